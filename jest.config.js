@@ -1,0 +1,15 @@
+/** @type {import("jest").Config} */
+export default {
+    testMatch: ["<rootDir>/test/**/*.test.ts"],
+    extensionsToTreatAsEsm: [".ts"],
+    moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
+    transform: {
+        "\\.ts$": [
+            "@swc/jest",
+            { jsc: { target: "es2022", parser: { syntax: "typescript" } }, module: { type: "es6" }, sourceMaps: "inline" },
+        ],
+    },
+    // llama.cpp's threads spin at their barriers: two test files that decode at once take the cores from each other.
+    maxWorkers: 1,
+    testTimeout: 120_000,
+};
