@@ -1,0 +1,127 @@
+// Compiles the native addon; runs at `npm install`.
+//
+//     node scripts/build-native.mjs                                 compile what has changed since the last time
+//     node scripts/build-native.mjs --debug                         without optimisation, to build/Debug
+//     node scripts/build-native.mjs --from-source [-- cmake flags]  first build llama.cpp itself, to build/llama
+//     node scripts/build-native.mjs --clean                         delete build/
+
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { availableParallelism } from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+import { buildLlama } from "./build-llama.mjs";
+import { projectRoot } from "./llama-source.mjs";
+
+const require = createRequire(import.meta.url);
+
+const { values: flags, positionals: cmakeFlags } = readArguments();
+const configuration = flags.debug ? "Debug" : "Release";
+const addon = path.join(projectRoot, "build", configuration, "eft_llama.node");
+const stampFile = `${addon}.stamp`;
+
+const installHints = {
+    linux: "Debian, Ubuntu: sudo apt-get install cmake g++ make\nFedora: sudo dnf install cmake gcc-c++ make",
+    darwin: "macOS: xcode-select --install, and CMake from https://cmake.org/download or brew install cmake",
+    win32:
+        "Windows: Visual Studio Build Tools with the workload \"Desktop development with C++\" (it brings CMake), " +
+        "or CMake from https://cmake.org/download",
+};
+
+function fail(message) {
+    console.error(`eft-llama: ${message}`);
+    process.exit(1);
+}
+
+function readArguments() {
+    const flag = { type: "boolean", default: false };
+    try {
+        return parseArgs({ options: { debug: flag, "from-source": flag, clean: flag }, allowPositionals: true });
+    } catch (error) {
+        return fail(error.message);
+    }
+}
+
+function requireCmake() {
+    const found = spawnSync("cmake", ["--version"], { encoding: "utf8" });
+    if (found.error) {
+        fail(
+            "compiling the native addon needs CMake 3.21 or newer and a C++17 compiler, and `cmake` was not found.\n" +
+                `${installHints[process.platform] ?? "Install CMake and a C++ compiler."}\n` +
+                "Then run the installation again.",
+        );
+    }
+}
+
+/** Hash of everything that decides what the addon looks like. Node's version is not part of it: Node-API is stable. */
+function currentStamp() {
+    const hash = createHash("sha256");
+    const files = ["native", "native/vendor/llama.cpp"].flatMap((folder) =>
+        readdirSync(path.join(projectRoot, folder), { withFileTypes: true })
+            .filter((entry) => entry.isFile() && /\.(cpp|h)$/.test(entry.name))
+            .map((entry) => `${folder}/${entry.name}`),
+    );
+    for (const name of ["CMakeLists.txt", ...files.sort()]) {
+        hash.update(`${name}\n`).update(readFileSync(path.join(projectRoot, name)));
+    }
+    for (const name of ["node-addon-api", "node-api-headers"]) {
+        hash.update(`${name} ${require(`${name}/package.json`).version}\n`);
+    }
+    return `${process.platform}-${process.arch} ${hash.digest("hex")}\n`;
+}
+
+function isUpToDate(stamp) {
+    return existsSync(addon) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp;
+}
+
+/** A cache made in another folder, as in a copied or renamed checkout, makes CMake refuse to configure. */
+function dropForeignCache() {
+    const build = path.join(projectRoot, "build");
+    const cache = path.join(build, "CMakeCache.txt");
+    if (!existsSync(cache)) return;
+    const home = readFileSync(cache, "utf8").match(/^CMAKE_CACHEFILE_DIR:INTERNAL=(.*)$/m)?.[1];
+    if (home !== undefined && path.resolve(home) === build) return;
+    rmSync(cache);
+    rmSync(path.join(build, "CMakeFiles"), { recursive: true, force: true });
+}
+
+function cmakeJs(command) {
+    const program = path.join(path.dirname(require.resolve("cmake-js/package.json")), "bin", "cmake-js");
+    const parameters = [program, command, "--config", configuration];
+    const result = spawnSync(process.execPath, parameters, { cwd: projectRoot, encoding: "utf8", maxBuffer: 2 ** 26 });
+    const output = result.stdout + result.stderr;
+    if (result.status !== 0 || output.includes("warning:")) console.error(output);
+    if (result.status === 0) return;
+    const noCompiler = /No CMAKE_C(XX)?_COMPILER could be found|toolset is not available|CMAKE_MAKE_PROGRAM is not set|find Visual Studio/i;
+    if (noCompiler.test(output)) {
+        fail(`CMake found no C++ compiler or build tool.\n${installHints[process.platform] ?? "Install a C++17 compiler."}`);
+    }
+    fail(`the native addon could not be compiled (\`cmake-js ${command}\`); the reason stands above.`);
+}
+
+if (flags.clean) {
+    rmSync(path.join(projectRoot, "build"), { recursive: true, force: true });
+} else {
+    process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(availableParallelism());
+    if (cmakeFlags.length > 0 && !flags["from-source"]) fail("flags after `--` go to llama.cpp and need --from-source.");
+    const stamp = currentStamp();
+    if (flags["from-source"]) {
+        requireCmake();
+        await buildLlama(cmakeFlags).catch((error) => fail(error.message));
+    }
+    if (isUpToDate(stamp)) {
+        console.log(`eft-llama: ${path.relative(projectRoot, addon)} is up to date.`);
+    } else {
+        requireCmake();
+        dropForeignCache();
+        rmSync(stampFile, { force: true });
+        const start = Date.now();
+        cmakeJs("configure");
+        cmakeJs("build");
+        writeFileSync(stampFile, stamp);
+        const seconds = ((Date.now() - start) / 1000).toFixed(0);
+        console.log(`eft-llama: compiled ${path.relative(projectRoot, addon)} in ${seconds} s.`);
+    }
+}
