@@ -25,17 +25,11 @@
             "type": "static_library",
             "sources": ["<@(arithmetic)"],
             "variables": {
-                "vectorise": [
-                    "-O3",
-                    "-fno-math-errno",
-                    "-fno-trapping-math",
-                    "-fassociative-math",
-                    "-fno-signed-zeros",
-                    "-fno-rounding-math",
-                ],
+                "vectorise": ["-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"],
             },
             "cflags_cc": ["-fPIC", "-fvisibility=hidden", "<@(vectorise)"],
             "xcode_settings": {"OTHER_CPLUSPLUSFLAGS": ["<@(vectorise)"]},
+            "msvs_settings": {"VCCLCompilerTool": {"AdditionalOptions": ["/openmp:experimental"]}},
         },
         {
             "target_name": "eft_llama",
