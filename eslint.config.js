@@ -6,7 +6,13 @@ export default tseslint.config(
     eslint.configs.recommended,
     {
         languageOptions: {
-            globals: { console: "readonly", process: "readonly", performance: "readonly", fetch: "readonly", URL: "readonly" },
+            globals: {
+                console: "readonly",
+                process: "readonly",
+                performance: "readonly",
+                fetch: "readonly",
+                URL: "readonly",
+            },
         },
     },
     {
@@ -16,7 +22,10 @@ export default tseslint.config(
         rules: {
             "@typescript-eslint/consistent-type-imports": "error",
             "@typescript-eslint/no-import-type-side-effects": "error",
-            "@typescript-eslint/no-unnecessary-condition": ["error", { allowConstantLoopConditions: "only-allowed-literals" }],
+            "@typescript-eslint/no-unnecessary-condition": [
+                "error",
+                { allowConstantLoopConditions: "only-allowed-literals" },
+            ],
             "@typescript-eslint/switch-exhaustiveness-check": "error",
             "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
         },

@@ -6,7 +6,11 @@ export default {
     transform: {
         "\\.ts$": [
             "@swc/jest",
-            { jsc: { target: "es2022", parser: { syntax: "typescript" } }, module: { type: "es6" }, sourceMaps: "inline" },
+            {
+                jsc: { target: "es2022", parser: { syntax: "typescript" } },
+                module: { type: "es6" },
+                sourceMaps: "inline",
+            },
         ],
     },
     // llama.cpp's threads spin at their barriers: two test files that decode at once take the cores from each other.

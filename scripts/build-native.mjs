@@ -26,7 +26,7 @@ const installHints = {
     linux: "Debian, Ubuntu: sudo apt-get install cmake g++ make\nFedora: sudo dnf install cmake gcc-c++ make",
     darwin: "macOS: xcode-select --install, and CMake from https://cmake.org/download or brew install cmake",
     win32:
-        "Windows: Visual Studio Build Tools with the workload \"Desktop development with C++\" (it brings CMake), " +
+        'Windows: Visual Studio Build Tools with the workload "Desktop development with C++" (it brings CMake), ' +
         "or CMake from https://cmake.org/download",
 };
 
@@ -94,9 +94,12 @@ function cmakeJs(command) {
     const output = result.stdout + result.stderr;
     if (result.status !== 0 || output.includes("warning:")) console.error(output);
     if (result.status === 0) return;
-    const noCompiler = /No CMAKE_C(XX)?_COMPILER could be found|toolset is not available|CMAKE_MAKE_PROGRAM is not set|find Visual Studio/i;
+    const noCompiler =
+        /No CMAKE_C(XX)?_COMPILER could be found|toolset is not available|CMAKE_MAKE_PROGRAM is not set|find Visual Studio/i;
     if (noCompiler.test(output)) {
-        fail(`CMake found no C++ compiler or build tool.\n${installHints[process.platform] ?? "Install a C++17 compiler."}`);
+        fail(
+            `CMake found no C++ compiler or build tool.\n${installHints[process.platform] ?? "Install a C++17 compiler."}`,
+        );
     }
     fail(`the native addon could not be compiled (\`cmake-js ${command}\`); the reason stands above.`);
 }
@@ -105,7 +108,8 @@ if (flags.clean) {
     rmSync(path.join(projectRoot, "build"), { recursive: true, force: true });
 } else {
     process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(availableParallelism());
-    if (cmakeFlags.length > 0 && !flags["from-source"]) fail("flags after `--` go to llama.cpp and need --from-source.");
+    if (cmakeFlags.length > 0 && !flags["from-source"])
+        fail("flags after `--` go to llama.cpp and need --from-source.");
     const stamp = currentStamp();
     if (flags["from-source"]) {
         requireCmake();

@@ -16,7 +16,9 @@ export const projectRoot = path.dirname(path.dirname(fileURLToPath(import.meta.u
 // node-llama-cpp may be hoisted out of our own node_modules; its `exports` do not offer package.json.
 function bundleFolder() {
     const folders = createRequire(import.meta.url).resolve.paths("node-llama-cpp");
-    const found = folders.map((folder) => path.join(folder, "node-llama-cpp", "llama")).find((folder) => existsSync(folder));
+    const found = folders
+        .map((folder) => path.join(folder, "node-llama-cpp", "llama"))
+        .find((folder) => existsSync(folder));
     if (!found) throw new Error("node-llama-cpp is not installed. Run `npm ci` first.");
     return found;
 }
@@ -39,10 +41,24 @@ export async function extractLlamaSource(target, paths = []) {
         await git("init", "--quiet", "--bare");
         await git("fetch", "--quiet", "--depth=1", path.join(bundleFolder(), "gitRelease.bundle"), "HEAD");
         await mkdir(target, { recursive: true });
-        await git("--work-tree", target, "checkout", "--quiet", "--force", "FETCH_HEAD", "--", ...(paths.length > 0 ? paths : ["."]));
+        await git(
+            "--work-tree",
+            target,
+            "checkout",
+            "--quiet",
+            "--force",
+            "FETCH_HEAD",
+            "--",
+            ...(paths.length > 0 ? paths : ["."]),
+        );
     } catch (error) {
         if (error.code === "ENOENT") {
-            throw new Error("git is needed to unpack llama.cpp's source and was not found. Install git and try again.");
+            throw new Error(
+                "git is needed to unpack llama.cpp's source and was not found. Install git and try again.",
+                {
+                    cause: error,
+                },
+            );
         }
         throw error;
     } finally {
