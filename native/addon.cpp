@@ -1,0 +1,23 @@
+#include <napi.h>
+
+#include "engine.h"
+#include "model-handle.h"
+#include "process.h"
+#include "rows.h"
+#include "state.h"
+
+namespace {
+
+Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+    env.SetInstanceData(new eft::AddonState());
+    eft::ModelHandle::Register(env);
+    eft::Engine::Register(env);
+    eft::RegisterProcess(env, exports);
+    eft::RegisterRows(env, exports);
+    exports.Set("createEngine", Napi::Function::New<&eft::Engine::Create>(env));
+    return exports;
+}
+
+}  // namespace
+
+NODE_API_MODULE(eft_llama, Initialize)

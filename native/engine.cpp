@@ -1,0 +1,295 @@
+#include "engine.h"
+
+#include <filesystem>
+#include <utility>
+
+#include "model-handle.h"
+#include "rows.h"
+#include "state.h"
+#include "values.h"
+
+namespace eft {
+namespace {
+
+/// A job whose work and result are given as functions.
+template <typename Run, typename Result>
+class FunctionJob : public Job {
+   public:
+    FunctionJob(Run run, Result result) : run_(std::move(run)), result_(std::move(result)) {}
+    void run() override { run_(); }
+    Napi::Value result(Napi::Env env) override { return result_(env); }
+
+   private:
+    Run run_;
+    Result result_;
+};
+
+template <typename Run, typename Result>
+std::unique_ptr<Job> make_job(Run run, Result result) {
+    return std::make_unique<FunctionJob<Run, Result>>(std::move(run), std::move(result));
+}
+
+const auto nothing = [](Napi::Env env) { return env.Undefined(); };
+
+std::string model_key(const ModelOptions & options) {
+    std::error_code error;
+    const auto canonical = std::filesystem::canonical(std::filesystem::u8path(options.path), error);
+    std::string key = error ? options.path : canonical.u8string();
+    key += "\n" + std::to_string(options.gpu_layers);
+    for (const auto & device : options.devices) key += "\n" + device;
+    return key;
+}
+
+Napi::Object to_object(Napi::Env env, const DrawResult & draw, size_t members) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("token", draw.token);
+    object.Set("logprob", static_cast<double>(draw.logprob));
+    if (!draw.member_logprobs.empty()) {
+        object.Set("memberLogprobs", to_typed_array<Napi::Float64Array>(env, draw.member_logprobs));
+    }
+    if (!draw.top.empty()) {
+        std::vector<int32_t> tokens;
+        std::vector<float> logprobs;
+        for (const auto & entry : draw.top) {
+            tokens.push_back(entry.token);
+            logprobs.push_back(entry.logprob);
+        }
+        object.Set("topTokens", to_typed_array<Napi::Int32Array>(env, tokens));
+        object.Set("topLogprobs", to_typed_array<Napi::Float32Array>(env, logprobs));
+        if (draw.top_member_logprobs.size() == draw.top.size() * members) {
+            object.Set("topMemberLogprobs", to_typed_array<Napi::Float32Array>(env, draw.top_member_logprobs));
+        }
+    }
+    if (!draw.scores.empty()) object.Set("scores", to_typed_array<Napi::Float32Array>(env, draw.scores));
+    return object;
+}
+
+Napi::Object to_object(Napi::Env env, const QueryResult & queries) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("logprobs", to_typed_array<Napi::Float64Array>(env, queries.logprobs));
+    object.Set("memberLogprobs", to_typed_array<Napi::Float64Array>(env, queries.member_logprobs));
+    object.Set("isArgmax", to_typed_array<Napi::Uint8Array>(env, queries.is_argmax));
+    return object;
+}
+
+Napi::Value to_object(Napi::Env env, const StepResult & step) {
+    Napi::Array results = Napi::Array::New(env, step.entries.size());
+    for (uint32_t i = 0; i < step.entries.size(); ++i) {
+        const EntryResult & entry = step.entries[i];
+        if (entry.draw) results.Set(i, to_object(env, *entry.draw, step.decode_ms.size()));
+        if (entry.queries) results.Set(i, to_object(env, *entry.queries));
+    }
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("results", results);
+    object.Set("decodeMs", to_typed_array<Napi::Float64Array>(env, step.decode_ms));
+    object.Set("fuseMs", step.fuse_ms);
+    return object;
+}
+
+}  // namespace
+
+void Engine::Register(Napi::Env env) {
+    const Napi::Function constructor = DefineClass(
+        env, "NativeEngine",
+        {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddMember>("addMember"),
+         InstanceMethod<&Engine::SetVocabulary>("setVocabulary"), InstanceMethod<&Engine::Step>("step"),
+         InstanceMethod<&Engine::Interrupt>("interrupt"), InstanceMethod<&Engine::Dispose>("dispose")});
+    AddonState::of(env).engine_class = Napi::Persistent(constructor);
+}
+
+Napi::Value Engine::Create(const Napi::CallbackInfo & info) {
+    return AddonState::of(info.Env()).engine_class.New({info[0]});
+}
+
+Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info) {
+    const Napi::Object options = info[0].As<Napi::Object>();
+    batch_size_ = options.Get("batchSize").As<Napi::Number>();
+    sequences_ = options.Get("sequences").As<Napi::Number>();
+    const uint32_t threads = options.Get("threads").As<Napi::Number>();
+    guarded(info.Env(), [&] { pool_ = std::make_unique<ThreadPool>(threads); });
+    worker_ = std::make_unique<Worker>(info.Env());
+    // At process exit, or when a worker thread ends, nobody calls dispose(); a running decode must still stop first.
+    napi_add_env_cleanup_hook(info.Env(), [](void * worker) { static_cast<Worker *>(worker)->stop(); }, worker_.get());
+}
+
+Engine::~Engine() {
+    napi_remove_env_cleanup_hook(Env(), [](void * worker) { static_cast<Worker *>(worker)->stop(); }, worker_.get());
+    if (worker_) worker_->stop();
+    FreeContexts();
+}
+
+void Engine::FreeContexts() {
+    if (broken_) {
+        for (auto & member : context_.members) static_cast<void>(member.release());
+        static_cast<void>(pool_.release());
+    }
+    // The pool last: a context that was given a pool touches it until it is freed.
+    context_.members.clear();
+    pool_.reset();
+}
+
+void Engine::CheckAlive() const {
+    if (disposed_) throw Failure("DISPOSED", "The ensemble has been disposed.");
+    if (broken_) {
+        throw Failure("NATIVE_FAILURE", "The ensemble cannot be used any more, because llama.cpp failed inside it; "
+                                        "dispose it and load it again.");
+    }
+}
+
+Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    guarded(env, [&] { CheckAlive(); });
+    const Napi::Object object = info[0].As<Napi::Object>();
+    ModelOptions options{object.Get("path").As<Napi::String>(), object.Get("gpuLayers").As<Napi::Number>(), {}};
+    const Napi::Array devices = object.Get("devices").As<Napi::Array>();
+    for (uint32_t i = 0; i < devices.Length(); ++i) options.devices.push_back(devices.Get(i).As<Napi::String>());
+    const std::string key = model_key(options);
+    std::shared_ptr<Napi::FunctionReference> on_progress;
+    if (object.Get("onProgress").IsFunction()) {
+        on_progress = std::make_shared<Napi::FunctionReference>(
+            Napi::Persistent(object.Get("onProgress").As<Napi::Function>()));
+    }
+
+    auto model = std::make_shared<std::shared_ptr<Model>>(AddonState::of(env).models[key].lock());
+    const auto report = [this, on_progress](float fraction) {
+        if (on_progress) {
+            worker_->post([on_progress, fraction](Napi::Env progress_env) {
+                if (progress_env == nullptr) return on_progress->SuppressDestruct();
+                const Napi::HandleScope scope(progress_env);
+                on_progress->Call({Napi::Number::New(progress_env, fraction)});
+            });
+        }
+        return !worker_->cancelled();
+    };
+    return worker_->submit(make_job(
+                               [model, options, report] {
+                                   if (!*model) *model = Model::load(options, report);
+                               },
+                               [model, key, on_progress](Napi::Env result_env) {
+                                   AddonState::of(result_env).models[key] = *model;
+                                   return ModelHandle::Create(result_env, *model);
+                               }),
+                           Value());
+}
+
+Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    guarded(env, [&] { CheckAlive(); });
+    const Napi::Object object = info[0].As<Napi::Object>();
+    ContextOptions options;
+    options.model = ModelHandle::ModelOf(env, object.Get("model"));
+    if (object.Get("lora").IsObject()) {
+        const Napi::Object lora = object.Get("lora").As<Napi::Object>();
+        options.lora_path = lora.Get("path").As<Napi::String>();
+        options.lora_scale = lora.Get("scale").As<Napi::Number>();
+    }
+    options.context_size = object.Get("contextSize").As<Napi::Number>();
+    options.offload_cache = object.Get("offloadCache").As<Napi::Boolean>();
+    options.sequences = sequences_;
+    options.batch_size = batch_size_;
+    ++members_;
+    return worker_->submit(make_job(
+                               [this, options] {
+                                   const AssertionGuard guard;
+                                   try {
+                                       context_.members.push_back(
+                                           std::make_unique<Context>(options, *pool_, worker_->cancelled()));
+                                   } catch (const Failure & failure) {
+                                       if (failure.code == "NATIVE_FAILURE") broken_ = true;
+                                       throw;
+                                   }
+                               },
+                               nothing),
+                           Value());
+}
+
+Napi::Value Engine::SetVocabulary(const Napi::CallbackInfo & info) {
+    guarded(info.Env(), [&] { CheckAlive(); });
+    context_.vocabulary_size = info[0].As<Napi::Number>();
+    context_.control_tokens = to_vector<uint8_t>(info[1]);
+    return info.Env().Undefined();
+}
+
+StepEntry Engine::ReadEntry(const Napi::Object & object) const {
+    StepEntry entry;
+    entry.sequence = object.Get("sequence").As<Napi::Number>();
+    const Napi::Value copy_from = object.Get("copyFrom");
+    if (copy_from.IsNumber()) entry.copy_from = copy_from.As<Napi::Number>().Uint32Value();
+    for (const int32_t keep : to_vector<int32_t>(object.Get("keep"))) {
+        entry.keep.push_back(static_cast<uint32_t>(keep));
+    }
+    const Napi::Array tokens = object.Get("tokens").As<Napi::Array>();
+    for (uint32_t m = 0; m < tokens.Length(); ++m) entry.tokens.push_back(to_vector<int32_t>(tokens.Get(m)));
+    const Napi::Value fusion = object.Get("fusion"), draw = object.Get("draw"), queries = object.Get("queries");
+    if (fusion.IsObject()) entry.fusion = ReadFusion(fusion.As<Napi::Object>());
+    if (draw.IsObject()) entry.draw = ReadDraw(draw.As<Napi::Object>());
+    if (queries.IsObject()) {
+        const Napi::Object source = queries.As<Napi::Object>();
+        entry.queries = Queries{source.Get("rows").As<Napi::Number>(), to_vector<int32_t>(source.Get("row")),
+                                to_vector<int32_t>(source.Get("token"))};
+    }
+
+    // The one place where a mistake on the other side would become a crash.
+    bool valid = entry.sequence < sequences_ && (!entry.copy_from || *entry.copy_from < sequences_) &&
+                 entry.keep.size() == members_ && entry.tokens.size() == members_;
+    if (entry.draw || entry.queries) {
+        valid = valid && entry.fusion.weights.size() == members_ &&
+                (!entry.fusion.has_fallback || entry.fusion.fallback.size() == members_);
+    }
+    if (entry.queries) {
+        valid = valid && entry.queries->row.size() == entry.queries->token.size();
+        for (const int32_t token : entry.queries->token) {
+            valid = valid && token >= 0 && static_cast<uint32_t>(token) < context_.vocabulary_size;
+        }
+    }
+    if (!valid) throw Failure("OPTION_INVALID", "A step entry does not fit the engine.");
+    return entry;
+}
+
+Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        CheckAlive();
+        auto entries = std::make_shared<std::vector<StepEntry>>();
+        const Napi::Array array = info[0].As<Napi::Array>();
+        for (uint32_t i = 0; i < array.Length(); ++i) {
+            entries->push_back(ReadEntry(array.Get(i).As<Napi::Object>()));
+        }
+        auto result = std::make_shared<StepResult>();
+        return worker_->submit(make_job(
+                                   [this, entries, result] {
+                                       const AssertionGuard guard;
+                                       try {
+                                           *result = run_step(context_, *entries);
+                                       } catch (const Failure & failure) {
+                                           if (failure.code == "NATIVE_FAILURE") broken_ = true;
+                                           throw;
+                                       }
+                                   },
+                                   [result](Napi::Env env) { return to_object(env, *result); }),
+                               Value());
+    });
+}
+
+Napi::Value Engine::Interrupt(const Napi::CallbackInfo & info) {
+    worker_->interrupt();
+    return info.Env().Undefined();
+}
+
+Napi::Value Engine::Dispose(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    if (disposed_) {
+        const auto deferred = Napi::Promise::Deferred::New(env);
+        deferred.Resolve(env.Undefined());
+        return deferred.Promise();
+    }
+    disposed_ = true;
+    worker_->interrupt();
+    return worker_->submit(make_job([this] { FreeContexts(); },
+                                    [this](Napi::Env result_env) {
+                                        worker_->stop();
+                                        return result_env.Undefined();
+                                    }),
+                           Value());
+}
+
+}  // namespace eft

@@ -1,0 +1,45 @@
+// The JavaScript class that owns an ensemble's native side (`NativeEngine` in src/native/binding.ts).
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "step.h"
+#include "worker.h"
+
+namespace eft {
+
+class Engine : public Napi::ObjectWrap<Engine> {
+   public:
+    static void Register(Napi::Env env);
+    /// createEngine({ threads, batchSize, sequences }).
+    static Napi::Value Create(const Napi::CallbackInfo & info);
+
+    explicit Engine(const Napi::CallbackInfo & info);
+    ~Engine() override;
+
+   private:
+    Napi::Value LoadModel(const Napi::CallbackInfo & info);
+    Napi::Value AddMember(const Napi::CallbackInfo & info);
+    Napi::Value SetVocabulary(const Napi::CallbackInfo & info);
+    Napi::Value Step(const Napi::CallbackInfo & info);
+    Napi::Value Interrupt(const Napi::CallbackInfo & info);
+    Napi::Value Dispose(const Napi::CallbackInfo & info);
+
+    StepEntry ReadEntry(const Napi::Object & object) const;
+    void CheckAlive() const;
+    /// On the worker thread, or after it has ended.
+    void FreeContexts();
+
+    uint32_t batch_size_, sequences_;
+    // Set when llama.cpp failed an assertion: its objects are in an unknown state, so they are leaked, not freed.
+    std::atomic<bool> broken_{false};
+    bool disposed_ = false;
+    uint32_t members_ = 0;
+    std::unique_ptr<ThreadPool> pool_;
+    StepContext context_;
+    std::unique_ptr<Worker> worker_;
+};
+
+}  // namespace eft

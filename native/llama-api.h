@@ -1,0 +1,66 @@
+// llama.cpp as a table of functions that is filled at run time. Linking normally would bind us to file names that carry
+// backend and version and to one node_modules layout, and on Windows there is no import library to link with.
+#pragma once
+
+#include <string>
+
+#include "ggml-backend.h"
+#include "ggml-cpu.h"
+#include "gguf.h"
+#include "llama.h"
+
+namespace eft {
+
+// clang-format off
+#define EFT_LLAMA_FUNCTIONS(X) \
+    X(llama_version) X(llama_backend_init) X(llama_log_get) X(llama_log_set) X(llama_max_parallel_sequences) \
+    X(llama_model_default_params) X(llama_model_load_from_file) X(llama_model_free) X(llama_model_get_vocab) \
+    X(llama_model_desc) X(llama_model_ftype) X(llama_ftype_name) X(llama_model_size) X(llama_model_n_params) \
+    X(llama_model_n_ctx_train) X(llama_model_n_layer) X(llama_model_n_embd) X(llama_model_n_head) \
+    X(llama_model_n_head_kv) X(llama_model_has_encoder) X(llama_model_has_decoder) X(llama_model_is_recurrent) \
+    X(llama_model_is_hybrid) X(llama_model_is_diffusion) X(llama_model_chat_template) \
+    X(llama_adapter_lora_init) X(llama_adapter_lora_free) X(llama_set_adapters_lora) \
+    X(llama_vocab_type) X(llama_vocab_n_tokens) X(llama_vocab_get_text) X(llama_vocab_get_attr) X(llama_vocab_is_eog) \
+    X(llama_vocab_bos) X(llama_vocab_eos) X(llama_vocab_eot) X(llama_vocab_nl) X(llama_vocab_sep) X(llama_vocab_pad) \
+    X(llama_vocab_get_add_bos) X(llama_vocab_get_add_eos) X(llama_tokenize) X(llama_token_to_piece) \
+    X(llama_context_default_params) X(llama_init_from_model) X(llama_free) X(llama_attach_threadpool) \
+    X(llama_get_memory) X(llama_memory_seq_rm) X(llama_memory_seq_cp) X(llama_memory_seq_pos_max) \
+    X(llama_decode) X(llama_synchronize) X(llama_get_logits_ith)
+
+#define EFT_GGML_BASE_FUNCTIONS(X) \
+    X(ggml_set_abort_callback) X(ggml_threadpool_params_default) X(ggml_backend_reg_name) \
+    X(ggml_backend_reg_get_proc_address) X(ggml_backend_dev_name) X(ggml_backend_dev_description) \
+    X(ggml_backend_dev_memory) X(ggml_backend_dev_type) X(ggml_backend_dev_backend_reg) \
+    X(gguf_init_from_file) X(gguf_free) X(gguf_find_key) X(gguf_get_kv_type) X(gguf_get_val_str) X(gguf_get_val_u32) \
+    X(gguf_get_val_u16) X(gguf_get_n_tensors) X(gguf_get_tensor_offset) X(gguf_get_tensor_size) \
+    X(gguf_get_data_offset)
+
+#define EFT_GGML_FUNCTIONS(X) \
+    X(ggml_backend_load) X(ggml_backend_load_all_from_path) X(ggml_backend_reg_by_name) X(ggml_backend_dev_count) \
+    X(ggml_backend_dev_get) X(ggml_backend_dev_by_name)
+// clang-format on
+
+struct LlamaApi {
+#define EFT_DECLARE(name) decltype(&::name) name = nullptr;
+    EFT_LLAMA_FUNCTIONS(EFT_DECLARE)
+    EFT_GGML_BASE_FUNCTIONS(EFT_DECLARE)
+    EFT_GGML_FUNCTIONS(EFT_DECLARE)
+#undef EFT_DECLARE
+    // Live in the CPU backend's library, whose file differs from processor to processor.
+    decltype(&::ggml_threadpool_new) ggml_threadpool_new = nullptr;
+    decltype(&::ggml_threadpool_free) ggml_threadpool_free = nullptr;
+};
+
+struct LibraryPaths {
+    std::string base, ggml, llama;
+    std::string backends;  // folder with the CPU backend's variants
+};
+
+/// Opens the libraries and the CPU backend, once a process; later calls do nothing. Returns llama_version().
+/// Throws Failure ADDON_LOAD_FAILED or LLAMA_VERSION_MISMATCH; a failed call leaves nothing behind and may be repeated.
+std::string open_libraries(const LibraryPaths & paths);
+
+/// The table. Throws Failure ADDON_LOAD_FAILED before open_libraries() has succeeded.
+const LlamaApi & llama_api();
+
+}  // namespace eft

@@ -1,0 +1,103 @@
+#include "log.h"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "llama-api.h"
+
+namespace eft {
+
+class LogListener {
+   public:
+    LogListener(Napi::Env env, const Napi::Function & callback)
+        : function_(Napi::ThreadSafeFunction::New(env, callback, "eft-llama log", 0, 1)) {
+        function_.Unref(env);
+    }
+    ~LogListener() { function_.Release(); }
+
+    void deliver(int level, const std::string & text) {
+        auto * line = new Line{level, text};
+        const auto call = [](Napi::Env env, Napi::Function callback, Line * data) {
+            const std::unique_ptr<Line> owned(data);
+            if (env == nullptr) return;
+            callback.Call({Napi::Number::New(env, owned->level), Napi::String::New(env, owned->text)});
+        };
+        if (function_.NonBlockingCall(line, call) != napi_ok) delete line;
+    }
+
+   private:
+    struct Line {
+        int level;
+        std::string text;
+    };
+    Napi::ThreadSafeFunction function_;
+};
+
+namespace {
+
+constexpr size_t kMaxCaptured = 2000;
+
+thread_local std::string * capture = nullptr;
+
+std::mutex mutex;
+std::vector<std::weak_ptr<LogListener>> listeners;
+ggml_log_callback next_callback = nullptr;
+void * next_data = nullptr;
+
+void collect(const char * text) {
+    if (capture && capture->size() < kMaxCaptured) capture->append(text);
+}
+
+void on_log(ggml_log_level level, const char * text, void *) {
+    if (next_callback) next_callback(level, text, next_data);
+    if (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN) collect(text);
+
+    std::vector<std::shared_ptr<LogListener>> targets;
+    {
+        const std::lock_guard<std::mutex> lock(mutex);
+        for (const auto & listener : listeners) {
+            if (auto target = listener.lock()) targets.push_back(std::move(target));
+        }
+    }
+    for (const auto & target : targets) target->deliver(level, text);
+}
+
+}  // namespace
+
+void install_log(const LlamaApi & api) {
+    ggml_log_callback current = nullptr;
+    void * data = nullptr;
+    api.llama_log_get(&current, &data);
+    // Asking for the default by installing NULL is the only way to learn what the default is.
+    api.llama_log_set(nullptr, nullptr);
+    ggml_log_callback fallback = nullptr;
+    void * fallback_data = nullptr;
+    api.llama_log_get(&fallback, &fallback_data);
+    if (current != fallback && current != on_log) {
+        next_callback = current;
+        next_data = data;
+    }
+    api.llama_log_set(on_log, nullptr);
+}
+
+LogCapture::LogCapture() : outer_(capture) { capture = &text_; }
+LogCapture::~LogCapture() { capture = outer_; }
+
+std::string LogCapture::said() const {
+    std::string sentence = text_;
+    std::replace(sentence.begin(), sentence.end(), '\n', ' ');
+    while (!sentence.empty() && sentence.back() == ' ') sentence.pop_back();
+    return sentence.empty() ? "" : " llama.cpp says: " + sentence;
+}
+
+std::shared_ptr<LogListener> listen_to_log(Napi::Env env, const Napi::Function & callback) {
+    auto listener = std::make_shared<LogListener>(env, callback);
+    const std::lock_guard<std::mutex> lock(mutex);
+    listeners.erase(std::remove_if(listeners.begin(), listeners.end(), [](const auto & l) { return l.expired(); }),
+                    listeners.end());
+    listeners.push_back(listener);
+    return listener;
+}
+
+}  // namespace eft

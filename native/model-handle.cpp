@@ -1,0 +1,143 @@
+#include "model-handle.h"
+
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "state.h"
+#include "values.h"
+#include "worker.h"
+
+namespace eft {
+namespace {
+
+const char * vocabulary_type_name(enum llama_vocab_type type) {
+    switch (type) {
+        case LLAMA_VOCAB_TYPE_SPM: return "SPM";
+        case LLAMA_VOCAB_TYPE_BPE: return "BPE";
+        case LLAMA_VOCAB_TYPE_WPM: return "WPM";
+        case LLAMA_VOCAB_TYPE_UGM: return "UGM";
+        case LLAMA_VOCAB_TYPE_RWKV: return "RWKV";
+        case LLAMA_VOCAB_TYPE_PLAMO2: return "PLaMo-2";
+        default: return "none";
+    }
+}
+
+}  // namespace
+
+void ModelHandle::Register(Napi::Env env) {
+    const Napi::Function constructor =
+        DefineClass(env, "NativeModel",
+                    {InstanceAccessor<&ModelHandle::Info>("info"), InstanceMethod<&ModelHandle::Tokenize>("tokenize"),
+                     InstanceMethod<&ModelHandle::Detokenize>("detokenize"),
+                     InstanceMethod<&ModelHandle::TokenTexts>("tokenTexts"),
+                     InstanceMethod<&ModelHandle::TokenAttributes>("tokenAttributes"),
+                     InstanceMethod<&ModelHandle::EndOfGeneration>("endOfGeneration"),
+                     InstanceMethod<&ModelHandle::VocabularyHash>("vocabularyHash")});
+    AddonState::of(env).model_class = Napi::Persistent(constructor);
+}
+
+Napi::Object ModelHandle::Create(Napi::Env env, const std::shared_ptr<Model> & model) {
+    const Napi::Object object = AddonState::of(env).model_class.New({});
+    Napi::ObjectWrap<ModelHandle>::Unwrap(object)->model_ = model;
+    return object;
+}
+
+std::shared_ptr<Model> ModelHandle::ModelOf(Napi::Env env, const Napi::Value & value) {
+    if (value.IsObject() && value.As<Napi::Object>().InstanceOf(AddonState::of(env).model_class.Value())) {
+        const auto & model = Napi::ObjectWrap<ModelHandle>::Unwrap(value.As<Napi::Object>())->model_;
+        if (model) return model;
+    }
+    throw Napi::TypeError::New(env, "not a loaded model");
+}
+
+ModelHandle::ModelHandle(const Napi::CallbackInfo & info) : Napi::ObjectWrap<ModelHandle>(info) {}
+
+Napi::Value ModelHandle::Info(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    const LlamaApi & api = llama_api();
+    const llama_model * model = model_->get();
+    const llama_vocab * vocab = api.llama_model_get_vocab(model);
+    char description[256] = "";
+    api.llama_model_desc(model, description, sizeof(description));
+    const char * chat_template = api.llama_model_chat_template(model, nullptr);
+
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("description", description);
+    result.Set("quantization", api.llama_ftype_name(api.llama_model_ftype(model)));
+    result.Set("size", static_cast<double>(api.llama_model_size(model)));
+    result.Set("parameters", static_cast<double>(api.llama_model_n_params(model)));
+    result.Set("trainContextSize", api.llama_model_n_ctx_train(model));
+    result.Set("layers", api.llama_model_n_layer(model));
+    result.Set("cacheBytesPerToken", static_cast<double>(model_->cache_bytes_per_token()));
+    result.Set("vocabularySize", model_->vocabulary_size());
+    result.Set("vocabularyType", vocabulary_type_name(api.llama_vocab_type(vocab)));
+    result.Set("hasEncoder", api.llama_model_has_encoder(model));
+    result.Set("hasDecoder", api.llama_model_has_decoder(model));
+    result.Set("isRecurrent", api.llama_model_is_recurrent(model));
+    result.Set("isHybrid", api.llama_model_is_hybrid(model));
+    result.Set("isDiffusion", api.llama_model_is_diffusion(model));
+    if (chat_template) result.Set("chatTemplate", chat_template);
+    result.Set("bos", api.llama_vocab_bos(vocab));
+    result.Set("eos", api.llama_vocab_eos(vocab));
+    result.Set("eot", api.llama_vocab_eot(vocab));
+    result.Set("nl", api.llama_vocab_nl(vocab));
+    result.Set("sep", api.llama_vocab_sep(vocab));
+    result.Set("pad", api.llama_vocab_pad(vocab));
+    result.Set("addBos", api.llama_vocab_get_add_bos(vocab));
+    result.Set("addEos", api.llama_vocab_get_add_eos(vocab));
+    return result;
+}
+
+Napi::Value ModelHandle::Tokenize(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const auto tokens = model_->tokenize(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::Boolean>(),
+                                             info[2].As<Napi::Boolean>());
+        return to_typed_array<Napi::Int32Array>(info.Env(), tokens);
+    });
+}
+
+Napi::Value ModelHandle::Detokenize(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const std::string text = model_->detokenize(to_vector<int32_t>(info[0]), info[1].As<Napi::Boolean>());
+        return Napi::Buffer<char>::Copy(info.Env(), text.data(), text.size());
+    });
+}
+
+Napi::Value ModelHandle::TokenTexts(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const int32_t from = info[0].As<Napi::Number>(), to = info[1].As<Napi::Number>();
+        Napi::Array texts = Napi::Array::New(info.Env());
+        for (int32_t token = from; token < to; ++token) {
+            texts.Set(static_cast<uint32_t>(token - from), Napi::String::New(info.Env(), model_->token_text(token)));
+        }
+        return texts;
+    });
+}
+
+Napi::Value ModelHandle::TokenAttributes(const Napi::CallbackInfo & info) {
+    std::vector<int32_t> attributes(static_cast<size_t>(model_->vocabulary_size()));
+    for (size_t token = 0; token < attributes.size(); ++token) {
+        attributes[token] = model_->token_attributes(static_cast<int32_t>(token));
+    }
+    return to_typed_array<Napi::Int32Array>(info.Env(), attributes);
+}
+
+Napi::Value ModelHandle::EndOfGeneration(const Napi::CallbackInfo & info) {
+    std::vector<uint8_t> flags(static_cast<size_t>(model_->vocabulary_size()));
+    for (size_t token = 0; token < flags.size(); ++token) {
+        flags[token] = model_->ends_generation(static_cast<int32_t>(token)) ? 1 : 0;
+    }
+    return to_typed_array<Napi::Uint8Array>(info.Env(), flags);
+}
+
+Napi::Value ModelHandle::VocabularyHash(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        char hex[17];
+        const uint64_t hash = model_->vocabulary_hash(info[0].As<Napi::Number>());
+        std::snprintf(hex, sizeof(hex), "%016llx", static_cast<unsigned long long>(hash));
+        return Napi::String::New(info.Env(), hex);
+    });
+}
+
+}  // namespace eft

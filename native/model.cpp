@@ -1,0 +1,260 @@
+#include "model.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <limits>
+
+#include "backend.h"
+#include "failure.h"
+#include "log.h"
+
+namespace eft {
+namespace {
+
+// llama.cpp asserts on the first, the other is far beyond any file that exists.
+constexpr uint32_t kMaxLayers = 512;
+constexpr int64_t kMaxTensors = 1 << 20;
+
+struct GgufDeleter {
+    void operator()(gguf_context * gguf) const { llama_api().gguf_free(gguf); }
+};
+using Gguf = std::unique_ptr<gguf_context, GgufDeleter>;
+
+std::string read_string(const gguf_context * gguf, const char * key) {
+    const LlamaApi & api = llama_api();
+    const int64_t id = api.gguf_find_key(gguf, key);
+    if (id < 0 || api.gguf_get_kv_type(gguf, id) != GGUF_TYPE_STRING) return "";
+    return api.gguf_get_val_str(gguf, id);
+}
+
+uint32_t read_count(const gguf_context * gguf, const std::string & key) {
+    const LlamaApi & api = llama_api();
+    const int64_t id = api.gguf_find_key(gguf, key.c_str());
+    if (id < 0) return 0;
+    switch (api.gguf_get_kv_type(gguf, id)) {
+        case GGUF_TYPE_UINT32: return api.gguf_get_val_u32(gguf, id);
+        case GGUF_TYPE_UINT16: return api.gguf_get_val_u16(gguf, id);
+        default: return 0;
+    }
+}
+
+[[noreturn]] void refuse(const std::string & path, const std::string & what) {
+    throw Failure("MODEL_INVALID", path + " is not a usable GGUF file: " + what +
+                                       ". Download or convert it again, and check that the copy is complete.");
+}
+
+uint64_t check_file(const std::string & path) {
+    std::error_code error;
+    const std::filesystem::path file = std::filesystem::u8path(path);
+    const auto status = std::filesystem::status(file, error);
+    if (status.type() == std::filesystem::file_type::not_found) {
+        throw Failure("MODEL_NOT_FOUND", "There is no model file at " + path + ".");
+    }
+    if (status.type() == std::filesystem::file_type::directory) {
+        throw Failure("MODEL_NOT_FOUND", path + " is a folder; name a .gguf file inside it.");
+    }
+    if (status.type() != std::filesystem::file_type::regular) {
+        throw Failure("MODEL_NOT_FOUND", path + " is not a regular file.");
+    }
+    const uint64_t bytes = std::filesystem::file_size(file, error);
+    if (error) throw Failure("MODEL_NOT_FOUND", path + " cannot be read: " + error.message() + ".");
+    if (bytes < 24) refuse(path, "it has only " + std::to_string(bytes) + " bytes");
+    return bytes;
+}
+
+}  // namespace
+
+Header read_header(const std::string & path) {
+    const LlamaApi & api = llama_api();
+    Header header{};
+    header.file_bytes = check_file(path);
+
+    const AssertionGuard guard;
+    const LogCapture log;
+    const Gguf gguf(api.gguf_init_from_file(path.c_str(), {/*no_alloc=*/true, /*ctx=*/nullptr}));
+    if (!gguf) refuse(path, "its header cannot be read." + log.said());
+
+    header.architecture = read_string(gguf.get(), "general.architecture");
+    header.type = read_string(gguf.get(), "general.type");
+    header.block_count = read_count(gguf.get(), header.architecture + ".block_count");
+    header.split_count = read_count(gguf.get(), "split.count");
+    header.tensor_count = api.gguf_get_n_tensors(gguf.get());
+    if (header.architecture.empty()) refuse(path, "it names no architecture");
+    if (header.tensor_count > kMaxTensors) refuse(path, "it announces an impossible number of tensors");
+
+    uint64_t end = 0;
+    for (int64_t i = 0; i < header.tensor_count; ++i) {
+        const uint64_t size = api.gguf_get_tensor_size(gguf.get(), i);
+        header.tensor_bytes += size;
+        end = std::max<uint64_t>(end, api.gguf_get_data_offset(gguf.get()) + api.gguf_get_tensor_offset(gguf.get(), i) + size);
+    }
+    if (end > header.file_bytes) {
+        refuse(path, "it is truncated: its tensors need " + std::to_string(end) + " bytes and the file has " +
+                         std::to_string(header.file_bytes));
+    }
+    return header;
+}
+
+Model::Model(llama_model * model, std::string path)
+    : model_(model), vocab_(llama_api().llama_model_get_vocab(model)), path_(std::move(path)) {}
+
+Model::~Model() {
+    for (const auto & [path, adapter] : adapters_) llama_api().llama_adapter_lora_free(adapter);
+    llama_api().llama_model_free(model_);
+}
+
+std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::function<bool(float)> & progress) {
+    const LlamaApi & api = llama_api();
+    const Header header = read_header(options.path);
+    if (header.type == "adapter") {
+        throw Failure("MODEL_UNSUPPORTED", options.path + " is a LoRA adapter, not a model: name it as `lora` of a member "
+                                                          "whose `model` is the adapter's base.");
+    }
+    if (header.block_count < 1 || header.block_count > kMaxLayers) {
+        refuse(options.path, "it announces " + std::to_string(header.block_count) + " layers");
+    }
+
+    std::vector<ggml_backend_dev_t> devices;
+    for (const auto & name : options.devices) {
+        ggml_backend_dev_t device = api.ggml_backend_dev_by_name(name.c_str());
+        if (!device) throw Failure("BACKEND_UNAVAILABLE", "There is no device named " + name + ".");
+        devices.push_back(device);
+    }
+    devices.push_back(nullptr);
+
+    struct Progress {
+        const std::function<bool(float)> & report;
+        bool aborted;
+    } state{progress, false};
+    llama_model_params parameters = api.llama_model_default_params();
+    parameters.devices = devices.data();
+    parameters.n_gpu_layers = options.gpu_layers;
+    parameters.progress_callback_user_data = &state;
+    parameters.progress_callback = [](float fraction, void * data) {
+        auto * progress_state = static_cast<Progress *>(data);
+        if (!progress_state->report(fraction)) progress_state->aborted = true;
+        return !progress_state->aborted;
+    };
+
+    const AssertionGuard guard;
+    const LogCapture log;
+    llama_model * model = nullptr;
+    try {
+        model = api.llama_model_load_from_file(options.path.c_str(), parameters);
+    } catch (const Failure & failure) {
+        // Nothing of a half-loaded model is shared with anything else, so the process can go on without it.
+        throw Failure("MODEL_INVALID", options.path + " cannot be loaded: " + failure.what());
+    } catch (const std::exception & exception) {
+        throw Failure("MODEL_INVALID", options.path + " cannot be loaded: " + exception.what());
+    }
+    if (state.aborted) {
+        if (model) api.llama_model_free(model);
+        throw Failure("ABORTED", "Loading " + options.path + " was aborted.");
+    }
+    if (!model) throw Failure("MODEL_LOAD_FAILED", options.path + " cannot be loaded." + log.said());
+    return std::shared_ptr<Model>(new Model(model, options.path));
+}
+
+int32_t Model::vocabulary_size() const { return llama_api().llama_vocab_n_tokens(vocab_); }
+
+void Model::check_token(int32_t token) const {
+    if (token < 0 || token >= vocabulary_size()) {
+        throw Failure("OPTION_INVALID", "Token id " + std::to_string(token) + " is outside the vocabulary of " + path_ +
+                                            " (0 to " + std::to_string(vocabulary_size() - 1) + ").");
+    }
+}
+
+std::vector<int32_t> Model::tokenize(const std::string & text, bool add_special, bool parse_special) const {
+    const LlamaApi & api = llama_api();
+    if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max() / 2)) {
+        throw Failure("OPTION_INVALID", "The text is too long to tokenize (more than 1 GiB).");
+    }
+    const auto length = static_cast<int32_t>(text.size());
+    const auto into = [&](std::vector<int32_t> & tokens) {
+        return api.llama_tokenize(vocab_, text.data(), length, tokens.data(), static_cast<int32_t>(tokens.size()),
+                                  add_special, parse_special);
+    };
+    std::vector<int32_t> tokens(text.size() + 2);
+    int32_t count = into(tokens);
+    if (count < 0 && count != std::numeric_limits<int32_t>::min()) {
+        tokens.resize(static_cast<size_t>(-count));
+        count = into(tokens);
+    }
+    if (count < 0) throw Failure("OPTION_INVALID", "The tokenizer of " + path_ + " cannot handle this text.");
+    tokens.resize(static_cast<size_t>(count));
+    return tokens;
+}
+
+std::string Model::detokenize(const std::vector<int32_t> & tokens, bool render_special) const {
+    std::string text;
+    std::string piece(64, '\0');
+    for (const int32_t token : tokens) {
+        check_token(token);
+        const auto into_piece = [&] {
+            return llama_api().llama_token_to_piece(vocab_, token, piece.data(), static_cast<int32_t>(piece.size()),
+                                                    /*lstrip=*/0, render_special);
+        };
+        int32_t length = into_piece();
+        if (length < 0) {
+            piece.resize(static_cast<size_t>(-length));
+            length = into_piece();
+        }
+        text.append(piece, 0, static_cast<size_t>(std::max(length, 0)));
+    }
+    return text;
+}
+
+const char * Model::token_text(int32_t token) const {
+    check_token(token);
+    return llama_api().llama_vocab_get_text(vocab_, token);
+}
+
+int32_t Model::token_attributes(int32_t token) const {
+    check_token(token);
+    return llama_api().llama_vocab_get_attr(vocab_, token);
+}
+
+bool Model::ends_generation(int32_t token) const { return llama_api().llama_vocab_is_eog(vocab_, token); }
+
+uint64_t Model::vocabulary_hash(int32_t to) const {
+    uint64_t hash = 0xcbf29ce484222325ull;
+    const auto add = [&](const void * data, size_t size) {
+        for (size_t i = 0; i < size; ++i) {
+            hash = (hash ^ static_cast<const uint8_t *>(data)[i]) * 0x100000001b3ull;
+        }
+    };
+    for (int32_t token = 0; token < to; ++token) {
+        const char * text = token_text(token);
+        const int32_t attributes = token_attributes(token);
+        add(text, std::char_traits<char>::length(text) + 1);
+        add(&attributes, sizeof(attributes));
+    }
+    return hash;
+}
+
+uint64_t Model::cache_bytes_per_token() const {
+    const LlamaApi & api = llama_api();
+    const auto heads = static_cast<uint64_t>(std::max(1, api.llama_model_n_head(model_)));
+    const auto head_size = static_cast<uint64_t>(api.llama_model_n_embd(model_)) / heads;
+    const auto kv_heads = static_cast<uint64_t>(std::max(1, api.llama_model_n_head_kv(model_)));
+    return 2 * 2 * static_cast<uint64_t>(api.llama_model_n_layer(model_)) * head_size * kv_heads;
+}
+
+llama_adapter_lora * Model::adapter(const std::string & path) {
+    const std::lock_guard<std::mutex> lock(adapters_mutex_);
+    const auto found = adapters_.find(path);
+    if (found != adapters_.end()) return found->second;
+
+    const Header header = read_header(path);
+    if (header.type != "adapter") {
+        throw Failure("LORA_INVALID", path + " is not a LoRA adapter (its GGUF says type \"" + header.type + "\").");
+    }
+    const AssertionGuard guard;
+    const LogCapture log;
+    llama_adapter_lora * adapter = llama_api().llama_adapter_lora_init(model_, path.c_str());
+    if (!adapter) throw Failure("LORA_INVALID", path + " does not fit " + path_ + "." + log.said());
+    adapters_.emplace(path, adapter);
+    return adapter;
+}
+
+}  // namespace eft

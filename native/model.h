@@ -1,0 +1,73 @@
+// A GGUF file: its header, its weights, its vocabulary, the adapters on top of it.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "llama-api.h"
+
+namespace eft {
+
+struct Header {
+    std::string architecture, type;
+    uint32_t block_count;
+    int64_t tensor_count;
+    uint64_t tensor_bytes, file_bytes;
+    uint32_t split_count;
+};
+
+/// Reads and checks what llama.cpp would abort on. Throws Failure MODEL_NOT_FOUND or MODEL_INVALID.
+Header read_header(const std::string & path);
+
+struct ModelOptions {
+    std::string path;
+    int32_t gpu_layers;
+    std::vector<std::string> devices;
+};
+
+/// Weights and vocabulary. Immutable after loading and safe to use from several threads.
+class Model {
+   public:
+    /// `progress` gets 0..1 and returns whether to go on. Throws Failure MODEL_* or ABORTED.
+    static std::shared_ptr<Model> load(const ModelOptions & options, const std::function<bool(float)> & progress);
+    ~Model();
+    Model(const Model &) = delete;
+    Model & operator=(const Model &) = delete;
+
+    llama_model * get() const { return model_; }
+    const llama_vocab * vocab() const { return vocab_; }
+    const std::string & path() const { return path_; }
+    int32_t vocabulary_size() const;
+
+    std::vector<int32_t> tokenize(const std::string & text, bool add_special, bool parse_special) const;
+    /// The tokens' pieces one after another: bytes that may end in the middle of a UTF-8 character, leading space
+    /// included. Throws Failure OPTION_INVALID for an id out of range.
+    std::string detokenize(const std::vector<int32_t> & tokens, bool render_special) const;
+    const char * token_text(int32_t token) const;
+    int32_t token_attributes(int32_t token) const;
+    bool ends_generation(int32_t token) const;
+    /// FNV-1a over texts and attributes of the ids below `to`.
+    uint64_t vocabulary_hash(int32_t to) const;
+    /// Bytes of KV cache that one token takes at F16.
+    uint64_t cache_bytes_per_token() const;
+
+    /// The adapter of that file, loaded once; lives as long as the model. Throws Failure LORA_INVALID.
+    llama_adapter_lora * adapter(const std::string & path);
+
+   private:
+    Model(llama_model * model, std::string path);
+    void check_token(int32_t token) const;
+
+    llama_model * model_;
+    const llama_vocab * vocab_;
+    std::string path_;
+    std::mutex adapters_mutex_;
+    std::map<std::string, llama_adapter_lora *> adapters_;
+};
+
+}  // namespace eft

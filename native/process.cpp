@@ -1,0 +1,81 @@
+#include "process.h"
+
+#include "backend.h"
+#include "model.h"
+#include "state.h"
+#include "vendor/llama.cpp/version.h"
+#include "worker.h"
+
+namespace eft {
+namespace {
+
+Napi::Value OpenLibraries(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const Napi::Object paths = info[0].As<Napi::Object>();
+        const auto path = [&](const char * key) { return paths.Get(key).As<Napi::String>().Utf8Value(); };
+        const std::string version =
+            open_libraries({path("base"), path("ggml"), path("llama"), path("backends")});
+        return Napi::String::New(info.Env(), version);
+    });
+}
+
+Napi::Value LoadBackend(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        const std::string reason = load_backend(info[0].As<Napi::String>());
+        return reason.empty() ? info.Env().Undefined() : Napi::String::New(info.Env(), reason);
+    });
+}
+
+Napi::Value Devices(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        Napi::Array result = Napi::Array::New(info.Env());
+        for (const Device & device : list_devices()) {
+            Napi::Object object = Napi::Object::New(info.Env());
+            object.Set("name", device.name);
+            object.Set("description", device.description);
+            object.Set("backend", device.backend);
+            object.Set("type", device.type);
+            object.Set("memoryFree", static_cast<double>(device.memory_free));
+            object.Set("memoryTotal", static_cast<double>(device.memory_total));
+            result.Set(result.Length(), object);
+        }
+        return result;
+    });
+}
+
+Napi::Value PhysicalCores(const Napi::CallbackInfo & info) { return Napi::Number::New(info.Env(), physical_cores()); }
+
+Napi::Value SetLog(const Napi::CallbackInfo & info) {
+    auto & listener = AddonState::of(info.Env()).log_listener;
+    listener = info[0].IsFunction() ? listen_to_log(info.Env(), info[0].As<Napi::Function>()) : nullptr;
+    return info.Env().Undefined();
+}
+
+Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const Header header = read_header(info[0].As<Napi::String>());
+        Napi::Object object = Napi::Object::New(info.Env());
+        object.Set("architecture", header.architecture);
+        object.Set("type", header.type);
+        object.Set("blockCount", header.block_count);
+        object.Set("tensorCount", static_cast<double>(header.tensor_count));
+        object.Set("tensorBytes", static_cast<double>(header.tensor_bytes));
+        object.Set("fileBytes", static_cast<double>(header.file_bytes));
+        object.Set("splitCount", header.split_count);
+        return object;
+    });
+}
+
+}  // namespace
+
+void RegisterProcess(Napi::Env env, Napi::Object exports) {
+    exports.Set("compiledFor", EFT_LLAMA_VERSION);
+    exports.Set("openLibraries", Napi::Function::New<OpenLibraries>(env));
+    exports.Set("loadBackend", Napi::Function::New<LoadBackend>(env));
+    exports.Set("devices", Napi::Function::New<Devices>(env));
+    exports.Set("physicalCores", Napi::Function::New<PhysicalCores>(env));
+    exports.Set("setLog", Napi::Function::New<SetLog>(env));
+    exports.Set("readHeader", Napi::Function::New<ReadHeader>(env));
+}
+
+}  // namespace eft

@@ -1,0 +1,24 @@
+// What one addon environment (the main thread, a worker thread, a second copy of the addon) owns.
+#pragma once
+
+#include <napi.h>
+
+#include <map>
+#include <memory>
+#include <string>
+
+#include "log.h"
+#include "model.h"
+
+namespace eft {
+
+struct AddonState {
+    Napi::FunctionReference model_class, engine_class;
+    std::shared_ptr<LogListener> log_listener;
+    /// Loaded models by file and settings, so that each is loaded once however many members and ensembles use it.
+    std::map<std::string, std::weak_ptr<Model>> models;
+
+    static AddonState & of(Napi::Env env) { return *env.GetInstanceData<AddonState>(); }
+};
+
+}  // namespace eft

@@ -1,0 +1,73 @@
+/**
+ * Every failure that a user can cause is an {@link EftError}: a code out of this one table, a sentence that says what is
+ * wrong with which file or value, and what to do about it. `docs/errors.md` lists the codes; a test keeps both equal.
+ */
+
+/** What each code means. The message of an error says more: the file, the value, the remedy. */
+export const ERROR_CODES = {
+    // recipes
+    RECIPE_NOT_FOUND: "The recipe file does not exist or cannot be read.",
+    RECIPE_SYNTAX: "The recipe is not well-formed YAML or JSON.",
+    RECIPE_INVALID: "The recipe is well-formed but has a missing, misspelled or out-of-range entry.",
+    COMBINATION_SYNTAX: "A combination cannot be parsed.",
+    COMBINATION_NOT_LINEAR: "A combination multiplies or divides by members, or adds a number that belongs to no member.",
+    COMBINATION_UNKNOWN_NAME: "A combination uses a name that is neither a member nor a parameter.",
+    COMBINATION_ZERO: "A combination gives every member the weight 0, whatever the parameters are.",
+    MEMBER_UNUSED: "A member is declared and no combination uses it.",
+    PARAMETER_UNKNOWN: "A parameter was set that the recipe does not declare.",
+    PARAMETER_RANGE: "A parameter was set outside its range or to something that is not a finite number.",
+    // options
+    OPTION_INVALID: "An option has the wrong type or is out of range.",
+    FILE_UNREADABLE: "A file that was named as input cannot be read.",
+    // the native layer
+    ADDON_NOT_FOUND: "The native addon has not been built, or not for this platform.",
+    ADDON_LOAD_FAILED: "The native addon or llama.cpp's libraries exist and cannot be loaded.",
+    LLAMA_VERSION_MISMATCH: "The llama.cpp libraries are of another release than the one the addon was compiled for.",
+    BACKEND_UNAVAILABLE: "The requested backend has no libraries or no device on this machine.",
+    NATIVE_FAILURE: "llama.cpp stopped with an internal failure; this ensemble cannot be used any more.",
+    // models
+    MODEL_NOT_FOUND: "A model or adapter file does not exist, or has not been downloaded.",
+    MODEL_INVALID: "A file is not a usable GGUF: damaged, truncated, or with impossible sizes.",
+    MODEL_UNSUPPORTED: "A model is of a kind that cannot take part (an encoder, a recurrent model, no vocabulary).",
+    MODEL_LOAD_FAILED: "llama.cpp refused to load a model; the message carries its words.",
+    LORA_INVALID: "A LoRA adapter does not fit its base model or is damaged.",
+    CONTEXT_FAILED: "A context could not be created, usually for lack of memory.",
+    VOCABULARY_MISMATCH: "Members disagree about what a token id means.",
+    TEMPLATE_MISSING: "A prompt template was asked for that the model file does not carry.",
+    TEMPLATE_INVALID: "A prompt template cannot be parsed or rendered.",
+    // decoding
+    PROMPT_EMPTY: "There is nothing to evaluate: the prompt has no tokens.",
+    CONTEXT_OVERFLOW: "The tokens do not fit into the context; the message says how many do.",
+    NON_FINITE_LOGITS: "A member produced logits that are not numbers.",
+    NO_TOKEN_LEFT: "Filters, biases or masks exclude every token.",
+    DECODE_FAILED: "llama.cpp failed to evaluate a batch.",
+    ABORTED: "The caller's signal aborted the operation.",
+    DISPOSED: "The object was used after it had been disposed.",
+} as const;
+
+/** One of the keys of {@link ERROR_CODES}. */
+export type EftErrorCode = keyof typeof ERROR_CODES;
+
+const MARKER = Symbol.for("eft-llama.error");
+
+/** The only error class of this library. Branch on `code`, show `message`. */
+export class EftError extends Error {
+    override readonly name = "EftError";
+    readonly code: EftErrorCode;
+
+    /**
+     * @param code - one of {@link ERROR_CODES}
+     * @param message - one or two sentences: what is wrong with which file or value, and what to do about it
+     * @param options - `cause`: the underlying error, if there is one
+     */
+    constructor(code: EftErrorCode, message: string, options?: { cause?: unknown }) {
+        super(message, options);
+        this.code = code;
+        Object.defineProperty(this, MARKER, { value: true });
+    }
+
+    /** Recognises errors of this library even when two copies of it are loaded, as often happens in bundled apps. */
+    static isInstance(error: unknown): error is EftError {
+        return typeof error === "object" && error !== null && MARKER in error;
+    }
+}

@@ -1,0 +1,240 @@
+/**
+ * Typed mirror of what `native/addon.cpp` exports. Arguments are checked on this side, before the call: the native
+ * code asserts and does not explain. Native failures arrive as errors with a `code` of {@link ERROR_CODES}.
+ *
+ * Shapes: M = members of the engine, V = size of the common vocabulary.
+ */
+
+export interface NativeDevice {
+    /** Name inside its backend, e.g. `Vulkan0`. */
+    readonly name: string;
+    readonly description: string;
+    /** Lower-case name of the ggml backend: `cpu`, `vulkan`, `cuda`, `metal`, ... */
+    readonly backend: string;
+    readonly type: "cpu" | "gpu" | "igpu" | "accelerator";
+    /** Bytes. */
+    readonly memoryFree: number;
+    /** Bytes. */
+    readonly memoryTotal: number;
+}
+
+/** What the header of a GGUF says, read without touching tensor data. */
+export interface NativeHeader {
+    readonly architecture: string;
+    /** `general.type`: "model", "adapter", ...; empty when absent. */
+    readonly type: string;
+    readonly blockCount: number;
+    readonly tensorCount: number;
+    /** Bytes the tensors need according to the header. */
+    readonly tensorBytes: number;
+    /** Bytes of the file. */
+    readonly fileBytes: number;
+    readonly splitCount: number;
+}
+
+export interface NativeModelInfo {
+    /** e.g. `llama 13B Q4_K - Medium`. */
+    readonly description: string;
+    /** e.g. `Q8_0`. */
+    readonly quantization: string;
+    /** Bytes of all tensors. */
+    readonly size: number;
+    readonly parameters: number;
+    readonly trainContextSize: number;
+    readonly layers: number;
+    /** Bytes of KV cache a token takes at F16. */
+    readonly cacheBytesPerToken: number;
+    readonly vocabularySize: number;
+    /** llama.cpp's tokenizer type: SPM, BPE, WPM, UGM, RWKV, ... */
+    readonly vocabularyType: string;
+    readonly hasEncoder: boolean;
+    readonly hasDecoder: boolean;
+    readonly isRecurrent: boolean;
+    readonly isHybrid: boolean;
+    readonly isDiffusion: boolean;
+    /** Chat template that the GGUF carries; undefined when there is none. */
+    readonly chatTemplate?: string;
+    /** Ids of special tokens, -1 when absent. */
+    readonly bos: number;
+    readonly eos: number;
+    readonly eot: number;
+    readonly nl: number;
+    readonly sep: number;
+    readonly pad: number;
+    /** Whether the model's tokenizer prepends BOS / appends EOS to a text. */
+    readonly addBos: boolean;
+    readonly addEos: boolean;
+}
+
+/** A loaded model; freed when the last engine and the last JavaScript reference let go of it. */
+export interface NativeModel {
+    readonly info: NativeModelInfo;
+    /** `addSpecial`: BOS/EOS as the model wants them. `parseSpecial`: text of control tokens becomes control tokens. */
+    tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Int32Array;
+    /** The tokens' pieces one after another, leading space included; may end in the middle of a UTF-8 character. */
+    detokenize(tokens: Int32Array, renderSpecial: boolean): Buffer;
+    /** Text of each token, as the tokenizer stores it, of ids `from` (inclusive) to `to` (exclusive). */
+    tokenTexts(from: number, to: number): string[];
+    /** llama.cpp's attribute bits of each token, V long. */
+    tokenAttributes(): Int32Array;
+    /** 1 for tokens that end a generation. */
+    endOfGeneration(): Uint8Array;
+    /** 64-bit FNV-1a hash, as hex, of texts and attributes of ids 0 (inclusive) to `to` (exclusive). */
+    vocabularyHash(to: number): string;
+}
+
+/** How the rows of one entry become a target row: weights in member order. */
+export interface NativeFusion {
+    /** M weights of the combination. A member with weight 0 here and in `fallback` is not read. */
+    readonly weights: Float64Array;
+    /** M weights of the fallback form, or undefined for no conservative filter. */
+    readonly fallback?: Float64Array;
+    /** Mass of the conservative set, (0, 1]. */
+    readonly conservativeTopP: number;
+    /** Whether control tokens count as outside the conservative set. */
+    readonly controlTokensFallback: boolean;
+}
+
+/** Draw one token from the target at the last row of an entry. */
+export interface NativeDraw {
+    readonly temperature: number;
+    readonly topK: number;
+    readonly topP: number;
+    readonly minP: number;
+    readonly repeatPenalty: number;
+    readonly frequencyPenalty: number;
+    readonly presencePenalty: number;
+    /** Recent tokens for the penalties; empty when they are off. */
+    readonly history: Int32Array;
+    readonly biasTokens: Int32Array;
+    readonly biasValues: Float32Array;
+    /** 0 .. 2^53 - 1. */
+    readonly seed: number;
+    /** Index of the token in the generated text; the counter of the noise. */
+    readonly position: number;
+    /** How many of the most probable tokens of the target to report. */
+    readonly top: number;
+    /** Report the members' log-probabilities too (of the drawn token and of the top ones). */
+    readonly members: boolean;
+    /** Report the whole target row. */
+    readonly scores: boolean;
+}
+
+/** Log-probabilities of given tokens at the last `rows` rows of an entry. */
+export interface NativeQueries {
+    readonly rows: number;
+    /** Row of each query, 0 .. rows - 1, ascending. */
+    readonly row: Int32Array;
+    /** Token id of each query. */
+    readonly token: Int32Array;
+}
+
+/** What one sequence does in a step. */
+export interface NativeStepEntry {
+    /** Slot, 0 .. sequences - 1. */
+    readonly sequence: number;
+    /** First make `sequence` share the first `keep[m]` tokens of this slot. */
+    readonly copyFrom?: number;
+    /** M numbers: how many tokens of each member's cache stay; what lies behind is removed. */
+    readonly keep: Int32Array;
+    /** M arrays: the tokens to append to each member's cache. Empty: nothing to do for that member. */
+    readonly tokens: readonly Int32Array[];
+    readonly fusion?: NativeFusion;
+    readonly draw?: NativeDraw;
+    readonly queries?: NativeQueries;
+}
+
+export interface NativeDrawResult {
+    readonly token: number;
+    /** Log-probability under the target, before penalties, bias, temperature and filters. */
+    readonly logprob: number;
+    /** M log-probabilities of the token; NaN for a member that was not read. */
+    readonly memberLogprobs?: Float64Array;
+    readonly topTokens?: Int32Array;
+    readonly topLogprobs?: Float32Array;
+    /** top x M, row by row. */
+    readonly topMemberLogprobs?: Float32Array;
+    readonly scores?: Float32Array;
+}
+
+export interface NativeQueryResult {
+    /** One per query. */
+    readonly logprobs: Float64Array;
+    /** queries x M, row by row; NaN for a member that was not read. */
+    readonly memberLogprobs: Float64Array;
+    /** 1 where the queried token is the target's argmax. */
+    readonly isArgmax: Uint8Array;
+}
+
+export interface NativeStepResult {
+    /** One per entry, in order; undefined for an entry that neither draws nor queries. */
+    readonly results: readonly (NativeDrawResult | NativeQueryResult | undefined)[];
+    /** M times in milliseconds. */
+    readonly decodeMs: Float64Array;
+    /** Milliseconds of combining, filtering, drawing and picking. */
+    readonly fuseMs: number;
+}
+
+export interface NativeMemberOptions {
+    readonly model: NativeModel;
+    readonly lora?: { readonly path: string; readonly scale: number };
+    /** Tokens per sequence. */
+    readonly contextSize: number;
+    /** Whether the cache and its operations live on the GPU. */
+    readonly offloadCache: boolean;
+}
+
+/** One worker thread, one thread pool, the members' contexts. Jobs run one after another in the order of the calls. */
+export interface NativeEngine {
+    /**
+     * Loads a model, or returns the one that is already loaded from the same file with the same settings.
+     * `devices`: names from {@link NativeBinding.devices} to use beside the CPU.
+     */
+    loadModel(options: {
+        readonly path: string;
+        readonly gpuLayers: number;
+        readonly devices: readonly string[];
+        readonly onProgress?: (fraction: number) => void;
+    }): Promise<NativeModel>;
+    addMember(options: NativeMemberOptions): Promise<void>;
+    /** V, and which of its ids are control tokens. Call once, before the first step. */
+    setVocabulary(size: number, controlTokens: Uint8Array): void;
+    /**
+     * One `llama_decode` per member over the tokens of all entries, then fuse and draw or query. At most `batchSize`
+     * tokens per member. A job that fails or is interrupted leaves every sequence at `keep`.
+     */
+    step(entries: readonly NativeStepEntry[]): Promise<NativeStepResult>;
+    /** Makes the jobs that are queued or running now fail with `ABORTED`, soon. */
+    interrupt(): void;
+    /** Interrupts, waits for the job in flight, frees contexts and pool. Idempotent. */
+    dispose(): Promise<void>;
+}
+
+/** Options of {@link NativeBinding.sampleRow}. */
+export type NativeSampleOptions = Omit<NativeDraw, "members" | "scores" | "top">;
+
+export interface NativeBinding {
+    /** `llama_version()` of the headers that the addon was compiled with. */
+    readonly compiledFor: string;
+    /**
+     * Opens llama.cpp's shared libraries and the CPU backend; once a process, later calls return the same.
+     * Throws ADDON_LOAD_FAILED with the list of what is missing, or LLAMA_VERSION_MISMATCH.
+     * @returns the version that the library reports
+     */
+    openLibraries(paths: { base: string; ggml: string; llama: string; backends: string }): string;
+    /** Loads one more ggml backend. Returns undefined, or why it failed. */
+    loadBackend(path: string): string | undefined;
+    devices(): NativeDevice[];
+    /** Physical cores that this process may use. */
+    physicalCores(): number;
+    /** llama.cpp's log lines from now on; undefined = drop them. Level: 1 debug .. 4 error, as ggml numbers them. */
+    setLog(callback: ((level: number, text: string) => void) | undefined): void;
+    /** Throws MODEL_NOT_FOUND or MODEL_INVALID. */
+    readHeader(path: string): NativeHeader;
+    createEngine(options: { threads: number; batchSize: number; sequences: number }): NativeEngine;
+
+    /** `native/combine.h` on rows in JavaScript memory: rows M x V. Returns V normalised log-probabilities. */
+    combineRows(rows: readonly (Float32Array | undefined)[], fusion: NativeFusion, controlTokens?: Uint8Array): Float32Array;
+    /** `native/sample.h` on a row of V log-probabilities, which is not changed. Returns the token. */
+    sampleRow(row: Float32Array, options: NativeSampleOptions): number;
+}

@@ -1,0 +1,149 @@
+/**
+ * The only door to the `.node` file: find it, find the llama.cpp libraries that fit it, open both, and say exactly what
+ * was tried when that fails.
+ */
+
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { EftError } from "../errors.js";
+import type { NativeBinding } from "./binding.js";
+import { toEftError } from "./native-error.js";
+
+const require = createRequire(import.meta.url);
+/** Folder of package.json; this file is two folders below it, both in `src` and in `dist`. */
+export const packageRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+/** A folder of llama.cpp libraries and what they were built for. */
+export interface LibraryFolder {
+    readonly directory: string;
+    readonly origin: "built from source" | "prebuilt";
+}
+
+let binding: NativeBinding | undefined;
+
+/**
+ * Loads the addon and llama.cpp's libraries; later calls return the same.
+ *
+ * @throws EftError ADDON_NOT_FOUND, ADDON_LOAD_FAILED, LLAMA_VERSION_MISMATCH
+ */
+export function loadBinding(): NativeBinding {
+    if (binding !== undefined) return binding;
+    const addon = requireAddon();
+    const { directory } = findLibraryFolder();
+    const library = (name: string): string => findLibrary(directory, name);
+    try {
+        addon.openLibraries({
+            base: library("ggml-base"),
+            ggml: library("ggml"),
+            llama: library("llama"),
+            backends: directory,
+        });
+    } catch (error) {
+        throw toEftError(error);
+    }
+    binding = addon;
+    return addon;
+}
+
+function requireAddon(): NativeBinding {
+    const file = unpacked(path.join(packageRoot, "build", "Release", "eft_llama.node"));
+    if (!existsSync(file)) {
+        throw new EftError(
+            "ADDON_NOT_FOUND",
+            `The native addon is not at ${file}. Build it with \`npm run build:native\` in ${packageRoot}` +
+                " (needs CMake and a C++ compiler).",
+        );
+    }
+    try {
+        return require(file) as NativeBinding;
+    } catch (error) {
+        throw new EftError(
+            "ADDON_LOAD_FAILED",
+            `${file} cannot be loaded into Node ${process.version} on ${process.platform}-${process.arch}:` +
+                ` ${String(error)}. Rebuild it with \`npm run build:native\`.`,
+            { cause: error },
+        );
+    }
+}
+
+/** Where the libraries of the CPU (and, on Apple silicon, Metal) come from. */
+export function findLibraryFolder(): LibraryFolder {
+    const own = unpacked(path.join(packageRoot, "build", "llama"));
+    if (existsSync(own)) return { directory: own, origin: "built from source" };
+    const name = `@node-llama-cpp/${platformName()}${platformName() === "mac-arm64" ? "-metal" : ""}`;
+    const directory = findPackageFolder(name);
+    if (directory === undefined) {
+        throw new EftError(
+            "ADDON_LOAD_FAILED",
+            `llama.cpp's libraries for this platform are not installed: the package ${name} was not found. Install it with` +
+                ` \`npm install ${name}@${nodeLlamaCppVersion()}\`, or build llama.cpp with` +
+                " `node scripts/build-native.mjs --from-source`.",
+        );
+    }
+    return { directory, origin: "prebuilt" };
+}
+
+/**
+ * File of an optional GPU backend, or undefined when no package that carries it is installed.
+ *
+ * @param backend - `vulkan` or `cuda`
+ */
+export function findBackendLibrary(backend: string): string | undefined {
+    const folders = [findLibraryFolder().directory, findPackageFolder(`@node-llama-cpp/${platformName()}-${backend}`)];
+    for (const directory of folders) {
+        const file = directory === undefined ? undefined : matchLibrary(directory, `ggml-${backend}`);
+        if (file !== undefined) return file;
+    }
+    return undefined;
+}
+
+/** Name of the npm package that carries a GPU backend for this platform. */
+export function backendPackageName(backend: string): string {
+    return `@node-llama-cpp/${platformName()}-${backend}@${nodeLlamaCppVersion()}`;
+}
+
+function platformName(): string {
+    const system = { linux: "linux", darwin: "mac", win32: "win" }[process.platform as string] ?? process.platform;
+    return `${system}-${process.arch === "arm" ? "armv7l" : process.arch}`;
+}
+
+function findPackageFolder(name: string): string | undefined {
+    const folderName = name.slice("@node-llama-cpp/".length);
+    try {
+        // Resolved from node-llama-cpp, whose dependency it is: strict package managers hide it from us.
+        const entry = createRequire(require.resolve("node-llama-cpp")).resolve(name);
+        const directory = unpacked(path.join(path.dirname(entry), "..", "bins", folderName));
+        return existsSync(directory) ? directory : undefined;
+    } catch {
+        return undefined;
+    }
+}
+
+function nodeLlamaCppVersion(): string {
+    const manifest = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
+        dependencies: Record<string, string>;
+    };
+    return manifest.dependencies["node-llama-cpp"] ?? "";
+}
+
+/** File names carry backend and version, e.g. `libllama.vulkan.v0.5.0.so`; `libllama-common.so` is another library. */
+function matchLibrary(directory: string, name: string): string | undefined {
+    const pattern = new RegExp(`^(lib)?${name}(\\.[\\w.]+)?\\.(so|dylib|dll)$`);
+    const file = readdirSync(directory).find((entry) => pattern.test(entry));
+    return file === undefined ? undefined : path.join(directory, file);
+}
+
+function findLibrary(directory: string, name: string): string {
+    const file = matchLibrary(directory, name);
+    if (file === undefined) {
+        throw new EftError("ADDON_LOAD_FAILED", `There is no ${name} library in ${directory}; reinstall node-llama-cpp.`);
+    }
+    return file;
+}
+
+/** Electron can read files inside app.asar, but the operating system's loader cannot. */
+function unpacked(file: string): string {
+    return file.replace(/\bapp\.asar(?=[\\/])/, "app.asar.unpacked");
+}

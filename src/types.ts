@@ -1,0 +1,108 @@
+/** Types shared by all layers. Units, ranges and defaults are said at each field. */
+
+/** A named number of a recipe that can be changed at any token; a dial in every interface. */
+export interface ParameterSpec {
+    /** Value when nobody sets another one. */
+    readonly default: number;
+    /** Smallest allowed value, inclusive. Default: -Infinity. */
+    readonly min: number;
+    /** Largest allowed value, inclusive. Default: +Infinity. */
+    readonly max: number;
+    /** What the dial does, for humans. */
+    readonly description?: string;
+}
+
+/** An arithmetic expression over parameters and numbers (no members). */
+export type ParameterExpression =
+    | { readonly kind: "number"; readonly value: number }
+    | { readonly kind: "parameter"; readonly name: string }
+    | { readonly kind: "negate"; readonly operand: ParameterExpression }
+    | {
+          readonly kind: "add" | "subtract" | "multiply" | "divide";
+          readonly left: ParameterExpression;
+          readonly right: ParameterExpression;
+      };
+
+/** A linear form over the members' normalised log-probabilities. Plain data, so that it crosses threads and processes. */
+export interface Combination {
+    /** As it was written in the recipe. */
+    readonly text: string;
+    /** For each member that occurs: its weight as an expression over the parameters. */
+    readonly weights: Readonly<Record<string, ParameterExpression>>;
+}
+
+/**
+ * How the text of a prompt becomes the tokens that one member sees.
+ * - `from`: apply the chat template that the GGUF of that member carries
+ * - `jinja`: apply this Jinja chat template
+ * - `plain`: the text itself, with nothing around it
+ */
+export type PromptTemplate =
+    | { readonly kind: "from"; readonly member: string }
+    | { readonly kind: "jinja"; readonly template: string }
+    | { readonly kind: "plain" };
+
+/** One language model that takes part, as the recipe declares it. */
+export interface MemberSpec {
+    readonly name: string;
+    /** Absolute path of a GGUF file, or an `hf:` / `https:` reference. */
+    readonly model: string;
+    /** LoRA adapter on top of `model`; shares the weights of its base with every other member of the same file. */
+    readonly lora?: { readonly path: string; readonly scale: number };
+    /** Layers to offload to the GPU. Default: all of them when the backend is a GPU. */
+    readonly gpuLayers?: number;
+    /** Tokens a sequence of this member can hold. Default: that of the ensemble. */
+    readonly contextSize?: number;
+    /** How this member sees the prompt. Default: the recipe's `prompt`. */
+    readonly prompt?: PromptTemplate;
+}
+
+/** How the next token is drawn from the target distribution. */
+export interface SamplingOptions {
+    /** 0 = always the most probable token, ties to the lowest id; 1 = the target itself. Range 0..100. Default 1. */
+    readonly temperature: number;
+    /** Keep only the k most probable tokens; 0 = off. Default 0. */
+    readonly topK: number;
+    /** Keep the smallest set of most probable tokens that holds this mass. Range (0, 1]; 1 = off. Default 1. */
+    readonly topP: number;
+    /** Drop tokens less probable than this fraction of the most probable one. Range 0..1; 0 = off. Default 0. */
+    readonly minP: number;
+    /** Multiplies the log-probability of each recently seen token (Keskar et al. 1909.05858). Range (0, 10]; 1 = off. */
+    readonly repeatPenalty: number;
+    /** Subtracted from a token's log-probability once per recent occurrence. Range -100..100. Default 0. */
+    readonly frequencyPenalty: number;
+    /** Subtracted from a token's log-probability if it occurred recently. Range -100..100. Default 0. */
+    readonly presencePenalty: number;
+    /** How many of the last tokens of the text count as recent. Range 0..65536. Default 64. */
+    readonly penaltyLastN: number;
+}
+
+/** The conservative filter: top-p set of a fallback form, outside of which the fallback's log-probability stands. */
+export interface ConservativeSpec {
+    /** Mass of the fallback's top-p set. Range (0, 1]; 1 keeps every token (useful with `controlTokens: fallback`). */
+    readonly topP: number;
+    readonly fallback: Combination;
+}
+
+/** A validated recipe. All paths are absolute, all defaults filled in. Plain data. */
+export interface Recipe {
+    /** Format version. */
+    readonly eft: 1;
+    readonly name: string;
+    readonly description?: string;
+    /** Where the idea or the numbers come from, e.g. an arXiv id. */
+    readonly source?: string;
+    /** File that it was read from; undefined for an ad-hoc recipe. */
+    readonly file?: string;
+    readonly members: readonly MemberSpec[];
+    readonly parameters: Readonly<Record<string, ParameterSpec>>;
+    readonly combination: Combination;
+    readonly conservative?: ConservativeSpec;
+    /** `combine`: control tokens are fused like all others. `fallback`: they count as outside the conservative set. */
+    readonly controlTokens: "combine" | "fallback";
+    readonly prompt: PromptTemplate;
+    /** Only what the recipe says; the defaults of {@link SamplingOptions} fill the rest. */
+    readonly sampling: Partial<SamplingOptions>;
+    /** Tokens a sequence can hold. Default: the smallest training context of the members, at most 4096. */
+    readonly contextSize?: number;
+}
