@@ -1,0 +1,18 @@
+// combine.h and sample.h on rows in JavaScript memory, and the reading of their options from JavaScript objects.
+#pragma once
+
+#include <napi.h>
+
+#include "combine.h"
+#include "sample.h"
+
+namespace eft {
+
+/// Reads a `NativeFusion` / a `NativeDraw` (or `NativeSampleOptions`) of src/native/binding.ts, which checked it.
+Fusion ReadFusion(const Napi::Object & fusion);
+DrawRequest ReadDraw(const Napi::Object & draw);
+
+/// Adds `combineRows` and `sampleRow` to the exports.
+void RegisterRows(Napi::Env env, Napi::Object exports);
+
+}  // namespace eft
