@@ -12,8 +12,9 @@ const installFolder = path.join(projectRoot, "build", "llama");
 const options = {
     CMAKE_BUILD_TYPE: "Release",
     BUILD_SHARED_LIBS: "ON",
-    GGML_BACKEND_DL: "ON",
+    // For this processor alone. llama.cpp excludes that in combination with backends that are loaded on demand.
     GGML_NATIVE: "ON",
+    GGML_BACKEND_DL: "OFF",
     // File names without a version, and libraries that find each other in their own folder wherever it is moved.
     CMAKE_PLATFORM_NO_VERSIONED_SONAME: "ON",
     CMAKE_BUILD_WITH_INSTALL_RPATH: "ON",

@@ -1,7 +1,7 @@
 // Compiles the native addon; runs at `npm install`.
 //
 //     node scripts/build-native.mjs                                 compile what has changed since the last time
-//     node scripts/build-native.mjs --debug                         without optimisation, to build/Debug
+//     node scripts/build-native.mjs --debug                         without optimisation
 //     node scripts/build-native.mjs --from-source [-- cmake flags]  first build llama.cpp itself, to build/llama
 //     node scripts/build-native.mjs --clean                         delete build/
 
@@ -18,8 +18,9 @@ import { projectRoot } from "./llama-source.mjs";
 const require = createRequire(import.meta.url);
 
 const { values: flags, positionals: cmakeFlags } = readArguments();
-const configuration = flags.debug ? "Debug" : "Release";
-const addon = path.join(projectRoot, "build", configuration, "eft_llama.node");
+const addon = path.join(projectRoot, "build", "Release", "eft_llama.node");
+// Not CMake's configuration, which would choose another folder too.
+const buildType = flags.debug ? "Debug" : "Release";
 const stampFile = `${addon}.stamp`;
 
 const installHints = {
@@ -69,7 +70,7 @@ function currentStamp() {
     for (const name of ["node-addon-api", "node-api-headers"]) {
         hash.update(`${name} ${require(`${name}/package.json`).version}\n`);
     }
-    return `${process.platform}-${process.arch} ${hash.digest("hex")}\n`;
+    return `${process.platform}-${process.arch} ${buildType} ${hash.digest("hex")}\n`;
 }
 
 function isUpToDate(stamp) {
@@ -89,7 +90,7 @@ function dropForeignCache() {
 
 function cmakeJs(command) {
     const program = path.join(path.dirname(require.resolve("cmake-js/package.json")), "bin", "cmake-js");
-    const parameters = [program, command, "--config", configuration];
+    const parameters = [program, command, "--config", "Release", `--CDCMAKE_BUILD_TYPE=${buildType}`];
     const result = spawnSync(process.execPath, parameters, { cwd: projectRoot, encoding: "utf8", maxBuffer: 2 ** 26 });
     const output = result.stdout + result.stderr;
     if (result.status !== 0 || output.includes("warning:")) console.error(output);
