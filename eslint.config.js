@@ -1,19 +1,16 @@
 import eslint from "@eslint/js";
+import { defineConfig, globalIgnores } from "eslint/config";
+import globals from "globals";
 import tseslint from "typescript-eslint";
 
-export default tseslint.config(
-    { ignores: ["build/", "coverage/", "dist/", "docs/api/"] },
+const underscore = { argsIgnorePattern: "^_", varsIgnorePattern: "^_" };
+
+export default defineConfig(
+    globalIgnores(["build/", "coverage/", "dist/", "docs/api/"]),
     eslint.configs.recommended,
     {
-        languageOptions: {
-            globals: {
-                console: "readonly",
-                process: "readonly",
-                performance: "readonly",
-                fetch: "readonly",
-                URL: "readonly",
-            },
-        },
+        languageOptions: { globals: globals.node },
+        rules: { "no-unused-vars": ["error", underscore] },
     },
     {
         files: ["**/*.ts"],
@@ -26,8 +23,9 @@ export default tseslint.config(
                 "error",
                 { allowConstantLoopConditions: "only-allowed-literals" },
             ],
-            "@typescript-eslint/switch-exhaustiveness-check": "error",
+            "@typescript-eslint/no-unused-vars": ["error", underscore],
             "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true, allowBoolean: true }],
+            "@typescript-eslint/switch-exhaustiveness-check": "error",
         },
     },
 );

@@ -1,6 +1,7 @@
 /** @type {import("jest").Config} */
 export default {
-    testMatch: ["<rootDir>/test/**/*.test.ts"],
+    roots: ["<rootDir>/src", "<rootDir>/test"],
+    testMatch: ["**/*.test.ts"],
     extensionsToTreatAsEsm: [".ts"],
     moduleNameMapper: { "^(\\.{1,2}/.*)\\.js$": "$1" },
     transform: {

@@ -19,6 +19,9 @@ const options = {
     CMAKE_PLATFORM_NO_VERSIONED_SONAME: "ON",
     CMAKE_BUILD_WITH_INSTALL_RPATH: "ON",
     CMAKE_INSTALL_RPATH: process.platform === "darwin" ? "@loader_path" : "$ORIGIN",
+    // As in the prebuilt libraries: with OpenMP, llama.cpp leaves the settings of our thread pool unused.
+    GGML_OPENMP: "OFF",
+    LLAMA_ALL_WARNINGS: "OFF",
     LLAMA_BUILD_COMMON: "OFF",
     LLAMA_BUILD_TESTS: "OFF",
     LLAMA_BUILD_TOOLS: "OFF",
