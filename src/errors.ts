@@ -10,7 +10,8 @@ export const ERROR_CODES = {
     RECIPE_SYNTAX: "The recipe is not well-formed YAML or JSON.",
     RECIPE_INVALID: "The recipe is well-formed but has a missing, misspelled or out-of-range entry.",
     COMBINATION_SYNTAX: "A combination cannot be parsed.",
-    COMBINATION_NOT_LINEAR: "A combination multiplies or divides by members, or adds a number that belongs to no member.",
+    COMBINATION_NOT_LINEAR:
+        "A combination multiplies or divides by members, or adds a number that belongs to no member.",
     COMBINATION_UNKNOWN_NAME: "A combination uses a name that is neither a member nor a parameter.",
     COMBINATION_ZERO: "A combination gives every member the weight 0, whatever the parameters are.",
     MEMBER_UNUSED: "A member is declared and no combination uses it.",

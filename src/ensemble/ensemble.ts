@@ -1,0 +1,210 @@
+/** A loaded recipe: models, contexts, caches, dials. */
+
+import { availableParallelism, totalmem } from "node:os";
+import { EftError } from "../errors.js";
+import { BACKENDS, chooseBackend, type BackendChoice, type BackendName } from "../native/backend.js";
+import type { NativeEngine } from "../native/binding.js";
+import { loadBinding } from "../native/load-binding.js";
+import { toEftError } from "../native/native-error.js";
+import { resolveParameters } from "../recipe/index.js";
+import type { Recipe } from "../types.js";
+import { loadMembers, type Member } from "./members.js";
+import { checkInteger, checkKeys, checkOneOf } from "./options.js";
+import { createSequencePool, type SequencePool } from "./sequences.js";
+import { createStepQueue, type StepQueue } from "./steps.js";
+import { checkVocabularies, compareVocabularies, type VocabularyReport } from "./vocabulary.js";
+
+/** Context sizes beyond this must be asked for. */
+const MAX_DEFAULT_CONTEXT_SIZE = 4096;
+const MAX_CONTEXT_SIZE = 1 << 22;
+
+/** How {@link loadEnsemble} loads. */
+export interface LoadOptions {
+    /** Default `auto`: the first of metal, cuda, vulkan that has a device, else the CPU. */
+    readonly backend?: BackendName;
+    /** Threads for members on the CPU. Default: physical cores - 1, at least 1. */
+    readonly threads?: number;
+    /** Tokens each sequence can hold. Default: the recipe's, else the smallest training context, at most 4096. */
+    readonly contextSize?: number;
+    /** Sequences that can be active at once; each reserves `contextSize` tokens of cache in every member. Default 4. */
+    readonly sequences?: number;
+    /** Most tokens that one member evaluates in one step. Range 32..8192. Default 512. */
+    readonly batchSize?: number;
+    /** Layers of every member to put on the GPU, where the recipe does not say it. Default: all. */
+    readonly gpuLayers?: number;
+    /** Called with 0..1 while weights are read. */
+    readonly onProgress?: (fraction: number) => void;
+    /** Aborts loading. */
+    readonly signal?: AbortSignal;
+}
+
+const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
+    "backend",
+    "threads",
+    "contextSize",
+    "sequences",
+    "batchSize",
+    "gpuLayers",
+    "onProgress",
+    "signal",
+];
+
+/** A loaded recipe. Created by {@link loadEnsemble}; used through `complete()` and `score()`. */
+export interface Ensemble {
+    readonly recipe: Recipe;
+    /** In the order of the recipe; all arrays over members follow it. */
+    readonly members: readonly Member[];
+    readonly vocabulary: VocabularyReport;
+    readonly backend: BackendChoice;
+    readonly threads: number;
+    /** Tokens each sequence of each member can hold. */
+    readonly contextSize: number;
+    /** Sequences that can be active at once. */
+    readonly sequences: number;
+    /** Most tokens that one member evaluates in one step. */
+    readonly batchSize: number;
+    /** Current values of the recipe's parameters, used by every call that does not bring its own. */
+    readonly parameters: Readonly<Record<string, number>>;
+    /** Turns dials; takes effect at the next token. @throws EftError PARAMETER_UNKNOWN, PARAMETER_RANGE */
+    setParameters(values: Readonly<Record<string, number>>): void;
+    /** @throws EftError DISPOSED after dispose() */
+    readonly pool: SequencePool;
+    /** @throws EftError DISPOSED after dispose() */
+    readonly steps: StepQueue;
+    readonly disposed: boolean;
+    /** Aborts what runs, waits for it, frees everything. May be called again. */
+    dispose(): Promise<void>;
+    [Symbol.asyncDispose](): Promise<void>;
+}
+
+/**
+ * Loads the members of a recipe and checks that they can be combined.
+ *
+ * @throws EftError MODEL_*, LORA_INVALID, VOCABULARY_MISMATCH, TEMPLATE_*, CONTEXT_FAILED, BACKEND_UNAVAILABLE, ADDON_*,
+ * OPTION_INVALID, or ABORTED when `signal` fires; nothing stays loaded then
+ */
+export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): Promise<Ensemble> {
+    checkKeys("loadEnsemble", options, LOAD_OPTIONS);
+    const { signal } = options;
+    const binding = loadBinding();
+    const threads = checkInteger(
+        "threads",
+        options.threads ?? Math.max(1, binding.physicalCores() - 1),
+        1,
+        Math.min(512, 4 * availableParallelism()),
+    );
+    const sequences = checkInteger("sequences", options.sequences ?? 4, 1, 64);
+    const batchSize = checkInteger("batchSize", options.batchSize ?? 512, Math.max(32, sequences), 8192);
+    const backend = chooseBackend(checkOneOf("backend", options.backend ?? "auto", BACKENDS));
+
+    const engine = binding.createEngine({ threads, batchSize, sequences });
+    const interrupt = (): void => engine.interrupt();
+    signal?.addEventListener("abort", interrupt);
+    try {
+        throwIfAborted(signal);
+        const members = await loadMembers(engine, recipe, backend, options);
+        const vocabulary = compareVocabularies(members);
+        checkVocabularies(vocabulary);
+        const contextSize = chooseContextSize(recipe, members, options, sequences);
+        for (const member of members) {
+            throwIfAborted(signal);
+            await engine.addMember({
+                model: member.model,
+                ...(member.spec.lora === undefined ? {} : { lora: member.spec.lora }),
+                contextSize,
+                offloadCache: backend.backend !== "cpu" && member.gpuLayers !== 0,
+            });
+        }
+        engine.setVocabulary(vocabulary.size, vocabulary.controlTokens);
+        throwIfAborted(signal);
+        return createEnsemble(engine, {
+            recipe,
+            members,
+            vocabulary,
+            backend,
+            threads,
+            contextSize,
+            sequences,
+            batchSize,
+        });
+    } catch (error) {
+        await engine.dispose();
+        throw toEftError(error);
+    } finally {
+        signal?.removeEventListener("abort", interrupt);
+    }
+}
+
+type LoadedParts = Pick<
+    Ensemble,
+    "recipe" | "members" | "vocabulary" | "backend" | "threads" | "contextSize" | "sequences" | "batchSize"
+>;
+
+function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
+    const pool = createSequencePool(engine, parts.members.length, parts.sequences);
+    const steps = createStepQueue(engine, parts.members.length, parts.batchSize);
+    let parameters = resolveParameters(parts.recipe, {});
+    let disposal: Promise<void> | undefined;
+
+    function alive<T>(part: T): T {
+        if (disposal === undefined) return part;
+        throw new EftError("DISPOSED", `The ensemble "${parts.recipe.name}" has been disposed; load it again.`);
+    }
+    const dispose = (): Promise<void> => (disposal ??= engine.dispose());
+
+    return {
+        ...parts,
+        get parameters() {
+            return parameters;
+        },
+        setParameters(values) {
+            parameters = alive(resolveParameters(parts.recipe, { ...parameters, ...values }));
+        },
+        get pool() {
+            return alive(pool);
+        },
+        get steps() {
+            return alive(steps);
+        },
+        get disposed() {
+            return disposal !== undefined;
+        },
+        dispose,
+        [Symbol.asyncDispose]: dispose,
+    };
+}
+
+function chooseContextSize(
+    recipe: Recipe,
+    members: readonly Member[],
+    options: LoadOptions,
+    sequences: number,
+): number {
+    const trained = Math.min(...members.map(({ model }) => model.info.trainContextSize));
+    const wanted = [options.contextSize ?? recipe.contextSize, ...recipe.members.map((member) => member.contextSize)];
+    const asked = wanted.filter((size) => size !== undefined);
+    const contextSize = checkInteger(
+        "contextSize",
+        asked.length > 0 ? Math.min(...asked) : Math.min(trained, MAX_DEFAULT_CONTEXT_SIZE),
+        8,
+        MAX_CONTEXT_SIZE,
+    );
+    const bytes =
+        members.reduce((total, { model }) => total + model.info.cacheBytesPerToken, 0) * contextSize * sequences;
+    if (bytes > totalmem() || contextSize * sequences > MAX_CONTEXT_SIZE) {
+        throw new EftError(
+            "CONTEXT_FAILED",
+            `${sequences} sequences of ${contextSize} tokens need about ${formatGiB(bytes)} of cache, and this machine has ` +
+                `${formatGiB(totalmem())} of memory. Choose a smaller contextSize or fewer sequences.`,
+        );
+    }
+    return contextSize;
+}
+
+function formatGiB(bytes: number): string {
+    return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+}
+
+function throwIfAborted(signal: AbortSignal | undefined): void {
+    if (signal?.aborted) throw new EftError("ABORTED", "Loading was aborted.");
+}

@@ -1,0 +1,154 @@
+/**
+ * Bookkeeping of the KV caches. Each of an ensemble's slots is one llama.cpp sequence id, the same one in every member;
+ * what a slot holds stays there after its user has gone, so that a later prompt with the same beginning need not be
+ * evaluated again.
+ */
+
+import { EftError } from "../errors.js";
+import type { NativeEngine } from "../native/binding.js";
+
+/** One token sequence with one KV sequence per member. Members may hold different prompts; generated tokens are shared. */
+export interface Sequence {
+    readonly slot: number;
+    /** Per member: the tokens whose keys and values are in the cache. */
+    readonly held: readonly number[][];
+    /** Per member: how many tokens of the prompt were found in a cache. */
+    readonly reused: readonly number[];
+}
+
+interface Slot {
+    readonly index: number;
+    held: number[][];
+    busy: boolean;
+    /** Order of last use; the least recently used slot is overwritten first. */
+    lastUse: number;
+}
+
+export interface SequencePool {
+    /**
+     * Takes a slot for a prompt, the one that already holds most of it, and waits for one if all are taken.
+     *
+     * @param prompts - per member
+     * @param rows - how many tokens at the end of each prompt are left to evaluate whatever the caches hold, because their
+     * logits are wanted
+     * @throws EftError ABORTED if the signal fires while waiting
+     */
+    acquire(prompts: readonly ArrayLike<number>[], rows: number, signal?: AbortSignal): Promise<Sequence>;
+    /** Gives the slot back; what it holds stays for later prompts. */
+    release(sequence: Sequence): void;
+}
+
+/** @param size - number of slots, 1 or more */
+export function createSequencePool(engine: NativeEngine, members: number, size: number): SequencePool {
+    const slots = Array.from({ length: size }, (_, index): Slot => ({
+        index,
+        held: emptyCaches(members),
+        busy: false,
+        lastUse: 0,
+    }));
+    const waiting: { wake: () => void }[] = [];
+    let uses = 0;
+
+    function wakeNext(): void {
+        waiting.shift()?.wake();
+    }
+
+    async function waitForSlot(signal?: AbortSignal): Promise<void> {
+        await new Promise<void>((resolve, reject) => {
+            const entry = { wake: done };
+            function done(): void {
+                signal?.removeEventListener("abort", abort);
+                resolve();
+            }
+            function abort(): void {
+                waiting.splice(waiting.indexOf(entry), 1);
+                reject(new EftError("ABORTED", "The request was aborted while it waited for a free sequence."));
+            }
+            signal?.addEventListener("abort", abort, { once: true });
+            waiting.push(entry);
+        });
+    }
+
+    return {
+        async acquire(prompts, rows, signal) {
+            while (slots.every(({ busy }) => busy)) await waitForSlot(signal);
+            const { target, source, keep } = choose(slots, prompts, rows);
+            target.busy = true;
+            target.lastUse = ++uses;
+            const held = source.held.map((tokens, member) => tokens.slice(0, keep[member]));
+            target.held = held;
+            // Submitted before anyone else can touch the source: jobs run in the order of the calls.
+            const entry = { sequence: target.index, keep: Int32Array.from(keep), tokens: noTokens(members) };
+            try {
+                await engine.step([source === target ? entry : { ...entry, copyFrom: source.index }]);
+            } catch (error) {
+                target.held = emptyCaches(members);
+                target.busy = false;
+                wakeNext();
+                throw error;
+            }
+            return { slot: target.index, held, reused: keep };
+        },
+        release(sequence) {
+            const slot = slots[sequence.slot];
+            if (slot === undefined || slot.held !== sequence.held) return;
+            slot.busy = false;
+            // A new array, so that the former user can do no harm any more.
+            slot.held = sequence.held.map((tokens) => [...tokens]);
+            wakeNext();
+        },
+    };
+}
+
+/** The free slot to use, the slot whose cache it starts from (often the same), and how much of that is kept. */
+function choose(
+    slots: readonly Slot[],
+    prompts: readonly ArrayLike<number>[],
+    rows: number,
+): { target: Slot; source: Slot; keep: number[] } {
+    const candidates = slots.map((slot) => ({ slot, keep: commonPrefixes(slot.held, prompts, rows) }));
+    const byReuse = [...candidates].sort(
+        (a, b) => sum(b.keep) - sum(a.keep) || Number(a.slot.busy) - Number(b.slot.busy),
+    );
+    const [best] = byReuse;
+    const free = candidates.filter(({ slot }) => !slot.busy);
+    const oldest = free.reduce((a, b) => (b.slot.lastUse < a.slot.lastUse ? b : a));
+    if (best === undefined) throw new EftError("OPTION_INVALID", "The pool has no slots.");
+    if (sum(best.keep) === 0) return { target: oldest.slot, source: oldest.slot, keep: best.keep };
+    // A slot whose whole content is a prefix of the prompt is continued in place; one that also holds something else,
+    // or is in use, is copied, so that the rest of it is not lost while an older slot can be had.
+    const continues = best.keep.every((kept, member) => kept >= (best.slot.held[member]?.length ?? 0) - 1);
+    if (!best.slot.busy && (continues || free.length === 1)) {
+        return { target: best.slot, source: best.slot, keep: best.keep };
+    }
+    const others = free.filter(({ slot }) => slot !== best.slot);
+    const target =
+        others.length === 0 ? best.slot : others.reduce((a, b) => (b.slot.lastUse < a.slot.lastUse ? b : a)).slot;
+    return { target, source: best.slot, keep: best.keep };
+}
+
+function commonPrefixes(
+    held: readonly (readonly number[])[],
+    prompts: readonly ArrayLike<number>[],
+    rows: number,
+): number[] {
+    return prompts.map((prompt, member) => {
+        const tokens = held[member] ?? [];
+        const limit = Math.min(tokens.length, prompt.length - rows);
+        let length = 0;
+        while (length < limit && tokens[length] === prompt[length]) length++;
+        return Math.max(length, 0);
+    });
+}
+
+function emptyCaches(members: number): number[][] {
+    return Array.from({ length: members }, () => []);
+}
+
+function noTokens(members: number): Int32Array[] {
+    return Array.from({ length: members }, () => new Int32Array(0));
+}
+
+function sum(values: readonly number[]): number {
+    return values.reduce((total, value) => total + value, 0);
+}

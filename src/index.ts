@@ -1,0 +1,39 @@
+/**
+ * Emulated fine-tuning on llama.cpp. In the order of the data flow: read a recipe, load it, complete or score text.
+ *
+ * @packageDocumentation
+ */
+
+export { EftError, ERROR_CODES, type EftErrorCode } from "./errors.js";
+export type * from "./types.js";
+
+export {
+    adHocRecipe,
+    listRecipes,
+    loadRecipe,
+    parseRecipe,
+    combinationWeights,
+    resolveParameters,
+} from "./recipe/index.js";
+
+export { BACKENDS, type BackendChoice, type BackendName } from "./native/backend.js";
+export { loadEnsemble, type Ensemble, type LoadOptions } from "./ensemble/ensemble.js";
+export type { Member } from "./ensemble/members.js";
+export type { ChatMessage, PromptRenderer } from "./ensemble/prompt.js";
+export { describeDifference, type VocabularyDifference, type VocabularyReport } from "./ensemble/vocabulary.js";
+
+export {
+    collect,
+    complete,
+    tokenText,
+    type Completion,
+    type CompletionOptions,
+    type CompletionResult,
+    type CompletionTimings,
+    type FinishPart,
+    type FinishReason,
+    type TokenPart,
+} from "./decoding/complete.js";
+export { DEFAULT_SAMPLING, type LogitBias } from "./decoding/sampling.js";
+
+export { score, type Score, type ScoreItem, type ScoreOptions } from "./scoring/score.js";

@@ -1,0 +1,211 @@
+/** Log-likelihoods of given text, under the target and under each member. */
+
+import pMap from "p-map";
+import { createFusion } from "../decoding/fusion.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
+import { checkKeys } from "../ensemble/options.js";
+import { tokenizePlain } from "../ensemble/prompt.js";
+import type { Sequence } from "../ensemble/sequences.js";
+import { EftError } from "../errors.js";
+import type { NativeModel, NativeQueryResult } from "../native/binding.js";
+import { resolveParameters } from "../recipe/index.js";
+
+/** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
+const ROWS_AT_ONCE = 128;
+
+/** A text to score. */
+export interface ScoreItem {
+    /** What precedes the text; not scored. Default: nothing but BOS. */
+    readonly context?: string;
+    /** The text whose tokens are scored, each given everything before it. */
+    readonly continuation: string;
+}
+
+export interface ScoreOptions {
+    /** The context is a user's turn and goes through each member's prompt template. Default false: plain text. */
+    readonly chat?: boolean;
+    /** Overlays the ensemble's parameters. */
+    readonly parameters?: Readonly<Record<string, number>>;
+    readonly signal?: AbortSignal;
+    /** Called after each item with the number of items that are done. */
+    readonly onProgress?: (done: number) => void;
+}
+
+/** The score of one item. Log-probabilities are natural logarithms, one per token of the continuation. */
+export interface Score {
+    readonly text: string;
+    readonly tokens: readonly number[];
+    /** Of the target. */
+    readonly logprobs: readonly number[];
+    /** Of each member by name; also of members that the combination gives the weight 0. */
+    readonly members: Readonly<Record<string, readonly number[]>>;
+    /** Whether every token is the target's most probable one. */
+    readonly isGreedy: boolean;
+}
+
+/** An item with its tokens: per member what precedes, and the continuation that all share. */
+interface Prepared {
+    readonly item: ScoreItem;
+    readonly contexts: readonly Int32Array[];
+    readonly continuation: Int32Array;
+}
+
+/**
+ * Scores many items, as many at once as the ensemble has sequences. A context that several items share is evaluated once,
+ * and rows of logits are fused and looked up in native memory.
+ *
+ * @returns scores in the order of the items
+ * @throws EftError CONTEXT_OVERFLOW before anything is evaluated, OPTION_INVALID, PARAMETER_*, ABORTED, DISPOSED
+ */
+export async function score(
+    ensemble: Ensemble,
+    items: readonly ScoreItem[],
+    options: ScoreOptions = {},
+): Promise<Score[]> {
+    checkKeys("score", options, ["chat", "parameters", "signal", "onProgress"]);
+    const prepared = items.map((item) => prepare(ensemble, item, options.chat ?? false));
+    prepared.forEach((item, index) => checkLength(ensemble, item, index));
+    const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...options.parameters });
+    const fusion = createFusion(ensemble.recipe, parameters);
+    const signal = options.signal === undefined ? {} : { signal: options.signal };
+
+    const scores = new Map<Prepared, Score>();
+    const scoreItem = async (item: Prepared): Promise<void> => {
+        scores.set(item, await evaluateItem(item));
+        options.onProgress?.(scores.size);
+    };
+
+    async function evaluateItem({ item, contexts, continuation }: Prepared): Promise<Score> {
+        const results: NativeQueryResult[] = [];
+        if (continuation.length === 0) return toScore(ensemble, item, continuation, results);
+        // The row that predicts a token is that of the token before it, so the last one need not be evaluated.
+        const tokens = contexts.map((context) => Int32Array.from([...context, ...continuation.subarray(0, -1)]));
+        const sequence = await ensemble.pool.acquire(tokens, continuation.length, options.signal);
+        try {
+            for (let from = 0; from < continuation.length; from += ROWS_AT_ONCE) {
+                const token = continuation.subarray(from, from + ROWS_AT_ONCE);
+                const ends = contexts.map((context) => context.length - 1 + from + token.length);
+                const evaluated = await ensemble.steps.evaluate({
+                    sequence,
+                    append: missing(sequence, tokens, ends),
+                    fusion,
+                    queries: { rows: token.length, row: token.map((_, index) => index), token },
+                    ...signal,
+                });
+                results.push(evaluated.queries as NativeQueryResult);
+            }
+            return toScore(ensemble, item, continuation, results);
+        } finally {
+            if (!ensemble.disposed) ensemble.pool.release(sequence);
+        }
+    }
+
+    async function scoreGroup(group: readonly Prepared[]): Promise<void> {
+        const [first] = group;
+        // A slot that only holds the shared context, for the others to start from; pointless for one item or one slot.
+        if (first === undefined || group.length === 1 || ensemble.sequences === 1) {
+            for (const item of group) await scoreItem(item);
+            return;
+        }
+        const sequence = await ensemble.pool.acquire(first.contexts, 0, options.signal);
+        try {
+            await ensemble.steps.evaluate({ sequence, append: missing(sequence, first.contexts), ...signal });
+            // All settle before the slot is given back, so that none is still waiting when an error leaves this function.
+            const results = await Promise.allSettled(group.map(scoreItem));
+            for (const result of results) if (result.status === "rejected") throw result.reason;
+        } finally {
+            if (!ensemble.disposed) ensemble.pool.release(sequence);
+        }
+    }
+
+    // Each running group may keep one slot for its context; the other half of the slots keeps the items moving.
+    const concurrency = Math.max(1, Math.floor(ensemble.sequences / 2));
+    await pMap(groupByContext(prepared), scoreGroup, { concurrency });
+    return prepared.map((item) => scores.get(item) as Score);
+}
+
+function prepare(ensemble: Ensemble, item: ScoreItem, chat: boolean): Prepared {
+    const { context = "", continuation } = item;
+    const sides = ensemble.members.map(({ model, prompt }) => {
+        const rendered = chat ? prompt.render([{ role: "user", content: context }]) : context;
+        return splitTokens(model, rendered, continuation, chat);
+    });
+    return {
+        item,
+        contexts: sides.map(({ before }) => before),
+        continuation: sides[0]?.after ?? new Int32Array(0),
+    };
+}
+
+/** Tokens of a context and of what follows it. Tokenized together, because words at the seam may share a token. */
+function splitTokens(
+    model: NativeModel,
+    context: string,
+    continuation: string,
+    parseSpecial: boolean,
+): { before: Int32Array; after: Int32Array } {
+    // White space belongs to the word after it; a context that ends in it would leave the word without its space.
+    const trimmed = parseSpecial ? context : context.trimEnd();
+    const text = context.slice(trimmed.length) + continuation;
+    const tokenize = (part: string): Int32Array =>
+        parseSpecial ? model.tokenize(part, !startsWithBos(model, part), true) : tokenizePlain(model, part);
+    const before = tokenize(trimmed);
+    const after = tokenize(trimmed + text).subarray(before.length);
+    if (before.length > 0) return { before, after };
+    const { bos, eos } = model.info;
+    return { before: Int32Array.of(bos >= 0 ? bos : eos), after };
+}
+
+function startsWithBos(model: NativeModel, text: string): boolean {
+    const { bos } = model.info;
+    return bos >= 0 && text.startsWith(model.tokenTexts(bos, bos + 1)[0] ?? "\0");
+}
+
+function checkLength(ensemble: Ensemble, { contexts, continuation }: Prepared, index: number): void {
+    const length = Math.max(...contexts.map((context) => context.length)) + Math.max(0, continuation.length - 1);
+    if (length > ensemble.contextSize) {
+        throw new EftError(
+            "CONTEXT_OVERFLOW",
+            `Text ${index + 1} has ${length + 1} tokens; the context scores at most ${ensemble.contextSize + 1}. Split the ` +
+                "text, or load with a larger contextSize.",
+        );
+    }
+}
+
+function groupByContext(items: readonly Prepared[]): Prepared[][] {
+    const groups = new Map<string, Prepared[]>();
+    for (const item of items) {
+        const key = item.contexts.map((context) => context.join()).join(";");
+        const group = groups.get(key);
+        if (group === undefined) groups.set(key, [item]);
+        else group.push(item);
+    }
+    return [...groups.values()];
+}
+
+/** What each cache lacks of the first `ends[member]` of the tokens; of all of them without `ends`. */
+function missing(sequence: Sequence, tokens: readonly Int32Array[], ends?: readonly number[]): Int32Array[] {
+    return tokens.map((all, member) => all.subarray(sequence.held[member]?.length ?? 0, ends?.[member]));
+}
+
+function toScore(
+    ensemble: Ensemble,
+    item: ScoreItem,
+    tokens: Int32Array,
+    results: readonly NativeQueryResult[],
+): Score {
+    const count = ensemble.members.length;
+    const memberLogprobs = results.flatMap((result) => [...result.memberLogprobs]);
+    return {
+        text: item.continuation,
+        tokens: [...tokens],
+        logprobs: results.flatMap((result) => [...result.logprobs]),
+        members: Object.fromEntries(
+            ensemble.members.map(({ name }, member) => [
+                name,
+                Array.from(tokens, (_, index) => memberLogprobs[index * count + member] ?? NaN),
+            ]),
+        ),
+        isGreedy: results.every((result) => result.isArgmax.every((flag) => flag === 1)),
+    };
+}
