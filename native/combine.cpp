@@ -1,6 +1,7 @@
-// Cost: with the rows in the L2 cache everything here is limited by the exponentials, otherwise by memory. Bytes moved
-// for M members of n logits: 4 n (2 M + 5): each member twice (log-normaliser, combination), the target written once,
-// read for its log-normaliser, read and written once more for its normalisation; plus one copy for a fallback form.
+// Cost of fusing M members of n logits: 4 n (2 M + 4) bytes move: each member twice (log-normaliser, combination), the
+// target written, read for its log-normaliser, read and written for its normalisation. Rows that have just come out of a
+// decode are in memory or in the last cache and this is the bound; with rows in the L2 cache it is the n (M + 1)
+// exponentials, about one cycle each with AVX-512. bench/combine.cpp prints both.
 
 #include "combine.h"
 

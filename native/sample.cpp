@@ -1,5 +1,5 @@
-// Cost of a draw without filters from n tokens: n exponentials, n / 4 blocks of Philox, and a handful of logarithms.
-// Bytes moved: 4 n for each of reading the row, writing the weights, writing the ids, and reading both again.
+// Cost of a draw without filters from n tokens: n exponentials, n / 4 blocks of Philox, a handful of logarithms, and at
+// least 20 n bytes: the row read, weights and ids written and read again.
 
 #include "sample.h"
 
