@@ -57,7 +57,8 @@ std::vector<Device> list_devices() {
         size_t memory_free = 0, memory_total = 0;
         api.ggml_backend_dev_memory(device, &memory_free, &memory_total);
         std::string backend = api.ggml_backend_reg_name(api.ggml_backend_dev_backend_reg(device));
-        std::transform(backend.begin(), backend.end(), backend.begin(), [](unsigned char c) { return std::tolower(c); });
+        std::transform(backend.begin(), backend.end(), backend.begin(),
+                       [](unsigned char c) { return std::tolower(c); });
         devices.push_back({api.ggml_backend_dev_name(device), api.ggml_backend_dev_description(device), backend,
                            type_name(api.ggml_backend_dev_type(device)), memory_free, memory_total});
     }

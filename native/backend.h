@@ -25,7 +25,7 @@ uint32_t physical_cores();
 /// All CPU contexts of an engine decode on one pool, one after another. poll = 0: spinning workers of several pools, or
 /// of another process, would fight for the cores.
 class ThreadPool {
-   public:
+  public:
     explicit ThreadPool(uint32_t threads);
     ~ThreadPool();
     ThreadPool(const ThreadPool &) = delete;
@@ -33,7 +33,7 @@ class ThreadPool {
     ggml_threadpool_t get() const { return pool_; }
     uint32_t threads() const { return threads_; }
 
-   private:
+  private:
     ggml_threadpool_t pool_;
     uint32_t threads_;
 };
@@ -41,7 +41,7 @@ class ThreadPool {
 /// While one lives on a thread, a failed assertion of ggml on that thread throws Failure NATIVE_FAILURE instead of
 /// aborting the process. What failed is in an unknown state afterwards and must not be touched again.
 class AssertionGuard {
-   public:
+  public:
     AssertionGuard();
     ~AssertionGuard();
     AssertionGuard(const AssertionGuard &) = delete;

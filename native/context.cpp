@@ -31,8 +31,10 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
     context_ = api.llama_init_from_model(model_->get(), parameters);
     if (!context_) {
         throw Failure("CONTEXT_FAILED", "A context of " + std::to_string(parameters.n_ctx) + " tokens for " +
-                                            model_->path() + " cannot be created; try a smaller context size or fewer "
-                                                             "sequences." + log.said());
+                                            model_->path() +
+                                            " cannot be created; try a smaller context size or fewer "
+                                            "sequences." +
+                                            log.said());
     }
     memory_ = api.llama_get_memory(context_);
     api.llama_attach_threadpool(context_, pool.get(), pool.get());
@@ -40,7 +42,8 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
         float scale = options.lora_scale;
         if (api.llama_set_adapters_lora(context_, &adapter, 1, &scale) != 0) {
             api.llama_free(context_);
-            throw Failure("LORA_INVALID", options.lora_path + " cannot be applied to " + model_->path() + "." + log.said());
+            throw Failure("LORA_INVALID",
+                          options.lora_path + " cannot be applied to " + model_->path() + "." + log.said());
         }
     }
 }
@@ -77,8 +80,9 @@ int32_t Context::enqueue(uint32_t sequence, const std::vector<int32_t> & tokens,
         throw Failure("DECODE_FAILED", "More than " + std::to_string(batch_size_) + " tokens in one batch.");
     }
     if (lengths_[sequence] + tokens.size() > context_size_) {
-        throw Failure("CONTEXT_OVERFLOW", "The context of " + model_->path() + " holds " + std::to_string(context_size_) +
-                                              " tokens; " + std::to_string(lengths_[sequence]) + " are used and " +
+        throw Failure("CONTEXT_OVERFLOW", "The context of " + model_->path() + " holds " +
+                                              std::to_string(context_size_) + " tokens; " +
+                                              std::to_string(lengths_[sequence]) + " are used and " +
                                               std::to_string(tokens.size()) + " more do not fit.");
     }
     const int32_t vocabulary = model_->vocabulary_size();
@@ -118,8 +122,8 @@ void Context::decode() {
     }
     if (status != 0) {
         throw Failure("DECODE_FAILED", "llama.cpp cannot evaluate a batch of " + std::to_string(tokens_.size()) +
-                                           " tokens with " + model_->path() + " (status " + std::to_string(status) + ")." +
-                                           log.said());
+                                           " tokens with " + model_->path() + " (status " + std::to_string(status) +
+                                           ")." + log.said());
     }
 }
 

@@ -23,8 +23,9 @@ struct ContextOptions {
 
 /// Used by one thread at a time. Knows how many tokens each sequence holds and keeps llama.cpp's cache equal to that.
 class Context {
-   public:
-    /// While `*cancelled` is true, decode() gives up at the next graph node (on the CPU). Throws Failure CONTEXT_FAILED.
+  public:
+    /// While `*cancelled` is true, decode() gives up at the next graph node (on the CPU). Throws Failure
+    /// CONTEXT_FAILED.
     Context(const ContextOptions & options, ThreadPool & pool, const std::atomic<bool> & cancelled);
     ~Context();
     Context(const Context &) = delete;
@@ -54,7 +55,7 @@ class Context {
     /// Logits at batch index `index`; valid until the next decode().
     const float * row(int32_t index) const;
 
-   private:
+  private:
     std::shared_ptr<Model> model_;
     llama_context * context_ = nullptr;
     llama_memory_t memory_ = nullptr;

@@ -14,12 +14,12 @@ namespace {
 /// A job whose work and result are given as functions.
 template <typename Run, typename Result>
 class FunctionJob : public Job {
-   public:
+  public:
     FunctionJob(Run run, Result result) : run_(std::move(run)), result_(std::move(result)) {}
     void run() override { run_(); }
     Napi::Value result(Napi::Env env) override { return result_(env); }
 
-   private:
+  private:
     Run run_;
     Result result_;
 };
@@ -89,11 +89,11 @@ Napi::Value to_object(Napi::Env env, const StepResult & step) {
 }  // namespace
 
 void Engine::Register(Napi::Env env) {
-    const Napi::Function constructor = DefineClass(
-        env, "NativeEngine",
-        {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddMember>("addMember"),
-         InstanceMethod<&Engine::SetVocabulary>("setVocabulary"), InstanceMethod<&Engine::Step>("step"),
-         InstanceMethod<&Engine::Interrupt>("interrupt"), InstanceMethod<&Engine::Dispose>("dispose")});
+    const Napi::Function constructor =
+        DefineClass(env, "NativeEngine",
+                    {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddMember>("addMember"),
+                     InstanceMethod<&Engine::SetVocabulary>("setVocabulary"), InstanceMethod<&Engine::Step>("step"),
+                     InstanceMethod<&Engine::Interrupt>("interrupt"), InstanceMethod<&Engine::Dispose>("dispose")});
     AddonState::of(env).engine_class = Napi::Persistent(constructor);
 }
 
@@ -109,11 +109,13 @@ Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info)
     guarded(info.Env(), [&] { pool_ = std::make_unique<ThreadPool>(threads); });
     worker_ = std::make_unique<Worker>(info.Env());
     // At process exit, or when a worker thread ends, nobody calls dispose(); a running decode must still stop first.
-    napi_add_env_cleanup_hook(info.Env(), [](void * worker) { static_cast<Worker *>(worker)->stop(); }, worker_.get());
+    napi_add_env_cleanup_hook(
+        info.Env(), [](void * worker) { static_cast<Worker *>(worker)->stop(); }, worker_.get());
 }
 
 Engine::~Engine() {
-    napi_remove_env_cleanup_hook(Env(), [](void * worker) { static_cast<Worker *>(worker)->stop(); }, worker_.get());
+    napi_remove_env_cleanup_hook(
+        Env(), [](void * worker) { static_cast<Worker *>(worker)->stop(); }, worker_.get());
     if (worker_) worker_->stop();
     FreeContexts();
 }
@@ -131,8 +133,9 @@ void Engine::FreeContexts() {
 void Engine::CheckAlive() const {
     if (disposed_) throw Failure("DISPOSED", "The ensemble has been disposed.");
     if (broken_) {
-        throw Failure("NATIVE_FAILURE", "The ensemble cannot be used any more, because llama.cpp failed inside it; "
-                                        "dispose it and load it again.");
+        throw Failure("NATIVE_FAILURE",
+                      "The ensemble cannot be used any more, because llama.cpp failed inside it; "
+                      "dispose it and load it again.");
     }
 }
 
@@ -146,8 +149,8 @@ Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
     const std::string key = model_key(options);
     std::shared_ptr<Napi::FunctionReference> on_progress;
     if (object.Get("onProgress").IsFunction()) {
-        on_progress = std::make_shared<Napi::FunctionReference>(
-            Napi::Persistent(object.Get("onProgress").As<Napi::Function>()));
+        on_progress =
+            std::make_shared<Napi::FunctionReference>(Napi::Persistent(object.Get("onProgress").As<Napi::Function>()));
     }
 
     auto model = std::make_shared<std::shared_ptr<Model>>(AddonState::of(env).models[key].lock());
@@ -188,19 +191,19 @@ Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
     options.sequences = sequences_;
     options.batch_size = batch_size_;
     ++members_;
-    return worker_->submit(make_job(
-                               [this, options] {
-                                   const AssertionGuard guard;
-                                   try {
-                                       context_.members.push_back(
-                                           std::make_unique<Context>(options, *pool_, worker_->cancelled()));
-                                   } catch (const Failure & failure) {
-                                       if (failure.code == "NATIVE_FAILURE") broken_ = true;
-                                       throw;
-                                   }
-                               },
-                               nothing),
-                           Value());
+    return worker_->submit(
+        make_job(
+            [this, options] {
+                const AssertionGuard guard;
+                try {
+                    context_.members.push_back(std::make_unique<Context>(options, *pool_, worker_->cancelled()));
+                } catch (const Failure & failure) {
+                    if (failure.code == "NATIVE_FAILURE") broken_ = true;
+                    throw;
+                }
+            },
+            nothing),
+        Value());
 }
 
 Napi::Value Engine::SetVocabulary(const Napi::CallbackInfo & info) {

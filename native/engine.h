@@ -11,7 +11,7 @@
 namespace eft {
 
 class Engine : public Napi::ObjectWrap<Engine> {
-   public:
+  public:
     static void Register(Napi::Env env);
     /// createEngine({ threads, batchSize, sequences }).
     static Napi::Value Create(const Napi::CallbackInfo & info);
@@ -19,7 +19,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
     explicit Engine(const Napi::CallbackInfo & info);
     ~Engine() override;
 
-   private:
+  private:
     Napi::Value LoadModel(const Napi::CallbackInfo & info);
     Napi::Value AddMember(const Napi::CallbackInfo & info);
     Napi::Value SetVocabulary(const Napi::CallbackInfo & info);

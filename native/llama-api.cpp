@@ -69,7 +69,8 @@ LlamaApi read_table(const LibraryPaths & paths) {
     if (table.llama_version && std::string(table.llama_version()) != EFT_LLAMA_VERSION) {
         throw Failure("LLAMA_VERSION_MISMATCH",
                       paths.llama + " is llama.cpp " + table.llama_version() + ", but the addon was compiled for " +
-                          EFT_LLAMA_VERSION + ". Reinstall the exact node-llama-cpp version this package pins, or rebuild " +
+                          EFT_LLAMA_VERSION +
+                          ". Reinstall the exact node-llama-cpp version this package pins, or rebuild " +
                           "the addon with `npm run build:native`.");
     }
     if (!missing.empty()) {

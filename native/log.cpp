@@ -9,7 +9,7 @@
 namespace eft {
 
 class LogListener {
-   public:
+  public:
     LogListener(Napi::Env env, const Napi::Function & callback)
         : function_(Napi::ThreadSafeFunction::New(env, callback, "eft-llama log", 0, 1)) {
         function_.Unref(env);
@@ -26,7 +26,7 @@ class LogListener {
         if (function_.NonBlockingCall(line, call) != napi_ok) delete line;
     }
 
-   private:
+  private:
     struct Line {
         int level;
         std::string text;

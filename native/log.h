@@ -1,5 +1,5 @@
-// llama.cpp's log. Its logger is one per process and has no idea which ensemble a line belongs to, so lines are (a) kept
-// per thread while a job wants to explain a failure and (b) handed to whoever listens.
+// llama.cpp's log. Its logger is one per process and has no idea which ensemble a line belongs to, so lines are (a)
+// kept per thread while a job wants to explain a failure and (b) handed to whoever listens.
 #pragma once
 
 #include <napi.h>
@@ -17,7 +17,7 @@ void install_log(const LlamaApi & api);
 
 /// While it lives, warnings and errors that this thread logs are collected.
 class LogCapture {
-   public:
+  public:
     LogCapture();
     ~LogCapture();
     LogCapture(const LogCapture &) = delete;
@@ -26,7 +26,7 @@ class LogCapture {
     /// The collected lines as one sentence to append to a message: " llama.cpp says: ...", or "".
     std::string said() const;
 
-   private:
+  private:
     std::string text_;
     std::string * outer_;
 };

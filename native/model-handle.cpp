@@ -26,14 +26,13 @@ const char * vocabulary_type_name(enum llama_vocab_type type) {
 }  // namespace
 
 void ModelHandle::Register(Napi::Env env) {
-    const Napi::Function constructor =
-        DefineClass(env, "NativeModel",
-                    {InstanceAccessor<&ModelHandle::Info>("info"), InstanceMethod<&ModelHandle::Tokenize>("tokenize"),
-                     InstanceMethod<&ModelHandle::Detokenize>("detokenize"),
-                     InstanceMethod<&ModelHandle::TokenTexts>("tokenTexts"),
-                     InstanceMethod<&ModelHandle::TokenAttributes>("tokenAttributes"),
-                     InstanceMethod<&ModelHandle::EndOfGeneration>("endOfGeneration"),
-                     InstanceMethod<&ModelHandle::VocabularyHash>("vocabularyHash")});
+    const Napi::Function constructor = DefineClass(
+        env, "NativeModel",
+        {InstanceAccessor<&ModelHandle::Info>("info"), InstanceMethod<&ModelHandle::Tokenize>("tokenize"),
+         InstanceMethod<&ModelHandle::Detokenize>("detokenize"), InstanceMethod<&ModelHandle::TokenTexts>("tokenTexts"),
+         InstanceMethod<&ModelHandle::TokenAttributes>("tokenAttributes"),
+         InstanceMethod<&ModelHandle::EndOfGeneration>("endOfGeneration"),
+         InstanceMethod<&ModelHandle::VocabularyHash>("vocabularyHash")});
     AddonState::of(env).model_class = Napi::Persistent(constructor);
 }
 

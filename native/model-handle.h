@@ -10,7 +10,7 @@
 namespace eft {
 
 class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
-   public:
+  public:
     static void Register(Napi::Env env);
     static Napi::Object Create(Napi::Env env, const std::shared_ptr<Model> & model);
     /// Throws a TypeError if `value` is anything else than a model of this addon environment.
@@ -18,7 +18,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
 
     explicit ModelHandle(const Napi::CallbackInfo & info);
 
-   private:
+  private:
     Napi::Value Info(const Napi::CallbackInfo & info);
     Napi::Value Tokenize(const Napi::CallbackInfo & info);
     Napi::Value Detokenize(const Napi::CallbackInfo & info);

@@ -86,7 +86,8 @@ Header read_header(const std::string & path) {
     for (int64_t i = 0; i < header.tensor_count; ++i) {
         const uint64_t size = api.gguf_get_tensor_size(gguf.get(), i);
         header.tensor_bytes += size;
-        end = std::max<uint64_t>(end, api.gguf_get_data_offset(gguf.get()) + api.gguf_get_tensor_offset(gguf.get(), i) + size);
+        end = std::max<uint64_t>(
+            end, api.gguf_get_data_offset(gguf.get()) + api.gguf_get_tensor_offset(gguf.get(), i) + size);
     }
     if (end > header.file_bytes) {
         refuse(path, "it is truncated: its tensors need " + std::to_string(end) + " bytes and the file has " +
@@ -107,8 +108,9 @@ std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::func
     const LlamaApi & api = llama_api();
     const Header header = read_header(options.path);
     if (header.type == "adapter") {
-        throw Failure("MODEL_UNSUPPORTED", options.path + " is a LoRA adapter, not a model: name it as `lora` of a member "
-                                                          "whose `model` is the adapter's base.");
+        throw Failure("MODEL_UNSUPPORTED", options.path +
+                                               " is a LoRA adapter, not a model: name it as `lora` of a member "
+                                               "whose `model` is the adapter's base.");
     }
     if (header.block_count < 1 || header.block_count > kMaxLayers) {
         refuse(options.path, "it announces " + std::to_string(header.block_count) + " layers");

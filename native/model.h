@@ -32,7 +32,7 @@ struct ModelOptions {
 
 /// Weights and vocabulary. Immutable after loading and safe to use from several threads.
 class Model {
-   public:
+  public:
     /// `progress` gets 0..1 and returns whether to go on. Throws Failure MODEL_* or ABORTED.
     static std::shared_ptr<Model> load(const ModelOptions & options, const std::function<bool(float)> & progress);
     ~Model();
@@ -59,7 +59,7 @@ class Model {
     /// The adapter of that file, loaded once; lives as long as the model. Throws Failure LORA_INVALID.
     llama_adapter_lora * adapter(const std::string & path);
 
-   private:
+  private:
     Model(llama_model * model, std::string path);
     void check_token(int32_t token) const;
 

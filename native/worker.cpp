@@ -53,7 +53,8 @@ void Worker::post(std::function<void(Napi::Env)> task) {
         const std::unique_ptr<std::function<void(Napi::Env)>> owned(body);
         (*owned)(env);
     };
-    // It fails only while the environment closes; then the task is leaked, because what it holds may not be dropped here.
+    // It fails only while the environment closes; then the task is leaked, because what it holds may not be dropped
+    // here.
     static_cast<void>(to_javascript_.NonBlockingCall(data, call));
 }
 

@@ -18,14 +18,14 @@ namespace eft {
 
 /// Something to run off the JavaScript thread.
 class Job {
-   public:
+  public:
     virtual ~Job() = default;
     /// On the worker thread. Throws Failure.
     virtual void run() = 0;
     /// On the JavaScript thread, after run() has returned: what the promise resolves to.
     virtual Napi::Value result(Napi::Env env) { return env.Undefined(); }
 
-   private:
+  private:
     friend class Worker;
     std::optional<Napi::Promise::Deferred> deferred_;
     // Keeps the JavaScript object that the job works on alive until the promise is settled.
@@ -46,7 +46,7 @@ auto guarded(Napi::Env env, Body && body) {
 }
 
 class Worker {
-   public:
+  public:
     explicit Worker(Napi::Env env);
     ~Worker() { stop(); }
     Worker(const Worker &) = delete;
@@ -64,7 +64,7 @@ class Worker {
     /// Interrupts, waits for the job in flight and ends the thread; jobs that never ran are dropped. Idempotent.
     void stop();
 
-   private:
+  private:
     struct Queued {
         std::unique_ptr<Job> job;
         uint64_t ticket;
