@@ -79,7 +79,7 @@ const float * fuse(StepContext & context, const std::vector<const float *> & row
     const FuseResult result =
         fuse_rows(rows.data(), fusion, rows.size(), context.vocabulary_size, control, context.fuse);
     if (result.fault != RowFault::none) {
-        if (result.faulty_member < 0) {
+        if (result.fault == RowFault::all_masked) {
             throw Failure("NO_TOKEN_LEFT", "The combination leaves no token: each is masked by some member.");
         }
         throw Failure("NON_FINITE_LOGITS",
