@@ -1,0 +1,81 @@
+import { createReadStream } from "node:fs";
+import { readdir } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { EftError } from "../errors.js";
+import type { Recipe } from "../types.js";
+import { MAX_CHARACTERS } from "./document.js";
+import { suggestion } from "./problems.js";
+import { parseRecipe } from "./recipe.js";
+import { RECIPES_FOLDER } from "./schema.js";
+
+/** A recipe that comes with the package. */
+export interface BuiltInRecipe {
+    /** What `loadRecipe` takes. */
+    readonly name: string;
+    readonly description: string;
+    /** Absolute path of its file, for a look or a copy. */
+    readonly file: string;
+}
+
+const EXTENSION = ".yaml";
+
+/**
+ * Reads a recipe from a file, or one of those that come with the package.
+ *
+ * @param source - path of a YAML or JSON file, or the name of a built-in recipe; a built-in name that should mean a
+ *   file is written as a path: `./demo`
+ * @throws RECIPE_NOT_FOUND, and what `parseRecipe` throws
+ */
+export async function loadRecipe(source: string): Promise<Recipe> {
+    const names = await builtInNames();
+    const file = names.includes(source) ? builtInFile(source) : source;
+    return parseRecipe(await readRecipe(file, names), { file });
+}
+
+/** The recipes that come with the package, sorted by name. */
+export async function listRecipes(): Promise<BuiltInRecipe[]> {
+    const names = await builtInNames();
+    return Promise.all(
+        names.map(async (name) => {
+            const { description = "" } = await loadRecipe(name);
+            return { name, description, file: builtInFile(name) };
+        }),
+    );
+}
+
+async function builtInNames(): Promise<string[]> {
+    const files = await readdir(RECIPES_FOLDER);
+    return files
+        .filter((file) => file.endsWith(EXTENSION))
+        .map((file) => basename(file, EXTENSION))
+        .sort();
+}
+
+function builtInFile(name: string): string {
+    return fileURLToPath(new URL(name + EXTENSION, RECIPES_FOLDER));
+}
+
+async function readRecipe(file: string, builtIn: readonly string[]): Promise<string> {
+    try {
+        return await readStart(file);
+    } catch (cause) {
+        const { code, message } = cause as NodeJS.ErrnoException;
+        const name = basename(file).replace(/\.(?:ya?ml|json)$/, "");
+        const why =
+            code === "ENOENT"
+                ? `There is neither a file ${resolve(file)} nor a built-in recipe "${file}"; ` +
+                  suggestion(name, builtIn)
+                : code === "EISDIR"
+                  ? `${resolve(file)} is a folder; name a recipe file in it.`
+                  : `${resolve(file)} cannot be read: ${message}`;
+        throw new EftError("RECIPE_NOT_FOUND", why, { cause });
+    }
+}
+
+/** As much of a file as is needed to see that it is too long: a UTF-16 unit takes at most three bytes. */
+async function readStart(file: string): Promise<string> {
+    let text = "";
+    for await (const chunk of createReadStream(file, { encoding: "utf8", end: 3 * MAX_CHARACTERS })) text += chunk;
+    return text;
+}

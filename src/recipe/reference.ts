@@ -1,0 +1,43 @@
+import { homedir } from "node:os";
+import { resolve } from "node:path";
+
+const REMOTE = /^(?:hf|https):/;
+// hf:user/repository, then nothing, a quantization, or the path of a file with an optional branch.
+const HUGGING_FACE = /^hf:[\w.-]+\/[\w.-]+(?::[\w.-]+|\/[^\s#]+\.gguf(?:#[^\s#]+)?)?$/;
+const SCHEME = /^([A-Za-z][A-Za-z0-9+.-]+):/;
+const OTHER_FORMAT = /\.(?:safetensors|bin|pth?|onnx|ggml)$/i;
+
+/** Why a reference to a model or adapter cannot be one, or undefined. Does not look whether the file exists. */
+export function findReferenceProblem(reference: string): string | undefined {
+    // eslint-disable-next-line no-control-regex -- such characters come from a broken copy, and no file name needs them
+    if (reference.trim() !== reference || /[\u0000-\u001f]/.test(reference))
+        return "has blanks at an end, or line breaks; delete them";
+    if (reference.startsWith("hf:"))
+        return HUGGING_FACE.test(reference) ? undefined : 'is incomplete; write "hf:user/repository:Q4_K_M"';
+    if (reference.startsWith("https:"))
+        return URL.canParse(reference) && new URL(reference).pathname.length > 1
+            ? undefined
+            : 'is not a complete address; write "https://host/path/model.gguf"';
+    const scheme = SCHEME.exec(reference)?.[1];
+    if (scheme !== undefined)
+        return `begins with "${scheme}:"; only file paths, hf: and https: references are possible`;
+    if (OTHER_FORMAT.test(reference))
+        return "is not a GGUF file; convert the model with convert_hf_to_gguf.py of llama.cpp";
+    if (/[/\\]$/.test(reference)) return "is a folder; name the GGUF file in it";
+    return undefined;
+}
+
+/** Why a reference cannot be a LoRA adapter, or undefined: adapters are files, they are not downloaded. */
+export function findAdapterProblem(reference: string): string | undefined {
+    if (REMOTE.test(reference)) return "is not a file; download the adapter and write its path";
+    return findReferenceProblem(reference);
+}
+
+/** The absolute path of a file, seen from `directory`; `~/` is the home folder. `hf:` and `https:` stay as they are. */
+export function resolveReference(reference: string, directory: string): string {
+    if (REMOTE.test(reference)) return reference;
+    return resolve(
+        directory,
+        reference.replace(/^~(?=\/)/, () => homedir()),
+    );
+}

@@ -1,0 +1,133 @@
+import { readFileSync } from "node:fs";
+import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import type { SamplingOptions } from "../types.js";
+import type { RecipeDocument } from "./document.js";
+import { type Location, problem, suggestion, throwProblems } from "./problems.js";
+
+/** What `recipes/recipe.schema.json` admits. */
+export interface RecipeSource {
+    readonly eft: 1;
+    readonly name: string;
+    readonly description?: string;
+    readonly source?: string;
+    readonly members: Readonly<Record<string, MemberSource>>;
+    readonly parameters?: Readonly<Record<string, ParameterSource>>;
+    readonly combination: string;
+    readonly conservative?: { readonly topP: number; readonly fallback: string };
+    readonly controlTokens?: "combine" | "fallback";
+    readonly prompt?: PromptSource;
+    readonly sampling?: Partial<SamplingOptions>;
+    readonly contextSize?: number;
+}
+
+export interface MemberSource {
+    readonly model: string;
+    readonly lora?: string | { readonly path: string; readonly scale?: number };
+    readonly gpuLayers?: number;
+    readonly contextSize?: number;
+    readonly prompt?: PromptSource;
+}
+
+export interface ParameterSource {
+    readonly default: number;
+    readonly min?: number;
+    readonly max?: number;
+    readonly description?: string;
+}
+
+export interface PromptSource {
+    readonly template: string;
+}
+
+/** The part of a JSON Schema that messages are made of. `title` is written as what stands after "must be". */
+interface SchemaNode {
+    readonly title?: string;
+    readonly type?: string | readonly string[];
+    readonly const?: unknown;
+    readonly enum?: readonly string[];
+    readonly minimum?: number;
+    readonly exclusiveMinimum?: number;
+    readonly maximum?: number;
+    readonly properties?: Readonly<Record<string, { readonly examples?: readonly (string | number)[] }>>;
+}
+
+/** Folder of the built-in recipes and their schema: two levels up, from `src/recipe` as well as from `dist/recipe`. */
+export const RECIPES_FOLDER = new URL("../../recipes/", import.meta.url);
+
+let validate: ValidateFunction<RecipeSource> | undefined;
+
+/** @throws RECIPE_INVALID with the first few things that the schema objects to, in the order of the document */
+export function validateDocument(document: RecipeDocument): RecipeSource {
+    validate ??= new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile<RecipeSource>(
+        JSON.parse(readFileSync(new URL("recipe.schema.json", RECIPES_FOLDER), "utf8")) as object,
+    );
+    if (validate(document.value)) return document.value;
+    throwProblems(
+        (validate.errors ?? [])
+            // The name of a member or parameter is reported by the keyword that it violates, not again as a whole.
+            .filter(({ keyword }) => keyword !== "propertyNames")
+            .map((error) => problem("RECIPE_INVALID", locateError(error, document), explain(error))),
+    );
+    throw new Error("The schema refused a recipe without a reason.");
+}
+
+function pathOf({ instancePath }: ErrorObject): string[] {
+    return instancePath
+        .split("/")
+        .slice(1)
+        .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
+}
+
+function locateError(error: ErrorObject, document: RecipeDocument): Location {
+    const path = pathOf(error);
+    if (error.keyword === "additionalProperties")
+        return document.locate([...path, String(error.params["additionalProperty"])], "key");
+    if (error.propertyName !== undefined) return document.locate([...path, error.propertyName], "key");
+    return document.locate(path, error.keyword === "required" ? "key" : "value");
+}
+
+function explain(error: ErrorObject): string {
+    const schema = error.parentSchema as SchemaNode;
+    const path = pathOf(error);
+    const name = path.length === 0 ? "the document" : `"${path.join(".")}"`;
+    const owner = path.length === 0 ? "a recipe" : name;
+    switch (error.keyword) {
+        case "additionalProperties": {
+            const key = String(error.params["additionalProperty"]);
+            return `${owner} has no key "${shorten(key)}"; ${suggestion(key, Object.keys(schema.properties ?? {}))}`;
+        }
+        case "required": {
+            const key = String(error.params["missingProperty"]);
+            const example = schema.properties?.[key]?.examples?.[0];
+            return `${owner} lacks the key "${key}"` + (example === undefined ? "" : `; add ${key}: ${example}`);
+        }
+        default:
+            if (error.propertyName !== undefined)
+                return `"${shorten(error.propertyName)}" must be ${expectation(schema)}; rename it in ${name}`;
+            if (error.data === null) return `${name} is empty; it must be ${expectation(schema)}`;
+            return `${name} must be ${expectation(schema)}, not ${show(error.data)}`;
+    }
+}
+
+/** What a schema node wants, as a noun phrase. */
+function expectation(schema: SchemaNode): string {
+    if (schema.title !== undefined) return schema.title;
+    if (schema.enum !== undefined) return `one of ${schema.enum.join(", ")}`;
+    if (schema.type === "string") return "a text that is not empty";
+    const { minimum, exclusiveMinimum, maximum } = schema;
+    if (maximum === undefined) return "a finite number";
+    const noun = schema.type === "integer" ? "a whole number" : "a number";
+    if (exclusiveMinimum !== undefined) return `${noun} above ${exclusiveMinimum} and at most ${maximum}`;
+    return `${noun} from ${minimum} to ${maximum}`;
+}
+
+function show(value: unknown): string {
+    if (Array.isArray(value)) return "a list";
+    if (typeof value === "object" && value !== null)
+        return Object.keys(value).length === 0 ? "an empty mapping" : "a mapping";
+    return typeof value === "string" ? `the text "${shorten(value)}"` : String(value);
+}
+
+function shorten(text: string): string {
+    return text.length > 40 ? `${text.slice(0, 40)}...` : text;
+}
