@@ -1,0 +1,304 @@
+/**
+ * Emulated fine-tuning in plain arithmetic: from the logits of several models to the next token.
+ *
+ * This is the slow, readable twin of `native/combine.cpp` and `native/sample.cpp`, in double precision and without a
+ * trick. Generation never calls it; the tests hold the native code against it. It reads from top to bottom in the order
+ * in which a token is made:
+ *
+ * 1. {@link normalize}: each model's logits become log-probabilities.
+ * 2. {@link combine}: a weighted sum of them. For up-scaling, `large + (chat - small)`: what the large model knows, plus
+ *    what fine-tuning has changed in the small one. Adding logarithms multiplies probabilities.
+ * 3. {@link applyConservativeFilter}: for tokens that the small fine-tuned model finds improbable, believe it alone.
+ * 4. {@link applyPenaltiesAndBias}, {@link shape}: the user's wishes about the text: penalties, temperature, filters.
+ * 5. {@link drawGumbel}: one token, by noise that only depends on a seed and on places in the text and the vocabulary.
+ *
+ * The method is that of Mitchell, Rafailov, Sharma, Finn, Manning, "An Emulator for Fine-Tuning Large Language Models
+ * using Small Language Models", ICLR 2024, arXiv 2310.12962.
+ */
+
+import { EftError } from "../errors.js";
+import type { NativeFusion } from "../native/binding.js";
+import type { SamplingOptions } from "../types.js";
+
+/** One number per token id: logits or log-probabilities. -Infinity: the token is not possible ("masked"). */
+export type Row = ArrayLike<number>;
+
+/** A token id and its log-probability. */
+export interface TokenLogprob {
+    readonly token: number;
+    readonly logprob: number;
+}
+
+// ---------------------------------------------------------------------------------------------- 1. log-probabilities
+
+/**
+ * log sum_i exp(row_i), the logarithm of the sum of what the row holds the logarithms of.
+ *
+ * Subtracting the maximum first keeps exp() from overflowing and changes nothing else.
+ *
+ * @returns -Infinity for a row that is masked entirely
+ */
+export function logSumExp(row: Row): number {
+    const values = Array.from(row);
+    const max = values.reduce((a, b) => Math.max(a, b), -Infinity);
+    if (max === -Infinity) return -Infinity;
+    return max + Math.log(sum(values.map((value) => Math.exp(value - max))));
+}
+
+/**
+ * Logits to log-probabilities: log p_i = logit_i - log sum_j exp(logit_j).
+ *
+ * Models differ by an arbitrary constant in their logits. It disappears here, which is why combinations are made of
+ * normalised rows.
+ *
+ * @throws EftError NON_FINITE_LOGITS: a logit is NaN or +Infinity
+ * @throws EftError NO_TOKEN_LEFT: all tokens are masked
+ */
+export function normalize(row: Row): Float64Array {
+    const values = Float64Array.from(row);
+    if (values.some((value) => Number.isNaN(value) || value === Infinity)) {
+        throw new EftError("NON_FINITE_LOGITS", "A row holds logits that are not numbers.");
+    }
+    const logNormalizer = logSumExp(values);
+    if (logNormalizer === -Infinity) throw new EftError("NO_TOKEN_LEFT", "A row masks every token.");
+    return values.map((value) => value - logNormalizer);
+}
+
+// ------------------------------------------------------------------------------------------------- 2. combination
+
+/**
+ * The linear form over the members' log-probabilities (equations 3 and 4 of the paper):
+ *
+ *     target_i = sum_m weight_m * log p_m(i)
+ *
+ * A member of weight 0 does not take part at all; it may even be broken. A token that any other member cannot produce
+ * is not in the target, whatever the sign of that member's weight.
+ *
+ * @param rows - the members' logits, equally long; undefined is allowed where the weight is 0
+ * @returns log-values that are not normalised yet
+ */
+export function combine(rows: readonly (Row | undefined)[], weights: ArrayLike<number>): Float64Array {
+    const terms = rows.flatMap((row, member) => {
+        const weight = weights[member] ?? 0;
+        return weight === 0 || row === undefined ? [] : [{ weight, logprobs: normalize(row) }];
+    });
+    const length = Math.max(...rows.map((row) => row?.length ?? 0));
+    return Float64Array.from({ length }, (_, i) => {
+        const masked = terms.some(({ logprobs }) => at(logprobs, i) === -Infinity);
+        return masked ? -Infinity : sum(terms.map(({ weight, logprobs }) => weight * at(logprobs, i)));
+    });
+}
+
+// ------------------------------------------------------------------------------------------- 3. conservative filter
+
+/** Ids of the tokens that are possible, most probable first, ties to the lower id. */
+export function rank(row: Row): number[] {
+    const ids = Array.from(row, (_, i) => i).filter((i) => at(row, i) > -Infinity);
+    return ids.sort((a, b) => at(row, b) - at(row, a) || a - b);
+}
+
+/**
+ * The nucleus of Holtzman et al. 1904.09751: the smallest set of most probable tokens that holds the mass.
+ *
+ * @param ranking - ids, most probable first
+ * @param weight - unnormalised probability of an id
+ * @param topP - fraction of the mass of all ids in `ranking`, (0, 1]
+ * @returns the beginning of `ranking`
+ */
+export function nucleus(ranking: readonly number[], weight: (id: number) => number, topP: number): number[] {
+    if (topP >= 1) return [...ranking];
+    const enough = topP * sum(ranking.map(weight));
+    let mass = 0;
+    const size = ranking.findIndex((id) => (mass += weight(id)) >= enough) + 1;
+    return ranking.slice(0, size || ranking.length);
+}
+
+/**
+ * The paper's "top-p filtering of up-scaling weights", a conservative way of decoding. The ratio of two models is noise where both find
+ * a token improbable, and a sum of such ratios can raise a nonsense token to the top. So:
+ *
+ *     target_i   for i in the nucleus of the fallback (normally the small fine-tuned member)
+ *     fallback_i for all others
+ *
+ * @param target - the combination, as {@link combine} returns it
+ * @param fallback - normalised log-probabilities
+ * @param isExcluded - tokens that count as outside the nucleus although their mass counts (control tokens, if asked for)
+ * @returns log-values that are not normalised
+ */
+export function applyConservativeFilter(
+    target: Row,
+    fallback: Row,
+    topP: number,
+    isExcluded: (id: number) => boolean = () => false,
+): Float64Array {
+    const kept = nucleus(rank(fallback), (id) => Math.exp(at(fallback, id)), topP);
+    const inside = new Set(kept.filter((id) => !isExcluded(id)));
+    return Float64Array.from(fallback, (value, i) => (inside.has(i) ? at(target, i) : value));
+}
+
+/**
+ * Steps 1 to 3 together.
+ *
+ * @param rows - one row of logits per member, equally long
+ * @param controlTokens - 1 for control tokens; they matter with `fusion.controlTokensFallback`
+ * @returns the normalised log-probabilities of the target
+ * @throws EftError NON_FINITE_LOGITS, NO_TOKEN_LEFT
+ */
+export function fuse(
+    rows: readonly (Row | undefined)[],
+    fusion: NativeFusion,
+    controlTokens?: ArrayLike<number>,
+): Float64Array {
+    const target = combine(rows, fusion.weights);
+    if (fusion.fallback === undefined) return normalize(target);
+    const isExcluded = (id: number): boolean => fusion.controlTokensFallback && controlTokens?.[id] === 1;
+    const fallback = normalize(combine(rows, fusion.fallback));
+    return normalize(applyConservativeFilter(target, fallback, fusion.conservativeTopP, isExcluded));
+}
+
+/** The `count` most probable tokens of a row, most probable first, ties to the lower id. */
+export function topLogprobs(row: Row, count: number): TokenLogprob[] {
+    return rank(row)
+        .slice(0, count)
+        .map((token) => ({ token, logprob: at(row, token) }));
+}
+
+// --------------------------------------------------------------------------------- 4. what the user wants of the text
+
+/**
+ * Makes recent tokens less probable, and moves single tokens as asked:
+ *
+ *     log p_i <- repeatPenalty * log p_i - frequencyPenalty * occurrences_i - presencePenalty     for recent tokens
+ *     log p_i <- log p_i + bias_i
+ *
+ * The first factor is Keskar et al. 1909.05858 on log-probabilities, where it always points downwards.
+ *
+ * @param history - the recent tokens
+ * @param bias - per token id; -Infinity forbids the token
+ */
+export function applyPenaltiesAndBias(
+    row: Row,
+    options: Pick<SamplingOptions, "repeatPenalty" | "frequencyPenalty" | "presencePenalty">,
+    history: ArrayLike<number>,
+    bias: ReadonlyMap<number, number>,
+): Float64Array {
+    const occurrences = new Map<number, number>();
+    for (const token of Array.from(history)) occurrences.set(token, (occurrences.get(token) ?? 0) + 1);
+    return Float64Array.from(row, (logprob, token) => {
+        const count = occurrences.get(token) ?? 0;
+        const penalized =
+            count === 0
+                ? logprob
+                : options.repeatPenalty * logprob - options.frequencyPenalty * count - options.presencePenalty;
+        return penalized + (bias.get(token) ?? 0);
+    });
+}
+
+/**
+ * Temperature and filters, in this order:
+ *
+ * - temperature T: p_i ~ exp(log p_i / T); below 1 sharper, above 1 flatter, 0 only the most probable token
+ * - top-k: the k most probable tokens (Fan et al. 1805.04833)
+ * - top-p: the {@link nucleus} of what is left
+ * - min-p: no token below this fraction of the most probable one (Nguyen et al. 2407.01082)
+ *
+ * @returns probabilities that sum to 1, 0 for tokens that were filtered out
+ * @throws EftError NO_TOKEN_LEFT
+ */
+export function shape(
+    row: Row,
+    options: Pick<SamplingOptions, "temperature" | "topK" | "topP" | "minP">,
+): Float64Array {
+    const { temperature, topK, topP, minP } = options;
+    const ranking = rank(row);
+    const [best] = ranking;
+    if (best === undefined) throw new EftError("NO_TOKEN_LEFT", "Biases and masks exclude every token.");
+    if (temperature === 0) return Float64Array.from(row, (_, id) => (id === best ? 1 : 0));
+
+    const weight = (id: number): number => Math.exp((at(row, id) - at(row, best)) / temperature);
+    const likeliest = topK > 0 ? ranking.slice(0, topK) : ranking;
+    const kept = nucleus(likeliest, weight, topP).filter((id) => weight(id) >= minP);
+    const total = sum(kept.map(weight));
+    const probabilities = new Float64Array(row.length);
+    for (const id of kept) probabilities[id] = weight(id) / total;
+    return probabilities;
+}
+
+// ------------------------------------------------------------------------------------------------------ 5. the draw
+
+/** Four 32-bit words. */
+export type PhiloxBlock = readonly [number, number, number, number];
+
+/**
+ * Philox4x32-10 (Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3", SC 2011): a random generator
+ * without a state. Ten rounds of multiplication scramble a counter under a key so well that consecutive counters give
+ * independent random words; any place of the random sequence can be computed directly.
+ *
+ * @param counter - four 32-bit words
+ * @param key - two 32-bit words
+ */
+export function philox(counter: PhiloxBlock, key: readonly [number, number]): PhiloxBlock {
+    let [c0, c1, c2, c3] = counter;
+    let [k0, k1] = key;
+    for (let round = 0; round < 10; round++) {
+        const [high0, low0] = multiply(c0, 0xd2511f53);
+        const [high1, low1] = multiply(c2, 0xcd9e8d57);
+        [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
+        k0 = (k0 + 0x9e3779b9) >>> 0;
+        k1 = (k1 + 0xbb67ae85) >>> 0;
+    }
+    return [c0, c1, c2, c3];
+}
+
+/** Upper and lower half of the 64-bit product of two 32-bit words; no step exceeds the 53 bits of a number. */
+function multiply(a: number, b: number): [high: number, low: number] {
+    const carry = Math.floor((a * (b & 0xffff)) / 2 ** 16);
+    return [Math.floor((a * (b >>> 16) + carry) / 2 ** 16), Math.imul(a, b) >>> 0];
+}
+
+/**
+ * A uniform number in (0, 1) that depends on the arguments and on nothing else.
+ *
+ * @param seed - 0 .. 2^53 - 1
+ * @param position - index of the token in the generated text
+ * @param token - token id
+ */
+export function uniformNoise(seed: number, position: number, token: number): number {
+    const low = (value: number): number => value >>> 0;
+    const high = (value: number): number => Math.floor(value / 2 ** 32);
+    // One block of four words serves four neighbouring tokens.
+    const block = philox([token >>> 2, low(position), high(position), 0], [low(seed), high(seed)]);
+    return (at(block, token & 3) + 0.5) / 2 ** 32;
+}
+
+/**
+ * Draws a token by the Gumbel-max trick (Gumbel 1954; Maddison, Tarlow, Minka 1411.0030):
+ *
+ *     argmax_i log p_i + g_i   with   g_i = -log(-log u_i),   u_i uniform
+ *
+ * is distributed as p. Each token brings its own noise, so a distribution that changes a little rarely changes the
+ * draw. That is what lets a drafter guess the target's tokens, and what makes a text independent of how it was
+ * computed.
+ *
+ * @param probabilities - need not sum to 1; tokens of probability 0 are never drawn
+ * @returns the token; ties go to the lower id
+ */
+export function drawGumbel(probabilities: Row, seed: number, position: number): number {
+    const scores = Array.from(probabilities, (probability, token) =>
+        probability === 0
+            ? -Infinity
+            : Math.log(probability) - Math.log(-Math.log(uniformNoise(seed, position, token))),
+    );
+    return scores.indexOf(scores.reduce((a, b) => Math.max(a, b), -Infinity));
+}
+
+// ---------------------------------------------------------------------------------------------------------- helpers
+
+function sum(values: readonly number[]): number {
+    return values.reduce((total, value) => total + value, 0);
+}
+
+/** Entry of a row that is known to be there. */
+function at(row: ArrayLike<number>, i: number): number {
+    return row[i] as number;
+}

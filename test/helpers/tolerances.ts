@@ -1,0 +1,34 @@
+/** Every tolerance of the tests, and why it is what it is. */
+
+/** Promise: a fused log-probability differs from double precision by no more than this... */
+export const LOGPROB = 1e-5;
+
+/**
+ * ...as far as float32 can hold the numbers. The target is rounded twice, each time by at most 2^-24 of the number: after
+ * combining and after normalising. Amplified combinations of extreme logits run into the hundreds before they are
+ * normalised, where that is more than {@link LOGPROB}.
+ *
+ * @param sizes - the numbers that are rounded
+ */
+export function logprobTolerance(...sizes: readonly number[]): number {
+    return LOGPROB + sizes.reduce((sum, size) => sum + Math.abs(size), 0) * 2 ** -24;
+}
+
+/** Sums of some hundred doubles that are of the order of 1, in another order or by another formula. */
+export const DOUBLE = 1e-12;
+
+/**
+ * Draws are fixed by their seeds, so a chi-square test either passes always or never. With about 50 tests, the smallest
+ * p-value of correct code is expected at 0.02; below 1e-4 something is wrong with the code and not with the luck.
+ */
+export const P_VALUE = 1e-4;
+
+/** Standard deviations by which a measured frequency may miss its expectation; 5 is p = 6e-7. */
+export const DEVIATIONS = 5;
+
+/**
+ * llama.cpp multiplies one column by an F16 matrix with the activations rounded to F16 (relative error 2^-11 each), and
+ * several columns without that rounding. So the same token of an F16 model gets slightly other logits in a batch than by
+ * itself; 0.007 was the largest difference seen in the demo family. Q8_0 rounds the same way in both cases.
+ */
+export const F16_BATCH = 0.03;

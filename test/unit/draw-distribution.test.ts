@@ -1,0 +1,197 @@
+/** The native draw: the same tokens as the reference, and the distribution that it promises. */
+
+import { describe, expect, test } from "@jest/globals";
+import { applyPenaltiesAndBias, drawGumbel, normalize, shape } from "../../src/decoding/reference.js";
+import type { NativeSampleOptions } from "../../src/native/binding.js";
+import { loadBinding } from "../../src/native/load-binding.js";
+import { chiSquareTest, normalRow, uniforms } from "../helpers/statistics.js";
+import { DEVIATIONS, P_VALUE } from "../helpers/tolerances.js";
+
+const native = loadBinding();
+
+/** The target itself: nothing shapes it. */
+const TARGET: NativeSampleOptions = {
+    temperature: 1,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    repeatPenalty: 1,
+    frequencyPenalty: 0,
+    presencePenalty: 0,
+    history: new Int32Array(),
+    biasTokens: new Int32Array(),
+    biasValues: new Float32Array(),
+    seed: 0,
+    position: 0,
+};
+
+const logprobs = (seed: number, length: number, deviation: number): Float32Array =>
+    Float32Array.from(normalize(normalRow(seed, length, deviation)));
+
+function referenceProbabilities(row: Float32Array, options: NativeSampleOptions): Float64Array {
+    const bias = new Map(Array.from(options.biasTokens, (token, i) => [token, options.biasValues[i] ?? NaN]));
+    return shape(applyPenaltiesAndBias(row, options, options.history, bias), options);
+}
+
+/** How often each token is drawn at positions 0 .. draws - 1. */
+function countDraws(row: Float32Array, options: NativeSampleOptions, draws: number): Uint32Array {
+    const counts = new Uint32Array(row.length);
+    for (let position = 0; position < draws; position++) {
+        const token = native.sampleRow(row, { ...options, position });
+        counts[token] = (counts[token] ?? NaN) + 1;
+    }
+    return counts;
+}
+
+/** Options of all kinds, drawn by `uniform`. */
+function randomOptions(uniform: () => number, length: number): NativeSampleOptions {
+    const pick = <T>(...values: T[]): T => values[Math.floor(uniform() * values.length)] as T;
+    const token = (): number => Math.floor(uniform() * length);
+    const tokens = (): Int32Array => Int32Array.from({ length: pick(0, 0, 1, 5) }, token);
+    const biasTokens = Int32Array.from(new Set(tokens()));
+    return {
+        temperature: pick(0, 0.001, 0.3, 0.7, 1, 1, 1, 1.5, 100),
+        topK: pick(0, 0, 1, 5, 40, 10_000),
+        topP: pick(1, 1, 0.1234, 0.51234, 0.951234, 0.9991234),
+        minP: pick(0, 0, 0.051234, 0.31234),
+        repeatPenalty: pick(1, 1.3),
+        frequencyPenalty: pick(0, 0.7, -0.3),
+        presencePenalty: pick(0, 1.1),
+        history: tokens(),
+        biasTokens,
+        biasValues: Float32Array.from(biasTokens, () => pick(-100, -1.5, 2, 5)),
+        seed: Math.floor(uniform() * 2 ** 53),
+        position: Math.floor(uniform() * pick(10, 2 ** 53)),
+    };
+}
+
+describe("the native draw equals the reference", () => {
+    test("on thousands of rows with all kinds of options", () => {
+        const uniform = uniforms(1);
+        const differences: NativeSampleOptions[] = [];
+        for (let run = 0; run < 4_000; run++) {
+            const length = 2 + Math.floor(uniform() ** 4 * 600);
+            const row = logprobs(run, length, 0.3 + 5 * uniform());
+            const options = randomOptions(uniform, length);
+            const expected = drawGumbel(referenceProbabilities(row, options), options.seed, options.position);
+            if (native.sampleRow(row, options) !== expected) differences.push(options);
+        }
+        expect(differences).toEqual([]);
+    });
+
+    test.each([
+        [32_000, { temperature: 2 }],
+        [128_256, { temperature: 2, topP: 0.951234 }],
+        [200_000, {}],
+    ])("on %i tokens", (length, changes) => {
+        const row = logprobs(length, length, 3);
+        const options = { ...TARGET, ...changes, seed: 11, position: 5 };
+        expect(native.sampleRow(row, options)).toBe(drawGumbel(referenceProbabilities(row, options), 11, 5));
+    });
+});
+
+describe("many draws have the distribution of the target", () => {
+    const row = logprobs(3, 60, 1.5);
+    const draws = 60_000;
+
+    test.each<[string, Partial<NativeSampleOptions>]>([
+        ["as it is", {}],
+        ["at temperature 0.3", { temperature: 0.3 }],
+        ["at temperature 0.8", { temperature: 0.8 }],
+        ["at temperature 3", { temperature: 3 }],
+        ["at temperature 100", { temperature: 100 }],
+        ["with top-k", { topK: 7 }],
+        ["with top-p", { topP: 0.8 }],
+        ["with min-p", { minP: 0.1 }],
+        ["with all filters at temperature 1.4", { temperature: 1.4, topK: 30, topP: 0.9, minP: 0.03 }],
+        ["with penalties", { repeatPenalty: 1.2, frequencyPenalty: 0.5, history: Int32Array.of(1, 1, 2, 50) }],
+        ["with bias", { biasTokens: Int32Array.of(0, 7), biasValues: Float32Array.of(-Infinity, 2) }],
+    ])("%s", (_, changes) => {
+        const options = { ...TARGET, seed: 12345, ...changes };
+        const { pValue } = chiSquareTest(countDraws(row, options, draws), referenceProbabilities(row, options));
+        expect(pValue).toBeGreaterThan(P_VALUE);
+    });
+
+    test("over seeds at one position as well", () => {
+        const counts = new Uint32Array(row.length);
+        for (let seed = 0; seed < draws; seed++) {
+            const token = native.sampleRow(row, { ...TARGET, seed });
+            counts[token] = (counts[token] ?? NaN) + 1;
+        }
+        expect(chiSquareTest(counts, referenceProbabilities(row, TARGET)).pValue).toBeGreaterThan(P_VALUE);
+    });
+
+    test("over a large vocabulary", () => {
+        const wide = logprobs(4, 5_000, 4);
+        const counts = countDraws(wide, TARGET, 20_000);
+        expect(chiSquareTest(counts, referenceProbabilities(wide, TARGET)).pValue).toBeGreaterThan(P_VALUE);
+    });
+
+    test("at neighbouring positions independently", () => {
+        const three = Float32Array.from([0.5, 0.3, 0.2], Math.log);
+        const pairs = new Uint32Array(9);
+        for (let position = 0; position < 40_000; position += 2) {
+            const first = native.sampleRow(three, { ...TARGET, position });
+            const second = native.sampleRow(three, { ...TARGET, position: position + 1 });
+            pairs[3 * first + second] = (pairs[3 * first + second] ?? NaN) + 1;
+        }
+        const p = referenceProbabilities(three, TARGET);
+        const expected = Array.from(p).flatMap((a) => Array.from(p, (b) => a * b));
+        expect(chiSquareTest(pairs, expected).pValue).toBeGreaterThan(P_VALUE);
+    });
+});
+
+describe("the native draw", () => {
+    const row = logprobs(5, 1_000, 1);
+    const text = (seed: number): number[] =>
+        Array.from({ length: 100 }, (_, position) => native.sampleRow(row, { ...TARGET, seed, position }));
+
+    test("repeats itself under the same seed and differs under another", () => {
+        expect(text(1)).toEqual(text(1));
+        expect(text(2)).not.toEqual(text(1));
+        expect(text(2 ** 52)).not.toEqual(text(0)); // the high bits of the seed count
+    });
+
+    test("leaves the row as it was", () => {
+        const before = row.slice();
+        native.sampleRow(row, { ...TARGET, biasTokens: Int32Array.of(3), biasValues: Float32Array.of(50) });
+        expect(row).toEqual(before);
+    });
+
+    test("at temperature 0 is the most probable token, ties to the lowest id", () => {
+        const tied = Float32Array.of(-3, -1, -2, -1);
+        for (let seed = 0; seed < 20; seed++) {
+            expect(native.sampleRow(tied, { ...TARGET, temperature: 0, seed })).toBe(1);
+        }
+    });
+
+    test("couples two distributions: they agree at least as often as (1 - TV) / (1 + TV)", () => {
+        const draws = 20_000;
+        for (const deviation of [0.2, 0.5, 1]) {
+            const other = Float32Array.from(
+                normalize(normalRow(6, row.length, deviation).map((noise, i) => noise + (row[i] ?? NaN))),
+            );
+            const [p, q] = [shape(row, TARGET), shape(other, TARGET)];
+            const distance = p.reduce((sum, value, i) => sum + Math.abs(value - (q[i] ?? NaN)) / 2, 0);
+            let agreed = 0;
+            for (let position = 0; position < draws; position++) {
+                const options = { ...TARGET, position };
+                if (native.sampleRow(row, options) === native.sampleRow(other, options)) agreed++;
+            }
+            const bound = (1 - distance) / (1 + distance);
+            const deviationOfRate = Math.sqrt((bound * (1 - bound)) / draws);
+            expect(agreed / draws).toBeGreaterThan(bound - DEVIATIONS * deviationOfRate);
+            expect(agreed / draws).toBeLessThan(1 - distance + DEVIATIONS * deviationOfRate); // no coupling does better
+        }
+    });
+
+    test("needs a token, and numbers", () => {
+        const noToken = expect.objectContaining({ code: "NO_TOKEN_LEFT" });
+        expect(() => native.sampleRow(new Float32Array(4).fill(-Infinity), TARGET)).toThrow(noToken);
+        const forbidden = { biasTokens: Int32Array.of(0, 1), biasValues: new Float32Array(2).fill(-Infinity) };
+        expect(() => native.sampleRow(Float32Array.of(-1, -1), { ...TARGET, ...forbidden })).toThrow(noToken);
+        expect(() => native.sampleRow(Float32Array.of(-1, NaN), TARGET)).toThrow(
+            expect.objectContaining({ code: "NON_FINITE_LOGITS" }),
+        );
+    });
+});

@@ -1,0 +1,243 @@
+import { describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import {
+    applyConservativeFilter,
+    applyPenaltiesAndBias,
+    combine,
+    drawGumbel,
+    fuse,
+    logSumExp,
+    normalize,
+    nucleus,
+    philox,
+    rank,
+    shape,
+    topLogprobs,
+    uniformNoise,
+} from "../../src/decoding/reference.js";
+import { chiSquareTest } from "../helpers/statistics.js";
+import { DOUBLE, P_VALUE } from "../helpers/tolerances.js";
+
+const logs = (...probabilities: number[]): number[] => probabilities.map(Math.log);
+const probabilities = (row: ArrayLike<number>): number[] => Array.from(row, Math.exp);
+const close = (actual: ArrayLike<number>, expected: readonly number[]): void => {
+    expect(actual).toHaveLength(expected.length);
+    expected.forEach((value, i) => {
+        expect(Math.abs((actual[i] as number) - value)).toBeLessThanOrEqual(DOUBLE);
+    });
+};
+const noFallback = { conservativeTopP: 1, controlTokensFallback: false };
+const target = { temperature: 1, topK: 0, topP: 1, minP: 0 };
+
+describe("log-probabilities", () => {
+    test("of logits that are logarithms of weights", () => {
+        expect(logSumExp(logs(1, 2, 3, 4))).toBeCloseTo(Math.log(10), 12);
+        close(probabilities(normalize(logs(1, 2, 3, 4))), [0.1, 0.2, 0.3, 0.4]);
+    });
+
+    test("do not overflow", () => {
+        close(normalize([1000, 1000]), logs(0.5, 0.5));
+        expect(logSumExp([-Infinity, -Infinity])).toBe(-Infinity);
+    });
+
+    test("do not depend on a constant in the logits", () => {
+        const logits = fc.array(fc.double({ min: -20, max: 20, noNaN: true }), { minLength: 2, maxLength: 20 });
+        fc.assert(
+            fc.property(logits, fc.integer({ min: -20, max: 20 }), (row, shift) => {
+                close(normalize(row.map((logit) => logit + shift)), Array.from(normalize(row)));
+            }),
+        );
+    });
+
+    test("do not exist for logits that are not numbers", () => {
+        expect(() => normalize([0, NaN])).toThrow(expect.objectContaining({ code: "NON_FINITE_LOGITS" }));
+        expect(() => normalize([0, Infinity])).toThrow(expect.objectContaining({ code: "NON_FINITE_LOGITS" }));
+        expect(() => normalize([-Infinity])).toThrow(expect.objectContaining({ code: "NO_TOKEN_LEFT" }));
+    });
+});
+
+describe("the combination", () => {
+    const large = logs(0.5, 0.3, 0.2);
+    const chat = logs(0.2, 0.5, 0.3);
+    const small = logs(0.25, 0.25, 0.5);
+
+    test("large + (chat - small) multiplies and divides probabilities", () => {
+        const fused = fuse([large, chat, small], { weights: Float64Array.of(1, 1, -1), ...noFallback });
+        close(probabilities(fused), [0.4 / 1.12, 0.6 / 1.12, 0.12 / 1.12]);
+    });
+
+    test("down-scaling with the large model as its own base gives the small model back", () => {
+        const fused = fuse([small, large, large], { weights: Float64Array.of(1, 1, -1), ...noFallback });
+        close(probabilities(fused), [0.25, 0.25, 0.5]);
+    });
+
+    test("leaves out members of weight 0 and tokens that a member masks", () => {
+        close(combine([large, [NaN, NaN, NaN], undefined], [1, 0, 0]), large);
+        expect(combine([large, [0, -Infinity, 0]], [1, -1])[1]).toBe(-Infinity);
+    });
+
+    test("of members that together mask everything leaves no token", () => {
+        const rows = [
+            [0, -Infinity],
+            [-Infinity, 0],
+        ];
+        expect(() => fuse(rows, { weights: Float64Array.of(1, 1), ...noFallback })).toThrow(
+            expect.objectContaining({ code: "NO_TOKEN_LEFT" }),
+        );
+    });
+});
+
+describe("the conservative filter", () => {
+    const fallback = logs(0.1, 0.4, 0.1, 0.3, 0.1);
+    const inside = (topP: number, isExcluded?: (id: number) => boolean): number[] => {
+        const marked = applyConservativeFilter([9, 9, 9, 9, 9], fallback, topP, isExcluded);
+        return Array.from(marked, (value, id) => (value === 9 ? id : -1)).filter((id) => id >= 0);
+    };
+
+    test("keeps the smallest set of likely tokens, ties to the lower id", () => {
+        expect(inside(0.39)).toEqual([1]);
+        expect(inside(0.41)).toEqual([1, 3]);
+        expect(inside(0.75)).toEqual([0, 1, 3]);
+        expect(inside(1)).toEqual([0, 1, 2, 3, 4]);
+    });
+
+    test("lets an excluded token take up its mass", () => {
+        expect(inside(0.75, (id) => id === 1)).toEqual([0, 3]);
+    });
+
+    test("gives the tokens outside the fallback's weight", () => {
+        const rows = [logs(0.2, 0.2, 0.2, 0.2, 0.2), fallback, logs(0.3, 0.1, 0.3, 0.1, 0.2)];
+        const fusion = { weights: Float64Array.of(1, 1, -1), fallback: Float64Array.of(0, 1, 0) };
+        // Inside: token 1 with 0.2 * 0.4 / 0.1 = 0.8.
+        const fused = fuse(rows, { ...fusion, conservativeTopP: 0.39, controlTokensFallback: false });
+        close(probabilities(fused), [0.1 / 1.4, 0.8 / 1.4, 0.1 / 1.4, 0.3 / 1.4, 0.1 / 1.4]);
+        const controlled = fuse(
+            rows,
+            { ...fusion, conservativeTopP: 0.39, controlTokensFallback: true },
+            [0, 1, 0, 0, 0],
+        );
+        close(probabilities(controlled), probabilities(fallback));
+    });
+});
+
+describe("ranking", () => {
+    test("is by probability, then by id, without masked tokens", () => {
+        expect(rank([1, 3, -Infinity, 3, 2])).toEqual([1, 3, 4, 0]);
+        expect(topLogprobs([1, 3, -Infinity, 3, 2], 2)).toEqual([
+            { token: 1, logprob: 3 },
+            { token: 3, logprob: 3 },
+        ]);
+    });
+
+    test("cut off by mass is as short as can be and no shorter", () => {
+        const weights = fc.array(fc.double({ min: 1e-6, max: 1, noNaN: true }), { minLength: 1, maxLength: 30 });
+        fc.assert(
+            fc.property(weights, fc.double({ min: 0.01, max: 0.99, noNaN: true }), (row, topP) => {
+                const mass = (ids: readonly number[]): number => ids.reduce((sum, id) => sum + (row[id] as number), 0);
+                const ranking = rank(row);
+                const kept = nucleus(ranking, (id) => row[id] as number, topP);
+                expect(mass(kept)).toBeGreaterThanOrEqual(topP * mass(ranking));
+                expect(mass(kept.slice(0, -1))).toBeLessThan(topP * mass(ranking));
+            }),
+        );
+    });
+});
+
+describe("penalties and bias", () => {
+    const options = { repeatPenalty: 2, frequencyPenalty: 0.5, presencePenalty: 0.25 };
+
+    test("count occurrences and ignore ids that do not exist", () => {
+        const bias = new Map([
+            [1, 1.5],
+            [3, -Infinity],
+            [77, 1],
+        ]);
+        const row = applyPenaltiesAndBias([-1, -2, -3, -4], options, [2, 0, 2, -1, 99], bias);
+        close(row.subarray(0, 3), [-2.75, -0.5, -7.25]);
+        expect(row[3]).toBe(-Infinity);
+    });
+});
+
+describe("the shape of a distribution", () => {
+    const row = logs(0.1, 0.4, 0.1, 0.3, 0.1);
+
+    test("is the target itself without temperature and filters", () => {
+        close(shape(row, target), [0.1, 0.4, 0.1, 0.3, 0.1]);
+    });
+
+    test("at temperature 1/2 is made of squares, at 0 of one token", () => {
+        close(
+            shape(row, { ...target, temperature: 0.5 }),
+            [1, 16, 1, 9, 1].map((value) => value / 28),
+        );
+        close(shape(row, { ...target, temperature: 0 }), [0, 1, 0, 0, 0]);
+        close(shape([5, 7, 7], { ...target, temperature: 0 }), [0, 1, 0]);
+    });
+
+    test("after filters is renormalised; top-p counts what top-k has left", () => {
+        close(shape(row, { ...target, topK: 3 }), [0.125, 0.5, 0, 0.375, 0]);
+        close(shape(row, { ...target, topP: 0.55 }), [0, 4 / 7, 0, 3 / 7, 0]);
+        close(shape(row, { ...target, topK: 2, topP: 0.55 }), [0, 1, 0, 0, 0]);
+        close(shape(row, { ...target, minP: 0.5 }), [0, 4 / 7, 0, 3 / 7, 0]);
+    });
+
+    test("needs a token", () => {
+        expect(() => shape([-Infinity, -Infinity], target)).toThrow(expect.objectContaining({ code: "NO_TOKEN_LEFT" }));
+    });
+});
+
+describe("the noise", () => {
+    test("is Philox4x32-10, by the known answers of the Random123 distribution", () => {
+        expect(philox([0, 0, 0, 0], [0, 0])).toEqual([0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]);
+        const ones = 0xffffffff;
+        expect(philox([ones, ones, ones, ones], [ones, ones])).toEqual([
+            0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd,
+        ]);
+        expect(philox([0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0])).toEqual([
+            0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1,
+        ]);
+    });
+
+    test("uses all bits of seed, position and token", () => {
+        const [, , , word] = philox([1, 3, 1, 0], [5, 2]);
+        expect(uniformNoise(2 * 2 ** 32 + 5, 2 ** 32 + 3, 7)).toBe((word + 0.5) / 2 ** 32);
+    });
+
+    test("is between 0 and 1 and uniform", () => {
+        const counts = new Array<number>(20).fill(0);
+        for (let token = 0; token < 10_000; token++) {
+            const cell = Math.floor(20 * uniformNoise(1, 2, token));
+            counts[cell] = (counts[cell] ?? NaN) + 1;
+        }
+        expect(chiSquareTest(counts, new Array<number>(20).fill(1 / 20)).pValue).toBeGreaterThan(P_VALUE);
+    });
+});
+
+describe("the draw", () => {
+    test("has the distribution that it is given", () => {
+        const expected = [0.5, 0, 0.3, 0.15, 0.05];
+        const counts = [0, 0, 0, 0, 0];
+        for (let position = 0; position < 5_000; position++) {
+            const token = drawGumbel(expected, 7, position);
+            counts[token] = (counts[token] ?? NaN) + 1;
+        }
+        expect(chiSquareTest(counts, expected).pValue).toBeGreaterThan(P_VALUE);
+    });
+
+    test("repeats itself, and differs under another seed", () => {
+        const text = (seed: number): number[] =>
+            Array.from({ length: 50 }, (_, position) => drawGumbel([1, 1, 1, 1], seed, position));
+        expect(text(1)).toEqual(text(1));
+        expect(text(1)).not.toEqual(text(2));
+    });
+});
+
+describe("the chi-square test itself", () => {
+    test("knows a table value, rejects what is wrong, accepts what is right", () => {
+        // 3.841 is the 5 % point of one degree of freedom: (x - 50)^2 / 25 = 3.841 for x = 59.8.
+        expect(chiSquareTest([59.8, 40.2], [0.5, 0.5]).pValue).toBeCloseTo(0.05, 3);
+        expect(chiSquareTest([700, 300], [0.5, 0.5]).pValue).toBeLessThan(P_VALUE);
+        expect(chiSquareTest([500, 1], [1, 0]).pValue).toBe(0);
+        expect(chiSquareTest([1, 996, 3], [0.001, 0.996, 0.003]).degreesOfFreedom).toBe(0);
+    });
+});
