@@ -1,6 +1,6 @@
 // Cost of fusing M members of n logits: 4 n (2 M + 4) bytes move: each member twice (log-normaliser, combination), the
-// target written, read for its log-normaliser, read and written for its normalisation. Rows that have just come out of a
-// decode are in memory or in the last cache and this is the bound; with rows in the L2 cache it is the n (M + 1)
+// target written, read for its log-normaliser, read and written for its normalisation. Rows that have just come out of
+// a decode are in memory or in the last cache and this is the bound; with rows in the L2 cache it is the n (M + 1)
 // exponentials, about one cycle each with AVX-512. bench/combine.cpp prints both.
 
 #include "combine.h"
@@ -136,11 +136,11 @@ EFT_VECTORIZED double exponentials(const float * row, size_t n, float max, float
 size_t apply_conservative_filter(const float * fallback, size_t n, double top_p, const uint8_t * excluded,
                                  float * target, FuseScratch & scratch) {
     if (top_p >= 1) {
-        size_t inside = n;
-        for (size_t i = 0; excluded && i < n; i++) {
-            if (!excluded[i]) continue;
-            target[i] = fallback[i];
-            inside--;
+        size_t inside = 0;
+        for (size_t i = 0; i < n; i++) {
+            const bool is_inside = fallback[i] > MASKED && !(excluded && excluded[i]);
+            if (!is_inside) target[i] = fallback[i];
+            inside += is_inside;
         }
         return inside;
     }

@@ -87,7 +87,8 @@ double exponentials(const float * row, size_t n, float max, float scale, float *
 /// Conservative filter (EFT, "top-p filtering of up-scaling weights"). V = smallest set of most probable tokens of
 /// `fallback` (normalised log-probabilities) with mass >= top_p, ties to lower ids, minus tokens with excluded[i] != 0.
 /// Outside V, target[i] = fallback[i]; inside it stays. `excluded` may be null. Does not normalise. Returns |V|.
-/// top_p in (0, 1]; 1 keeps every token that is not excluded. Uses `probabilities` and `candidates` of the scratch.
+/// top_p in (0, 1]; at 1, V is every token that is neither masked nor excluded. Uses `probabilities` and `candidates`
+/// of the scratch.
 size_t apply_conservative_filter(const float * fallback, size_t n, double top_p, const uint8_t * excluded,
                                  float * target, FuseScratch & scratch);
 

@@ -45,7 +45,7 @@ Napi::Value CombineRows(const Napi::CallbackInfo & info) {
         FuseScratch scratch;
         const FuseResult result = fuse_rows(rows.data(), fusion, members, n, control_tokens, scratch);
         if (result.fault == RowFault::none) return to_typed_array<Napi::Float32Array>(info.Env(), scratch.target);
-        if (result.faulty_member < 0) throw Failure("NO_TOKEN_LEFT", "The combination leaves no token.");
+        if (result.fault == RowFault::all_masked) throw Failure("NO_TOKEN_LEFT", "Masks exclude every token.");
         throw Failure("NON_FINITE_LOGITS",
                       "Row " + std::to_string(result.faulty_member) + " holds logits that are not numbers.");
     });

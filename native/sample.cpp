@@ -145,9 +145,9 @@ int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t p
 
 void apply_penalties_and_bias(float * row, size_t n, const SamplingParameters & parameters, const int32_t * history,
                               size_t history_length, const std::vector<LogitBias> & bias) {
-    const bool penalise =
+    const bool penalize =
         parameters.repeat_penalty != 1 || parameters.frequency_penalty != 0 || parameters.presence_penalty != 0;
-    if (penalise && history_length > 0) {
+    if (penalize && history_length > 0) {
         std::vector<int32_t> sorted(history, history + history_length);
         std::sort(sorted.begin(), sorted.end());
         for (size_t i = 0; i < sorted.size();) {

@@ -201,6 +201,14 @@ void test_conservative_filter() {
     CHECK((filter(0.75, {0, 1, 0, 0, 1}) == std::vector<int>{0, 3}));  // the excluded one still takes up its mass
     CHECK((filter(1, {1, 0, 0, 0, 1}) == std::vector<int>{1, 2, 3}));
 
+    // What the fallback masks is not in the target, whatever the mass.
+    const std::vector<float> half_masked = {-INF, 0};
+    for (const double top_p : {0.5, 1.0}) {
+        std::vector<float> target = {-1, -1};
+        CHECK(apply_conservative_filter(half_masked.data(), 2, top_p, nullptr, target.data(), scratch) == 1);
+        CHECK(target[0] == -INF && target[1] == -1);
+    }
+
     // Through fuse_rows: V = {1}; token 1 gets 0.4 * (0.2 / 0.1), the others the fallback's probability.
     const auto large = logs({0.2, 0.2, 0.2, 0.2, 0.2}), small = logs({0.3, 0.1, 0.3, 0.1, 0.2});
     const float * const rows[] = {large.data(), fallback.data(), small.data()};
