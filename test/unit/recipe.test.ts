@@ -152,7 +152,8 @@ describe("parseRecipe", () => {
 describe("resolveParameters", () => {
     const recipe = parseRecipe(
         "eft: 1\nname: dials\nmembers: { a: { model: a.gguf }, b: { model: b.gguf } }\n" +
-            "parameters: { beta: { default: 1, min: 0, max: 2 }, free: { default: 5 }, above: { default: 1, min: 0 } }\n" +
+            "parameters:\n  beta: { default: 1, min: 0, max: 2 }\n  free: { default: 5 }\n" +
+            "  above: { default: 1, min: 0 }\n" +
             "combination: a + beta * b + free * b + above * b\n",
     );
 
