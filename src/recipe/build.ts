@@ -48,8 +48,8 @@ export function buildRecipe(source: RecipeSource, document: RecipeDocument, dire
             '"controlTokens: fallback" needs a form to fall back to; ' +
                 "add conservative: { topP: 1, fallback: <the fine-tuned member> }",
         );
-    // A combination that cannot be read says nothing about which names are in use.
-    if (form !== undefined && (conservative === undefined || fallback !== undefined))
+    // Where something else is wrong, a name may only seem to be idle.
+    if (context.problems.length === 0)
         checkUse(
             [form, fallback].filter((part) => part !== undefined),
             Object.keys(parameters),

@@ -53,7 +53,8 @@ export function readDocument(text: string, file: string): RecipeDocument {
         schema: "core",
         resolveKnownTags: false,
         stringKeys: true,
-        logLevel: "silent",
+        // "silent" would also keep quiet about a second document.
+        logLevel: "error",
     });
     throwProblems(
         [...document.errors, ...document.warnings].map(({ code, message, pos }) =>

@@ -19,9 +19,10 @@ export interface Problem {
 
 const MAX_SHOWN = 5;
 
-/** The message begins with `file:line:column:`, which editors and terminals turn into a link. */
+/** The message is one line and begins with `file:line:column:`, which editors and terminals turn into a link. */
 export function problem(code: EftErrorCode, at: Location, text: string): Problem {
-    return { at, error: new EftError(code, `${at.file}:${at.line}:${at.column}: ${text}`) };
+    const printable = text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, " ");
+    return { at, error: new EftError(code, `${at.file}:${at.line}:${at.column}: ${printable}`) };
 }
 
 /** Throws nothing, the only problem, or one error with the code of the first problem and the first few messages. */

@@ -9,8 +9,7 @@ const OTHER_FORMAT = /\.(?:safetensors|bin|pth?|onnx|ggml)$/i;
 
 /** Why a reference to a model or adapter cannot be one, or undefined. Does not look whether the file exists. */
 export function findReferenceProblem(reference: string): string | undefined {
-    // eslint-disable-next-line no-control-regex -- such characters come from a broken copy, and no file name needs them
-    if (reference.trim() !== reference || /[\u0000-\u001f]/.test(reference))
+    if (reference.trim() !== reference || /\p{Cc}/u.test(reference))
         return "has blanks at an end, or line breaks; delete them";
     if (reference.startsWith("hf:"))
         return HUGGING_FACE.test(reference) ? undefined : 'is incomplete; write "hf:user/repository:Q4_K_M"';
