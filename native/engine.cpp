@@ -31,6 +31,9 @@ std::unique_ptr<Job> make_job(Run run, Result result) {
 
 const auto nothing = [](Napi::Env env) { return env.Undefined(); };
 
+/// At process exit, or when a worker thread ends, nobody calls dispose(); a running decode must still stop first.
+void stop_worker(void * worker) { static_cast<Worker *>(worker)->stop(); }
+
 std::string model_key(const ModelOptions & options) {
     std::error_code error;
     const auto canonical = std::filesystem::canonical(std::filesystem::u8path(options.path), error);
@@ -108,15 +111,14 @@ Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info)
     const uint32_t threads = options.Get("threads").As<Napi::Number>();
     guarded(info.Env(), [&] { pool_ = std::make_unique<ThreadPool>(threads); });
     worker_ = std::make_unique<Worker>(info.Env());
-    // At process exit, or when a worker thread ends, nobody calls dispose(); a running decode must still stop first.
-    napi_add_env_cleanup_hook(
-        info.Env(), [](void * worker) { static_cast<Worker *>(worker)->stop(); }, worker_.get());
+    napi_add_env_cleanup_hook(info.Env(), stop_worker, worker_.get());
 }
 
 Engine::~Engine() {
-    napi_remove_env_cleanup_hook(
-        Env(), [](void * worker) { static_cast<Worker *>(worker)->stop(); }, worker_.get());
-    if (worker_) worker_->stop();
+    if (worker_) {
+        napi_remove_env_cleanup_hook(Env(), stop_worker, worker_.get());
+        worker_->stop();
+    }
     FreeContexts();
 }
 
