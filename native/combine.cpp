@@ -31,7 +31,7 @@ EFT_VECTORIZED BlockScan scan_block(const float * x, size_t n) {
     int32_t magnitude = 0;
     for (size_t i = 0; i < n; i++) {
         max = std::max(max, order_key(x[i]));
-        magnitude = std::max(magnitude, __builtin_bit_cast(int32_t, x[i]) & 0x7fffffff);
+        magnitude = std::max(magnitude, bits_to<int32_t>(x[i]) & 0x7fffffff);
     }
     return {from_order_key(max), magnitude > INFINITE_MAGNITUDE};
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <cstring>
 
 // One copy of a function per instruction set, chosen when the library is loaded. Needs ifunc: ELF and glibc.
 // Define EFT_NO_CLONES to have one copy for the instruction set that the compiler's flags name.
@@ -27,6 +28,15 @@
 
 namespace eft {
 
+/// std::bit_cast of C++20.
+template <typename To, typename From>
+EFT_INLINE To bits_to(From from) {
+    static_assert(sizeof(To) == sizeof(From), "bits cannot be lost");
+    To to;
+    std::memcpy(&to, &from, sizeof to);
+    return to;
+}
+
 /// exp(x) for x <= 0 with a relative error below 2e-7; exactly 1 at 0, exactly 0 below -87.7 and for NaN. The
 /// polynomial is the one of Cephes' expf (Moshier 1989): x = k ln 2 + r with |r| <= ln 2 / 2, and exp(x) = 2^k exp(r).
 EFT_INLINE float exp_nonpositive(float x) {
@@ -42,15 +52,15 @@ EFT_INLINE float exp_nonpositive(float x) {
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1.0f;
-    return p * __builtin_bit_cast(float, (k + 127) * (1 << 23));
+    return p * bits_to<float>((k + 127) * (1 << 23));
 }
 
 /// An integer that orders like the float, NaN aside: the maximum of integers may be taken in any order.
 EFT_INLINE int32_t order_key(float x) {
-    const int32_t bits = __builtin_bit_cast(int32_t, x);
+    const int32_t bits = bits_to<int32_t>(x);
     return bits ^ ((bits >> 31) & 0x7fffffff);
 }
 
-EFT_INLINE float from_order_key(int32_t key) { return __builtin_bit_cast(float, key ^ ((key >> 31) & 0x7fffffff)); }
+EFT_INLINE float from_order_key(int32_t key) { return bits_to<float>(key ^ ((key >> 31) & 0x7fffffff)); }
 
 }  // namespace eft

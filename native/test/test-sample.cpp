@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 #include <random>
 #include <vector>
 
@@ -93,6 +94,23 @@ void test_draw() {
     int second = 0;
     for (uint64_t position = 0; position < 1000; position++) second += draw_gumbel(pair, 1, position) == 9;
     CHECK(second > 400 && second < 600);
+}
+
+void test_draw_ties() {
+    // Of 200,000 tokens, some have the same 32 bits of noise as another one.
+    std::vector<int32_t> ids(200000);
+    std::iota(ids.begin(), ids.end(), 0);
+    std::vector<double> noise;
+    for (const int32_t id : ids) noise.push_back(uniform_noise(1, 0, id));
+    std::sort(ids.begin(), ids.end(),
+              [&](int32_t a, int32_t b) { return noise[a] != noise[b] ? noise[a] < noise[b] : a < b; });
+    int ties = 0;
+    for (size_t i = 1; i < ids.size(); i++) {
+        if (noise[ids[i - 1]] != noise[ids[i]]) continue;
+        ties++;
+        CHECK(draw_gumbel({{ids[i - 1], ids[i]}, {0.5f, 0.5f}, 1, {}}, 1, 0) == ids[i - 1]);
+    }
+    CHECK(ties > 0);
 }
 
 std::vector<int32_t> kept(const std::vector<float> & row, const SamplingParameters & parameters) {
@@ -202,6 +220,7 @@ int main() {
     test_philox();
     test_noise();
     test_draw();
+    test_draw_ties();
     test_shape();
     test_extremes();
     test_penalties_and_bias();
