@@ -1,0 +1,89 @@
+/** What ARCHITECTURE.md and docs/errors.md promise about the source. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { describe, expect, it } from "@jest/globals";
+import { ERROR_CODES } from "../../src/errors.js";
+import { loadBinding, packageRoot } from "../../src/native/load-binding.js";
+
+/** Later rows may import from earlier ones, never the other way round. */
+const ROWS = [
+    ["errors.ts", "types.ts"],
+    ["recipe", "native"],
+    ["ensemble"],
+    ["decoding"],
+    ["chat", "scoring"],
+    ["server", "eval"],
+    ["index.ts"],
+    ["cli"],
+];
+
+const source = path.join(packageRoot, "src");
+const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+
+function rowOf(file: string): number {
+    const [top = ""] = file.split(path.sep);
+    const row = ROWS.findIndex((names) => names.includes(top));
+    if (row < 0) throw new Error(`${file} is in no row`);
+    return row;
+}
+
+function importsOf(file: string): string[] {
+    const text = readFileSync(path.join(source, file), "utf8");
+    return [...text.matchAll(/(?:from|import)\s*\(?\s*"(\.[^"]+)\.js"/g)].map((match) =>
+        path.normalize(path.join(path.dirname(file), `${match[1]}.ts`)),
+    );
+}
+
+describe("the rows of ARCHITECTURE.md", () => {
+    it("see imports at all", () => {
+        expect(importsOf("index.ts").length).toBeGreaterThan(3);
+    });
+
+    it.each(files)("%s imports only from its own row or rows above", (file) => {
+        const wrong = importsOf(file).filter((imported) => rowOf(imported) > rowOf(file));
+        expect(wrong).toEqual([]);
+    });
+
+    it("let recipes work without the addon", () => {
+        const wrong = files.filter((file) => file.startsWith("recipe")).flatMap(importsOf);
+        expect(wrong.filter((imported) => imported.startsWith("native"))).toEqual([]);
+    });
+
+    it("let only src/native touch the addon", () => {
+        const text = (file: string): string => readFileSync(path.join(source, file), "utf8");
+        expect(files.filter((file) => text(file).includes(".node\""))).toEqual([path.join("native", "load-binding.ts")]);
+    });
+});
+
+describe("error codes", () => {
+    const codes = Object.keys(ERROR_CODES);
+
+    it("are those of docs/errors.md", () => {
+        const text = readFileSync(path.join(packageRoot, "docs", "errors.md"), "utf8");
+        const rows = [...text.matchAll(/^\| `([A-Z_]+)` +\| (.+?) +\|$/gm)].map((match) => [match[1], match[2]]);
+        expect(Object.fromEntries(rows)).toEqual(ERROR_CODES);
+    });
+
+    it("are all thrown somewhere", () => {
+        const native = path.join(packageRoot, "native");
+        const text = [
+            ...files.filter((file) => file !== "errors.ts").map((file) => path.join(source, file)),
+            ...readdirSync(native)
+                .filter((file) => file.endsWith(".cpp"))
+                .map((file) => path.join(native, file)),
+        ]
+            .map((file) => readFileSync(file, "utf8"))
+            .join("\n");
+        expect(codes.filter((code) => !text.includes(`"${code}"`))).toEqual([]);
+    });
+});
+
+describe("the typed mirror of the addon", () => {
+    it("names what the addon exports", () => {
+        const text = readFileSync(path.join(source, "native", "binding.ts"), "utf8");
+        const [, body = ""] = /export interface NativeBinding \{\n([^]*?)^\}/m.exec(text) ?? [];
+        const declared = [...body.matchAll(/^ {4}(?:readonly )?(\w+)[(:]/gm)].map((match) => match[1]);
+        expect(Object.keys(loadBinding()).sort()).toEqual(declared.sort());
+    });
+});

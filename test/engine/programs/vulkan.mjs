@@ -1,0 +1,25 @@
+// Runs in a process of its own: the Vulkan backend reads its environment when its library is loaded.
+// Prints one JSON object: the devices, and the text of each way to place the layers.
+
+import { collect, complete, EftError, loadEnsemble, loadRecipe } from "../../../dist/index.js";
+
+const recipe = await loadRecipe("demo");
+const prompt = process.argv[2];
+
+async function answer(options) {
+    const ensemble = await loadEnsemble(recipe, { threads: 1, sequences: 1, ...options });
+    const { text, parts } = await collect(complete(ensemble, { prompt }));
+    const { backend } = ensemble;
+    await ensemble.dispose();
+    return { backend: backend.backend, devices: backend.devices.map(({ description }) => description), text, parts };
+}
+
+try {
+    const runs = [{ backend: "vulkan" }, { backend: "vulkan", gpuLayers: 1 }, { backend: "cpu" }];
+    const answers = [];
+    for (const options of runs) answers.push(await answer(options));
+    console.log(JSON.stringify({ answers }));
+} catch (error) {
+    if (!EftError.isInstance(error) || error.code !== "BACKEND_UNAVAILABLE") throw error;
+    console.log(JSON.stringify({ unavailable: error.message }));
+}
