@@ -51,7 +51,10 @@ describe("the Vulkan backend", () => {
 describe("a backend that is not there", () => {
     it("says why", () => {
         expect(() => chooseBackend(process.platform === "darwin" ? "vulkan" : "metal")).toThrow(
-            expect.objectContaining({ code: "BACKEND_UNAVAILABLE", message: expect.stringMatching(/cannot be used: .+/) }),
+            expect.objectContaining({
+                code: "BACKEND_UNAVAILABLE",
+                message: expect.stringMatching(/cannot be used: .+/),
+            }),
         );
     });
 
