@@ -1,5 +1,6 @@
 #include "engine.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
@@ -15,18 +16,21 @@ namespace {
 template <typename Run, typename Result>
 class FunctionJob : public Job {
   public:
-    FunctionJob(Run run, Result result) : run_(std::move(run)), result_(std::move(result)) {}
+    FunctionJob(Run run, Result result, bool interruptible)
+        : run_(std::move(run)), result_(std::move(result)), interruptible_(interruptible) {}
     void run() override { run_(); }
     Napi::Value result(Napi::Env env) override { return result_(env); }
+    bool interruptible() const override { return interruptible_; }
 
   private:
     Run run_;
     Result result_;
+    bool interruptible_;
 };
 
 template <typename Run, typename Result>
-std::unique_ptr<Job> make_job(Run run, Result result) {
-    return std::make_unique<FunctionJob<Run, Result>>(std::move(run), std::move(result));
+std::unique_ptr<Job> make_job(Run run, Result result, bool interruptible = true) {
+    return std::make_unique<FunctionJob<Run, Result>>(std::move(run), std::move(result), interruptible);
 }
 
 const auto nothing = [](Napi::Env env) { return env.Undefined(); };
@@ -129,7 +133,22 @@ void Engine::FreeContexts() {
     }
     // The pool last: a context that was given a pool touches it until it is freed.
     context_.members.clear();
+    models_.clear();
     pool_.reset();
+}
+
+template <typename Body>
+void Engine::RunLlama(Body && body) {
+    const AssertionGuard guard;
+    try {
+        body();
+    } catch (const Failure & failure) {
+        if (failure.code == "NATIVE_FAILURE") broken_ = true;
+        throw;
+    } catch (const std::exception & exception) {
+        broken_ = true;
+        throw Failure("NATIVE_FAILURE", std::string("llama.cpp stopped: ") + exception.what());
+    }
 }
 
 void Engine::CheckAlive() const {
@@ -167,8 +186,9 @@ Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
         return !worker_->cancelled();
     };
     return worker_->submit(make_job(
-                               [model, options, report] {
+                               [this, model, options, report] {
                                    if (!*model) *model = Model::load(options, report);
+                                   models_.push_back(*model);
                                },
                                [model, key, on_progress](Napi::Env result_env) {
                                    AddonState::of(result_env).models[key] = *model;
@@ -196,13 +216,9 @@ Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
     return worker_->submit(
         make_job(
             [this, options] {
-                const AssertionGuard guard;
-                try {
+                RunLlama([&] {
                     context_.members.push_back(std::make_unique<Context>(options, *pool_, worker_->cancelled()));
-                } catch (const Failure & failure) {
-                    if (failure.code == "NATIVE_FAILURE") broken_ = true;
-                    throw;
-                }
+                });
             },
             nothing),
         Value());
@@ -259,19 +275,15 @@ Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
         for (uint32_t i = 0; i < array.Length(); ++i) {
             entries->push_back(ReadEntry(array.Get(i).As<Napi::Object>()));
         }
+        // A job that only moves caches takes no time, and the bookkeeping of the caches relies on its success.
+        const bool evaluates = std::any_of(entries->begin(), entries->end(), [](const StepEntry & entry) {
+            return std::any_of(entry.tokens.begin(), entry.tokens.end(), [](const auto & t) { return !t.empty(); });
+        });
         auto result = std::make_shared<StepResult>();
-        return worker_->submit(make_job(
-                                   [this, entries, result] {
-                                       const AssertionGuard guard;
-                                       try {
-                                           *result = run_step(context_, *entries);
-                                       } catch (const Failure & failure) {
-                                           if (failure.code == "NATIVE_FAILURE") broken_ = true;
-                                           throw;
-                                       }
-                                   },
-                                   [result](Napi::Env env) { return to_object(env, *result); }),
-                               Value());
+        return worker_->submit(
+            make_job([this, entries, result] { RunLlama([&] { *result = run_step(context_, *entries); }); },
+                     [result](Napi::Env env) { return to_object(env, *result); }, evaluates),
+            Value());
     });
 }
 

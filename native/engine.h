@@ -4,6 +4,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <vector>
 
 #include "step.h"
 #include "worker.h"
@@ -29,6 +30,9 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
     StepEntry ReadEntry(const Napi::Object & object) const;
     void CheckAlive() const;
+    /// On the worker thread. Marks the engine as broken if llama.cpp fails inside `body`.
+    template <typename Body>
+    void RunLlama(Body && body);
     /// On the worker thread, or after it has ended.
     void FreeContexts();
 
@@ -39,6 +43,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
     uint32_t members_ = 0;
     std::unique_ptr<ThreadPool> pool_;
     StepContext context_;
+    // What keeps the models alive: JavaScript's handles do not, so that dispose() gives the memory back.
+    std::vector<std::shared_ptr<Model>> models_;
     std::unique_ptr<Worker> worker_;
 };
 

@@ -23,40 +23,11 @@ const char * vocabulary_type_name(enum llama_vocab_type type) {
     }
 }
 
-}  // namespace
-
-void ModelHandle::Register(Napi::Env env) {
-    const Napi::Function constructor = DefineClass(
-        env, "NativeModel",
-        {InstanceAccessor<&ModelHandle::Info>("info"), InstanceMethod<&ModelHandle::Tokenize>("tokenize"),
-         InstanceMethod<&ModelHandle::Detokenize>("detokenize"), InstanceMethod<&ModelHandle::TokenTexts>("tokenTexts"),
-         InstanceMethod<&ModelHandle::TokenAttributes>("tokenAttributes"),
-         InstanceMethod<&ModelHandle::EndOfGeneration>("endOfGeneration"),
-         InstanceMethod<&ModelHandle::VocabularyHash>("vocabularyHash")});
-    AddonState::of(env).model_class = Napi::Persistent(constructor);
-}
-
-Napi::Object ModelHandle::Create(Napi::Env env, const std::shared_ptr<Model> & model) {
-    const Napi::Object object = AddonState::of(env).model_class.New({});
-    Napi::ObjectWrap<ModelHandle>::Unwrap(object)->model_ = model;
-    return object;
-}
-
-std::shared_ptr<Model> ModelHandle::ModelOf(Napi::Env env, const Napi::Value & value) {
-    if (value.IsObject() && value.As<Napi::Object>().InstanceOf(AddonState::of(env).model_class.Value())) {
-        const auto & model = Napi::ObjectWrap<ModelHandle>::Unwrap(value.As<Napi::Object>())->model_;
-        if (model) return model;
-    }
-    throw Napi::TypeError::New(env, "not a loaded model");
-}
-
-ModelHandle::ModelHandle(const Napi::CallbackInfo & info) : Napi::ObjectWrap<ModelHandle>(info) {}
-
-Napi::Value ModelHandle::Info(const Napi::CallbackInfo & info) {
-    const Napi::Env env = info.Env();
+/// `NativeModelInfo` of src/native/binding.ts.
+Napi::Object read_info(Napi::Env env, const Model & handle) {
     const LlamaApi & api = llama_api();
-    const llama_model * model = model_->get();
-    const llama_vocab * vocab = api.llama_model_get_vocab(model);
+    const llama_model * model = handle.get();
+    const llama_vocab * vocab = handle.vocab();
     char description[256] = "";
     api.llama_model_desc(model, description, sizeof(description));
     const char * chat_template = api.llama_model_chat_template(model, nullptr);
@@ -68,8 +39,8 @@ Napi::Value ModelHandle::Info(const Napi::CallbackInfo & info) {
     result.Set("parameters", static_cast<double>(api.llama_model_n_params(model)));
     result.Set("trainContextSize", api.llama_model_n_ctx_train(model));
     result.Set("layers", api.llama_model_n_layer(model));
-    result.Set("cacheBytesPerToken", static_cast<double>(model_->cache_bytes_per_token()));
-    result.Set("vocabularySize", model_->vocabulary_size());
+    result.Set("cacheBytesPerToken", static_cast<double>(handle.cache_bytes_per_token()));
+    result.Set("vocabularySize", handle.vocabulary_size());
     result.Set("vocabularyType", vocabulary_type_name(api.llama_vocab_type(vocab)));
     result.Set("hasEncoder", api.llama_model_has_encoder(model));
     result.Set("hasDecoder", api.llama_model_has_decoder(model));
@@ -88,17 +59,51 @@ Napi::Value ModelHandle::Info(const Napi::CallbackInfo & info) {
     return result;
 }
 
+}  // namespace
+
+void ModelHandle::Register(Napi::Env env) {
+    const Napi::Function constructor = DefineClass(
+        env, "NativeModel",
+        {InstanceMethod<&ModelHandle::Tokenize>("tokenize"), InstanceMethod<&ModelHandle::Detokenize>("detokenize"), InstanceMethod<&ModelHandle::TokenTexts>("tokenTexts"),
+         InstanceMethod<&ModelHandle::TokenAttributes>("tokenAttributes"),
+         InstanceMethod<&ModelHandle::EndOfGeneration>("endOfGeneration"),
+         InstanceMethod<&ModelHandle::VocabularyHash>("vocabularyHash")});
+    AddonState::of(env).model_class = Napi::Persistent(constructor);
+}
+
+Napi::Object ModelHandle::Create(Napi::Env env, const std::shared_ptr<Model> & model) {
+    const Napi::Object object = AddonState::of(env).model_class.New({});
+    Napi::ObjectWrap<ModelHandle>::Unwrap(object)->model_ = model;
+    object.Set("info", read_info(env, *model));
+    return object;
+}
+
+std::shared_ptr<Model> ModelHandle::ModelOf(Napi::Env env, const Napi::Value & value) {
+    if (value.IsObject() && value.As<Napi::Object>().InstanceOf(AddonState::of(env).model_class.Value())) {
+        return Napi::ObjectWrap<ModelHandle>::Unwrap(value.As<Napi::Object>())->model();
+    }
+    throw Napi::TypeError::New(env, "not a loaded model");
+}
+
+ModelHandle::ModelHandle(const Napi::CallbackInfo & info) : Napi::ObjectWrap<ModelHandle>(info) {}
+
+std::shared_ptr<Model> ModelHandle::model() const {
+    auto model = model_.lock();
+    if (!model) throw Failure("DISPOSED", "The ensemble that this model was loaded for has been disposed.");
+    return model;
+}
+
 Napi::Value ModelHandle::Tokenize(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
-        const auto tokens = model_->tokenize(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::Boolean>(),
-                                             info[2].As<Napi::Boolean>());
+        const auto tokens = model()->tokenize(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::Boolean>(),
+                                              info[2].As<Napi::Boolean>());
         return to_typed_array<Napi::Int32Array>(info.Env(), tokens);
     });
 }
 
 Napi::Value ModelHandle::Detokenize(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
-        const std::string text = model_->detokenize(to_vector<int32_t>(info[0]), info[1].As<Napi::Boolean>());
+        const std::string text = model()->detokenize(to_vector<int32_t>(info[0]), info[1].As<Napi::Boolean>());
         return Napi::Buffer<char>::Copy(info.Env(), text.data(), text.size());
     });
 }
@@ -106,34 +111,41 @@ Napi::Value ModelHandle::Detokenize(const Napi::CallbackInfo & info) {
 Napi::Value ModelHandle::TokenTexts(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         const int32_t from = info[0].As<Napi::Number>(), to = info[1].As<Napi::Number>();
+        const auto model = this->model();
         Napi::Array texts = Napi::Array::New(info.Env());
         for (int32_t token = from; token < to; ++token) {
-            texts.Set(static_cast<uint32_t>(token - from), Napi::String::New(info.Env(), model_->token_text(token)));
+            texts.Set(static_cast<uint32_t>(token - from), Napi::String::New(info.Env(), model->token_text(token)));
         }
         return texts;
     });
 }
 
 Napi::Value ModelHandle::TokenAttributes(const Napi::CallbackInfo & info) {
-    std::vector<int32_t> attributes(static_cast<size_t>(model_->vocabulary_size()));
-    for (size_t token = 0; token < attributes.size(); ++token) {
-        attributes[token] = model_->token_attributes(static_cast<int32_t>(token));
-    }
-    return to_typed_array<Napi::Int32Array>(info.Env(), attributes);
+    return guarded(info.Env(), [&] {
+        const auto model = this->model();
+        std::vector<int32_t> attributes(static_cast<size_t>(model->vocabulary_size()));
+        for (size_t token = 0; token < attributes.size(); ++token) {
+            attributes[token] = model->token_attributes(static_cast<int32_t>(token));
+        }
+        return to_typed_array<Napi::Int32Array>(info.Env(), attributes);
+    });
 }
 
 Napi::Value ModelHandle::EndOfGeneration(const Napi::CallbackInfo & info) {
-    std::vector<uint8_t> flags(static_cast<size_t>(model_->vocabulary_size()));
-    for (size_t token = 0; token < flags.size(); ++token) {
-        flags[token] = model_->ends_generation(static_cast<int32_t>(token)) ? 1 : 0;
-    }
-    return to_typed_array<Napi::Uint8Array>(info.Env(), flags);
+    return guarded(info.Env(), [&] {
+        const auto model = this->model();
+        std::vector<uint8_t> flags(static_cast<size_t>(model->vocabulary_size()));
+        for (size_t token = 0; token < flags.size(); ++token) {
+            flags[token] = model->ends_generation(static_cast<int32_t>(token)) ? 1 : 0;
+        }
+        return to_typed_array<Napi::Uint8Array>(info.Env(), flags);
+    });
 }
 
 Napi::Value ModelHandle::VocabularyHash(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         char hex[17];
-        const uint64_t hash = model_->vocabulary_hash(info[0].As<Napi::Number>());
+        const uint64_t hash = model()->vocabulary_hash(info[0].As<Napi::Number>());
         std::snprintf(hex, sizeof(hex), "%016llx", static_cast<unsigned long long>(hash));
         return Napi::String::New(info.Env(), hex);
     });

@@ -12,14 +12,14 @@ namespace eft {
 class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
   public:
     static void Register(Napi::Env env);
+    /// The handle does not keep the model alive; its methods throw DISPOSED when all engines have let go of it.
     static Napi::Object Create(Napi::Env env, const std::shared_ptr<Model> & model);
-    /// Throws a TypeError if `value` is anything else than a model of this addon environment.
+    /// Throws a TypeError if `value` is anything else than a model of this addon environment, and Failure DISPOSED.
     static std::shared_ptr<Model> ModelOf(Napi::Env env, const Napi::Value & value);
 
     explicit ModelHandle(const Napi::CallbackInfo & info);
 
   private:
-    Napi::Value Info(const Napi::CallbackInfo & info);
     Napi::Value Tokenize(const Napi::CallbackInfo & info);
     Napi::Value Detokenize(const Napi::CallbackInfo & info);
     Napi::Value TokenTexts(const Napi::CallbackInfo & info);
@@ -27,7 +27,10 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
     Napi::Value EndOfGeneration(const Napi::CallbackInfo & info);
     Napi::Value VocabularyHash(const Napi::CallbackInfo & info);
 
-    std::shared_ptr<Model> model_;
+    /// Throws Failure DISPOSED.
+    std::shared_ptr<Model> model() const;
+
+    std::weak_ptr<Model> model_;
 };
 
 }  // namespace eft

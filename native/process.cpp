@@ -9,6 +9,11 @@
 namespace eft {
 namespace {
 
+Napi::Value SetErrorClass(const Napi::CallbackInfo & info) {
+    AddonState::of(info.Env()).error_class = Napi::Persistent(info[0].As<Napi::Function>());
+    return info.Env().Undefined();
+}
+
 Napi::Value OpenLibraries(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         const Napi::Object paths = info[0].As<Napi::Object>();
@@ -69,6 +74,7 @@ Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
 
 void RegisterProcess(Napi::Env env, Napi::Object exports) {
     exports.Set("compiledFor", EFT_LLAMA_VERSION);
+    exports.Set("setErrorClass", Napi::Function::New<SetErrorClass>(env));
     exports.Set("openLibraries", Napi::Function::New<OpenLibraries>(env));
     exports.Set("loadBackend", Napi::Function::New<LoadBackend>(env));
     exports.Set("devices", Napi::Function::New<Devices>(env));

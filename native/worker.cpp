@@ -1,11 +1,13 @@
 #include "worker.h"
 
+#include "state.h"
+
 namespace eft {
 
 Napi::Error to_error(Napi::Env env, const Failure & failure) {
-    Napi::Error error = Napi::Error::New(env, failure.what());
-    error.Set("code", Napi::String::New(env, failure.code));
-    return error;
+    const Napi::FunctionReference & error_class = AddonState::of(env).error_class;
+    return Napi::Error(
+        env, error_class.New({Napi::String::New(env, failure.code), Napi::String::New(env, failure.what())}));
 }
 
 Worker::Worker(Napi::Env env)
@@ -68,7 +70,7 @@ void Worker::loop() {
             next = std::move(queue_.front());
             queue_.pop_front();
             running_ticket_ = next.ticket;
-            cancelled_ = next.ticket <= interrupted_up_to_;
+            cancelled_ = next.ticket <= interrupted_up_to_ && next.job->interruptible();
         }
         Job & job = *next.job;
         try {

@@ -24,6 +24,8 @@ class Job {
     virtual void run() = 0;
     /// On the JavaScript thread, after run() has returned: what the promise resolves to.
     virtual Napi::Value result(Napi::Env env) { return env.Undefined(); }
+    /// Whether it may fail with ABORTED because of an interruption.
+    virtual bool interruptible() const { return true; }
 
   private:
     friend class Worker;
@@ -33,6 +35,7 @@ class Job {
     std::optional<Failure> failure_;
 };
 
+/// The failure as an EftError.
 Napi::Error to_error(Napi::Env env, const Failure & failure);
 
 /// Runs `body`; what it throws becomes a JavaScript exception with a code.
@@ -42,6 +45,10 @@ auto guarded(Napi::Env env, Body && body) {
         return body();
     } catch (const Failure & failure) {
         throw to_error(env, failure);
+    } catch (const Napi::Error &) {
+        throw;
+    } catch (const std::exception & exception) {
+        throw to_error(env, Failure("NATIVE_FAILURE", std::string("The native layer failed: ") + exception.what()));
     }
 }
 
@@ -54,7 +61,7 @@ class Worker {
 
     Napi::Promise submit(std::unique_ptr<Job> job, const Napi::Object & owner);
 
-    /// Everything that was submitted before now fails with ABORTED, soon.
+    /// Everything interruptible that was submitted before now fails with ABORTED, soon.
     void interrupt();
     /// True while the running job should give up; to be polled by it.
     const std::atomic<bool> & cancelled() const { return cancelled_; }

@@ -1,9 +1,11 @@
 /**
  * Typed mirror of what `native/addon.cpp` exports. Arguments are checked on this side, before the call: the native
- * code asserts and does not explain. Native failures arrive as errors with a `code` of {@link ERROR_CODES}.
+ * code asserts and does not explain. Native failures arrive as {@link EftError}.
  *
  * Shapes: M = members of the engine, V = size of the common vocabulary.
  */
+
+import type { EftError } from "../errors.js";
 
 export interface NativeDevice {
     /** Name inside its backend, e.g. `Vulkan0`. */
@@ -66,7 +68,7 @@ export interface NativeModelInfo {
     readonly addEos: boolean;
 }
 
-/** A loaded model; freed when the last engine and the last JavaScript reference let go of it. */
+/** A loaded model. It is freed when all engines that loaded it are disposed; then its methods throw DISPOSED. */
 export interface NativeModel {
     readonly info: NativeModelInfo;
     /** `addSpecial`: BOS/EOS as the model wants them. `parseSpecial`: text of control tokens becomes control tokens. */
@@ -204,7 +206,7 @@ export interface NativeEngine {
      * tokens per member. A job that fails or is interrupted leaves every sequence at `keep`.
      */
     step(entries: readonly NativeStepEntry[]): Promise<NativeStepResult>;
-    /** Makes the jobs that are queued or running now fail with `ABORTED`, soon. */
+    /** Makes the jobs that are queued or running now fail with `ABORTED`, soon; not steps without tokens. */
     interrupt(): void;
     /** Interrupts, waits for the job in flight, frees contexts and pool. Idempotent. */
     dispose(): Promise<void>;
@@ -216,6 +218,8 @@ export type NativeSampleOptions = Omit<NativeDraw, "members" | "scores" | "top">
 export interface NativeBinding {
     /** `llama_version()` of the headers that the addon was compiled with. */
     readonly compiledFor: string;
+    /** The class of all errors that the addon throws. Call first. */
+    setErrorClass(errorClass: typeof EftError): void;
     /**
      * Opens llama.cpp's shared libraries and the CPU backend; once a process, later calls return the same.
      * Throws ADDON_LOAD_FAILED with the list of what is missing, or LLAMA_VERSION_MISMATCH.

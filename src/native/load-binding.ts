@@ -9,7 +9,6 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
 import type { NativeBinding } from "./binding.js";
-import { toEftError } from "./native-error.js";
 
 const require = createRequire(import.meta.url);
 /** Folder of package.json; this file is two folders below it, both in `src` and in `dist`. */
@@ -33,16 +32,13 @@ export function loadBinding(): NativeBinding {
     const addon = requireAddon();
     const { directory } = findLibraryFolder();
     const library = (name: string): string => findLibrary(directory, name);
-    try {
-        addon.openLibraries({
-            base: library("ggml-base"),
-            ggml: library("ggml"),
-            llama: library("llama"),
-            backends: directory,
-        });
-    } catch (error) {
-        throw toEftError(error);
-    }
+    addon.setErrorClass(EftError);
+    addon.openLibraries({
+        base: library("ggml-base"),
+        ggml: library("ggml"),
+        llama: library("llama"),
+        backends: directory,
+    });
     binding = addon;
     return addon;
 }

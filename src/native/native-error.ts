@@ -1,12 +1,8 @@
-import { ERROR_CODES, EftError, type EftErrorCode } from "../errors.js";
+import { EftError } from "../errors.js";
 
-/** What the addon throws or rejects with, as the error that users see. Anything unknown becomes NATIVE_FAILURE. */
+/** Anything that went wrong, as the error that users see. What is not an EftError yet becomes NATIVE_FAILURE. */
 export function toEftError(error: unknown): EftError {
     if (EftError.isInstance(error)) return error;
-    const code = (error as { code?: unknown } | null)?.code;
     const message = error instanceof Error ? error.message : String(error);
-    if (typeof code === "string" && code in ERROR_CODES) {
-        return new EftError(code as EftErrorCode, message, { cause: error });
-    }
     return new EftError("NATIVE_FAILURE", `The native layer failed unexpectedly: ${message}`, { cause: error });
 }
