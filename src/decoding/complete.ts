@@ -196,16 +196,17 @@ async function* generate(
     const clock = createClock(ensemble);
     const generated: number[] = [];
     const { signal } = request;
+    const { pool, steps } = ensemble;
     let sequence: Sequence | undefined;
     let reason: FinishReason = "length";
     try {
         const most = Math.min(request.maxTokens, ensemble.contextSize - Math.max(...prompts.map((p) => p.length)));
-        if (most > 0) sequence = await ensemble.pool.acquire(prompts, 1, signal);
+        if (most > 0) sequence = await pool.acquire(prompts, 1, signal);
         while (sequence !== undefined && generated.length < most) {
             const fusion = createFusion(ensemble.recipe, parameters());
             const append = missingTokens(sequence, prompts, generated, request.members ? undefined : fusion);
             const draw = drawRequest(request, prompts[0] ?? new Int32Array(0), generated);
-            const evaluated = await ensemble.steps.evaluate({
+            const evaluated = await steps.evaluate({
                 sequence,
                 append,
                 fusion,
@@ -227,7 +228,7 @@ async function* generate(
         if (!(EftError.isInstance(error) && error.code === "ABORTED" && signal?.aborted)) throw error;
         reason = "abort";
     } finally {
-        if (sequence !== undefined && !ensemble.disposed) ensemble.pool.release(sequence);
+        if (sequence !== undefined) pool.release(sequence);
     }
     yield {
         type: "finish",

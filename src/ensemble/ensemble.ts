@@ -146,11 +146,19 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
     let parameters = resolveParameters(parts.recipe, {});
     let disposal: Promise<void> | undefined;
 
+    const disposedError = (): EftError =>
+        new EftError("DISPOSED", `The ensemble "${parts.recipe.name}" has been disposed; load it again.`);
     function alive<T>(part: T): T {
         if (disposal === undefined) return part;
-        throw new EftError("DISPOSED", `The ensemble "${parts.recipe.name}" has been disposed; load it again.`);
+        throw disposedError();
     }
-    const dispose = (): Promise<void> => (disposal ??= engine.dispose());
+    function dispose(): Promise<void> {
+        if (disposal === undefined) {
+            pool.close(disposedError());
+            disposal = engine.dispose();
+        }
+        return disposal;
+    }
 
     return {
         ...parts,

@@ -31,11 +31,13 @@ export interface SequencePool {
      * @param prompts - per member
      * @param rows - how many tokens at the end of each prompt are left to evaluate whatever the caches hold, because their
      * logits are wanted
-     * @throws EftError ABORTED if the signal fires while waiting
+     * @throws EftError ABORTED if the signal fires before a slot is free, DISPOSED
      */
     acquire(prompts: readonly ArrayLike<number>[], rows: number, signal?: AbortSignal): Promise<Sequence>;
     /** Gives the slot back; what it holds stays for later prompts. */
     release(sequence: Sequence): void;
+    /** Whoever waits for a slot, or asks for one from now on, fails with `reason`. */
+    close(reason: EftError): void;
 }
 
 /** @param size - number of slots, 1 or more */
@@ -46,27 +48,30 @@ export function createSequencePool(engine: NativeEngine, members: number, size: 
         busy: false,
         lastUse: 0,
     }));
-    const waiting: { wake: () => void }[] = [];
+    const waiting = new Set<{ wake: () => void; fail: (reason: EftError) => void }>();
+    let closed: EftError | undefined;
     let uses = 0;
 
     function wakeNext(): void {
-        waiting.shift()?.wake();
+        const [next] = waiting;
+        if (next === undefined) return;
+        waiting.delete(next);
+        next.wake();
     }
 
     async function waitForSlot(signal?: AbortSignal): Promise<void> {
-        await new Promise<void>((resolve, reject) => {
-            const entry = { wake: done };
-            function done(): void {
-                signal?.removeEventListener("abort", abort);
-                resolve();
-            }
-            function abort(): void {
-                waiting.splice(waiting.indexOf(entry), 1);
-                reject(new EftError("ABORTED", "The request was aborted while it waited for a free sequence."));
-            }
-            signal?.addEventListener("abort", abort, { once: true });
-            waiting.push(entry);
-        });
+        let abort = (): void => undefined;
+        await new Promise<void>((wake, fail) => {
+            const entry = { wake, fail };
+            abort = () => {
+                waiting.delete(entry);
+                fail(new EftError("ABORTED", "The request was aborted while it waited for a free sequence."));
+            };
+            if (closed !== undefined) return fail(closed);
+            if (signal?.aborted) return abort();
+            signal?.addEventListener("abort", abort);
+            waiting.add(entry);
+        }).finally(() => signal?.removeEventListener("abort", abort));
     }
 
     return {
@@ -96,6 +101,11 @@ export function createSequencePool(engine: NativeEngine, members: number, size: 
             // A new array, so that the former user can do no harm any more.
             slot.held = sequence.held.map((tokens) => [...tokens]);
             wakeNext();
+        },
+        close(reason) {
+            closed = reason;
+            for (const { fail } of waiting) fail(reason);
+            waiting.clear();
         },
     };
 }

@@ -144,7 +144,11 @@ export function createStepQueue(engine: NativeEngine, members: number, batchSize
         const [only] = shares;
         if (shares.length === 1 && only !== undefined) {
             finish(only.waiting);
-            only.waiting.reject(error);
+            // A step that somebody still wants is interrupted by nobody but dispose().
+            const disposed = error.code === "ABORTED" && !only.waiting.evaluation.signal?.aborted;
+            only.waiting.reject(
+                disposed ? new EftError("DISPOSED", "The ensemble was disposed during the evaluation.") : error,
+            );
             return;
         }
         // The caches are as before. Whose fault it was shows when each tries alone; the others must not suffer.
