@@ -11,7 +11,7 @@ import type { NativeModel, NativeQueryResult } from "../native/binding.js";
 import { resolveParameters } from "../recipe/index.js";
 
 /** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
-const ROWS_AT_ONCE = 128;
+const MAX_ROWS_AT_ONCE = 128;
 
 /** A text to score. */
 export interface ScoreItem {
@@ -21,6 +21,7 @@ export interface ScoreItem {
     readonly continuation: string;
 }
 
+/** How {@link score} scores. */
 export interface ScoreOptions {
     /** The context is a user's turn and goes through each member's prompt template. Default false: plain text. */
     readonly chat?: boolean;
@@ -46,6 +47,8 @@ export interface Score {
 /** An item with its tokens: per member what precedes, and the continuation that all share. */
 interface Prepared {
     readonly item: ScoreItem;
+    /** Equal for items whose contexts are the same tokens. */
+    readonly contextKey: string;
     readonly contexts: readonly Int32Array[];
     readonly continuation: Int32Array;
 }
@@ -63,11 +66,13 @@ export async function score(
     options: ScoreOptions = {},
 ): Promise<Score[]> {
     checkKeys("score", options, ["chat", "parameters", "signal", "onProgress"]);
+    const { pool, steps } = ensemble;
     const prepared = items.map((item) => prepare(ensemble, item, options.chat ?? false));
     prepared.forEach((item, index) => checkLength(ensemble, item, index));
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...options.parameters });
     const fusion = createFusion(ensemble.recipe, parameters);
     const signal = options.signal === undefined ? {} : { signal: options.signal };
+    const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize);
 
     const scores = new Map<Prepared, Score>();
     const scoreItem = async (item: Prepared): Promise<void> => {
@@ -80,12 +85,12 @@ export async function score(
         if (continuation.length === 0) return toScore(ensemble, item, continuation, results);
         // The row that predicts a token is that of the token before it, so the last one need not be evaluated.
         const tokens = contexts.map((context) => Int32Array.from([...context, ...continuation.subarray(0, -1)]));
-        const sequence = await ensemble.pool.acquire(tokens, continuation.length, options.signal);
+        const sequence = await pool.acquire(tokens, continuation.length, options.signal);
         try {
-            for (let from = 0; from < continuation.length; from += ROWS_AT_ONCE) {
-                const token = continuation.subarray(from, from + ROWS_AT_ONCE);
+            for (let from = 0; from < continuation.length; from += rowsAtOnce) {
+                const token = continuation.subarray(from, from + rowsAtOnce);
                 const ends = contexts.map((context) => context.length - 1 + from + token.length);
-                const evaluated = await ensemble.steps.evaluate({
+                const evaluated = await steps.evaluate({
                     sequence,
                     append: missing(sequence, tokens, ends),
                     fusion,
@@ -96,31 +101,26 @@ export async function score(
             }
             return toScore(ensemble, item, continuation, results);
         } finally {
-            if (!ensemble.disposed) ensemble.pool.release(sequence);
+            pool.release(sequence);
         }
     }
 
-    async function scoreGroup(group: readonly Prepared[]): Promise<void> {
-        const [first] = group;
-        // A slot that only holds the shared context, for the others to start from; pointless for one item or one slot.
-        if (first === undefined || group.length === 1 || ensemble.sequences === 1) {
-            for (const item of group) await scoreItem(item);
-            return;
+    // The first text of a context evaluates it; the others wait for that and start from its cache.
+    const firstOf = new Map<string, Promise<void>>();
+    const scoreAfterFirst = async (item: Prepared): Promise<void> => {
+        const first = firstOf.get(item.contextKey);
+        if (first !== undefined) {
+            await first;
+            return scoreItem(item);
         }
-        const sequence = await ensemble.pool.acquire(first.contexts, 0, options.signal);
-        try {
-            await ensemble.steps.evaluate({ sequence, append: missing(sequence, first.contexts), ...signal });
-            // All settle before the slot is given back, so that none is still waiting when an error leaves this function.
-            const results = await Promise.allSettled(group.map(scoreItem));
-            for (const result of results) if (result.status === "rejected") throw result.reason;
-        } finally {
-            if (!ensemble.disposed) ensemble.pool.release(sequence);
-        }
-    }
-
-    // Each running group may keep one slot for its context; the other half of the slots keeps the items moving.
-    const concurrency = Math.max(1, Math.floor(ensemble.sequences / 2));
-    await pMap(groupByContext(prepared), scoreGroup, { concurrency });
+        const scored = scoreItem(item);
+        firstOf.set(item.contextKey, scored);
+        return scored;
+    };
+    const byContext = [...prepared].sort(
+        (a, b) => Number(a.contextKey > b.contextKey) - Number(a.contextKey < b.contextKey),
+    );
+    await pMap(byContext, scoreAfterFirst, { concurrency: ensemble.sequences });
     return prepared.map((item) => scores.get(item) as Score);
 }
 
@@ -130,30 +130,33 @@ function prepare(ensemble: Ensemble, item: ScoreItem, chat: boolean): Prepared {
         const rendered = chat ? prompt.render([{ role: "user", content: context }]) : context;
         return splitTokens(model, rendered, continuation, chat);
     });
+    const contexts = sides.map(({ before }) => before);
     return {
         item,
-        contexts: sides.map(({ before }) => before),
+        contextKey: contexts.join(";"),
+        contexts,
         continuation: sides[0]?.after ?? new Int32Array(0),
     };
 }
 
-/** Tokens of a context and of what follows it. Tokenized together, because words at the seam may share a token. */
+/**
+ * Tokens of a context and of what follows it, tokenized together. A token that reaches over the seam, as a space at the
+ * end of the context does, counts as what follows.
+ */
 function splitTokens(
     model: NativeModel,
     context: string,
     continuation: string,
     parseSpecial: boolean,
 ): { before: Int32Array; after: Int32Array } {
-    // White space belongs to the word after it; a context that ends in it would leave the word without its space.
-    const trimmed = parseSpecial ? context : context.trimEnd();
-    const text = context.slice(trimmed.length) + continuation;
     const tokenize = (part: string): Int32Array =>
         parseSpecial ? model.tokenize(part, !startsWithBos(model, part), true) : tokenizePlain(model, part);
-    const before = tokenize(trimmed);
-    const after = tokenize(trimmed + text).subarray(before.length);
-    if (before.length > 0) return { before, after };
+    const [alone, whole] = [tokenize(context), tokenize(context + continuation)];
+    const seam = alone.findIndex((token, index) => token !== whole[index]);
+    const length = seam < 0 ? alone.length : seam;
+    if (length > 0) return { before: whole.subarray(0, length), after: whole.subarray(length) };
     const { bos, eos } = model.info;
-    return { before: Int32Array.of(bos >= 0 ? bos : eos), after };
+    return { before: Int32Array.of(bos >= 0 ? bos : eos), after: whole };
 }
 
 function startsWithBos(model: NativeModel, text: string): boolean {
@@ -172,20 +175,9 @@ function checkLength(ensemble: Ensemble, { contexts, continuation }: Prepared, i
     }
 }
 
-function groupByContext(items: readonly Prepared[]): Prepared[][] {
-    const groups = new Map<string, Prepared[]>();
-    for (const item of items) {
-        const key = item.contexts.map((context) => context.join()).join(";");
-        const group = groups.get(key);
-        if (group === undefined) groups.set(key, [item]);
-        else group.push(item);
-    }
-    return [...groups.values()];
-}
-
-/** What each cache lacks of the first `ends[member]` of the tokens; of all of them without `ends`. */
-function missing(sequence: Sequence, tokens: readonly Int32Array[], ends?: readonly number[]): Int32Array[] {
-    return tokens.map((all, member) => all.subarray(sequence.held[member]?.length ?? 0, ends?.[member]));
+/** What each cache lacks of the first `ends[member]` of the tokens. */
+function missing(sequence: Sequence, tokens: readonly Int32Array[], ends: readonly number[]): Int32Array[] {
+    return tokens.map((all, member) => all.subarray(sequence.held[member]?.length ?? 0, ends[member]));
 }
 
 function toScore(
