@@ -64,7 +64,8 @@ Napi::Object read_info(Napi::Env env, const Model & handle) {
 void ModelHandle::Register(Napi::Env env) {
     const Napi::Function constructor = DefineClass(
         env, "NativeModel",
-        {InstanceMethod<&ModelHandle::Tokenize>("tokenize"), InstanceMethod<&ModelHandle::Detokenize>("detokenize"), InstanceMethod<&ModelHandle::TokenTexts>("tokenTexts"),
+        {InstanceMethod<&ModelHandle::Tokenize>("tokenize"), InstanceMethod<&ModelHandle::Detokenize>("detokenize"),
+         InstanceMethod<&ModelHandle::TokenTexts>("tokenTexts"),
          InstanceMethod<&ModelHandle::TokenAttributes>("tokenAttributes"),
          InstanceMethod<&ModelHandle::EndOfGeneration>("endOfGeneration"),
          InstanceMethod<&ModelHandle::VocabularyHash>("vocabularyHash")});

@@ -6,8 +6,8 @@ namespace eft {
 
 Napi::Error to_error(Napi::Env env, const Failure & failure) {
     const Napi::FunctionReference & error_class = AddonState::of(env).error_class;
-    return Napi::Error(
-        env, error_class.New({Napi::String::New(env, failure.code), Napi::String::New(env, failure.what())}));
+    return Napi::Error(env,
+                       error_class.New({Napi::String::New(env, failure.code), Napi::String::New(env, failure.what())}));
 }
 
 Worker::Worker(Napi::Env env)
