@@ -4,8 +4,8 @@ import { getLlama, LlamaLogLevel, type Llama, type Token } from "node-llama-cpp"
 import { logSumExp } from "../../src/decoding/reference.js";
 
 export interface Oracle {
-    /** Tokens of a text, BOS first. */
-    tokenize(text: string): number[];
+    /** Tokens of a text, BOS first. Control tokens that it spells are text, unless `parseSpecial` is true. */
+    tokenize(text: string, parseSpecial?: boolean): number[];
     /**
      * Evaluates tokens in an empty context.
      *
@@ -27,7 +27,7 @@ export async function openOracle(modelPath: string): Promise<Oracle> {
     const context = await model.createContext({ contextSize: 256, batchSize: 512, flashAttention: true });
     const sequence = context.getSequence();
     return {
-        tokenize: (text) => [model.tokens.bos ?? NaN, ...model.tokenize(text)],
+        tokenize: (text, parseSpecial = false) => [model.tokens.bos ?? NaN, ...model.tokenize(text, parseSpecial)],
         async rows(tokens, batches, from) {
             await sequence.clearHistory();
             const rows: Float64Array[] = [];

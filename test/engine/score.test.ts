@@ -1,0 +1,188 @@
+/** score() against log-likelihoods that node-llama-cpp's rows give. */
+
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { fuse } from "../../src/decoding/reference.js";
+import { score, type Score, type ScoreItem } from "../../src/index.js";
+import { demoFile, demoRecipe, QUESTIONS, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
+import { openOracle, type Oracle } from "../helpers/oracle.js";
+import { F16_BATCHING, LOGPROB } from "../helpers/tolerances.js";
+
+const MEMBERS = ["large", "chat", "small"] as const;
+const LIMA = " Lima is the capital of Peru. People in Peru use the sol.";
+
+let oracles: Oracle[];
+beforeAll(async () => {
+    oracles = [];
+    for (const model of ["large-base", "small-chat", "small-base"] as const) {
+        oracles.push(await openOracle(demoFile(model)));
+    }
+});
+afterAll(async () => {
+    for (const oracle of oracles) await oracle.dispose();
+});
+
+interface Expected {
+    readonly tokens: number[];
+    readonly members: Record<string, number[]>;
+    readonly target: number[];
+    readonly isGreedy: boolean;
+}
+
+/**
+ * @param contexts - per member, the text before, special tokens spelled out
+ * @param weights - of the members
+ */
+async function expectedScore(contexts: readonly string[], text: string, weights = [1, 1, -1]): Promise<Expected> {
+    const rows: Float64Array[][] = [];
+    let tokens: number[] = [];
+    for (const [member, oracle] of oracles.entries()) {
+        const context = oracle.tokenize(contexts[member] ?? "", true);
+        const whole = oracle.tokenize(`${contexts[member]}${text}`, true);
+        const before = context.filter((token, i) => context.slice(0, i + 1).every((_, j) => context[j] === whole[j]));
+        tokens = whole.slice(before.length);
+        // As the engine does it: up to 128 rows at a time, the first ones together with the context.
+        const batches = [before.length - 1 + Math.min(128, tokens.length), Math.max(0, tokens.length - 128)];
+        rows.push(await oracle.rows(whole.slice(0, -1), batches, before.length - 1));
+    }
+    const fused = tokens.map((_, i) =>
+        fuse(
+            rows.map((member) => member[i]),
+            { weights: Float64Array.from(weights), conservativeTopP: 1, controlTokensFallback: false },
+        ),
+    );
+    return {
+        tokens,
+        members: Object.fromEntries(
+            MEMBERS.map((name, m) => [name, tokens.map((token, i) => rows[m]?.[i]?.[token] ?? NaN)]),
+        ),
+        target: tokens.map((token, i) => fused[i]?.[token] ?? NaN),
+        isGreedy: tokens.every((token, i) => fused[i]?.every((value) => value <= (fused[i]?.[token] ?? NaN))),
+    };
+}
+
+function expectScore(actual: Score | undefined, expected: Expected, tolerance: number): void {
+    expect(actual?.tokens).toEqual(expected.tokens);
+    expect(largestDifference(actual?.logprobs, expected.target)).toBeLessThan(tolerance);
+    for (const name of MEMBERS) {
+        expect(largestDifference(actual?.members[name], expected.members[name])).toBeLessThan(tolerance);
+    }
+    expect(actual?.isGreedy).toBe(expected.isGreedy);
+}
+
+function largestDifference(actual: readonly number[] = [NaN], expected: readonly number[] = []): number {
+    return Math.max(...actual.map((value, i) => Math.abs(value - (expected[i] ?? NaN))));
+}
+
+const same = (context: string): string[] => MEMBERS.map(() => context);
+const chat = (question: string): string => `[INST] ${question} [/INST]`;
+
+describe("one text in an empty ensemble", () => {
+    test.each([
+        ["plain, without context", "", "The capital of Peru is Lima."],
+        ["plain, with context", "The capital of Peru", " is Lima. People speak Spanish."],
+        ["one token", "The capital of Peru is", "."],
+        ["characters of several bytes", "The capital", " — Ελλάδα 日本 🇵🇪"],
+        ["white space between the two", "The capital of Peru is \n", " Lima."],
+        ["a word cut in two", "The capital of Pe", "ru is Lima."],
+        ["more rows than are asked for at once", "", LIMA.repeat(10)],
+    ])("%s", async (_name, context, continuation) => {
+        await withEnsemble(upscalingRecipe(), { sequences: 1 }, async (ensemble) => {
+            const [actual] = await score(ensemble, [{ context, continuation }]);
+            expect(actual?.text).toBe(continuation);
+            expectScore(actual, await expectedScore(same(context), continuation), 3 * LOGPROB);
+        });
+    });
+
+    test("through the chat template", async () => {
+        await withEnsemble(upscalingRecipe(), { sequences: 1 }, async (ensemble) => {
+            const [actual] = await score(ensemble, [{ context: QUESTIONS[0], continuation: " Its capital is Lima." }], {
+                chat: true,
+            });
+            expectScore(actual, await expectedScore(same(chat(QUESTIONS[0])), " Its capital is Lima."), 3 * LOGPROB);
+            expect(actual?.isGreedy).toBe(true);
+        });
+    });
+
+    test("each member through its own template", async () => {
+        const recipe = demoRecipe(`
+members:
+    large: { model: large-base-f16.gguf, prompt: { template: plain } }
+    chat: { model: small-chat-f16.gguf }
+    small: { model: small-base-f16.gguf, prompt: { template: plain } }
+combination: large + chat - small
+prompt: { template: from chat }`);
+        await withEnsemble(recipe, { sequences: 1 }, async (ensemble) => {
+            const [context, continuation] = [QUESTIONS[3], " Its capital is Tokyo."];
+            const [actual] = await score(ensemble, [{ context, continuation }], { chat: true });
+            expectScore(actual, await expectedScore([context, chat(context), context], continuation), 3 * LOGPROB);
+        });
+    });
+
+    test.each([0, 0.5, 2])("beta %d", async (beta) => {
+        await withEnsemble(upscalingRecipe(), { sequences: 1 }, async (ensemble) => {
+            const [context, continuation] = ["The capital of Peru", " is Lima."];
+            const expected = await expectedScore(same(context), continuation, [beta, 1, -beta]);
+            const [actual] = await score(ensemble, [{ context, continuation }], { parameters: { beta } });
+            expectScore(actual, expected, 5 * LOGPROB);
+        });
+    });
+});
+
+describe("many texts", () => {
+    let expected: Expected[];
+    beforeAll(async () => {
+        expected = [];
+        for (const { context = "", continuation } of items) {
+            expected.push(await expectedScore(same(context), continuation));
+        }
+    });
+
+    const items: ScoreItem[] = [
+        ...["Lima", "Paris", "Tokyo", "Nairobi", "Lima. It is", "Cusco"].map((city) => ({
+            context: "The capital of Peru is",
+            continuation: ` ${city}.`,
+        })),
+        ...QUESTIONS.map((question) => ({ continuation: question })),
+        { context: "People in Peru use", continuation: " the sol." },
+        { context: "People in Peru", continuation: " use the sol." },
+        { context: "The capital of Peru is", continuation: " Quito." },
+        { context: "", continuation: LIMA.repeat(9) },
+        { context: LIMA.repeat(5), continuation: LIMA.repeat(4) },
+    ];
+
+    test.each([
+        ["one sequence", { sequences: 1 }],
+        ["two sequences", { sequences: 2 }],
+        ["eight sequences", { sequences: 8 }],
+        ["steps shorter than the texts", { sequences: 4, batchSize: 32 }],
+    ])("%s", async (_name, options) => {
+        await withEnsemble(upscalingRecipe(), options, async (ensemble) => {
+            const progress: number[] = [];
+            const scores = await score(ensemble, items, { onProgress: (done) => progress.push(done) });
+            expect(scores.map(({ text }) => text)).toEqual(items.map(({ continuation }) => continuation));
+            expect(progress).toEqual(items.map((_, index) => index + 1));
+            expected.forEach((item, index) => expectScore(scores[index], item, F16_BATCHING));
+        });
+    });
+});
+
+test("two calls on one ensemble, each with contexts to share, do not wait for each other for ever", async () => {
+    await withEnsemble(upscalingRecipe("q8_0"), { sequences: 2 }, async (ensemble) => {
+        const items = (context: string): ScoreItem[] =>
+            ["Lima", "Paris", "Tokyo"].map((city) => ({ context, continuation: ` ${city}.` }));
+        const [one, two] = await Promise.all([
+            score(ensemble, items("The capital of Peru is")),
+            score(ensemble, items("The capital of Japan is")),
+        ]);
+        expect([one.length, two.length]).toEqual([3, 3]);
+    });
+});
+
+test("nothing to score", async () => {
+    await withEnsemble(upscalingRecipe(), {}, async (ensemble) => {
+        expect(await score(ensemble, [])).toEqual([]);
+        expect(await score(ensemble, [{ context: "Lima", continuation: "" }])).toEqual([
+            { text: "", tokens: [], logprobs: [], members: { large: [], chat: [], small: [] }, isGreedy: true },
+        ]);
+    });
+});
