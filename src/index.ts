@@ -18,6 +18,14 @@ export {
 
 export { BACKENDS, type BackendChoice, type BackendName } from "./native/backend.js";
 export { loadEnsemble, type Ensemble, type LoadOptions } from "./ensemble/ensemble.js";
+export { readGguf, type GgufSummary } from "./ensemble/gguf.js";
+export {
+    estimateMemory,
+    type MemberMemory,
+    type MemoryEstimate,
+    type MemoryOptions,
+    type MemoryShare,
+} from "./ensemble/memory.js";
 export type { Member } from "./ensemble/members.js";
 export type { ChatMessage, PromptRenderer } from "./ensemble/prompt.js";
 export { describeDifference, type VocabularyDifference, type VocabularyReport } from "./ensemble/vocabulary.js";

@@ -9,14 +9,11 @@ import { toEftError } from "../native/native-error.js";
 import { resolveParameters } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import { loadMembers, type Member } from "./members.js";
+import { MAX_CONTEXT_SIZE, wantedContextSize } from "./memory.js";
 import { checkInteger, checkKeys, checkOneOf } from "./options.js";
 import { createSequencePool, type SequencePool } from "./sequences.js";
 import { createStepQueue, type StepQueue } from "./steps.js";
 import { checkVocabularies, compareVocabularies, type VocabularyReport } from "./vocabulary.js";
-
-/** Context sizes beyond this must be asked for. */
-const MAX_DEFAULT_CONTEXT_SIZE = 4096;
-const MAX_CONTEXT_SIZE = 1 << 22;
 
 /** How {@link loadEnsemble} loads. */
 export interface LoadOptions {
@@ -188,15 +185,8 @@ function chooseContextSize(
     options: LoadOptions,
     sequences: number,
 ): number {
-    const trained = Math.min(...members.map(({ model }) => model.info.trainContextSize));
-    const wanted = [options.contextSize ?? recipe.contextSize, ...recipe.members.map((member) => member.contextSize)];
-    const asked = wanted.filter((size) => size !== undefined);
-    const contextSize = checkInteger(
-        "contextSize",
-        asked.length > 0 ? Math.min(...asked) : Math.min(trained, MAX_DEFAULT_CONTEXT_SIZE),
-        8,
-        MAX_CONTEXT_SIZE,
-    );
+    const trained = members.map(({ model }) => model.info.trainContextSize);
+    const contextSize = wantedContextSize(recipe, options.contextSize, trained);
     const bytes =
         members.reduce((total, { model }) => total + model.info.cacheBytesPerToken, 0) * contextSize * sequences;
     if (bytes > totalmem() || contextSize * sequences > MAX_CONTEXT_SIZE) {

@@ -1,0 +1,72 @@
+/** What a GGUF says about itself. Only headers are read: quick and cheap, however large the model. */
+
+import type { GgufInsights } from "node-llama-cpp";
+import { EftError } from "../errors.js";
+import { loadBinding } from "../native/load-binding.js";
+
+/** The header of a GGUF. Optional entries are missing where the file does not say it. */
+export interface GgufSummary {
+    readonly file: string;
+    /** `model`, or `adapter` for a LoRA adapter. */
+    readonly type: string;
+    readonly name?: string;
+    /** e.g. `llama`. */
+    readonly architecture: string;
+    /** The format of most tensors, e.g. `F16` or `Q4_K_M`. */
+    readonly quantization?: string;
+    readonly parameters: number;
+    /** Bytes of all tensors, in all parts of a split file. */
+    readonly tensorBytes: number;
+    /** Transformer blocks. */
+    readonly layers: number;
+    readonly embeddingSize?: number;
+    /** Tokens. */
+    readonly trainContextSize?: number;
+    /** In GGUF's words: `llama` is SentencePiece, `gpt2` byte-pair encoding. */
+    readonly tokenizer?: string;
+    /** Ids in the table, padding included. */
+    readonly vocabularySize?: number;
+    /** The Jinja text. */
+    readonly chatTemplate?: string;
+}
+
+/** @throws EftError MODEL_NOT_FOUND, MODEL_INVALID */
+export async function readGguf(file: string): Promise<GgufSummary> {
+    return (await openGguf(file)).summary;
+}
+
+/**
+ * The header, and node-llama-cpp's view of it, which estimates memory.
+ *
+ * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID
+ */
+export async function openGguf(file: string): Promise<{ summary: GgufSummary; insights: GgufInsights }> {
+    // Refuses what is missing, damaged, truncated or of impossible size, before anything else reads the file.
+    const { architecture, type, blockCount } = loadBinding().readHeader(file);
+    // Imported here because it is large, and only those who look into files this way need it.
+    const { GgufFileType, GgufInsights, readGgufFileInfo } = await import("node-llama-cpp");
+    try {
+        const info = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
+        const insights = await GgufInsights.from(info);
+        const { general, tokenizer } = info.metadata as Partial<typeof info.metadata>;
+        const fileType = general?.file_type === undefined ? undefined : GgufFileType[general.file_type];
+        const summary = {
+            file,
+            type: type || "model",
+            name: general?.name,
+            architecture,
+            quantization: fileType?.replace(/^(MOSTLY|ALL)_/, ""),
+            parameters: insights.totalParameters,
+            tensorBytes: insights.modelSize,
+            layers: blockCount,
+            embeddingSize: insights.embeddingVectorSize,
+            trainContextSize: insights.trainContextSize,
+            tokenizer: tokenizer?.ggml.model,
+            vocabularySize: tokenizer?.ggml.tokens.length,
+            chatTemplate: tokenizer?.chat_template,
+        };
+        return { summary, insights };
+    } catch (error) {
+        throw new EftError("MODEL_INVALID", `The header of ${file} cannot be read: ${String(error)}`, { cause: error });
+    }
+}

@@ -1,0 +1,127 @@
+/** How much memory a recipe takes, before it is loaded. */
+
+import type { GgufInsights } from "node-llama-cpp";
+import { loadBinding } from "../native/load-binding.js";
+import type { MemberSpec, Recipe } from "../types.js";
+import { openGguf } from "./gguf.js";
+import { checkInteger } from "./options.js";
+
+/** Context sizes beyond this must be asked for. */
+const MAX_DEFAULT_CONTEXT_SIZE = 4096;
+/** Largest context of all sequences together. */
+export const MAX_CONTEXT_SIZE = 1 << 22;
+
+/** Bytes. */
+export interface MemoryShare {
+    /** In the memory of the machine. */
+    readonly ram: number;
+    /** In that of the GPU. */
+    readonly gpu: number;
+}
+
+/** What one member takes. */
+export interface MemberMemory {
+    readonly name: string;
+    /** Model and adapter; a model that an earlier member has brought counts nothing. */
+    readonly weights: MemoryShare;
+    /** The earlier member that has brought it. */
+    readonly sharesWeightsOf?: string;
+    /** Cache, and buffers of the computation. */
+    readonly context: MemoryShare;
+}
+
+export interface MemoryEstimate {
+    /** Tokens each sequence can hold. */
+    readonly contextSize: number;
+    readonly sequences: number;
+    readonly members: readonly MemberMemory[];
+    readonly total: MemoryShare;
+}
+
+/** Those of `LoadOptions` that memory depends on, with the same defaults. */
+export interface MemoryOptions {
+    /** Whether layers go to a GPU. Default false. */
+    readonly gpu?: boolean;
+    readonly contextSize?: number;
+    readonly sequences?: number;
+    readonly batchSize?: number;
+    readonly gpuLayers?: number;
+}
+
+/**
+ * Estimates what `loadEnsemble` would take, from the headers of the files, with node-llama-cpp's knowledge of llama.cpp.
+ *
+ * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, OPTION_INVALID
+ */
+export async function estimateMemory(
+    recipe: Pick<Recipe, "members" | "contextSize">,
+    options: MemoryOptions = {},
+): Promise<MemoryEstimate> {
+    const { sequences = 4, batchSize = 512 } = options;
+    const files = [...new Set(recipe.members.map(({ model }) => model))];
+    const opened = new Map<string, GgufInsights>();
+    for (const file of files) opened.set(file, (await openGguf(file)).insights);
+    const trained = [...opened.values()].map(({ trainContextSize }) => trainContextSize ?? MAX_DEFAULT_CONTEXT_SIZE);
+    const contextSize = wantedContextSize(recipe, options.contextSize, trained);
+
+    const owners = new Map<string, string>();
+    const members: MemberMemory[] = [];
+    for (const member of recipe.members) {
+        const insights = opened.get(member.model) as GgufInsights;
+        const gpuLayers = countGpuLayers(member, insights, options);
+        const file = `${gpuLayers} ${member.model}`;
+        const owner = owners.get(file);
+        owners.set(file, owner ?? member.name);
+        const model = await insights.estimateModelResourceRequirementsV2({ gpuLayers });
+        const context = await insights.estimateContextResourceRequirementsV2({
+            contextSize,
+            sequences,
+            batchSize,
+            modelGpuLayers: gpuLayers,
+        });
+        // The estimate is made without a device, so it cannot say by itself what lies on one.
+        const onGpu = gpuLayers / insights.totalLayers;
+        const adapter = member.lora === undefined ? 0 : loadBinding().readHeader(member.lora.path).tensorBytes;
+        const own = owner === undefined ? { ram: model.cpuRam, gpu: model.gpuVram } : { ram: 0, gpu: 0 };
+        members.push({
+            name: member.name,
+            weights: add(own, split(adapter, onGpu)),
+            ...(owner === undefined ? {} : { sharesWeightsOf: owner }),
+            context: split(context.cpuRam + context.gpuVram, onGpu),
+        });
+    }
+    const total = members.flatMap(({ weights, context }) => [weights, context]).reduce(add);
+    return { contextSize, sequences, members, total };
+}
+
+/**
+ * Tokens each sequence is to hold: the smallest of what was asked for, else of the training contexts, at most 4096.
+ *
+ * @param asked - for this loading; takes the place of the recipe's own
+ * @throws EftError OPTION_INVALID
+ */
+export function wantedContextSize(
+    recipe: Pick<Recipe, "members" | "contextSize">,
+    asked: number | undefined,
+    trained: readonly number[],
+): number {
+    const wanted = [asked ?? recipe.contextSize, ...recipe.members.map(({ contextSize }) => contextSize)];
+    const sizes = wanted.filter((size) => size !== undefined);
+    const size = sizes.length > 0 ? Math.min(...sizes) : Math.min(...trained, MAX_DEFAULT_CONTEXT_SIZE);
+    return checkInteger("contextSize", size, 8, MAX_CONTEXT_SIZE);
+}
+
+function countGpuLayers(member: MemberSpec, { totalLayers }: GgufInsights, options: MemoryOptions): number {
+    if (options.gpu !== true) return 0;
+    const layers = member.gpuLayers ?? options.gpuLayers ?? -1;
+    return layers < 0 ? totalLayers : Math.min(layers, totalLayers);
+}
+
+function split(bytes: number, onGpu: number): MemoryShare {
+    const gpu = Math.round(bytes * onGpu);
+    return { ram: bytes - gpu, gpu };
+}
+
+function add(a: MemoryShare, b: MemoryShare): MemoryShare {
+    return { ram: a.ram + b.ram, gpu: a.gpu + b.gpu };
+}
