@@ -13,7 +13,7 @@ export interface TextStream {
 
 /** @param stop - texts that end the generation; the first to occur wins, and is not part of the text */
 export function createTextStream(model: NativeModel, stop: readonly string[]): TextStream {
-    const decoder = new TextDecoder("utf-8");
+    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     let pending = "";
     let stoppedBy: string | undefined;
 
