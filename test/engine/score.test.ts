@@ -38,7 +38,7 @@ async function expectedScore(contexts: readonly string[], text: string, weights 
     for (const [member, oracle] of oracles.entries()) {
         const context = oracle.tokenize(contexts[member] ?? "", true);
         const whole = oracle.tokenize(`${contexts[member]}${text}`, true);
-        const before = context.filter((token, i) => context.slice(0, i + 1).every((_, j) => context[j] === whole[j]));
+        const before = context.filter((_token, i) => context.slice(0, i + 1).every((_, j) => context[j] === whole[j]));
         tokens = whole.slice(before.length);
         // As the engine does it: up to 128 rows at a time, the first ones together with the context.
         const batches = [before.length - 1 + Math.min(128, tokens.length), Math.max(0, tokens.length - 128)];
