@@ -9,14 +9,18 @@ export type * from "./types.js";
 
 export {
     adHocRecipe,
+    combinationWeights,
     listRecipes,
     loadRecipe,
     parseRecipe,
-    combinationWeights,
     resolveParameters,
+    type AdHocModels,
+    type BuiltInRecipe,
+    type RecipeOrigin,
 } from "./recipe/index.js";
 
 export { BACKENDS, type BackendChoice, type BackendName } from "./native/backend.js";
+export type { NativeDevice, NativeModel, NativeModelInfo } from "./native/binding.js";
 export { loadEnsemble, type Ensemble, type LoadOptions } from "./ensemble/ensemble.js";
 export { readGguf, type GgufSummary } from "./ensemble/gguf.js";
 export {

@@ -64,13 +64,14 @@ export interface Ensemble {
     readonly parameters: Readonly<Record<string, number>>;
     /** Turns dials; takes effect at the next token. @throws EftError PARAMETER_UNKNOWN, PARAMETER_RANGE */
     setParameters(values: Readonly<Record<string, number>>): void;
-    /** @throws EftError DISPOSED after dispose() */
+    /** @internal The caches. @throws EftError DISPOSED after dispose() */
     readonly pool: SequencePool;
-    /** @throws EftError DISPOSED after dispose() */
+    /** @internal Continuous batching. @throws EftError DISPOSED after dispose() */
     readonly steps: StepQueue;
     readonly disposed: boolean;
     /** Aborts what runs, waits for it, frees everything. May be called again. */
     dispose(): Promise<void>;
+    /** The same as dispose(), for `await using`. */
     [Symbol.asyncDispose](): Promise<void>;
 }
 

@@ -12,6 +12,7 @@ import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import type { PromptTemplate } from "../types.js";
 
+/** One turn of a conversation. */
 export interface ChatMessage {
     readonly role: "system" | "user" | "assistant";
     readonly content: string;

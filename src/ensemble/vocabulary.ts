@@ -125,6 +125,7 @@ export function checkVocabularies(report: VocabularyReport): void {
     );
 }
 
+/** A difference as half a sentence, e.g. `id 5: "a" (normal) for chat, "b" (normal) for large`. */
 export function describeDifference(difference: VocabularyDifference): string {
     const { token, member, memberMeaning, reference, referenceMeaning } = difference;
     const subject = token < 0 ? "" : `id ${token}: `;

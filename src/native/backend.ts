@@ -6,6 +6,7 @@ import { backendPackageName, findBackendLibrary, loadBinding } from "./load-bind
 
 /** `auto` takes the first of metal, cuda, vulkan that has a device here, else the CPU. */
 export const BACKENDS = ["auto", "cpu", "vulkan", "cuda", "metal"] as const;
+/** One of {@link BACKENDS}. */
 export type BackendName = (typeof BACKENDS)[number];
 
 /** The outcome of choosing a backend. */
