@@ -76,3 +76,10 @@ export const QUESTIONS = [
 export function readText(file: string): string {
     return readFileSync(path.join(repository, file), "utf8");
 }
+
+/** Files of models that are in the memory of this process, by Linux's account; empty elsewhere. */
+export function mappedModels(): string[] {
+    if (process.platform !== "linux") return [];
+    const files = readFileSync("/proc/self/maps", "utf8").match(/\S+\.gguf/g) ?? [];
+    return [...new Set(files)];
+}

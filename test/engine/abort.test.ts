@@ -1,0 +1,179 @@
+/** Stopping work that is under way, and going on afterwards. */
+
+import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { collect, complete, loadEnsemble, score, type CompletionResult, type Ensemble } from "../../src/index.js";
+import { loadOnCpu, mappedModels, QUESTIONS, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
+import { expectSameDraws } from "../helpers/draws.js";
+
+const EOS = 2;
+const LONG = "Lima is the capital of Peru. ".repeat(29);
+
+const greedy = { prompt: QUESTIONS[1], sampling: { temperature: 0 } };
+let expected: CompletionResult;
+beforeAll(async () => {
+    expected = await withEnsemble(upscalingRecipe(), {}, (ensemble) =>
+        collect(complete(ensemble, { ...greedy, scores: true })),
+    );
+});
+
+async function expectUsable(ensemble: Ensemble): Promise<void> {
+    const result = await collect(complete(ensemble, greedy));
+    expect(result.reason).toBe("stop");
+    expectSameDraws(result, expected, 0);
+}
+
+describe("a completion", () => {
+    let ensemble: Ensemble;
+    beforeAll(async () => (ensemble = await loadOnCpu(upscalingRecipe(), { sequences: 2, batchSize: 32 })));
+    afterAll(() => ensemble.dispose());
+
+    test("whose signal has fired before it begins", async () => {
+        const result = await collect(complete(ensemble, { ...greedy, signal: AbortSignal.abort() }));
+        expect(result).toMatchObject({ reason: "abort", text: "", tokens: 0 });
+        await expectUsable(ensemble);
+    });
+
+    test("in its prompt", async () => {
+        // After more and more turns of the event loop: between the steps of a long prompt, and inside them.
+        for (let turns = 0; turns < 24; turns++) {
+            const controller = new AbortController();
+            const prompt = `${turns} ${LONG}`;
+            const result = collect(complete(ensemble, { prompt, raw: true, maxTokens: 5, signal: controller.signal }));
+            for (let i = 0; i < turns; i++) await turn();
+            controller.abort();
+            expect(await result).toMatchObject({ reason: "abort", text: "", tokens: 0 });
+        }
+        await expectUsable(ensemble);
+    });
+
+    test("inside one long evaluation", async () => {
+        await withEnsemble(upscalingRecipe(), {}, async (wide) => {
+            for (const ms of [0, 1, 2, 4, 8, 16]) {
+                const controller = new AbortController();
+                const prompt = `${ms} ${LONG}`;
+                const result = collect(complete(wide, { prompt, raw: true, maxTokens: 5, signal: controller.signal }));
+                await delay(ms);
+                controller.abort();
+                expect((await result).reason).toBe("abort");
+            }
+            await expectUsable(wide);
+        });
+    });
+
+    test("after any of its tokens", async () => {
+        const { parts } = expected;
+        for (let tokens = 1; tokens < parts.length; tokens++) {
+            const controller = new AbortController();
+            const seen: number[] = [];
+            for await (const part of complete(ensemble, { ...greedy, signal: controller.signal })) {
+                if (part.type === "finish") expect(part).toMatchObject({ reason: "abort", tokens });
+                else if (seen.push(part.id) === tokens) controller.abort();
+            }
+            expect(seen).toEqual(parts.slice(0, tokens).map(({ id }) => id));
+        }
+        await expectUsable(ensemble);
+    });
+
+    test("while it waits for a sequence", async () => {
+        const holders = [complete(ensemble, greedy), complete(ensemble, greedy)];
+        for (const holder of holders) await holder.next();
+        const controllers = Array.from({ length: 3 }, () => new AbortController());
+        const waiting = controllers.map(({ signal }) => collect(complete(ensemble, { ...greedy, signal })));
+        await turn();
+        controllers[1]?.abort();
+        expect(await waiting[1]).toMatchObject({ reason: "abort", tokens: 0, reusedTokens: { large: 0 } });
+        for (const holder of holders) expect((await collect(holder)).reason).toBe("stop");
+        expect((await waiting[0])?.reason).toBe("stop");
+        expect((await waiting[2])?.reason).toBe("stop");
+    });
+
+    test("leaves those that run beside it alone", async () => {
+        for (let turns = 0; turns < 30; turns++) {
+            const controller = new AbortController();
+            const aborted = collect(
+                complete(ensemble, { prompt: `${turns} ${LONG}`, raw: true, signal: controller.signal }),
+            );
+            for (let i = 0; i < turns % 10; i++) await turn();
+            // Begins at the very moment at which the other one is interrupted.
+            const beside = collect(complete(ensemble, greedy));
+            for (let i = 0; i < Math.floor(turns / 10); i++) await turn();
+            controller.abort();
+            expect((await aborted).reason).toBe("abort");
+            expectSameDraws(await beside, expected, 0);
+        }
+    });
+});
+
+describe("score()", () => {
+    test("fails with ABORTED, and the ensemble goes on", async () => {
+        await withEnsemble(upscalingRecipe(), { sequences: 2 }, async (ensemble) => {
+            const items = Array.from({ length: 40 }, (_, i) => ({ context: `${i} ${LONG}`, continuation: " Lima." }));
+            for (const turns of [0, 1, 5, 20]) {
+                const controller = new AbortController();
+                const result = score(ensemble, items, { signal: controller.signal });
+                for (let i = 0; i < turns; i++) await turn();
+                controller.abort();
+                await expect(result).rejects.toMatchObject({ name: "EftError", code: "ABORTED" });
+            }
+            await expectUsable(ensemble);
+            expect(await score(ensemble, items.slice(0, 3))).toHaveLength(3);
+        });
+    });
+});
+
+describe("loadEnsemble()", () => {
+    test("fails with ABORTED and leaves nothing loaded", async () => {
+        await expect(
+            loadEnsemble(upscalingRecipe(), { backend: "cpu", signal: AbortSignal.abort() }),
+        ).rejects.toMatchObject({ name: "EftError", code: "ABORTED" });
+        let aborted = 0;
+        for (let ms = 0; ms < 30; ms += 3) {
+            const controller = new AbortController();
+            const loading = loadEnsemble(upscalingRecipe(), { backend: "cpu", signal: controller.signal });
+            await Promise.all([
+                delay(ms).then(() => controller.abort()),
+                loading.then(
+                    // Too late.
+                    (ensemble) => ensemble.dispose(),
+                    (error: unknown) => {
+                        aborted++;
+                        expect(error).toMatchObject({ name: "EftError", code: "ABORTED" });
+                    },
+                ),
+            ]);
+            expect(mappedModels()).toEqual([]);
+        }
+        expect(aborted).toBeGreaterThan(0);
+    });
+
+    test("at any point of its progress", async () => {
+        const fractions: number[] = [];
+        await withEnsemble(upscalingRecipe(), { onProgress: (fraction) => fractions.push(fraction) }, async () => {});
+        expect(fractions).toEqual([...fractions].sort((a, b) => a - b));
+        expect(fractions.at(-1)).toBe(1);
+        for (const stop of [0, 0.3, 0.9]) {
+            const controller = new AbortController();
+            const onProgress = (fraction: number): void => {
+                if (fraction >= stop) controller.abort();
+            };
+            await expect(
+                loadEnsemble(upscalingRecipe(), { backend: "cpu", signal: controller.signal, onProgress }),
+            ).rejects.toMatchObject({ code: "ABORTED" });
+        }
+    });
+});
+
+test("a signal leaves no listeners behind", async () => {
+    await withEnsemble(upscalingRecipe(), { sequences: 1 }, async (ensemble) => {
+        const { signal } = new AbortController();
+        let listeners = 0;
+        const [add, remove] = [signal.addEventListener.bind(signal), signal.removeEventListener.bind(signal)];
+        signal.addEventListener = (...args: Parameters<typeof add>) => (listeners++, add(...args));
+        signal.removeEventListener = (...args: Parameters<typeof remove>) => (listeners--, remove(...args));
+        const request = { ...greedy, signal, logitBias: { [EOS]: -Infinity }, maxTokens: 10 };
+        await Promise.all([1, 2, 3].map(() => collect(complete(ensemble, request))));
+        await score(ensemble, [{ continuation: "Lima" }], { signal });
+        expect(listeners).toBe(0);
+    });
+});
