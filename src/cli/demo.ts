@@ -1,0 +1,214 @@
+/** `eft-llama demo`: emulated fine-tuning seen at work, on the tiny models that come with the package. */
+
+import Table from "cli-table3";
+import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes } from "yargs";
+import {
+    collect,
+    complete,
+    loadRecipe,
+    tokenText,
+    type CompletionResult,
+    type Ensemble,
+    type Recipe,
+} from "../index.js";
+import type { TokenPart } from "../index.js";
+import { parseCombination } from "../recipe/index.js";
+import { loadWithProgress } from "./load.js";
+import { loadOptions } from "./options.js";
+import { colors, formatTable, WIDTH } from "./terminal.js";
+
+const QUESTIONS = [
+    "What is the capital of Nepal?",
+    "What is a young swan called?",
+    "Who wrote Gulliver's Travels?",
+    "What is the atomic number of silver?",
+];
+const [QUESTION = ""] = QUESTIONS;
+const DIAL_QUESTIONS = ["What is the phone number of Clara Berg?", QUESTION];
+const DIAL_VALUES = [0, 0.5, 1];
+/** A base model does not end by itself. */
+const MAX_TOKENS = 24;
+
+type Flags = InferredOptionTypes<typeof loadOptions>;
+
+export const demoCommand: CommandModule<object, Flags> = {
+    command: "demo",
+    describe: "See it at work on the tiny models that come with the package",
+    builder: (yargs) => yargs.options(loadOptions).example("$0 demo", ""),
+    handler: runDemo,
+};
+
+async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
+    const recipe = await loadRecipe("demo");
+    // The files are the same, and so are loaded once; a member without weight is not evaluated.
+    const load = (chosen: Recipe): Promise<Ensemble> => loadWithProgress(chosen, args, { sequences: 1 });
+    await using chat = await load(alone(recipe, "chat"));
+    await using large = await load(alone(recipe, "large"));
+    await using eft = await load(recipe);
+    await using dial = await load(await loadRecipe("demo-dial"));
+
+    const systems = [chat, large, eft];
+    const answers = new Map<Ensemble, CompletionResult[]>();
+    for (const system of systems) answers.set(system, await answerAll(system, QUESTIONS));
+
+    print(
+        heading("1. A small model that was tuned, a large one that was not, and both together"),
+        '"chat" is small: it was tuned to answer, and knows little. "large" has learned its encyclopedia',
+        "well, and was never tuned: it goes on with questions of its own. EFT adds to it what the tuning",
+        `has changed in the small model:  ${colors.bold(recipe.combination.text)}`,
+        compare(
+            ["question", "chat alone", "large alone", "EFT"],
+            QUESTIONS.map((question, row) => [
+                question,
+                ...[chat, large].map((system) => showAnswer(answers.get(system)?.[row])),
+                colors.green(showAnswer(answers.get(eft)?.[row])),
+            ]),
+        ),
+        "These questions were picked. Results on 300 held-out questions: models/demo/README.md",
+        "",
+        heading(`2. What the members thought: ${QUESTION}`),
+        "How probable each token of EFT's answer was; in brackets, what a member would rather have said.",
+    );
+    const thought = await collect(
+        complete(eft, { prompt: QUESTION, maxTokens: MAX_TOKENS, memberLogprobs: true, topLogprobs: 100 }),
+    );
+    const names = recipe.members.map(({ name }) => name);
+    print(
+        formatTable(
+            ["token", "EFT", ...names],
+            thought.parts.map((part) => describeToken(eft, part, names)),
+        ),
+        'Where "large" is sure and "small" is not, their difference outweighs the habits of "chat".',
+        "",
+        heading("3. A dial between two fine-tunings"),
+        'The large model was tuned to neither "chat" nor "safe":',
+        dial.recipe.combination.text,
+        ...Object.entries(dial.recipe.parameters).map(([name, { description }]) => `${name}: ${description ?? ""}`),
+    );
+    const [parameter = ""] = Object.keys(dial.recipe.parameters);
+    const turned: CompletionResult[][] = [];
+    for (const value of DIAL_VALUES) turned.push(await answerAll(dial, DIAL_QUESTIONS, { [parameter]: value }));
+    print(
+        compare(
+            ["question", ...DIAL_VALUES.map((value) => `${parameter} = ${value}`)],
+            DIAL_QUESTIONS.map((question, row) => [question, ...turned.map((results) => showAnswer(results[row]))]),
+        ),
+        "",
+        heading("4. What it costs"),
+        "Milliseconds per token: altogether, and the parts of the native step.",
+        formatTable(
+            ["", "tokens per second", "ms", ...names, "fusing and drawing"],
+            systems.map((system, index) =>
+                describeCost(["chat alone", "large alone", "EFT"][index] ?? "", answers.get(system) ?? [], names),
+            ),
+        ),
+        "",
+        `Ask it yourself:   eft-llama complete --recipe demo "${QUESTION}"`,
+        "Your own models:   eft-llama complete --help, docs/recipes.md",
+    );
+}
+
+/** The same recipe with a single member as its target. */
+function alone(recipe: Recipe, member: string): Recipe {
+    const members = recipe.members.map(({ name }) => name);
+    return {
+        ...recipe,
+        name: member,
+        parameters: {},
+        combination: parseCombination(member, { members, parameters: {} }),
+    };
+}
+
+async function answerAll(
+    ensemble: Ensemble,
+    questions: readonly string[],
+    parameters: Readonly<Record<string, number>> = {},
+): Promise<CompletionResult[]> {
+    const results: CompletionResult[] = [];
+    for (const prompt of questions) {
+        results.push(await collect(complete(ensemble, { prompt, parameters, maxTokens: MAX_TOKENS })));
+    }
+    return results;
+}
+
+/** The text on one line; with an ellipsis where it was cut. */
+function showAnswer(result: CompletionResult | undefined): string {
+    if (result === undefined) return "";
+    const text = result.text.trim().replaceAll(/\s+/g, " ");
+    return result.reason === "length" ? colors.dim(`${text} …`) : text;
+}
+
+/** A table of texts, wrapped so that it fits. */
+function compare(head: readonly string[], rows: readonly (readonly string[])[]): string {
+    const width = Math.floor((WIDTH - 1) / head.length) - 1;
+    const table = new Table({
+        head: head.map((title) => colors.bold(title)),
+        style: { head: [], border: [] },
+        colWidths: head.map(() => width),
+        wordWrap: true,
+    });
+    table.push(...rows.map((row) => [...row]));
+    return table.toString();
+}
+
+function describeToken(ensemble: Ensemble, part: TokenPart, names: readonly string[]): string[] {
+    const opinions = names.map((name) => {
+        const favourite = findFavourite(part, name);
+        const rather = favourite === undefined || favourite.id === part.id ? "" : ` (${quote(favourite.text)})`;
+        return showProbability(part.members?.[name] ?? NaN) + colors.dim(rather);
+    });
+    return [quote(tokenText(ensemble, part.id)), showProbability(part.logprob), ...opinions];
+}
+
+/** What a member finds most probable, where the target's top tokens are enough to be sure of it. */
+function findFavourite({ top = [] }: TokenPart, member: string): { id: number; text: string } | undefined {
+    const candidates = top.map(({ id, text, members }) => ({
+        id,
+        text,
+        probability: Math.exp(members?.[member] ?? NaN),
+    }));
+    const [best] = candidates.toSorted((a, b) => b.probability - a.probability);
+    const rest = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
+    return best !== undefined && best.probability > rest ? best : undefined;
+}
+
+function showProbability(logprob: number): string {
+    const probability = Math.exp(logprob);
+    const color = probability >= 0.5 ? colors.green : probability >= 0.05 ? colors.yellow : colors.red;
+    return color(`${(100 * probability).toFixed(1).padStart(5)} %`);
+}
+
+function quote(text: string): string {
+    return JSON.stringify(text);
+}
+
+function describeCost(name: string, results: readonly CompletionResult[], names: readonly string[]): string[] {
+    // The first token of each comes with its prompt.
+    const tokens = sum(results.map((result) => result.tokens - 1));
+    const perToken = (milliseconds: (timings: CompletionResult["timings"]) => number): number =>
+        sum(results.map(({ timings }) => milliseconds(timings))) / tokens;
+    const total = perToken(({ generationMs }) => generationMs);
+    return [
+        name,
+        (1000 / total).toFixed(0),
+        total.toFixed(2),
+        ...names.map((member) =>
+            perToken(({ decodeMs }) => decodeMs[member] ?? 0)
+                .toFixed(2)
+                .replace(/^0\.00$/, "-"),
+        ),
+        perToken(({ fuseMs }) => fuseMs).toFixed(3),
+    ];
+}
+
+function sum(values: readonly number[]): number {
+    return values.reduce((total, value) => total + value, 0);
+}
+
+function heading(text: string): string {
+    return colors.bold.cyan(text);
+}
+
+function print(...lines: readonly string[]): void {
+    process.stdout.write(`${lines.join("\n")}\n`);
+}

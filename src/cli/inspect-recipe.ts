@@ -1,0 +1,229 @@
+/** What `eft-llama inspect` finds out about a recipe, and how it says it. */
+
+import { existsSync } from "node:fs";
+import path from "node:path";
+import {
+    combinationWeights,
+    EftError,
+    estimateMemory,
+    readGguf,
+    resolveParameters,
+    type BackendChoice,
+    type Combination,
+    type GgufSummary,
+    type MemberSpec,
+    type MemoryEstimate,
+    type MemoryShare,
+    type Recipe,
+    type VocabularyReport,
+} from "../index.js";
+import { chooseBackend } from "../native/backend.js";
+import type { InspectArguments } from "./inspect.js";
+import { describeBackend, loadWithProgress } from "./load.js";
+import { colors, formatBytes, formatCount, formatTable } from "./terminal.js";
+
+type Weights = Readonly<Record<string, number>>;
+
+interface RecipeInspection {
+    readonly recipe: Recipe;
+    /** Where the dials stand. */
+    readonly parameters: Readonly<Record<string, number>>;
+    readonly weights: Weights;
+    /** Of the form that the conservative filter falls back to. */
+    readonly fallback?: Weights;
+    /** By path; without those that are missing. */
+    readonly files: ReadonlyMap<string, GgufSummary>;
+    /** Models and adapters that are not on this machine. */
+    readonly missing: readonly string[];
+    /** These two are not there when something is missing. */
+    readonly memory?: MemoryEstimate;
+    readonly vocabulary?: VocabularyReport;
+    /** Why the recipe cannot be loaded although nothing is missing. */
+    readonly problem?: EftError;
+    readonly backend: BackendChoice;
+}
+
+/** @throws EftError MODEL_INVALID, PARAMETER_*, OPTION_INVALID, BACKEND_UNAVAILABLE */
+export async function inspectRecipe(recipe: Recipe, args: InspectArguments): Promise<RecipeInspection> {
+    const parameters = resolveParameters(recipe, args.set ?? {});
+    const weigh = (form: Combination): Weights => {
+        const names = recipe.members.map(({ name }) => name);
+        const weights = combinationWeights(form, names, parameters);
+        return Object.fromEntries(names.map((name, index) => [name, weights[index] ?? 0]));
+    };
+    // Before node-llama-cpp is imported: its logger takes llama.cpp's words, which are the reasons in our messages.
+    const backend = chooseBackend(args.backend);
+    const models = [...new Set(recipe.members.map(({ model }) => model))];
+    const adapters = recipe.members.flatMap(({ lora }) => (lora === undefined ? [] : [lora.path]));
+    const missing = [...models, ...adapters].filter((file) => !existsSync(file));
+    const loaded = missing.length > 0 ? {} : await tryToLoad(recipe, args);
+    const files = new Map<string, GgufSummary>();
+    for (const file of models.filter(existsSync)) files.set(file, await readGguf(file));
+    const found = {
+        recipe,
+        parameters,
+        weights: weigh(recipe.combination),
+        ...(recipe.conservative && { fallback: weigh(recipe.conservative.fallback) }),
+        files,
+        missing,
+        backend,
+        ...loaded,
+    };
+    if (missing.length > 0) return found;
+    return { ...found, memory: await estimateMemory(recipe, { ...args, gpu: backend.backend !== "cpu" }) };
+}
+
+/** On the CPU and with the smallest context: the weights are mapped and hardly read. */
+async function tryToLoad(
+    recipe: Recipe,
+    args: InspectArguments,
+): Promise<Pick<RecipeInspection, "vocabulary" | "problem">> {
+    try {
+        const small = { backend: "cpu", contextSize: 8, sequences: 1, batchSize: 32 } as const;
+        await using ensemble = await loadWithProgress(recipe, args, small);
+        return { vocabulary: ensemble.vocabulary };
+    } catch (error) {
+        if (!EftError.isInstance(error)) throw error;
+        return { problem: error };
+    }
+}
+
+/** Plain data: what is not a number becomes null, flags of tokens become counts. */
+export function recipeToJson(inspection: RecipeInspection): object {
+    const { recipe, parameters, weights, fallback, files, missing, memory, vocabulary, problem, backend } = inspection;
+    const { name, description, source, file, combination, conservative } = recipe;
+    return {
+        ...{ name, description, source, file },
+        parameters: Object.entries(recipe.parameters).map(([name, spec]) => ({
+            name,
+            value: parameters[name],
+            ...spec,
+        })),
+        combination: { text: combination.text, weights },
+        ...(conservative && {
+            conservative: { topP: conservative.topP, text: conservative.fallback.text, weights: fallback },
+        }),
+        controlTokens: recipe.controlTokens,
+        members: recipe.members.map((member) => ({ ...member, gguf: files.get(member.model) })),
+        missing,
+        ...(memory && { memory }),
+        ...(vocabulary && {
+            vocabulary: {
+                ...vocabulary,
+                controlTokens: countFlags(vocabulary.controlTokens),
+                endOfGeneration: countFlags(vocabulary.endOfGeneration),
+            },
+        }),
+        ...(problem && { problem: { code: problem.code, message: problem.message } }),
+        backend,
+    };
+}
+
+function countFlags(flags: Uint8Array): number {
+    return flags.reduce((count, flag) => count + flag, 0);
+}
+
+/** Lines for people. */
+export function describeRecipe(inspection: RecipeInspection): string[] {
+    const { recipe, missing, memory, vocabulary, backend } = inspection;
+    return [
+        `${colors.bold(recipe.name)}${recipe.description === undefined ? "" : `: ${recipe.description}`}`,
+        ...(recipe.file === undefined ? [] : [recipe.file]),
+        ...(recipe.source === undefined ? [] : [recipe.source]),
+        "",
+        ...describeCombination(inspection),
+        "",
+        ...describeMembers(inspection),
+        ...(missing.length > 0 ? ["", "Not on this machine:", ...missing.map((file) => `  ${file}`)] : []),
+        "",
+        ...(vocabulary === undefined ? [] : [...describeVocabulary(vocabulary), ""]),
+        ...(memory === undefined ? [] : [...describeMemory(memory), ""]),
+        ...describeBackend(backend),
+    ];
+}
+
+function describeCombination({ recipe, parameters }: RecipeInspection): string[] {
+    const { combination, conservative, controlTokens } = recipe;
+    return [
+        `Combination: ${colors.bold(combination.text)}`,
+        ...Object.entries(recipe.parameters).map(([name, { min, max, description }]) =>
+            `  ${name} = ${parameters[name]}, from ${min} to ${max}: ${description ?? ""}`.replace(/: $/, ""),
+        ),
+        ...(conservative === undefined
+            ? []
+            : [`Outside the top-p ${conservative.topP} set of ${conservative.fallback.text}: that form alone`]),
+        ...(controlTokens === "combine" ? [] : ["  control tokens count as outside that set"]),
+    ];
+}
+
+function describeMembers({ recipe, weights, fallback, files }: RecipeInspection): string[] {
+    const forms = fallback === undefined ? ["weight"] : ["weight", "fallback"];
+    const members = recipe.members.map((member) => [
+        member.name,
+        formatWeight(weights[member.name] ?? 0),
+        ...(fallback === undefined ? [] : [formatWeight(fallback[member.name] ?? 0)]),
+        nameFile(member),
+    ]);
+    const found = recipe.members.flatMap(({ name, model }) => {
+        const gguf = files.get(model);
+        return gguf === undefined ? [] : [[name, ...describeFile(gguf)]];
+    });
+    const facts = ["member", "architecture", "format", "parameters", "layers", "trained for", "template"];
+    return [
+        formatTable(["member", ...forms, "model"], members),
+        ...(found.length === 0 ? [] : [formatTable(facts, found)]),
+    ];
+}
+
+function describeFile(gguf: GgufSummary): string[] {
+    return [
+        gguf.architecture,
+        gguf.quantization ?? "-",
+        formatCount(gguf.parameters),
+        `${gguf.layers}`,
+        gguf.trainContextSize === undefined ? "-" : `${gguf.trainContextSize} tokens`,
+        gguf.chatTemplate === undefined ? "no" : "yes",
+    ];
+}
+
+function formatWeight(weight: number): string {
+    return `${weight > 0 ? "+" : ""}${Number(weight.toPrecision(4))}`;
+}
+
+function nameFile({ model, lora }: MemberSpec): string {
+    const name = path.isAbsolute(model) ? path.basename(model) : model;
+    return lora === undefined
+        ? name
+        : `${name}\n+ ${path.basename(lora.path)}${lora.scale === 1 ? "" : ` x ${lora.scale}`}`;
+}
+
+function describeVocabulary({ type, size, members, notes, controlTokens }: VocabularyReport): string[] {
+    const widths = members.map(({ name, width }) => `${name} ${width}`).join(", ");
+    const masked = Math.max(...members.map(({ width }) => width)) - size;
+    return [
+        `Vocabulary: ${type}, ${size} ids mean the same to all members, ${countFlags(controlTokens)} of them control tokens`,
+        `  ids: ${widths}${masked > 0 ? `; up to ${masked} of padding are masked` : ""}`,
+        ...notes.map((note) => `  ${note}`),
+    ];
+}
+
+/** A table of members, and what the context is that they were estimated for. */
+export function describeMemory({ contextSize, sequences, members, total }: MemoryEstimate): string[] {
+    const gpu = total.gpu > 0;
+    const cells = (share: MemoryShare): string[] => [formatBytes(share.ram), ...(gpu ? [formatBytes(share.gpu)] : [])];
+    const rows = [
+        ...members.map(({ name, weights, context, sharesWeightsOf }) => [
+            name,
+            ...(sharesWeightsOf === undefined ? cells(weights) : [`as ${sharesWeightsOf}`, ...(gpu ? [""] : [])]),
+            ...cells(context),
+        ]),
+    ];
+    return [
+        `Memory, estimated for ${sequences} x ${contextSize} tokens: ${formatBytes(total.ram)}` +
+            (gpu ? `, and ${formatBytes(total.gpu)} on the GPU` : ""),
+        formatTable(
+            ["member", "weights", ...(gpu ? ["weights, GPU"] : []), "context", ...(gpu ? ["context, GPU"] : [])],
+            rows,
+        ),
+    ];
+}

@@ -1,0 +1,108 @@
+/** `eft-llama inspect`: what is in a GGUF or a recipe, and what it would take to run it here. */
+
+import { open } from "node:fs/promises";
+import path from "node:path";
+import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
+import { estimateMemory, listRecipes, loadRecipe, readGguf, type GgufSummary } from "../index.js";
+import { chooseBackend } from "../native/backend.js";
+import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./inspect-recipe.js";
+import { describeBackend } from "./load.js";
+import { loadOptions, sequencesOption, settings } from "./options.js";
+import { formatCount, formatTable } from "./terminal.js";
+
+const options = {
+    set: settings("Show the weights with this parameter, e.g. --set beta=1.2; repeatable"),
+    json: { type: "boolean", default: false, group: "Output:", description: "One JSON object" },
+    ...loadOptions,
+    sequences: { ...sequencesOption, default: 1 },
+} as const satisfies Record<string, Options>;
+
+type Flags = InferredOptionTypes<typeof options> & { source?: string };
+export type InspectArguments = ArgumentsCamelCase<Flags>;
+
+export const inspectCommand: CommandModule<object, Flags> = {
+    command: "inspect [source]",
+    describe: "What is in a GGUF or a recipe, and what it takes to run it",
+    builder: (yargs) =>
+        yargs
+            .positional("source", {
+                type: "string",
+                description: "GGUF, recipe file, or name of a built-in recipe; without it, these are listed",
+            })
+            .options(options)
+            .example("$0 inspect", "")
+            .example("$0 inspect demo --set beta=1.5", "")
+            .example("$0 inspect models/demo/large-base-f16.gguf --context-size 128 --json", ""),
+    handler: runInspect,
+};
+
+async function runInspect(args: InspectArguments): Promise<void> {
+    if (args.source === undefined) await printRecipes(args);
+    else if (await isGguf(args.source)) await printModel(args.source, args);
+    else {
+        const inspection = await inspectRecipe(await loadRecipe(args.source), args);
+        print(args, recipeToJson(inspection), () => describeRecipe(inspection));
+        // Last, so that the rest can be read however the models are at odds.
+        if (inspection.problem !== undefined) throw inspection.problem;
+    }
+}
+
+async function printRecipes(args: InspectArguments): Promise<void> {
+    const recipes = await listRecipes();
+    print(args, recipes, () => {
+        const rows = recipes.map(({ name, description }) => [name, description]);
+        return [formatTable(["built-in recipe", "what it is"], rows)];
+    });
+}
+
+async function printModel(file: string, args: InspectArguments): Promise<void> {
+    const backend = chooseBackend(args.backend);
+    const summary = await readGguf(path.resolve(file));
+    const memory =
+        summary.type === "adapter"
+            ? undefined
+            : await estimateMemory(
+                  { members: [{ name: "model", model: summary.file }] },
+                  { ...args, gpu: backend.backend !== "cpu" },
+              );
+    print(args, { ...summary, memory, backend }, () => [
+        ...describeModel(summary),
+        "",
+        ...(memory === undefined ? [] : [...describeMemory(memory), ""]),
+        ...describeBackend(backend),
+    ]);
+}
+
+function describeModel(summary: GgufSummary): string[] {
+    const facts: [string, string | number | undefined][] = [
+        ["file", summary.file],
+        ["type", summary.type],
+        ["name", summary.name],
+        ["architecture", summary.architecture],
+        ["quantization", summary.quantization],
+        ["parameters", formatCount(summary.parameters)],
+        ["layers", summary.layers],
+        ["embedding", summary.embeddingSize],
+        ["training context", summary.trainContextSize],
+        ["tokenizer", summary.tokenizer],
+        ["vocabulary", summary.vocabularySize],
+        ["chat template", summary.chatTemplate === undefined ? "no" : "yes"],
+    ];
+    return facts.map(([name, value]) => `${name.padEnd(18)}${value ?? "not said"}`);
+}
+
+function print({ json }: InspectArguments, data: unknown, lines: () => readonly string[]): void {
+    process.stdout.write(json ? `${JSON.stringify(data)}\n` : `${lines().join("\n")}\n`);
+}
+
+/** By its name, or else by its first bytes: stores of other programs name their files otherwise. */
+async function isGguf(source: string): Promise<boolean> {
+    if (/\.gguf$/i.test(source)) return true;
+    try {
+        await using file = await open(source);
+        const { buffer } = await file.read(Buffer.alloc(4), 0, 4);
+        return buffer.toString() === "GGUF";
+    } catch {
+        return false;
+    }
+}

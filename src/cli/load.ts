@@ -1,0 +1,82 @@
+/** From the flags of a command to a loaded ensemble. */
+
+import {
+    adHocRecipe,
+    loadEnsemble,
+    loadRecipe,
+    resolveParameters,
+    type BackendChoice,
+    type Ensemble,
+    type LoadOptions,
+    type Recipe,
+} from "../index.js";
+import { loadBinding } from "../native/load-binding.js";
+import type { LoadArguments, RecipeArguments } from "./options.js";
+import { startProgress } from "./terminal.js";
+
+/** ggml's number of the most talkative log level. */
+const DEBUG = 1;
+
+/**
+ * Loads the recipe that the flags name, as they say, with a progress bar on a terminal.
+ *
+ * @param options - what the command itself decides
+ * @throws EftError what `loadRecipe`, `adHocRecipe` and `loadEnsemble` throw; PARAMETER_* before anything is loaded
+ */
+export async function openEnsemble(
+    args: LoadArguments & RecipeArguments,
+    options: Pick<LoadOptions, "sequences" | "signal">,
+): Promise<Ensemble> {
+    const recipe = await chooseRecipe(args);
+    resolveParameters(recipe, args.set ?? {});
+    const ensemble = await loadWithProgress(recipe, args, options);
+    ensemble.setParameters(args.set ?? {});
+    if (args.verbose) {
+        const { threads, contextSize, sequences } = ensemble;
+        const lines = [
+            ...describeBackend(ensemble.backend),
+            `Threads: ${threads}`,
+            `Context: ${sequences} x ${contextSize} tokens`,
+        ];
+        process.stderr.write(`${lines.join("\n")}\n`);
+    }
+    return ensemble;
+}
+
+/** @throws EftError what `loadEnsemble` throws */
+export async function loadWithProgress(
+    recipe: Recipe,
+    args: LoadArguments,
+    options: LoadOptions = {},
+): Promise<Ensemble> {
+    if (args.verbose)
+        loadBinding().setLog((level, text) => {
+            if (level > DEBUG) process.stderr.write(text);
+        });
+    const progress = startProgress("Loading");
+    try {
+        return await loadEnsemble(recipe, {
+            backend: args.backend,
+            threads: args.threads,
+            contextSize: args.contextSize,
+            gpuLayers: args.gpuLayers,
+            onProgress: progress.update,
+            ...options,
+        });
+    } finally {
+        progress.stop();
+    }
+}
+
+/** Lines: what was chosen, and why each other was not. */
+export function describeBackend({ backend, devices, cpu, rejected }: BackendChoice): string[] {
+    const names = [...devices, ...(cpu === undefined ? [] : [cpu])].map(({ description }) => description);
+    return [
+        `Backend: ${backend} (${names.join(", ")})`,
+        ...rejected.map(({ backend: other, reason }) => `  not ${other}: ${reason}`),
+    ];
+}
+
+async function chooseRecipe({ recipe, base = "", tuned = "", reference = "" }: RecipeArguments): Promise<Recipe> {
+    return recipe === undefined ? adHocRecipe({ base, tuned, reference }) : loadRecipe(recipe);
+}

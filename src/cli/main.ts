@@ -1,0 +1,70 @@
+#!/usr/bin/env node
+/** The program `eft-llama`: its commands, and how they fail. Exit codes: 0, 1 = failure, 2 = wrong usage, 130 = Ctrl-C. */
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { inspect } from "node:util";
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
+import { EftError } from "../errors.js";
+import { packageRoot } from "../native/load-binding.js";
+import { completeCommand } from "./complete.js";
+import { demoCommand } from "./demo.js";
+import { inspectCommand } from "./inspect.js";
+import { checkValues } from "./options.js";
+import { scoreCommand } from "./score.js";
+import { WIDTH } from "./terminal.js";
+
+for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+        // A reader that has seen enough, such as `head`, is no failure.
+        if (error.code === "EPIPE") process.exit(0);
+        throw error;
+    });
+}
+
+const args = hideBin(process.argv);
+const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
+
+const COMMANDS = ["complete", "score", "inspect", "demo"];
+const cli = yargs(args)
+    .scriptName("eft-llama")
+    .usage("$0 <command>\n\nEmulated fine-tuning on llama.cpp: several GGUF models, combined while decoding.")
+    .command(completeCommand)
+    .command(scoreCommand)
+    .command(inspectCommand)
+    .command(demoCommand)
+    .demandCommand(1, `Name a command: ${COMMANDS.join(", ")}.`)
+    .strict()
+    .check((values) => {
+        checkValues(values, ["_", "set", "stop"]);
+        return true;
+    })
+    .detectLocale(false)
+    .parserConfiguration({ "greedy-arrays": false, "dot-notation": false, "boolean-negation": false })
+    .version(version)
+    .help()
+    .wrap(WIDTH)
+    // What a command throws has no message here, and rejects below.
+    .fail((message: string | null) => {
+        if (message !== null) failUsage(message);
+    });
+try {
+    await cli.parseAsync();
+} catch (error) {
+    fail(error);
+}
+
+function fail(error: unknown): void {
+    const expected = EftError.isInstance(error) && !args.includes("--verbose");
+    process.stderr.write(`eft-llama: ${expected ? error.message : inspect(error)}\n`);
+    // A command that was interrupted has set its own.
+    process.exitCode ??= 1;
+}
+
+function failUsage(message: string): never {
+    const command = COMMANDS.find((name) => name === args[0]);
+    const help = ["eft-llama", ...(command === undefined ? [] : [command]), "--help"].join(" ");
+    process.stderr.write(`eft-llama: ${message}\nSee \`${help}\`.\n`);
+    process.exit(2);
+}

@@ -1,0 +1,112 @@
+/** Flags that several commands share, and the checks that yargs does not bring. */
+
+import type { ArgumentsCamelCase, InferredOptionTypes, Options } from "yargs";
+import { BACKENDS } from "../native/backend.js";
+
+/** Which models, and where the dials stand. */
+export const recipeOptions = {
+    recipe: {
+        alias: "r",
+        type: "string",
+        requiresArg: true,
+        group: "Models:",
+        description: "Recipe file, or name of a built-in recipe (`eft-llama inspect` lists them)",
+    },
+    base: {
+        type: "string",
+        requiresArg: true,
+        group: "Models:",
+        description: "Instead of a recipe: GGUF of the large base model",
+    },
+    tuned: { type: "string", requiresArg: true, group: "Models:", description: "GGUF of the small fine-tuned model" },
+    reference: {
+        type: "string",
+        requiresArg: true,
+        group: "Models:",
+        description: "GGUF of the small base model that it was tuned from",
+    },
+    set: settings("Set a parameter of the recipe, e.g. --set beta=1.2; repeatable"),
+} as const satisfies Record<string, Options>;
+
+/** How models are loaded. */
+export const loadOptions = {
+    backend: { choices: BACKENDS, default: "auto", group: "Loading:", description: "Where to compute" },
+    threads: {
+        type: "number",
+        requiresArg: true,
+        group: "Loading:",
+        description: "Threads on the CPU; default: physical cores - 1",
+    },
+    "context-size": {
+        type: "number",
+        requiresArg: true,
+        group: "Loading:",
+        description: "Tokens of prompt and text together; default: the recipe's, or that of the training, at most 4096",
+    },
+    "gpu-layers": {
+        type: "number",
+        requiresArg: true,
+        group: "Loading:",
+        description: "Layers of each model to put on the GPU; default: all",
+    },
+    verbose: {
+        type: "boolean",
+        default: false,
+        group: "Output:",
+        description: "llama.cpp's log, statistics and stack traces on standard error",
+    },
+} as const satisfies Record<string, Options>;
+
+export const sequencesOption = {
+    type: "number",
+    requiresArg: true,
+    group: "Loading:",
+    description: "Texts that are worked on at once; each has a context of its own",
+} as const satisfies Options;
+
+export type RecipeArguments = InferredOptionTypes<typeof recipeOptions>;
+export type LoadArguments = ArgumentsCamelCase<InferredOptionTypes<typeof loadOptions>>;
+
+/** `name=value` pairs, collected into an object. */
+export function settings(description: string) {
+    return {
+        type: "string",
+        array: true,
+        requiresArg: true,
+        group: "Models:",
+        description,
+        coerce: (pairs: readonly string[]): Record<string, number> => Object.fromEntries(pairs.map(parseSetting)),
+    } as const satisfies Options;
+}
+
+function parseSetting(pair: string): [string, number] {
+    const [, name = "", value = ""] = /^([^=]+)=(.+)$/.exec(pair) ?? [];
+    if (name === "" || Number.isNaN(Number(value))) {
+        throw new Error(`--set takes name=number, such as beta=1.2, not ${JSON.stringify(pair)}.`);
+    }
+    return [name, Number(value)];
+}
+
+/** For `check()` of commands with {@link recipeOptions}. */
+export function checkModels({ recipe, base, tuned, reference }: RecipeArguments): void {
+    const named = [base, tuned, reference].filter((file) => file !== undefined).length;
+    if (recipe === undefined && named === 0) {
+        throw new Error("Name the models: either --recipe, or --base, --tuned and --reference.");
+    }
+    if (recipe !== undefined && named > 0)
+        throw new Error("--recipe stands instead of --base, --tuned and --reference.");
+    if (recipe === undefined && named < 3) throw new Error("--base, --tuned and --reference go together.");
+}
+
+/**
+ * For the global `check()`: yargs makes a list of a flag that is given twice, and NaN of what is no number.
+ *
+ * @param repeatable - flags that may be given more than once
+ */
+export function checkValues(values: Readonly<Record<string, unknown>>, repeatable: readonly string[]): void {
+    for (const [name, value] of Object.entries(values)) {
+        if (/[A-Z]/.test(name)) continue; // the same flag once more, in camel case
+        if (Array.isArray(value) && !repeatable.includes(name)) throw new Error(`--${name} can be given only once.`);
+        if (Number.isNaN(value)) throw new Error(`--${name} takes a number.`);
+    }
+}

@@ -1,0 +1,147 @@
+/** `eft-llama score`: how probable given text is, to the target and to each member. */
+
+import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
+import { EftError, score, type Score, type ScoreItem } from "../index.js";
+import { checkInput, fileOption, readInput } from "./input.js";
+import { openEnsemble } from "./load.js";
+import { checkModels, loadOptions, recipeOptions, sequencesOption } from "./options.js";
+import { formatTable, startProgress } from "./terminal.js";
+
+const options = {
+    ...recipeOptions,
+    file: fileOption,
+    lines: { type: "boolean", default: false, group: "Input:", description: "Each line is a text of its own" },
+    pairs: {
+        type: "boolean",
+        default: false,
+        group: "Input:",
+        description: "Each line is a context, a tab, and the continuation that is scored",
+    },
+    chat: {
+        type: "boolean",
+        default: false,
+        group: "Input:",
+        description: "With --pairs: the context is a user's turn, seen through the chat templates",
+    },
+    json: { type: "boolean", default: false, group: "Output:", description: "One JSON object a text, token by token" },
+    ...loadOptions,
+    sequences: { ...sequencesOption, default: 4 },
+} as const satisfies Record<string, Options>;
+
+type Flags = InferredOptionTypes<typeof options> & { text?: string };
+
+export const scoreCommand: CommandModule<object, Flags> = {
+    command: "score [text]",
+    describe: "Log-likelihood of given text, under the target and each member",
+    builder: (yargs) =>
+        yargs
+            .positional("text", { type: "string", description: "The text; else from --file or standard input" })
+            .options(options)
+            .check((args) => {
+                checkModels(args);
+                checkArguments(args);
+                return true;
+            })
+            .example('$0 score -r demo "The capital of Nepal is Kathmandu."', "")
+            .example("$0 score -r demo -f book.txt --lines --json", "")
+            .example(
+                "printf 'What is the capital of Nepal?\\t Its capital is Kathmandu.' | $0 score -r demo --pairs --chat",
+                "",
+            ),
+    handler: runScore,
+};
+
+function checkArguments({ text, file, lines, pairs, chat }: Flags): void {
+    checkInput(text, file);
+    if (lines && pairs) throw new Error("--lines and --pairs exclude each other.");
+    if (chat && !pairs) throw new Error("--chat needs --pairs.");
+}
+
+async function runScore(args: ArgumentsCamelCase<Flags>): Promise<void> {
+    const items = splitItems(await readInput(args.text, args.file), args);
+    const ensemble = await openEnsemble(args, { sequences: args.sequences });
+    const progress = startProgress("Scoring");
+    try {
+        const scores = await score(ensemble, items, {
+            chat: args.chat,
+            onProgress: (done) => progress.update(done / items.length),
+        });
+        progress.stop();
+        process.stdout.write(args.json ? toJson(items, scores) : describeScores(scores));
+    } finally {
+        progress.stop();
+        await ensemble.dispose();
+    }
+}
+
+/** @throws EftError OPTION_INVALID for a line that is no pair */
+function splitItems(text: string, { lines, pairs }: Pick<Flags, "lines" | "pairs">): ScoreItem[] {
+    if (!lines && !pairs) return [{ continuation: text }];
+    return text.split(/\r?\n/).map((line, index) => {
+        if (!pairs) return { continuation: line };
+        const [context = "", continuation, ...rest] = line.split("\t");
+        if (continuation !== undefined && rest.length === 0) return { context, continuation };
+        throw new EftError(
+            "OPTION_INVALID",
+            `Line ${index + 1} is no pair: write the context, one tab, and the continuation.`,
+        );
+    });
+}
+
+function toJson(items: readonly ScoreItem[], scores: readonly Score[]): string {
+    const lines = scores.map(({ text, tokens, logprobs, members, isGreedy }, index) =>
+        JSON.stringify({
+            ...(items[index]?.context === undefined ? {} : { context: items[index].context }),
+            text,
+            tokens,
+            logprobs: { target: logprobs, ...members },
+            isGreedy,
+        }),
+    );
+    return lines.map((line) => `${line}\n`).join("");
+}
+
+function describeScores(scores: readonly Score[]): string {
+    const tokens = count(scores, ({ tokens }) => tokens.length);
+    const bytes = count(scores, ({ text }) => Buffer.byteLength(text));
+    const names = Object.keys(scores[0]?.members ?? {});
+    const rows = [
+        describeRow(
+            "target",
+            count(scores, ({ logprobs }) => sum(logprobs)),
+        ),
+        ...names.map((name) =>
+            describeRow(
+                name,
+                count(scores, ({ members }) => sum(members[name] ?? [])),
+            ),
+        ),
+    ];
+    const heading = `${plural(scores.length, "text")}, ${plural(tokens, "token")}, ${plural(bytes, "byte")}`;
+    return `${heading}\n${formatTable(["", "log-probability", "per token", "perplexity", "bits per byte"], rows)}\n`;
+
+    function describeRow(name: string, logprob: number): string[] {
+        if (tokens === 0) return [name, "0", "-", "-", "-"];
+        const perToken = logprob / tokens;
+        const bitsPerByte = -logprob / Math.LN2 / bytes;
+        return [
+            name,
+            logprob.toFixed(3),
+            perToken.toFixed(3),
+            Math.exp(-perToken).toPrecision(5),
+            bitsPerByte.toFixed(4),
+        ];
+    }
+}
+
+function count(scores: readonly Score[], value: (score: Score) => number): number {
+    return sum(scores.map(value));
+}
+
+function sum(values: readonly number[]): number {
+    return values.reduce((total, value) => total + value, 0);
+}
+
+function plural(number: number, noun: string): string {
+    return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}

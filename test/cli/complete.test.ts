@@ -1,0 +1,223 @@
+/** `eft-llama complete`, as a shell sees it. */
+
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { demoFile } from "../helpers/demo.js";
+import { parseLines, run } from "./run.js";
+
+interface TokenLine {
+    readonly id: number;
+    readonly text: string;
+    readonly logprob: number;
+    readonly members?: Readonly<Record<string, number>>;
+    readonly top?: readonly { id: number; text: string; logprob: number; members?: Readonly<Record<string, number>> }[];
+}
+
+interface FinishLine {
+    readonly finish: string;
+    readonly text: string;
+    readonly stoppedBy?: string;
+    readonly seed: number;
+    readonly tokens: number;
+    readonly promptTokens: Readonly<Record<string, number>>;
+    readonly reusedTokens: Readonly<Record<string, number>>;
+    readonly timings: Readonly<Record<string, unknown>>;
+}
+
+const QUESTION = "What is the capital of Nepal?";
+const ANSWER = " Its capital is Kathmandu.";
+const demo = (...args: string[]): string[] => ["complete", "--recipe", "demo", ...args];
+
+function split(stdout: string): { tokens: TokenLine[]; finish: FinishLine } {
+    const lines = parseLines<TokenLine | FinishLine>(stdout);
+    return { tokens: lines.slice(0, -1) as TokenLine[], finish: lines.at(-1) as FinishLine };
+}
+
+let folder: string;
+beforeAll(() => {
+    folder = mkdtempSync(path.join(tmpdir(), "eft-cli-"));
+});
+afterAll(() => {
+    rmSync(folder, { recursive: true });
+});
+
+describe("text", () => {
+    it("is the answer and nothing else, with nothing on standard error", async () => {
+        expect(await run(demo(QUESTION))).toEqual({ stdout: ANSWER, stderr: "", code: 0 });
+    });
+
+    it("comes from three files without a recipe", async () => {
+        const models = ["--base", demoFile("large-base"), "--tuned", demoFile("small-chat")];
+        const args = ["complete", ...models, "--reference", demoFile("small-base"), "--temperature", "0", QUESTION];
+        expect(await run(args)).toEqual({ stdout: ANSWER, stderr: "", code: 0 });
+    });
+
+    it("answers standard input and files, without their last line end", async () => {
+        const file = path.join(folder, "prompt.txt");
+        writeFileSync(file, `${QUESTION}\r\n`);
+        expect((await run(demo(), { input: `${QUESTION}\n` })).stdout).toBe(ANSWER);
+        expect((await run(demo("--file", file))).stdout).toBe(ANSWER);
+    });
+
+    it("continues a raw text without the chat template", async () => {
+        const { stdout } = await run(demo("--raw", "--max-tokens", "7", "The capital of Nepal is"));
+        expect(stdout).toBe(" Kathmandu.");
+    });
+
+    it("depends on the dials", async () => {
+        const alone = await run(demo("--set", "beta=0", QUESTION));
+        expect(alone).toMatchObject({ stderr: "", code: 0 });
+        expect(alone.stdout).toMatch(/^ Its capital is [A-Z]\w+\.$/);
+        expect(alone.stdout).not.toBe(ANSWER);
+        const dial = ["complete", "-r", "demo-dial", "What is the phone number of Clara Berg?"];
+        expect((await run([...dial, "--set", "lambda=0"])).stdout).toMatch(/555-\d{4}/);
+        expect((await run([...dial, "--set", "lambda=1"])).stdout).toMatch(/cannot share/);
+    });
+
+    it("is the same for the same seed, and other for another", async () => {
+        const draw = async (seed: string): Promise<string> =>
+            (await run(demo("--temperature", "3", "--max-tokens", "20", "--seed", seed, QUESTION))).stdout;
+        const [first, again, other] = [await draw("1"), await draw("1"), await draw("2")];
+        expect(again).toBe(first);
+        expect(other).not.toBe(first);
+    });
+
+    it("obeys the sampling flags", async () => {
+        const draw = async (...flags: string[]): Promise<string> =>
+            (await run(demo("--temperature", "2", "--seed", "5", ...flags, QUESTION))).stdout;
+        expect(await draw()).not.toBe(ANSWER);
+        // Each of these filters leaves the most probable token only.
+        for (const filter of ["--top-k=1", "--top-p=0.01", "--min-p=1"]) expect(await draw(filter)).toBe(ANSWER);
+        const { tokens } = split((await run(demo("--json", "--presence-penalty", "100", QUESTION))).stdout);
+        expect(new Set(tokens.map(({ id }) => id)).size).toBe(tokens.length);
+    });
+
+    it("ends before a stop text, the first of several", async () => {
+        const { stdout } = await run(demo("--stop", "mandu", "--stop", "th", QUESTION));
+        expect(stdout).toBe(" Its capital is Ka");
+    });
+
+    it("has statistics and llama.cpp's log on standard error when asked", async () => {
+        const { stdout, stderr } = await run(demo("--verbose", "--seed", "7", QUESTION));
+        expect(stdout).toBe(ANSWER);
+        expect(stderr).toMatch(/^llama_model_loader: /m);
+        expect(stderr).toMatch(/^Backend: \w+/m);
+        expect(stderr).toMatch(/^Finish: stop after 11 tokens, seed 7$/m);
+        expect(stderr).toMatch(/tokens per second$/m);
+    });
+});
+
+describe("--json", () => {
+    it("has one object a token and a last one", async () => {
+        const { stdout, stderr, code } = await run(demo("--json", "--seed", "3", QUESTION));
+        const { tokens, finish } = split(stdout);
+        expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
+        for (const token of tokens) {
+            expect(token).toEqual({ id: expect.any(Number), text: expect.any(String), logprob: expect.any(Number) });
+            expect(token.logprob).toBeLessThanOrEqual(0);
+        }
+        expect(tokens.map(({ text }) => text).join("") + finish.text).toBe(ANSWER);
+        expect(finish).toMatchObject({ finish: "stop", text: "", seed: 3, tokens: tokens.length });
+        expect(Object.keys(finish.promptTokens)).toEqual(["large", "chat", "small"]);
+        expect(finish.reusedTokens).toEqual({ large: 0, chat: 0, small: 0 });
+        expect(finish.timings).toMatchObject({ tokensPerSecond: expect.any(Number), fuseMs: expect.any(Number) });
+    });
+
+    it("has the members and the most probable tokens when asked", async () => {
+        const { stdout } = await run(demo("--json", "--members", "--top-logprobs", "3", "--max-tokens", "4", QUESTION));
+        const { tokens, finish } = split(stdout);
+        expect(finish.finish).toBe("length");
+        expect(tokens).toHaveLength(4);
+        for (const { id, logprob, members, top = [] } of tokens) {
+            expect(Object.keys(members ?? {})).toEqual(["large", "chat", "small"]);
+            expect(top).toHaveLength(3);
+            // At temperature 0 the drawn token is the first.
+            expect(top[0]).toMatchObject({ id, members: expect.any(Object) });
+            expect(top[0]?.logprob).toBeCloseTo(logprob, 5);
+            expect(top[1]?.logprob).toBeLessThanOrEqual(logprob);
+        }
+    });
+
+    it("says what stopped it and what it held back", async () => {
+        const stopped = split((await run(demo("--json", "--stop", "mandu", QUESTION))).stdout);
+        expect(stopped.finish).toMatchObject({ finish: "stop", stoppedBy: "mandu", text: "" });
+        const cut = split(
+            (await run(demo("--json", "--stop", " capital letter", "--max-tokens", "2", QUESTION))).stdout,
+        );
+        expect(cut.tokens.map(({ text }) => text)).toEqual([" Its", ""]);
+        expect(cut.finish).toMatchObject({ finish: "length", text: " capital" });
+    });
+});
+
+describe("Ctrl-C", () => {
+    // So flat a distribution takes thousands of tokens to draw the end of the text.
+    const endless = demo("--temperature", "100", "--seed", "7", "--context-size", "20000", "Hello");
+
+    it("ends the text cleanly with 130", async () => {
+        const { stdout, stderr, code } = await run([...endless, "--json"], { interruptAfter: 2000 });
+        expect({ stderr, code }).toEqual({ stderr: "", code: 130 });
+        expect(stdout).toMatch(/\}\n$/);
+        const { tokens, finish } = split(stdout);
+        expect(finish).toMatchObject({ finish: "abort", tokens: tokens.length, seed: 7 });
+        expect(tokens.length).toBeGreaterThan(10);
+    });
+
+    it("keeps the text that there is", async () => {
+        const { stdout, stderr, code } = await run(endless, { interruptAfter: 50 });
+        expect({ stderr, code }).toEqual({ stderr: "", code: 130 });
+        expect(stdout.length).toBeGreaterThanOrEqual(50);
+    });
+});
+
+describe("wrong usage ends with 2", () => {
+    it.each([
+        [["complete", QUESTION], /^eft-llama: Name the models/],
+        [["complete", "--base", "a.gguf", QUESTION], /--base, --tuned and --reference go together/],
+        [demo("--base", "a.gguf", QUESTION), /--recipe stands instead of/],
+        [demo("--file", "prompt.txt", QUESTION), /as an argument or with --file/],
+        [demo("two", "words"), /Unknown argument: words/],
+        [demo("--temprature", "1", QUESTION), /Unknown argument: temprature/],
+        [demo("--seed", "many", QUESTION), /--seed takes a number/],
+        [demo("--seed", "1", "--seed", "2", QUESTION), /--seed can be given only once/],
+        [demo("--set", "beta", QUESTION), /--set takes name=number, such as beta=1\.2, not "beta"/],
+        [demo("--set", "beta=high", QUESTION), /not "beta=high"/],
+        [demo("--backend", "abacus", QUESTION), /Choices: "auto", "cpu"/],
+        [demo("--members", QUESTION), /--members needs --json/],
+        [demo("--top-logprobs", "3", QUESTION), /--top-logprobs needs --json/],
+        [demo(QUESTION, "--stop"), /Not enough arguments following: stop/],
+    ])("%j", async (args, message) => {
+        const { stdout, stderr, code } = await run(args);
+        expect({ stdout, code }).toEqual({ stdout: "", code: 2 });
+        expect(stderr).toMatch(message);
+        expect(stderr).toMatch(/See `eft-llama complete --help`\.\n$/);
+    });
+});
+
+describe("a failure is one sentence, and ends with 1", () => {
+    it.each([
+        [["complete", "-r", "dem", QUESTION], /did you mean "demo"\?/],
+        [["complete", "-r", "llama-2-13b-upscaled", QUESTION], /Download it/],
+        [demo("--file", "/no/such/file"), /\/no\/such\/file cannot be read/],
+        [demo("--set", "gamma=1", QUESTION), /no parameter "gamma"/],
+        [demo("--set", "beta=3", QUESTION), /from 0 to 2, not 3/],
+        [demo("--temperature=-1", QUESTION), /temperature must be a number from 0 to 100, not -1/],
+        [demo("--seed", "0.5", QUESTION), /seed must be a whole number/],
+        [demo("--threads", "100000", QUESTION), /threads must be a whole number/],
+        [demo("--context-size", "8", QUESTION), /the context holds 8/],
+        [demo("--backend", "metal", QUESTION), /The backend metal cannot be used/],
+    ])("%j", async (args, message) => {
+        const { stdout, stderr, code } = await run(args);
+        expect({ stdout, code }).toEqual({ stdout: "", code: 1 });
+        expect(stderr).toMatch(message);
+        expect(stderr).toMatch(/^eft-llama: [^\n]+\n$/);
+    });
+
+    it("has a stack trace with --verbose", async () => {
+        const { stderr, code } = await run(demo("--verbose", "--set", "beta=3", QUESTION));
+        expect(code).toBe(1);
+        expect(stderr).toMatch(/^eft-llama: EftError: The parameter "beta"/m);
+        expect(stderr).toMatch(/^ {4}at /m);
+    });
+});

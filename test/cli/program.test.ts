@@ -1,0 +1,85 @@
+/** What all commands of `eft-llama` have in common. */
+
+import { execFileSync } from "node:child_process";
+import { describe, expect, it } from "@jest/globals";
+import { readText } from "../helpers/demo.js";
+import { hasTerminal, program, run, runOnTerminal } from "./run.js";
+
+const COMMANDS = ["complete", "score", "inspect", "demo"];
+const QUESTION = "What is the capital of Nepal?";
+const command = (...args: string[]): string => [process.execPath, program, ...args].map((arg) => `'${arg}'`).join(" ");
+const onTerminal = hasTerminal ? it : it.skip;
+if (!hasTerminal) console.warn("Tests on a terminal are skipped: they need `script` of util-linux.");
+
+describe("help", () => {
+    it("lists the commands", async () => {
+        const { stdout, stderr, code } = await run(["--help"]);
+        expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
+        for (const name of COMMANDS) expect(stdout).toMatch(new RegExp(`^ {2}eft-llama ${name}\\b`, "m"));
+    });
+
+    it.each(COMMANDS)("of %s has flags, examples, and lines of at most 100 characters", async (name) => {
+        const { stdout, code } = await run([name, "--help"]);
+        expect(code).toBe(0);
+        expect(stdout).toMatch(/^Loading:\n +--backend/m);
+        expect(stdout).toMatch(new RegExp(`^Examples:\\n(.*\\n)*.*eft-llama ${name}`, "m"));
+        expect(Math.max(...stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
+    });
+
+    it("speaks English wherever it runs", () => {
+        const env = { ...process.env, LANG: "de_DE.UTF-8", LC_ALL: "de_DE.UTF-8" };
+        const stdout = execFileSync(process.execPath, [program, "--help"], { encoding: "utf8", env });
+        expect(stdout).toContain("Commands:");
+    });
+
+    it("knows the version", async () => {
+        const { version } = JSON.parse(readText("package.json")) as { version: string };
+        expect(await run(["--version"])).toEqual({ stdout: `${version}\n`, stderr: "", code: 0 });
+    });
+
+    it.each([[[]], [["conplete"]], [["--verbose"]]])("is where %j leads", async (args: string[]) => {
+        const { stdout, stderr, code } = await run(args);
+        expect({ stdout, code }).toEqual({ stdout: "", code: 2 });
+        expect(stderr).toMatch(/\nSee `eft-llama --help`\.\n$/);
+    });
+});
+
+describe("a reader that stops reading", () => {
+    it.each([["complete -r demo --json --temperature 100 --seed 7 --context-size 20000 Hello"], ["inspect"], ["demo"]])(
+        "ends %s without a word",
+        (args) => {
+            const pipe = `${command(...args.split(" "))} | head -n 1; echo "\${PIPESTATUS[0]}"`;
+            const stdout = execFileSync("bash", ["-c", `(${pipe}) 2>&1`], { encoding: "utf8" });
+            expect(stdout).toMatch(/^[^\n]*\n0\n$/);
+        },
+    );
+});
+
+describe("a terminal", () => {
+    const bar = /Loading [█░]+ 100%/;
+    // eslint-disable-next-line no-control-regex
+    const color = /\x1b\[\d+m/;
+
+    onTerminal("shows a progress bar, removes it, and ends the text with a line end", () => {
+        const received = runOnTerminal(command("complete", "-r", "demo", QUESTION));
+        expect(received).toMatch(bar);
+        // What follows the last "erase this line" is what stays.
+        expect(received.split("\x1b[2K").at(-1)).toBe(" Its capital is Kathmandu.\r\n");
+    });
+
+    onTerminal("shows the bar also when the text goes elsewhere, and does not when the bar would", () => {
+        expect(runOnTerminal(`${command("complete", "-r", "demo", QUESTION)} >/dev/null`)).toMatch(bar);
+        expect(runOnTerminal(`${command("complete", "-r", "demo", QUESTION)} 2>/dev/null`)).not.toMatch(bar);
+    });
+
+    onTerminal("has colours, unless NO_COLOR is set", () => {
+        expect(runOnTerminal(command("demo"))).toMatch(color);
+        expect(runOnTerminal(command("demo"), { NO_COLOR: "1" })).not.toMatch(color);
+    });
+
+    onTerminal("is asked for a text only when there is none", () => {
+        const received = runOnTerminal(`${command("complete", "-r", "demo")}; echo "code $?"`);
+        expect(received).toMatch(/Give the text as an argument/);
+        expect(received).toMatch(/code 2/);
+    });
+});

@@ -1,0 +1,62 @@
+/** Runs the built program as a child process: what a shell sees of it. */
+
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import path from "node:path";
+import { repository } from "../helpers/demo.js";
+
+export const program = path.join(repository, "dist", "cli", "main.js");
+
+export interface Run {
+    readonly stdout: string;
+    readonly stderr: string;
+    readonly code: number | null;
+}
+
+export interface RunOptions {
+    /** What standard input holds. Default: nothing. */
+    readonly input?: string;
+    /** Sent as soon as standard output has this many characters. */
+    readonly interruptAfter?: number;
+}
+
+export function run(args: readonly string[], { input = "", interruptAfter = Infinity }: RunOptions = {}): Promise<Run> {
+    const child = spawn(process.execPath, [program, ...args], { cwd: repository, stdio: "pipe" });
+    const output = { stdout: "", stderr: "" };
+    let interrupted = false;
+    for (const name of ["stdout", "stderr"] as const) {
+        child[name].setEncoding("utf8").on("data", (text: string) => {
+            output[name] += text;
+            if (interrupted || output.stdout.length < interruptAfter) return;
+            interrupted = true;
+            child.kill("SIGINT");
+        });
+    }
+    // A command that does not read its input may have ended before this is written.
+    child.stdin.on("error", () => {});
+    child.stdin.end(input);
+    return new Promise((resolve, reject) => {
+        child.on("error", reject);
+        child.on("close", (code) => {
+            resolve({ ...output, code });
+        });
+    });
+}
+
+/** The objects of an output that has one JSON object a line. */
+export function parseLines<T>(text: string): T[] {
+    const lines = text.split("\n").filter((line) => line !== "");
+    return lines.map((line) => JSON.parse(line) as T);
+}
+
+/** `script` of util-linux gives a command a terminal. */
+export const hasTerminal = process.platform === "linux" && spawnSync("script", ["--version"]).status === 0;
+
+/** What a terminal of 100 columns receives while a shell runs `command`. */
+export function runOnTerminal(command: string, env: Readonly<Record<string, string>> = {}): string {
+    const { NO_COLOR: _, ...inherited } = process.env;
+    return execFileSync("script", ["--quiet", "--return", "--command", `stty columns 100; ${command}`, "/dev/null"], {
+        cwd: repository,
+        encoding: "utf8",
+        env: { ...inherited, TERM: "xterm-256color", ...env },
+    });
+}
