@@ -1,0 +1,43 @@
+// node-llama-cpp and this package in one process: `before` or `after` says when the other one is loaded, and disposed.
+import { getLlama, LlamaLogLevel } from "node-llama-cpp";
+import { collect, complete } from "../../../dist/index.js";
+import { demoFile, load } from "./demo.mjs";
+
+const [order] = process.argv.slice(2);
+
+async function openNeighbour() {
+    const llama = await getLlama({ gpu: false, build: "never", maxThreads: 1, logLevel: LlamaLogLevel.error });
+    const model = await llama.loadModel({ modelPath: demoFile("large-chat-f16") });
+    const context = await model.createContext({ contextSize: 256 });
+    const sequence = context.getSequence();
+    return {
+        async answer() {
+            await sequence.clearHistory();
+            const prompt = model.tokenize("<s>[INST] What is the capital of Peru? [/INST]", true);
+            const tokens = [];
+            for await (const token of sequence.evaluate(prompt, { temperature: 0 })) {
+                if (model.isEogToken(token)) break;
+                tokens.push(token);
+            }
+            return model.detokenize(tokens);
+        },
+        dispose: () => llama.dispose(),
+    };
+}
+
+const ask = async (ensemble) =>
+    (await collect(complete(ensemble, { prompt: "What is the capital of Peru?", sampling: { temperature: 0 } }))).text;
+
+let neighbour = order === "before" ? await openNeighbour() : undefined;
+if (order === "before") console.log(await neighbour.answer());
+let ensemble = await load();
+console.log(await ask(ensemble));
+neighbour ??= await openNeighbour();
+// Both at once.
+console.log((await Promise.all([neighbour.answer(), ask(ensemble)])).join(""));
+// And each after the other has gone.
+await neighbour.dispose();
+console.log(await ask(ensemble));
+await ensemble.dispose();
+ensemble = await load();
+console.log(await ask(ensemble));
