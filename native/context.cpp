@@ -17,8 +17,9 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
     parameters.n_batch = options.batch_size;
     parameters.n_ubatch = options.batch_size;
     parameters.n_seq_max = options.sequences;
-    // Sequences of one buffer can share cells, so a copied prefix costs nothing.
-    parameters.kv_unified = true;
+    // Sequences of one buffer can share cells, so a copied prefix costs nothing. But then each decode also checks all
+    // pairs of the 256 sequences that llama.cpp could have, which takes longer than a tiny model.
+    parameters.kv_unified = options.sequences > 1;
     parameters.n_threads = static_cast<int32_t>(pool.threads());
     parameters.n_threads_batch = static_cast<int32_t>(pool.threads());
     parameters.offload_kqv = options.offload_cache;
