@@ -7,10 +7,9 @@ import { tokenizePlain, type ChatMessage } from "../ensemble/prompt.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import type { Evaluated } from "../ensemble/steps.js";
 import { EftError } from "../errors.js";
-import type { NativeDraw, NativeDrawResult } from "../native/binding.js";
-import { resolveParameters } from "../recipe/index.js";
+import type { NativeDrawResult } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";
-import { createFusion, missingTokens } from "./fusion.js";
+import { createDials, missingTokens, type Dials } from "./fusion.js";
 import { penaltyHistory, resolveLogitBias, resolveSampling, type LogitBias } from "./sampling.js";
 import { createTextStream } from "./text-stream.js";
 
@@ -131,16 +130,8 @@ export interface CompletionResult extends Omit<FinishPart, "type" | "text"> {
  */
 export function complete(ensemble: Ensemble, options: CompletionOptions): Completion {
     const request = resolveRequest(ensemble, options);
-    let own = options.parameters ?? {};
-    const parameters = (): Readonly<Record<string, number>> =>
-        resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...own });
-    parameters();
-    return Object.assign(generate(ensemble, request, parameters), {
-        setParameters(values: Readonly<Record<string, number>>) {
-            resolveParameters(ensemble.recipe, values);
-            own = { ...own, ...values };
-        },
-    });
+    const dials = createDials(ensemble, options.parameters ?? {});
+    return Object.assign(generate(ensemble, request, dials), { setParameters: dials.turn });
 }
 
 /** Runs a completion to its end. */
@@ -169,6 +160,7 @@ function resolveRequest(ensemble: Ensemble, options: CompletionOptions) {
     }
     const messages: readonly ChatMessage[] = typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
+    const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
     return {
         messages,
         raw,
@@ -176,18 +168,22 @@ function resolveRequest(ensemble: Ensemble, options: CompletionOptions) {
         signal,
         sampling,
         maxTokens: checkInteger("maxTokens", options.maxTokens ?? ensemble.contextSize, 0, 2 ** 31 - 1),
-        seed: checkInteger("seed", options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER),
-        bias: resolveLogitBias(options.logitBias ?? {}, ensemble.vocabulary.size),
-        top: checkInteger("topLogprobs", options.topLogprobs ?? 0, 0, 100),
-        members: options.memberLogprobs ?? false,
-        scores: options.scores ?? false,
+        /** What all draws of the completion have in common. */
+        draw: {
+            ...{ temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty },
+            ...resolveLogitBias(options.logitBias ?? {}, ensemble.vocabulary.size),
+            seed: checkInteger("seed", options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER),
+            top: checkInteger("topLogprobs", options.topLogprobs ?? 0, 0, 100),
+            members: options.memberLogprobs ?? false,
+            scores: options.scores ?? false,
+        },
     };
 }
 
 async function* generate(
     ensemble: Ensemble,
     request: Request,
-    parameters: () => Readonly<Record<string, number>>,
+    dials: Dials,
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
     const prompts = renderPrompts(ensemble, request);
     const [main] = ensemble.members;
@@ -203,9 +199,10 @@ async function* generate(
         const most = Math.min(request.maxTokens, ensemble.contextSize - Math.max(...prompts.map((p) => p.length)));
         if (most > 0) sequence = await pool.acquire(prompts, 1, signal);
         while (sequence !== undefined && generated.length < most) {
-            const fusion = createFusion(ensemble.recipe, parameters());
-            const append = missingTokens(sequence, prompts, generated, request.members ? undefined : fusion);
-            const draw = drawRequest(request, prompts[0] ?? new Int32Array(0), generated);
+            const { fusion } = dials;
+            const append = missingTokens(sequence, prompts, generated, request.draw.members ? undefined : fusion);
+            const history = penaltyHistory(request.sampling, prompts[0] ?? new Int32Array(0), generated);
+            const draw = { ...request.draw, history, position: generated.length };
             const evaluated = await steps.evaluate({
                 sequence,
                 append,
@@ -235,7 +232,7 @@ async function* generate(
         reason,
         text: text.flush(),
         ...(text.stoppedBy === undefined ? {} : { stoppedBy: text.stoppedBy }),
-        seed: request.seed,
+        seed: request.draw.seed,
         tokens: generated.length,
         promptTokens: byName(ensemble, (index) => prompts[index]?.length ?? 0),
         reusedTokens: byName(ensemble, (index) => sequence?.reused[index] ?? 0),
@@ -262,21 +259,6 @@ function renderPrompts(ensemble: Ensemble, { messages, raw }: Request): Int32Arr
         }
     });
     return prompts;
-}
-
-function drawRequest(request: Request, prompt: ArrayLike<number>, generated: readonly number[]): NativeDraw {
-    const { sampling, bias, seed, top, members, scores } = request;
-    const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
-    return {
-        ...{ temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty },
-        history: penaltyHistory(sampling, prompt, generated),
-        ...bias,
-        seed,
-        position: generated.length,
-        top,
-        members,
-        scores,
-    };
 }
 
 function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, text: string): TokenPart {

@@ -71,11 +71,13 @@ export function resolveLogitBias(
 /** The last tokens of prompt and text that the penalties look at; empty when all penalties are off. */
 export function penaltyHistory(
     sampling: SamplingOptions,
-    prompt: ArrayLike<number>,
+    prompt: Int32Array,
     generated: readonly number[],
 ): Int32Array {
     const { repeatPenalty, frequencyPenalty, presencePenalty, penaltyLastN } = sampling;
     const off = repeatPenalty === 1 && frequencyPenalty === 0 && presencePenalty === 0;
     if (off || penaltyLastN === 0) return new Int32Array(0);
-    return Int32Array.from([...Array.from(prompt), ...generated].slice(-penaltyLastN));
+    const recent = generated.slice(-penaltyLastN);
+    const fromPrompt = Math.min(prompt.length, penaltyLastN - recent.length);
+    return Int32Array.from([...prompt.subarray(prompt.length - fromPrompt), ...recent]);
 }

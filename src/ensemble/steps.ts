@@ -20,7 +20,7 @@ import type { Sequence } from "./sequences.js";
 export interface Evaluation {
     readonly sequence: Sequence;
     /** Per member: the tokens to add to what its cache holds. */
-    readonly append: readonly ArrayLike<number>[];
+    readonly append: readonly Int32Array[];
     readonly fusion?: NativeFusion;
     readonly draw?: NativeDraw;
     readonly queries?: NativeQueries;
@@ -197,7 +197,7 @@ function plan(queue: readonly Waiting[], members: number, batchSize: number): Sh
             keep: Int32Array.from(sequence.held, (held) => held.length),
             tokens: append.map((tokens, member) => {
                 const from = waiting.evaluated[member] ?? 0;
-                return Int32Array.from(Array.from(tokens).slice(from, from + Math.max(take[member] ?? 0, 0)));
+                return tokens.subarray(from, from + Math.max(take[member] ?? 0, 0));
             }),
             ...(last ? { fusion, draw, queries } : {}),
         };
