@@ -1,0 +1,281 @@
+// Writes GGUF models with random weights for the benchmarks: `large` has the shape of a 1.1B Llama in Q4_0, `small-base`
+// and `small-chat` have 134M parameters in Q8_0 and differ by a little noise, as a base and its fine-tune do. They say
+// nothing sensible, and cost what trained models of their shape cost. The same seed gives the same bytes.
+//
+//   node scripts/make-bench-models.mjs [folder]          (default: models/bench, 0.9 GB)
+
+import { mkdir, open, rename } from "node:fs/promises";
+import path from "node:path";
+import { projectRoot } from "./llama-source.mjs";
+
+const VOCABULARY_SIZE = 32_000;
+const CONTEXT_SIZE = 2048;
+const ALIGNMENT = 32;
+/** Standard deviation of the logits: a distribution about as flat as that of a language model in mid-sentence. */
+const LOGIT_DEVIATION = 3;
+/** What tuning changes: standard deviation of the noise on `small-chat`, relative to that of the weights. */
+const TUNING_NOISE = 0.05;
+
+const MODELS = [
+    { name: "large", seed: 1, type: "Q4_0", layers: 22, width: 2048, feedForward: 5632, heads: 32, cacheHeads: 4 },
+    { name: "small-base", seed: 2, type: "Q8_0", layers: 12, width: 768, feedForward: 2048, heads: 12, cacheHeads: 12 },
+    { name: "small-chat", tunedFrom: "small-base" },
+];
+
+// -------------------------------------------------------------------------------------------------- random weights
+
+/** Uniform 32-bit words (Marsaglia, "Xorshift RNGs", 2003), written over `words`. Returns the state to go on with. */
+function fillRandom(words, state) {
+    let x = state;
+    for (let i = 0; i < words.length; i++) {
+        x ^= x << 13;
+        x ^= x >>> 17;
+        x ^= x << 5;
+        words[i] = x;
+    }
+    return x;
+}
+
+/** Bits of a positive, normal IEEE half-precision number. */
+function halfBits(value) {
+    const exponent = Math.floor(Math.log2(value));
+    return ((exponent + 15) << 10) + Math.round((value / 2 ** exponent - 1) * 1024);
+}
+
+/** The nibble 0 stands for -8, the other fifteen lie evenly around 0; without it the weights have no bias. */
+const EVEN_NIBBLES = Uint8Array.from({ length: 256 }, (_, byte) => {
+    const [low, high] = [byte & 15, byte >> 4];
+    return (low || 8) | ((high || 8) << 4);
+});
+
+/**
+ * Quantization formats of ggml: blocks of 32 weights, a half-precision scale and then the integers. `fill` turns random
+ * bytes into integers; `deviation` is the standard deviation of those.
+ */
+const FORMATS = {
+    Q4_0: {
+        id: 2,
+        fileType: 2,
+        blockBytes: 18,
+        deviation: Math.sqrt(17.5),
+        fill(block) {
+            for (let i = 2; i < block.length; i++) block[i] = EVEN_NIBBLES[block[i]];
+        },
+    },
+    Q8_0: {
+        id: 8,
+        fileType: 7,
+        blockBytes: 34,
+        deviation: 256 / Math.sqrt(12),
+        fill(block, noise) {
+            if (noise === undefined) return;
+            for (let i = 2; i < block.length; i++) {
+                const weight = ((block[i] << 24) >> 24) + TUNING_NOISE * (noise[i] - 127.5);
+                block[i] = Math.max(-128, Math.min(127, Math.round(weight)));
+            }
+        },
+    },
+};
+
+/** Rows of a matrix as quantized blocks, in chunks of a few megabytes. */
+function* randomBlocks({ format, elements, deviation, seed, noiseSeed }) {
+    const scale = halfBits(deviation / format.deviation);
+    const blocks = elements / 32;
+    const chunkBlocks = 65_536;
+    let [state, noiseState] = [seed, noiseSeed];
+    for (let from = 0; from < blocks; from += chunkBlocks) {
+        const bytes = new Uint8Array(Math.min(chunkBlocks, blocks - from) * format.blockBytes);
+        state = fillRandom(new Uint32Array(bytes.buffer, 0, bytes.length >> 2), state);
+        let noise;
+        if (noiseState !== undefined) {
+            noise = new Uint8Array(bytes.length);
+            noiseState = fillRandom(new Uint32Array(noise.buffer, 0, noise.length >> 2), noiseState);
+        }
+        for (let at = 0; at < bytes.length; at += format.blockBytes) {
+            const end = at + format.blockBytes;
+            format.fill(bytes.subarray(at, end), noise?.subarray(at, end));
+            bytes[at] = scale & 255;
+            bytes[at + 1] = scale >> 8;
+        }
+        yield bytes;
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------- structure
+
+/** Tensors of a Llama, with weights scaled so that activations keep their size through all layers. */
+function listTensors({ layers, width, feedForward, heads, cacheHeads }) {
+    const cacheWidth = (width / heads) * cacheHeads;
+    const residual = 1 / Math.sqrt(2 * layers);
+    const matrix = (name, columns, rows, deviation) => ({ name, shape: [columns, rows], deviation });
+    const norm = (name) => ({ name, shape: [width] });
+    const layer = (i) => [
+        norm(`blk.${i}.attn_norm.weight`),
+        matrix(`blk.${i}.attn_q.weight`, width, width, width ** -0.5),
+        matrix(`blk.${i}.attn_k.weight`, width, cacheWidth, width ** -0.5),
+        matrix(`blk.${i}.attn_v.weight`, width, cacheWidth, width ** -0.5),
+        matrix(`blk.${i}.attn_output.weight`, width, width, residual * width ** -0.5),
+        norm(`blk.${i}.ffn_norm.weight`),
+        matrix(`blk.${i}.ffn_gate.weight`, width, feedForward, width ** -0.5),
+        matrix(`blk.${i}.ffn_up.weight`, width, feedForward, width ** -0.5),
+        matrix(`blk.${i}.ffn_down.weight`, feedForward, width, residual * feedForward ** -0.5),
+    ];
+    return [
+        matrix("token_embd.weight", width, VOCABULARY_SIZE, 1),
+        ...Array.from({ length: layers }, (_, i) => layer(i)).flat(),
+        norm("output_norm.weight"),
+        matrix("output.weight", width, VOCABULARY_SIZE, LOGIT_DEVIATION * width ** -0.5),
+    ];
+}
+
+function listMetadata(model) {
+    const { tokens, scores, types } = vocabulary();
+    const llama = {
+        context_length: uint32(CONTEXT_SIZE),
+        embedding_length: uint32(model.width),
+        block_count: uint32(model.layers),
+        feed_forward_length: uint32(model.feedForward),
+        vocab_size: uint32(VOCABULARY_SIZE),
+        "rope.dimension_count": uint32(model.width / model.heads),
+        "attention.head_count": uint32(model.heads),
+        "attention.head_count_kv": uint32(model.cacheHeads),
+        "attention.layer_norm_rms_epsilon": float32(1e-5),
+    };
+    return {
+        "general.architecture": text("llama"),
+        "general.type": text("model"),
+        "general.name": text(`random ${model.name}`),
+        "general.file_type": uint32(FORMATS[model.type].fileType),
+        "general.quantization_version": uint32(2),
+        ...Object.fromEntries(Object.entries(llama).map(([key, value]) => [`llama.${key}`, value])),
+        "tokenizer.ggml.model": text("llama"),
+        "tokenizer.ggml.tokens": array(tokens.map(text)),
+        "tokenizer.ggml.scores": array(scores.map(float32)),
+        "tokenizer.ggml.token_type": array(types.map(int32)),
+        "tokenizer.ggml.bos_token_id": uint32(1),
+        "tokenizer.ggml.eos_token_id": uint32(2),
+        "tokenizer.ggml.unknown_token_id": uint32(0),
+        "tokenizer.ggml.add_bos_token": bool(true),
+    };
+}
+
+/** A SentencePiece table: control tokens, bytes, then letters and all groups of two and three of them. */
+function vocabulary() {
+    const letters = [..."abcdefghijklmnopqrstuvwxyz"];
+    const join = (heads, tails) => heads.flatMap((head) => tails.map((tail) => head + tail));
+    const pairs = join(letters, letters);
+    const triples = join(pairs, letters);
+    // SentencePiece writes a space as U+2581, and spaces belong to the word after them.
+    const starts = (pieces) => join(["\u2581"], pieces);
+    const printable = Array.from({ length: 94 }, (_, i) => String.fromCharCode(33 + i));
+    const special = ["<unk>", "<s>", "</s>"];
+    const bytes = Array.from({ length: 256 }, (_, i) => `<0x${i.toString(16).toUpperCase().padStart(2, "0")}>`);
+    const pieces = [
+        "\u2581",
+        ...printable,
+        ...starts(letters),
+        ...pairs,
+        ...starts(pairs),
+        ...starts(triples),
+        ...triples,
+    ];
+    const tokens = [...special, ...bytes, ...pieces].slice(0, VOCABULARY_SIZE);
+    const isPiece = (i) => i >= special.length + bytes.length;
+    const [UNKNOWN, NORMAL, CONTROL, BYTE] = [2, 1, 3, 6];
+    return {
+        tokens,
+        // The tokenizer joins the pair of the highest score first.
+        scores: tokens.map((_, i) => (isPiece(i) ? -i : 0)),
+        types: tokens.map((_, i) => (isPiece(i) ? NORMAL : i >= special.length ? BYTE : i === 0 ? UNKNOWN : CONTROL)),
+    };
+}
+
+// ------------------------------------------------------------------------------------------------- the file format
+// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+
+const number = (size, write) => (value) => {
+    const bytes = Buffer.alloc(size);
+    bytes[write](value);
+    return bytes;
+};
+const [u32, i32, f32, u64] = [
+    number(4, "writeUInt32LE"),
+    number(4, "writeInt32LE"),
+    number(4, "writeFloatLE"),
+    (value) => number(8, "writeBigUInt64LE")(BigInt(value)),
+];
+const string = (value) => {
+    const bytes = Buffer.from(value);
+    return Buffer.concat([u64(bytes.length), bytes]);
+};
+const uint32 = (value) => ({ type: 4, bytes: u32(value) });
+const int32 = (value) => ({ type: 5, bytes: i32(value) });
+const float32 = (value) => ({ type: 6, bytes: f32(value) });
+const bool = (value) => ({ type: 7, bytes: Buffer.of(value ? 1 : 0) });
+const text = (value) => ({ type: 8, bytes: string(value) });
+const array = (values) => ({
+    type: 9,
+    bytes: Buffer.concat([u32(values[0].type), u64(values.length), ...values.map(({ bytes }) => bytes)]),
+});
+
+const align = (size) => Math.ceil(size / ALIGNMENT) * ALIGNMENT;
+const F32 = 0;
+
+function tensorBytes({ shape, deviation }, format) {
+    const elements = shape.reduce((product, size) => product * size, 1);
+    return deviation === undefined ? elements * 4 : (elements / 32) * format.blockBytes;
+}
+
+function header(model, tensors, format) {
+    const metadata = Object.entries(listMetadata(model));
+    let offset = 0;
+    const infos = tensors.map((tensor) => {
+        const type = tensor.deviation === undefined ? F32 : format.id;
+        const info = [string(tensor.name), u32(tensor.shape.length), ...tensor.shape.map(u64), u32(type), u64(offset)];
+        offset += align(tensorBytes(tensor, format));
+        return Buffer.concat(info);
+    });
+    const bytes = Buffer.concat([
+        Buffer.from("GGUF"),
+        u32(3),
+        u64(tensors.length),
+        u64(metadata.length),
+        ...metadata.map(([key, { type, bytes }]) => Buffer.concat([string(key), u32(type), bytes])),
+        ...infos,
+    ]);
+    return Buffer.concat([bytes, Buffer.alloc(align(bytes.length) - bytes.length)]);
+}
+
+async function writeModel(file, model) {
+    const format = FORMATS[model.type];
+    const tensors = listTensors(model);
+    const target = await open(`${file}.part`, "w");
+    try {
+        await target.writeFile(header(model, tensors, format));
+        for (const [index, tensor] of tensors.entries()) {
+            const bytes = tensorBytes(tensor, format);
+            if (tensor.deviation === undefined) {
+                await target.writeFile(new Float32Array(tensor.shape[0]).fill(1));
+            } else {
+                const [columns, rows] = tensor.shape;
+                const seeds = { seed: model.seed * 10_007 + index + 1 };
+                if (model.noiseSeed !== undefined) seeds.noiseSeed = model.noiseSeed * 10_007 + index + 1;
+                const options = { format, elements: columns * rows, deviation: tensor.deviation, ...seeds };
+                for (const chunk of randomBlocks(options)) await target.writeFile(chunk);
+            }
+            await target.writeFile(Buffer.alloc(align(bytes) - bytes));
+        }
+    } finally {
+        await target.close();
+    }
+    await rename(`${file}.part`, file);
+}
+
+const folder = path.resolve(process.argv[2] ?? path.join(projectRoot, "models", "bench"));
+await mkdir(folder, { recursive: true });
+for (const { name, tunedFrom, ...shape } of MODELS) {
+    const base = MODELS.find((model) => model.name === tunedFrom);
+    const file = path.join(folder, `${name}.gguf`);
+    await writeModel(file, base === undefined ? { name, ...shape } : { ...base, name, noiseSeed: 3 });
+    console.log(file);
+}
