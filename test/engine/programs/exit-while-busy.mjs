@@ -1,18 +1,21 @@
 // process.exit() in the middle of the evaluation of a prompt (`prefill`), of a generation, or of loading (`load`).
-import { complete } from "../../../dist/index.js";
-import { load, startGenerating } from "./demo.mjs";
+import { adHocRecipe, complete, loadEnsemble } from "../../../dist/index.js";
+import { demoFile, load, startGenerating } from "./demo.mjs";
 
 const [what] = process.argv.slice(2);
 if (what === "load") {
     void load();
+} else if (what === "generate") {
+    await startGenerating(await load({ contextSize: 8192 }));
 } else {
-    const ensemble = await load({ contextSize: 8192, batchSize: 8192 });
-    if (what === "prefill") {
-        // Some seconds of work in one step.
-        void complete(ensemble, { prompt: "Lima is the capital of Peru. ".repeat(900), raw: true }).next();
-    } else {
-        await startGenerating(ensemble);
-    }
+    // A quarter of a minute of work in one step.
+    const recipe = adHocRecipe({
+        base: demoFile("large-base-f16"),
+        tuned: demoFile("large-chat-f16"),
+        reference: demoFile("large-base-q8_0"),
+    });
+    const ensemble = await loadEnsemble(recipe, { backend: "cpu", threads: 1, contextSize: 8192, batchSize: 8192 });
+    void complete(ensemble, { prompt: "Lima is the capital of Peru. ".repeat(900), raw: true }).next();
 }
 setTimeout(() => {
     console.log("leaving");
