@@ -42,7 +42,7 @@ std::string model_key(const ModelOptions & options) {
     std::error_code error;
     const auto canonical = std::filesystem::canonical(std::filesystem::u8path(options.path), error);
     std::string key = error ? options.path : canonical.u8string();
-    key += "\n" + std::to_string(options.gpu_layers);
+    key += "\n" + std::to_string(options.gpu_layers) + (options.vocabulary_only ? " vocabulary" : "");
     for (const auto & device : options.devices) key += "\n" + device;
     return key;
 }
@@ -164,7 +164,10 @@ Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     guarded(env, [&] { CheckAlive(); });
     const Napi::Object object = info[0].As<Napi::Object>();
-    ModelOptions options{object.Get("path").As<Napi::String>(), object.Get("gpuLayers").As<Napi::Number>(), {}};
+    ModelOptions options{object.Get("path").As<Napi::String>(),
+                         object.Get("gpuLayers").As<Napi::Number>(),
+                         {},
+                         object.Get("vocabularyOnly").ToBoolean()};
     const Napi::Array devices = object.Get("devices").As<Napi::Array>();
     for (uint32_t i = 0; i < devices.Length(); ++i) options.devices.push_back(devices.Get(i).As<Napi::String>());
     const std::string key = model_key(options);

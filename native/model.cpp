@@ -81,6 +81,9 @@ Header read_header(const std::string & path) {
     header.tensor_count = api.gguf_get_n_tensors(gguf.get());
     if (header.architecture.empty()) refuse(path, "it names no architecture");
     if (header.tensor_count > kMaxTensors) refuse(path, "it announces an impossible number of tensors");
+    if (header.type != "adapter" && (header.block_count < 1 || header.block_count > kMaxLayers)) {
+        refuse(path, "it announces " + std::to_string(header.block_count) + " layers");
+    }
 
     uint64_t end = 0;
     for (int64_t i = 0; i < header.tensor_count; ++i) {
@@ -112,9 +115,6 @@ std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::func
                                                " is a LoRA adapter, not a model: name it as `lora` of a member "
                                                "whose `model` is the adapter's base.");
     }
-    if (header.block_count < 1 || header.block_count > kMaxLayers) {
-        refuse(options.path, "it announces " + std::to_string(header.block_count) + " layers");
-    }
 
     std::vector<ggml_backend_dev_t> devices;
     for (const auto & name : options.devices) {
@@ -131,6 +131,7 @@ std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::func
     llama_model_params parameters = api.llama_model_default_params();
     parameters.devices = devices.data();
     parameters.n_gpu_layers = options.gpu_layers;
+    parameters.vocab_only = options.vocabulary_only;
     parameters.progress_callback_user_data = &state;
     parameters.progress_callback = [](float fraction, void * data) {
         auto * progress_state = static_cast<Progress *>(data);
@@ -236,6 +237,8 @@ uint64_t Model::vocabulary_hash(int32_t to) const {
 
 uint64_t Model::cache_bytes_per_token() const {
     const LlamaApi & api = llama_api();
+    // Without weights there are no layers to ask about, and asking would abort.
+    if (api.llama_model_n_layer(model_) == 0) return 0;
     const auto heads = static_cast<uint64_t>(std::max(1, api.llama_model_n_head(model_)));
     const auto head_size = static_cast<uint64_t>(api.llama_model_n_embd(model_)) / heads;
     const auto kv_heads = static_cast<uint64_t>(std::max(1, api.llama_model_n_head_kv(model_)));

@@ -28,6 +28,8 @@ struct ModelOptions {
     std::string path;
     int32_t gpu_layers;
     std::vector<std::string> devices;
+    /// Leaves the weights out: enough to tokenize and to compare, and quick for models of any size.
+    bool vocabulary_only;
 };
 
 /// Weights and vocabulary. Immutable after loading and safe to use from several threads.

@@ -22,7 +22,7 @@ export {
 export { BACKENDS, type BackendChoice, type BackendName } from "./native/backend.js";
 export type { NativeDevice, NativeModel, NativeModelInfo } from "./native/binding.js";
 export { loadEnsemble, type Ensemble, type LoadOptions } from "./ensemble/ensemble.js";
-export { readGguf, type GgufSummary } from "./ensemble/gguf.js";
+export { readGguf, readVocabularies, type GgufSummary } from "./ensemble/gguf.js";
 export {
     estimateMemory,
     type MemberMemory,

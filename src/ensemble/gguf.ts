@@ -1,8 +1,10 @@
-/** What a GGUF says about itself. Only headers are read: quick and cheap, however large the model. */
+/** What GGUF files say about themselves. Only headers are read: quick and cheap, however large the models. */
 
 import type { GgufInsights } from "node-llama-cpp";
 import { EftError } from "../errors.js";
 import { loadBinding } from "../native/load-binding.js";
+import type { Recipe } from "../types.js";
+import { compareVocabularies, type NamedModel, type VocabularyReport } from "./vocabulary.js";
 
 /** The header of a GGUF. Optional entries are missing where the file does not say it. */
 export interface GgufSummary {
@@ -68,5 +70,24 @@ export async function openGguf(file: string): Promise<{ summary: GgufSummary; in
         return { summary, insights };
     } catch (error) {
         throw new EftError("MODEL_INVALID", `The header of ${file} cannot be read: ${String(error)}`, { cause: error });
+    }
+}
+
+/**
+ * Compares the vocabularies of a recipe's members without loading their weights.
+ *
+ * @throws EftError MODEL_*
+ */
+export async function readVocabularies(recipe: Pick<Recipe, "members">): Promise<VocabularyReport> {
+    const engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
+    try {
+        const members: NamedModel[] = [];
+        for (const { name, model: file } of recipe.members) {
+            const model = await engine.loadModel({ path: file, gpuLayers: 0, devices: [], vocabularyOnly: true });
+            members.push({ name, model });
+        }
+        return compareVocabularies(members);
+    } finally {
+        await engine.dispose();
     }
 }

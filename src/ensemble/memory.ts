@@ -1,6 +1,6 @@
 /** How much memory a recipe takes, before it is loaded. */
 
-import type { GgufInsights } from "node-llama-cpp";
+import type { GgufInsights, GgufInsightsResourceRequirements } from "node-llama-cpp";
 import { loadBinding } from "../native/load-binding.js";
 import type { MemberSpec, Recipe } from "../types.js";
 import { openGguf } from "./gguf.js";
@@ -61,7 +61,7 @@ export async function estimateMemory(
     const files = [...new Set(recipe.members.map(({ model }) => model))];
     const opened = new Map<string, GgufInsights>();
     for (const file of files) opened.set(file, (await openGguf(file)).insights);
-    const trained = [...opened.values()].map(({ trainContextSize }) => trainContextSize ?? MAX_DEFAULT_CONTEXT_SIZE);
+    const trained = [...opened.values()].map(({ trainContextSize }) => trainContextSize ?? 0);
     const contextSize = wantedContextSize(recipe, options.contextSize, trained);
 
     const owners = new Map<string, string>();
@@ -72,22 +72,22 @@ export async function estimateMemory(
         const file = `${gpuLayers} ${member.model}`;
         const owner = owners.get(file);
         owners.set(file, owner ?? member.name);
-        const model = await insights.estimateModelResourceRequirementsV2({ gpuLayers });
-        const context = await insights.estimateContextResourceRequirementsV2({
+        // Not the newer forms of these two: they load the file into llama.cpp, which aborts the process if it is damaged.
+        const model = insights.estimateModelResourceRequirements({ gpuLayers, gpuSupportsMmap: false });
+        const context = insights.estimateContextResourceRequirements({
             contextSize,
             sequences,
-            batchSize,
+            batchSize: Math.min(batchSize, contextSize * sequences),
             modelGpuLayers: gpuLayers,
+            flashAttention: insights.flashAttentionSupported,
         });
-        // The estimate is made without a device, so it cannot say by itself what lies on one.
-        const onGpu = gpuLayers / insights.totalLayers;
-        const adapter = member.lora === undefined ? 0 : loadBinding().readHeader(member.lora.path).tensorBytes;
-        const own = owner === undefined ? { ram: model.cpuRam, gpu: model.gpuVram } : { ram: 0, gpu: 0 };
+        const shared = owner === undefined ? {} : { sharesWeightsOf: owner };
+        const own = owner === undefined ? toShare(model) : { ram: 0, gpu: 0 };
         members.push({
             name: member.name,
-            weights: add(own, split(adapter, onGpu)),
-            ...(owner === undefined ? {} : { sharesWeightsOf: owner }),
-            context: split(context.cpuRam + context.gpuVram, onGpu),
+            weights: add(own, adapterShare(member, gpuLayers / insights.totalLayers)),
+            ...shared,
+            context: toShare(context),
         });
     }
     const total = members.flatMap(({ weights, context }) => [weights, context]).reduce(add);
@@ -98,6 +98,7 @@ export async function estimateMemory(
  * Tokens each sequence is to hold: the smallest of what was asked for, else of the training contexts, at most 4096.
  *
  * @param asked - for this loading; takes the place of the recipe's own
+ * @param trained - the training contexts; 0 = unknown
  * @throws EftError OPTION_INVALID
  */
 export function wantedContextSize(
@@ -107,7 +108,8 @@ export function wantedContextSize(
 ): number {
     const wanted = [asked ?? recipe.contextSize, ...recipe.members.map(({ contextSize }) => contextSize)];
     const sizes = wanted.filter((size) => size !== undefined);
-    const size = sizes.length > 0 ? Math.min(...sizes) : Math.min(...trained, MAX_DEFAULT_CONTEXT_SIZE);
+    const known = trained.filter((size) => size > 0);
+    const size = sizes.length > 0 ? Math.min(...sizes) : Math.min(...known, MAX_DEFAULT_CONTEXT_SIZE);
     return checkInteger("contextSize", size, 8, MAX_CONTEXT_SIZE);
 }
 
@@ -117,7 +119,13 @@ function countGpuLayers(member: MemberSpec, { totalLayers }: GgufInsights, optio
     return layers < 0 ? totalLayers : Math.min(layers, totalLayers);
 }
 
-function split(bytes: number, onGpu: number): MemoryShare {
+function toShare({ cpuRam, gpuVram }: GgufInsightsResourceRequirements): MemoryShare {
+    return { ram: cpuRam, gpu: gpuVram };
+}
+
+/** @param onGpu - part of the layers, 0 .. 1; an adapter lies where its layers do */
+function adapterShare({ lora }: MemberSpec, onGpu: number): MemoryShare {
+    const bytes = lora === undefined ? 0 : loadBinding().readHeader(lora.path).tensorBytes;
     const gpu = Math.round(bytes * onGpu);
     return { ram: bytes - gpu, gpu };
 }

@@ -196,6 +196,8 @@ export interface NativeEngine {
         readonly path: string;
         readonly gpuLayers: number;
         readonly devices: readonly string[];
+        /** Leave the weights out: the model can tokenize, but not be a member. Default false. */
+        readonly vocabularyOnly?: boolean;
         readonly onProgress?: (fraction: number) => void;
     }): Promise<NativeModel>;
     addMember(options: NativeMemberOptions): Promise<void>;
