@@ -4,9 +4,9 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import {
     combinationWeights,
-    EftError,
     estimateMemory,
     readGguf,
+    readVocabularies,
     resolveParameters,
     type BackendChoice,
     type Combination,
@@ -19,7 +19,7 @@ import {
 } from "../index.js";
 import { chooseBackend } from "../native/backend.js";
 import type { InspectArguments } from "./inspect.js";
-import { describeBackend, loadWithProgress } from "./load.js";
+import { describeBackend } from "./load.js";
 import { colors, formatBytes, formatCount, formatTable } from "./terminal.js";
 
 type Weights = Readonly<Record<string, number>>;
@@ -38,8 +38,6 @@ interface RecipeInspection {
     /** These two are not there when something is missing. */
     readonly memory?: MemoryEstimate;
     readonly vocabulary?: VocabularyReport;
-    /** Why the recipe cannot be loaded although nothing is missing. */
-    readonly problem?: EftError;
     readonly backend: BackendChoice;
 }
 
@@ -51,12 +49,13 @@ export async function inspectRecipe(recipe: Recipe, args: InspectArguments): Pro
         const weights = combinationWeights(form, names, parameters);
         return Object.fromEntries(names.map((name, index) => [name, weights[index] ?? 0]));
     };
-    // Before node-llama-cpp is imported: its logger takes llama.cpp's words, which are the reasons in our messages.
+    // Vocabularies and backend before node-llama-cpp is imported: from then on its logger takes llama.cpp's words, which
+    // our messages quote.
     const backend = chooseBackend(args.backend);
     const models = [...new Set(recipe.members.map(({ model }) => model))];
     const adapters = recipe.members.flatMap(({ lora }) => (lora === undefined ? [] : [lora.path]));
     const missing = [...models, ...adapters].filter((file) => !existsSync(file));
-    const loaded = missing.length > 0 ? {} : await tryToLoad(recipe, args);
+    const vocabulary = missing.length > 0 ? undefined : await readVocabularies(recipe);
     const files = new Map<string, GgufSummary>();
     for (const file of models.filter(existsSync)) files.set(file, await readGguf(file));
     const found = {
@@ -67,30 +66,15 @@ export async function inspectRecipe(recipe: Recipe, args: InspectArguments): Pro
         files,
         missing,
         backend,
-        ...loaded,
     };
-    if (missing.length > 0) return found;
-    return { ...found, memory: await estimateMemory(recipe, { ...args, gpu: backend.backend !== "cpu" }) };
-}
-
-/** On the CPU and with the smallest context: the weights are mapped and hardly read. */
-async function tryToLoad(
-    recipe: Recipe,
-    args: InspectArguments,
-): Promise<Pick<RecipeInspection, "vocabulary" | "problem">> {
-    try {
-        const small = { backend: "cpu", contextSize: 8, sequences: 1, batchSize: 32 } as const;
-        await using ensemble = await loadWithProgress(recipe, args, small);
-        return { vocabulary: ensemble.vocabulary };
-    } catch (error) {
-        if (!EftError.isInstance(error)) throw error;
-        return { problem: error };
-    }
+    if (vocabulary === undefined) return found;
+    const memory = await estimateMemory(recipe, { ...args, gpu: backend.backend !== "cpu" });
+    return { ...found, vocabulary, memory };
 }
 
 /** Plain data: what is not a number becomes null, flags of tokens become counts. */
 export function recipeToJson(inspection: RecipeInspection): object {
-    const { recipe, parameters, weights, fallback, files, missing, memory, vocabulary, problem, backend } = inspection;
+    const { recipe, parameters, weights, fallback, files, missing, memory, vocabulary, backend } = inspection;
     const { name, description, source, file, combination, conservative } = recipe;
     return {
         ...{ name, description, source, file },
@@ -114,7 +98,6 @@ export function recipeToJson(inspection: RecipeInspection): object {
                 endOfGeneration: countFlags(vocabulary.endOfGeneration),
             },
         }),
-        ...(problem && { problem: { code: problem.code, message: problem.message } }),
         backend,
     };
 }
@@ -197,12 +180,13 @@ function nameFile({ model, lora }: MemberSpec): string {
         : `${name}\n+ ${path.basename(lora.path)}${lora.scale === 1 ? "" : ` x ${lora.scale}`}`;
 }
 
-function describeVocabulary({ type, size, members, notes, controlTokens }: VocabularyReport): string[] {
-    const widths = members.map(({ name, width }) => `${name} ${width}`).join(", ");
-    const masked = Math.max(...members.map(({ width }) => width)) - size;
+function describeVocabulary({ compatible, type, size, members, notes, controlTokens }: VocabularyReport): string[] {
+    const control = countFlags(controlTokens);
     return [
-        `Vocabulary: ${type}, ${size} ids mean the same to all members, ${countFlags(controlTokens)} of them control tokens`,
-        `  ids: ${widths}${masked > 0 ? `; up to ${masked} of padding are masked` : ""}`,
+        compatible
+            ? `Vocabulary: ${type}, ${size} ids mean the same to all members, ${control} of them are control tokens`
+            : `Vocabulary: ${colors.red("the members differ and cannot be combined")}`,
+        `  ids: ${members.map(({ name, width }) => `${name} ${width}`).join(", ")}`,
         ...notes.map((note) => `  ${note}`),
     ];
 }

@@ -4,9 +4,10 @@ import { open } from "node:fs/promises";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { estimateMemory, listRecipes, loadRecipe, readGguf, type GgufSummary } from "../index.js";
+import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./inspect-recipe.js";
-import { describeBackend } from "./load.js";
+import { describeBackend, showLog } from "./load.js";
 import { loadOptions, sequencesOption, settings } from "./options.js";
 import { formatCount, formatTable } from "./terminal.js";
 
@@ -37,13 +38,14 @@ export const inspectCommand: CommandModule<object, Flags> = {
 };
 
 async function runInspect(args: InspectArguments): Promise<void> {
+    if (args.verbose) showLog();
     if (args.source === undefined) await printRecipes(args);
     else if (await isGguf(args.source)) await printModel(args.source, args);
     else {
         const inspection = await inspectRecipe(await loadRecipe(args.source), args);
         print(args, recipeToJson(inspection), () => describeRecipe(inspection));
-        // Last, so that the rest can be read however the models are at odds.
-        if (inspection.problem !== undefined) throw inspection.problem;
+        // Last, so that the rest can be read however the members differ.
+        if (inspection.vocabulary !== undefined) checkVocabularies(inspection.vocabulary);
     }
 }
 

@@ -44,15 +44,8 @@ export async function openEnsemble(
 }
 
 /** @throws EftError what `loadEnsemble` throws */
-export async function loadWithProgress(
-    recipe: Recipe,
-    args: LoadArguments,
-    options: LoadOptions = {},
-): Promise<Ensemble> {
-    if (args.verbose)
-        loadBinding().setLog((level, text) => {
-            if (level > DEBUG) process.stderr.write(text);
-        });
+export async function loadWithProgress(recipe: Recipe, args: LoadArguments, options: LoadOptions): Promise<Ensemble> {
+    if (args.verbose) showLog();
     const progress = startProgress("Loading");
     try {
         return await loadEnsemble(recipe, {
@@ -66,6 +59,13 @@ export async function loadWithProgress(
     } finally {
         progress.stop();
     }
+}
+
+/** llama.cpp's log goes to standard error from now on. */
+export function showLog(): void {
+    loadBinding().setLog((level, text) => {
+        if (level > DEBUG) process.stderr.write(text);
+    });
 }
 
 /** Lines: what was chosen, and why each other was not. */
