@@ -1,0 +1,65 @@
+// Benchmarks print a table and write JSON. They never pass or fail on a time, and compare within one run alone.
+
+import yargs from "yargs";
+import { hideBin } from "yargs/helpers";
+import { benchBatch, printBatch } from "./batch.mjs";
+import { FAMILIES, findFamily, importLibrary } from "./families.mjs";
+import { writeReport } from "./report.mjs";
+import { benchScore, printScore } from "./score.mjs";
+import { benchStep, printStep } from "./step.mjs";
+
+/** @param defaults - of `families`, `rounds` and `tokens` */
+function command(name, description, bench, print, defaults) {
+    const options = {
+        family: { array: true, choices: Object.keys(FAMILIES), default: defaults.families, describe: "models" },
+        threads: { number: true, describe: "of every contender; default: the library's" },
+        rounds: { number: true, default: defaults.rounds, describe: "that are measured" },
+        ...(defaults.tokens && { tokens: { number: true, default: defaults.tokens, describe: "a round" } }),
+        out: { string: true, describe: "write JSON to this file" },
+    };
+    return {
+        command: name,
+        describe: description,
+        builder: (parser) => parser.options(options),
+        async handler({ family, threads, rounds, tokens, out }) {
+            if (!(rounds >= 1) || tokens < 2) throw new Error("At least 1 round of 2 tokens.");
+            const library = await importLibrary();
+            const families = family.map(findFamily);
+            const results = [];
+            for (const each of families) {
+                const result = await bench(library, each, { threads, rounds, tokens });
+                print(result);
+                results.push(result);
+            }
+            await writeReport(name, { family, threads, rounds, tokens, out }, results);
+        },
+    };
+}
+
+await yargs(hideBin(process.argv))
+    .scriptName("npm run bench --")
+    .command(
+        command("step", "a fused step against its members alone, and by hand", benchStep, printStep, {
+            ...{ families: ["demo", "1.1b"], rounds: 30, tokens: 16 },
+        }),
+    )
+    .command(
+        command("score", "many short texts in one call, against one by one", benchScore, printScore, {
+            ...{ families: ["demo", "134m"], rounds: 3 },
+        }),
+    )
+    .command(
+        command("batch", "tokens per second of several completions at once", benchBatch, printBatch, {
+            ...{ families: ["demo", "1.1b"], rounds: 10, tokens: 32 },
+        }),
+    )
+    .demandCommand(1, "Which benchmark?")
+    .strict()
+    .version(false)
+    .wrap(120)
+    .fail((message, error, parser) => {
+        if (error === undefined) parser.showHelp();
+        console.error(error?.message ?? `\n${message}`);
+        process.exit(error === undefined ? 2 : 1);
+    })
+    .parseAsync();

@@ -1,0 +1,85 @@
+// Medians with their spread, tables for people, JSON for programs.
+
+import { execFileSync } from "node:child_process";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { cpus, loadavg, platform, release, totalmem } from "node:os";
+import path from "node:path";
+import Table from "cli-table3";
+import { getLlama, getModuleVersion } from "node-llama-cpp";
+import { projectRoot } from "./families.mjs";
+
+/** Median and quartiles. */
+export function summarize(values) {
+    const sorted = [...values].sort((a, b) => a - b);
+    const at = (fraction) => {
+        const place = fraction * (sorted.length - 1);
+        const [low, high] = [sorted[Math.floor(place)], sorted[Math.ceil(place)]];
+        return low + (high - low) * (place - Math.floor(place));
+    };
+    return { median: at(0.5), q1: at(0.25), q3: at(0.75) };
+}
+
+/** "1.023 [1.011, 1.040]": median and quartiles. */
+export function format({ median, q1, q3 }, digits = 3) {
+    return `${median.toFixed(digits)} [${q1.toFixed(digits)}, ${q3.toFixed(digits)}]`;
+}
+
+/** @param rows - cells; the first is a label */
+export function printTable(title, head, rows) {
+    const table = new Table({
+        head,
+        colAligns: head.map((_, i) => (i === 0 ? "left" : "right")),
+        style: { head: [], border: [], compact: true },
+    });
+    table.push(...rows);
+    console.log(`\n${title}\n${table.toString()}`);
+}
+
+/** Prints where, and writes everything to `options.out` if that is given. */
+export async function writeReport(benchmark, options, results) {
+    const report = { benchmark, ...(await describeEnvironment()), options, results };
+    const { machine, versions } = report;
+    console.log(
+        `\n${machine.cpu}, ${machine.cores} cores, load ${machine.load.toFixed(1)}; Node ${versions.node}, ` +
+            `llama.cpp ${versions.llamaCpp}, commit ${report.commit}`,
+    );
+    console.log("Medians [quartiles] of interleaved rounds.");
+    if (options.out === undefined) return;
+    await mkdir(path.dirname(path.resolve(options.out)), { recursive: true });
+    await writeFile(options.out, `${JSON.stringify(report, null, 2)}\n`);
+}
+
+async function describeEnvironment() {
+    const processors = cpus();
+    const { version } = JSON.parse(await readFile(path.join(projectRoot, "package.json"), "utf8"));
+    const { llamaCppRelease } = await getLlama({ gpu: false, build: "never", logLevel: "error" });
+    return {
+        date: new Date().toISOString(),
+        commit: describeCommit(),
+        machine: {
+            cpu: processors[0]?.model ?? "unknown processor",
+            cores: processors.length,
+            memoryBytes: totalmem(),
+            system: `${platform()} ${release()}`,
+            // Other work on the same cores distorts everything; one minute's average at the end of the run.
+            load: loadavg()[0],
+        },
+        versions: {
+            eftLlama: version,
+            node: process.version,
+            llamaCpp: llamaCppRelease.release,
+            nodeLlamaCpp: await getModuleVersion(),
+        },
+    };
+}
+
+/** The commit that was measured, with a + if the working tree differs from it; undefined outside a repository. */
+function describeCommit() {
+    const git = (...parameters) => execFileSync("git", ["-C", projectRoot, ...parameters], { encoding: "utf8" }).trim();
+    try {
+        const changed = git("status", "--porcelain", "--untracked-files=no") !== "";
+        return git("rev-parse", "--short", "HEAD") + (changed ? "+" : "");
+    } catch {
+        return undefined;
+    }
+}
