@@ -60,10 +60,10 @@ export const completeCommand: CommandModule<object, Flags> = {
                 checkArguments(args);
                 return true;
             })
-            .example('$0 complete -r demo "What is the capital of Nepal?"', "with a built-in recipe")
-            .example("$0 complete -r recipe.yaml --set beta=1.5 -f prompt.txt", "with a dial turned")
-            .example("$0 complete --base L.gguf --tuned s-chat.gguf --reference s.gguf", "prompt on standard input")
-            .example("$0 complete -r demo --json --members --seed 1 Hello | jq .logprob", "numbers"),
+            .example('$0 complete -r demo "What is the capital of Nepal?"', "")
+            .example("$0 complete -r recipe.yaml --set beta=1.5 -f prompt.txt", "")
+            .example("$0 complete --base L.gguf --tuned s-chat.gguf --reference s.gguf < prompt.txt", "")
+            .example("$0 complete -r demo --json --members --seed 1 Hello | jq .logprob", ""),
     handler: runComplete,
 };
 
@@ -75,8 +75,9 @@ function checkArguments({ prompt, file, json, members, "top-logprobs": top }: Fl
 
 async function runComplete(args: Arguments): Promise<void> {
     const prompt = await readInput(args.prompt, args.file);
+    const ensemble = await openEnsemble(args, { sequences: 1 });
+    // Not before: there is nothing to finish while models are loaded, so Ctrl-C then ends the process as usual.
     const signal = abortOnInterrupt();
-    const ensemble = await openEnsemble(args, { sequences: 1, signal });
     try {
         const completion = complete(ensemble, {
             prompt,

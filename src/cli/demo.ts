@@ -53,9 +53,10 @@ async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
 
     print(
         heading("1. A small model that was tuned, a large one that was not, and both together"),
-        '"chat" is small: it was tuned to answer, and knows little. "large" has learned its encyclopedia',
-        "well, and was never tuned: it goes on with questions of its own. EFT adds to it what the tuning",
-        `has changed in the small model:  ${colors.bold(recipe.combination.text)}`,
+        '"chat" is small: it was tuned to answer, and knows little. "large" has learned',
+        "its encyclopedia well, and was never tuned: it goes on with questions of its",
+        "own. EFT adds to it what the tuning has changed in the small model:",
+        colors.bold(recipe.combination.text),
         compare(
             ["question", "chat alone", "large alone", "EFT"],
             QUESTIONS.map((question, row) => [
@@ -64,10 +65,11 @@ async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
                 colors.green(showAnswer(answers.get(eft)?.[row])),
             ]),
         ),
-        "These questions were picked. Results on 300 held-out questions: models/demo/README.md",
+        "These questions were picked. Results on 300 others: models/demo/README.md",
         "",
         heading(`2. What the members thought: ${QUESTION}`),
-        "How probable each token of EFT's answer was; in brackets, what a member would rather have said.",
+        "How probable each token of EFT's answer was; in brackets, what the member would",
+        "rather have said.",
     );
     const thought = await collect(
         complete(eft, { prompt: QUESTION, maxTokens: MAX_TOKENS, memberLogprobs: true, topLogprobs: 100 }),
@@ -78,7 +80,7 @@ async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
             ["token", "EFT", ...names],
             thought.parts.map((part) => describeToken(eft, part, names)),
         ),
-        'Where "large" is sure and "small" is not, their difference outweighs the habits of "chat".',
+        'Where "large" is sure and "small" is not, their difference outweighs "chat".',
         "",
         heading("3. A dial between two fine-tunings"),
         'The large model was tuned to neither "chat" nor "safe":',
@@ -97,7 +99,7 @@ async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
         heading("4. What it costs"),
         "Milliseconds per token: altogether, and the parts of the native step.",
         formatTable(
-            ["", "tokens per second", "ms", ...names, "fusing and drawing"],
+            ["", "tokens/s", "ms/token", ...names, "fuse and draw"],
             systems.map((system, index) =>
                 describeCost(["chat alone", "large alone", "EFT"][index] ?? "", answers.get(system) ?? [], names),
             ),

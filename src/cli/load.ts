@@ -25,7 +25,7 @@ const DEBUG = 1;
  */
 export async function openEnsemble(
     args: LoadArguments & RecipeArguments,
-    options: Pick<LoadOptions, "sequences" | "signal">,
+    options: Pick<LoadOptions, "sequences">,
 ): Promise<Ensemble> {
     const recipe = await chooseRecipe(args);
     resolveParameters(recipe, args.set ?? {});

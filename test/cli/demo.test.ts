@@ -68,7 +68,7 @@ describe("eft-llama demo", () => {
 
     it("measures the parts of a step, and leaves out members that are not evaluated", () => {
         const [head, chat = [], large = [], eft = []] = readTable(/^4\. /m);
-        expect(head?.slice(0, 3)).toEqual(["", "tokens per second", "ms"]);
+        expect(head?.slice(0, 3)).toEqual(["", "tokens/s", "ms/token"]);
         expect([chat[0], large[0], eft[0]]).toEqual(["chat alone", "large alone", "EFT"]);
         for (const cell of eft.slice(1)) expect(Number(cell)).toBeGreaterThan(0);
         expect([chat[3], chat[5], large[4], large[5]]).toEqual(["-", "-", "-", "-"]);
