@@ -5,7 +5,7 @@
  */
 
 import { EftError } from "../errors.js";
-import type { NativeEngine } from "../native/binding.js";
+import type { NativeEngine, NativeStepEntry } from "../native/binding.js";
 
 /** One token sequence with one KV sequence per member. Members may hold different prompts; generated tokens are shared. */
 export interface Sequence {
@@ -14,6 +14,8 @@ export interface Sequence {
     readonly held: readonly number[][];
     /** Per member: how many tokens of the prompt were found in a cache. */
     readonly reused: readonly number[];
+    /** Settles when the caches really hold it. Jobs run in order, so nobody has to wait before the first evaluation. */
+    readonly ready: Promise<void>;
 }
 
 interface Slot {
@@ -52,6 +54,11 @@ export function createSequencePool(engine: NativeEngine, members: number, size: 
     let closed: EftError | undefined;
     let uses = 0;
 
+    /** A step that evaluates nothing. What the engine throws at once becomes a rejection too. */
+    async function prepare(entry: NativeStepEntry): Promise<void> {
+        await engine.step([entry]);
+    }
+
     function wakeNext(): void {
         const [next] = waiting;
         if (next === undefined) return;
@@ -84,15 +91,12 @@ export function createSequencePool(engine: NativeEngine, members: number, size: 
             target.held = held;
             // Submitted before anyone else can touch the source: jobs run in the order of the calls.
             const entry = { sequence: target.index, keep: Int32Array.from(keep), tokens: noTokens(members) };
-            try {
-                await engine.step([source === target ? entry : { ...entry, copyFrom: source.index }]);
-            } catch (error) {
-                target.held = emptyCaches(members);
-                target.busy = false;
-                wakeNext();
-                throw error;
-            }
-            return { slot: target.index, held, reused: keep };
+            const ready = prepare(source === target ? entry : { ...entry, copyFrom: source.index });
+            // After a failure nobody knows what the caches hold. Whoever evaluates learns of it.
+            ready.catch(() => {
+                for (const tokens of held) tokens.length = 0;
+            });
+            return { slot: target.index, held, reused: keep, ready };
         },
         release(sequence) {
             const slot = slots[sequence.slot];

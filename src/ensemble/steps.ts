@@ -104,7 +104,10 @@ export function createStepQueue(engine: NativeEngine, members: number, batchSize
         };
         for (const signal of signals) signal?.addEventListener("abort", interrupt);
         try {
-            const result = await engine.step(shares.map(({ entry }) => entry));
+            const [result] = await Promise.all([
+                engine.step(shares.map(({ entry }) => entry)),
+                ...shares.map(({ waiting }) => waiting.evaluation.sequence.ready),
+            ]);
             shares.forEach((share, index) => {
                 account(share, result.decodeMs, result.fuseMs);
                 if (share.last) settle(share, result.results[index]);
