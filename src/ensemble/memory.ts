@@ -30,6 +30,7 @@ export interface MemberMemory {
     readonly context: MemoryShare;
 }
 
+/** What all members take, and for which context that is said. */
 export interface MemoryEstimate {
     /** Tokens each sequence can hold. */
     readonly contextSize: number;
