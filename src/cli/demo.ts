@@ -38,6 +38,12 @@ export const demoCommand: CommandModule<object, Flags> = {
     handler: runDemo,
 };
 
+/** A way of answering, and its answers to {@link QUESTIONS}. */
+interface System {
+    readonly name: string;
+    readonly answers: readonly CompletionResult[];
+}
+
 async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
     const recipe = await loadRecipe("demo");
     // The files are the same, and so are loaded once; a member without weight is not evaluated.
@@ -47,66 +53,81 @@ async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
     await using eft = await load(recipe);
     await using dial = await load(await loadRecipe("demo-dial"));
 
-    const systems = [chat, large, eft];
-    const answers = new Map<Ensemble, CompletionResult[]>();
-    for (const system of systems) answers.set(system, await answerAll(system, QUESTIONS));
+    const systems: System[] = [];
+    for (const [name, ensemble] of Object.entries({ "chat alone": chat, "large alone": large, EFT: eft })) {
+        systems.push({ name, answers: await answerAll(ensemble, QUESTIONS) });
+    }
+    showAnswers(recipe, systems);
+    await showThoughts(eft);
+    await showDial(dial);
+    showCost(recipe, systems);
+    print(
+        `Ask it yourself:   eft-llama complete --recipe demo "${QUESTION}"`,
+        "Your own models:   eft-llama complete --help, docs/recipes.md",
+    );
+}
 
+function showAnswers({ combination }: Recipe, systems: readonly System[]): void {
+    const rows = QUESTIONS.map((question, row) => {
+        const texts = systems.map(({ answers }) => showAnswer(answers[row]));
+        return [question, ...texts.slice(0, -1), colors.green(texts.at(-1))];
+    });
     print(
         heading("1. A small model that was tuned, a large one that was not, and both together"),
         '"chat" is small: it was tuned to answer, and knows little. "large" has learned',
         "its encyclopedia well, and was never tuned: it goes on with questions of its",
         "own. EFT adds to it what the tuning has changed in the small model:",
-        colors.bold(recipe.combination.text),
-        compare(
-            ["question", "chat alone", "large alone", "EFT"],
-            QUESTIONS.map((question, row) => [
-                question,
-                ...[chat, large].map((system) => showAnswer(answers.get(system)?.[row])),
-                colors.green(showAnswer(answers.get(eft)?.[row])),
-            ]),
-        ),
+        colors.bold(combination.text),
+        compare(["question", ...systems.map(({ name }) => name)], rows),
         "These questions were picked. Results on 300 others: models/demo/README.md",
         "",
+    );
+}
+
+async function showThoughts(eft: Ensemble): Promise<void> {
+    const names = eft.members.map(({ name }) => name);
+    const { parts } = await collect(
+        complete(eft, { prompt: QUESTION, maxTokens: MAX_TOKENS, memberLogprobs: true, topLogprobs: 100 }),
+    );
+    const rows = parts.map((part) => describeToken(eft, part, names));
+    print(
         heading(`2. What the members thought: ${QUESTION}`),
         "How probable each token of EFT's answer was; in brackets, what the member would",
         "rather have said.",
-    );
-    const thought = await collect(
-        complete(eft, { prompt: QUESTION, maxTokens: MAX_TOKENS, memberLogprobs: true, topLogprobs: 100 }),
-    );
-    const names = recipe.members.map(({ name }) => name);
-    print(
-        formatTable(
-            ["token", "EFT", ...names],
-            thought.parts.map((part) => describeToken(eft, part, names)),
-        ),
+        formatTable(["token", "EFT", ...names], rows),
         'Where "large" is sure and "small" is not, their difference outweighs "chat".',
         "",
-        heading("3. A dial between two fine-tunings"),
-        'The large model was tuned to neither "chat" nor "safe":',
-        dial.recipe.combination.text,
-        ...Object.entries(dial.recipe.parameters).map(([name, { description }]) => `${name}: ${description ?? ""}`),
     );
-    const [parameter = ""] = Object.keys(dial.recipe.parameters);
+}
+
+async function showDial(dial: Ensemble): Promise<void> {
+    const { combination, parameters } = dial.recipe;
+    const [parameter = ""] = Object.keys(parameters);
     const turned: CompletionResult[][] = [];
     for (const value of DIAL_VALUES) turned.push(await answerAll(dial, DIAL_QUESTIONS, { [parameter]: value }));
     print(
+        heading("3. A dial between two fine-tunings"),
+        'The large model was tuned to neither "chat" nor "safe":',
+        colors.bold(combination.text),
+        `${parameter}: ${parameters[parameter]?.description ?? ""}`,
         compare(
             ["question", ...DIAL_VALUES.map((value) => `${parameter} = ${value}`)],
             DIAL_QUESTIONS.map((question, row) => [question, ...turned.map((results) => showAnswer(results[row]))]),
         ),
         "",
+    );
+}
+
+function showCost({ members }: Recipe, systems: readonly System[]): void {
+    const names = members.map(({ name }) => name);
+    print(
         heading("4. What it costs"),
         "Milliseconds per token: altogether, and the parts of the native step.",
         formatTable(
             ["", "tokens/s", "ms/token", ...names, "fuse and draw"],
-            systems.map((system, index) =>
-                describeCost(["chat alone", "large alone", "EFT"][index] ?? "", answers.get(system) ?? [], names),
-            ),
+            systems.map(({ name, answers }) => [name, ...describeCost(answers, names)]),
         ),
         "",
-        `Ask it yourself:   eft-llama complete --recipe demo "${QUESTION}"`,
-        "Your own models:   eft-llama complete --help, docs/recipes.md",
     );
 }
 
@@ -184,14 +205,13 @@ function quote(text: string): string {
     return JSON.stringify(text);
 }
 
-function describeCost(name: string, results: readonly CompletionResult[], names: readonly string[]): string[] {
+function describeCost(results: readonly CompletionResult[], names: readonly string[]): string[] {
     // The first token of each comes with its prompt.
     const tokens = sum(results.map((result) => result.tokens - 1));
     const perToken = (milliseconds: (timings: CompletionResult["timings"]) => number): number =>
         sum(results.map(({ timings }) => milliseconds(timings))) / tokens;
     const total = perToken(({ generationMs }) => generationMs);
     return [
-        name,
         (1000 / total).toFixed(0),
         total.toFixed(2),
         ...names.map((member) =>
