@@ -17,7 +17,7 @@ namespace eft {
     X(llama_model_default_params) X(llama_model_load_from_file) X(llama_model_free) X(llama_model_get_vocab) \
     X(llama_model_desc) X(llama_model_ftype) X(llama_ftype_name) X(llama_model_size) X(llama_model_n_params) \
     X(llama_model_n_ctx_train) X(llama_model_n_layer) X(llama_model_n_embd) X(llama_model_n_head) \
-    X(llama_model_n_head_kv) X(llama_model_has_encoder) X(llama_model_has_decoder) X(llama_model_is_recurrent) \
+    X(llama_model_n_head_kv) X(llama_model_rope_type) X(llama_model_has_encoder) X(llama_model_has_decoder) X(llama_model_is_recurrent) \
     X(llama_model_is_hybrid) X(llama_model_is_diffusion) X(llama_model_chat_template) \
     X(llama_adapter_lora_init) X(llama_adapter_lora_free) X(llama_set_adapters_lora) \
     X(llama_vocab_type) X(llama_vocab_n_tokens) X(llama_vocab_get_text) X(llama_vocab_get_attr) X(llama_vocab_is_eog) \
@@ -31,9 +31,10 @@ namespace eft {
     X(ggml_set_abort_callback) X(ggml_threadpool_params_default) X(ggml_backend_reg_name) \
     X(ggml_backend_reg_get_proc_address) X(ggml_backend_dev_name) X(ggml_backend_dev_description) \
     X(ggml_backend_dev_memory) X(ggml_backend_dev_type) X(ggml_backend_dev_backend_reg) \
-    X(gguf_init_from_file) X(gguf_free) X(gguf_find_key) X(gguf_get_kv_type) X(gguf_get_val_str) X(gguf_get_val_u32) \
-    X(gguf_get_val_u16) X(gguf_get_n_tensors) X(gguf_get_tensor_offset) X(gguf_get_tensor_size) \
-    X(gguf_get_data_offset)
+    X(ggml_type_name) X(ggml_is_quantized) X(gguf_init_from_file) X(gguf_free) X(gguf_find_key) X(gguf_get_kv_type) \
+    X(gguf_get_val_str) X(gguf_get_val_u32) X(gguf_get_val_u16) X(gguf_get_val_f32) X(gguf_get_arr_type) \
+    X(gguf_get_arr_n) X(gguf_get_arr_data) X(gguf_get_n_tensors) X(gguf_get_tensor_name) X(gguf_get_tensor_type) \
+    X(gguf_get_tensor_offset) X(gguf_get_tensor_size) X(gguf_get_data_offset)
 
 #define EFT_GGML_FUNCTIONS(X) \
     X(ggml_backend_load) X(ggml_backend_load_all_from_path) X(ggml_backend_reg_by_name) X(ggml_backend_dev_count) \

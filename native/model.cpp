@@ -1,103 +1,14 @@
 #include "model.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <limits>
 
 #include "backend.h"
 #include "failure.h"
+#include "header.h"
 #include "log.h"
 
 namespace eft {
-namespace {
-
-// llama.cpp asserts on the first, the other is far beyond any file that exists.
-constexpr uint32_t kMaxLayers = 512;
-constexpr int64_t kMaxTensors = 1 << 20;
-
-struct GgufDeleter {
-    void operator()(gguf_context * gguf) const { llama_api().gguf_free(gguf); }
-};
-using Gguf = std::unique_ptr<gguf_context, GgufDeleter>;
-
-std::string read_string(const gguf_context * gguf, const char * key) {
-    const LlamaApi & api = llama_api();
-    const int64_t id = api.gguf_find_key(gguf, key);
-    if (id < 0 || api.gguf_get_kv_type(gguf, id) != GGUF_TYPE_STRING) return "";
-    return api.gguf_get_val_str(gguf, id);
-}
-
-uint32_t read_count(const gguf_context * gguf, const std::string & key) {
-    const LlamaApi & api = llama_api();
-    const int64_t id = api.gguf_find_key(gguf, key.c_str());
-    if (id < 0) return 0;
-    switch (api.gguf_get_kv_type(gguf, id)) {
-        case GGUF_TYPE_UINT32: return api.gguf_get_val_u32(gguf, id);
-        case GGUF_TYPE_UINT16: return api.gguf_get_val_u16(gguf, id);
-        default: return 0;
-    }
-}
-
-[[noreturn]] void refuse(const std::string & path, const std::string & what) {
-    throw Failure("MODEL_INVALID", path + " is not a usable GGUF file: " + what +
-                                       ". Download or convert it again, and check that the copy is complete.");
-}
-
-uint64_t check_file(const std::string & path) {
-    std::error_code error;
-    const std::filesystem::path file = std::filesystem::u8path(path);
-    const auto status = std::filesystem::status(file, error);
-    if (status.type() == std::filesystem::file_type::not_found) {
-        throw Failure("MODEL_NOT_FOUND", "There is no model file at " + path + ".");
-    }
-    if (status.type() == std::filesystem::file_type::directory) {
-        throw Failure("MODEL_NOT_FOUND", path + " is a folder; name a .gguf file inside it.");
-    }
-    if (status.type() != std::filesystem::file_type::regular) {
-        throw Failure("MODEL_NOT_FOUND", path + " is not a regular file.");
-    }
-    const uint64_t bytes = std::filesystem::file_size(file, error);
-    if (error) throw Failure("MODEL_NOT_FOUND", path + " cannot be read: " + error.message() + ".");
-    if (bytes < 24) refuse(path, "it has only " + std::to_string(bytes) + " bytes");
-    return bytes;
-}
-
-}  // namespace
-
-Header read_header(const std::string & path) {
-    const LlamaApi & api = llama_api();
-    Header header{};
-    header.file_bytes = check_file(path);
-
-    const AssertionGuard guard;
-    const LogCapture log;
-    const Gguf gguf(api.gguf_init_from_file(path.c_str(), {/*no_alloc=*/true, /*ctx=*/nullptr}));
-    if (!gguf) refuse(path, "its header cannot be read." + log.said());
-
-    header.architecture = read_string(gguf.get(), "general.architecture");
-    header.type = read_string(gguf.get(), "general.type");
-    header.block_count = read_count(gguf.get(), header.architecture + ".block_count");
-    header.split_count = read_count(gguf.get(), "split.count");
-    header.tensor_count = api.gguf_get_n_tensors(gguf.get());
-    if (header.architecture.empty()) refuse(path, "it names no architecture");
-    if (header.tensor_count > kMaxTensors) refuse(path, "it announces an impossible number of tensors");
-    if (header.type != "adapter" && (header.block_count < 1 || header.block_count > kMaxLayers)) {
-        refuse(path, "it announces " + std::to_string(header.block_count) + " layers");
-    }
-
-    uint64_t end = 0;
-    for (int64_t i = 0; i < header.tensor_count; ++i) {
-        const uint64_t size = api.gguf_get_tensor_size(gguf.get(), i);
-        header.tensor_bytes += size;
-        end = std::max<uint64_t>(
-            end, api.gguf_get_data_offset(gguf.get()) + api.gguf_get_tensor_offset(gguf.get(), i) + size);
-    }
-    if (end > header.file_bytes) {
-        refuse(path, "it is truncated: its tensors need " + std::to_string(end) + " bytes and the file has " +
-                         std::to_string(header.file_bytes));
-    }
-    return header;
-}
 
 Model::Model(llama_model * model, std::string path)
     : model_(model), vocab_(llama_api().llama_model_get_vocab(model)), path_(std::move(path)) {}
@@ -155,7 +66,13 @@ std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::func
         throw Failure("ABORTED", "Loading " + options.path + " was aborted.");
     }
     if (!model) throw Failure("MODEL_LOAD_FAILED", options.path + " cannot be loaded." + log.said());
-    return std::shared_ptr<Model>(new Model(model, options.path));
+    const std::shared_ptr<Model> loaded(new Model(model, options.path));
+    const bool needs_sections = (api.llama_model_rope_type(model) & LLAMA_ROPE_TYPE_MROPE) != 0;
+    if (needs_sections && !header.has_rope_sections) {
+        throw Failure("MODEL_INVALID", options.path + " cannot be loaded: its header lacks " + header.architecture +
+                                           ".rope.dimension_sections. Download or convert it again.");
+    }
+    return loaded;
 }
 
 int32_t Model::vocabulary_size() const { return llama_api().llama_vocab_n_tokens(vocab_); }

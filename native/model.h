@@ -1,4 +1,4 @@
-// A GGUF file: its header, its weights, its vocabulary, the adapters on top of it.
+// A loaded GGUF file: its weights, its vocabulary, the adapters on top of it.
 #pragma once
 
 #include <cstdint>
@@ -12,17 +12,6 @@
 #include "llama-api.h"
 
 namespace eft {
-
-struct Header {
-    std::string architecture, type;
-    uint32_t block_count;
-    int64_t tensor_count;
-    uint64_t tensor_bytes, file_bytes;
-    uint32_t split_count;
-};
-
-/// Reads and checks what llama.cpp would abort on. Throws Failure MODEL_NOT_FOUND or MODEL_INVALID.
-Header read_header(const std::string & path);
 
 struct ModelOptions {
     std::string path;

@@ -1,7 +1,7 @@
 #include "process.h"
 
 #include "backend.h"
-#include "model.h"
+#include "header.h"
 #include "state.h"
 #include "vendor/llama.cpp/version.h"
 #include "worker.h"
