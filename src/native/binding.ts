@@ -7,6 +7,7 @@
 
 import type { EftError } from "../errors.js";
 
+/** Something that llama.cpp can compute on. */
 export interface NativeDevice {
     /** Name inside its backend, e.g. `Vulkan0`. */
     readonly name: string;
@@ -34,6 +35,7 @@ export interface NativeHeader {
     readonly splitCount: number;
 }
 
+/** What a loaded model says about itself. */
 export interface NativeModelInfo {
     /** e.g. `llama 13B Q4_K - Medium`. */
     readonly description: string;

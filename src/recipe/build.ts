@@ -84,6 +84,14 @@ function checkNames(parameters: readonly string[], context: Context): void {
             report(context, "RECIPE_INVALID", path, `"${name}" is the name of a member; choose another`, "key");
     };
     for (const name of members) check(name, ["members", name], false);
+    if (members.includes("target"))
+        report(
+            context,
+            "RECIPE_INVALID",
+            ["members", "target"],
+            '"target" means the fused distribution; choose another name for the member',
+            "key",
+        );
     for (const name of parameters) check(name, ["parameters", name], members.includes(name));
 }
 

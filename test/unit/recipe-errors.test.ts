@@ -159,6 +159,10 @@ describe("one problem", () => {
             'r.yaml:4:3: "constructor" is a reserved word; choose another name',
         ],
         [
+            members("members:\n  target: { model: l.gguf }", "target"),
+            'r.yaml:4:3: "target" means the fused distribution; choose another name for the member',
+        ],
+        [
             `${HEAD}${SUM}parameters:\n  chat: { default: 1 }`,
             'r.yaml:6:3: "chat" is the name of a member; choose another',
         ],
