@@ -100,7 +100,7 @@ describe("one problem", () => {
             `${HEAD}${SUM}sampling: { topK: 1.5 }`,
             'r.yaml:5:19: "sampling.topK" must be a whole number from 0 to 2147483647, not 1.5',
         ],
-        [`${HEAD}${SUM}contextSize: 0`, 'r.yaml:5:14: "contextSize" must be a whole number from 1 to 16777216, not 0'],
+        [`${HEAD}${SUM}contextSize: 0`, 'r.yaml:5:14: "contextSize" must be a whole number from 8 to 4194304, not 0'],
         [
             `${HEAD}${SUM}description: ""`,
             'r.yaml:5:14: "description" must be a text that is not empty, not the text ""',
