@@ -9,6 +9,22 @@
 #include "log.h"
 
 namespace eft {
+namespace {
+
+/// Runs a part of the tokenizer, which throws or fails an assertion where a vocabulary lacks what every other has.
+template <typename Body>
+auto tokenizing(const std::string & path, Body && body) {
+    const AssertionGuard guard;
+    try {
+        return body();
+    } catch (const std::exception & exception) {
+        throw Failure("MODEL_INVALID", "The tokenizer of " + path +
+                                           " fails, so its vocabulary is damaged; download or convert it again. " +
+                                           "llama.cpp says: " + exception.what());
+    }
+}
+
+}  // namespace
 
 Model::Model(llama_model * model, std::string path)
     : model_(model), vocab_(llama_api().llama_model_get_vocab(model)), path_(std::move(path)) {}
@@ -91,8 +107,10 @@ std::vector<int32_t> Model::tokenize(const std::string & text, bool add_special,
     }
     const auto length = static_cast<int32_t>(text.size());
     const auto into = [&](std::vector<int32_t> & tokens) {
-        return api.llama_tokenize(vocab_, text.data(), length, tokens.data(), static_cast<int32_t>(tokens.size()),
-                                  add_special, parse_special);
+        return tokenizing(path_, [&] {
+            return api.llama_tokenize(vocab_, text.data(), length, tokens.data(), static_cast<int32_t>(tokens.size()),
+                                      add_special, parse_special);
+        });
     };
     std::vector<int32_t> tokens(text.size() + 2);
     int32_t count = into(tokens);
@@ -111,8 +129,10 @@ std::string Model::detokenize(const std::vector<int32_t> & tokens, bool render_s
     for (const int32_t token : tokens) {
         check_token(token);
         const auto into_piece = [&] {
-            return llama_api().llama_token_to_piece(vocab_, token, piece.data(), static_cast<int32_t>(piece.size()),
-                                                    /*lstrip=*/0, render_special);
+            return tokenizing(path_, [&] {
+                return llama_api().llama_token_to_piece(vocab_, token, piece.data(), static_cast<int32_t>(piece.size()),
+                                                        /*lstrip=*/0, render_special);
+            });
         };
         int32_t length = into_piece();
         if (length < 0) {

@@ -93,6 +93,8 @@ function checkKind({ name, model: file }: MemberSpec, model: NativeModel): void 
     if (info.isDiffusion) refuse("it is a diffusion model and does not generate one token after another");
     if (info.isRecurrent || info.isHybrid) refuse("its recurrent state cannot be rewound, which sequences need");
     if (info.vocabularySize < 1 || info.vocabularyType === "none") refuse("it has no vocabulary");
+    // It runs for ever where a vocabulary is damaged.
+    if (info.vocabularyType === "RWKV") refuse("its tokenizer is one of recurrent models");
 }
 
 function resolveTemplate(
