@@ -41,7 +41,7 @@ export interface Tensor {
 
 export interface Gguf {
     readonly metadata: Map<string, MetadataValue>;
-    readonly tensors: Tensor[];
+    readonly tensors: readonly Tensor[];
 }
 
 const MAGIC = 0x46554747;
@@ -122,95 +122,117 @@ export function readGguf(file: string): Gguf {
     };
 }
 
-/** The file as one buffer; `headerBytes` is where its tensor data begin. */
-export function serializeGguf({ metadata, tensors }: Gguf): { buffer: Buffer; headerBytes: number } {
-    const parts: Buffer[] = [];
-    const put = (size: number, write: (buffer: Buffer) => void): void => {
-        const part = Buffer.alloc(size);
-        write(part);
-        parts.push(part);
-    };
-    const putUInt32 = (value: number): void => put(4, (part) => part.writeUInt32LE(value));
-    const putCount = (value: number): void => put(8, (part) => part.writeBigUInt64LE(BigInt(value)));
-    const putString = (text: string): void => {
-        const bytes = Buffer.from(text);
-        putCount(bytes.length);
-        parts.push(bytes);
-    };
-    const putScalar = (type: ScalarType, value: Scalar): void => {
-        switch (type) {
-            case "uint8":
-                return put(1, (part) => part.writeUInt8(Number(value)));
-            case "int8":
-                return put(1, (part) => part.writeInt8(Number(value)));
-            case "uint16":
-                return put(2, (part) => part.writeUInt16LE(Number(value)));
-            case "int16":
-                return put(2, (part) => part.writeInt16LE(Number(value)));
-            case "uint32":
-                return putUInt32(Number(value));
-            case "int32":
-                return put(4, (part) => part.writeInt32LE(Number(value)));
-            case "float32":
-                return put(4, (part) => part.writeFloatLE(Number(value)));
-            case "bool":
-                return put(1, (part) => part.writeUInt8(value === true ? 1 : 0));
-            case "string":
-                return putString(String(value));
-            case "uint64":
-                return put(8, (part) => part.writeBigUInt64LE(BigInt(value)));
-            case "int64":
-                return put(8, (part) => part.writeBigInt64LE(BigInt(value)));
-            case "float64":
-                return put(8, (part) => part.writeDoubleLE(Number(value)));
-        }
-    };
-
-    putUInt32(MAGIC);
-    putUInt32(VERSION);
-    putCount(tensors.length);
-    putCount(metadata.size);
-    for (const [key, entry] of metadata) {
-        putString(key);
-        putUInt32(SCALARS.indexOf(entry.type));
-        if (entry.type === "array") {
-            putUInt32(SCALARS.indexOf(entry.of));
-            putCount(entry.value.length);
-            for (const value of entry.value) putScalar(entry.of, value);
-        } else {
-            putScalar(entry.type, entry.value);
-        }
-    }
+/** What precedes the tensor data, padding included, and the size of the whole file. */
+export function serializeHeader({ metadata, tensors }: Gguf): { header: Buffer; size: number } {
+    const parts = [uint32(MAGIC), uint32(VERSION), count(tensors.length), count(metadata.size)];
+    for (const [key, entry] of metadata) parts.push(string(key), encodeEntry(entry));
     let offset = 0;
     for (const { name, shape, type, data } of tensors) {
-        putString(name);
-        putUInt32(shape.length);
-        for (const size of shape) putCount(size);
-        putUInt32(type);
-        putCount(offset);
+        parts.push(string(name), uint32(shape.length), ...shape.map(count), uint32(type), count(offset));
         offset += align(data.length);
     }
-    const header = Buffer.concat(parts);
-    const headerBytes = align(header.length);
-    const body = tensors.flatMap(({ data }) => [data, Buffer.alloc(align(data.length) - data.length)]);
-    return { buffer: Buffer.concat([header, Buffer.alloc(headerBytes - header.length), ...body]), headerBytes };
+    const header = padded(Buffer.concat(parts));
+    return { header, size: header.length + offset };
+}
+
+export function serializeGguf(gguf: Gguf): Buffer {
+    return Buffer.concat([serializeHeader(gguf).header, ...gguf.tensors.map(({ data }) => padded(data))]);
+}
+
+// Entries are shared by the variants of a model, and one of them holds all its tokens.
+const encoded = new WeakMap<MetadataValue, Buffer>();
+
+function encodeEntry(entry: MetadataValue): Buffer {
+    let bytes = encoded.get(entry);
+    if (bytes === undefined) {
+        const type = uint32(SCALARS.indexOf(entry.type));
+        bytes =
+            entry.type === "array"
+                ? Buffer.concat([
+                      type,
+                      uint32(SCALARS.indexOf(entry.of)),
+                      count(entry.value.length),
+                      ...entry.value.map((value) => encodeScalar(entry.of, value)),
+                  ])
+                : Buffer.concat([type, encodeScalar(entry.type, entry.value)]);
+        encoded.set(entry, bytes);
+    }
+    return bytes;
+}
+
+function encodeScalar(type: ScalarType, value: Scalar): Buffer {
+    if (type === "string") return string(String(value));
+    const bytes = Buffer.alloc(8);
+    switch (type) {
+        case "uint8":
+            return bytes.subarray(0, bytes.writeUInt8(Number(value)));
+        case "int8":
+            return bytes.subarray(0, bytes.writeInt8(Number(value)));
+        case "uint16":
+            return bytes.subarray(0, bytes.writeUInt16LE(Number(value)));
+        case "int16":
+            return bytes.subarray(0, bytes.writeInt16LE(Number(value)));
+        case "uint32":
+            return bytes.subarray(0, bytes.writeUInt32LE(Number(value)));
+        case "int32":
+            return bytes.subarray(0, bytes.writeInt32LE(Number(value)));
+        case "float32":
+            return bytes.subarray(0, bytes.writeFloatLE(Number(value)));
+        case "bool":
+            return bytes.subarray(0, bytes.writeUInt8(value === true ? 1 : 0));
+        case "uint64":
+            return bytes.subarray(0, bytes.writeBigUInt64LE(BigInt(value)));
+        case "int64":
+            return bytes.subarray(0, bytes.writeBigInt64LE(BigInt(value)));
+        case "float64":
+            return bytes.subarray(0, bytes.writeDoubleLE(Number(value)));
+    }
+}
+
+const uint32 = (value: number): Buffer => encodeScalar("uint32", value);
+const count = (value: number): Buffer => encodeScalar("uint64", value);
+
+function string(text: string): Buffer {
+    const bytes = Buffer.from(text);
+    return Buffer.concat([count(bytes.length), bytes]);
+}
+
+function padded(bytes: Buffer): Buffer {
+    return Buffer.concat([bytes], align(bytes.length));
 }
 
 export function writeGguf(file: string, gguf: Gguf): void {
-    writeFileSync(file, serializeGguf(gguf).buffer);
+    writeFileSync(file, serializeGguf(gguf));
 }
 
-/** The entry of an array of the metadata, to be changed in place. */
+/** A copy with other metadata; undefined removes an entry. */
+export function withMetadata(gguf: Gguf, changes: Readonly<Record<string, MetadataValue | undefined>>): Gguf {
+    const metadata = new Map(gguf.metadata);
+    for (const [key, value] of Object.entries(changes)) {
+        if (value === undefined) metadata.delete(key);
+        else metadata.set(key, value);
+    }
+    return { ...gguf, metadata };
+}
+
+/** The elements of an entry, to be changed in place before the file is written for the first time. */
 export function metadataArray(gguf: Gguf, key: string): Scalar[] {
     const entry = gguf.metadata.get(key);
     if (entry?.type !== "array") throw new Error(`There is no array ${key}.`);
     return entry.value;
 }
 
+/** The entry, which has to be an array, with other elements. */
+export function mapEntry(gguf: Gguf, key: string, replace: (value: Scalar, index: number) => Scalar): MetadataValue {
+    const entry = gguf.metadata.get(key);
+    if (entry?.type !== "array") throw new Error(`There is no array ${key}.`);
+    return { ...entry, value: entry.value.map(replace) };
+}
+
 /** The same model with every weight as float32: nothing is rounded on the way, whatever the size of a batch. */
 export function toFloat32(gguf: Gguf): Gguf {
     return {
-        metadata: new Map(gguf.metadata).set("general.file_type", { type: "uint32", value: 0 }),
+        ...withMetadata(gguf, { "general.file_type": { type: "uint32", value: 0 } }),
         tensors: gguf.tensors.map(({ name, shape, type, data }) => ({
             name,
             shape,

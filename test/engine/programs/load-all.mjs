@@ -1,0 +1,40 @@
+// Loads every file of a folder as a model, and lets those that load say something. Prints a JSON object a line:
+// {"file"} before it touches one, then {"file", "outcome", "peak"}: what became of it, and the process's peak MiB so far.
+// On one thread a failed assertion of llama.cpp becomes NATIVE_FAILURE; on several it could end the process.
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { collect, complete, EftError, loadEnsemble, parseRecipe, score } from "../../../dist/index.js";
+
+const [folder] = process.argv.slice(2);
+const print = (object) => process.stdout.write(`${JSON.stringify(object)}\n`);
+
+for (const file of readdirSync(folder).sort()) {
+    print({ file });
+    print({ file, outcome: await attempt(file), peak: peakMebibytes() });
+}
+
+// The operating system's other account, maxRSS, begins with what the parent process had.
+function peakMebibytes() {
+    const kibibytes =
+        process.platform === "linux"
+            ? Number(/VmHWM:\s+(\d+)/.exec(readFileSync("/proc/self/status", "utf8"))[1])
+            : process.resourceUsage().maxRSS;
+    return Math.round(kibibytes / 1024);
+}
+
+async function attempt(file) {
+    const recipe = parseRecipe(
+        `{ eft: 1, name: damaged, members: { m: { model: ${JSON.stringify(path.join(folder, file))} } }, combination: m, prompt: { template: plain } }`,
+    );
+    let ensemble;
+    try {
+        ensemble = await loadEnsemble(recipe, { backend: "cpu", threads: 1, contextSize: 64, sequences: 1 });
+        await collect(complete(ensemble, { prompt: "Lima", maxTokens: 2 }));
+        await score(ensemble, [{ context: "\n", continuation: "Lima 日本 🇵🇪 <s> \u0000 \u200b\ud800" }]);
+        return "works";
+    } catch (error) {
+        return EftError.isInstance(error) ? error.code : `not an EftError: ${error}`;
+    } finally {
+        await ensemble?.dispose();
+    }
+}
