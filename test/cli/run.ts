@@ -53,7 +53,8 @@ export const hasTerminal = process.platform === "linux" && spawnSync("script", [
 
 /** What a terminal of 100 columns receives while a shell runs `command`. */
 export function runOnTerminal(command: string, env: Readonly<Record<string, string>> = {}): string {
-    const { NO_COLOR: _, ...inherited } = process.env;
+    // On a build server, which CI says this is, nobody would be shown colours.
+    const { NO_COLOR: _, FORCE_COLOR: __, CI: ___, ...inherited } = process.env;
     return execFileSync("script", ["--quiet", "--return", "--command", `stty columns 100; ${command}`, "/dev/null"], {
         cwd: repository,
         encoding: "utf8",

@@ -1,6 +1,6 @@
 /** node-llama-cpp's own evaluation of a model, by its public interface: an independent path to the same numbers. */
 
-import { getLlama, LlamaLogLevel, type Llama, type Token } from "node-llama-cpp";
+import { getLlama, type Llama, type Token } from "node-llama-cpp";
 import { logSumExp } from "../../src/decoding/reference.js";
 
 export interface Oracle {
@@ -21,7 +21,8 @@ export interface Oracle {
 let llama: Promise<Llama> | undefined;
 
 export async function openOracle(modelPath: string): Promise<Oracle> {
-    llama ??= getLlama({ gpu: false, build: "never", maxThreads: 1, logLevel: LlamaLogLevel.error });
+    // Its logger gets the lines of all later tests of this process too, for there is one llama.cpp.
+    llama ??= getLlama({ gpu: false, build: "never", maxThreads: 1, logger: () => undefined });
     const model = await (await llama).loadModel({ modelPath });
     // Flash attention as in our contexts: without it, F16 values of the cache are summed with another rounding.
     const context = await model.createContext({ contextSize: 256, batchSize: 512, flashAttention: true });
