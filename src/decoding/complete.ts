@@ -3,7 +3,7 @@
 import { randomInt } from "node:crypto";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { checkInteger, checkKeys } from "../ensemble/options.js";
-import { tokenizePlain, type ChatMessage } from "../ensemble/prompt.js";
+import { tokenizePlain, toMessages, type ChatMessage } from "../ensemble/prompt.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import type { Evaluated } from "../ensemble/steps.js";
 import { EftError } from "../errors.js";
@@ -155,14 +155,13 @@ function resolveRequest(ensemble: Ensemble, options: CompletionOptions) {
     // Touched for its check: a disposed ensemble is an error here and not at the first token.
     void ensemble.pool;
     const { prompt, raw = false, stop = [], signal } = options;
-    if (stop.length > 16 || stop.some((text) => typeof text !== "string" || text === "")) {
+    if (!Array.isArray(stop) || stop.length > 16 || stop.some((text) => typeof text !== "string" || text === "")) {
         throw new EftError("OPTION_INVALID", "stop must be at most 16 texts, none of them empty.");
     }
-    const messages: readonly ChatMessage[] = typeof prompt === "string" ? [{ role: "user", content: prompt }] : prompt;
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
     const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
     return {
-        messages,
+        messages: toMessages(prompt),
         raw,
         stop,
         signal,

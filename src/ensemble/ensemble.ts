@@ -27,7 +27,7 @@ export interface LoadOptions {
     readonly sequences?: number;
     /** Most tokens that one member evaluates in one step. Range 32..8192. Default 512. */
     readonly batchSize?: number;
-    /** Layers of every member to put on the GPU, where the recipe does not say it. Default: all. */
+    /** Layers of every member to put on the GPU, where the recipe does not say it. Range 0..1000. Default: all. */
     readonly gpuLayers?: number;
     /** Called with 0..1 while weights are read. */
     readonly onProgress?: (fraction: number) => void;
@@ -93,6 +93,7 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
     );
     const sequences = checkInteger("sequences", options.sequences ?? 4, 1, 64);
     const batchSize = checkInteger("batchSize", options.batchSize ?? 512, Math.max(32, sequences), 8192);
+    if (options.gpuLayers !== undefined) checkInteger("gpuLayers", options.gpuLayers, 0, 1000);
     const backend = chooseBackend(checkOneOf("backend", options.backend ?? "auto", BACKENDS));
 
     const engine = binding.createEngine({ threads, batchSize, sequences });

@@ -21,6 +21,12 @@ export function checkOneOf<T extends string>(name: string, value: unknown, allow
     throw new EftError("OPTION_INVALID", `${name} must be one of ${allowed.join(", ")}, not ${show(value)}.`);
 }
 
+/** The value if it is a text. @throws EftError OPTION_INVALID */
+export function checkText(name: string, value: unknown): string {
+    if (typeof value === "string") return value;
+    throw new EftError("OPTION_INVALID", `${name} must be a text, not ${show(value)}.`);
+}
+
 /** Refuses misspelled options. @throws EftError OPTION_INVALID */
 export function checkKeys(name: string, options: object, allowed: readonly string[]): void {
     for (const key of Object.keys(options)) {

@@ -12,10 +12,24 @@ import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import type { PromptTemplate } from "../types.js";
 
+const ROLES = ["system", "user", "assistant"] as const;
+
 /** One turn of a conversation. */
 export interface ChatMessage {
-    readonly role: "system" | "user" | "assistant";
+    readonly role: (typeof ROLES)[number];
     readonly content: string;
+}
+
+/** A text is the user's only turn. @throws EftError OPTION_INVALID */
+export function toMessages(prompt: string | readonly ChatMessage[]): readonly ChatMessage[] {
+    if (typeof prompt === "string") return [{ role: "user", content: prompt }];
+    const isMessage = (message: Partial<ChatMessage> | null): boolean =>
+        ROLES.some((role) => role === message?.role) && typeof message?.content === "string";
+    if (Array.isArray(prompt) && prompt.every(isMessage)) return prompt as readonly ChatMessage[];
+    throw new EftError(
+        "OPTION_INVALID",
+        `prompt must be a text or a list of messages, each with a role (${ROLES.join(", ")}) and a text as content.`,
+    );
 }
 
 /** A member's way of turning messages into tokens. */

@@ -3,7 +3,7 @@
 import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkKeys } from "../ensemble/options.js";
+import { checkKeys, checkText } from "../ensemble/options.js";
 import { tokenizePlain } from "../ensemble/prompt.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import { EftError } from "../errors.js";
@@ -125,7 +125,8 @@ export async function score(
 }
 
 function prepare(ensemble: Ensemble, item: ScoreItem, chat: boolean): Prepared {
-    const { context = "", continuation } = item;
+    const context = checkText("context", item.context ?? "");
+    const continuation = checkText("continuation", item.continuation);
     const sides = ensemble.members.map(({ model, prompt }) => {
         const rendered = chat ? prompt.render([{ role: "user", content: context }]) : context;
         return splitTokens(model, rendered, continuation, chat);
