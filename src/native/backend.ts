@@ -64,7 +64,7 @@ function openBackend(binding: NativeBinding, backend: GpuBackend): readonly Nati
         const file = findBackendLibrary(backend);
         if (file === undefined) return `the package ${backendPackageName(backend)} is not installed`;
         const problem = binding.loadBackend(file);
-        if (problem !== undefined) return `${file} could not be loaded (is the driver installed?): ${problem}`;
+        if (problem !== undefined) return `${file} could not be loaded (is the driver installed?): ${problem.trim()}`;
     }
     const devices = find();
     return devices.length > 0 ? devices : `it finds no ${backend} device`;
