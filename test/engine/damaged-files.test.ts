@@ -14,6 +14,7 @@ import {
 } from "../helpers/damage.js";
 import { demoFile } from "../helpers/demo.js";
 import { readGguf } from "../helpers/gguf.js";
+import { loraAdapter } from "../helpers/lora.js";
 import { runProgram } from "../helpers/program.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
@@ -21,6 +22,7 @@ import { temporaryFolder } from "../helpers/temporary.js";
 const MAX_MEBIBYTES = 300;
 const OUTCOMES = [
     "works",
+    "LORA_INVALID",
     "CONTEXT_FAILED",
     "MODEL_INVALID",
     "MODEL_LOAD_FAILED",
@@ -46,13 +48,24 @@ const FILES: Record<string, DamagedFile[]> = {
     tensors: damageTensors(gguf),
 };
 
+const adapter = loraAdapter(gguf, { rank: 32 });
+const ADAPTERS = [
+    ...damageBytes(adapter, 5, 100),
+    ...damageMetadata(adapter),
+    ...damageTensors(adapter, ["blk.0.attn_q.weight.lora_a", "blk.1.attn_v.weight.lora_b"]),
+];
+
 describe("damaged files", () => {
-    test.each(Object.keys(FILES))("%s", async (kind) => {
-        const files = FILES[kind] ?? [];
+    test.each(Object.keys(FILES))("%s", (kind) => loadAll(FILES[kind] ?? []));
+    test("adapters", () => loadAll(ADAPTERS, demoFile("small-base")));
+
+    async function loadAll(files: readonly DamagedFile[], base?: string): Promise<void> {
         const { folder, remove } = temporaryFolder();
         try {
             for (const file of files) writeSparse(path.join(folder, file.name), file);
-            const { exit, stdout, stderr } = await runProgram("load-all.mjs", { args: [folder] });
+            const { exit, stdout, stderr } = await runProgram("load-all.mjs", {
+                args: [folder, ...(base ? [base] : [])],
+            });
             const lines = stdout
                 .trim()
                 .split("\n")
@@ -72,7 +85,7 @@ describe("damaged files", () => {
         } finally {
             remove();
         }
-    });
+    }
 });
 
 interface Line {

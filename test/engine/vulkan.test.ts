@@ -7,7 +7,7 @@ import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "@jest/globals";
-import { chooseBackend } from "../../src/native/backend.js";
+import { chooseBackend, type BackendName } from "../../src/native/backend.js";
 import { packageRoot } from "../../src/native/load-binding.js";
 import { VULKAN_LOGPROB } from "../helpers/tolerances.js";
 
@@ -60,7 +60,16 @@ describe("a backend that is not there", () => {
 
     it("is reported by auto, which takes what there is", () => {
         const { backend, rejected } = chooseBackend("auto");
-        for (const { reason } of rejected) expect(reason).not.toBe("");
+        for (const { backend: wanted, reason } of rejected) {
+            expect(reason).not.toBe("");
+            // Asked for by name it is an error with the same reason.
+            expect(() => chooseBackend(wanted as BackendName)).toThrow(
+                expect.objectContaining({
+                    code: "BACKEND_UNAVAILABLE",
+                    message: `The backend ${wanted} cannot be used: ${reason}. Use --backend cpu or auto.`,
+                }),
+            );
+        }
         if (backend === "cpu") expect(rejected.length).toBeGreaterThan(0);
     });
 });

@@ -30,8 +30,8 @@ export function damageBytes(gguf: Gguf, seed: number, count: number): DamagedFil
     const place = (): number => {
         const [front, back] = [1024, 4096];
         const where = uniform();
-        if (where < 0.5) return integer(front);
-        return where < 0.9 ? whole.length - back + integer(back) : integer(whole.length);
+        if (where < 0.5) return integer(Math.min(front, whole.length));
+        return where < 0.9 ? Math.max(0, whole.length - back) + integer(back) : integer(whole.length);
     };
     return Array.from({ length: count }, (_, index) => {
         const header = Buffer.from(whole);
@@ -205,15 +205,16 @@ export function renameArchitecture(gguf: Gguf, architectures: readonly string[])
     });
 }
 
+const MATRICES_AND_A_NORM = [
+    "token_embd.weight",
+    "output.weight",
+    "output_norm.weight",
+    "blk.0.attn_q.weight",
+    "blk.0.attn_v.weight",
+];
+
 /** Tensors that are missing, of another shape, of another type. */
-export function damageTensors(gguf: Gguf): DamagedFile[] {
-    const names = [
-        "token_embd.weight",
-        "output.weight",
-        "output_norm.weight",
-        "blk.0.attn_q.weight",
-        "blk.0.attn_v.weight",
-    ];
+export function damageTensors(gguf: Gguf, names: readonly string[] = MATRICES_AND_A_NORM): DamagedFile[] {
     const change = (name: string, what: string, replace: (tensor: Tensor) => Tensor[]): DamagedFile =>
         toFile(`tensor-${name}-${what}`, {
             ...gguf,

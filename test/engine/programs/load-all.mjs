@@ -1,11 +1,12 @@
-// Loads every file of a folder as a model, and lets those that load say something. Prints a JSON object a line:
+// Loads every file of a folder as a model, or as an adapter of the model that the second argument names, and lets those
+// that load say something. Prints a JSON object a line:
 // {"file"} before it touches one, then {"file", "outcome", "peak"}: what became of it, and the process's peak MiB so far.
 // On one thread a failed assertion of llama.cpp becomes NATIVE_FAILURE; on several it could end the process.
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { collect, complete, EftError, loadEnsemble, parseRecipe, score } from "../../../dist/index.js";
 
-const [folder] = process.argv.slice(2);
+const [folder, base] = process.argv.slice(2);
 const print = (object) => process.stdout.write(`${JSON.stringify(object)}\n`);
 
 for (const file of readdirSync(folder).sort()) {
@@ -23,8 +24,10 @@ function peakMebibytes() {
 }
 
 async function attempt(file) {
+    const named = JSON.stringify(path.join(folder, file));
+    const member = base === undefined ? `{ model: ${named} }` : `{ model: ${JSON.stringify(base)}, lora: ${named} }`;
     const recipe = parseRecipe(
-        `{ eft: 1, name: damaged, members: { m: { model: ${JSON.stringify(path.join(folder, file))} } }, combination: m, prompt: { template: plain } }`,
+        `{ eft: 1, name: damaged, members: { m: ${member} }, combination: m, prompt: { template: plain } }`,
     );
     let ensemble;
     try {
