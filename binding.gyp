@@ -38,7 +38,11 @@
                 "<!@(node -p \"require('node:fs').readdirSync('native').filter((name) => name.endsWith('.cpp')).map((name) => 'native/' + name).join(' ')\")",
             ],
             "sources!": ["<@(arithmetic)"],
-            "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_CPP_EXCEPTIONS"],
+            "defines": [
+                "NAPI_VERSION=8",
+                "NODE_ADDON_API_CPP_EXCEPTIONS",
+                "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+            ],
             "include_dirs": [
                 "native/vendor/llama.cpp",
                 "<!(node -p \"require('node-api-headers').include_dir\")",

@@ -38,6 +38,19 @@ void * open_library(const std::string & path) {
     return handle;
 }
 
+/// Node unloads an addon when the last worker thread that required it ends, but llama.cpp keeps pointers to our
+/// functions.
+void stay_loaded() {
+#ifdef _WIN32
+    HMODULE self = nullptr;
+    GetModuleHandleExW(GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_PIN,
+                       reinterpret_cast<LPCWSTR>(&stay_loaded), &self);
+#else
+    Dl_info self;
+    if (dladdr(reinterpret_cast<const void *>(&stay_loaded), &self)) dlopen(self.dli_fname, RTLD_NOW);
+#endif
+}
+
 template <typename Function>
 void find(void * library, const char * name, Function & function, std::vector<std::string> & missing) {
 #ifdef _WIN32
@@ -105,6 +118,7 @@ std::string open_libraries(const LibraryPaths & paths) {
         setenv("GGML_NO_BACKTRACE", "1", 0);
 #endif
         LlamaApi table = read_table(paths);
+        stay_loaded();
         install_log(table);
         table.llama_backend_init();
         open_cpu_backend(table, paths.backends);

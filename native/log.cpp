@@ -1,38 +1,41 @@
 #include "log.h"
 
 #include <algorithm>
-#include <mutex>
 #include <vector>
 
 #include "llama-api.h"
 
 namespace eft {
 
-class LogListener {
-  public:
-    LogListener(Napi::Env env, const Napi::Function & callback)
-        : function_(Napi::ThreadSafeFunction::New(env, callback, "eft-llama log", 0, 1)) {
-        function_.Unref(env);
-    }
-    ~LogListener() { function_.Release(); }
+LogListener::LogListener(Napi::Env env, const Napi::Function & callback)
+    : env_(env), function_(Napi::ThreadSafeFunction::New(env, callback, "eft-llama log", 0, 1)) {
+    function_.Unref(env);
+    napi_add_env_cleanup_hook(env_, on_cleanup, this);
+}
 
-    void deliver(int level, const std::string & text) {
-        auto * line = new Line{level, text};
-        const auto call = [](Napi::Env env, Napi::Function callback, Line * data) {
-            const std::unique_ptr<Line> owned(data);
-            if (env == nullptr) return;
-            callback.Call({Napi::Number::New(env, owned->level), Napi::String::New(env, owned->text)});
-        };
-        if (function_.NonBlockingCall(line, call) != napi_ok) delete line;
-    }
+void LogListener::close() {
+    napi_remove_env_cleanup_hook(env_, on_cleanup, this);
+    on_cleanup(this);
+}
 
-  private:
-    struct Line {
-        int level;
-        std::string text;
+void LogListener::on_cleanup(void * data) {
+    auto * listener = static_cast<LogListener *>(data);
+    const std::lock_guard<std::mutex> lock(listener->mutex_);
+    listener->closed_ = true;
+    listener->function_.Release();
+}
+
+void LogListener::deliver(int level, const std::string & text) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    if (closed_) return;
+    auto * line = new Line{level, text};
+    const auto call = [](Napi::Env env, Napi::Function callback, Line * data) {
+        const std::unique_ptr<Line> owned(data);
+        if (env == nullptr) return;
+        callback.Call({Napi::Number::New(env, owned->level), Napi::String::New(env, owned->text)});
     };
-    Napi::ThreadSafeFunction function_;
-};
+    if (function_.NonBlockingCall(line, call) != napi_ok) delete line;
+}
 
 namespace {
 

@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <memory>
+#include <mutex>
 #include <string>
 
 namespace eft {
@@ -31,9 +32,33 @@ class LogCapture {
     std::string * outer_;
 };
 
-class LogListener;
+/// Somebody in an addon environment who wants the log. Lines come from all threads, and may be on their way to it while
+/// its environment ends.
+class LogListener {
+  public:
+    LogListener(Napi::Env env, const Napi::Function & callback);
+    LogListener(const LogListener &) = delete;
+    LogListener & operator=(const LogListener &) = delete;
 
-/// Calls `callback(level, text)` on the thread of `env` for each line, until the result is destroyed.
+    /// From any thread.
+    void deliver(int level, const std::string & text);
+    /// No line is delivered from now on. On the thread of the environment, which does it by itself when it ends.
+    void close();
+
+  private:
+    struct Line {
+        int level;
+        std::string text;
+    };
+    static void on_cleanup(void * listener);
+
+    napi_env env_;
+    std::mutex mutex_;
+    bool closed_ = false;
+    Napi::ThreadSafeFunction function_;
+};
+
+/// Calls `callback(level, text)` on the thread of `env` for each line, until the result is closed.
 std::shared_ptr<LogListener> listen_to_log(Napi::Env env, const Napi::Function & callback);
 
 }  // namespace eft

@@ -51,6 +51,7 @@ Napi::Value PhysicalCores(const Napi::CallbackInfo & info) { return Napi::Number
 
 Napi::Value SetLog(const Napi::CallbackInfo & info) {
     auto & listener = AddonState::of(info.Env()).log_listener;
+    if (listener) listener->close();
     listener = info[0].IsFunction() ? listen_to_log(info.Env(), info[0].As<Napi::Function>()) : nullptr;
     return info.Env().Undefined();
 }

@@ -160,6 +160,17 @@ describe("a process", () => {
         expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: lines.join("\n"), stderr: "" });
     });
 
+    test.each(["alone", "beside"])("survives worker threads that are terminated at any moment: %s", async (company) => {
+        const { exit, stdout, stderr } = await runProgram("terminate.mjs", { args: [company] });
+        expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: "done\n", stderr: "" });
+    });
+
+    test("collects ensembles that nobody has disposed", async () => {
+        if (process.platform !== "linux") return;
+        const { exit, stdout, stderr } = await runProgram("forgotten.mjs", { flags: ["--expose-gc"] });
+        expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: "3 0\n3 0\n", stderr: "" });
+    });
+
     test.each(["before", "after"])("has node-llama-cpp beside us, loaded %s", async (order) => {
         const { exit, stdout, stderr } = await runProgram("neighbour.mjs", { args: [order] });
         const lines = [...(order === "before" ? [ANSWER] : []), ANSWER, ANSWER + ANSWER, ANSWER, ANSWER, ""];
