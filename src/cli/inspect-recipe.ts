@@ -18,8 +18,8 @@ import {
     type VocabularyReport,
 } from "../index.js";
 import { chooseBackend } from "../native/backend.js";
-import type { InspectArguments } from "./inspect.js";
 import { describeBackend } from "./load.js";
+import type { LoadArguments, RecipeArguments } from "./options.js";
 import { colors, formatBytes, formatCount, formatTable } from "./terminal.js";
 
 type Weights = Readonly<Record<string, number>>;
@@ -42,7 +42,10 @@ interface RecipeInspection {
 }
 
 /** @throws EftError MODEL_INVALID, PARAMETER_*, OPTION_INVALID, BACKEND_UNAVAILABLE */
-export async function inspectRecipe(recipe: Recipe, args: InspectArguments): Promise<RecipeInspection> {
+export async function inspectRecipe(
+    recipe: Recipe,
+    args: LoadArguments & Pick<RecipeArguments, "set"> & { readonly sequences: number },
+): Promise<RecipeInspection> {
     const parameters = resolveParameters(recipe, args.set ?? {});
     const weigh = (form: Combination): Weights => {
         const names = recipe.members.map(({ name }) => name);

@@ -19,7 +19,7 @@ const options = {
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options> & { source?: string };
-export type InspectArguments = ArgumentsCamelCase<Flags>;
+type InspectArguments = ArgumentsCamelCase<Flags>;
 
 export const inspectCommand: CommandModule<object, Flags> = {
     command: "inspect [source]",
