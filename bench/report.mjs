@@ -75,7 +75,8 @@ async function describeEnvironment() {
 
 /** The commit that was measured, with a + if the working tree differs from it; undefined outside a repository. */
 function describeCommit() {
-    const git = (...parameters) => execFileSync("git", ["-C", projectRoot, ...parameters], { encoding: "utf8" }).trim();
+    const options = { cwd: projectRoot, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] };
+    const git = (...parameters) => execFileSync("git", parameters, options).trim();
     try {
         const changed = git("status", "--porcelain", "--untracked-files=no") !== "";
         return git("rev-parse", "--short", "HEAD") + (changed ? "+" : "");
