@@ -41,7 +41,7 @@ export async function writeReport(benchmark, options, results) {
     const { machine, versions } = report;
     console.log(
         `\n${machine.cpu}, ${machine.cores} cores, load ${machine.load.toFixed(1)}; Node ${versions.node}, ` +
-            `llama.cpp ${versions.llamaCpp}, commit ${report.commit}`,
+            `llama.cpp ${versions.llamaCpp}, commit ${report.commit ?? "unknown"}`,
     );
     console.log("Medians [quartiles] of interleaved rounds.");
     if (options.out === undefined) return;
