@@ -45,46 +45,53 @@ thread_local std::string * capture = nullptr;
 
 std::mutex mutex;
 std::vector<std::weak_ptr<LogListener>> listeners;
+ggml_log_callback default_callback = nullptr;
 ggml_log_callback next_callback = nullptr;
 void * next_data = nullptr;
 
-void collect(const char * text) {
-    if (capture && capture->size() < kMaxCaptured) capture->append(text);
-}
-
 void on_log(ggml_log_level level, const char * text, void *) {
-    if (next_callback) next_callback(level, text, next_data);
-    if (level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN) collect(text);
+    const bool worth_keeping = level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN;
+    if (worth_keeping && capture && capture->size() < kMaxCaptured) capture->append(text);
 
+    ggml_log_callback next;
+    void * data;
     std::vector<std::shared_ptr<LogListener>> targets;
     {
         const std::lock_guard<std::mutex> lock(mutex);
+        next = next_callback;
+        data = next_data;
         for (const auto & listener : listeners) {
             if (auto target = listener.lock()) targets.push_back(std::move(target));
         }
     }
+    if (next) next(level, text, data);
     for (const auto & target : targets) target->deliver(level, text);
 }
 
 }  // namespace
 
 void install_log(const LlamaApi & api) {
+    const std::lock_guard<std::mutex> lock(mutex);
     ggml_log_callback current = nullptr;
     void * data = nullptr;
     api.llama_log_get(&current, &data);
-    // Asking for the default by installing NULL is the only way to learn what the default is.
-    api.llama_log_set(nullptr, nullptr);
-    ggml_log_callback fallback = nullptr;
-    void * fallback_data = nullptr;
-    api.llama_log_get(&fallback, &fallback_data);
-    if (current != fallback && current != on_log) {
-        next_callback = current;
-        next_data = data;
+    if (current == on_log) return;
+    if (!default_callback) {
+        // Asking for the default by installing NULL is the only way to learn what the default is.
+        void * default_data = nullptr;
+        api.llama_log_set(nullptr, nullptr);
+        api.llama_log_get(&default_callback, &default_data);
     }
+    next_callback = current == default_callback ? nullptr : current;
+    next_data = data;
     api.llama_log_set(on_log, nullptr);
 }
 
-LogCapture::LogCapture() : outer_(capture) { capture = &text_; }
+LogCapture::LogCapture() : outer_(capture) {
+    // Another user of llama.cpp in this process may have replaced it since.
+    install_log(llama_api());
+    capture = &text_;
+}
 LogCapture::~LogCapture() { capture = outer_; }
 
 std::string LogCapture::said() const {

@@ -13,7 +13,7 @@ namespace eft {
 struct LlamaApi;
 
 /// Puts our logger before the one that is installed, which keeps getting every line unless it is llama.cpp's default
-/// (that one prints to stderr). Called once, by open_libraries().
+/// (that one prints to stderr). May be called again.
 void install_log(const LlamaApi & api);
 
 /// While it lives, warnings and errors that this thread logs are collected.

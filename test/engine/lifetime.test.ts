@@ -1,5 +1,6 @@
 /** Promise 6: what is disposed is gone, what is gone says so, and nothing outlives its process or keeps it alive. */
 
+import path from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { collect, complete, score, tokenText, type Ensemble } from "../../src/index.js";
 import {
@@ -11,7 +12,9 @@ import {
     soloRecipe,
     upscalingRecipe,
 } from "../helpers/demo.js";
+import { readGguf, writeGguf } from "../helpers/gguf.js";
 import { runProgram } from "../helpers/program.js";
+import { temporaryFolder } from "../helpers/temporary.js";
 
 const DISPOSED = expect.objectContaining({ name: "EftError", code: "DISPOSED" }) as unknown;
 const greedy = { prompt: QUESTIONS[0], sampling: { temperature: 0 } };
@@ -172,9 +175,13 @@ describe("a process", () => {
     });
 
     test.each(["before", "after"])("has node-llama-cpp beside us, loaded %s", async (order) => {
-        const { exit, stdout, stderr } = await runProgram("neighbour.mjs", { args: [order] });
-        const lines = [...(order === "before" ? [ANSWER] : []), ANSWER, ANSWER + ANSWER, ANSWER, ANSWER, ""];
-        expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: lines.join("\n"), stderr: "" });
+        const { folder, remove } = temporaryFolder();
+        const damaged = path.join(folder, "damaged.gguf");
+        writeGguf(damaged, { ...readGguf(demoFile("small-base")), tensors: [] });
+        const { exit, stdout, stderr } = await runProgram("neighbour.mjs", { args: [order, damaged] });
+        remove();
+        const answers = [...(order === "before" ? [ANSWER] : []), ANSWER, ANSWER + ANSWER, ANSWER, ANSWER];
+        expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: `${answers.join("\n")}\ntrue\n`, stderr: "" });
     });
 
     test.each([

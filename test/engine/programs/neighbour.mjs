@@ -1,12 +1,13 @@
-// node-llama-cpp and this package in one process: `before` or `after` says when the other one is loaded, and disposed.
+// node-llama-cpp and this package in one process: `before` or `after` says when the other one is loaded. The second
+// argument is a damaged model.
 import { getLlama, LlamaLogLevel } from "node-llama-cpp";
-import { collect, complete } from "../../../dist/index.js";
+import { adHocRecipe, collect, complete, loadEnsemble } from "../../../dist/index.js";
 import { demoFile, load } from "./demo.mjs";
 
 const [order] = process.argv.slice(2);
 
 async function openNeighbour() {
-    const llama = await getLlama({ gpu: false, build: "never", maxThreads: 1, logLevel: LlamaLogLevel.error });
+    const llama = await getLlama({ gpu: false, build: "never", maxThreads: 1, logLevel: LlamaLogLevel.disabled });
     const model = await llama.loadModel({ modelPath: demoFile("large-chat-f16") });
     const context = await model.createContext({ contextSize: 256 });
     const sequence = context.getSequence();
@@ -41,3 +42,13 @@ console.log(await ask(ensemble));
 await ensemble.dispose();
 ensemble = await load();
 console.log(await ask(ensemble));
+await ensemble.dispose();
+
+// What llama.cpp says reaches our messages although node-llama-cpp has put its own logger in the place of ours.
+const another = await openNeighbour();
+const { message } = await loadEnsemble(
+    adHocRecipe({ base: demoFile("large-base-f16"), tuned: demoFile("small-chat-f16"), reference: process.argv[3] }),
+    { backend: "cpu" },
+).catch((error) => error);
+console.log(message.includes("llama.cpp says: "));
+await another.dispose();
