@@ -51,6 +51,8 @@ export function createSequencePool(engine: NativeEngine, members: number, size: 
         lastUse: 0,
     }));
     const waiting = new Set<{ wake: () => void; fail: (reason: EftError) => void }>();
+    // Free slots that belong to waiters who have been woken and have not run yet: whoever comes later waits behind them.
+    let promised = 0;
     let closed: EftError | undefined;
     let uses = 0;
 
@@ -63,6 +65,7 @@ export function createSequencePool(engine: NativeEngine, members: number, size: 
         const [next] = waiting;
         if (next === undefined) return;
         waiting.delete(next);
+        promised++;
         next.wake();
     }
 
@@ -83,7 +86,10 @@ export function createSequencePool(engine: NativeEngine, members: number, size: 
 
     return {
         async acquire(prompts, rows, signal) {
-            while (slots.every(({ busy }) => busy)) await waitForSlot(signal);
+            if (slots.filter(({ busy }) => !busy).length <= promised) {
+                await waitForSlot(signal);
+                promised--;
+            }
             const { target, source, keep } = choose(slots, prompts, rows);
             target.busy = true;
             target.lastUse = ++uses;

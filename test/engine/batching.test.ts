@@ -68,6 +68,23 @@ describe("several completions at once", () => {
         });
     });
 
+    test("more than there are sequences have their turns in the order in which they came", async () => {
+        await withEnsemble(upscalingRecipe("q8_0"), { sequences: 1 }, async (ensemble) => {
+            const begun: string[] = [];
+            const consume = async (name: string): Promise<void> => {
+                for await (const part of complete(ensemble, { prompt: QUESTIONS[0] })) {
+                    if (part.type === "token" && begun.at(-1) !== name) begun.push(name);
+                }
+            };
+            const first = consume("a");
+            const waiting = ["b", "c", "d"].map(consume);
+            // Comes at the very moment at which the first one leaves.
+            const late = first.then(() => consume("late"));
+            await Promise.all([...waiting, late]);
+            expect(begun).toEqual(["a", "b", "c", "d", "late"]);
+        });
+    });
+
     test("a long prompt stalls no text, and no text stalls a long prompt", async () => {
         await withEnsemble(upscalingRecipe(), { sequences: 4, batchSize: 32 }, async (ensemble) => {
             const events: string[] = [];
