@@ -3,7 +3,7 @@
 import { randomInt } from "node:crypto";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { checkInteger, checkKeys } from "../ensemble/options.js";
-import { tokenizePlain, toMessages, type ChatMessage } from "../ensemble/prompt.js";
+import { surelyExceeds, tokenizePlain, toMessages, type ChatMessage } from "../ensemble/prompt.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import type { Evaluated } from "../ensemble/steps.js";
 import { EftError } from "../errors.js";
@@ -240,24 +240,23 @@ async function* generate(
 }
 
 function renderPrompts(ensemble: Ensemble, { messages, raw }: Request): Int32Array[] {
-    const prompts = ensemble.members.map(({ model, prompt }) =>
-        raw ? tokenizePlain(model, messages.map(({ content }) => content).join("\n")) : prompt.tokenize(messages),
-    );
-    prompts.forEach((tokens, index) => {
-        const name = ensemble.members[index]?.name;
-        if (tokens.length === 0) {
-            throw new EftError("PROMPT_EMPTY", `The prompt has no tokens for member ${name}; write something into it.`);
-        }
-        if (tokens.length >= ensemble.contextSize) {
-            throw new EftError(
+    const { contextSize } = ensemble;
+    const plain = messages.map(({ content }) => content).join("\n");
+    return ensemble.members.map(({ name, model, prompt }) => {
+        const overflow = (count: string): EftError =>
+            new EftError(
                 "CONTEXT_OVERFLOW",
-                `The prompt has ${tokens.length} tokens for member ${name}; the context holds ${ensemble.contextSize} and at ` +
-                    `least one must be free for the answer, so at most ${ensemble.contextSize - 1} fit. Shorten the prompt ` +
-                    "or load with a larger contextSize.",
+                `The prompt has ${count} tokens for member ${name}; the context holds ${contextSize} and at least one must be ` +
+                    `free for the answer, so at most ${contextSize - 1} fit. Shorten the prompt or load with a larger ` +
+                    "contextSize.",
             );
-        }
+        const text = raw ? plain : prompt.render(messages);
+        if (surelyExceeds(model, text, contextSize)) throw overflow(`more than ${contextSize}`);
+        const tokens = raw ? tokenizePlain(model, text) : prompt.tokenize(messages, text);
+        if (tokens.length >= contextSize) throw overflow(String(tokens.length));
+        if (tokens.length > 0) return tokens;
+        throw new EftError("PROMPT_EMPTY", `The prompt has no tokens for member ${name}; write something into it.`);
     });
-    return prompts;
 }
 
 function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, text: string): TokenPart {

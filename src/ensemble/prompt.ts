@@ -36,8 +36,8 @@ export function toMessages(prompt: string | readonly ChatMessage[]): readonly Ch
 export interface PromptRenderer {
     /** The text that the member sees, special tokens spelled out. */
     render(messages: readonly ChatMessage[]): string;
-    /** The tokens that the member sees. */
-    tokenize(messages: readonly ChatMessage[]): Int32Array;
+    /** The tokens that the member sees. `rendered`: what render() makes of the messages, if it is known. */
+    tokenize(messages: readonly ChatMessage[], rendered?: string): Int32Array;
 }
 
 /**
@@ -51,7 +51,7 @@ export function createPromptRenderer(
 ): PromptRenderer {
     if (template.kind === "plain") {
         const render = (messages: readonly ChatMessage[]): string => messages.map(({ content }) => content).join("\n");
-        return { render, tokenize: (messages) => tokenizePlain(model, render(messages)) };
+        return { render, tokenize: (messages, text = render(messages)) => tokenizePlain(model, text) };
     }
     const compiled = attempt(member, () => new Template(template.template));
     const special = specialTexts(model);
@@ -64,7 +64,23 @@ export function createPromptRenderer(
                 eos_token: special.eos,
             }),
         );
-    return { render, tokenize: (messages) => tokenizeRendered(model, render(messages), messages, special.bos) };
+    return {
+        render,
+        tokenize: (messages, text = render(messages)) => tokenizeRendered(model, text, messages, special.bos),
+    };
+}
+
+/**
+ * Whether a text certainly has more tokens than `limit`, found out from its beginning alone. Tokenizers take quadratic
+ * time on some texts (100 s for a megabyte), which a text that does not fit anyway should not cost.
+ */
+export function surelyExceeds(model: NativeModel, text: string, limit: number): boolean {
+    // Sixteen characters a token are more than any language has; only repetitive texts need further looks.
+    for (let length = 16 * limit; length < text.length; length *= 2) {
+        // The cut may split the last word into a few tokens more.
+        if (model.tokenize(text.slice(0, length), false, false).length > limit + 100) return true;
+    }
+    return false;
 }
 
 /** Tokens of a text with nothing around it but what the model's tokenizer itself adds in front (BOS). */

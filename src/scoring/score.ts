@@ -4,7 +4,7 @@ import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { checkKeys, checkText } from "../ensemble/options.js";
-import { tokenizePlain } from "../ensemble/prompt.js";
+import { surelyExceeds, tokenizePlain } from "../ensemble/prompt.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import { EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
@@ -67,8 +67,7 @@ export async function score(
 ): Promise<Score[]> {
     checkKeys("score", options, ["chat", "parameters", "signal", "onProgress"]);
     const { pool, steps } = ensemble;
-    const prepared = items.map((item) => prepare(ensemble, item, options.chat ?? false));
-    prepared.forEach((item, index) => checkLength(ensemble, item, index));
+    const prepared = items.map((item, index) => prepare(ensemble, item, index, options.chat ?? false));
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...options.parameters });
     const fusion = createFusion(ensemble.recipe, parameters);
     const signal = options.signal === undefined ? {} : { signal: options.signal };
@@ -124,20 +123,27 @@ export async function score(
     return prepared.map((item) => scores.get(item) as Score);
 }
 
-function prepare(ensemble: Ensemble, item: ScoreItem, chat: boolean): Prepared {
+function prepare(ensemble: Ensemble, item: ScoreItem, index: number, chat: boolean): Prepared {
     const context = checkText("context", item.context ?? "");
     const continuation = checkText("continuation", item.continuation);
+    const most = ensemble.contextSize + 1;
+    const checkLength = (count: number | undefined): void => {
+        if (count !== undefined && count <= most) return;
+        throw new EftError(
+            "CONTEXT_OVERFLOW",
+            `Text ${index + 1} has ${count ?? "far too many"} tokens; the context scores at most ${most}. Split the text, or ` +
+                "load with a larger contextSize.",
+        );
+    };
     const sides = ensemble.members.map(({ model, prompt }) => {
         const rendered = chat ? prompt.render([{ role: "user", content: context }]) : context;
+        if (surelyExceeds(model, rendered + continuation, most)) checkLength(undefined);
         return splitTokens(model, rendered, continuation, chat);
     });
     const contexts = sides.map(({ before }) => before);
-    return {
-        item,
-        contextKey: contexts.join(";"),
-        contexts,
-        continuation: sides[0]?.after ?? new Int32Array(0),
-    };
+    const after = sides[0]?.after ?? new Int32Array(0);
+    checkLength(Math.max(...contexts.map((tokens) => tokens.length)) + after.length);
+    return { item, contextKey: contexts.join(";"), contexts, continuation: after };
 }
 
 /**
@@ -163,17 +169,6 @@ function splitTokens(
 function startsWithBos(model: NativeModel, text: string): boolean {
     const { bos } = model.info;
     return bos >= 0 && text.startsWith(model.tokenTexts(bos, bos + 1)[0] ?? "\0");
-}
-
-function checkLength(ensemble: Ensemble, { contexts, continuation }: Prepared, index: number): void {
-    const length = Math.max(...contexts.map((context) => context.length)) + Math.max(0, continuation.length - 1);
-    if (length > ensemble.contextSize) {
-        throw new EftError(
-            "CONTEXT_OVERFLOW",
-            `Text ${index + 1} has ${length + 1} tokens; the context scores at most ${ensemble.contextSize + 1}. Split the ` +
-                "text, or load with a larger contextSize.",
-        );
-    }
 }
 
 /** What each cache lacks of the first `ends[member]` of the tokens. */

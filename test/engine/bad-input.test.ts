@@ -278,6 +278,14 @@ describe("options", () => {
         await expect(score(ensemble, [{ continuation: "Lima" }, { continuation: long }])).rejects.toEqual(
             eftError("CONTEXT_OVERFLOW", /^Text 2 has \d+ tokens; the context scores at most 257\. Split the text/),
         );
+        // Far too long: the end is not even looked at, which would take minutes.
+        const endless = "[INST]".repeat(200_000);
+        await expect(run({ prompt: endless })).rejects.toEqual(
+            eftError("CONTEXT_OVERFLOW", /^The prompt has more than 256 tokens for member large; .* at most 255 fit\./),
+        );
+        await expect(score(ensemble, [{ continuation: endless }])).rejects.toEqual(
+            eftError("CONTEXT_OVERFLOW", /^Text 1 has far too many tokens; the context scores at most 257\./),
+        );
         // The longest that fits leaves room for one token.
         const fits = await collect(complete(ensemble, { prompt: " Lima".repeat(127), raw: true, seed: 1 }));
         expect(fits).toMatchObject({ promptTokens: { large: 255 }, reason: "length", tokens: 1 });
