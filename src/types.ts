@@ -84,6 +84,35 @@ export interface ConservativeSpec {
     readonly fallback: Combination;
 }
 
+/**
+ * How the random choices of drafter and target are tied together.
+ * - `gumbel`: both draw with the same noise; the text is the one that the plain loop gives
+ * - `maximal`: rejection sampling (Leviathan et al. 2211.17192); accepts a little more often, the distribution is the
+ *   same, the text is another one
+ */
+export type Coupling = "gumbel" | "maximal";
+
+/**
+ * How many tokens a block drafts.
+ * - a number: always that many. Range 0..16
+ * - `confidence`: up to 16, until the drafter is unsure
+ * - `adaptive`: as many as pay off, by measured costs and acceptance; none if none do
+ */
+export type DraftLength = number | "confidence" | "adaptive";
+
+/** Speculative decoding as a recipe declares it: only what it says. */
+export interface SpeculationSpec {
+    /** Form over the members that drafts. Default: the conservative fallback, else the member with the largest weight
+     * among those that are not the largest model. */
+    readonly drafter?: Combination;
+    /** Look in the text so far for a repetition to go on with, before the drafter is asked. Default false. */
+    readonly lookup?: boolean;
+    /** Default `adaptive`. */
+    readonly length?: DraftLength;
+    /** Default `gumbel`. */
+    readonly coupling?: Coupling;
+}
+
 /** A validated recipe. All paths are absolute, all defaults filled in. Plain data. */
 export interface Recipe {
     /** Format version. */
@@ -103,6 +132,8 @@ export interface Recipe {
     readonly prompt: PromptTemplate;
     /** Only what the recipe says; the defaults of {@link SamplingOptions} fill the rest. */
     readonly sampling: Partial<SamplingOptions>;
+    /** Speculative decoding; undefined: off unless a caller asks for it. */
+    readonly speculation?: SpeculationSpec;
     /** Tokens a sequence can hold. Default: the smallest training context of the members, at most 4096. */
     readonly contextSize?: number;
 }

@@ -6,6 +6,7 @@
  */
 
 import type { EftError } from "../errors.js";
+import type { Coupling } from "../types.js";
 
 /** Something that llama.cpp can compute on. */
 export interface NativeDevice {
@@ -133,6 +134,72 @@ export interface NativeQueries {
     readonly token: Int32Array;
 }
 
+/** Verify drafts in a step, or compare the target with a drafter. */
+export interface NativeSpeculation {
+    /** Row r of the last drafts.length + 1 rows decides about drafts[r]; the last row follows all of them. May be empty. */
+    readonly drafts: Int32Array;
+    readonly coupling: Coupling;
+    /** How many of the last tokens, `history` and accepted drafts together, count for the penalties. */
+    readonly historyLimit: number;
+    /** The drafter's form. Undefined: the drafts were not drawn from a distribution. */
+    readonly drafter?: NativeFusion;
+    /** Report {@link NativeComparison}; needs `drafter`. */
+    readonly compare: boolean;
+}
+
+/** Target and drafter at one position. */
+export interface NativeComparison {
+    /** What the drafter draws here with the noise of the target. */
+    readonly token: number;
+    /** Total-variation distance of the two distributions, before penalties, bias, temperature and filters. 0..1. */
+    readonly totalVariation: number;
+    /** M log-probabilities of the drafter's token; NaN for a member that was not read. */
+    readonly memberLogprobs: Float64Array;
+}
+
+/** What one sequence drafts. */
+export interface NativeDraftEntry {
+    readonly sequence: number;
+    /** As in {@link NativeStepEntry}. */
+    readonly keep: Int32Array;
+    /** Only members that the drafter reads have tokens here, and they have at least one. */
+    readonly tokens: readonly Int32Array[];
+    readonly drafter: NativeFusion;
+    /** The draw of the first draft; later ones have the next positions. */
+    readonly draw: NativeDraw;
+    readonly coupling: Coupling;
+    readonly historyLimit: number;
+    /** Most tokens to draft, 1 or more. */
+    readonly length: number;
+    /** Stop before a position at which the drafter's most probable token is less probable than this. 0: never. */
+    readonly minConfidence: number;
+}
+
+/** What a `llama_decode` cost. */
+export interface NativeDecode {
+    readonly member: number;
+    /** Tokens of the batch. */
+    readonly tokens: number;
+    /** Milliseconds. */
+    readonly ms: number;
+}
+
+/** What one sequence has drafted. */
+export interface NativeDraft {
+    /** Fewer than `length` after a lack of confidence or an end-of-text token. */
+    readonly tokens: Int32Array;
+    /** Rows that were evaluated and kept, one per draft and perhaps one more; the caches hold all drafts before the last row. */
+    readonly rows: number;
+}
+
+export interface NativeDraftResult {
+    /** One per entry, in order. */
+    readonly drafts: readonly NativeDraft[];
+    readonly decodes: readonly NativeDecode[];
+    /** Milliseconds of combining and drawing. */
+    readonly fuseMs: number;
+}
+
 /** What one sequence does in a step. */
 export interface NativeStepEntry {
     /** Slot, 0 .. sequences - 1. */
@@ -145,6 +212,8 @@ export interface NativeStepEntry {
     readonly tokens: readonly Int32Array[];
     readonly fusion?: NativeFusion;
     readonly draw?: NativeDraw;
+    /** With `draw`. */
+    readonly speculation?: NativeSpeculation;
     readonly queries?: NativeQueries;
 }
 
@@ -159,6 +228,7 @@ export interface NativeDrawResult {
     /** top x M, row by row. */
     readonly topMemberLogprobs?: Float32Array;
     readonly scores?: Float32Array;
+    readonly drafter?: NativeComparison;
 }
 
 export interface NativeQueryResult {
@@ -171,10 +241,12 @@ export interface NativeQueryResult {
 }
 
 export interface NativeStepResult {
-    /** One per entry, in order; undefined for an entry that neither draws nor queries. */
-    readonly results: readonly (NativeDrawResult | NativeQueryResult | undefined)[];
-    /** M times in milliseconds. */
-    readonly decodeMs: Float64Array;
+    /**
+     * One per entry, in order; undefined for an entry that neither draws nor queries. Draws: the accepted drafts, then the
+     * token that replaces the first rejected one or follows them all; nothing follows an end-of-text token.
+     */
+    readonly results: readonly (readonly NativeDrawResult[] | NativeQueryResult | undefined)[];
+    readonly decodes: readonly NativeDecode[];
     /** Milliseconds of combining, filtering, drawing and picking. */
     readonly fuseMs: number;
 }
@@ -203,20 +275,26 @@ export interface NativeEngine {
         readonly onProgress?: (fraction: number) => void;
     }): Promise<NativeModel>;
     addMember(options: NativeMemberOptions): Promise<void>;
-    /** V, and which of its ids are control tokens. Call once, before the first step. */
-    setVocabulary(size: number, controlTokens: Uint8Array): void;
+    /** V, and which of its ids are control tokens or end a text. Call once, before the first step. */
+    setVocabulary(size: number, controlTokens: Uint8Array, endOfGeneration: Uint8Array): void;
     /**
      * One `llama_decode` per member over the tokens of all entries, then fuse and draw or query. At most `batchSize`
      * tokens per member. A job that fails or is interrupted leaves every sequence at `keep`.
      */
     step(entries: readonly NativeStepEntry[]): Promise<NativeStepResult>;
+    /**
+     * Drafts token after token, all entries side by side. Afterwards each cache of a member that the drafter reads holds its
+     * `tokens` and the first `rows - 1` drafts. The members' rows are kept for the step that verifies the drafts, if that is
+     * the next job of the sequence. A job that fails or is interrupted leaves every sequence at `keep`.
+     */
+    draft(entries: readonly NativeDraftEntry[]): Promise<NativeDraftResult>;
     /** Makes the jobs that are queued or running now fail with `ABORTED`, soon; not steps without tokens. */
     interrupt(): void;
     /** Interrupts, waits for the job in flight, frees contexts and pool. Idempotent. */
     dispose(): Promise<void>;
 }
 
-/** Options of {@link NativeBinding.sampleRow}. */
+/** Options of {@link NativeBinding.sampleRow}; of the speculative draws too. */
 export type NativeSampleOptions = Omit<NativeDraw, "members" | "scores" | "top">;
 
 export interface NativeBinding {
@@ -245,4 +323,14 @@ export interface NativeBinding {
     combineRows(rows: readonly (Float32Array | undefined)[], fusion: NativeFusion, controlTokens?: Uint8Array): Float32Array;
     /** `native/sample.h` on a row of V log-probabilities, which is not changed. Returns the token. */
     sampleRow(row: Float32Array, options: NativeSampleOptions): number;
+    /** `native/speculate.h`: a draft from the drafter's row, and the probability of its most probable token. */
+    draftRow(row: Float32Array, coupling: Coupling, options: NativeSampleOptions): { token: number; confidence: number };
+    /** `native/speculate.h`: the token at a drafted position; the draft is accepted if it is that one. */
+    verifyRow(
+        target: Float32Array,
+        drafter: Float32Array | undefined,
+        draft: number,
+        coupling: Coupling,
+        options: NativeSampleOptions,
+    ): number;
 }
