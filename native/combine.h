@@ -42,6 +42,11 @@ struct Fusion {
     bool control_tokens_fallback = false;  // control tokens count as outside the conservative set
 };
 
+/// Whether fuse_rows reads the member's row.
+inline bool is_read(const Fusion & fusion, size_t member) {
+    return fusion.weights[member] != 0 || (fusion.has_fallback && fusion.fallback[member] != 0);
+}
+
 /// Buffers of fuse_rows. Keep one per thread and use it again and again: then nothing is allocated.
 struct FuseScratch {
     std::vector<float> target, fallback, probabilities;

@@ -44,7 +44,7 @@ class Context {
     /// Appends tokens of a sequence to the batch; the last `outputs` of them will have rows. Returns the batch index of
     /// the first row. Throws Failure CONTEXT_OVERFLOW, before anything is evaluated.
     int32_t enqueue(uint32_t sequence, const std::vector<int32_t> & tokens, uint32_t outputs);
-    bool has_batch() const { return !tokens_.empty(); }
+    uint32_t batch_tokens() const { return static_cast<uint32_t>(tokens_.size()); }
     /// Starts evaluating the batch; on a GPU it may return before the rows are there. Throws Failure ABORTED or
     /// DECODE_FAILED; then, as before, the caller rewinds the sequences.
     void decode();

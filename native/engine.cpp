@@ -4,8 +4,9 @@
 #include <filesystem>
 #include <utility>
 
+#include "convert.h"
+#include "draft.h"
 #include "model-handle.h"
-#include "rows.h"
 #include "state.h"
 #include "values.h"
 
@@ -47,52 +48,6 @@ std::string model_key(const ModelOptions & options) {
     return key;
 }
 
-Napi::Object to_object(Napi::Env env, const DrawResult & draw, size_t members) {
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("token", draw.token);
-    object.Set("logprob", static_cast<double>(draw.logprob));
-    if (!draw.member_logprobs.empty()) {
-        object.Set("memberLogprobs", to_typed_array<Napi::Float64Array>(env, draw.member_logprobs));
-    }
-    if (!draw.top.empty()) {
-        std::vector<int32_t> tokens;
-        std::vector<float> logprobs;
-        for (const auto & entry : draw.top) {
-            tokens.push_back(entry.token);
-            logprobs.push_back(entry.logprob);
-        }
-        object.Set("topTokens", to_typed_array<Napi::Int32Array>(env, tokens));
-        object.Set("topLogprobs", to_typed_array<Napi::Float32Array>(env, logprobs));
-        if (draw.top_member_logprobs.size() == draw.top.size() * members) {
-            object.Set("topMemberLogprobs", to_typed_array<Napi::Float32Array>(env, draw.top_member_logprobs));
-        }
-    }
-    if (!draw.scores.empty()) object.Set("scores", to_typed_array<Napi::Float32Array>(env, draw.scores));
-    return object;
-}
-
-Napi::Object to_object(Napi::Env env, const QueryResult & queries) {
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("logprobs", to_typed_array<Napi::Float64Array>(env, queries.logprobs));
-    object.Set("memberLogprobs", to_typed_array<Napi::Float64Array>(env, queries.member_logprobs));
-    object.Set("isArgmax", to_typed_array<Napi::Uint8Array>(env, queries.is_argmax));
-    return object;
-}
-
-Napi::Value to_object(Napi::Env env, const StepResult & step) {
-    Napi::Array results = Napi::Array::New(env, step.entries.size());
-    for (uint32_t i = 0; i < step.entries.size(); ++i) {
-        const EntryResult & entry = step.entries[i];
-        if (entry.draw) results.Set(i, to_object(env, *entry.draw, step.decode_ms.size()));
-        if (entry.queries) results.Set(i, to_object(env, *entry.queries));
-    }
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("results", results);
-    object.Set("decodeMs", to_typed_array<Napi::Float64Array>(env, step.decode_ms));
-    object.Set("fuseMs", step.fuse_ms);
-    return object;
-}
-
 }  // namespace
 
 void Engine::Register(Napi::Env env) {
@@ -100,6 +55,7 @@ void Engine::Register(Napi::Env env) {
         DefineClass(env, "NativeEngine",
                     {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddMember>("addMember"),
                      InstanceMethod<&Engine::SetVocabulary>("setVocabulary"), InstanceMethod<&Engine::Step>("step"),
+                     InstanceMethod<&Engine::Draft>("draft"),
                      InstanceMethod<&Engine::Interrupt>("interrupt"), InstanceMethod<&Engine::Dispose>("dispose")});
     AddonState::of(env).engine_class = Napi::Persistent(constructor);
 }
@@ -229,45 +185,9 @@ Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
 
 Napi::Value Engine::SetVocabulary(const Napi::CallbackInfo & info) {
     guarded(info.Env(), [&] { CheckAlive(); });
-    context_.vocabulary_size = info[0].As<Napi::Number>();
-    context_.control_tokens = to_vector<uint8_t>(info[1]);
+    prepare_jobs(context_, info[0].As<Napi::Number>(), to_vector<uint8_t>(info[1]), to_vector<uint8_t>(info[2]),
+                 sequences_);
     return info.Env().Undefined();
-}
-
-StepEntry Engine::ReadEntry(const Napi::Object & object) const {
-    StepEntry entry;
-    entry.sequence = object.Get("sequence").As<Napi::Number>();
-    const Napi::Value copy_from = object.Get("copyFrom");
-    if (copy_from.IsNumber()) entry.copy_from = copy_from.As<Napi::Number>().Uint32Value();
-    for (const int32_t keep : to_vector<int32_t>(object.Get("keep"))) {
-        entry.keep.push_back(static_cast<uint32_t>(keep));
-    }
-    const Napi::Array tokens = object.Get("tokens").As<Napi::Array>();
-    for (uint32_t m = 0; m < tokens.Length(); ++m) entry.tokens.push_back(to_vector<int32_t>(tokens.Get(m)));
-    const Napi::Value fusion = object.Get("fusion"), draw = object.Get("draw"), queries = object.Get("queries");
-    if (fusion.IsObject()) entry.fusion = ReadFusion(fusion.As<Napi::Object>());
-    if (draw.IsObject()) entry.draw = ReadDraw(draw.As<Napi::Object>());
-    if (queries.IsObject()) {
-        const Napi::Object source = queries.As<Napi::Object>();
-        entry.queries = Queries{source.Get("rows").As<Napi::Number>(), to_vector<int32_t>(source.Get("row")),
-                                to_vector<int32_t>(source.Get("token"))};
-    }
-
-    // The one place where a mistake on the other side would become a crash.
-    bool valid = entry.sequence < sequences_ && (!entry.copy_from || *entry.copy_from < sequences_) &&
-                 entry.keep.size() == members_ && entry.tokens.size() == members_;
-    if (entry.draw || entry.queries) {
-        valid = valid && entry.fusion.weights.size() == members_ &&
-                (!entry.fusion.has_fallback || entry.fusion.fallback.size() == members_);
-    }
-    if (entry.queries) {
-        valid = valid && entry.queries->row.size() == entry.queries->token.size();
-        for (const int32_t token : entry.queries->token) {
-            valid = valid && token >= 0 && static_cast<uint32_t>(token) < context_.vocabulary_size;
-        }
-    }
-    if (!valid) throw Failure("OPTION_INVALID", "A step entry does not fit the engine.");
-    return entry;
 }
 
 Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
@@ -276,7 +196,7 @@ Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
         auto entries = std::make_shared<std::vector<StepEntry>>();
         const Napi::Array array = info[0].As<Napi::Array>();
         for (uint32_t i = 0; i < array.Length(); ++i) {
-            entries->push_back(ReadEntry(array.Get(i).As<Napi::Object>()));
+            entries->push_back(read_step_entry(array.Get(i).As<Napi::Object>(), Limits()));
         }
         // A job that only moves caches takes no time, and the bookkeeping of the caches relies on its success.
         const bool evaluates = std::any_of(entries->begin(), entries->end(), [](const StepEntry & entry) {
@@ -286,6 +206,22 @@ Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
         return worker_->submit(
             make_job([this, entries, result] { RunLlama([&] { *result = run_step(context_, *entries); }); },
                      [result](Napi::Env env) { return to_object(env, *result); }, evaluates),
+            Value());
+    });
+}
+
+Napi::Value Engine::Draft(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        CheckAlive();
+        auto entries = std::make_shared<std::vector<DraftEntry>>();
+        const Napi::Array array = info[0].As<Napi::Array>();
+        for (uint32_t i = 0; i < array.Length(); ++i) {
+            entries->push_back(read_draft_entry(array.Get(i).As<Napi::Object>(), Limits()));
+        }
+        auto result = std::make_shared<DraftResult>();
+        return worker_->submit(
+            make_job([this, entries, result] { RunLlama([&] { *result = run_draft(context_, *entries); }); },
+                     [result](Napi::Env env) { return to_object(env, *result); }),
             Value());
     });
 }

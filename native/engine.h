@@ -6,7 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "step.h"
+#include "convert.h"
+#include "job.h"
 #include "worker.h"
 
 namespace eft {
@@ -25,10 +26,11 @@ class Engine : public Napi::ObjectWrap<Engine> {
     Napi::Value AddMember(const Napi::CallbackInfo & info);
     Napi::Value SetVocabulary(const Napi::CallbackInfo & info);
     Napi::Value Step(const Napi::CallbackInfo & info);
+    Napi::Value Draft(const Napi::CallbackInfo & info);
     Napi::Value Interrupt(const Napi::CallbackInfo & info);
     Napi::Value Dispose(const Napi::CallbackInfo & info);
 
-    StepEntry ReadEntry(const Napi::Object & object) const;
+    EntryLimits Limits() const { return {sequences_, members_, context_.vocabulary_size}; }
     void CheckAlive() const;
     /// On the worker thread. Marks the engine as broken if llama.cpp fails inside `body`.
     template <typename Body>
@@ -42,7 +44,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
     bool disposed_ = false;
     uint32_t members_ = 0;
     std::unique_ptr<ThreadPool> pool_;
-    StepContext context_;
+    JobContext context_;
     // What keeps the models alive: JavaScript's handles do not, so that dispose() gives the memory back.
     std::vector<std::shared_ptr<Model>> models_;
     std::unique_ptr<Worker> worker_;

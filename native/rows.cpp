@@ -4,7 +4,9 @@
 #include <limits>
 #include <string>
 
+#include "convert.h"
 #include "failure.h"
+#include "speculate.h"
 #include "values.h"
 #include "worker.h"
 
@@ -17,10 +19,6 @@ double number_at(const Napi::Object & object, const char * key) {
 }
 
 bool flag_at(const Napi::Object & object, const char * key) { return object.Get(key).ToBoolean(); }
-
-bool is_read(const Fusion & fusion, size_t member) {
-    return fusion.weights[member] != 0 || (fusion.has_fallback && fusion.fallback[member] != 0);
-}
 
 Napi::Value CombineRows(const Napi::CallbackInfo & info) {
     const auto arrays = info[0].As<Napi::Array>();
@@ -51,19 +49,67 @@ Napi::Value CombineRows(const Napi::CallbackInfo & info) {
     });
 }
 
+/// Throws unless a token can be drawn from the row.
+void check_row(const float * row, size_t n) {
+    const RowFault fault = summarize_row(row, n).fault;
+    if (fault == RowFault::all_masked) throw Failure("NO_TOKEN_LEFT", "The row excludes every token.");
+    if (fault == RowFault::none) return;
+    throw Failure("NON_FINITE_LOGITS", "The row holds log-probabilities that are not numbers.");
+}
+
+void check_token(int32_t token) {
+    if (token < 0) throw Failure("NO_TOKEN_LEFT", "The row and the logit biases exclude every token.");
+}
+
 Napi::Value SampleRow(const Napi::CallbackInfo & info) {
     const auto row = info[0].As<Napi::Float32Array>();
+    const size_t n = row.ElementLength();
     const DrawRequest request = ReadDraw(info[1].As<Napi::Object>());
 
     return guarded(info.Env(), [&] {
-        const RowFault fault = summarize_row(row.Data(), row.ElementLength()).fault;
-        if (fault == RowFault::not_a_number || fault == RowFault::plus_infinity) {
-            throw Failure("NON_FINITE_LOGITS", "The row holds log-probabilities that are not numbers.");
-        }
+        check_row(row.Data(), n);
         DrawScratch scratch;
-        const bool masked = fault == RowFault::all_masked;
-        const int32_t token = masked ? -1 : draw_token(row.Data(), row.ElementLength(), request, scratch);
-        if (token < 0) throw Failure("NO_TOKEN_LEFT", "The row and the logit biases exclude every token.");
+        const int32_t token = draw_token(row.Data(), n, request, scratch);
+        check_token(token);
+        return Napi::Number::New(info.Env(), token);
+    });
+}
+
+Napi::Value DraftRow(const Napi::CallbackInfo & info) {
+    const auto row = info[0].As<Napi::Float32Array>();
+    const size_t n = row.ElementLength();
+    const Coupling coupling = read_coupling(info[1]);
+    const DrawRequest request = ReadDraw(info[2].As<Napi::Object>());
+
+    return guarded(info.Env(), [&] {
+        check_row(row.Data(), n);
+        SpeculationScratch scratch;
+        const Draft draft = draw_draft(row.Data(), n, request, coupling, scratch);
+        check_token(draft.token);
+        auto result = Napi::Object::New(info.Env());
+        result.Set("token", draft.token);
+        result.Set("confidence", draft.confidence);
+        return result;
+    });
+}
+
+Napi::Value VerifyRow(const Napi::CallbackInfo & info) {
+    const auto target = info[0].As<Napi::Float32Array>();
+    const bool drawn = info[1].IsTypedArray();
+    const auto drafter = drawn ? info[1].As<Napi::Float32Array>() : Napi::Float32Array();
+    // As many ids as both rows have.
+    const size_t n = drawn ? std::min(target.ElementLength(), drafter.ElementLength()) : target.ElementLength();
+    const float * drafter_row = drawn ? drafter.Data() : nullptr;
+    const int32_t draft = info[2].As<Napi::Number>();
+    const Coupling coupling = read_coupling(info[3]);
+    const DrawRequest request = ReadDraw(info[4].As<Napi::Object>());
+
+    return guarded(info.Env(), [&] {
+        check_row(target.Data(), n);
+        if (drafter_row) check_row(drafter_row, n);
+        SpeculationScratch scratch;
+        const int32_t token = verify_draft(target.Data(), drafter_row, n, draft, request, coupling, scratch);
+        check_token(token);
         return Napi::Number::New(info.Env(), token);
     });
 }
@@ -108,6 +154,8 @@ DrawRequest ReadDraw(const Napi::Object & draw) {
 void RegisterRows(Napi::Env env, Napi::Object exports) {
     exports.Set("combineRows", Napi::Function::New<CombineRows>(env, "combineRows"));
     exports.Set("sampleRow", Napi::Function::New<SampleRow>(env, "sampleRow"));
+    exports.Set("draftRow", Napi::Function::New<DraftRow>(env, "draftRow"));
+    exports.Set("verifyRow", Napi::Function::New<VerifyRow>(env, "verifyRow"));
 }
 
 }  // namespace eft

@@ -1,4 +1,5 @@
-// combine.h and sample.h on rows in JavaScript memory, and the reading of their options from JavaScript objects.
+// combine.h, sample.h and speculate.h on rows in JavaScript memory, and the reading of their options from JavaScript
+// objects.
 #pragma once
 
 #include <napi.h>
@@ -12,7 +13,7 @@ namespace eft {
 Fusion ReadFusion(const Napi::Object & fusion);
 DrawRequest ReadDraw(const Napi::Object & draw);
 
-/// Adds `combineRows` and `sampleRow` to the exports.
+/// Adds `combineRows`, `sampleRow`, `draftRow` and `verifyRow` to the exports.
 void RegisterRows(Napi::Env env, Napi::Object exports);
 
 }  // namespace eft

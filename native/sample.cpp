@@ -30,21 +30,23 @@ EFT_INLINE PhiloxBlock philox_rounds(PhiloxBlock block, uint32_t key0, uint32_t 
     return block;
 }
 
-EFT_INLINE PhiloxBlock noise_block(uint64_t seed, uint64_t position, uint32_t index) {
-    return philox_rounds({{index, static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32), 0}},
+EFT_INLINE PhiloxBlock noise_block(uint64_t seed, uint64_t position, uint32_t index, NoiseStream stream) {
+    return philox_rounds({{index, static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32),
+                           static_cast<uint32_t>(stream)}},
                          static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
 }
 
 /// words[4 b + j] = word j of block first + b, that is: the words of consecutive tokens from 4 * first on.
-EFT_VECTORIZED void noise_words(uint64_t seed, uint64_t position, uint32_t first, size_t blocks, uint32_t * words) {
+EFT_VECTORIZED void noise_words(uint64_t seed, uint64_t position, NoiseStream stream, uint32_t first, size_t blocks,
+                                uint32_t * words) {
     for (size_t b = 0; b < blocks; b++) {
-        const PhiloxBlock block = noise_block(seed, position, first + static_cast<uint32_t>(b));
+        const PhiloxBlock block = noise_block(seed, position, first + static_cast<uint32_t>(b), stream);
         for (size_t j = 0; j < 4; j++) words[4 * b + j] = block.words[j];
     }
 }
 
-uint32_t noise_word(uint64_t seed, uint64_t position, int32_t token) {
-    return noise_block(seed, position, static_cast<uint32_t>(token) >> 2).words[token & 3];
+uint32_t noise_word(uint64_t seed, uint64_t position, int32_t token, NoiseStream stream) {
+    return noise_block(seed, position, static_cast<uint32_t>(token) >> 2, stream).words[token & 3];
 }
 
 double to_uniform(uint32_t word) { return (word + 0.5) * 0x1p-32; }
@@ -109,18 +111,18 @@ PhiloxBlock philox4x32_10(const PhiloxBlock & counter, uint32_t key0, uint32_t k
     return philox_rounds(counter, key0, key1);
 }
 
-double uniform_noise(uint64_t seed, uint64_t position, int32_t token) {
-    return to_uniform(noise_word(seed, position, token));
+double uniform_noise(uint64_t seed, uint64_t position, int32_t token, NoiseStream stream) {
+    return to_uniform(noise_word(seed, position, token, stream));
 }
 
-int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t position) {
+int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t position, NoiseStream stream) {
     const auto & tokens = distribution.tokens;
     const auto & weights = distribution.weights;
     // The heaviest token first: after it, hardly any other needs a logarithm.
     const float heaviest_weight = max_of(weights.data(), weights.size());
     const size_t heaviest = std::find(weights.begin(), weights.end(), heaviest_weight) - weights.begin();
     Race race;
-    race.enter(tokens[heaviest], weights[heaviest], noise_word(seed, position, tokens[heaviest]));
+    race.enter(tokens[heaviest], weights[heaviest], noise_word(seed, position, tokens[heaviest], stream));
 
     constexpr int32_t WINDOW = 1024;  // ids
     constexpr size_t SPARSE = 64;     // so few tokens in a window are cheaper one by one
@@ -133,10 +135,10 @@ int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t p
         const bool sparse = end - i < SPARSE;
         if (!sparse) {
             const size_t blocks = (tokens[end - 1] - first) / 4 + 1;
-            noise_words(seed, position, static_cast<uint32_t>(first) >> 2, blocks, words);
+            noise_words(seed, position, stream, static_cast<uint32_t>(first) >> 2, blocks, words);
         }
         for (; i < end; i++) {
-            const uint32_t word = sparse ? noise_word(seed, position, tokens[i]) : words[tokens[i] - first];
+            const uint32_t word = sparse ? noise_word(seed, position, tokens[i], stream) : words[tokens[i] - first];
             if (race.can_win(weights[i], word)) race.enter(tokens[i], weights[i], word);
         }
     }
@@ -206,13 +208,16 @@ bool shape_distribution(const float * row, size_t n, const SamplingParameters & 
     return true;
 }
 
+const float * penalize(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch) {
+    if (request.history.empty() && request.bias.empty()) return row;
+    scratch.row.assign(row, row + n);
+    apply_penalties_and_bias(scratch.row.data(), n, request.sampling, request.history.data(), request.history.size(),
+                             request.bias);
+    return scratch.row.data();
+}
+
 int32_t draw_token(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch) {
-    if (!request.history.empty() || !request.bias.empty()) {
-        scratch.row.assign(row, row + n);
-        apply_penalties_and_bias(scratch.row.data(), n, request.sampling, request.history.data(),
-                                 request.history.size(), request.bias);
-        row = scratch.row.data();
-    }
+    row = penalize(row, n, request, scratch);
     if (!shape_distribution(row, n, request.sampling, scratch.distribution)) return -1;
     return draw_gumbel(scratch.distribution, request.seed, request.position);
 }

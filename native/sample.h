@@ -1,8 +1,9 @@
 // Drawing a token from a row of target log-probabilities. Knows neither Node nor llama.cpp.
 //
 // Order: penalties and bias -> temperature -> top-k -> top-p -> min-p -> draw. The draw is a Gumbel argmax with
-// counter-based noise: the noise of a token depends on (seed, position, token id) and on nothing else, so the same seed
-// gives the same text however the row was computed, and two distributions drawn with the same noise are coupled.
+// counter-based noise: the noise of a token depends on (seed, position, token id, stream) and on nothing else, so the
+// same seed gives the same text however the row was computed, and two distributions drawn with the same noise are
+// coupled.
 #pragma once
 
 #include <cstddef>
@@ -54,18 +55,28 @@ struct DrawScratch {
     Distribution distribution;
 };
 
+/// What noise is for. Streams are independent of each other.
+enum class NoiseStream : uint32_t {
+    target = 0,      // draws from the target, and those that are coupled to them
+    drafter = 1,     // the drafter's own draws
+    acceptance = 2,  // whether a draft is accepted
+};
+
 /// The whole way from a row of `n` target log-probabilities, which is not changed, to a token: penalties and bias,
 /// temperature, filters, draw. Returns -1 if biases and masks exclude every token.
 int32_t draw_token(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch);
 
 // The parts of draw_token:
 
+/// The row after penalties and bias of the request: in scratch.row, or `row` itself if there are none.
+const float * penalize(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch);
+
 /// Applies penalties and bias to `row` (n log-probabilities) in place. Tokens outside 0..n-1 are ignored.
 void apply_penalties_and_bias(float * row, size_t n, const SamplingParameters & parameters, const int32_t * history,
                               size_t history_length, const std::vector<LogitBias> & bias);
 
 /// Temperature and filters. Returns false if no token is left. With temperature 0: the argmax alone.
-/// A token whose weight is below the smallest normal float (1.2e-38 of the heaviest) is dropped.
+/// The heaviest token weighs 1. A token whose weight is below the smallest normal float (1.2e-38) is dropped.
 bool shape_distribution(const float * row, size_t n, const SamplingParameters & parameters, Distribution & out);
 
 /// Four random words: the value of a counter, or what Philox4x32-10 (Salmon et al. 2011) makes of it under a key.
@@ -75,11 +86,13 @@ struct PhiloxBlock {
 PhiloxBlock philox4x32_10(const PhiloxBlock & counter, uint32_t key0, uint32_t key1);
 
 /// Uniform number in (0, 1), 32 bit resolution: word `token & 3` of Philox4x32-10 at counter
-/// (token >> 2, position low, position high, 0) under the key `seed`, mapped by (word + 0.5) / 2^32.
-double uniform_noise(uint64_t seed, uint64_t position, int32_t token);
+/// (token >> 2, position low, position high, stream) under the key `seed`, mapped by (word + 0.5) / 2^32.
+double uniform_noise(uint64_t seed, uint64_t position, int32_t token, NoiseStream stream = NoiseStream::target);
 
-/// argmax_i log weights[i] + g_i with g_i = -log(-log(uniform_noise(seed, position, token_i))), ties to lower ids.
-/// Computed as argmin_i -log(uniform_noise) / weights[i], the same thing with one logarithm less. Not for an empty one.
-int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t position);
+/// argmax_i log weights[i] + g_i with g_i = -log(-log(uniform_noise(seed, position, token_i, stream))), ties to lower
+/// ids. Computed as argmin_i -log(uniform_noise) / weights[i], the same thing with one logarithm less. Reads tokens and
+/// weights. Not for an empty distribution.
+int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t position,
+                    NoiseStream stream = NoiseStream::target);
 
 }  // namespace eft

@@ -1,103 +1,69 @@
 #include "step.h"
 
-#include <chrono>
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
+#include <utility>
 
 #include "failure.h"
 
 namespace eft {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+/// An entry in the course of a step, and where its rows are.
+struct Progress {
+    const StepEntry & entry;
+    EntryResult result;
+    std::vector<int32_t> first_rows;         // batch index of each member's first row; -1 where it has none
+    std::vector<int32_t> late_rows;          // the same for members that evaluate the last draft late
+    std::vector<std::vector<float>> copies;  // last rows, per member, that a late evaluation would have destroyed
+    bool waits = false;                      // for late rows
+};
 
-double milliseconds_since(Clock::time_point start) {
-    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+uint32_t last_row(const StepEntry & entry) { return static_cast<uint32_t>(entry.speculation.drafts.size()); }
+
+/// Whether drafting has kept rows of this member for the entry.
+bool has_kept_rows(const JobContext & context, const StepEntry & entry, size_t m) {
+    return entry.speculation.kept_rows > 0 && !context.kept[entry.sequence].members[m].empty();
 }
 
-// first_rows[entry][member]: batch index of the entry's first row, -1 where the member has none.
-using FirstRows = std::vector<std::vector<int32_t>>;
-
-FirstRows enqueue(StepContext & context, const std::vector<StepEntry> & entries) {
-    FirstRows first_rows;
-    for (const auto & entry : entries) {
-        std::vector<int32_t> first(context.members.size(), -1);
-        for (size_t m = 0; m < context.members.size(); ++m) {
-            Context & member = *context.members[m];
-            if (entry.copy_from) {
-                member.share(*entry.copy_from, entry.sequence, entry.keep[m]);
-            } else {
-                member.rewind(entry.sequence, entry.keep[m]);
-            }
-            const auto & tokens = entry.tokens[m];
-            if (tokens.empty()) continue;
-            if (entry.rows() > tokens.size()) {
-                throw Failure("DECODE_FAILED", "An entry asks for more rows than it has tokens.");
-            }
-            const int32_t index = member.enqueue(entry.sequence, tokens, entry.rows());
-            if (entry.rows() > 0) first[m] = index;
-        }
-        first_rows.push_back(std::move(first));
-    }
-    return first_rows;
+const float * row_of(const JobContext & context, const Progress & progress, size_t m, uint32_t row) {
+    const Context & member = *context.members[m];
+    if (!progress.copies[m].empty()) return progress.copies[m].data();
+    if (progress.late_rows[m] >= 0) return member.row(progress.late_rows[m]);
+    if (progress.first_rows[m] >= 0) return member.row(progress.first_rows[m] + static_cast<int32_t>(row));
+    const bool kept = has_kept_rows(context, progress.entry, m) && row < progress.entry.speculation.kept_rows;
+    const auto & rows = context.kept[progress.entry.sequence].members[m];
+    return kept ? rows.data() + static_cast<size_t>(row) * context.vocabulary_size : nullptr;
 }
 
-void decode(StepContext & context, std::vector<double> & decode_ms) {
-    decode_ms.assign(context.members.size(), 0);
-    const auto timed = [&](bool on_gpu, void (Context::*work)()) {
-        for (size_t m = 0; m < context.members.size(); ++m) {
-            Context & member = *context.members[m];
-            if (member.on_gpu() != on_gpu || !member.has_batch()) continue;
-            const auto start = Clock::now();
-            (member.*work)();
-            decode_ms[m] += milliseconds_since(start);
-        }
-    };
-    // Members on a GPU return before they are done, so they work while those on the CPU have their turn.
-    timed(true, &Context::decode);
-    timed(false, &Context::decode);
-    timed(false, &Context::synchronize);
-    timed(true, &Context::synchronize);
-}
-
-std::vector<const float *> rows_at(const StepContext & context, const std::vector<int32_t> & first, uint32_t offset) {
-    std::vector<const float *> rows(context.members.size(), nullptr);
-    for (size_t m = 0; m < rows.size(); ++m) {
-        if (first[m] >= 0) rows[m] = context.members[m]->row(first[m] + static_cast<int32_t>(offset));
-    }
+std::vector<const float *> rows_at(const JobContext & context, const Progress & progress, uint32_t row) {
+    std::vector<const float *> rows(context.members.size());
+    for (size_t m = 0; m < rows.size(); ++m) rows[m] = row_of(context, progress, m, row);
     return rows;
 }
 
-const float * fuse(StepContext & context, const std::vector<const float *> & rows, const Fusion & fusion,
-                   std::vector<double> & log_normalizers) {
-    for (size_t m = 0; m < rows.size(); ++m) {
-        const bool read = fusion.weights[m] != 0 || (fusion.has_fallback && fusion.fallback[m] != 0);
-        if (read && !rows[m]) throw Failure("DECODE_FAILED", "An entry fuses a member that was given no tokens.");
+void enqueue(JobContext & context, Progress & progress) {
+    const StepEntry & entry = progress.entry;
+    const uint32_t kept_rows = entry.speculation.kept_rows;
+    if (kept_rows > 0 && kept_rows != context.kept[entry.sequence].rows) {
+        throw Failure("DECODE_FAILED", "The rows of the drafts have not been kept.");
     }
-    const uint8_t * control = context.control_tokens.empty() ? nullptr : context.control_tokens.data();
-    const FuseResult result =
-        fuse_rows(rows.data(), fusion, rows.size(), context.vocabulary_size, control, context.fuse);
-    if (result.fault != RowFault::none) {
-        if (result.fault == RowFault::all_masked) {
-            throw Failure("NO_TOKEN_LEFT", "The combination leaves no token: each is masked by some member.");
+    for (size_t m = 0; m < context.members.size(); ++m) {
+        Context & member = *context.members[m];
+        if (entry.copy_from) {
+            member.share(*entry.copy_from, entry.sequence, entry.keep[m]);
+        } else {
+            member.rewind(entry.sequence, entry.keep[m]);
         }
-        throw Failure("NON_FINITE_LOGITS",
-                      context.members[static_cast<size_t>(result.faulty_member)]->model().path() +
-                          " produced logits that are not numbers; the file or its quantization is probably damaged.");
-    }
-    log_normalizers.assign(result.log_normalizers, result.log_normalizers + rows.size());
-    return result.target;
-}
-
-// fuse_rows() normalises only the members that it reads; reports want the others too, where they have a row.
-void complete_log_normalizers(const StepContext & context, const std::vector<const float *> & rows,
-                              std::vector<double> & log_normalizers) {
-    for (size_t m = 0; m < rows.size(); ++m) {
-        if (rows[m] && std::isnan(log_normalizers[m])) {
-            const RowSummary summary = summarize_row(rows[m], context.vocabulary_size);
-            if (summary.fault == RowFault::none) log_normalizers[m] = summary.log_normalizer;
+        const auto & tokens = entry.tokens[m];
+        if (tokens.empty()) continue;
+        if (entry.rows() > tokens.size()) {
+            throw Failure("DECODE_FAILED", "An entry asks for more rows than it has tokens.");
         }
+        const int32_t index = member.enqueue(entry.sequence, tokens, entry.rows());
+        if (entry.rows() > 0) progress.first_rows[m] = index;
     }
 }
 
@@ -105,90 +71,180 @@ double member_logprob(const float * row, double log_normalizer, int32_t token) {
     return row ? row[token] - log_normalizer : std::numeric_limits<double>::quiet_NaN();
 }
 
-DrawResult draw(StepContext & context, const std::vector<int32_t> & first, const StepEntry & entry) {
-    const DrawRequest & request = *entry.draw;
-    const auto rows = rows_at(context, first, 0);
-    std::vector<double> log_normalizers;
-    const float * target = fuse(context, rows, entry.fusion, log_normalizers);
-
-    DrawResult result;
-    result.token = draw_token(target, context.vocabulary_size, request, context.draw);
-    if (result.token < 0) {
-        throw Failure("NO_TOKEN_LEFT", "Logit biases and masks exclude every token; allow at least one.");
+/// fuse_rows() normalises only the members that it reads; reports want the others too, where they have a row.
+std::vector<double> all_log_normalizers(const JobContext & context, const std::vector<const float *> & rows,
+                                        const double * known) {
+    std::vector<double> result(known, known + rows.size());
+    for (size_t m = 0; m < rows.size(); ++m) {
+        if (!rows[m] || !std::isnan(result[m])) continue;
+        const RowSummary summary = summarize_row(rows[m], context.vocabulary_size);
+        if (summary.fault == RowFault::none) result[m] = summary.log_normalizer;
     }
-    result.logprob = target[result.token];
-    if (request.top > 0) top_logprobs(target, context.vocabulary_size, request.top, result.top);
-    if (request.members) {
-        complete_log_normalizers(context, rows, log_normalizers);
-        for (size_t m = 0; m < rows.size(); ++m) {
-            result.member_logprobs.push_back(member_logprob(rows[m], log_normalizers[m], result.token));
-        }
-        for (const auto & candidate : result.top) {
-            for (size_t m = 0; m < rows.size(); ++m) {
-                result.top_member_logprobs.push_back(
-                    static_cast<float>(member_logprob(rows[m], log_normalizers[m], candidate.token)));
-            }
-        }
-    }
-    if (request.scores) result.scores.assign(target, target + context.vocabulary_size);
     return result;
 }
 
-QueryResult query(StepContext & context, const std::vector<int32_t> & first, const StepEntry & entry) {
-    const Queries & queries = *entry.queries;
+std::vector<double> member_logprobs(const std::vector<const float *> & rows,
+                                    const std::vector<double> & log_normalizers, int32_t token) {
+    std::vector<double> result;
+    for (size_t m = 0; m < rows.size(); ++m) result.push_back(member_logprob(rows[m], log_normalizers[m], token));
+    return result;
+}
+
+DrawResult report(JobContext & context, const std::vector<const float *> & rows, const FuseResult & fused,
+                  int32_t token, const DrawRequest & request) {
+    DrawResult result;
+    result.token = token;
+    result.logprob = fused.target[token];
+    if (request.top > 0) top_logprobs(fused.target, context.vocabulary_size, request.top, result.top);
+    if (request.members) {
+        const auto log_normalizers = all_log_normalizers(context, rows, fused.log_normalizers);
+        result.member_logprobs = member_logprobs(rows, log_normalizers, token);
+        for (const auto & candidate : result.top) {
+            for (const double logprob : member_logprobs(rows, log_normalizers, candidate.token)) {
+                result.top_member_logprobs.push_back(static_cast<float>(logprob));
+            }
+        }
+    }
+    if (request.scores) result.scores.assign(fused.target, fused.target + context.vocabulary_size);
+    return result;
+}
+
+Comparison compare(JobContext & context, const std::vector<const float *> & rows, const FuseResult & fused,
+                   const float * drafter, const DrawRequest & request) {
+    Comparison result;
+    const size_t n = context.vocabulary_size;
+    result.token = draw_draft(drafter, n, request, Coupling::gumbel, context.draw).token;
+    result.total_variation = total_variation(fused.target, drafter, n);
+    if (result.token >= 0) {
+        const auto log_normalizers = all_log_normalizers(context, rows, fused.log_normalizers);
+        result.member_logprobs = member_logprobs(rows, log_normalizers, result.token);
+    }
+    return result;
+}
+
+/// Decides row after row, until a draft is rejected, all are accepted and followed by one more token, the text ends, or
+/// the row after the last draft is still to be evaluated.
+void draw(JobContext & context, Progress & progress) {
+    const StepEntry & entry = progress.entry;
+    const Speculation & speculation = entry.speculation;
+    const size_t n = context.vocabulary_size;
+    auto & draws = progress.result.draws;
+    DrawRequest request = *entry.draw;
+    for (const auto & before : draws) advance_request(request, before.token, speculation.history_limit);
+
+    for (auto row = static_cast<uint32_t>(draws.size());; ++row) {
+        const bool drafted = row < last_row(entry);
+        progress.waits = !drafted && !progress.waits && speculation.kept_rows > 0 && speculation.kept_rows == row;
+        if (progress.waits) return;
+
+        const auto rows = rows_at(context, progress, row);
+        const FuseResult fused = fuse_position(context, rows, entry.fusion, context.fuse);
+        const float * drafter = nullptr;
+        if (speculation.drafter && (speculation.compare || (drafted && speculation.coupling == Coupling::maximal))) {
+            drafter = fuse_position(context, rows, *speculation.drafter, context.drafter_fuse).target;
+        }
+        const int32_t token = drafted ? verify_draft(fused.target, drafter, n, speculation.drafts[row], request,
+                                                     speculation.coupling, context.draw)
+                                      : draw_token(fused.target, n, request, context.draw.target);
+        if (token < 0) {
+            throw Failure("NO_TOKEN_LEFT", "Logit biases and masks exclude every token; allow at least one.");
+        }
+        draws.push_back(report(context, rows, fused, token, request));
+        if (speculation.compare && drafter) draws.back().drafter = compare(context, rows, fused, drafter, request);
+
+        const bool accepted = drafted && token == speculation.drafts[row];
+        if (!accepted || context.end_of_generation[static_cast<size_t>(token)] != 0) return;
+        advance_request(request, token, speculation.history_limit);
+    }
+}
+
+/// Members that have drafted have no row after the last draft. They evaluate it only where all drafts were accepted.
+void draw_late_rows(JobContext & context, std::vector<Progress> & steps, StepResult & result) {
+    std::vector<Progress *> waiting;
+    for (auto & progress : steps) {
+        if (progress.waits) waiting.push_back(&progress);
+    }
+    if (waiting.empty()) return;
+
+    const auto evaluates = [&](const Progress * progress, size_t m) {
+        return has_kept_rows(context, progress->entry, m);
+    };
+    for (size_t m = 0; m < context.members.size(); ++m) {
+        context.members[m]->clear_batch();
+        const bool decodes = std::any_of(waiting.begin(), waiting.end(),
+                                         [&](const Progress * progress) { return evaluates(progress, m); });
+        for (Progress * progress : waiting) {
+            if (!decodes || progress->first_rows[m] < 0) continue;
+            const float * row = row_of(context, *progress, m, last_row(progress->entry));
+            progress->copies[m].assign(row, row + context.vocabulary_size);
+        }
+        for (Progress * progress : waiting) {
+            if (!evaluates(progress, m)) continue;
+            const StepEntry & entry = progress->entry;
+            progress->late_rows[m] = context.members[m]->enqueue(entry.sequence, {entry.speculation.drafts.back()}, 1);
+        }
+    }
+    decode_batches(context, result.decodes);
+    const auto start = Clock::now();
+    for (Progress * progress : waiting) draw(context, *progress);
+    result.fuse_ms += milliseconds_since(start);
+}
+
+QueryResult query(JobContext & context, const Progress & progress) {
+    const Queries & queries = *progress.entry.queries;
     QueryResult result;
     size_t next = 0;
-    for (uint32_t offset = 0; offset < queries.rows; ++offset) {
-        if (next == queries.row.size() || queries.row[next] != static_cast<int32_t>(offset)) continue;
-        const auto rows = rows_at(context, first, offset);
-        std::vector<double> log_normalizers;
-        const float * target = fuse(context, rows, entry.fusion, log_normalizers);
-        complete_log_normalizers(context, rows, log_normalizers);
+    for (uint32_t row = 0; row < queries.rows; ++row) {
+        if (next == queries.row.size() || queries.row[next] != static_cast<int32_t>(row)) continue;
+        const auto rows = rows_at(context, progress, row);
+        const FuseResult fused = fuse_position(context, rows, progress.entry.fusion, context.fuse);
+        const auto log_normalizers = all_log_normalizers(context, rows, fused.log_normalizers);
         std::vector<TokenLogprob> best;
-        top_logprobs(target, context.vocabulary_size, 1, best);
-        for (; next < queries.row.size() && queries.row[next] == static_cast<int32_t>(offset); ++next) {
+        top_logprobs(fused.target, context.vocabulary_size, 1, best);
+        for (; next < queries.row.size() && queries.row[next] == static_cast<int32_t>(row); ++next) {
             const int32_t token = queries.token[next];
-            result.logprobs.push_back(target[token]);
+            result.logprobs.push_back(fused.target[token]);
             result.is_argmax.push_back(best[0].token == token ? 1 : 0);
-            for (size_t m = 0; m < rows.size(); ++m) {
-                result.member_logprobs.push_back(member_logprob(rows[m], log_normalizers[m], token));
+            for (const double logprob : member_logprobs(rows, log_normalizers, token)) {
+                result.member_logprobs.push_back(logprob);
             }
         }
     }
     return result;
-}
-
-void restore(StepContext & context, const std::vector<StepEntry> & entries) {
-    for (const auto & entry : entries) {
-        for (size_t m = 0; m < context.members.size(); ++m) {
-            Context & member = *context.members[m];
-            // An entry that was never reached may hold less than it was to keep.
-            if (member.length(entry.sequence) >= entry.keep[m]) member.rewind(entry.sequence, entry.keep[m]);
-        }
-    }
 }
 
 }  // namespace
 
-StepResult run_step(StepContext & context, const std::vector<StepEntry> & entries) {
+StepResult run_step(JobContext & context, const std::vector<StepEntry> & entries) {
     StepResult result;
+    result.members = context.members.size();
+    std::vector<Progress> steps;
+    const std::vector<int32_t> none(result.members, -1);
+    const std::vector<std::vector<float>> no_copies(result.members);
+    for (const auto & entry : entries) steps.push_back({entry, {}, none, none, no_copies, false});
     try {
         for (const auto & member : context.members) member->clear_batch();
-        const FirstRows first_rows = enqueue(context, entries);
-        decode(context, result.decode_ms);
+        for (auto & progress : steps) enqueue(context, progress);
+        decode_batches(context, result.decodes);
 
         const auto start = Clock::now();
-        for (size_t i = 0; i < entries.size(); ++i) {
-            EntryResult entry_result;
-            if (entries[i].draw) entry_result.draw = draw(context, first_rows[i], entries[i]);
-            if (entries[i].queries) entry_result.queries = query(context, first_rows[i], entries[i]);
-            result.entries.push_back(std::move(entry_result));
+        for (auto & progress : steps) {
+            if (progress.entry.draw) draw(context, progress);
+            if (progress.entry.queries) progress.result.queries = query(context, progress);
         }
         result.fuse_ms = milliseconds_since(start);
+        draw_late_rows(context, steps, result);
     } catch (const Failure & failure) {
-        // After an internal failure of llama.cpp nothing may be touched any more.
-        if (failure.code != "NATIVE_FAILURE") restore(context, entries);
+        // After an internal failure of llama.cpp nothing may be touched any more. Kept rows stay: the step may be
+        // repeated.
+        if (failure.code != "NATIVE_FAILURE") {
+            for (const auto & entry : entries) restore_sequence(context, entry.sequence, entry.keep);
+        }
         throw;
+    }
+    for (auto & progress : steps) {
+        context.kept[progress.entry.sequence].clear();
+        result.entries.push_back(std::move(progress.result));
     }
     return result;
 }

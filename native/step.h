@@ -2,13 +2,10 @@
 // small numbers leave native memory.
 #pragma once
 
-#include <memory>
 #include <optional>
 #include <vector>
 
-#include "combine.h"
-#include "context.h"
-#include "sample.h"
+#include "job.h"
 
 namespace eft {
 
@@ -16,6 +13,16 @@ namespace eft {
 struct Queries {
     uint32_t rows = 0;
     std::vector<int32_t> row, token;
+};
+
+/// Drafts to verify; see NativeSpeculation in src/native/binding.ts.
+struct Speculation {
+    std::vector<int32_t> drafts;
+    uint32_t kept_rows = 0;
+    Coupling coupling = Coupling::gumbel;
+    uint32_t history_limit = 0;
+    std::optional<Fusion> drafter;
+    bool compare = false;
 };
 
 /// What one sequence does in a step; see NativeStepEntry in src/native/binding.ts.
@@ -26,9 +33,19 @@ struct StepEntry {
     std::vector<std::vector<int32_t>> tokens;  // one per member
     Fusion fusion;
     std::optional<DrawRequest> draw;
+    Speculation speculation;
     std::optional<Queries> queries;
 
-    uint32_t rows() const { return draw ? 1 : queries ? queries->rows : 0; }
+    uint32_t rows() const {
+        return draw ? static_cast<uint32_t>(speculation.drafts.size()) + 1 : queries ? queries->rows : 0;
+    }
+};
+
+/// Target and drafter at one position.
+struct Comparison {
+    int32_t token = -1;  // what the drafter draws with the noise of the target
+    double total_variation = 0;
+    std::vector<double> member_logprobs;  // of that token
 };
 
 struct DrawResult {
@@ -38,6 +55,7 @@ struct DrawResult {
     std::vector<TokenLogprob> top;
     std::vector<float> top_member_logprobs;  // top x members
     std::vector<float> scores;
+    std::optional<Comparison> drafter;
 };
 
 struct QueryResult {
@@ -47,26 +65,18 @@ struct QueryResult {
 };
 
 struct EntryResult {
-    std::optional<DrawResult> draw;
+    std::vector<DrawResult> draws;
     std::optional<QueryResult> queries;
 };
 
 struct StepResult {
     std::vector<EntryResult> entries;
-    std::vector<double> decode_ms;  // one per member
+    std::vector<DecodeCost> decodes;
     double fuse_ms = 0;
-};
-
-/// What the members of an engine agree on, and the buffers of its one worker thread.
-struct StepContext {
-    std::vector<std::unique_ptr<Context>> members;
-    uint32_t vocabulary_size = 0;
-    std::vector<uint8_t> control_tokens;
-    FuseScratch fuse;
-    DrawScratch draw;
+    size_t members = 0;
 };
 
 /// Throws Failure; then every sequence of the entries holds what its `keep` says.
-StepResult run_step(StepContext & context, const std::vector<StepEntry> & entries);
+StepResult run_step(JobContext & context, const std::vector<StepEntry> & entries);
 
 }  // namespace eft

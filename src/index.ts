@@ -34,18 +34,21 @@ export type { Member } from "./ensemble/members.js";
 export type { ChatMessage, PromptRenderer } from "./ensemble/prompt.js";
 export { describeDifference, type VocabularyDifference, type VocabularyReport } from "./ensemble/vocabulary.js";
 
-export {
-    collect,
-    complete,
-    tokenText,
-    type Completion,
-    type CompletionOptions,
-    type CompletionResult,
-    type CompletionTimings,
-    type FinishPart,
-    type FinishReason,
-    type TokenPart,
-} from "./decoding/complete.js";
+export { collect, complete } from "./decoding/complete.js";
+export type {
+    Completion,
+    CompletionOptions,
+    CompletionResult,
+    CompletionTimings,
+    DrafterView,
+    FinishPart,
+    FinishReason,
+    TokenPart,
+} from "./decoding/completion.js";
+export { tokenText } from "./decoding/loop.js";
+export type { SpeculationOptions } from "./decoding/drafter.js";
+export type { Proposer } from "./decoding/lookup.js";
+export type { SpeculationStatistics } from "./ensemble/statistics.js";
 export { DEFAULT_SAMPLING, type LogitBias } from "./decoding/sampling.js";
 
 export { score, type Score, type ScoreItem, type ScoreOptions } from "./scoring/score.js";

@@ -100,16 +100,21 @@ export type Coupling = "gumbel" | "maximal";
  */
 export type DraftLength = number | "confidence" | "adaptive";
 
-/** Speculative decoding as a recipe declares it: only what it says. */
+/**
+ * Speculative decoding: a cheap form drafts tokens, and the members verify them together (Leviathan et al. 2211.17192;
+ * speculative up-scaling: Mitchell et al. 2310.12962). In a recipe only what it says; `{}` is on with all defaults.
+ */
 export interface SpeculationSpec {
-    /** Form over the members that drafts. Default: the conservative fallback, else the member with the largest weight
-     * among those that are not the largest model. */
+    /**
+     * Form over the members that drafts; it may have members that the combination lacks. Default: the conservative
+     * fallback, else the member with the largest weight among those that are not the largest model.
+     */
     readonly drafter?: Combination;
     /** Look in the text so far for a repetition to go on with, before the drafter is asked. Default false. */
     readonly lookup?: boolean;
-    /** Default `adaptive`. */
+    /** How many tokens a block drafts. Default `adaptive`. */
     readonly length?: DraftLength;
-    /** Default `gumbel`. */
+    /** How the random choices of drafter and target are tied together. Default `gumbel`. */
     readonly coupling?: Coupling;
 }
 
@@ -132,7 +137,7 @@ export interface Recipe {
     readonly prompt: PromptTemplate;
     /** Only what the recipe says; the defaults of {@link SamplingOptions} fill the rest. */
     readonly sampling: Partial<SamplingOptions>;
-    /** Speculative decoding; undefined: off unless a caller asks for it. */
+    /** Speculative decoding, only what the recipe says about it; undefined: off unless a caller asks for it. */
     readonly speculation?: SpeculationSpec;
     /** Tokens a sequence can hold. Default: the smallest training context of the members, at most 4096. */
     readonly contextSize?: number;

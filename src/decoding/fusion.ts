@@ -5,6 +5,7 @@ import type { Sequence } from "../ensemble/sequences.js";
 import type { NativeFusion } from "../native/binding.js";
 import { combinationWeights, resolveParameters } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
+import type { DrafterForm } from "./drafter.js";
 
 /** @param parameters - a value for each parameter of the recipe */
 export function createFusion(recipe: Recipe, parameters: Readonly<Record<string, number>>): NativeFusion {
@@ -22,47 +23,64 @@ export function createFusion(recipe: Recipe, parameters: Readonly<Record<string,
 export interface Dials {
     /** At the current values. Computed again when a dial has been turned, and not for every token. */
     readonly fusion: NativeFusion;
+    /** The form that drafts, at the current values; undefined where there is none. */
+    readonly drafter: NativeFusion | undefined;
     /** Turns the completion's own dials. @throws EftError PARAMETER_* */
     readonly turn: (values: Readonly<Record<string, number>>) => void;
 }
 
 /** @throws EftError PARAMETER_* */
-export function createDials(ensemble: Ensemble, own: Readonly<Record<string, number>>): Dials {
+export function createDials(
+    ensemble: Ensemble,
+    own: Readonly<Record<string, number>>,
+    drafterForm: DrafterForm = () => undefined,
+): Dials {
     const { recipe } = ensemble;
-    const compute = (): NativeFusion =>
-        createFusion(recipe, resolveParameters(recipe, { ...ensemble.parameters, ...own }));
+    const compute = (): Pick<Dials, "fusion" | "drafter"> => {
+        const parameters = resolveParameters(recipe, { ...ensemble.parameters, ...own });
+        return { fusion: createFusion(recipe, parameters), drafter: drafterForm(parameters) };
+    };
     let seen = ensemble.parameters;
-    let fusion = compute();
+    let forms = compute();
+    const current = (): Pick<Dials, "fusion" | "drafter"> => {
+        if (seen !== ensemble.parameters) {
+            seen = ensemble.parameters;
+            forms = compute();
+        }
+        return forms;
+    };
     return {
         get fusion() {
-            if (seen !== ensemble.parameters) {
-                seen = ensemble.parameters;
-                fusion = compute();
-            }
-            return fusion;
+            return current().fusion;
+        },
+        get drafter() {
+            return current().drafter;
         },
         turn(values) {
             resolveParameters(recipe, values);
             own = { ...own, ...values };
-            fusion = compute();
+            forms = compute();
         },
     };
 }
 
+/** Whether a form reads a member. A member that nothing reads is not evaluated, which makes a dial at zero cheap. */
+export function reads({ weights, fallback }: NativeFusion, member: number): boolean {
+    return weights[member] !== 0 || (fallback?.[member] ?? 0) !== 0;
+}
+
 /**
- * What each member's cache lacks before the next row: the rest of its prompt and the generated tokens. A member that
- * `fusion` does not read gets nothing, which saves its decoding while a dial is at zero; it catches up when it is read
- * again. Without `fusion` all members are read.
+ * What each member's cache lacks before the next row: the rest of its prompt and the generated tokens. A member that is
+ * not read gets nothing; it catches up when it is read again.
  */
 export function missingTokens(
     sequence: Sequence,
     prompts: readonly Int32Array[],
     generated: readonly number[],
-    fusion?: NativeFusion,
+    isRead: (member: number) => boolean,
 ): readonly Int32Array[] {
     return prompts.map((prompt, member) => {
-        const read = fusion === undefined || fusion.weights[member] !== 0 || (fusion.fallback?.[member] ?? 0) !== 0;
-        if (!read) return new Int32Array(0);
+        if (!isRead(member)) return new Int32Array(0);
         const held = sequence.held[member]?.length ?? 0;
         return held >= prompt.length
             ? Int32Array.from(generated.slice(held - prompt.length))

@@ -12,6 +12,8 @@
  * 4. {@link applyPenaltiesAndBias}, {@link shape}: the user's wishes about the text: penalties, temperature, filters.
  * 5. {@link drawGumbel}: one token, by noise that only depends on a seed and on places in the text and the vocabulary.
  *
+ * How a drafter guesses tokens ahead of the target is the matter of `speculative-reference.ts`.
+ *
  * The method is that of Mitchell, Rafailov, Sharma, Finn, Manning, "An Emulator for Fine-Tuning Large Language Models
  * using Small Language Models", ICLR 2024, arXiv 2310.12962.
  */
@@ -257,17 +259,26 @@ function multiply(a: number, b: number): [high: number, low: number] {
 }
 
 /**
+ * What noise is for: draws from the target and those that are coupled to them, the drafter's own draws, the acceptance
+ * of drafts. Streams are independent of each other.
+ */
+export type NoiseStream = "target" | "drafter" | "acceptance";
+
+const STREAM_NUMBERS: Readonly<Record<NoiseStream, number>> = { target: 0, drafter: 1, acceptance: 2 };
+
+/**
  * A uniform number in (0, 1) that depends on the arguments and on nothing else.
  *
  * @param seed - 0 .. 2^53 - 1
  * @param position - index of the token in the generated text
  * @param token - token id
  */
-export function uniformNoise(seed: number, position: number, token: number): number {
+export function uniformNoise(seed: number, position: number, token: number, stream: NoiseStream = "target"): number {
     const low = (value: number): number => value >>> 0;
     const high = (value: number): number => Math.floor(value / 2 ** 32);
     // One block of four words serves four neighbouring tokens.
-    const block = philox([token >>> 2, low(position), high(position), 0], [low(seed), high(seed)]);
+    const counter = [token >>> 2, low(position), high(position), STREAM_NUMBERS[stream]] as const;
+    const block = philox(counter, [low(seed), high(seed)]);
     return (at(block, token & 3) + 0.5) / 2 ** 32;
 }
 
@@ -283,22 +294,23 @@ export function uniformNoise(seed: number, position: number, token: number): num
  * @param probabilities - need not sum to 1; tokens of probability 0 are never drawn
  * @returns the token; ties go to the lower id
  */
-export function drawGumbel(probabilities: Row, seed: number, position: number): number {
+export function drawGumbel(probabilities: Row, seed: number, position: number, stream: NoiseStream = "target"): number {
     const scores = Array.from(probabilities, (probability, token) =>
         probability === 0
             ? -Infinity
-            : Math.log(probability) - Math.log(-Math.log(uniformNoise(seed, position, token))),
+            : Math.log(probability) - Math.log(-Math.log(uniformNoise(seed, position, token, stream))),
     );
     return scores.indexOf(scores.reduce((a, b) => Math.max(a, b), -Infinity));
 }
 
 // ---------------------------------------------------------------------------------------------------------- helpers
 
-function sum(values: readonly number[]): number {
+/** Sum of numbers. */
+export function sum(values: readonly number[]): number {
     return values.reduce((total, value) => total + value, 0);
 }
 
 /** Entry of a row that is known to be there. */
-function at(row: ArrayLike<number>, i: number): number {
+export function at(row: ArrayLike<number>, i: number): number {
     return row[i] as number;
 }

@@ -68,16 +68,21 @@ export function resolveLogitBias(
     };
 }
 
-/** The last tokens of prompt and text that the penalties look at; empty when all penalties are off. */
+/** How many of the last tokens the penalties look at; 0 when all of them are off. */
+export function penaltyWindow(sampling: SamplingOptions): number {
+    const { repeatPenalty, frequencyPenalty, presencePenalty, penaltyLastN } = sampling;
+    return repeatPenalty === 1 && frequencyPenalty === 0 && presencePenalty === 0 ? 0 : penaltyLastN;
+}
+
+/** The last tokens of prompt and text that the penalties look at. */
 export function penaltyHistory(
     sampling: SamplingOptions,
     prompt: Int32Array,
     generated: readonly number[],
 ): Int32Array {
-    const { repeatPenalty, frequencyPenalty, presencePenalty, penaltyLastN } = sampling;
-    const off = repeatPenalty === 1 && frequencyPenalty === 0 && presencePenalty === 0;
-    if (off || penaltyLastN === 0) return new Int32Array(0);
-    const recent = generated.slice(-penaltyLastN);
-    const fromPrompt = Math.min(prompt.length, penaltyLastN - recent.length);
+    const window = penaltyWindow(sampling);
+    if (window === 0) return new Int32Array(0);
+    const recent = generated.slice(-window);
+    const fromPrompt = Math.min(prompt.length, window - recent.length);
     return Int32Array.from([...prompt.subarray(prompt.length - fromPrompt), ...recent]);
 }

@@ -10,8 +10,10 @@ import { resolveParameters } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import { loadMembers, type Member } from "./members.js";
 import { MAX_CONTEXT_SIZE, wantedContextSize } from "./memory.js";
+import { createCostTable, type CostTable } from "./costs.js";
 import { checkInteger, checkKeys, checkOneOf } from "./options.js";
 import { createSequencePool, type SequencePool } from "./sequences.js";
+import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "./statistics.js";
 import { createStepQueue, type StepQueue } from "./steps.js";
 import { checkVocabularies, compareVocabularies, type VocabularyReport } from "./vocabulary.js";
 
@@ -64,6 +66,12 @@ export interface Ensemble {
     readonly parameters: Readonly<Record<string, number>>;
     /** Turns dials; takes effect at the next token. @throws EftError PARAMETER_UNKNOWN, PARAMETER_RANGE */
     setParameters(values: Readonly<Record<string, number>>): void;
+    /** What speculation has done so far, in all completions that have ended. */
+    readonly statistics: SpeculationStatistics;
+    /** @internal Measured while the ensemble works. */
+    readonly costs: CostTable;
+    /** @internal Where completions report what they have done. */
+    readonly speculation: StatisticsRecorder;
     /** @internal The caches. @throws EftError DISPOSED after dispose() */
     readonly pool: SequencePool;
     /** @internal Continuous batching. @throws EftError DISPOSED after dispose() */
@@ -114,7 +122,7 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
                 offloadCache: backend.backend !== "cpu" && member.gpuLayers !== 0,
             });
         }
-        engine.setVocabulary(vocabulary.size, vocabulary.controlTokens);
+        engine.setVocabulary(vocabulary.size, vocabulary.controlTokens, vocabulary.endOfGeneration);
         throwIfAborted(signal);
         return createEnsemble(engine, {
             recipe,
@@ -141,7 +149,9 @@ type LoadedParts = Pick<
 
 function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
     const pool = createSequencePool(engine, parts.members.length, parts.sequences);
-    const steps = createStepQueue(engine, parts.members.length, parts.batchSize);
+    const costs = createCostTable(parts.members.length);
+    const steps = createStepQueue(engine, parts.members.length, parts.batchSize, costs);
+    const speculation = createStatistics(parts.members.length);
     let parameters = resolveParameters(parts.recipe, {});
     let disposal: Promise<void> | undefined;
 
@@ -161,6 +171,11 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
 
     return {
         ...parts,
+        costs,
+        speculation,
+        get statistics() {
+            return speculation.read();
+        },
         get parameters() {
             return parameters;
         },

@@ -1,45 +1,15 @@
 /**
- * Continuous batching: evaluations that many sequences ask for at about the same time become one native step, in which
- * every member reads its weights once for all of them.
+ * Continuous batching: what many sequences ask for at about the same time becomes one native job, in which every member
+ * reads its weights once for all of them. Drafts come first, so that the step that verifies them takes everyone along.
  */
 
 import { EftError } from "../errors.js";
-import type {
-    NativeDraw,
-    NativeDrawResult,
-    NativeEngine,
-    NativeFusion,
-    NativeQueries,
-    NativeQueryResult,
-    NativeStepEntry,
-} from "../native/binding.js";
+import type { NativeDecode, NativeDrawResult, NativeEngine, NativeQueryResult } from "../native/binding.js";
 import { toEftError } from "../native/native-error.js";
+import type { CostTable, Job } from "./costs.js";
+import type { Drafted, DraftRequest } from "./drafts.js";
 import type { Sequence } from "./sequences.js";
-
-/** What a sequence wants: tokens added to its caches, and something done with the rows at their ends. */
-export interface Evaluation {
-    readonly sequence: Sequence;
-    /** Per member: the tokens to add to what its cache holds. */
-    readonly append: readonly Int32Array[];
-    readonly fusion?: NativeFusion;
-    readonly draw?: NativeDraw;
-    readonly queries?: NativeQueries;
-    readonly signal?: AbortSignal;
-}
-
-/** Outcome of an {@link Evaluation}. */
-export interface Evaluated {
-    readonly draw?: NativeDrawResult;
-    readonly queries?: NativeQueryResult;
-    /** Of the steps it took part in, shared with other sequences. */
-    readonly steps: number;
-    /** Per member, milliseconds, summed over these steps. */
-    readonly decodeMs: readonly number[];
-    /** Milliseconds of fusing, drawing and looking up, summed over these steps. */
-    readonly fuseMs: number;
-    /** Per member: tokens evaluated for this evaluation alone. */
-    readonly evaluated: readonly number[];
-}
+import { planStep, type Evaluated, type Evaluation, type Share, type Waiting } from "./step-plan.js";
 
 export interface StepQueue {
     /**
@@ -49,168 +19,250 @@ export interface StepQueue {
      * @throws EftError ABORTED, CONTEXT_OVERFLOW, NON_FINITE_LOGITS, NO_TOKEN_LEFT, DECODE_FAILED, NATIVE_FAILURE
      */
     evaluate(evaluation: Evaluation): Promise<Evaluated>;
+    /** Resolves when the drafts are there; perhaps none. The next job of the sequence has to verify them. @throws as evaluate() */
+    draft(request: DraftRequest): Promise<Drafted>;
 }
 
-interface Waiting {
-    readonly evaluation: Evaluation;
-    readonly resolve: (result: Evaluated) => void;
+/** A request for drafts that waits. */
+interface Drafting {
+    readonly request: DraftRequest;
+    readonly resolve: (drafted: Drafted) => void;
     readonly reject: (error: unknown) => void;
-    steps: number;
-    readonly decodeMs: number[];
-    fuseMs: number;
-    readonly evaluated: number[];
 }
 
-/** A part of a step: the entry of one waiting evaluation, and whether it is its last. */
-interface Share {
-    readonly waiting: Waiting;
-    readonly entry: NativeStepEntry;
-    readonly last: boolean;
+/** What one sequence contributes to a job, reduced to what all kinds of jobs have in common. */
+interface Part {
+    readonly sequence: Sequence;
+    readonly signal: AbortSignal | undefined;
+    readonly reject: (error: unknown) => void;
 }
+
+const NOTHING_DRAFTED = { tokens: new Int32Array(0), keptRows: 0, fuseMs: 0 };
 
 /** @param batchSize - most tokens of one member in one step */
-export function createStepQueue(engine: NativeEngine, members: number, batchSize: number): StepQueue {
-    let queue: Waiting[] = [];
+export function createStepQueue(engine: NativeEngine, members: number, batchSize: number, costs: CostTable): StepQueue {
+    let evaluations: Waiting[] = [];
+    let draftings: Drafting[] = [];
     let running = false;
 
     async function run(): Promise<void> {
         running = true;
-        while (queue.length > 0) {
-            // Consumers that were woken by the last step ask for their next token in the same turn of the event loop.
+        while (evaluations.length + draftings.length > 0) {
+            // Consumers that were woken by the last job ask for the next one in the same turn of the event loop.
             await nextTurn();
             dropAborted();
-            const shares = plan(queue, members, batchSize);
-            if (shares.length > 0) await runShares(shares);
+            if (draftings.length > 0) await runDrafts();
+            else await runStep(planStep(evaluations, members, batchSize));
         }
         running = false;
     }
 
     function dropAborted(): void {
-        for (const waiting of queue.filter(({ evaluation }) => evaluation.signal?.aborted)) {
+        const error = new EftError("ABORTED", "The evaluation was aborted.");
+        for (const waiting of evaluations.filter(({ evaluation }) => evaluation.signal?.aborted)) {
             finish(waiting);
-            waiting.reject(new EftError("ABORTED", "The evaluation was aborted."));
+            waiting.reject(error);
         }
+        for (const { request, reject } of draftings) if (request.signal?.aborted) reject(error);
+        draftings = draftings.filter(({ request }) => !request.signal?.aborted);
     }
 
     function finish(waiting: Waiting): void {
-        queue = queue.filter((other) => other !== waiting);
+        evaluations = evaluations.filter((other) => other !== waiting);
     }
 
-    async function runShares(shares: readonly Share[]): Promise<void> {
-        const signals = shares.map(({ waiting }) => waiting.evaluation.signal);
+    /** Runs a native job. If it fails, each part tries alone: whose fault it was shows then, and no other must suffer. */
+    async function runJob<P, R extends { readonly decodes: readonly NativeDecode[] }>(
+        job: Job,
+        parts: readonly P[],
+        describe: (part: P) => Part,
+        submit: (parts: readonly P[]) => Promise<R>,
+        settle: (result: R, parts: readonly P[]) => void,
+    ): Promise<void> {
+        const described = parts.map(describe);
         const interrupt = (): void => {
-            // A step can be interrupted only as a whole, so not while somebody still wants its result.
-            if (signals.every((signal) => signal?.aborted)) engine.interrupt();
+            // A job can be interrupted only as a whole, so not while somebody still wants its result.
+            if (described.every(({ signal }) => signal?.aborted)) engine.interrupt();
         };
-        for (const signal of signals) signal?.addEventListener("abort", interrupt);
+        for (const { signal } of described) signal?.addEventListener("abort", interrupt);
         try {
-            const [result] = await Promise.all([
-                engine.step(shares.map(({ entry }) => entry)),
-                ...shares.map(({ waiting }) => waiting.evaluation.sequence.ready),
-            ]);
-            shares.forEach((share, index) => {
-                account(share, result.decodeMs, result.fuseMs);
-                if (share.last) settle(share, result.results[index]);
-            });
+            const start = performance.now();
+            const [result] = await Promise.all([submit(parts), ...described.map(({ sequence }) => sequence.ready)]);
+            costs.record(job, result.decodes, performance.now() - start);
+            settle(result, parts);
         } catch (error) {
-            await handleFailure(shares, toEftError(error));
+            await handleFailure(toEftError(error));
         } finally {
-            for (const signal of signals) signal?.removeEventListener("abort", interrupt);
+            for (const { signal } of described) signal?.removeEventListener("abort", interrupt);
+        }
+
+        async function handleFailure(error: EftError): Promise<void> {
+            const [only] = described;
+            if (parts.length === 1 && only !== undefined) {
+                // A job that somebody still wants is interrupted by nobody but dispose().
+                const disposed = error.code === "ABORTED" && !only.signal?.aborted;
+                only.reject(
+                    disposed ? new EftError("DISPOSED", "The ensemble was disposed during the evaluation.") : error,
+                );
+                return;
+            }
+            for (const part of parts) await runJob(job, [part], describe, submit, settle);
         }
     }
 
-    function account({ waiting, entry }: Share, decodeMs: Float64Array, fuseMs: number): void {
-        waiting.steps++;
+    async function runStep(shares: readonly Share[]): Promise<void> {
+        if (shares.length === 0) return;
+        await runJob(
+            "step",
+            shares,
+            ({ waiting }) => ({
+                sequence: waiting.evaluation.sequence,
+                signal: waiting.evaluation.signal,
+                reject: (error) => {
+                    finish(waiting);
+                    waiting.reject(error);
+                },
+            }),
+            (parts) => engine.step(parts.map(({ entry }) => entry)),
+            ({ results, decodes, fuseMs }, parts) => {
+                parts.forEach((share, index) => {
+                    account(share, decodes, fuseMs, results[index]);
+                    if (share.last) settleStep(share, parts.length, results[index]);
+                });
+            },
+        );
+    }
+
+    function account(
+        { waiting, entry }: Share,
+        decodes: readonly NativeDecode[],
+        fuseMs: number,
+        result: readonly NativeDrawResult[] | NativeQueryResult | undefined,
+    ): void {
+        const { held } = waiting.evaluation.sequence;
         waiting.fuseMs += fuseMs;
+        addDecodes(waiting.decodeMs, decodes);
         entry.tokens.forEach((tokens, member) => {
-            waiting.decodeMs[member] = (waiting.decodeMs[member] ?? 0) + (decodeMs[member] ?? 0);
             waiting.evaluated[member] = (waiting.evaluated[member] ?? 0) + tokens.length;
-            const held = waiting.evaluation.sequence.held[member];
-            for (const token of tokens) held?.push(token);
+            for (const token of tokens) held[member]?.push(token);
+        });
+        const { drafts = new Int32Array(0), keptRows = 0, drafter } = entry.speculation ?? {};
+        const last = drafts.at(-1);
+        const allAccepted = Array.isArray(result) && result.length === drafts.length + 1;
+        if (last === undefined || keptRows !== drafts.length || !allAccepted) return;
+        // What NativeSpeculation.keptRows promises.
+        drafter?.weights.forEach((weight, member) => {
+            if (weight !== 0) held[member]?.push(last);
         });
     }
 
-    function settle({ waiting, entry }: Share, result: NativeDrawResult | NativeQueryResult | undefined): void {
+    function settleStep(
+        { waiting, entry }: Share,
+        sequences: number,
+        result: readonly NativeDrawResult[] | NativeQueryResult | undefined,
+    ): void {
         finish(waiting);
-        const { steps, decodeMs, fuseMs, evaluated } = waiting;
+        const { decodeMs, fuseMs } = waiting;
         waiting.resolve({
-            ...(entry.draw === undefined ? {} : { draw: result as NativeDrawResult }),
+            draws: entry.draw === undefined ? [] : (result as readonly NativeDrawResult[]),
             ...(entry.queries === undefined ? {} : { queries: result as NativeQueryResult }),
-            steps,
             decodeMs,
             fuseMs,
-            evaluated,
+            sequences,
         });
     }
 
-    async function handleFailure(shares: readonly Share[], error: EftError): Promise<void> {
-        const [only] = shares;
-        if (shares.length === 1 && only !== undefined) {
-            finish(only.waiting);
-            // A step that somebody still wants is interrupted by nobody but dispose().
-            const disposed = error.code === "ABORTED" && !only.waiting.evaluation.signal?.aborted;
-            only.waiting.reject(
-                disposed ? new EftError("DISPOSED", "The ensemble was disposed during the evaluation.") : error,
+    async function runDrafts(): Promise<void> {
+        const all = draftings;
+        draftings = [];
+        const lengths = chooseLengths(all);
+        const fromDrafter: { drafting: Drafting; length: number }[] = [];
+        all.forEach((drafting, index) => {
+            const length = lengths[index] ?? 0;
+            const { proposal, drafter } = drafting.request;
+            if (length > 0 && proposal === undefined && drafter !== undefined) fromDrafter.push({ drafting, length });
+            else {
+                const tokens = proposal?.subarray(0, length) ?? NOTHING_DRAFTED.tokens;
+                drafting.resolve({ ...NOTHING_DRAFTED, tokens, decodeMs: zeros() });
+            }
+        });
+        // Each adds a few tokens alone; together they may still be too many for one batch.
+        const most = Math.max(1, Math.floor(batchSize / MOST_APPENDED));
+        for (let from = 0; from < fromDrafter.length; from += most) {
+            await runJob(
+                "draft",
+                fromDrafter.slice(from, from + most),
+                ({ drafting: { request, reject } }) => ({ sequence: request.sequence, signal: request.signal, reject }),
+                (parts) => engine.draft(parts.map(({ drafting, length }) => toEntry(drafting.request, length))),
+                ({ drafts, decodes, fuseMs }, parts) => {
+                    parts.forEach(({ drafting: { request, resolve } }, index) => {
+                        const { tokens, rows } = drafts[index] ?? { tokens: NOTHING_DRAFTED.tokens, rows: 0 };
+                        request.drafter?.append.forEach((appended, member) => {
+                            if (appended.length === 0) return;
+                            request.sequence.held[member]?.push(...appended, ...tokens.subarray(0, rows - 1));
+                        });
+                        resolve({ tokens, keptRows: rows, decodeMs: addDecodes(zeros(), decodes), fuseMs });
+                    });
+                },
             );
-            return;
         }
-        // The caches are as before. Whose fault it was shows when each tries alone; the others must not suffer.
-        for (const share of shares) {
-            if (share.waiting.evaluation.signal?.aborted) continue;
-            await runShares([share]);
+    }
+
+    /** Policies plan together for all sequences that use them. */
+    function chooseLengths(all: readonly Drafting[]): number[] {
+        const lengths = new Array<number>(all.length).fill(0);
+        const draws = evaluations.filter(({ evaluation }) => evaluation.draw !== undefined).length;
+        for (const policy of new Set(all.map(({ request }) => request.policy))) {
+            const own = [...all.keys()].filter((index) => all[index]?.request.policy === policy);
+            const prospects = own.flatMap((index) => all[index]?.request.prospect ?? []);
+            const chosen = policy.choose(prospects, { draws }, costs);
+            own.forEach((index, place) => (lengths[index] = chosen[place] ?? 0));
         }
+        return lengths;
+    }
+
+    function zeros(): number[] {
+        return new Array<number>(members).fill(0);
+    }
+
+    function start(): void {
+        if (!running) void run();
     }
 
     return {
         evaluate: (evaluation) =>
             new Promise((resolve, reject) => {
-                queue.push({
-                    evaluation,
-                    resolve,
-                    reject,
-                    steps: 0,
-                    decodeMs: new Array<number>(members).fill(0),
-                    fuseMs: 0,
-                    evaluated: new Array<number>(members).fill(0),
-                });
-                if (!running) void run();
+                const waiting = { evaluation, resolve, reject, decodeMs: zeros(), fuseMs: 0, evaluated: zeros() };
+                evaluations.push(waiting);
+                start();
+            }),
+        draft: (request) =>
+            new Promise((resolve, reject) => {
+                draftings.push({ request, resolve, reject });
+                start();
             }),
     };
 }
 
-/**
- * Fills a step: first come, first served, at most `batchSize` tokens per member. A long prompt is cut into pieces, and
- * sequences that only need a token or two are let in before it, so that their text does not stall.
- */
-function plan(queue: readonly Waiting[], members: number, batchSize: number): Share[] {
-    const room = new Array<number>(members).fill(batchSize);
-    const shortFirst = [...queue].sort((a, b) => Math.max(...missingTokens(a)) - Math.max(...missingTokens(b)));
-    const shares: Share[] = [];
-    for (const waiting of shortFirst) {
-        const { sequence, append, fusion, draw, queries } = waiting.evaluation;
-        const rows = draw === undefined ? (queries?.rows ?? 0) : 1;
-        const missing = missingTokens(waiting);
-        const last = missing.every((count, member) => count <= (room[member] ?? 0));
-        // Rows exist only in the step that evaluates them, so the tokens at the end have to stay together.
-        const take = missing.map((count, member) => Math.min(last ? count : count - rows, room[member] ?? 0));
-        if (!last && take.every((count) => count <= 0)) continue;
-        take.forEach((count, member) => (room[member] = (room[member] ?? 0) - Math.max(count, 0)));
-        const entry: NativeStepEntry = {
-            sequence: sequence.slot,
-            keep: Int32Array.from(sequence.held, (held) => held.length),
-            tokens: append.map((tokens, member) => {
-                const from = waiting.evaluated[member] ?? 0;
-                return tokens.subarray(from, from + Math.max(take[member] ?? 0, 0));
-            }),
-            ...(last ? { fusion, draw, queries } : {}),
-        };
-        shares.push({ waiting, entry, last });
-    }
-    return shares;
+/** Most tokens that a request for drafts appends to a cache; whoever lacks more evaluates them before. */
+export const MOST_APPENDED = 16;
+
+function toEntry({ sequence, drafter, policy }: DraftRequest, length: number) {
+    if (drafter === undefined) throw new EftError("OPTION_INVALID", "There is no drafter to ask.");
+    const { append, fusion, draw, coupling, historyLimit } = drafter;
+    return {
+        sequence: sequence.slot,
+        keep: Int32Array.from(sequence.held, (held) => held.length),
+        tokens: append,
+        drafter: fusion,
+        ...{ draw, coupling, historyLimit, length, minConfidence: policy.minConfidence },
+    };
 }
 
-function missingTokens({ evaluation, evaluated }: Waiting): number[] {
-    return evaluation.append.map((tokens, member) => tokens.length - (evaluated[member] ?? 0));
+/** Adds to `decodeMs`, one number per member. */
+function addDecodes(decodeMs: number[], decodes: readonly NativeDecode[]): number[] {
+    for (const { member, ms } of decodes) decodeMs[member] = (decodeMs[member] ?? 0) + ms;
+    return decodeMs;
 }
 
 async function nextTurn(): Promise<void> {

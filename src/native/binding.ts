@@ -138,6 +138,11 @@ export interface NativeQueries {
 export interface NativeSpeculation {
     /** Row r of the last drafts.length + 1 rows decides about drafts[r]; the last row follows all of them. May be empty. */
     readonly drafts: Int32Array;
+    /**
+     * {@link NativeDraft.rows} of these drafts: the members that the drafter reads have no tokens in this entry, and if all
+     * drafts are accepted, their caches are brought up to the last draft. 0: the drafts come from elsewhere.
+     */
+    readonly keptRows: number;
     readonly coupling: Coupling;
     /** How many of the last tokens, `history` and accepted drafts together, count for the penalties. */
     readonly historyLimit: number;

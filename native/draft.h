@@ -1,0 +1,33 @@
+// The draft job: the members that a drafter reads decode token after token, for all entries side by side.
+#pragma once
+
+#include <vector>
+
+#include "job.h"
+
+namespace eft {
+
+/// What one sequence drafts; see NativeDraftEntry in src/native/binding.ts.
+struct DraftEntry {
+    uint32_t sequence = 0;
+    std::vector<uint32_t> keep;                // one per member
+    std::vector<std::vector<int32_t>> tokens;  // one per member; only those that the drafter reads have some
+    Fusion drafter;
+    DrawRequest draw;  // of the first draft
+    Coupling coupling = Coupling::gumbel;
+    uint32_t history_limit = 0;
+    uint32_t length = 1;        // most tokens to draft
+    double min_confidence = 0;  // stop before a position where the drafter is less sure
+};
+
+struct DraftResult {
+    std::vector<std::vector<int32_t>> drafts;  // one per entry
+    std::vector<uint32_t> rows;                // one per entry: how many rows were evaluated and kept
+    std::vector<DecodeCost> decodes;
+    double fuse_ms = 0;
+};
+
+/// Throws Failure; then every sequence of the entries holds what its `keep` says.
+DraftResult run_draft(JobContext & context, const std::vector<DraftEntry> & entries);
+
+}  // namespace eft

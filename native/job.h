@@ -1,0 +1,66 @@
+// What the jobs of an engine share: the members' contexts, the buffers of the one worker thread, and the ways from
+// batches to rows to a fused row.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "combine.h"
+#include "context.h"
+#include "speculate.h"
+
+namespace eft {
+
+using Clock = std::chrono::steady_clock;
+
+inline double milliseconds_since(Clock::time_point start) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+}
+
+/// What one llama_decode cost.
+struct DecodeCost {
+    uint32_t member;
+    uint32_t tokens;
+    double ms;
+};
+
+/// Rows that drafting leaves for the step that verifies the drafts, so that no member evaluates a token twice.
+struct KeptRows {
+    std::vector<std::vector<float>> members;  // row after row; nothing for a member that the drafter does not read
+    uint32_t rows = 0;
+
+    void clear() {
+        for (auto & row : members) row.clear();
+        rows = 0;
+    }
+};
+
+struct JobContext {
+    std::vector<std::unique_ptr<Context>> members;
+    uint32_t vocabulary_size = 0;
+    std::vector<uint8_t> control_tokens, end_of_generation;
+    std::vector<KeptRows> kept;  // one per sequence
+    FuseScratch fuse, drafter_fuse;
+    SpeculationScratch draw;
+};
+
+/// The vocabulary that the members share, and place for what drafting keeps. Call once, when all members are there.
+void prepare_jobs(JobContext & context, uint32_t vocabulary_size, std::vector<uint8_t> control_tokens,
+                  std::vector<uint8_t> end_of_generation, uint32_t sequences);
+
+/// Decodes the batches of all members that have one, and adds what it cost to `costs`.
+void decode_batches(JobContext & context, std::vector<DecodeCost> & costs);
+
+/// Fuses one position; `rows` has a row for each member that `fusion` reads. Throws Failure NON_FINITE_LOGITS,
+/// NO_TOKEN_LEFT or DECODE_FAILED. The result lies in `scratch`.
+FuseResult fuse_position(const JobContext & context, const std::vector<const float *> & rows, const Fusion & fusion,
+                         FuseScratch & scratch);
+
+/// Turns the request of one draw into that of the next position, which follows `token`.
+void advance_request(DrawRequest & request, int32_t token, uint32_t history_limit);
+
+/// After a failure: cuts a sequence down to `keep`, one number per member.
+void restore_sequence(JobContext & context, uint32_t sequence, const std::vector<uint32_t> & keep);
+
+}  // namespace eft

@@ -1,0 +1,126 @@
+/** What a completion takes and gives: the types of {@link complete}. */
+
+import type { ChatMessage } from "../ensemble/prompt.js";
+import type { SpeculationStatistics } from "../ensemble/statistics.js";
+import type { SamplingOptions } from "../types.js";
+import type { SpeculationOptions } from "./drafter.js";
+import type { LogitBias } from "./sampling.js";
+
+/** What to complete, and how. */
+export interface CompletionOptions {
+    /** Text of the user's turn, or a conversation. Each member sees it through its own prompt template. */
+    readonly prompt: string | readonly ChatMessage[];
+    /** Show the text to all members as it is, without templates. Default false. */
+    readonly raw?: boolean;
+    /** Most tokens to generate. Default: as many as the context holds. */
+    readonly maxTokens?: number;
+    /** Overlays the recipe's sampling. */
+    readonly sampling?: Partial<SamplingOptions>;
+    /** 0 .. 2^53 - 1: the same seed gives the same text. Default: a random one, reported at the end. */
+    readonly seed?: number;
+    /** Texts that end the generation; they are not part of the text. At most 16. */
+    readonly stop?: readonly string[];
+    readonly logitBias?: LogitBias;
+    /** Overlays the ensemble's parameters, for this completion alone. */
+    readonly parameters?: Readonly<Record<string, number>>;
+    /**
+     * Speculative decoding: an object overlays what the recipe says, true is the same as `{}`, false turns it off.
+     * Default: on if the recipe has the key `speculation`.
+     */
+    readonly speculation?: boolean | SpeculationOptions;
+    /** How many of the target's most probable tokens to report at each token. Range 0..100. Default 0. */
+    readonly topLogprobs?: number;
+    /** Report what each member thought of the token (and of the top ones). Default false. */
+    readonly memberLogprobs?: boolean;
+    /** Report how the target differs from the drafter at each token, with speculation and without. Default false. */
+    readonly explain?: boolean;
+    /** Report the whole target row. Default false. */
+    readonly scores?: boolean;
+    /** Ends the completion with the finish reason `abort`. */
+    readonly signal?: AbortSignal;
+}
+
+/** A token and what is known about it. Log-probabilities are the target's, before penalties, bias and filters. */
+export interface TokenPart {
+    readonly type: "token";
+    readonly id: number;
+    /** Text that became certain with this token: empty inside a character or a possible stop string. */
+    readonly text: string;
+    readonly logprob: number;
+    /** With `memberLogprobs`: by member name; NaN for a member that the combination did not read. */
+    readonly members?: Readonly<Record<string, number>>;
+    /** With `topLogprobs`: the most probable tokens, descending. */
+    readonly top?: readonly {
+        readonly id: number;
+        readonly text: string;
+        readonly logprob: number;
+        readonly members?: Readonly<Record<string, number>>;
+    }[];
+    /** With `scores`: log-probability of every token id. */
+    readonly scores?: Float32Array;
+    /** With `explain`. */
+    readonly drafter?: DrafterView;
+}
+
+/** The target beside the drafter, at one token. */
+export interface DrafterView {
+    /** What the drafter would have drawn in the target's place, with the same noise. */
+    readonly id: number;
+    readonly text: string;
+    /** Total-variation distance of the two distributions, before penalties, bias, temperature and filters. 0..1. */
+    readonly totalVariation: number;
+    /**
+     * Where the drafter would have drawn another token: by how much each member moves the log-odds of the target's token
+     * against the drafter's, relative to the drafter's own form. The largest one changed the decision.
+     */
+    readonly shifts?: Readonly<Record<string, number>>;
+    /** The member whose shift is the largest. */
+    readonly changedBy?: string;
+}
+
+/** Why a completion ended: end-of-text token or stop string, `maxTokens` or context full, the caller's signal. */
+export type FinishReason = "stop" | "length" | "abort";
+
+/** The last part of every completion. */
+export interface FinishPart {
+    readonly type: "finish";
+    readonly reason: FinishReason;
+    /** Text that had been held back as the possible beginning of a stop string. */
+    readonly text: string;
+    readonly stoppedBy?: string;
+    readonly seed: number;
+    /** Generated tokens, an end-of-text token included. */
+    readonly tokens: number;
+    /** Per member: tokens of its prompt, and how many of them were found in a cache. */
+    readonly promptTokens: Readonly<Record<string, number>>;
+    readonly reusedTokens: Readonly<Record<string, number>>;
+    readonly timings: CompletionTimings;
+    /** With speculation. */
+    readonly speculation?: SpeculationStatistics;
+}
+
+/** Milliseconds. Steps may be shared with other completions that run at the same time. */
+export interface CompletionTimings {
+    /** From the start to the first token. */
+    readonly firstTokenMs: number;
+    /** From the first token to the end. */
+    readonly generationMs: number;
+    /** Tokens after the first, per second of generationMs; 0 with fewer than two tokens. */
+    readonly tokensPerSecond: number;
+    /** Per member: decoding, in all jobs after the prompt, drafting included. */
+    readonly decodeMs: Readonly<Record<string, number>>;
+    /** Fusing and drawing, in all jobs after the prompt. */
+    readonly fuseMs: number;
+}
+
+/** Parts as they come; ends with a {@link FinishPart}. Leaving the loop early stops the generation. */
+export interface Completion extends AsyncGenerator<TokenPart | FinishPart, void, void> {
+    /** Turns this completion's dials; takes effect at its next token. @throws EftError PARAMETER_* */
+    setParameters(values: Readonly<Record<string, number>>): void;
+}
+
+/** A completion that has run to its end. */
+export interface CompletionResult extends Omit<FinishPart, "type" | "text"> {
+    readonly text: string;
+    readonly parts: readonly TokenPart[];
+}

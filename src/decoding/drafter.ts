@@ -1,0 +1,113 @@
+/** Who drafts, and what a caller or a recipe may say about it. */
+
+import type { DraftLengthPolicy } from "../ensemble/drafts.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
+import { checkInteger, checkKeys, checkOneOf } from "../ensemble/options.js";
+import { EftError } from "../errors.js";
+import type { NativeFusion } from "../native/binding.js";
+import { combinationWeights, parseCombination } from "../recipe/index.js";
+import type { Combination, Coupling, DraftLength } from "../types.js";
+import { createDraftLengthPolicy, MOST_DRAFTS } from "./draft-length.js";
+import { lookUp, type Proposer } from "./lookup.js";
+
+/** Speculative decoding of one completion. What is left out is as the recipe says, or has its default. */
+export interface SpeculationOptions {
+    /**
+     * Form over the members that drafts, e.g. `chat`. Default: the conservative fallback, else the member with the largest
+     * weight among those that are not the largest model.
+     */
+    readonly drafter?: string;
+    /** Try what followed an earlier occurrence of the last tokens, or what a function of yours guesses. Default false. */
+    readonly lookup?: boolean | Proposer;
+    /** How many tokens a block drafts. Default `adaptive`. */
+    readonly length?: DraftLength;
+    /** How the random choices of drafter and target are tied together. Default `gumbel`. */
+    readonly coupling?: Coupling;
+}
+
+const SPECULATION_OPTIONS: readonly (keyof SpeculationOptions)[] = ["drafter", "lookup", "length", "coupling"];
+
+/** Speculation with all defaults filled in. */
+export interface Speculation {
+    readonly propose?: Proposer;
+    readonly length: DraftLength;
+    readonly policy: DraftLengthPolicy;
+    readonly coupling: Coupling;
+}
+
+/** The drafter's form at the given parameters; undefined where no member drafts. */
+export type DrafterForm = (parameters: Readonly<Record<string, number>>) => NativeFusion | undefined;
+
+/**
+ * What a completion speculates with; undefined: nothing.
+ *
+ * @throws EftError OPTION_INVALID
+ */
+export function resolveSpeculation(
+    { recipe }: Ensemble,
+    option: boolean | SpeculationOptions = recipe.speculation !== undefined,
+): Speculation | undefined {
+    if (option === false) return undefined;
+    const own = option === true ? {} : option;
+    checkKeys("speculation", own, SPECULATION_OPTIONS);
+    const lookup = own.lookup ?? recipe.speculation?.lookup ?? false;
+    const length = checkDraftLength(own.length ?? recipe.speculation?.length ?? "adaptive");
+    return {
+        ...(lookup === false ? {} : { propose: lookup === true ? lookUp : lookup }),
+        length,
+        policy: createDraftLengthPolicy(length),
+        coupling: checkOneOf("coupling", own.coupling ?? recipe.speculation?.coupling ?? "gumbel", [
+            "gumbel",
+            "maximal",
+        ]),
+    };
+}
+
+function checkDraftLength(length: unknown): DraftLength {
+    if (typeof length === "number") return checkInteger("the draft length", length, 0, MOST_DRAFTS);
+    return checkOneOf("the draft length, if it is no number,", length, ["adaptive", "confidence"] as const);
+}
+
+/**
+ * The form that drafts: the caller's, else the recipe's, else the default.
+ *
+ * @throws EftError COMBINATION_*
+ */
+export function createDrafterForm({ recipe, members }: Ensemble, text: string | undefined): DrafterForm {
+    const names = members.map(({ name }) => name);
+    const form: Combination | undefined =
+        text === undefined
+            ? (recipe.speculation?.drafter ?? recipe.conservative?.fallback)
+            : parseCombination(text, { members: names, parameters: recipe.parameters });
+    const largest = Math.max(...members.map(({ model }) => model.info.size));
+    return (parameters) => {
+        const weights =
+            form === undefined
+                ? heaviestOf(combinationWeights(recipe.combination, names, parameters), (member) => {
+                      const size = members[member]?.model.info.size ?? largest;
+                      return size < largest;
+                  })
+                : combinationWeights(form, names, parameters);
+        return weights.every((weight) => weight === 0)
+            ? undefined
+            : { weights, conservativeTopP: 1, controlTokensFallback: false };
+    };
+}
+
+/** Weight 1 for the eligible member with the largest positive weight, 0 for all others. */
+function heaviestOf(weights: Float64Array, isEligible: (member: number) => boolean): Float64Array {
+    const eligible = [...weights.keys()].filter((member) => isEligible(member) && (weights[member] ?? 0) > 0);
+    const best = Math.max(...eligible.map((member) => weights[member] ?? 0));
+    const chosen = eligible.find((member) => weights[member] === best);
+    return weights.map((_, member) => (member === chosen ? 1 : 0));
+}
+
+/** @throws EftError OPTION_INVALID if there is nothing that could draft */
+export function checkCanDraft(drafter: NativeFusion | undefined, { propose }: Partial<Speculation>): void {
+    if (drafter !== undefined || propose !== undefined) return;
+    throw new EftError(
+        "OPTION_INVALID",
+        "No member can draft: the combination gives no positive weight to a model smaller than the largest. Name a drafter " +
+            "(`speculation: { drafter: <member> }`), or turn speculation off.",
+    );
+}

@@ -1,0 +1,33 @@
+/** The token view of the paper's distance figure: where the target leaves its drafter, and which member made it do so. */
+
+import type { Ensemble } from "../ensemble/ensemble.js";
+import type { NativeDrawResult, NativeFusion } from "../native/binding.js";
+import type { DrafterView } from "./completion.js";
+
+/**
+ * The shift of member m between the target's token t and the drafter's token d is
+ *
+ *     (weight of m in the combination - weight of m in the drafter) * (log p_m(t) - log p_m(d))
+ *
+ * Without conservative filter, penalties and filters, the shifts add up to the log-odds by which the target prefers t to d
+ * more than the drafter does.
+ *
+ * @param draw - one that was asked for comparison with the drafter, and for the members' log-probabilities
+ */
+export function viewDrafter(
+    { members }: Ensemble,
+    { token, drafter: compared, memberLogprobs }: NativeDrawResult,
+    { fusion, drafter }: { readonly fusion: NativeFusion; readonly drafter: NativeFusion },
+): DrafterView | undefined {
+    if (compared === undefined) return undefined;
+    const text = members[0]?.model.detokenize(Int32Array.of(compared.token), true).toString("utf8") ?? "";
+    const view = { id: compared.token, text, totalVariation: compared.totalVariation };
+    if (compared.token === token || memberLogprobs === undefined) return view;
+    const shifts = members.flatMap(({ name }, member): [string, number][] => {
+        const weight = (fusion.weights[member] ?? 0) - (drafter.weights[member] ?? 0);
+        if (weight === 0) return [];
+        return [[name, weight * ((memberLogprobs[member] ?? NaN) - (compared.memberLogprobs[member] ?? NaN))]];
+    });
+    const [largest] = shifts.toSorted(([, a], [, b]) => b - a);
+    return { ...view, shifts: Object.fromEntries(shifts), ...(largest && { changedBy: largest[0] }) };
+}

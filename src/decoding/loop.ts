@@ -1,0 +1,185 @@
+/** The loop: prompt in, one fused step for each token or block of tokens, text out. */
+
+import type { Ensemble } from "../ensemble/ensemble.js";
+import type { Sequence } from "../ensemble/sequences.js";
+import { EftError } from "../errors.js";
+import type { NativeDraw, NativeDrawResult } from "../native/binding.js";
+import type { SamplingOptions } from "../types.js";
+import type { CompletionTimings, FinishPart, FinishReason, TokenPart } from "./completion.js";
+import type { Speculation } from "./drafter.js";
+import { viewDrafter } from "./explain.js";
+import { missingTokens, reads, type Dials } from "./fusion.js";
+import { penaltyHistory } from "./sampling.js";
+import { createSpeculator, type Speculator } from "./speculation.js";
+import { createTextStream } from "./text-stream.js";
+
+/** What the loop works on: checked, with all defaults filled in. */
+export interface Generation {
+    /** Tokens of the prompt, per member. */
+    readonly prompts: readonly Int32Array[];
+    readonly maxTokens: number;
+    readonly stop: readonly string[];
+    readonly sampling: SamplingOptions;
+    /** What all draws have in common. */
+    readonly draw: Omit<NativeDraw, "history" | "position">;
+    readonly speculation: Speculation | undefined;
+    readonly explain: boolean;
+    readonly signal: AbortSignal | undefined;
+}
+
+/** @param dials - with a drafter's form where there is speculation */
+export async function* generate(
+    ensemble: Ensemble,
+    generation: Generation,
+    dials: Dials,
+): AsyncGenerator<TokenPart | FinishPart, void, void> {
+    const { prompts, maxTokens, stop, sampling, draw: common, speculation, explain, signal } = generation;
+    const [main] = ensemble.members;
+    if (main === undefined) throw new EftError("RECIPE_INVALID", "The recipe has no members.");
+    const text = createTextStream(main.model, stop);
+    const clock = createClock(ensemble);
+    const generated: number[] = [];
+    const { pool, steps } = ensemble;
+    let sequence: Sequence | undefined;
+    let speculator: Speculator | undefined;
+    let reason: FinishReason = "length";
+    try {
+        const most = Math.min(maxTokens, ensemble.contextSize - Math.max(...prompts.map((p) => p.length)));
+        if (most > 0) sequence = await pool.acquire(prompts, 1, signal);
+        if (sequence !== undefined && speculation !== undefined) {
+            const parts = { ensemble, speculation, dials, sequence, prompts, generated, sampling, explain, signal };
+            speculator = createSpeculator(parts);
+        }
+        blocks: while (sequence !== undefined && generated.length < most) {
+            const { fusion, drafter } = dials;
+            const history = penaltyHistory(sampling, prompts[0] ?? new Int32Array(0), generated);
+            const draw = { ...common, history, position: generated.length };
+            const isRead = (member: number): boolean => common.members || reads(fusion, member);
+            const block = await speculator?.draft(draw, most - generated.length - 1);
+            const evaluated = await steps.evaluate({
+                ...{ sequence, fusion, draw },
+                append: block?.append ?? missingTokens(sequence, prompts, generated, isRead),
+                ...(block?.verification && { speculation: block.verification }),
+                ...(signal && { signal }),
+            });
+            clock.add(evaluated, block);
+            speculator?.learn(evaluated);
+            for (const drawn of evaluated.draws) {
+                generated.push(drawn.token);
+                const ended = ensemble.vocabulary.endOfGeneration[drawn.token] === 1;
+                yield {
+                    ...tokenPart(ensemble, drawn, ended ? "" : text.push(drawn.token)),
+                    ...(explain && drafter && { drafter: viewDrafter(ensemble, drawn, { fusion, drafter }) }),
+                };
+                if (ended || text.stoppedBy !== undefined) {
+                    reason = "stop";
+                    break blocks;
+                }
+                // The rest of the block was drawn from the target as it was before a dial was turned.
+                if (dials.fusion !== fusion) break;
+            }
+            forgetRejected(sequence, prompts, generated);
+        }
+    } catch (error) {
+        // Only the caller's own signal is an ordinary end; an ensemble that is disposed meanwhile is not.
+        if (!(EftError.isInstance(error) && error.code === "ABORTED" && signal?.aborted)) throw error;
+        reason = "abort";
+    } finally {
+        if (sequence !== undefined) {
+            forgetRejected(sequence, prompts, generated);
+            pool.release(sequence);
+        }
+    }
+    yield {
+        type: "finish",
+        reason,
+        text: text.flush(),
+        ...(text.stoppedBy === undefined ? {} : { stoppedBy: text.stoppedBy }),
+        seed: common.seed,
+        tokens: generated.length,
+        promptTokens: byName(ensemble, (index) => prompts[index]?.length ?? 0),
+        reusedTokens: byName(ensemble, (index) => sequence?.reused[index] ?? 0),
+        timings: clock.timings(generated.length),
+        ...(speculator && { speculation: speculator.statistics() }),
+    };
+}
+
+/**
+ * Cuts the caches down to what was generated: only the last token of a step differs from its draft. That one is left out,
+ * since what follows it is not known yet.
+ */
+function forgetRejected({ held }: Sequence, prompts: readonly Int32Array[], generated: readonly number[]): void {
+    held.forEach((tokens, member) => {
+        const most = (prompts[member]?.length ?? 0) + Math.max(0, generated.length - 1);
+        tokens.length = Math.min(tokens.length, most);
+    });
+}
+
+function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, text: string): TokenPart {
+    const { token, logprob, memberLogprobs, topTokens, topLogprobs, topMemberLogprobs, scores } = draw;
+    const count = ensemble.members.length;
+    return {
+        type: "token",
+        id: token,
+        text,
+        logprob,
+        ...(memberLogprobs && { members: byName(ensemble, (index) => memberLogprobs[index] ?? NaN) }),
+        ...(topTokens && {
+            top: Array.from(topTokens, (id, rank) => ({
+                id,
+                text: tokenText(ensemble, id),
+                logprob: topLogprobs?.[rank] ?? NaN,
+                ...(topMemberLogprobs && {
+                    members: byName(ensemble, (index) => topMemberLogprobs[rank * count + index] ?? NaN),
+                }),
+            })),
+        }),
+        ...(scores && { scores }),
+    };
+}
+
+/** Text of a token by itself, control tokens spelled out; bytes that are no whole character become U+FFFD. */
+export function tokenText(ensemble: Ensemble, token: number): string {
+    return ensemble.members[0]?.model.detokenize(Int32Array.of(token), true).toString("utf8") ?? "";
+}
+
+function byName(ensemble: Ensemble, value: (index: number) => number): Record<string, number> {
+    return Object.fromEntries(ensemble.members.map(({ name }, index) => [name, value(index)]));
+}
+
+interface JobCost {
+    readonly decodeMs: readonly number[];
+    readonly fuseMs: number;
+}
+
+/** Adds up what the jobs cost that came after the first token. */
+function createClock(ensemble: Ensemble) {
+    const start = performance.now();
+    let first: number | undefined;
+    let last = start;
+    let fuseMs = 0;
+    const decodeMs = ensemble.members.map(() => 0);
+    return {
+        add(...jobs: readonly (JobCost | undefined)[]): void {
+            last = performance.now();
+            if (first === undefined) {
+                first = last;
+                return;
+            }
+            for (const job of jobs) {
+                fuseMs += job?.fuseMs ?? 0;
+                job?.decodeMs.forEach((ms, index) => (decodeMs[index] = (decodeMs[index] ?? 0) + ms));
+            }
+        },
+        timings(tokens: number): CompletionTimings {
+            const generationMs = last - (first ?? last);
+            return {
+                firstTokenMs: (first ?? last) - start,
+                generationMs,
+                tokensPerSecond: tokens > 1 && generationMs > 0 ? ((tokens - 1) * 1000) / generationMs : 0,
+                decodeMs: byName(ensemble, (index) => decodeMs[index] ?? 0),
+                fuseMs,
+            };
+        },
+    };
+}

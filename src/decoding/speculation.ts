@@ -1,0 +1,225 @@
+/**
+ * Speculative up-scaling (Mitchell et al. 2310.12962): a cheap form drafts a block of tokens, all members verify the block
+ * in one batch, and the target's own tokens are drawn row by row until one differs from its draft. The loop asks for a
+ * block before each step, and reports what became of it.
+ */
+
+import type { Drafted, DraftProspect } from "../ensemble/drafts.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
+import type { Sequence } from "../ensemble/sequences.js";
+import { createStatistics, type SpeculationStatistics, type SpeculativeStep } from "../ensemble/statistics.js";
+import type { Evaluated } from "../ensemble/step-plan.js";
+import { MOST_APPENDED } from "../ensemble/steps.js";
+import type { NativeDraw, NativeSpeculation } from "../native/binding.js";
+import type { SamplingOptions } from "../types.js";
+import { createAcceptance } from "./acceptance.js";
+import { createForecast, expectedRate, MOST_DRAFTS } from "./draft-length.js";
+import type { Speculation } from "./drafter.js";
+import { missingTokens, reads, type Dials } from "./fusion.js";
+import { penaltyWindow } from "./sampling.js";
+
+/** A block that is about to be verified. Without drafts, its step is a plain one. */
+export interface Block {
+    /** Per member: the tokens that the step has to evaluate. */
+    readonly append: readonly Int32Array[];
+    /** Undefined for a step without drafts that does not look at the drafter either. */
+    readonly verification?: NativeSpeculation;
+    /** Per member, milliseconds of drafting. */
+    readonly decodeMs: readonly number[];
+    readonly fuseMs: number;
+}
+
+export interface Speculator {
+    /**
+     * Drafts as many tokens as the policy wants.
+     *
+     * @param draw - the draw of the next token
+     * @param room - most drafts there is room for
+     * @throws EftError what StepQueue.draft() throws
+     */
+    draft(draw: NativeDraw, room: number): Promise<Block>;
+    /** The outcome of the step that followed draft(); to be told before its tokens join the generated ones. */
+    learn(evaluated: Evaluated): void;
+    statistics(): SpeculationStatistics;
+}
+
+export interface SpeculatorParts {
+    readonly ensemble: Ensemble;
+    readonly speculation: Speculation;
+    readonly dials: Dials;
+    readonly sequence: Sequence;
+    /** Tokens of the prompt, per member. */
+    readonly prompts: readonly Int32Array[];
+    /** The tokens so far; the loop adds to them. */
+    readonly generated: readonly number[];
+    readonly sampling: SamplingOptions;
+    /** Report the drafter at every token. */
+    readonly explain: boolean;
+    readonly signal: AbortSignal | undefined;
+}
+
+/** Acceptance that is expected before anything was drafted. */
+const USUAL_ACCEPTANCE = 0.7;
+/** Drafts of an ensemble that have to be verified before their rate is a better expectation. */
+const ENOUGH_VERIFIED = 20;
+/** Among plain steps, one in so many looks what the drafter would have drawn, so that speculation is taken up again. */
+const LOOK_EVERY = 4;
+
+/** What draft() leaves for learn(). */
+interface Attempt {
+    readonly drafted: Drafted;
+    /** What lookup proposed, taken or not. */
+    readonly proposal: readonly number[];
+    readonly isLookup: boolean;
+    readonly forecast?: SpeculativeStep["forecast"];
+}
+
+export function createSpeculator(parts: SpeculatorParts): Speculator {
+    const { ensemble, dials, sequence, prompts, generated, explain, signal } = parts;
+    const { propose, policy, coupling, length } = parts.speculation;
+    const { steps, costs } = ensemble;
+    const members = ensemble.members.map((_, member) => member);
+    const historyLimit = penaltyWindow(parts.sampling);
+    const { acceptanceRate, verifiedAt } = ensemble.statistics;
+    const acceptance = {
+        drafter: createAcceptance((verifiedAt[0] ?? 0) >= ENOUGH_VERIFIED ? acceptanceRate : USUAL_ACCEPTANCE),
+        lookup: createAcceptance(USUAL_ACCEPTANCE),
+    };
+    const statistics = createStatistics(members.length);
+    const nothing: Attempt = {
+        drafted: { tokens: new Int32Array(0), keptRows: 0, decodeMs: members.map(() => 0), fuseMs: 0 },
+        proposal: [],
+        isLookup: false,
+    };
+    let attempt = nothing;
+    let start = 0;
+    let plainSteps = 0;
+    /** Other sequences in the last step. */
+    let others = 0;
+
+    async function attemptDrafts(draw: NativeDraw, room: number): Promise<Attempt> {
+        const { fusion, drafter } = dials;
+        const verifying = members.filter((member) => reads(fusion, member));
+        const proposal = propose?.([...(prompts[0] ?? []), ...generated], room) ?? [];
+        const lookup: DraftProspect | undefined =
+            proposal.length === 0
+                ? undefined
+                : { most: proposal.length, acceptance: acceptance.lookup.rates(), drafting: [], verifying };
+        const asked: DraftProspect | undefined = drafter && {
+            ...{ most: room, acceptance: acceptance.drafter.rates(), verifying },
+            drafting: members.filter((member) => reads(drafter, member)),
+        };
+        const isLookup = lookup !== undefined && (asked === undefined || promisesMore(lookup, asked));
+        const prospect = isLookup ? lookup : asked;
+        if (prospect === undefined) return { ...nothing, proposal };
+
+        const request = { sequence, prospect, policy, ...(signal && { signal }) };
+        const drafted = isLookup
+            ? await steps.draft({ ...request, proposal: Int32Array.from(proposal) })
+            : await steps.draft({
+                  ...request,
+                  ...(drafter && {
+                      drafter: {
+                          append: await appendForDrafter((member) => reads(drafter, member)),
+                          ...{ fusion: drafter, draw, coupling, historyLimit },
+                      },
+                  }),
+              });
+        return { drafted, proposal, isLookup, forecast: forecastOf(prospect, drafted.tokens.length) };
+    }
+
+    /** Only the adaptive policy has reason to prefer the drafter: otherwise, what costs nothing is tried first. */
+    function promisesMore(lookup: DraftProspect, asked: DraftProspect): boolean {
+        return length !== "adaptive" || expectedRate(lookup, costs) >= expectedRate(asked, costs);
+    }
+
+    /** Tokens that the drafter's members lack. Many of them are evaluated at once, before the block. */
+    async function appendForDrafter(isRead: (member: number) => boolean): Promise<readonly Int32Array[]> {
+        const append = missingTokens(sequence, prompts, generated, isRead);
+        if (append.every((tokens) => tokens.length <= MOST_APPENDED)) return append;
+        const bulk = append.map((tokens) => tokens.subarray(0, Math.max(0, tokens.length - 1)));
+        await steps.evaluate({ sequence, append: bulk, ...(signal && { signal }) });
+        return missingTokens(sequence, prompts, generated, isRead);
+    }
+
+    function forecastOf(prospect: DraftProspect, drafts: number): SpeculativeStep["forecast"] {
+        const forecast = createForecast([prospect], others, costs);
+        if (!forecast.isKnown) return undefined;
+        const plainMs = forecast.ms;
+        for (let i = 0; i < drafts; i++) forecast.addDraft(0);
+        return { tokens: forecast.tokens - others, ms: forecast.ms, plainMs };
+    }
+
+    return {
+        async draft(draw, room) {
+            const { fusion, drafter } = dials;
+            start = performance.now();
+            // The step of the prompt draws without drafts, and evaluates the drafter's prompt too.
+            const isFirst = generated.length === 0;
+            const most = isFirst || length === 0 ? 0 : Math.min(room, MOST_DRAFTS);
+            attempt = most > 0 ? await attemptDrafts(draw, most) : nothing;
+            const { tokens: drafts, keptRows, decodeMs, fuseMs } = attempt.drafted;
+
+            const hasBlock = drafts.length > 0 || keptRows > 0;
+            const drafterIsRead = drafter !== undefined && members.every((m) => !reads(drafter, m) || reads(fusion, m));
+            const looks =
+                !hasBlock && !isFirst && length === "adaptive" && drafterIsRead && plainSteps++ % LOOK_EVERY === 0;
+            const compare = drafter !== undefined && (explain || looks);
+            const needsDrafter = drafter !== undefined && (compare || isFirst);
+            const isRead = (member: number): boolean =>
+                draw.members || reads(fusion, member) || (needsDrafter && reads(drafter, member));
+            const hasDrafted = (member: number): boolean =>
+                keptRows > 0 && drafter !== undefined && reads(drafter, member);
+            const missing = missingTokens(sequence, prompts, generated, isRead);
+            return {
+                append: missing.map((tokens, member) => {
+                    if (!isRead(member) || hasDrafted(member)) return new Int32Array(0);
+                    return drafts.length === 0 ? tokens : Int32Array.from([...tokens, ...drafts]);
+                }),
+                ...((hasBlock || compare) && {
+                    verification: {
+                        ...{ drafts, keptRows, coupling, historyLimit, compare },
+                        ...(drafter && (keptRows > 0 || compare) && { drafter }),
+                    },
+                }),
+                ...{ decodeMs, fuseMs },
+            };
+        },
+
+        learn({ draws, decodeMs, fuseMs, sequences }) {
+            const { drafted, proposal, isLookup, forecast } = attempt;
+            const drafts = drafted.tokens;
+            const accepted = countSame(drafts, draws);
+            const verified = Math.min(drafts.length, draws.length);
+            for (let i = 0; i < verified && !isLookup; i++) acceptance.drafter.record(i, i < accepted);
+            // A proposal shows what it is worth also where it was not taken.
+            const same = countSame(proposal, draws);
+            for (let i = 0; i < Math.min(proposal.length, draws.length, same + 1); i++) {
+                acceptance.lookup.record(i, i < same);
+            }
+            const [first] = draws;
+            if (drafts.length === 0 && first?.drafter !== undefined) {
+                acceptance.drafter.record(0, first.drafter.token === first.token);
+            }
+            others = sequences - 1;
+            // The step of the prompt says nothing about speculation.
+            if (generated.length === 0) return;
+            const step = {
+                ...{ drafted: drafts.length, accepted, verified, isLookup, tokens: draws.length },
+                ...{ draftMs: drafted.decodeMs, draftFuseMs: drafted.fuseMs, stepMs: decodeMs, stepFuseMs: fuseMs },
+                wallMs: performance.now() - start,
+                ...(forecast && { forecast }),
+            };
+            statistics.add(step);
+            ensemble.speculation.add(step);
+        },
+
+        statistics: () => statistics.read(),
+    };
+}
+
+/** How many draws are what was guessed, from the first on. */
+function countSame(guesses: ArrayLike<number>, draws: Evaluated["draws"]): number {
+    const differs = draws.findIndex(({ token }, index) => token !== guesses[index]);
+    return Math.min(differs < 0 ? draws.length : differs, guesses.length);
+}

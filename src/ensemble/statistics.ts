@@ -1,0 +1,124 @@
+/** What speculation has done: counts that a completion and its ensemble keep, and what follows from them. */
+
+/** Of one completion, or of all completions of an ensemble together. */
+export interface SpeculationStatistics {
+    /** Steps that drew tokens, without that of the prompt, and how many of them verified drafts. */
+    readonly steps: number;
+    readonly blocks: number;
+    /** Tokens that these steps gave. */
+    readonly tokens: number;
+    /** Drafts, and how many were accepted. A draft after a rejected one counts as drafted, not as verified. */
+    readonly drafted: number;
+    readonly accepted: number;
+    /** Drafts that were proposed by lookup, and how many of them were accepted. They are part of the numbers above. */
+    readonly lookedUp: number;
+    readonly lookupAccepted: number;
+    /** By position in the block: drafts all of whose predecessors were accepted, and how many of them were. */
+    readonly verifiedAt: readonly number[];
+    readonly acceptedAt: readonly number[];
+    /** Accepted of verified drafts, 0..1; NaN if none was verified. */
+    readonly acceptanceRate: number;
+    /** Tokens per block, the recovered or bonus token included; NaN without a block. */
+    readonly acceptanceLength: number;
+    /** Milliseconds per member, and of fusing and drawing, while drafting. */
+    readonly draftMs: readonly number[];
+    readonly draftFuseMs: number;
+    /** The same for the steps that verify or draw plainly. */
+    readonly stepMs: readonly number[];
+    readonly stepFuseMs: number;
+    /**
+     * Tokens per second as a multiple of what plain steps would have given, by the measured costs of batches: as expected
+     * from costs and acceptance before each block, and by the time that really went by. NaN while costs are unknown. Jobs
+     * that several sequences share are not shared out.
+     */
+    readonly predictedSpeedup: number;
+    readonly measuredSpeedup: number;
+}
+
+/** A step that drew tokens. */
+export interface SpeculativeStep {
+    /** Number of drafts, and how many of them were accepted. */
+    readonly drafted: number;
+    readonly accepted: number;
+    /** Number of drafts that a verdict was given on. */
+    readonly verified: number;
+    readonly isLookup: boolean;
+    /** Tokens that came out. */
+    readonly tokens: number;
+    readonly draftMs: readonly number[];
+    readonly draftFuseMs: number;
+    readonly stepMs: readonly number[];
+    readonly stepFuseMs: number;
+    /** Wall-clock time of drafting and verifying. */
+    readonly wallMs: number;
+    /** What was expected of it, and of a plain step in its place; undefined while costs are unknown. */
+    readonly forecast?: { readonly tokens: number; readonly ms: number; readonly plainMs: number };
+}
+
+export interface StatisticsRecorder {
+    add(step: SpeculativeStep): void;
+    read(): SpeculationStatistics;
+}
+
+/** @param members - number of members */
+export function createStatistics(members: number): StatisticsRecorder {
+    const counts = { steps: 0, blocks: 0, tokens: 0, drafted: 0, accepted: 0, verified: 0 };
+    const lookup = { drafted: 0, accepted: 0 };
+    const [verifiedAt, acceptedAt]: [number[], number[]] = [[], []];
+    const [draftMs, stepMs] = [new Array<number>(members).fill(0), new Array<number>(members).fill(0)];
+    const [fuse, known] = [
+        { draft: 0, step: 0 },
+        { wallMs: 0, plainMs: 0, expectedMs: 0, expectedPlainMs: 0 },
+    ];
+    return {
+        add(step) {
+            const { drafted, accepted, verified, tokens, forecast } = step;
+            counts.steps++;
+            counts.blocks += Number(drafted > 0);
+            counts.tokens += tokens;
+            counts.drafted += drafted;
+            counts.accepted += accepted;
+            counts.verified += verified;
+            if (step.isLookup) {
+                lookup.drafted += drafted;
+                lookup.accepted += accepted;
+            }
+            for (let i = 0; i < verified; i++) {
+                verifiedAt[i] = (verifiedAt[i] ?? 0) + 1;
+                acceptedAt[i] = (acceptedAt[i] ?? 0) + Number(i < accepted);
+            }
+            addTo(draftMs, step.draftMs);
+            addTo(stepMs, step.stepMs);
+            fuse.draft += step.draftFuseMs;
+            fuse.step += step.stepFuseMs;
+            if (forecast === undefined) return;
+            known.wallMs += step.wallMs;
+            known.plainMs += tokens * forecast.plainMs;
+            known.expectedMs += forecast.ms;
+            known.expectedPlainMs += forecast.tokens * forecast.plainMs;
+        },
+        read: () => ({
+            steps: counts.steps,
+            blocks: counts.blocks,
+            tokens: counts.tokens,
+            drafted: counts.drafted,
+            accepted: counts.accepted,
+            lookedUp: lookup.drafted,
+            lookupAccepted: lookup.accepted,
+            verifiedAt: [...verifiedAt],
+            acceptedAt: [...acceptedAt],
+            acceptanceRate: counts.accepted / counts.verified,
+            acceptanceLength: (counts.accepted + counts.blocks) / counts.blocks,
+            draftMs: [...draftMs],
+            draftFuseMs: fuse.draft,
+            stepMs: [...stepMs],
+            stepFuseMs: fuse.step,
+            predictedSpeedup: known.expectedPlainMs / known.expectedMs,
+            measuredSpeedup: known.plainMs / known.wallMs,
+        }),
+    };
+}
+
+function addTo(sums: number[], values: readonly number[]): void {
+    values.forEach((value, index) => (sums[index] = (sums[index] ?? 0) + value));
+}
