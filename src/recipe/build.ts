@@ -1,11 +1,11 @@
 import { EftError, type EftErrorCode } from "../errors.js";
-import type { Combination, MemberSpec, ParameterSpec, PromptTemplate, Recipe } from "../types.js";
+import type { Combination, MemberSpec, ParameterSpec, PromptTemplate, Recipe, SpeculationSpec } from "../types.js";
 import { parseCombination } from "./combination.js";
 import type { RecipeDocument } from "./document.js";
 import { collectParameters } from "./expression.js";
 import { type Problem, describeRange, problem, suggestion, throwProblems } from "./problems.js";
 import { findAdapterProblem, findReferenceProblem, resolveReference } from "./reference.js";
-import type { MemberSource, ParameterSource, RecipeSource } from "./schema.js";
+import type { MemberSource, ParameterSource, RecipeSource, SpeculationSource } from "./schema.js";
 
 /** What the parts of a recipe are checked against, and where their problems are collected. */
 interface Context {
@@ -24,7 +24,7 @@ type Path = readonly string[];
 export function buildRecipe(source: RecipeSource, document: RecipeDocument, directory: string): Recipe {
     const context: Context = { document, directory, members: Object.keys(source.members), problems: [] };
     const { members, parameters = {}, combination, conservative, controlTokens = "combine", ...rest } = source;
-    const { prompt = { template: "plain" }, sampling = {}, ...head } = rest;
+    const { prompt = { template: "plain" }, sampling = {}, speculation, ...head } = rest;
 
     checkNames(Object.keys(parameters), context);
     const specs = mapValues(parameters, (name, parameter) => buildParameter(name, parameter, context));
@@ -38,6 +38,7 @@ export function buildRecipe(source: RecipeSource, document: RecipeDocument, dire
         controlTokens,
         prompt: buildTemplate(prompt.template, ["prompt", "template"], context),
         sampling,
+        ...(speculation && { speculation: buildSpeculation(speculation, specs, context) }),
     };
 
     if (controlTokens === "fallback" && conservative === undefined)
@@ -51,7 +52,7 @@ export function buildRecipe(source: RecipeSource, document: RecipeDocument, dire
     // Where something else is wrong, a name may only seem to be idle.
     if (context.problems.length === 0)
         checkUse(
-            [form, fallback].filter((part) => part !== undefined),
+            [form, fallback, recipe.speculation?.drafter].filter((part) => part !== undefined),
             Object.keys(parameters),
             context,
         );
@@ -151,6 +152,15 @@ function buildTemplate(template: string, path: Path, context: Context): PromptTe
                 `GGUF of that member, "plain" for the text alone, or a Jinja text with {{ ... }}`,
         );
     return { kind: "jinja", template };
+}
+
+function buildSpeculation(
+    { drafter, ...rest }: SpeculationSource,
+    parameters: Readonly<Record<string, ParameterSpec>>,
+    context: Context,
+): SpeculationSpec {
+    const form = drafter && buildCombination(drafter, ["speculation", "drafter"], parameters, context);
+    return { ...rest, ...(form && { drafter: form }) };
 }
 
 function buildCombination(

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
-import type { SamplingOptions } from "../types.js";
+import type { SamplingOptions, SpeculationSpec } from "../types.js";
 import type { RecipeDocument } from "./document.js";
 import { type Location, problem, suggestion, throwProblems } from "./problems.js";
 
@@ -17,6 +17,7 @@ export interface RecipeSource {
     readonly controlTokens?: "combine" | "fallback";
     readonly prompt?: PromptSource;
     readonly sampling?: Partial<SamplingOptions>;
+    readonly speculation?: SpeculationSource;
     readonly contextSize?: number;
 }
 
@@ -39,12 +40,16 @@ export interface PromptSource {
     readonly template: string;
 }
 
+export interface SpeculationSource extends Omit<SpeculationSpec, "drafter"> {
+    readonly drafter?: string;
+}
+
 /** The part of a JSON Schema that messages are made of. `title` is written as what stands after "must be". */
 interface SchemaNode {
     readonly title?: string;
     readonly type?: string | readonly string[];
     readonly const?: unknown;
-    readonly enum?: readonly string[];
+    readonly enum?: readonly (string | number)[];
     readonly minimum?: number;
     readonly exclusiveMinimum?: number;
     readonly maximum?: number;
@@ -114,6 +119,7 @@ function expectation(schema: SchemaNode): string {
     if (schema.title !== undefined) return schema.title;
     if (schema.enum !== undefined) return `one of ${schema.enum.join(", ")}`;
     if (schema.type === "string") return "a text that is not empty";
+    if (schema.type === "boolean") return "true or false";
     const { minimum, exclusiveMinimum, maximum } = schema;
     if (maximum === undefined) return "a finite number";
     const noun = schema.type === "integer" ? "a whole number" : "a number";

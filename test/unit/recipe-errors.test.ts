@@ -77,9 +77,9 @@ describe("one problem", () => {
                 'not the text "my recipe"',
         ],
         [
-            `${HEAD}${SUM}speculation: { drafter: chat }`,
-            'r.yaml:5:1: a recipe has no key "speculation"; possible: eft, name, description, source, members, ' +
-                "parameters, combination, conservative, controlTokens, prompt, sampling, contextSize",
+            `${HEAD}${SUM}beams: 4`,
+            'r.yaml:5:1: a recipe has no key "beams"; possible: eft, name, description, source, members, ' +
+                "parameters, combination, conservative, controlTokens, prompt, sampling, speculation, contextSize",
         ],
         [`${HEAD}${SUM}promt: {}`, 'r.yaml:5:1: a recipe has no key "promt"; did you mean "prompt"?'],
         [`${HEAD}${SUM}sampling:\n  topp: 1`, 'r.yaml:6:3: "sampling" has no key "topp"; did you mean "topP"?'],
@@ -245,6 +245,7 @@ describe("a problem in a combination stands at its character", () => {
         ["anchored", "combination: &sum large + chta", "4:27"],
         ["fallback", "combination: large + chat\nconservative: { topP: 1, fallback: chta }", "5:36"],
         ["fallback by alias", "combination: &sum large + chta\nconservative: { topP: 1, fallback: *sum }", "4:27"],
+        ["drafter", "combination: large + chat\nspeculation: { drafter: large - chta }", "5:33"],
     ])("%s", (_name, text, place) => {
         const { code, message } = failure(`${HEAD}${text}\n`);
         expect(code).toBe("COMBINATION_UNKNOWN_NAME");

@@ -70,6 +70,24 @@ describe("built-in recipes", () => {
         for (const [member, weight] of Object.entries(expected)) expect(actual[member]).toBeCloseTo(weight, 12);
     });
 
+    test("speculate where a smaller model can draft for a larger one", async () => {
+        const drafters: Record<string, string> = {};
+        for (const name of BUILT_IN) {
+            const { speculation } = await loadRecipe(name);
+            if (speculation) drafters[name] = speculation.drafter?.text ?? "the default";
+        }
+        expect(drafters).toEqual({
+            "helpful-harmless-dial": "(1 - lambda) * help + lambda * safe",
+            "llama-2-13b-lora-7b": "the default",
+            "llama-2-13b-upscaled": "the default",
+            "llama-2-70b-upscaled": "the default",
+            "llama-2-amplified": "the default",
+            "llama-3-upscaled": "the default",
+            "proxy-tuning": "chat",
+            "qwen-2.5-upscaled": "the default",
+        });
+    });
+
     const MESSAGES = [
         { role: "system", content: "Be kind." },
         { role: "user", content: " Hi. " },

@@ -37,6 +37,12 @@ describe("loadRecipe", () => {
             conservative: { topP: 0.95, fallback: { text: "chat" } },
             controlTokens: "fallback",
             prompt: { kind: "from", member: "chat" },
+            speculation: {
+                drafter: { text: "chat - gamma * small" },
+                lookup: true,
+                length: 4,
+                coupling: "maximal",
+            },
             contextSize: 4096,
         });
         expect(recipe.members).toEqual([
@@ -210,6 +216,7 @@ describe("adHocRecipe", () => {
             { name: "reference", model: "hf:user/small" },
         ]);
         expect(recipe.prompt).toEqual({ kind: "from", member: "tuned" });
+        expect(recipe).not.toHaveProperty("speculation");
         const names = recipe.members.map(({ name }) => name);
         const weights = (values: Record<string, number>) => [
             ...combinationWeights(recipe.combination, names, resolveParameters(recipe, values)),
