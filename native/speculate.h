@@ -3,10 +3,8 @@
 // temperature and filters of the request make of the target's and the drafter's row.
 //
 // gumbel:  both draw by Gumbel argmax with the same noise; the token is the target's own draw, so the text is that of
-// the
-//          plain loop. P(accept) = sum_i 1 / sum_j max(p_j / p_i, q_j / q_i) >= (1 - TV) / (1 + TV)
-//          (Daliri, Musco, Suresh, "Coupling without communication and drafter-invariant speculative decoding",
-//          2408.07978)
+//          the plain loop. P(accept) = sum_i 1 / sum_j max(p_j / p_i, q_j / q_i) >= (1 - TV) / (1 + TV) (Daliri,
+//          Musco, Suresh, "Coupling without communication and drafter-invariant speculative decoding", 2408.07978).
 // maximal: rejection sampling (Leviathan et al. 2211.17192, Chen et al. 2302.01318): the draft x is accepted with
 //          probability min(1, p_x / q_x), else a token is drawn from max(0, p - q). P(accept) = 1 - TV.
 //

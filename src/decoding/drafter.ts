@@ -51,6 +51,12 @@ export function resolveSpeculation(
     const own = option === true ? {} : option;
     checkKeys("speculation", own, SPECULATION_OPTIONS);
     const lookup = own.lookup ?? recipe.speculation?.lookup ?? false;
+    if (typeof lookup !== "boolean" && typeof lookup !== "function") {
+        throw new EftError(
+            "OPTION_INVALID",
+            `lookup must be true, false or a function, not ${JSON.stringify(lookup)}.`,
+        );
+    }
     const length = checkDraftLength(own.length ?? recipe.speculation?.length ?? "adaptive");
     return {
         ...(lookup === false ? {} : { propose: lookup === true ? lookUp : lookup }),

@@ -75,8 +75,8 @@ export async function* generate(
                     reason = "stop";
                     break blocks;
                 }
-                // The rest of the block was drawn from the target as it was before a dial was turned.
-                if (dials.fusion !== fusion) break;
+                // The rest of the block was drawn from the target as it was before a dial was turned, or is not wanted.
+                if (dials.fusion !== fusion || signal?.aborted) break;
             }
             forgetRejected(sequence, prompts, generated);
         }

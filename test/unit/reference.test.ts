@@ -15,6 +15,14 @@ import {
     topLogprobs,
     uniformNoise,
 } from "../../src/decoding/reference.js";
+import {
+    acceptanceGumbel,
+    acceptanceMaximal,
+    confidence,
+    draft,
+    totalVariation,
+    verify,
+} from "../../src/decoding/speculative-reference.js";
 import { chiSquareTest } from "../helpers/statistics.js";
 import { DOUBLE, P_VALUE } from "../helpers/tolerances.js";
 
@@ -203,6 +211,18 @@ describe("the noise", () => {
         expect(uniformNoise(2 * 2 ** 32 + 5, 2 ** 32 + 3, 7)).toBe((word + 0.5) / 2 ** 32);
     });
 
+    test("of another stream has another number at the end of the counter", () => {
+        for (const [stream, number] of [
+            ["target", 0],
+            ["drafter", 1],
+            ["acceptance", 2],
+        ] as const) {
+            const [, word] = philox([2, 4, 0, number], [3, 0]);
+            expect(uniformNoise(3, 4, 9, stream)).toBe((word + 0.5) / 2 ** 32);
+        }
+        expect(uniformNoise(3, 4, 9)).toBe(uniformNoise(3, 4, 9, "target"));
+    });
+
     test("is between 0 and 1 and uniform", () => {
         const counts = new Array<number>(20).fill(0);
         for (let token = 0; token < 10_000; token++) {
@@ -229,6 +249,69 @@ describe("the draw", () => {
             Array.from({ length: 50 }, (_, position) => drawGumbel([1, 1, 1, 1], seed, position));
         expect(text(1)).toEqual(text(1));
         expect(text(1)).not.toEqual(text(2));
+    });
+});
+
+describe("drafting and verifying", () => {
+    const p = [0.5, 0.3, 0.2];
+    const q = [0.2, 0.3, 0.5];
+
+    test("accept as often as the formulas say", () => {
+        expect(totalVariation(p, q)).toBeCloseTo(0.3, 12);
+        expect(acceptanceMaximal(p, q)).toBeCloseTo(0.7, 12);
+        // 1 / (1 + 1.5 + 2.5) twice, and 1 / (5/3 + 1 + 5/3)
+        expect(acceptanceGumbel(p, q)).toBeCloseTo(0.4 + 3 / 13, 12);
+        for (const acceptance of [acceptanceGumbel, acceptanceMaximal]) {
+            expect(acceptance(p, p)).toBeCloseTo(1, 12);
+            expect(acceptance([1, 0], [0, 1])).toBe(0);
+        }
+    });
+
+    test("by a common noise are at least as successful as was proved, and no more than is possible", () => {
+        const weights = fc.array(fc.oneof(fc.constant(0), fc.double({ min: 1e-6, max: 1, noNaN: true })), {
+            minLength: 8,
+            maxLength: 8,
+        });
+        const distribution = weights
+            .filter((row) => row.some((weight) => weight > 0))
+            .map((row) => row.map((weight) => weight / row.reduce((a, b) => a + b)));
+        fc.assert(
+            fc.property(distribution, distribution, (one, other) => {
+                const distance = totalVariation(one, other);
+                expect(acceptanceGumbel(one, other)).toBeGreaterThanOrEqual((1 - distance) / (1 + distance) - DOUBLE);
+                expect(acceptanceGumbel(one, other)).toBeLessThanOrEqual(acceptanceMaximal(one, other) + DOUBLE);
+            }),
+        );
+    });
+
+    test("give tokens that have the distribution of the target", () => {
+        for (const coupling of ["gumbel", "maximal"] as const) {
+            for (const drafter of [q, undefined]) {
+                const counts = [0, 0, 0];
+                for (let seed = 0; seed < 5_000; seed++) {
+                    const drafted = drafter ? draft(drafter, coupling, seed, 3) : 2;
+                    const token = verify(p, drafter, drafted, coupling, seed, 3);
+                    counts[token] = (counts[token] ?? NaN) + 1;
+                }
+                expect(chiSquareTest(counts, p).pValue).toBeGreaterThan(P_VALUE);
+            }
+        }
+    });
+
+    test("replace a draft that the target excludes by what the target has more of", () => {
+        for (let seed = 0; seed < 200; seed++) {
+            expect(verify([0.5, 0.5, 0], [0, 0.5, 0.5], 2, "maximal", seed, 0)).toBe(0);
+            expect(verify([0.5, 0.5, 0], [0, 0.5, 0.5], 1, "maximal", seed, 0)).toBe(1);
+            expect(verify([1, 0], [1, 1e-30], 1, "maximal", seed, 0)).toBe(0);
+        }
+    });
+
+    test("are as sure as the most probable token is probable, at temperature 0 too", () => {
+        const row = logs(0.1, 0.4, 0.1, 0.3, 0.1);
+        expect(confidence(row, target)).toBeCloseTo(0.4, 12);
+        expect(confidence(row, { ...target, topK: 2 })).toBeCloseTo(4 / 7, 12);
+        expect(confidence(row, { ...target, temperature: 0.5 })).toBeCloseTo(16 / 28, 12);
+        expect(confidence(row, { ...target, temperature: 0, topK: 2 })).toBeCloseTo(0.4, 12);
     });
 });
 
