@@ -45,6 +45,8 @@ Speculation read_speculation(const Napi::Object & object) {
     speculation.history_limit = object.Get("historyLimit").As<Napi::Number>();
     const Napi::Value drafter = object.Get("drafter");
     if (drafter.IsObject()) speculation.drafter = ReadFusion(drafter.As<Napi::Object>());
+    const Napi::Value sampling = object.Get("drafterSampling");
+    if (sampling.IsObject()) speculation.drafter_sampling = ReadSampling(sampling.As<Napi::Object>());
     speculation.compare = object.Get("compare").ToBoolean();
     return speculation;
 }

@@ -28,8 +28,7 @@ void start(JobContext & context, Drafting & drafting) {
 void go_on(JobContext & context, Drafting & drafting) {
     for (size_t m = 0; m < context.members.size(); ++m) {
         if (drafting.batch_rows[m] < 0) continue;
-        drafting.batch_rows[m] =
-            context.members[m]->enqueue(drafting.entry.sequence, {drafting.drafts.back()}, 1);
+        drafting.batch_rows[m] = context.members[m]->enqueue(drafting.entry.sequence, {drafting.drafts.back()}, 1);
     }
 }
 
@@ -52,8 +51,8 @@ void draw(JobContext & context, Drafting & drafting) {
     if (drafting.done) return;
     drafting.drafts.push_back(draft.token);
     advance_request(drafting.request, draft.token, entry.history_limit);
-    drafting.done = drafting.drafts.size() == entry.length ||
-                    context.end_of_generation[static_cast<size_t>(draft.token)] != 0;
+    drafting.done =
+        drafting.drafts.size() == entry.length || context.end_of_generation[static_cast<size_t>(draft.token)] != 0;
 }
 
 }  // namespace

@@ -55,8 +55,8 @@ void Engine::Register(Napi::Env env) {
         DefineClass(env, "NativeEngine",
                     {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddMember>("addMember"),
                      InstanceMethod<&Engine::SetVocabulary>("setVocabulary"), InstanceMethod<&Engine::Step>("step"),
-                     InstanceMethod<&Engine::Draft>("draft"),
-                     InstanceMethod<&Engine::Interrupt>("interrupt"), InstanceMethod<&Engine::Dispose>("dispose")});
+                     InstanceMethod<&Engine::Draft>("draft"), InstanceMethod<&Engine::Interrupt>("interrupt"),
+                     InstanceMethod<&Engine::Dispose>("dispose")});
     AddonState::of(env).engine_class = Napi::Persistent(constructor);
 }
 

@@ -103,12 +103,14 @@ Napi::Value VerifyRow(const Napi::CallbackInfo & info) {
     const int32_t draft = info[2].As<Napi::Number>();
     const Coupling coupling = read_coupling(info[3]);
     const DrawRequest request = ReadDraw(info[4].As<Napi::Object>());
+    const DrawRequest drafted_by = info[5].IsObject() ? ReadDraw(info[5].As<Napi::Object>()) : request;
 
     return guarded(info.Env(), [&] {
         check_row(target.Data(), n);
         if (drafter_row) check_row(drafter_row, n);
         SpeculationScratch scratch;
-        const int32_t token = verify_draft(target.Data(), drafter_row, n, draft, request, coupling, scratch);
+        const int32_t token =
+            verify_draft(target.Data(), drafter_row, n, draft, request, drafted_by, coupling, scratch);
         check_token(token);
         return Napi::Number::New(info.Env(), token);
     });
@@ -127,9 +129,8 @@ Fusion ReadFusion(const Napi::Object & fusion) {
     return result;
 }
 
-DrawRequest ReadDraw(const Napi::Object & draw) {
-    DrawRequest result;
-    SamplingParameters & sampling = result.sampling;
+SamplingParameters ReadSampling(const Napi::Object & draw) {
+    SamplingParameters sampling;
     sampling.temperature = number_at(draw, "temperature");
     sampling.top_k = static_cast<int32_t>(number_at(draw, "topK"));
     sampling.top_p = number_at(draw, "topP");
@@ -137,6 +138,12 @@ DrawRequest ReadDraw(const Napi::Object & draw) {
     sampling.repeat_penalty = number_at(draw, "repeatPenalty");
     sampling.frequency_penalty = number_at(draw, "frequencyPenalty");
     sampling.presence_penalty = number_at(draw, "presencePenalty");
+    return sampling;
+}
+
+DrawRequest ReadDraw(const Napi::Object & draw) {
+    DrawRequest result;
+    result.sampling = ReadSampling(draw);
     result.history = to_vector<int32_t>(draw.Get("history"));
     const auto tokens = to_vector<int32_t>(draw.Get("biasTokens"));
     const auto values = to_vector<float>(draw.Get("biasValues"));

@@ -11,6 +11,7 @@ namespace eft {
 
 /// Reads a `NativeFusion` / a `NativeDraw` (or `NativeSampleOptions`) of src/native/binding.ts, which checked it.
 Fusion ReadFusion(const Napi::Object & fusion);
+SamplingParameters ReadSampling(const Napi::Object & draw);
 DrawRequest ReadDraw(const Napi::Object & draw);
 
 /// Adds `combineRows`, `sampleRow`, `draftRow` and `verifyRow` to the exports.

@@ -41,12 +41,12 @@ void subtract(const Distribution & p, const Distribution & q, Distribution & res
 }
 
 int32_t verify_maximal(const float * target, const float * drafter, size_t n, int32_t draft,
-                       const DrawRequest & request, SpeculationScratch & scratch) {
+                       const DrawRequest & request, const DrawRequest & drafted_by, SpeculationScratch & scratch) {
     if (!shape(target, n, request, scratch.target)) return -1;
     const Distribution & p = scratch.target.distribution;
     Distribution & q = scratch.drafter.distribution;
     // A row that has no token left is none that the draft was drawn from.
-    if (!drafter || !shape(drafter, n, request, scratch.drafter)) {
+    if (!drafter || !shape(drafter, n, drafted_by, scratch.drafter)) {
         q.tokens.assign(1, draft);
         q.weights.assign(1, 1.0f);
         q.total = 1;
@@ -84,9 +84,9 @@ Draft draw_draft(const float * drafter, size_t n, const DrawRequest & request, C
 }
 
 int32_t verify_draft(const float * target, const float * drafter, size_t n, int32_t draft, const DrawRequest & request,
-                     Coupling coupling, SpeculationScratch & scratch) {
+                     const DrawRequest & drafted_by, Coupling coupling, SpeculationScratch & scratch) {
     if (coupling == Coupling::gumbel) return draw_token(target, n, request, scratch.target);
-    return verify_maximal(target, drafter, n, draft, request, scratch);
+    return verify_maximal(target, drafter, n, draft, request, drafted_by, scratch);
 }
 
 double total_variation(const float * a, const float * b, size_t n) {

@@ -40,8 +40,9 @@ Draft draw_draft(const float * drafter, size_t n, const DrawRequest & request, C
 /// `drafter` is the row that draw_draft() drew it from; null if it was not drawn (then q is 1 at the draft, 0
 /// elsewhere). gumbel reads neither `drafter` nor `draft`, and is draw_token(). A draft that is no token is rejected.
 /// Returns -1 if biases and masks exclude every token.
+/// `drafted_by` is the request of that draw_draft(), which may have other sampling parameters than `request`.
 int32_t verify_draft(const float * target, const float * drafter, size_t n, int32_t draft, const DrawRequest & request,
-                     Coupling coupling, SpeculationScratch & scratch);
+                     const DrawRequest & drafted_by, Coupling coupling, SpeculationScratch & scratch);
 
 /// Half the sum of |exp a_i - exp b_i|: total-variation distance, 0..1, of two rows of normalised log-probabilities.
 double total_variation(const float * a, const float * b, size_t n);

@@ -131,6 +131,8 @@ void draw(JobContext & context, Progress & progress) {
     auto & draws = progress.result.draws;
     DrawRequest request = *entry.draw;
     for (const auto & before : draws) advance_request(request, before.token, speculation.history_limit);
+    DrawRequest drafted_by = request;
+    if (speculation.drafter_sampling) drafted_by.sampling = *speculation.drafter_sampling;
 
     for (auto row = static_cast<uint32_t>(draws.size());; ++row) {
         const bool drafted = row < last_row(entry);
@@ -144,17 +146,17 @@ void draw(JobContext & context, Progress & progress) {
             drafter = fuse_position(context, rows, *speculation.drafter, context.drafter_fuse).target;
         }
         const int32_t token = drafted ? verify_draft(fused.target, drafter, n, speculation.drafts[row], request,
-                                                     speculation.coupling, context.draw)
+                                                     drafted_by, speculation.coupling, context.draw)
                                       : draw_token(fused.target, n, request, context.draw.target);
         if (token < 0) {
             throw Failure("NO_TOKEN_LEFT", "Logit biases and masks exclude every token; allow at least one.");
         }
         draws.push_back(report(context, rows, fused, token, request));
-        if (speculation.compare && drafter) draws.back().drafter = compare(context, rows, fused, drafter, request);
+        if (speculation.compare && drafter) draws.back().drafter = compare(context, rows, fused, drafter, drafted_by);
 
         const bool accepted = drafted && token == speculation.drafts[row];
         if (!accepted || context.end_of_generation[static_cast<size_t>(token)] != 0) return;
-        advance_request(request, token, speculation.history_limit);
+        for (DrawRequest * next : {&request, &drafted_by}) advance_request(*next, token, speculation.history_limit);
     }
 }
 

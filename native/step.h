@@ -22,6 +22,7 @@ struct Speculation {
     Coupling coupling = Coupling::gumbel;
     uint32_t history_limit = 0;
     std::optional<Fusion> drafter;
+    std::optional<SamplingParameters> drafter_sampling;  // empty: as the target
     bool compare = false;
 };
 

@@ -40,8 +40,8 @@ Draft draft_from(const Row & row, const DrawRequest & request, Coupling coupling
 
 int32_t verify(const Row & target, const Row * drafter, int32_t draft, const DrawRequest & request, Coupling coupling) {
     SpeculationScratch scratch;
-    return verify_draft(target.data(), drafter ? drafter->data() : nullptr, target.size(), draft, request, coupling,
-                        scratch);
+    return verify_draft(target.data(), drafter ? drafter->data() : nullptr, target.size(), draft, request, request,
+                        coupling, scratch);
 }
 
 int32_t draw(const Row & row, const DrawRequest & request) {
@@ -195,7 +195,7 @@ void test_rounding() {
         for (request.seed = 0; request.seed < 100; request.seed++) {
             for (const auto draft : {static_cast<int32_t>(n / 2), static_cast<int32_t>(random() % n)}) {
                 const int32_t token =
-                    verify_draft(target.data(), drafter.data(), n, draft, request, Coupling::maximal, scratch);
+                    verify_draft(target.data(), drafter.data(), n, draft, request, request, Coupling::maximal, scratch);
                 CHECK(token >= 0 && token < static_cast<int32_t>(n));
                 CHECK(target[token] > -INF);
             }

@@ -80,8 +80,8 @@ function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request
         maxTokens: checkInteger("maxTokens", options.maxTokens ?? ensemble.contextSize, 0, 2 ** 31 - 1),
         // What is explained without speculation still needs a drafter to be compared with.
         speculation:
-            resolveSpeculation(ensemble, options.speculation) ??
-            (explain ? resolveSpeculation(ensemble, { length: 0, lookup: false }) : undefined),
+            resolveSpeculation(ensemble, sampling, options.speculation) ??
+            (explain ? resolveSpeculation(ensemble, sampling, { length: 0, lookup: false }) : undefined),
         draw: {
             ...{ temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty },
             ...resolveLogitBias(options.logitBias ?? {}, ensemble.vocabulary.size),

@@ -6,9 +6,10 @@ import { checkInteger, checkKeys, checkOneOf } from "../ensemble/options.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
 import { combinationWeights, parseCombination } from "../recipe/index.js";
-import type { Combination, Coupling, DraftLength } from "../types.js";
+import type { Combination, Coupling, DraftLength, SamplingOptions } from "../types.js";
 import { createDraftLengthPolicy, MOST_DRAFTS } from "./draft-length.js";
 import { lookUp, type Proposer } from "./lookup.js";
+import { resolveSampling } from "./sampling.js";
 
 /** Speculative decoding of one completion. What is left out is as the recipe says, or has its default. */
 export interface SpeculationOptions {
@@ -23,9 +24,20 @@ export interface SpeculationOptions {
     readonly length?: DraftLength;
     /** How the random choices of drafter and target are tied together. Default `gumbel`. */
     readonly coupling?: Coupling;
+    /**
+     * Where the drafter is to draw otherwise than the target, e.g. `{ temperature: 0 }`: its most probable token. Penalties
+     * look as far back as the target's. Default: nowhere, which is accepted most often.
+     */
+    readonly drafterSampling?: Partial<SamplingOptions>;
 }
 
-const SPECULATION_OPTIONS: readonly (keyof SpeculationOptions)[] = ["drafter", "lookup", "length", "coupling"];
+const SPECULATION_OPTIONS: readonly (keyof SpeculationOptions)[] = [
+    "drafter",
+    "lookup",
+    "length",
+    "coupling",
+    "drafterSampling",
+];
 
 /** Speculation with all defaults filled in. */
 export interface Speculation {
@@ -33,6 +45,8 @@ export interface Speculation {
     readonly length: DraftLength;
     readonly policy: DraftLengthPolicy;
     readonly coupling: Coupling;
+    /** How the drafter draws; undefined: as the target. */
+    readonly drafterSampling?: SamplingOptions;
 }
 
 /** The drafter's form at the given parameters; undefined where no member drafts. */
@@ -41,10 +55,12 @@ export type DrafterForm = (parameters: Readonly<Record<string, number>>) => Nati
 /**
  * What a completion speculates with; undefined: nothing.
  *
+ * @param sampling - of the target
  * @throws EftError OPTION_INVALID
  */
 export function resolveSpeculation(
     { recipe }: Ensemble,
+    sampling: SamplingOptions,
     option: boolean | SpeculationOptions = recipe.speculation !== undefined,
 ): Speculation | undefined {
     if (option === false) return undefined;
@@ -60,6 +76,7 @@ export function resolveSpeculation(
     const length = checkDraftLength(own.length ?? recipe.speculation?.length ?? "adaptive");
     return {
         ...(lookup === false ? {} : { propose: lookup === true ? lookUp : lookup }),
+        ...(own.drafterSampling && { drafterSampling: resolveSampling(sampling, own.drafterSampling) }),
         length,
         policy: createDraftLengthPolicy(length),
         coupling: checkOneOf("coupling", own.coupling ?? recipe.speculation?.coupling ?? "gumbel", [

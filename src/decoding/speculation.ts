@@ -76,7 +76,7 @@ interface Attempt {
 
 export function createSpeculator(parts: SpeculatorParts): Speculator {
     const { ensemble, dials, sequence, prompts, generated, explain, signal } = parts;
-    const { propose, policy, coupling, length } = parts.speculation;
+    const { propose, policy, coupling, length, drafterSampling } = parts.speculation;
     const { steps, costs } = ensemble;
     const members = ensemble.members.map((_, member) => member);
     const historyLimit = penaltyWindow(parts.sampling);
@@ -121,7 +121,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
                   ...(drafter && {
                       drafter: {
                           append: await appendForDrafter((member) => reads(drafter, member)),
-                          ...{ fusion: drafter, draw, coupling, historyLimit },
+                          ...{ fusion: drafter, draw: { ...draw, ...drafterSampling }, coupling, historyLimit },
                       },
                   }),
               });
@@ -180,6 +180,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
                     verification: {
                         ...{ drafts, keptRows, coupling, historyLimit, compare },
                         ...(drafter && (keptRows > 0 || compare) && { drafter }),
+                        ...(drafterSampling && { drafterSampling }),
                     },
                 }),
                 ...{ decodeMs, fuseMs },

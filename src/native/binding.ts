@@ -100,8 +100,8 @@ export interface NativeFusion {
     readonly controlTokensFallback: boolean;
 }
 
-/** Draw one token from the target at the last row of an entry. */
-export interface NativeDraw {
+/** What the draw does to a distribution; see SamplingOptions of src/types.ts. */
+export interface NativeSampling {
     readonly temperature: number;
     readonly topK: number;
     readonly topP: number;
@@ -109,6 +109,10 @@ export interface NativeDraw {
     readonly repeatPenalty: number;
     readonly frequencyPenalty: number;
     readonly presencePenalty: number;
+}
+
+/** Draw one token from the target at the last row of an entry. */
+export interface NativeDraw extends NativeSampling {
     /** Recent tokens for the penalties; empty when they are off. */
     readonly history: Int32Array;
     readonly biasTokens: Int32Array;
@@ -148,6 +152,8 @@ export interface NativeSpeculation {
     readonly historyLimit: number;
     /** The drafter's form. Undefined: the drafts were not drawn from a distribution. */
     readonly drafter?: NativeFusion;
+    /** How the drafter drew; undefined: as the target. */
+    readonly drafterSampling?: NativeSampling;
     /** Report {@link NativeComparison}; needs `drafter`. */
     readonly compare: boolean;
 }
@@ -337,5 +343,7 @@ export interface NativeBinding {
         draft: number,
         coupling: Coupling,
         options: NativeSampleOptions,
+        /** How the draft was drawn. Default: by `options` too. */
+        drafterOptions?: NativeSampleOptions,
     ): number;
 }

@@ -79,7 +79,7 @@ describe.each(Object.entries(DRAFTERS))("the text of the plain loop, drafted by 
                 parameters: { lambda: seed / 7 },
                 maxTokens: 12,
             }));
-            const plain = [];
+            const plain: CompletionResult[] = [];
             for (const request of requests) plain.push(await run(ensemble, { ...request, scores: true }));
             // All lengths at once: each sequence its own, and another one the next time.
             for (let round = 0; round <= 16; round += 4) {

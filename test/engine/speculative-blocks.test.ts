@@ -320,7 +320,8 @@ describe("options", () => {
     ])("%j is refused with %s", (speculation, code, message) => {
         const attempt = (): unknown => complete(ensemble, { prompt: "a", speculation });
         expect(attempt).toThrow(EftError);
-        expect(attempt).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) as string }));
+        expect(attempt).toThrow(expect.objectContaining({ code }));
+        expect(attempt).toThrow(message);
     });
 
     test("speculation needs somebody who drafts", async () => {
