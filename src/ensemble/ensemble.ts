@@ -148,10 +148,12 @@ type LoadedParts = Pick<
 >;
 
 function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
-    const pool = createSequencePool(engine, parts.members.length, parts.sequences);
-    const costs = createCostTable(parts.members.length);
-    const steps = createStepQueue(engine, parts.members.length, parts.batchSize, costs);
-    const speculation = createStatistics(parts.members.length);
+    const { batchSize, sequences } = parts;
+    const members = parts.members.length;
+    const pool = createSequencePool(engine, members, sequences);
+    const costs = createCostTable(members);
+    const steps = createStepQueue(engine, { members, batchSize, sequences, costs });
+    const speculation = createStatistics(members);
     let parameters = resolveParameters(parts.recipe, {});
     let disposal: Promise<void> | undefined;
 

@@ -39,8 +39,21 @@ interface Part {
 
 const NOTHING_DRAFTED = { tokens: new Int32Array(0), keptRows: 0, fuseMs: 0 };
 
-/** @param batchSize - most tokens of one member in one step */
-export function createStepQueue(engine: NativeEngine, members: number, batchSize: number, costs: CostTable): StepQueue {
+export interface StepQueueOptions {
+    /** Number of members. */
+    readonly members: number;
+    /** Most tokens of one member in one step. */
+    readonly batchSize: number;
+    /** Number of slots: with one, nobody has to be waited for. */
+    readonly sequences: number;
+    /** Told what each job has cost. */
+    readonly costs: CostTable;
+}
+
+export function createStepQueue(
+    engine: NativeEngine,
+    { members, batchSize, sequences, costs }: StepQueueOptions,
+): StepQueue {
     let evaluations: Waiting[] = [];
     let draftings: Drafting[] = [];
     let running = false;
@@ -49,7 +62,7 @@ export function createStepQueue(engine: NativeEngine, members: number, batchSize
         running = true;
         while (evaluations.length + draftings.length > 0) {
             // Consumers that were woken by the last job ask for the next one in the same turn of the event loop.
-            await nextTurn();
+            if (sequences > 1) await nextTurn();
             dropAborted();
             if (draftings.length > 0) await runDrafts();
             else await runStep(planStep(evaluations, members, batchSize));
@@ -158,7 +171,7 @@ export function createStepQueue(engine: NativeEngine, members: number, batchSize
 
     function settleStep(
         { waiting, entry }: Share,
-        sequences: number,
+        participants: number,
         result: readonly NativeDrawResult[] | NativeQueryResult | undefined,
     ): void {
         finish(waiting);
@@ -168,7 +181,7 @@ export function createStepQueue(engine: NativeEngine, members: number, batchSize
             ...(entry.queries === undefined ? {} : { queries: result as NativeQueryResult }),
             decodeMs,
             fuseMs,
-            sequences,
+            sequences: participants,
         });
     }
 

@@ -188,6 +188,12 @@ export function parseCombination(text: string, scope: CombinationScope): Combina
 }
 
 /**
+ * Weights below this are what rounding leaves of terms that cancel, such as 1 - (1 - lambda) - lambda. They count as 0, or a
+ * member would be evaluated for nothing.
+ */
+const ROUNDING = 1e-12;
+
+/**
  * The weight of each member, in member order; 0 for a member that the combination does not use.
  * @param parameters - a value for each parameter, as `resolveParameters` returns it
  * @throws PARAMETER_RANGE when a weight is not a finite number; COMBINATION_UNKNOWN_NAME when the combination uses a
@@ -213,7 +219,7 @@ export function combinationWeights(
                 `The weight of "${member}" in "${combination.text}" is ${weight} with the parameters ` +
                     `${JSON.stringify(parameters)}; give each parameter a moderate value.`,
             );
-        weights[index] = weight;
+        weights[index] = Math.abs(weight) < ROUNDING ? 0 : weight;
     }
     return weights;
 }
