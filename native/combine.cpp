@@ -237,7 +237,7 @@ FuseResult fuse_rows(const float * const * rows, const Fusion & fusion, size_t m
     const double * log_normalizers = scratch.log_normalizers.data();
 
     for (size_t m = 0; m < members; m++) {
-        if (fusion.weights[m] == 0 && !(fusion.has_fallback && fusion.fallback[m] != 0)) continue;
+        if (!is_read(fusion, m)) continue;
         const RowSummary summary = summarize_row(rows[m], n);
         if (summary.fault != RowFault::none) {
             return {target, log_normalizers, summary.fault, static_cast<int32_t>(m)};

@@ -1,0 +1,140 @@
+/** What is learnt while decoding: costs, acceptance, repetitions. */
+
+import { describe, expect, test } from "@jest/globals";
+import { createAcceptance } from "../../src/decoding/acceptance.js";
+import { lookUp } from "../../src/decoding/lookup.js";
+import { createCostTable } from "../../src/ensemble/costs.js";
+
+describe("the cost table", () => {
+    const decode = (tokens: number, ms: number, member = 0) => ({ member, tokens, ms });
+
+    test("gives the median of what was measured", () => {
+        const costs = createCostTable(2);
+        for (const ms of [10, 500, 11, 9, 10]) costs.record("step", [decode(1, ms), decode(1, 2 * ms, 1)], 600);
+        expect(costs.decodeMs(0, 1)).toBe(10);
+        expect(costs.decodeMs(1, 1)).toBe(20);
+        expect(costs.decodeMs(0, 0)).toBe(0);
+    });
+
+    test("interpolates between sizes, and goes on beyond them", () => {
+        const costs = createCostTable(1);
+        costs.record("step", [decode(1, 10)], 10);
+        costs.record("step", [decode(11, 60)], 60);
+        expect(costs.decodeMs(0, 3)).toBeCloseTo(20, 10);
+        expect(costs.decodeMs(0, 21)).toBeCloseTo(110, 10);
+        expect(costs.decodeMs(0, 1001)).toBeCloseTo(5010, 6);
+        costs.record("step", [decode(3, 14)], 14);
+        expect(costs.decodeMs(0, 3)).toBe(14);
+        expect(costs.decodeMs(0, 2)).toBeCloseTo(12, 10);
+    });
+
+    test("from a single size expects that a batch is cheaper than its tokens", () => {
+        for (const size of [1, 30]) {
+            const costs = createCostTable(1);
+            costs.record("step", [decode(size, 30)], 30);
+            expect(costs.decodeMs(0, size)).toBeCloseTo(30, 10);
+            expect(costs.decodeMs(0, 8)).toBeGreaterThan(costs.decodeMs(0, 1));
+            expect(costs.decodeMs(0, 8)).toBeLessThan(8 * costs.decodeMs(0, 1));
+        }
+    });
+
+    test("takes no larger batch to be quicker than a smaller one", () => {
+        const costs = createCostTable(1);
+        for (const [tokens, ms] of [
+            [1, 10],
+            [3, 21],
+            [4, 20],
+            [8, 35],
+        ] as const) {
+            costs.record("step", [decode(tokens, ms)], ms);
+        }
+        for (let tokens = 1; tokens < 200; tokens++) {
+            expect(costs.decodeMs(0, tokens + 1)).toBeGreaterThanOrEqual(costs.decodeMs(0, tokens));
+        }
+    });
+
+    test("is known after a few batches of that size or smaller, and not for ever", () => {
+        const costs = createCostTable(2);
+        const known = (tokens: number): boolean => costs.isKnown(0, tokens);
+        costs.record("step", [decode(30, 100)], 100);
+        expect(known(1)).toBe(false);
+        for (let i = 0; i < 3; i++) costs.record("step", [decode(2, 10)], 10);
+        expect([known(1), known(2), known(8)]).toEqual([false, true, true]);
+        for (let i = 0; i < 1000; i++) costs.record("step", [decode(5, 10)], 10);
+        expect(known(2)).toBe(false);
+    });
+
+    test("forgets what is out of date, but does not forget everything", () => {
+        const costs = createCostTable(1);
+        costs.record("step", [decode(1, 1)], 1);
+        for (let i = 0; i < 1000; i++) costs.record("step", [decode(4, 40)], 40);
+        expect(costs.decodeMs(0, 1)).toBeGreaterThan(10);
+        for (let i = 0; i < 1000; i++) costs.record("draft", [], 1);
+        expect(costs.decodeMs(0, 4)).toBe(40);
+    });
+
+    test("tells overheads of the two jobs apart", () => {
+        const costs = createCostTable(1);
+        for (let i = 0; i < 5; i++) {
+            costs.record("step", [decode(1, 10)], 10.2);
+            costs.record("draft", [decode(1, 10), decode(1, 10)], 20.1);
+        }
+        expect(costs.overheadMs("step")).toBeCloseTo(0.2, 10);
+        expect(costs.overheadMs("draft")).toBeCloseTo(0.1, 10);
+    });
+});
+
+describe("acceptance", () => {
+    test("begins with what is expected, and ends with what is seen", () => {
+        const acceptance = createAcceptance(0.7);
+        expect(acceptance.rates()).toEqual([0.7]);
+        for (let i = 0; i < 200; i++) {
+            acceptance.record(0, true);
+            acceptance.record(1, i % 2 === 0);
+            if (i % 2 === 0) acceptance.record(2, false);
+        }
+        const [first = NaN, second = NaN, third = NaN] = acceptance.rates();
+        expect(first).toBeGreaterThan(0.93);
+        expect(second).toBeGreaterThan(0.4);
+        expect(second).toBeLessThan(0.6);
+        expect(third).toBeLessThan(0.15);
+    });
+
+    test("follows a text that changes its character", () => {
+        const acceptance = createAcceptance(0.7);
+        for (let i = 0; i < 300; i++) acceptance.record(0, true);
+        for (let i = 0; i < 40; i++) acceptance.record(0, false);
+        expect(acceptance.rates()[0]).toBeLessThan(0.4);
+        for (let i = 0; i < 60; i++) acceptance.record(0, true);
+        expect(acceptance.rates()[0]).toBeGreaterThan(0.75);
+    });
+
+    test("expects of a position that was never reached what is usual", () => {
+        const acceptance = createAcceptance(0.5);
+        for (let i = 0; i < 100; i++) acceptance.record(0, true);
+        expect(acceptance.rates().at(-1)).toBeGreaterThan(0.8);
+    });
+});
+
+describe("lookup", () => {
+    test("proposes what followed the same tokens before", () => {
+        expect(lookUp([1, 2, 3, 4, 5, 9, 1, 2, 3], 3)).toEqual([4, 5, 9]);
+        expect(lookUp([1, 2, 3, 4, 5, 9, 1, 2, 3], 16)).toEqual([4, 5, 9, 1, 2, 3]);
+    });
+
+    test("takes the longest repetition, and of those the latest", () => {
+        expect(lookUp([1, 2, 3, 7, 0, 2, 3, 8, 0, 1, 2, 3], 1)).toEqual([7]);
+        expect(lookUp([2, 3, 7, 0, 2, 3, 8, 0, 2, 3], 1)).toEqual([8]);
+    });
+
+    test("proposes nothing without a repetition", () => {
+        expect(lookUp([1, 2, 3, 4], 4)).toEqual([]);
+        expect(lookUp([1, 2, 1], 4)).toEqual([]);
+        expect(lookUp([], 4)).toEqual([]);
+        expect(lookUp([5], 4)).toEqual([]);
+    });
+
+    test("goes on with a repetition that overlaps itself", () => {
+        expect(lookUp([7, 7, 7], 4)).toEqual([7]);
+    });
+});
