@@ -62,8 +62,11 @@ export interface SpeculatorParts {
 const USUAL_ACCEPTANCE = 0.7;
 /** Drafts of an ensemble that have to be verified before their rate is a better expectation. */
 const ENOUGH_VERIFIED = 20;
-/** Among plain steps, one in so many looks what the drafter would have drawn, so that speculation is taken up again. */
-const LOOK_EVERY = 4;
+/**
+ * Where the policy wants no drafts, so many steps are plain. Then it is asked again, after a look at what the drafter would
+ * have drawn. So what gains nothing costs nothing either.
+ */
+const PLAIN_RUN = 4;
 
 /** What draft() leaves for learn(). */
 interface Attempt {
@@ -71,7 +74,7 @@ interface Attempt {
     /** What lookup proposed, taken or not. */
     readonly proposal: readonly number[];
     readonly isLookup: boolean;
-    readonly forecast?: SpeculativeStep["forecast"];
+    readonly forecast: SpeculativeStep["forecast"];
 }
 
 export function createSpeculator(parts: SpeculatorParts): Speculator {
@@ -90,10 +93,14 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
         drafted: { tokens: new Int32Array(0), keptRows: 0, decodeMs: members.map(() => 0), fuseMs: 0 },
         proposal: [],
         isLookup: false,
+        forecast: undefined,
     };
     let attempt = nothing;
     let start = 0;
-    let plainSteps = 0;
+    /** Steps that are still to be plain. */
+    let plainRun = 0;
+    /** What a plain step was last expected to cost. */
+    let plainForecast: SpeculativeStep["forecast"];
     /** Other sequences in the last step. */
     let others = 0;
 
@@ -146,6 +153,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
         const forecast = createForecast([prospect], others, costs);
         if (!forecast.isKnown) return undefined;
         const plainMs = forecast.ms;
+        plainForecast = { tokens: 1, ms: plainMs, plainMs };
         for (let i = 0; i < drafts; i++) forecast.addDraft(0);
         return { tokens: forecast.tokens - others, ms: forecast.ms, plainMs };
     }
@@ -157,13 +165,15 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
             // The step of the prompt draws without drafts, and evaluates the drafter's prompt too.
             const isFirst = generated.length === 0;
             const most = isFirst || length === 0 ? 0 : Math.min(room, MOST_DRAFTS);
-            attempt = most > 0 ? await attemptDrafts(draw, most) : nothing;
+            attempt =
+                most > 0 && plainRun === 0 ? await attemptDrafts(draw, most) : { ...nothing, forecast: plainForecast };
             const { tokens: drafts, keptRows, decodeMs, fuseMs } = attempt.drafted;
 
             const hasBlock = drafts.length > 0 || keptRows > 0;
-            const drafterIsRead = drafter !== undefined && members.every((m) => !reads(drafter, m) || reads(fusion, m));
-            const looks =
-                !hasBlock && !isFirst && length === "adaptive" && drafterIsRead && plainSteps++ % LOOK_EVERY === 0;
+            const ends = plainRun === 1;
+            if (plainRun > 0) plainRun--;
+            else if (!hasBlock && !isFirst) plainRun = PLAIN_RUN - 1;
+            const looks = ends && drafter !== undefined && members.every((m) => !reads(drafter, m) || reads(fusion, m));
             const compare = drafter !== undefined && (explain || looks);
             const needsDrafter = drafter !== undefined && (compare || isFirst);
             const isRead = (member: number): boolean =>

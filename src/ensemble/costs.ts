@@ -8,7 +8,7 @@ import type { NativeDecode } from "../native/binding.js";
 export interface CostTable {
     /**
      * Milliseconds that a member takes for a batch. Sizes that were not seen lately lie on the line between their
-     * neighbours. 0 tokens cost nothing.
+     * neighbours. 0 tokens cost nothing, and no batch is taken to be quicker than a smaller one.
      */
     decodeMs(member: number, tokens: number): number;
     /** Milliseconds of a job beside its decoding: fusing, drawing, JavaScript, the way to the worker thread and back. */
@@ -22,115 +22,116 @@ export interface CostTable {
 /** The native jobs of an engine. */
 export type Job = "draft" | "step";
 
-/** Measurements of a size that count, the latest ones: their median bears a disturbed one. */
+/** Measurements of a size that count: the latest ones. */
 const SAMPLES = 7;
-/** Jobs after which a measurement is out of date: the context has grown, or the machine has other things to do. */
-const LIFETIME = 400;
-/** Measurements without which nothing is compared. */
+/** Measurements of which the median bears a disturbed one. */
 const ENOUGH = 3;
+/** Jobs after which measurements are out of date: the context has grown, or the machine has other things to do. */
+const LIFETIME = 400;
+/** Jobs after which fewer than enough are. What a disturbance has made look bad is then tried again. */
+const SHORT_LIFETIME = 50;
 /** Where only one size has been seen: what a further token of a batch costs, relative to a single one. */
 const USUAL_SLOPE = 0.3;
-/** Batches up to this size have a curve; larger ones go on with the line through its end. */
-const CURVE = 128;
 
-interface Sample {
-    readonly ms: number;
-    readonly job: number;
+/** The latest measurements of one thing. */
+interface Measured {
+    /** Size of the batch. */
+    readonly tokens: number;
+    readonly latest: number[];
+    /** Number of the job of the last one. */
+    job: number;
+    /** Their median; of fewer than enough, the least. */
+    ms: number;
 }
 
 /** @param members - number of members */
 export function createCostTable(members: number): CostTable {
     let jobs = 0;
-    const sizes = Array.from({ length: members }, () => new Map<number, Sample[]>());
-    const overheads: Record<Job, Sample[]> = { draft: [], step: [] };
-    const curves = new Array<Float64Array | undefined>(members).fill(undefined);
+    /** Per member, ascending in size. */
+    const sizes = Array.from({ length: members }, (): Measured[] => []);
+    const overheads: Record<Job, Measured> = { draft: createMeasured(0), step: createMeasured(0) };
+    /** Tokens of each member's last batch. */
+    const previous = new Array<number>(members).fill(1);
 
-    function add(samples: Sample[], ms: number): void {
-        samples.push({ ms, job: jobs });
-        if (samples.length > SAMPLES) samples.shift();
+    function add(measured: Measured, ms: number): void {
+        const { latest } = measured;
+        if (jobs - measured.job > lifetime(measured)) latest.length = 0;
+        latest.push(ms);
+        if (latest.length > SAMPLES) latest.shift();
+        measured.job = jobs;
+        measured.ms = latest.toSorted((a, b) => a - b)[latest.length < ENOUGH ? 0 : latest.length >> 1] ?? 0;
     }
 
-    function recent(samples: readonly Sample[]): number[] {
-        return samples.filter(({ job }) => jobs - job <= LIFETIME).map(({ ms }) => ms);
+    function find(member: number, tokens: number): Measured {
+        const known = (sizes[member] ??= []);
+        const place = known.findIndex((size) => size.tokens >= tokens);
+        const found = known[place];
+        if (found?.tokens === tokens) return found;
+        const created = createMeasured(tokens);
+        known.splice(place < 0 ? known.length : place, 0, created);
+        return created;
     }
 
-    /** Known sizes, ascending; out-of-date ones only where there is nothing else. */
-    function knownPoints(member: number): { tokens: number; ms: number }[] {
-        const all = [...(sizes[member] ?? [])].sort(([a], [b]) => a - b);
-        const points = all.flatMap(([tokens, samples]) => {
-            const values = recent(samples);
-            return values.length === 0 ? [] : [{ tokens, ms: median(values) }];
-        });
-        return points.length > 0
-            ? points
-            : all.slice(0, 1).map(([tokens, samples]) => ({ tokens, ms: median(samples.map(({ ms }) => ms)) }));
-    }
-
-    function curve(member: number): Float64Array {
-        return (curves[member] ??= Float64Array.from({ length: CURVE + 1 }, interpolation(knownPoints(member))));
+    /** What is not much older than the member's latest measurement. */
+    function recentSizes(member: number): readonly Measured[] {
+        const known = sizes[member] ?? [];
+        const latest = Math.max(...known.map(({ job }) => job));
+        return known.filter((size) => latest - size.job <= lifetime(size));
     }
 
     return {
         decodeMs(member, tokens) {
-            if (tokens <= 0) return 0;
-            const values = curve(member);
-            const [last = 0, before = 0] = [values[CURVE], values[CURVE - 1]];
-            return tokens <= CURVE ? (values[tokens] ?? 0) : last + (tokens - CURVE) * (last - before);
+            return tokens <= 0 ? 0 : interpolate(recentSizes(member), tokens);
         },
-        overheadMs: (job) => {
-            const values = recent(overheads[job]);
-            return values.length === 0 ? 0 : median(values);
-        },
+        overheadMs: (job) => (jobs - overheads[job].job <= lifetime(overheads[job]) ? overheads[job].ms : 0),
         isKnown(member, tokens) {
-            let count = 0;
-            for (const [size, samples] of sizes[member] ?? []) if (size <= tokens) count += recent(samples).length;
-            return count >= ENOUGH;
+            const upTo = recentSizes(member).filter((size) => size.tokens <= tokens);
+            return upTo.reduce((count, { latest }) => count + latest.length, 0) >= ENOUGH;
         },
         record(job, decodes, wallMs) {
             jobs++;
             let decodeMs = 0;
             for (const { member, tokens, ms } of decodes) {
                 decodeMs += ms;
-                const known = sizes[member];
-                if (known === undefined) continue;
-                const samples = known.get(tokens) ?? [];
-                known.set(tokens, samples);
-                add(samples, ms);
-                curves[member] = undefined;
+                // llama.cpp builds its graph anew for another size of batch. Plain steps do not pay for that, since they
+                // follow each other, so neither may the price that drafts are compared with.
+                const isRebuilt = tokens === 1 && previous[member] !== 1;
+                previous[member] = tokens;
+                if (!isRebuilt) add(find(member, tokens), ms);
             }
             add(overheads[job], Math.max(0, wallMs - decodeMs));
         },
     };
 }
 
-/** The line through the points, which are ascending; 0 at 0. No larger batch is taken to be quicker than a smaller one. */
-function interpolation(points: readonly { tokens: number; ms: number }[]): (_: unknown, tokens: number) => number {
-    let previous = 0;
-    return (_, tokens) => {
-        const after = points.findIndex((point) => point.tokens >= tokens);
-        const upper = points[after];
-        const lower = after < 0 ? points.at(-1) : points[after - 1];
-        let ms = 0;
-        if (tokens === 0) ms = 0;
-        else if (upper !== undefined && lower !== undefined) {
-            const fraction = (tokens - lower.tokens) / (upper.tokens - lower.tokens);
-            ms = lower.ms + fraction * (upper.ms - lower.ms);
-        } else if (upper !== undefined) {
-            ms = (upper.ms * (1 + USUAL_SLOPE * (tokens - 1))) / (1 + USUAL_SLOPE * (upper.tokens - 1));
-        } else if (lower !== undefined) {
-            const first = points[0] ?? lower;
-            const slope =
-                first === lower
-                    ? (USUAL_SLOPE * lower.ms) / (1 + USUAL_SLOPE * (lower.tokens - 1))
-                    : (lower.ms - first.ms) / (lower.tokens - first.tokens);
-            ms = lower.ms + slope * (tokens - lower.tokens);
-        }
-        previous = Math.max(previous, ms);
-        return previous;
-    };
+function lifetime({ latest }: Measured): number {
+    return latest.length < ENOUGH ? SHORT_LIFETIME : LIFETIME;
 }
 
-function median(values: readonly number[]): number {
-    const sorted = [...values].sort((a, b) => a - b);
-    return sorted[Math.floor(sorted.length / 2)] ?? 0;
+function createMeasured(tokens: number): Measured {
+    return { tokens, latest: [], job: 0, ms: 0 };
+}
+
+/** On the line through the sizes, which are ascending. */
+function interpolate(sizes: readonly Measured[], tokens: number): number {
+    const [first] = sizes;
+    if (first === undefined) return 0;
+    // Of the line through a single size, if that is all there is.
+    const usual = (at: number): number =>
+        (first.ms * (1 + USUAL_SLOPE * (at - 1))) / (1 + USUAL_SLOPE * (first.tokens - 1));
+    if (tokens <= first.tokens) return usual(tokens);
+
+    let lower = first;
+    let longest = first.ms;
+    for (const upper of sizes) {
+        if (upper.tokens >= tokens) {
+            const fraction = (tokens - lower.tokens) / (upper.tokens - lower.tokens);
+            return Math.max(longest, lower.ms + fraction * (upper.ms - lower.ms));
+        }
+        longest = Math.max(longest, upper.ms);
+        lower = upper;
+    }
+    if (lower === first) return usual(tokens);
+    const slope = Math.max(0, longest - first.ms) / (lower.tokens - first.tokens);
+    return longest + slope * (tokens - lower.tokens);
 }
