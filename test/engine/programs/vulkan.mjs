@@ -6,16 +6,20 @@ import { collect, complete, EftError, loadEnsemble, loadRecipe } from "../../../
 const recipe = await loadRecipe("demo");
 const prompt = process.argv[2];
 
-async function answer(options) {
+async function answer({ speculates, ...options }) {
     const ensemble = await loadEnsemble(recipe, { threads: 1, sequences: 1, ...options });
     const { text, parts } = await collect(complete(ensemble, { prompt }));
+    const result = speculates && (await collect(complete(ensemble, { prompt, speculation: { length: 4 } })));
     const { backend } = ensemble;
     await ensemble.dispose();
-    return { backend: backend.backend, devices: backend.devices.map(({ description }) => description), text, parts };
+    return {
+        ...{ backend: backend.backend, devices: backend.devices.map(({ description }) => description), text, parts },
+        ...(result && { speculative: { text: result.text, accepted: result.speculation.accepted } }),
+    };
 }
 
 try {
-    const runs = [{ backend: "vulkan" }, { backend: "vulkan", gpuLayers: 1 }, { backend: "cpu" }];
+    const runs = [{ backend: "vulkan", speculates: true }, { backend: "vulkan", gpuLayers: 1 }, { backend: "cpu" }];
     const answers = [];
     for (const options of runs) answers.push(await answer(options));
     console.log(JSON.stringify({ answers }));
