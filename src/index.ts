@@ -45,7 +45,7 @@ export type {
     FinishReason,
     TokenPart,
 } from "./decoding/completion.js";
-export { tokenText } from "./decoding/loop.js";
+export { tokenText } from "./decoding/text-stream.js";
 export type { SpeculationOptions } from "./decoding/drafter.js";
 export type { Proposer } from "./decoding/lookup.js";
 export type { SpeculationStatistics } from "./ensemble/statistics.js";

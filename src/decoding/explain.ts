@@ -3,6 +3,7 @@
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { NativeDrawResult, NativeFusion } from "../native/binding.js";
 import type { DrafterView } from "./completion.js";
+import { tokenText } from "./text-stream.js";
 
 /**
  * The shift of member m between the target's token t and the drafter's token d is
@@ -15,15 +16,15 @@ import type { DrafterView } from "./completion.js";
  * @param draw - one that was asked for comparison with the drafter, and for the members' log-probabilities
  */
 export function viewDrafter(
-    { members }: Ensemble,
+    ensemble: Ensemble,
     { token, drafter: compared, memberLogprobs }: NativeDrawResult,
     { fusion, drafter }: { readonly fusion: NativeFusion; readonly drafter: NativeFusion },
 ): DrafterView | undefined {
     if (compared === undefined) return undefined;
-    const text = members[0]?.model.detokenize(Int32Array.of(compared.token), true).toString("utf8") ?? "";
+    const text = tokenText(ensemble, compared.token);
     const view = { id: compared.token, text, totalVariation: compared.totalVariation };
     if (compared.token === token || memberLogprobs === undefined) return view;
-    const shifts = members.flatMap(({ name }, member): [string, number][] => {
+    const shifts = ensemble.members.flatMap(({ name }, member): [string, number][] => {
         const weight = (fusion.weights[member] ?? 0) - (drafter.weights[member] ?? 0);
         if (weight === 0) return [];
         return [[name, weight * ((memberLogprobs[member] ?? NaN) - (compared.memberLogprobs[member] ?? NaN))]];

@@ -11,7 +11,7 @@ import { viewDrafter } from "./explain.js";
 import { missingTokens, reads, type Dials } from "./fusion.js";
 import { penaltyHistory } from "./sampling.js";
 import { createSpeculator, type Speculator } from "./speculation.js";
-import { createTextStream } from "./text-stream.js";
+import { createTextStream, tokenText } from "./text-stream.js";
 
 /** What the loop works on: checked, with all defaults filled in. */
 export interface Generation {
@@ -136,11 +136,6 @@ function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, text: string): To
         }),
         ...(scores && { scores }),
     };
-}
-
-/** Text of a token by itself, control tokens spelled out; bytes that are no whole character become U+FFFD. */
-export function tokenText(ensemble: Ensemble, token: number): string {
-    return ensemble.members[0]?.model.detokenize(Int32Array.of(token), true).toString("utf8") ?? "";
 }
 
 function byName(ensemble: Ensemble, value: (index: number) => number): Record<string, number> {

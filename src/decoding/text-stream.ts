@@ -1,5 +1,6 @@
 /** From tokens to text that may be shown: whole UTF-8 characters, and nothing of a stop string. */
 
+import type { Ensemble } from "../ensemble/ensemble.js";
 import type { NativeModel } from "../native/binding.js";
 
 export interface TextStream {
@@ -58,4 +59,9 @@ function overlap(text: string, stop: string): number {
         if (text.endsWith(stop.slice(0, length))) return length;
     }
     return 0;
+}
+
+/** Text of a token by itself, control tokens spelled out; bytes that are no whole character become U+FFFD. */
+export function tokenText(ensemble: Ensemble, token: number): string {
+    return ensemble.members[0]?.model.detokenize(Int32Array.of(token), true).toString("utf8") ?? "";
 }

@@ -1,37 +1,17 @@
 /** The native draw: the same tokens as the reference, and the distribution that it promises. */
 
 import { describe, expect, test } from "@jest/globals";
-import { applyPenaltiesAndBias, drawGumbel, normalize, shape } from "../../src/decoding/reference.js";
+import { drawGumbel, normalize, shape } from "../../src/decoding/reference.js";
 import type { NativeSampleOptions } from "../../src/native/binding.js";
 import { loadBinding } from "../../src/native/load-binding.js";
+import { probabilities, UNSHAPED } from "../helpers/rows.js";
 import { chiSquareTest, normalRow, uniforms } from "../helpers/statistics.js";
 import { DEVIATIONS, P_VALUE } from "../helpers/tolerances.js";
 
 const native = loadBinding();
 
-/** The target itself: nothing shapes it. */
-const TARGET: NativeSampleOptions = {
-    temperature: 1,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repeatPenalty: 1,
-    frequencyPenalty: 0,
-    presencePenalty: 0,
-    history: new Int32Array(),
-    biasTokens: new Int32Array(),
-    biasValues: new Float32Array(),
-    seed: 0,
-    position: 0,
-};
-
 const logprobs = (seed: number, length: number, deviation: number): Float32Array =>
     Float32Array.from(normalize(normalRow(seed, length, deviation)));
-
-function referenceProbabilities(row: Float32Array, options: NativeSampleOptions): Float64Array {
-    const bias = new Map(Array.from(options.biasTokens, (token, i) => [token, options.biasValues[i] ?? NaN]));
-    return shape(applyPenaltiesAndBias(row, options, options.history, bias), options);
-}
 
 /** How often each token is drawn at positions 0 .. draws - 1. */
 function countDraws(row: Float32Array, options: NativeSampleOptions, draws: number): Uint32Array {
@@ -73,7 +53,7 @@ describe("the native draw equals the reference", () => {
             const length = 2 + Math.floor(uniform() ** 4 * 600);
             const row = logprobs(run, length, 0.3 + 5 * uniform());
             const options = randomOptions(uniform, length);
-            const expected = drawGumbel(referenceProbabilities(row, options), options.seed, options.position);
+            const expected = drawGumbel(probabilities(row, options), options.seed, options.position);
             if (native.sampleRow(row, options) !== expected) differences.push(options);
         }
         expect(differences).toEqual([]);
@@ -85,8 +65,8 @@ describe("the native draw equals the reference", () => {
         [200_000, {}],
     ])("on %i tokens", (length, changes) => {
         const row = logprobs(length, length, 3);
-        const options = { ...TARGET, ...changes, seed: 11, position: 5 };
-        expect(native.sampleRow(row, options)).toBe(drawGumbel(referenceProbabilities(row, options), 11, 5));
+        const options = { ...UNSHAPED, ...changes, seed: 11, position: 5 };
+        expect(native.sampleRow(row, options)).toBe(drawGumbel(probabilities(row, options), 11, 5));
     });
 });
 
@@ -107,35 +87,35 @@ describe("many draws have the distribution of the target", () => {
         ["with penalties", { repeatPenalty: 1.2, frequencyPenalty: 0.5, history: Int32Array.of(1, 1, 2, 50) }],
         ["with bias", { biasTokens: Int32Array.of(0, 7), biasValues: Float32Array.of(-Infinity, 2) }],
     ])("%s", (_, changes) => {
-        const options = { ...TARGET, seed: 12345, ...changes };
-        const { pValue } = chiSquareTest(countDraws(row, options, draws), referenceProbabilities(row, options));
+        const options = { ...UNSHAPED, seed: 12345, ...changes };
+        const { pValue } = chiSquareTest(countDraws(row, options, draws), probabilities(row, options));
         expect(pValue).toBeGreaterThan(P_VALUE);
     });
 
     test("over seeds at one position as well", () => {
         const counts = new Uint32Array(row.length);
         for (let seed = 0; seed < draws; seed++) {
-            const token = native.sampleRow(row, { ...TARGET, seed });
+            const token = native.sampleRow(row, { ...UNSHAPED, seed });
             counts[token] = (counts[token] ?? NaN) + 1;
         }
-        expect(chiSquareTest(counts, referenceProbabilities(row, TARGET)).pValue).toBeGreaterThan(P_VALUE);
+        expect(chiSquareTest(counts, probabilities(row, UNSHAPED)).pValue).toBeGreaterThan(P_VALUE);
     });
 
     test("over a large vocabulary", () => {
         const wide = logprobs(4, 5_000, 4);
-        const counts = countDraws(wide, TARGET, 20_000);
-        expect(chiSquareTest(counts, referenceProbabilities(wide, TARGET)).pValue).toBeGreaterThan(P_VALUE);
+        const counts = countDraws(wide, UNSHAPED, 20_000);
+        expect(chiSquareTest(counts, probabilities(wide, UNSHAPED)).pValue).toBeGreaterThan(P_VALUE);
     });
 
     test("at neighbouring positions independently", () => {
         const three = Float32Array.from([0.5, 0.3, 0.2], Math.log);
         const pairs = new Uint32Array(9);
         for (let position = 0; position < 40_000; position += 2) {
-            const first = native.sampleRow(three, { ...TARGET, position });
-            const second = native.sampleRow(three, { ...TARGET, position: position + 1 });
+            const first = native.sampleRow(three, { ...UNSHAPED, position });
+            const second = native.sampleRow(three, { ...UNSHAPED, position: position + 1 });
             pairs[3 * first + second] = (pairs[3 * first + second] ?? NaN) + 1;
         }
-        const p = referenceProbabilities(three, TARGET);
+        const p = probabilities(three, UNSHAPED);
         const expected = Array.from(p).flatMap((a) => Array.from(p, (b) => a * b));
         expect(chiSquareTest(pairs, expected).pValue).toBeGreaterThan(P_VALUE);
     });
@@ -144,7 +124,7 @@ describe("many draws have the distribution of the target", () => {
 describe("the native draw", () => {
     const row = logprobs(5, 1_000, 1);
     const text = (seed: number): number[] =>
-        Array.from({ length: 100 }, (_, position) => native.sampleRow(row, { ...TARGET, seed, position }));
+        Array.from({ length: 100 }, (_, position) => native.sampleRow(row, { ...UNSHAPED, seed, position }));
 
     test("repeats itself under the same seed and differs under another", () => {
         expect(text(1)).toEqual(text(1));
@@ -154,14 +134,14 @@ describe("the native draw", () => {
 
     test("leaves the row as it was", () => {
         const before = row.slice();
-        native.sampleRow(row, { ...TARGET, biasTokens: Int32Array.of(3), biasValues: Float32Array.of(50) });
+        native.sampleRow(row, { ...UNSHAPED, biasTokens: Int32Array.of(3), biasValues: Float32Array.of(50) });
         expect(row).toEqual(before);
     });
 
     test("at temperature 0 is the most probable token, ties to the lowest id", () => {
         const tied = Float32Array.of(-3, -1, -2, -1);
         for (let seed = 0; seed < 20; seed++) {
-            expect(native.sampleRow(tied, { ...TARGET, temperature: 0, seed })).toBe(1);
+            expect(native.sampleRow(tied, { ...UNSHAPED, temperature: 0, seed })).toBe(1);
         }
     });
 
@@ -171,11 +151,11 @@ describe("the native draw", () => {
             const other = Float32Array.from(
                 normalize(normalRow(6, row.length, deviation).map((noise, i) => noise + (row[i] ?? NaN))),
             );
-            const [p, q] = [shape(row, TARGET), shape(other, TARGET)];
+            const [p, q] = [shape(row, UNSHAPED), shape(other, UNSHAPED)];
             const distance = p.reduce((sum, value, i) => sum + Math.abs(value - (q[i] ?? NaN)) / 2, 0);
             let agreed = 0;
             for (let position = 0; position < draws; position++) {
-                const options = { ...TARGET, position };
+                const options = { ...UNSHAPED, position };
                 if (native.sampleRow(row, options) === native.sampleRow(other, options)) agreed++;
             }
             const bound = (1 - distance) / (1 + distance);
@@ -187,10 +167,10 @@ describe("the native draw", () => {
 
     test("needs a token, and numbers", () => {
         const noToken = expect.objectContaining({ code: "NO_TOKEN_LEFT" });
-        expect(() => native.sampleRow(new Float32Array(4).fill(-Infinity), TARGET)).toThrow(noToken);
+        expect(() => native.sampleRow(new Float32Array(4).fill(-Infinity), UNSHAPED)).toThrow(noToken);
         const forbidden = { biasTokens: Int32Array.of(0, 1), biasValues: new Float32Array(2).fill(-Infinity) };
-        expect(() => native.sampleRow(Float32Array.of(-1, -1), { ...TARGET, ...forbidden })).toThrow(noToken);
-        expect(() => native.sampleRow(Float32Array.of(-1, NaN), TARGET)).toThrow(
+        expect(() => native.sampleRow(Float32Array.of(-1, -1), { ...UNSHAPED, ...forbidden })).toThrow(noToken);
+        expect(() => native.sampleRow(Float32Array.of(-1, NaN), UNSHAPED)).toThrow(
             expect.objectContaining({ code: "NON_FINITE_LOGITS" }),
         );
     });

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { applyPenaltiesAndBias, normalize, shape } from "../../src/decoding/reference.js";
+import { normalize } from "../../src/decoding/reference.js";
 import {
     acceptanceGumbel,
     acceptanceMaximal,
@@ -13,6 +13,7 @@ import {
 import type { NativeSampleOptions } from "../../src/native/binding.js";
 import { loadBinding } from "../../src/native/load-binding.js";
 import type { Coupling } from "../../src/types.js";
+import { penalized, probabilities, UNSHAPED } from "../helpers/rows.js";
 import { chiSquareTest, normalRow } from "../helpers/statistics.js";
 import { DEVIATIONS, LOGPROB, P_VALUE } from "../helpers/tolerances.js";
 
@@ -21,32 +22,8 @@ const COUPLINGS: readonly Coupling[] = ["gumbel", "maximal"];
 /** Fixed, so that a run can be repeated. */
 const SEED = 2211_17192;
 
-/** Nothing shapes the rows. */
-const UNSHAPED: NativeSampleOptions = {
-    temperature: 1,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repeatPenalty: 1,
-    frequencyPenalty: 0,
-    presencePenalty: 0,
-    history: new Int32Array(),
-    biasTokens: new Int32Array(),
-    biasValues: new Float32Array(),
-    seed: 0,
-    position: 0,
-};
-
 const logprobs = (logits: ArrayLike<number>): Float32Array => Float32Array.from(normalize(logits));
 const add = (row: Float32Array, other: Float32Array): Float32Array => row.map((value, i) => value + (other[i] ?? NaN));
-
-function penalized(row: Float32Array, options: NativeSampleOptions): Float64Array {
-    const bias = new Map(Array.from(options.biasTokens, (token, i) => [token, options.biasValues[i] ?? NaN]));
-    return applyPenaltiesAndBias(row, options, options.history, bias);
-}
-
-const probabilities = (row: Float32Array, options: NativeSampleOptions): Float64Array =>
-    shape(penalized(row, options), options);
 
 // ---------------------------------------------------------------------------------------------- against the reference
 
