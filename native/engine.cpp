@@ -36,7 +36,7 @@ std::unique_ptr<Job> make_job(Run run, Result result, bool interruptible = true)
 
 const auto nothing = [](Napi::Env env) { return env.Undefined(); };
 
-/// At process exit, or when a worker thread ends, nobody calls dispose(); a running decode must still stop first.
+/// When an environment ends, nobody calls dispose(); a running decode must still stop first.
 void stop_worker(void * worker) { static_cast<Worker *>(worker)->stop(); }
 
 std::string model_key(const ModelOptions & options) {
@@ -72,11 +72,13 @@ Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info)
     guarded(info.Env(), [&] { pool_ = std::make_unique<ThreadPool>(threads); });
     worker_ = std::make_unique<Worker>(info.Env());
     napi_add_env_cleanup_hook(info.Env(), stop_worker, worker_.get());
+    AddonState::of(info.Env()).workers.insert(worker_.get());
 }
 
 Engine::~Engine() {
     if (worker_) {
         napi_remove_env_cleanup_hook(Env(), stop_worker, worker_.get());
+        AddonState::of(Env()).workers.erase(worker_.get());
         worker_->stop();
     }
     FreeContexts();

@@ -30,6 +30,11 @@ Napi::Value LoadBackend(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value StopWorkers(const Napi::CallbackInfo & info) {
+    for (Worker * worker : AddonState::of(info.Env()).workers) worker->stop();
+    return info.Env().Undefined();
+}
+
 Napi::Value Devices(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         Napi::Array result = Napi::Array::New(info.Env());
@@ -78,6 +83,7 @@ void RegisterProcess(Napi::Env env, Napi::Object exports) {
     exports.Set("setErrorClass", Napi::Function::New<SetErrorClass>(env));
     exports.Set("openLibraries", Napi::Function::New<OpenLibraries>(env));
     exports.Set("loadBackend", Napi::Function::New<LoadBackend>(env));
+    exports.Set("stopWorkers", Napi::Function::New<StopWorkers>(env, "stopWorkers"));
     exports.Set("devices", Napi::Function::New<Devices>(env));
     exports.Set("physicalCores", Napi::Function::New<PhysicalCores>(env));
     exports.Set("setLog", Napi::Function::New<SetLog>(env));

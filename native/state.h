@@ -5,10 +5,12 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "log.h"
 #include "model.h"
+#include "worker.h"
 
 namespace eft {
 
@@ -18,6 +20,8 @@ struct AddonState {
     std::shared_ptr<LogListener> log_listener;
     /// Loaded models by file and settings, so that each is loaded once however many members and ensembles use it.
     std::map<std::string, std::weak_ptr<Model>> models;
+    /// Of all engines that are alive.
+    std::set<Worker *> workers;
 
     static AddonState & of(Napi::Env env) { return *env.GetInstanceData<AddonState>(); }
 };

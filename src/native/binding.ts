@@ -321,6 +321,8 @@ export interface NativeBinding {
     openLibraries(paths: { base: string; ggml: string; llama: string; backends: string }): string;
     /** Loads one more ggml backend. Returns undefined, or why it failed. */
     loadBackend(path: string): string | undefined;
+    /** Interrupts the jobs of all engines and ends their threads, for ever. For the exit of the process. */
+    stopWorkers(): void;
     devices(): NativeDevice[];
     /** Physical cores that this process may use. */
     physicalCores(): number;

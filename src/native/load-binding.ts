@@ -39,6 +39,8 @@ export function loadBinding(): NativeBinding {
         llama: library("llama"),
         backends: directory,
     });
+    // process.exit() runs the destructors of llama.cpp's libraries, and no thread may be inside them then.
+    process.once("exit", () => addon.stopWorkers());
     binding = addon;
     return addon;
 }
