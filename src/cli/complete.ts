@@ -1,10 +1,13 @@
 /** `eft-llama complete`: text from the target, as it comes. */
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { complete, type FinishPart, type SamplingOptions, type TokenPart } from "../index.js";
+import { complete, type Ensemble, type FinishPart, type SamplingOptions, type TokenPart } from "../index.js";
+import { describeDecisions, paintText } from "./explain.js";
 import { checkInput, fileOption, readInput } from "./input.js";
 import { openEnsemble } from "./load.js";
 import { checkModels, loadOptions, recipeOptions } from "./options.js";
+import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
+import { describeStatistics, speculationToJson } from "./statistics.js";
 
 const number = (group: string, description: string) =>
     ({ type: "number", requiresArg: true, group, description }) as const satisfies Options;
@@ -34,6 +37,7 @@ const options = {
         group: "Sampling:",
         description: "Text that ends the generation; repeatable",
     },
+    ...speculationOptions,
     json: { type: "boolean", default: false, group: "Output:", description: "One JSON object a token, and a last one" },
     "top-logprobs": number("Output:", "With --json: the target's N most probable tokens at each token"),
     members: {
@@ -41,6 +45,19 @@ const options = {
         default: false,
         group: "Output:",
         description: "With --json: what each member thought of the tokens",
+    },
+    explain: {
+        type: "boolean",
+        default: false,
+        group: "Output:",
+        description:
+            "Where the target leaves its drafter, and which member makes it do so; with and without speculation",
+    },
+    stats: {
+        type: "boolean",
+        default: false,
+        group: "Output:",
+        description: "What it took, and what speculation gave, on standard error",
     },
     ...loadOptions,
 } as const satisfies Record<string, Options>;
@@ -63,19 +80,23 @@ export const completeCommand: CommandModule<object, Flags> = {
             .example('$0 complete -r demo "What is the capital of Nepal?"', "")
             .example("$0 complete -r recipe.yaml --set beta=1.5 -f prompt.txt", "")
             .example("$0 complete --base L.gguf --tuned s-chat.gguf --reference s.gguf < prompt.txt", "")
+            .example('$0 complete -r demo --speculation auto --stats "What is the capital of Nepal?"', "")
+            .example('$0 complete -r demo --explain "What is the capital of Nepal?"', "")
             .example("$0 complete -r demo --json --members --seed 1 Hello | jq .logprob", ""),
     handler: runComplete,
 };
 
-function checkArguments({ prompt, file, json, members, "top-logprobs": top }: Flags): void {
+function checkArguments(flags: Flags): void {
+    const { prompt, file, json, members, "top-logprobs": top } = flags;
     checkInput(prompt, file);
+    checkSpeculation(flags);
     if (!json && members) throw new Error("--members needs --json.");
     if (!json && top !== undefined) throw new Error("--top-logprobs needs --json.");
 }
 
 async function runComplete(args: Arguments): Promise<void> {
     const prompt = await readInput(args.prompt, args.file);
-    const ensemble = await openEnsemble(args, { sequences: 1 });
+    const ensemble = await openEnsemble(args, { sequences: 1 }, (recipe) => checkDrafter(recipe, args.drafter));
     // Not before: there is nothing to finish while models are loaded, so Ctrl-C then ends the process as usual.
     const signal = abortOnInterrupt();
     try {
@@ -86,18 +107,35 @@ async function runComplete(args: Arguments): Promise<void> {
             sampling: chooseSampling(args),
             seed: args.seed,
             stop: args.stop,
+            speculation: chooseSpeculation(args),
             topLogprobs: args.topLogprobs,
             memberLogprobs: args.members,
+            explain: args.explain,
             signal,
         });
-        for await (const part of completion) {
-            process.stdout.write(args.json ? toJson(part) + "\n" : part.text);
-            if (part.type === "finish" && args.verbose) process.stderr.write(describeFinish(part));
-        }
-        if (!args.json && process.stdout.isTTY) process.stdout.write("\n");
+        const print = createPrinter(ensemble, args);
+        for await (const part of completion) print(part);
     } finally {
         await ensemble.dispose();
     }
+}
+
+/** Writes parts as they come, and with the last one what was asked for besides the text. */
+function createPrinter(ensemble: Ensemble, args: Arguments): (part: TokenPart | FinishPart) => void {
+    const { json, explain, stats, verbose } = args;
+    const names = ensemble.members.map(({ name }) => name);
+    const explained: TokenPart[] = [];
+    return (part) => {
+        if (json) process.stdout.write(`${toJson(part, names)}\n`);
+        else process.stdout.write(explain ? paintText(part) : part.text);
+        if (part.type === "token") {
+            if (explain && !json) explained.push(part);
+            return;
+        }
+        if (explain && !json) process.stdout.write(describeDecisions(ensemble, explained));
+        else if (!json && process.stdout.isTTY) process.stdout.write("\n");
+        if (stats || verbose) process.stderr.write(describeStatistics(part, names));
+    };
 }
 
 /** What the flags say; undefined where they leave it to the recipe. */
@@ -106,29 +144,18 @@ function chooseSampling(args: Arguments): Partial<SamplingOptions> {
     return { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty };
 }
 
-function toJson(part: TokenPart | FinishPart): string {
+/** @param members - names, in the order of the ensemble */
+function toJson(part: TokenPart | FinishPart, members: readonly string[]): string {
     if (part.type === "token") {
         const { type: _, ...token } = part;
         return JSON.stringify(token);
     }
-    const { type: _, reason, ...rest } = part;
-    return JSON.stringify({ finish: reason, ...rest });
-}
-
-function describeFinish({ reason, tokens, seed, promptTokens, timings }: FinishPart): string {
-    const list = (values: Readonly<Record<string, number>>, digits: number): string =>
-        Object.entries(values)
-            .map(([member, value]) => `${member} ${value.toFixed(digits)}`)
-            .join(", ");
-    const { firstTokenMs, tokensPerSecond, decodeMs, fuseMs } = timings;
-    return [
-        "",
-        `Finish: ${reason} after ${tokens} tokens, seed ${seed}`,
-        `Tokens of the prompt: ${list(promptTokens, 0)}`,
-        `First token after ${firstTokenMs.toFixed(0)} ms, then ${tokensPerSecond.toFixed(1)} tokens per second`,
-        `Milliseconds of decoding: ${list(decodeMs, 1)}; of fusing and drawing: ${fuseMs.toFixed(1)}`,
-        "",
-    ].join("\n");
+    const { type: _, reason, speculation, ...rest } = part;
+    return JSON.stringify({
+        finish: reason,
+        ...rest,
+        ...(speculation && { speculation: speculationToJson(speculation, members) }),
+    });
 }
 
 /** A signal that the first Ctrl-C fires, so that what there is can be finished; the second one exits at once. */

@@ -15,7 +15,7 @@ import type { TokenPart } from "../index.js";
 import { parseCombination } from "../recipe/index.js";
 import { loadWithProgress } from "./load.js";
 import { loadOptions } from "./options.js";
-import { colors, formatTable, WIDTH } from "./terminal.js";
+import { colors, formatProbability, formatTable, quote, sum, WIDTH } from "./terminal.js";
 
 const QUESTIONS = [
     "What is the capital of Nepal?",
@@ -178,9 +178,9 @@ function describeToken(ensemble: Ensemble, part: TokenPart, names: readonly stri
     const opinions = names.map((name) => {
         const favourite = findFavourite(part, name);
         const rather = favourite === undefined || favourite.id === part.id ? "" : ` (${quote(favourite.text)})`;
-        return showProbability(part.members?.[name] ?? NaN) + colors.dim(rather);
+        return formatProbability(part.members?.[name] ?? NaN) + colors.dim(rather);
     });
-    return [quote(tokenText(ensemble, part.id)), showProbability(part.logprob), ...opinions];
+    return [quote(tokenText(ensemble, part.id)), formatProbability(part.logprob), ...opinions];
 }
 
 /** What a member finds most probable, where the target's top tokens are enough to be sure of it. */
@@ -193,16 +193,6 @@ function findFavourite({ top = [] }: TokenPart, member: string): { id: number; t
     const [best] = candidates.toSorted((a, b) => b.probability - a.probability);
     const rest = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
     return best !== undefined && best.probability > rest ? best : undefined;
-}
-
-function showProbability(logprob: number): string {
-    const probability = Math.exp(logprob);
-    const color = probability >= 0.5 ? colors.green : probability >= 0.05 ? colors.yellow : colors.red;
-    return color(`${(100 * probability).toFixed(1).padStart(5)} %`);
-}
-
-function quote(text: string): string {
-    return JSON.stringify(text);
 }
 
 function describeCost(results: readonly CompletionResult[], names: readonly string[]): string[] {
@@ -221,10 +211,6 @@ function describeCost(results: readonly CompletionResult[], names: readonly stri
         ),
         perToken(({ fuseMs }) => fuseMs).toFixed(3),
     ];
-}
-
-function sum(values: readonly number[]): number {
-    return values.reduce((total, value) => total + value, 0);
 }
 
 function heading(text: string): string {

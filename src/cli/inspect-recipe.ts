@@ -18,6 +18,7 @@ import {
     type VocabularyReport,
 } from "../index.js";
 import { chooseBackend } from "../native/backend.js";
+import { describeSpeculation, inspectSpeculation, type SpeculationInspection } from "./inspect-speculation.js";
 import { describeBackend } from "./load.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
 import { colors, formatBytes, formatCount, formatTable } from "./terminal.js";
@@ -31,6 +32,7 @@ interface RecipeInspection {
     readonly weights: Weights;
     /** Of the form that the conservative filter falls back to. */
     readonly fallback?: Weights;
+    readonly speculation: SpeculationInspection;
     /** By path; without those that are missing. */
     readonly files: ReadonlyMap<string, GgufSummary>;
     /** Models and adapters that are not on this machine. */
@@ -66,6 +68,7 @@ export async function inspectRecipe(
         parameters,
         weights: weigh(recipe.combination),
         ...(recipe.conservative && { fallback: weigh(recipe.conservative.fallback) }),
+        speculation: inspectSpeculation(recipe, parameters, files),
         files,
         missing,
         backend,
@@ -77,7 +80,8 @@ export async function inspectRecipe(
 
 /** Plain data: what is not a number becomes null, flags of tokens become counts. */
 export function recipeToJson(inspection: RecipeInspection): object {
-    const { recipe, parameters, weights, fallback, files, missing, memory, vocabulary, backend } = inspection;
+    const { recipe, parameters, weights, fallback, speculation, files, missing, memory, vocabulary, backend } =
+        inspection;
     const { name, description, source, file, combination, conservative } = recipe;
     return {
         ...{ name, description, source, file },
@@ -91,6 +95,7 @@ export function recipeToJson(inspection: RecipeInspection): object {
             conservative: { topP: conservative.topP, text: conservative.fallback.text, weights: fallback },
         }),
         controlTokens: recipe.controlTokens,
+        speculation,
         members: recipe.members.map((member) => ({ ...member, gguf: files.get(member.model) })),
         missing,
         ...(memory && { memory }),
@@ -128,7 +133,7 @@ export function describeRecipe(inspection: RecipeInspection): string[] {
     ];
 }
 
-function describeCombination({ recipe, parameters }: RecipeInspection): string[] {
+function describeCombination({ recipe, parameters, speculation, missing }: RecipeInspection): string[] {
     const { combination, conservative, controlTokens } = recipe;
     return [
         `Combination: ${colors.bold(combination.text)}`,
@@ -139,6 +144,7 @@ function describeCombination({ recipe, parameters }: RecipeInspection): string[]
             ? []
             : [`Outside the top-p ${conservative.topP} set of ${conservative.fallback.text}: that form alone`]),
         ...(controlTokens === "combine" ? [] : ["  control tokens count as outside that set"]),
+        ...describeSpeculation(recipe, speculation, missing.length > 0),
     ];
 }
 

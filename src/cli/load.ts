@@ -21,14 +21,17 @@ const DEBUG = 1;
  * Loads the recipe that the flags name, as they say, with a progress bar on a terminal.
  *
  * @param options - what the command itself decides
+ * @param check - throws if the recipe cannot do what the command wants, before anything is loaded
  * @throws EftError what `loadRecipe`, `adHocRecipe` and `loadEnsemble` throw; PARAMETER_* before anything is loaded
  */
 export async function openEnsemble(
     args: LoadArguments & RecipeArguments,
     options: Pick<LoadOptions, "sequences">,
+    check: (recipe: Recipe) => void = () => {},
 ): Promise<Ensemble> {
     const recipe = await chooseRecipe(args);
     resolveParameters(recipe, args.set ?? {});
+    check(recipe);
     const ensemble = await loadWithProgress(recipe, args, options);
     ensemble.setParameters(args.set ?? {});
     if (args.verbose) {

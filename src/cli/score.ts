@@ -5,7 +5,7 @@ import { EftError, score, type Score, type ScoreItem } from "../index.js";
 import { checkInput, fileOption, readInput } from "./input.js";
 import { openEnsemble } from "./load.js";
 import { checkModels, loadOptions, recipeOptions, sequencesOption } from "./options.js";
-import { formatTable, startProgress } from "./terminal.js";
+import { formatTable, plural, startProgress, sum } from "./terminal.js";
 
 const options = {
     ...recipeOptions,
@@ -136,12 +136,4 @@ function describeScores(scores: readonly Score[]): string {
 
 function count(scores: readonly Score[], value: (score: Score) => number): number {
     return sum(scores.map(value));
-}
-
-function sum(values: readonly number[]): number {
-    return values.reduce((total, value) => total + value, 0);
-}
-
-function plural(number: number, noun: string): string {
-    return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }

@@ -1,26 +1,71 @@
 /** What the commands have in common when they write: colours, tables, numbers, a progress bar. */
 
-import { Chalk, type ChalkInstance } from "chalk";
+import { stripVTControlCharacters } from "node:util";
+import { Chalk, chalkStderr, type ChalkInstance } from "chalk";
 import { SingleBar } from "cli-progress";
 import Table from "cli-table3";
 
 /** Colours of standard output; none when it is not a terminal, or when NO_COLOR is set (https://no-color.org). */
 export const colors: ChalkInstance = process.env.NO_COLOR ? new Chalk({ level: 0 }) : new Chalk();
 
+/** The same of standard error. */
+export const errorColors: ChalkInstance = process.env.NO_COLOR ? new Chalk({ level: 0 }) : chalkStderr;
+
 /** Columns that text may take. */
 export const WIDTH = Math.min(process.stdout.columns || 100, 100);
 
+interface TableOptions {
+    /** Columns of each cell, its margins included; what is longer is cut. Default: what each cell needs. */
+    readonly widths?: readonly number[];
+    /** Default: that of standard output. */
+    readonly palette?: ChalkInstance;
+}
+
 /** A table without inner lines. Cells that begin with a digit or a sign are aligned to the right. */
-export function formatTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function formatTable(
+    head: readonly string[],
+    rows: readonly (readonly string[])[],
+    { widths = [], palette = colors }: TableOptions = {},
+): string {
     const table = new Table({
-        head: head.map((title) => colors.bold(title)),
+        head: head.map((title) => palette.bold(title)),
         style: { head: [], border: [], compact: true },
         colAligns: head.map((_, column) =>
-            rows.every((row) => /^[-−+\d∞]/.test(row[column] ?? "")) ? "right" : "left",
+            rows.every((row) => /^[-−+\d∞]/.test(stripVTControlCharacters(row[column] ?? ""))) ? "right" : "left",
         ),
+        colWidths: [...widths],
     });
     table.push(...rows.map((row) => [...row]));
     return table.toString();
+}
+
+/** A text in quotes, on one line, without anything that a terminal would obey. */
+export function quote(text: string): string {
+    return escapeControls(JSON.stringify(text));
+}
+
+/** Control characters, and those that change the direction of writing, become escape sequences of JSON. */
+export function escapeControls(text: string): string {
+    return text.replaceAll(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (character) => {
+        const [, short] = /^"(\\.)"$/.exec(JSON.stringify(character)) ?? [];
+        return short ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+    });
+}
+
+/** ` 99.1 %`, in the colours of a traffic light. */
+export function formatProbability(logprob: number): string {
+    const probability = Math.exp(logprob);
+    const color = probability >= 0.5 ? colors.green : probability >= 0.05 ? colors.yellow : colors.red;
+    return color(`${(100 * probability).toFixed(1).padStart(5)} %`);
+}
+
+/** `1 token`, `2 tokens`. */
+export function plural(number: number, noun: string): string {
+    return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+export function sum(values: readonly number[]): number {
+    return values.reduce((total, value) => total + value, 0);
 }
 
 /** `1.5 GiB`, with three significant digits. */

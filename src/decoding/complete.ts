@@ -40,7 +40,9 @@ export function complete(ensemble: Ensemble, options: CompletionOptions): Comple
     const request = resolveRequest(ensemble, options);
     const { speculation, explain } = request;
     const named = typeof options.speculation === "object" ? options.speculation.drafter : undefined;
-    const dials = createDials(ensemble, options.parameters ?? {}, speculation && createDrafterForm(ensemble, named));
+    const sizes = ensemble.members.map(({ model }) => model.info.size);
+    const drafterForm = speculation && createDrafterForm(ensemble.recipe, sizes, named);
+    const dials = createDials(ensemble, options.parameters ?? {}, drafterForm);
     if (speculation !== undefined) checkCanDraft(dials.drafter, explain ? {} : speculation);
     return Object.assign(start(ensemble, request, dials), { setParameters: dials.turn });
 }

@@ -95,7 +95,7 @@ export interface FinishPart {
     readonly promptTokens: Readonly<Record<string, number>>;
     readonly reusedTokens: Readonly<Record<string, number>>;
     readonly timings: CompletionTimings;
-    /** With speculation. */
+    /** With speculation, and with `explain`, where no block has drafts unless there is speculation too. */
     readonly speculation?: SpeculationStatistics;
 }
 

@@ -6,7 +6,7 @@ import { checkInteger, checkKeys, checkOneOf } from "../ensemble/options.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
 import { combinationWeights, parseCombination } from "../recipe/index.js";
-import type { Combination, Coupling, DraftLength, SamplingOptions } from "../types.js";
+import type { Combination, Coupling, DraftLength, Recipe, SamplingOptions } from "../types.js";
 import { createDraftLengthPolicy, MOST_DRAFTS } from "./draft-length.js";
 import { lookUp, type Proposer } from "./lookup.js";
 import { resolveSampling } from "./sampling.js";
@@ -94,22 +94,24 @@ function checkDraftLength(length: unknown): DraftLength {
 /**
  * The form that drafts: the caller's, else the recipe's, else the default.
  *
+ * @param sizes - bytes of each member's model
+ * @param text - the caller's form
  * @throws EftError COMBINATION_*
  */
-export function createDrafterForm({ recipe, members }: Ensemble, text: string | undefined): DrafterForm {
-    const names = members.map(({ name }) => name);
+export function createDrafterForm(recipe: Recipe, sizes: readonly number[], text?: string): DrafterForm {
+    const names = recipe.members.map(({ name }) => name);
     const form: Combination | undefined =
         text === undefined
             ? (recipe.speculation?.drafter ?? recipe.conservative?.fallback)
             : parseCombination(text, { members: names, parameters: recipe.parameters });
-    const largest = Math.max(...members.map(({ model }) => model.info.size));
+    const largest = Math.max(...sizes);
     return (parameters) => {
         const weights =
             form === undefined
-                ? heaviestOf(combinationWeights(recipe.combination, names, parameters), (member) => {
-                      const size = members[member]?.model.info.size ?? largest;
-                      return size < largest;
-                  })
+                ? heaviestOf(
+                      combinationWeights(recipe.combination, names, parameters),
+                      (member) => (sizes[member] ?? largest) < largest,
+                  )
                 : combinationWeights(form, names, parameters);
         return weights.every((weight) => weight === 0)
             ? undefined

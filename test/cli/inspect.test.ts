@@ -14,6 +14,10 @@ interface RecipeJson {
     readonly parameters: readonly { readonly name: string; readonly value: number; readonly max: number }[];
     readonly combination: { readonly text: string; readonly weights: Readonly<Record<string, number>> };
     readonly conservative?: { readonly topP: number; readonly weights: Readonly<Record<string, number>> };
+    readonly speculation: {
+        readonly enabled: boolean;
+        readonly drafter?: { readonly text: string; readonly weights: Readonly<Record<string, number>> };
+    };
     readonly members: readonly { readonly name: string; readonly model: string; readonly gguf?: GgufSummary }[];
     readonly missing: readonly string[];
     readonly memory?: MemoryEstimate;
@@ -152,6 +156,54 @@ describe("a recipe", () => {
     it("has a form to fall back to", async () => {
         const { conservative } = await inspectJson<RecipeJson>("llama-2-13b-upscaled");
         expect(conservative).toMatchObject({ topP: 0.95, weights: { large: 0, chat: 1, small: 0 } });
+    });
+
+    it("says who would draft, by the rule that completions follow", async () => {
+        const { speculation } = await inspectJson<RecipeJson>("demo-dial", "--set", "lambda=0.75");
+        const weights = { large: 0, chat: 0, safe: 1, small: 0 };
+        const rest = { length: "adaptive", coupling: "gumbel", lookup: false };
+        expect(speculation).toEqual({ enabled: false, drafter: { text: "safe", weights }, ...rest });
+        const { stdout } = await run(["inspect", "demo-dial"]);
+        expect(stdout).toMatch(
+            /^Speculation: off unless asked for\n {2}drafter: chat \(by default\)\n {2}length adaptive, coupling gumbel, lookup off$/m,
+        );
+        const { speculation: completed } = JSON.parse(
+            (
+                await run(["complete", "-r", "demo-dial", "--set", "lambda=0.75", "--speculation", "2", "--json", "Hi"])
+            ).stdout
+                .trim()
+                .split("\n")
+                .at(-1) ?? "",
+        ) as { speculation: { draftMs: Readonly<Record<string, number>> } };
+        expect(Object.entries(completed.draftMs).filter(([, ms]) => ms > 0)).toEqual([["safe", expect.any(Number)]]);
+    });
+
+    it("says how it speculates", async () => {
+        const recipe = writeRecipe(`
+members:
+    a: { model: ${demoFile("large-base")} }
+    b: { model: ${demoFile("small-chat")} }
+parameters: { share: { default: 0.5, min: 0, max: 1 } }
+combination: a + share * b
+speculation: { drafter: 2 * share * b, length: 3, coupling: maximal, lookup: true }
+`);
+        const { speculation } = await inspectJson<RecipeJson>(recipe, "--set", "share=0.25");
+        const drafter = { text: "2 * share * b", weights: { a: 0, b: 0.5 } };
+        expect(speculation).toEqual({ enabled: true, drafter, length: 3, coupling: "maximal", lookup: true });
+        const { stdout } = await run(["inspect", recipe]);
+        expect(stdout).toMatch(
+            /^Speculation: on\n {2}drafter: 2 \* share \* b\n {2}length 3, coupling maximal, lookup on$/m,
+        );
+    });
+
+    it("may have nobody who could draft", async () => {
+        const recipe = writeRecipe(`members: { a: { model: ${demoFile("large-base")} } }\ncombination: a\n`);
+        expect((await inspectJson<RecipeJson>(recipe)).speculation).not.toHaveProperty("drafter");
+        expect((await run(["inspect", recipe])).stdout).toMatch(/^ {2}drafter: none, for no member can draft$/m);
+        const unknown = await run(["inspect", "llama-2-downscaled"]);
+        expect(unknown.stdout).toMatch(/^ {2}drafter: depends on the missing models$/m);
+        const { speculation } = await inspectJson<RecipeJson>("llama-2-13b-upscaled");
+        expect(speculation).toMatchObject({ enabled: true, drafter: { text: "chat" } });
     });
 
     it("can be looked at before its models are here", async () => {

@@ -1,0 +1,63 @@
+/** What the commands write with: texts that no terminal obeys, and the colours of `--explain`. */
+
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { paintText } from "../../src/cli/explain.js";
+import { colors, escapeControls, quote } from "../../src/cli/terminal.js";
+import type { TokenPart } from "../../src/index.js";
+
+describe("texts", () => {
+    it("have their control characters escaped, and nothing else", () => {
+        expect(escapeControls("a\n\r\t\u0000\u001b[31m\u007f\u009b")).toBe(
+            "a\\n\\r\\t\\u0000\\u001b[31m\\u007f\\u009b",
+        );
+        expect(escapeControls("\u202egnirts\u2066\u2028")).toBe("\\u202egnirts\\u2066\\u2028");
+        expect(escapeControls('à "日本" 😀 \\ \u200c')).toBe('à "日本" 😀 \\ \u200c');
+    });
+
+    it("are in quotes as JSON has them", () => {
+        for (const text of ['say "no"\n', "\\", "\u009b\u202e", "😀"]) {
+            expect(JSON.parse(quote(text))).toBe(text);
+            expect(quote(text)).toMatch(/^"\P{Cc}+"$/u);
+        }
+    });
+});
+
+describe("a token in colour", () => {
+    const level = colors.level;
+    beforeEach(() => {
+        colors.level = 1;
+    });
+    afterEach(() => {
+        colors.level = level;
+    });
+    const paint = (text: string, totalVariation: number, drafter = 7): string =>
+        paintText({ type: "token", id: 7, text, logprob: -1, drafter: { id: drafter, text: "", totalVariation } });
+
+    it("is hotter the farther the drafter is", () => {
+        expect([0.05, 0.2, 0.4, 0.6, 0.9].map((distance) => paint("x", distance))).toEqual([
+            "x",
+            colors.black.bgCyan("x"),
+            colors.black.bgGreen("x"),
+            colors.black.bgYellow("x"),
+            colors.black.bgRed("x"),
+        ]);
+    });
+
+    it("is underlined where the drafter says something else", () => {
+        expect(paint("x", 0, 8)).toBe(colors.underline("x"));
+        expect(paint("x", 1, 8)).toBe(colors.black.bgRed.underline("x"));
+    });
+
+    it("shows line ends and ends lines, and shows control characters", () => {
+        const red = colors.black.bgRed;
+        expect(paint("a\nb", 1)).toBe(`${red("a")}${red("\\n")}\n${red("b")}`);
+        expect(paint("\u001b[2J", 1)).toBe(red("\\u001b[2J"));
+    });
+
+    it("is as it is where nothing is known of a drafter, and without colours", () => {
+        const part: TokenPart = { type: "token", id: 7, text: "a\u0007\n", logprob: -1 };
+        expect(paintText(part)).toBe(part.text);
+        colors.level = 0;
+        expect(paint("a\u0007\n", 1, 8)).toBe("a\u0007\n");
+    });
+});
