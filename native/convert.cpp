@@ -75,6 +75,7 @@ Napi::Object to_object(Napi::Env env, const DrawResult & draw, size_t members) {
     if (draw.drafter) {
         Napi::Object drafter = Napi::Object::New(env);
         drafter.Set("token", draw.drafter->token);
+        drafter.Set("confidence", draw.drafter->confidence);
         drafter.Set("totalVariation", draw.drafter->total_variation);
         drafter.Set("memberLogprobs", to_typed_array<Napi::Float64Array>(env, draw.drafter->member_logprobs));
         object.Set("drafter", drafter);
@@ -179,7 +180,8 @@ Napi::Value to_object(Napi::Env env, const DraftResult & draft) {
     for (uint32_t i = 0; i < draft.drafts.size(); ++i) {
         Napi::Object object = Napi::Object::New(env);
         object.Set("tokens", to_typed_array<Napi::Int32Array>(env, draft.drafts[i]));
-        object.Set("rows", draft.rows[i]);
+        object.Set("confidences", to_typed_array<Napi::Float32Array>(env, draft.confidences[i]));
+        object.Set("declined", draft.declined[i]);
         drafts.Set(i, object);
     }
     Napi::Object object = Napi::Object::New(env);

@@ -13,6 +13,8 @@ struct Drafting {
     DrawRequest request;              // of the next draft
     std::vector<int32_t> batch_rows;  // batch index of each member's row; -1 where it has none
     std::vector<int32_t> drafts;
+    std::vector<float> confidences;
+    int32_t declined = -1;
     bool done = false;
 };
 
@@ -47,8 +49,12 @@ void draw(JobContext & context, Drafting & drafting) {
 
     const FuseResult fused = fuse_position(context, rows, entry.drafter, context.drafter_fuse);
     const Draft draft = draw_draft(fused.target, n, drafting.request, entry.coupling, context.draw);
+    drafting.confidences.push_back(static_cast<float>(draft.confidence));
     drafting.done = draft.token < 0 || draft.confidence < entry.min_confidence;
-    if (drafting.done) return;
+    if (drafting.done) {
+        drafting.declined = draft.token;
+        return;
+    }
     drafting.drafts.push_back(draft.token);
     advance_request(drafting.request, draft.token, entry.history_limit);
     drafting.done =
@@ -62,7 +68,7 @@ DraftResult run_draft(JobContext & context, const std::vector<DraftEntry> & entr
     std::vector<Drafting> draftings;
     for (const auto & entry : entries) {
         context.kept[entry.sequence].clear();
-        draftings.push_back({entry, entry.draw, std::vector<int32_t>(context.members.size(), -1), {}, false});
+        draftings.push_back({entry, entry.draw, std::vector<int32_t>(context.members.size(), -1), {}, {}, -1, false});
     }
     try {
         for (const auto & member : context.members) member->clear_batch();
@@ -90,8 +96,9 @@ DraftResult run_draft(JobContext & context, const std::vector<DraftEntry> & entr
         throw;
     }
     for (auto & drafting : draftings) {
-        result.rows.push_back(context.kept[drafting.entry.sequence].rows);
         result.drafts.push_back(std::move(drafting.drafts));
+        result.confidences.push_back(std::move(drafting.confidences));
+        result.declined.push_back(drafting.declined);
     }
     return result;
 }

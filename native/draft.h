@@ -21,8 +21,9 @@ struct DraftEntry {
 };
 
 struct DraftResult {
-    std::vector<std::vector<int32_t>> drafts;  // one per entry
-    std::vector<uint32_t> rows;                // one per entry: how many rows were evaluated and kept
+    std::vector<std::vector<int32_t>> drafts;     // one per entry
+    std::vector<std::vector<float>> confidences;  // one per entry; of all rows that were evaluated and kept
+    std::vector<int32_t> declined;                // one per entry: the token that was not sure enough, or -1
     std::vector<DecodeCost> decodes;
     double fuse_ms = 0;
 };

@@ -113,7 +113,9 @@ Comparison compare(JobContext & context, const std::vector<const float *> & rows
                    const float * drafter, const DrawRequest & request) {
     Comparison result;
     const size_t n = context.vocabulary_size;
-    result.token = draw_draft(drafter, n, request, Coupling::gumbel, context.draw).token;
+    const Draft draft = draw_draft(drafter, n, request, Coupling::gumbel, context.draw);
+    result.token = draft.token;
+    result.confidence = draft.confidence;
     result.total_variation = total_variation(fused.target, drafter, n);
     if (result.token >= 0) {
         const auto log_normalizers = all_log_normalizers(context, rows, fused.log_normalizers);

@@ -45,6 +45,7 @@ struct StepEntry {
 /// Target and drafter at one position.
 struct Comparison {
     int32_t token = -1;  // what the drafter draws with the noise of the target
+    double confidence = 0;
     double total_variation = 0;
     std::vector<double> member_logprobs;  // of that token
 };

@@ -1,39 +1,83 @@
 /** A running estimate of how often drafts are accepted, which follows the text when it changes its character. */
 
+import { NEVER_STOP, type DraftStop } from "../ensemble/drafts.js";
+
 export interface Acceptance {
-    /** The draft at `position` (0 = first) was verified, all before it having been accepted. */
-    record(position: number, accepted: boolean): void;
+    /**
+     * The target drew at `position` (0 = first), all drafts before it having been accepted.
+     *
+     * @param accepted - whether the draft there was, or would have been, the target's token
+     * @param confidence - probability of the drafter's most probable token
+     */
+    record(position: number, accepted: boolean, confidence: number): void;
     /** Estimates for positions 0, 1, ...; the last one goes for all further positions. */
     rates(): readonly number[];
+    /** What it would change to stop where the drafter is unsure. */
+    stops(): readonly [DraftStop, ...DraftStop[]];
 }
 
 /** What a verdict weighs after one more verdict at its position: half after 23. */
 const MEMORY = 0.97;
 /** How many verdicts the estimate before any verdict counts for. */
 const PRIOR_WEIGHT = 4;
+/** Confidences at which drafting may stop. */
+const THRESHOLDS = [0.2, 0.35, 0.5, 0.65, 0.8, 0.9];
+
+interface Counts {
+    accepted: number;
+    verified: number;
+}
 
 /** @param prior - the estimate to begin with */
 export function createAcceptance(prior: number): Acceptance {
-    const all = { accepted: 0, verified: 0 };
-    const positions: { accepted: number; verified: number }[] = [];
-
-    function add(counts: { accepted: number; verified: number }, accepted: boolean): void {
-        counts.accepted = MEMORY * counts.accepted + Number(accepted);
-        counts.verified = MEMORY * counts.verified + 1;
-    }
-    function estimate(counts: { accepted: number; verified: number }, before: number): number {
-        return (counts.accepted + PRIOR_WEIGHT * before) / (counts.verified + PRIOR_WEIGHT);
-    }
+    const all = createCounts();
+    const positions: Counts[] = [];
+    /** Of verdicts at which the drafter was at least as sure as each threshold. */
+    const sure = THRESHOLDS.map(createCounts);
 
     return {
-        record(position, accepted) {
+        record(position, accepted, confidence) {
             add(all, accepted);
-            add((positions[position] ??= { accepted: 0, verified: 0 }), accepted);
+            add((positions[position] ??= createCounts()), accepted);
+            sure.forEach((counts, index) => {
+                if (confidence >= (THRESHOLDS[index] ?? 1)) add(counts, accepted);
+                else fade(counts);
+            });
         },
         rates() {
-            const pooled = estimate(all, prior);
+            const pooled = estimate(all.accepted, all.verified, prior);
             // A position that was hardly ever reached is taken for an average one.
-            return positions.length === 0 ? [pooled] : [...positions.map((counts) => estimate(counts, pooled)), pooled];
+            const rates = positions.map(({ accepted, verified }) => estimate(accepted, verified, pooled));
+            return [...rates, pooled];
+        },
+        stops() {
+            const pooled = estimate(all.accepted, all.verified, prior);
+            const stops = sure.map(({ accepted, verified }, index): DraftStop => {
+                const minConfidence = THRESHOLDS[index] ?? 1;
+                // Before anything is known, to be unsure is thought to say nothing.
+                const goesOn = estimate(verified, all.verified, 1 - minConfidence / 2);
+                return { minConfidence, goesOn, gain: estimate(accepted, verified, pooled) / pooled };
+            });
+            return [NEVER_STOP, ...stops];
         },
     };
+}
+
+function createCounts(): Counts {
+    return { accepted: 0, verified: 0 };
+}
+
+function fade(counts: Counts): void {
+    counts.accepted *= MEMORY;
+    counts.verified *= MEMORY;
+}
+
+function add(counts: Counts, accepted: boolean): void {
+    fade(counts);
+    counts.accepted += Number(accepted);
+    counts.verified++;
+}
+
+function estimate(count: number, of: number, before: number): number {
+    return (count + PRIOR_WEIGHT * before) / (of + PRIOR_WEIGHT);
 }

@@ -5,7 +5,7 @@
  */
 
 import type { CostTable } from "../ensemble/costs.js";
-import type { DraftLengthPolicy, DraftProspect } from "../ensemble/drafts.js";
+import { NEVER_STOP, type DraftLengthPolicy, type DraftProspect, type DraftStop } from "../ensemble/drafts.js";
 import type { DraftLength } from "../types.js";
 
 /** Most tokens of a block. */
@@ -18,31 +18,42 @@ const MARGIN = 1.03;
 export function createDraftLengthPolicy(length: DraftLength): DraftLengthPolicy {
     if (length === "adaptive") return ADAPTIVE;
     if (length === "confidence") return CONFIDENCE;
-    return { minConfidence: 0, choose: (prospects) => prospects.map(({ most }) => Math.min(length, most)) };
+    return {
+        choose: (prospects) => prospects.map(({ most }) => ({ length: Math.min(length, most), stop: NEVER_STOP })),
+    };
 }
 
 const CONFIDENCE: DraftLengthPolicy = {
-    minConfidence: MIN_CONFIDENCE,
-    choose: (prospects) => prospects.map(({ most }) => most),
+    choose: (prospects) =>
+        prospects.map(({ most, stops }) => ({
+            length: most,
+            stop: stops.find(({ minConfidence }) => minConfidence === MIN_CONFIDENCE) ?? {
+                ...NEVER_STOP,
+                minConfidence: MIN_CONFIDENCE,
+            },
+        })),
 };
 
 /**
- * As many as promise most tokens per second by measured costs and acceptance so far, and none if none do. For several
- * sequences together: drafts join in the order of their probability of being accepted, whosever they are, and the best
- * number of them is kept.
+ * As many as promise most tokens per second by measured costs and acceptance so far, and none if none do; stopping where the
+ * drafter is unsure, if that promises more. For several sequences together: each chooses its stop as if it were alone, then
+ * drafts join in the order of their probability of being accepted, whosever they are, and the best number of them is kept.
  */
 const ADAPTIVE: DraftLengthPolicy = {
-    minConfidence: 0,
     choose(prospects, { draws }, costs) {
-        const forecast = createForecast(prospects, draws, costs);
+        const stops = prospects.map((prospect) => bestPlan(prospect, costs).stop);
+        const forecast = createForecast(prospects, stops, draws, costs);
         const lengths = prospects.map(() => 0);
+        const plans = () => lengths.map((length, index) => ({ length, stop: stops[index] ?? NEVER_STOP }));
         // Plain steps come first, which are then what drafts are compared with.
-        if (!forecast.isKnown) return lengths;
+        if (!forecast.isKnown) return plans();
         let best = MARGIN * forecast.rate();
         let kept = 0;
         const order = prospects
-            .flatMap((prospect, sequence) => survival(prospect).map((probability) => ({ sequence, probability })))
-            .sort((a, b) => b.probability - a.probability);
+            .flatMap((prospect, sequence) =>
+                survival(prospect, stops[sequence]).map(({ accepted }) => ({ sequence, accepted })),
+            )
+            .sort((a, b) => b.accepted - a.accepted);
         order.forEach(({ sequence }, index) => {
             forecast.addDraft(sequence);
             if (forecast.rate() <= best) return;
@@ -50,27 +61,35 @@ const ADAPTIVE: DraftLengthPolicy = {
             kept = index + 1;
         });
         for (const { sequence } of order.slice(0, kept)) lengths[sequence] = (lengths[sequence] ?? 0) + 1;
-        return lengths;
+        return plans();
     },
 };
 
-/** Tokens per millisecond that a sequence promises by itself, with as many drafts as are best for it; none included. */
-export function expectedRate(prospect: DraftProspect, costs: CostTable): number {
-    const forecast = createForecast([prospect], 0, costs);
-    let best = forecast.rate();
-    for (let drafts = 0; drafts < prospect.most; drafts++) {
-        forecast.addDraft(0);
-        best = Math.max(best, forecast.rate());
+/** What is best for a sequence by itself, and the tokens per millisecond that it promises then. */
+export function bestPlan(prospect: DraftProspect, costs: CostTable): { stop: DraftStop; rate: number } {
+    let best = { stop: NEVER_STOP, rate: 0 };
+    for (const stop of prospect.stops) {
+        const forecast = createForecast([prospect], [stop], 0, costs);
+        let rate = forecast.rate();
+        for (let drafts = 0; drafts < prospect.most; drafts++) {
+            forecast.addDraft(0);
+            rate = Math.max(rate, forecast.rate());
+        }
+        if (rate > best.rate) best = { stop, rate };
     }
     return best;
 }
 
-/** Probability that the drafts up to each position are all accepted. */
-function survival({ most, acceptance }: DraftProspect): number[] {
-    let probability = 1;
+/** For each position: probability that there is a draft, and that it is accepted with all before it. */
+function survival(
+    { most, acceptance }: DraftProspect,
+    { goesOn, gain }: DraftStop = NEVER_STOP,
+): { drafted: number; accepted: number }[] {
+    let [drafted, accepted] = [1, 1];
     return Array.from({ length: most }, (_, position) => {
-        probability *= acceptance[Math.min(position, acceptance.length - 1)] ?? 0;
-        return probability;
+        drafted *= goesOn;
+        accepted *= goesOn * Math.min(1, gain * (acceptance[Math.min(position, acceptance.length - 1)] ?? 0));
+        return { drafted, accepted };
     });
 }
 
@@ -88,12 +107,20 @@ export interface Forecast {
     addDraft(sequence: number): void;
 }
 
-/** @param draws - further sequences that take part in the step without drafts */
-export function createForecast(prospects: readonly DraftProspect[], draws: number, costs: CostTable): Forecast {
+/**
+ * @param stops - one per prospect
+ * @param draws - further sequences that take part in the step without drafts
+ */
+export function createForecast(
+    prospects: readonly DraftProspect[],
+    stops: readonly DraftStop[],
+    draws: number,
+    costs: CostTable,
+): Forecast {
     /** Tokens of each member's batch in the step; sequences that each member drafts for, round after round. */
     const step: number[] = [];
     const rounds: number[][] = [];
-    const survivals = prospects.map(survival);
+    const survivals = prospects.map((prospect, sequence) => survival(prospect, stops[sequence]));
     const lengths = prospects.map(() => 0);
     for (const { verifying } of prospects) for (const member of verifying) step[member] = (step[member] ?? draws) + 1;
 
@@ -101,10 +128,11 @@ export function createForecast(prospects: readonly DraftProspect[], draws: numbe
     let ms = costs.overheadMs("step");
     step.forEach((count, member) => (ms += costs.decodeMs(member, count)));
 
-    function grow(batches: number[], place: number, member: number, by: number): void {
+    /** @param probability - that the batch grows */
+    function grow(batches: number[], place: number, member: number, by: number, probability: number): void {
         const before = batches[place] ?? 0;
         batches[place] = before + by;
-        ms += costs.decodeMs(member, before + by) - costs.decodeMs(member, before);
+        ms += probability * (costs.decodeMs(member, before + by) - costs.decodeMs(member, before));
     }
 
     return {
@@ -120,17 +148,18 @@ export function createForecast(prospects: readonly DraftProspect[], draws: numbe
             const { drafting = [], verifying = [] } = prospects[sequence] ?? {};
             const position = lengths[sequence] ?? 0;
             lengths[sequence] = position + 1;
-            const probability = survivals[sequence]?.[position] ?? 0;
-            const before = position === 0 ? 0 : (survivals[sequence]?.[position - 1] ?? 0);
-            tokens += probability;
+            const { drafted = 0, accepted = 0 } = survivals[sequence]?.[position] ?? {};
+            const before = survivals[sequence]?.[position - 1] ?? { drafted: 1, accepted: 0 };
+            tokens += accepted;
             if (drafting.length > 0 && !rounds.some((counts) => counts.length > 0)) ms += costs.overheadMs("draft");
             for (const member of drafting) {
-                grow((rounds[member] ??= []), position, member, 1);
-                if (position === 0 && verifying.includes(member)) grow(step, member, member, -1);
+                // How sure the drafter is shows only in its row.
+                grow((rounds[member] ??= []), position, member, 1, before.drafted);
+                if (position === 0 && verifying.includes(member)) grow(step, member, member, -1, 1);
                 // Where all drafts are accepted, the drafter has to evaluate the last one too.
-                ms += (probability - before) * costs.decodeMs(member, 1);
+                ms += (accepted - before.accepted) * costs.decodeMs(member, 1);
             }
-            for (const member of verifying) if (!drafting.includes(member)) grow(step, member, member, 1);
+            for (const member of verifying) if (!drafting.includes(member)) grow(step, member, member, 1, drafted);
         },
     };
 }

@@ -4,16 +4,16 @@
  * block before each step, and reports what became of it.
  */
 
-import type { Drafted, DraftProspect } from "../ensemble/drafts.js";
+import { NEVER_STOP, type Drafted, type DraftPlan, type DraftProspect } from "../ensemble/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import { createStatistics, type SpeculationStatistics, type SpeculativeStep } from "../ensemble/statistics.js";
 import type { Evaluated } from "../ensemble/step-plan.js";
-import { MOST_APPENDED } from "../ensemble/steps.js";
+import { createDrafted, MOST_APPENDED } from "../ensemble/steps.js";
 import type { NativeDraw, NativeSpeculation } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";
 import { createAcceptance } from "./acceptance.js";
-import { createForecast, expectedRate, MOST_DRAFTS } from "./draft-length.js";
+import { bestPlan, createForecast, MOST_DRAFTS } from "./draft-length.js";
 import type { Speculation } from "./drafter.js";
 import { missingTokens, reads, type Dials } from "./fusion.js";
 import { penaltyWindow } from "./sampling.js";
@@ -90,7 +90,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
     };
     const statistics = createStatistics(members.length);
     const nothing: Attempt = {
-        drafted: { tokens: new Int32Array(0), keptRows: 0, decodeMs: members.map(() => 0), fuseMs: 0 },
+        drafted: createDrafted(members.length, { length: 0, stop: NEVER_STOP }),
         proposal: [],
         isLookup: false,
         forecast: undefined,
@@ -111,9 +111,17 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
         const lookup: DraftProspect | undefined =
             proposal.length === 0
                 ? undefined
-                : { most: proposal.length, acceptance: acceptance.lookup.rates(), drafting: [], verifying };
+                : {
+                      most: proposal.length,
+                      acceptance: acceptance.lookup.rates(),
+                      stops: [NEVER_STOP],
+                      drafting: [],
+                      verifying,
+                  };
         const asked: DraftProspect | undefined = drafter && {
             ...{ most: room, acceptance: acceptance.drafter.rates(), verifying },
+            // Rejection sampling does not tell what would have become of a draft that was not made.
+            stops: coupling === "gumbel" ? acceptance.drafter.stops() : [NEVER_STOP],
             drafting: members.filter((member) => reads(drafter, member)),
         };
         const isLookup = lookup !== undefined && (asked === undefined || promisesMore(lookup, asked));
@@ -132,12 +140,12 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
                       },
                   }),
               });
-        return { drafted, proposal, isLookup, forecast: forecastOf(prospect, drafted.tokens.length) };
+        return { drafted, proposal, isLookup, forecast: forecastOf(prospect, drafted.plan) };
     }
 
     /** Only the adaptive policy has reason to prefer the drafter: otherwise, what costs nothing is tried first. */
     function promisesMore(lookup: DraftProspect, asked: DraftProspect): boolean {
-        return length !== "adaptive" || expectedRate(lookup, costs) >= expectedRate(asked, costs);
+        return length !== "adaptive" || bestPlan(lookup, costs).rate >= bestPlan(asked, costs).rate;
     }
 
     /** Tokens that the drafter's members lack. Many of them are evaluated at once, before the block. */
@@ -149,8 +157,8 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
         return missingTokens(sequence, prompts, generated, isRead);
     }
 
-    function forecastOf(prospect: DraftProspect, drafts: number): SpeculativeStep["forecast"] {
-        const forecast = createForecast([prospect], others, costs);
+    function forecastOf(prospect: DraftProspect, { length: drafts, stop }: DraftPlan): SpeculativeStep["forecast"] {
+        const forecast = createForecast([prospect], [stop], others, costs);
         if (!forecast.isKnown) return undefined;
         const plainMs = forecast.ms;
         plainForecast = { tokens: 1, ms: plainMs, plainMs };
@@ -202,15 +210,20 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
             const drafts = drafted.tokens;
             const accepted = countSame(drafts, draws);
             const verified = Math.min(drafts.length, draws.length);
-            for (let i = 0; i < verified && !isLookup; i++) acceptance.drafter.record(i, i < accepted);
+            const { confidences, declined } = drafted;
+            confidences.subarray(0, draws.length).forEach((confidence, position) => {
+                const guess = drafts[position] ?? declined;
+                acceptance.drafter.record(position, draws[position]?.token === guess, confidence);
+            });
             // A proposal shows what it is worth also where it was not taken.
             const same = countSame(proposal, draws);
             for (let i = 0; i < Math.min(proposal.length, draws.length, same + 1); i++) {
-                acceptance.lookup.record(i, i < same);
+                acceptance.lookup.record(i, i < same, 1);
             }
             const [first] = draws;
-            if (drafts.length === 0 && first?.drafter !== undefined) {
-                acceptance.drafter.record(0, first.drafter.token === first.token);
+            if (confidences.length === 0 && drafts.length === 0 && first?.drafter !== undefined) {
+                const { token, confidence } = first.drafter;
+                acceptance.drafter.record(0, token === first.token, confidence);
             }
             others = sequences - 1;
             // The step of the prompt says nothing about speculation.

@@ -72,20 +72,26 @@ export function createCostTable(members: number): CostTable {
         return created;
     }
 
-    /** What is not much older than the member's latest measurement. */
-    function recentSizes(member: number): readonly Measured[] {
+    /** Per member: what is not much older than its latest measurement, and answers so far. Void after a measurement. */
+    const current: ({ readonly recent: readonly Measured[]; readonly answers: number[] } | undefined)[] = [];
+    function read(member: number): { readonly recent: readonly Measured[]; readonly answers: number[] } {
         const known = sizes[member] ?? [];
         const latest = Math.max(...known.map(({ job }) => job));
-        return known.filter((size) => latest - size.job <= lifetime(size));
+        return (current[member] ??= {
+            recent: known.filter((size) => latest - size.job <= lifetime(size)),
+            answers: [],
+        });
     }
 
     return {
         decodeMs(member, tokens) {
-            return tokens <= 0 ? 0 : interpolate(recentSizes(member), tokens);
+            if (tokens <= 0) return 0;
+            const { recent, answers } = read(member);
+            return (answers[tokens] ??= interpolate(recent, tokens));
         },
         overheadMs: (job) => (jobs - overheads[job].job <= lifetime(overheads[job]) ? overheads[job].ms : 0),
         isKnown(member, tokens) {
-            const upTo = recentSizes(member).filter((size) => size.tokens <= tokens);
+            const upTo = read(member).recent.filter((size) => size.tokens <= tokens);
             return upTo.reduce((count, { latest }) => count + latest.length, 0) >= ENOUGH;
         },
         record(job, decodes, wallMs) {
@@ -97,7 +103,9 @@ export function createCostTable(members: number): CostTable {
                 // follow each other, so neither may the price that drafts are compared with.
                 const isRebuilt = tokens === 1 && previous[member] !== 1;
                 previous[member] = tokens;
-                if (!isRebuilt) add(find(member, tokens), ms);
+                if (isRebuilt) continue;
+                add(find(member, tokens), ms);
+                current[member] = undefined;
             }
             add(overheads[job], Math.max(0, wallMs - decodeMs));
         },

@@ -14,10 +14,32 @@ export interface DraftProspect {
      * for all further positions.
      */
     readonly acceptance: readonly number[];
+    /** Where drafting could stop by itself. The first one: nowhere. */
+    readonly stops: readonly [DraftStop, ...DraftStop[]];
     /** Members that draft token after token; none if the drafts are there already. */
     readonly drafting: readonly number[];
     /** Members that the target reads. Those that draft have evaluated the drafts before. */
     readonly verifying: readonly number[];
+}
+
+/** A rule by which drafting stops before a position where the drafter is unsure. */
+export interface DraftStop {
+    /** Least probability of the drafter's most probable token at which it goes on. 0: it always does. */
+    readonly minConfidence: number;
+    /** Probability that it goes on at a position. */
+    readonly goesOn: number;
+    /** Acceptance where it goes on, as a multiple of the acceptance anywhere. */
+    readonly gain: number;
+}
+
+/** The rule that never stops. */
+export const NEVER_STOP: DraftStop = { minConfidence: 0, goesOn: 1, gain: 1 };
+
+/** How much a sequence is to draft. */
+export interface DraftPlan {
+    /** Most tokens. */
+    readonly length: number;
+    readonly stop: DraftStop;
 }
 
 /** What else takes part in the step that will verify the drafts. */
@@ -28,10 +50,8 @@ export interface Load {
 
 /** Decides how many tokens each of the sequences drafts that are about to draft side by side. */
 export interface DraftLengthPolicy {
-    /** Drafting stops before a position where the drafter's most probable token is less probable than this. 0: never. */
-    readonly minConfidence: number;
-    /** @returns one length per prospect, 0 .. most */
-    choose(prospects: readonly DraftProspect[], load: Load, costs: CostTable): readonly number[];
+    /** @returns one plan per prospect, with a length of 0 .. most */
+    choose(prospects: readonly DraftProspect[], load: Load, costs: CostTable): readonly DraftPlan[];
 }
 
 /** A request for drafts: from a drafter, or as many of a `proposal` as the policy thinks worth verifying. */
@@ -53,7 +73,13 @@ export interface DraftRequest {
 }
 
 export interface Drafted {
+    /** What the policy wanted. */
+    readonly plan: DraftPlan;
     readonly tokens: Int32Array;
+    /** The drafter's confidence at each kept row; see NativeDraft. */
+    readonly confidences: Float32Array;
+    /** What it would have drafted at the last row, where it was not sure enough; -1 elsewhere. */
+    readonly declined: number;
     /** Rows that are kept for the step that verifies the drafts. 0: none, the members have not evaluated the drafts. */
     readonly keptRows: number;
     /** Per member, milliseconds; the job may be shared with other sequences. */

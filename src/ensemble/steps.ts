@@ -7,7 +7,7 @@ import { EftError } from "../errors.js";
 import type { NativeDecode, NativeDrawResult, NativeEngine, NativeQueryResult } from "../native/binding.js";
 import { toEftError } from "../native/native-error.js";
 import type { CostTable, Job } from "./costs.js";
-import type { Drafted, DraftRequest } from "./drafts.js";
+import { NEVER_STOP, type Drafted, type DraftPlan, type DraftRequest } from "./drafts.js";
 import type { Sequence } from "./sequences.js";
 import { planStep, type Evaluated, type Evaluation, type Share, type Waiting } from "./step-plan.js";
 
@@ -37,7 +37,11 @@ interface Part {
     readonly reject: (error: unknown) => void;
 }
 
-const NOTHING_DRAFTED = { tokens: new Int32Array(0), keptRows: 0, fuseMs: 0 };
+/** Without drafts, or with those of a proposal. */
+export function createDrafted(members: number, plan: DraftPlan, tokens: Int32Array = new Int32Array(0)): Drafted {
+    const decodeMs = new Array<number>(members).fill(0);
+    return { plan, tokens, confidences: new Float32Array(0), declined: -1, keptRows: 0, decodeMs, fuseMs: 0 };
+}
 
 export interface StepQueueOptions {
     /** Number of members. */
@@ -188,16 +192,14 @@ export function createStepQueue(
     async function runDrafts(): Promise<void> {
         const all = draftings;
         draftings = [];
-        const lengths = chooseLengths(all);
-        const fromDrafter: { drafting: Drafting; length: number }[] = [];
+        const plans = choosePlans(all);
+        const fromDrafter: { drafting: Drafting; plan: DraftPlan }[] = [];
         all.forEach((drafting, index) => {
-            const length = lengths[index] ?? 0;
+            const plan = plans[index] ?? { length: 0, stop: NEVER_STOP };
             const { proposal, drafter } = drafting.request;
-            if (length > 0 && proposal === undefined && drafter !== undefined) fromDrafter.push({ drafting, length });
-            else {
-                const tokens = proposal?.subarray(0, length) ?? NOTHING_DRAFTED.tokens;
-                drafting.resolve({ ...NOTHING_DRAFTED, tokens, decodeMs: zeros() });
-            }
+            if (plan.length > 0 && proposal === undefined && drafter !== undefined)
+                fromDrafter.push({ drafting, plan });
+            else drafting.resolve(createDrafted(members, plan, proposal?.subarray(0, plan.length)));
         });
         // Each adds a few tokens alone; together they may still be too many for one batch.
         const most = Math.max(1, Math.floor(batchSize / MOST_APPENDED));
@@ -206,15 +208,18 @@ export function createStepQueue(
                 "draft",
                 fromDrafter.slice(from, from + most),
                 ({ drafting: { request, reject } }) => ({ sequence: request.sequence, signal: request.signal, reject }),
-                (parts) => engine.draft(parts.map(({ drafting, length }) => toEntry(drafting.request, length))),
+                (parts) => engine.draft(parts.map(({ drafting, plan }) => toEntry(drafting.request, plan))),
                 ({ drafts, decodes, fuseMs }, parts) => {
-                    parts.forEach(({ drafting: { request, resolve } }, index) => {
-                        const { tokens, rows } = drafts[index] ?? { tokens: NOTHING_DRAFTED.tokens, rows: 0 };
+                    parts.forEach(({ drafting: { request, resolve }, plan }, index) => {
+                        const draft = drafts[index];
+                        if (draft === undefined) return;
+                        const { tokens, confidences } = draft;
+                        const keptRows = confidences.length;
                         request.drafter?.append.forEach((appended, member) => {
                             if (appended.length === 0) return;
-                            request.sequence.held[member]?.push(...appended, ...tokens.subarray(0, rows - 1));
+                            request.sequence.held[member]?.push(...appended, ...tokens.subarray(0, keptRows - 1));
                         });
-                        resolve({ tokens, keptRows: rows, decodeMs: addDecodes(zeros(), decodes), fuseMs });
+                        resolve({ ...draft, plan, keptRows, decodeMs: addDecodes(zeros(), decodes), fuseMs });
                     });
                 },
             );
@@ -222,16 +227,15 @@ export function createStepQueue(
     }
 
     /** Policies plan together for all sequences that use them. */
-    function chooseLengths(all: readonly Drafting[]): number[] {
-        const lengths = new Array<number>(all.length).fill(0);
+    function choosePlans(all: readonly Drafting[]): DraftPlan[] {
+        const plans: DraftPlan[] = [];
         const draws = evaluations.filter(({ evaluation }) => evaluation.draw !== undefined).length;
         for (const policy of new Set(all.map(({ request }) => request.policy))) {
             const own = [...all.keys()].filter((index) => all[index]?.request.policy === policy);
             const prospects = own.flatMap((index) => all[index]?.request.prospect ?? []);
-            const chosen = policy.choose(prospects, { draws }, costs);
-            own.forEach((index, place) => (lengths[index] = chosen[place] ?? 0));
+            policy.choose(prospects, { draws }, costs).forEach((plan, place) => (plans[own[place] ?? 0] = plan));
         }
-        return lengths;
+        return plans;
     }
 
     function zeros(): number[] {
@@ -260,7 +264,7 @@ export function createStepQueue(
 /** Most tokens that a request for drafts appends to a cache; whoever lacks more evaluates them before. */
 export const MOST_APPENDED = 16;
 
-function toEntry({ sequence, drafter, policy }: DraftRequest, length: number) {
+function toEntry({ sequence, drafter }: DraftRequest, { length, stop }: DraftPlan) {
     if (drafter === undefined) throw new EftError("OPTION_INVALID", "There is no drafter to ask.");
     const { append, fusion, draw, coupling, historyLimit } = drafter;
     return {
@@ -268,7 +272,7 @@ function toEntry({ sequence, drafter, policy }: DraftRequest, length: number) {
         keep: Int32Array.from(sequence.held, (held) => held.length),
         tokens: append,
         drafter: fusion,
-        ...{ draw, coupling, historyLimit, length, minConfidence: policy.minConfidence },
+        ...{ draw, coupling, historyLimit, length, minConfidence: stop.minConfidence },
     };
 }
 

@@ -143,7 +143,7 @@ export interface NativeSpeculation {
     /** Row r of the last drafts.length + 1 rows decides about drafts[r]; the last row follows all of them. May be empty. */
     readonly drafts: Int32Array;
     /**
-     * {@link NativeDraft.rows} of these drafts: the members that the drafter reads have no tokens in this entry, and if all
+     * As many as {@link NativeDraft.confidences} of these drafts: the members that the drafter reads have no tokens in this entry, and if all
      * drafts are accepted, their caches are brought up to the last draft. 0: the drafts come from elsewhere.
      */
     readonly keptRows: number;
@@ -162,6 +162,8 @@ export interface NativeSpeculation {
 export interface NativeComparison {
     /** What the drafter draws here with the noise of the target. */
     readonly token: number;
+    /** Probability of the drafter's most probable token; see `Draft` in native/speculate.h. */
+    readonly confidence: number;
     /** Total-variation distance of the two distributions, before penalties, bias, temperature and filters. 0..1. */
     readonly totalVariation: number;
     /** M log-probabilities of the drafter's token; NaN for a member that was not read. */
@@ -199,8 +201,13 @@ export interface NativeDecode {
 export interface NativeDraft {
     /** Fewer than `length` after a lack of confidence or an end-of-text token. */
     readonly tokens: Int32Array;
-    /** Rows that were evaluated and kept, one per draft and perhaps one more; the caches hold all drafts before the last row. */
-    readonly rows: number;
+    /**
+     * Probability of the drafter's most probable token, for each row that was evaluated and kept: one per draft, and one more
+     * where the drafter was not sure enough to go on. The caches hold all drafts before the last row.
+     */
+    readonly confidences: Float32Array;
+    /** What the drafter would have drawn where it was not sure enough; -1 if it did not come to that. */
+    readonly declined: number;
 }
 
 export interface NativeDraftResult {
@@ -295,7 +302,7 @@ export interface NativeEngine {
     step(entries: readonly NativeStepEntry[]): Promise<NativeStepResult>;
     /**
      * Drafts token after token, all entries side by side. Afterwards each cache of a member that the drafter reads holds its
-     * `tokens` and the first `rows - 1` drafts. The members' rows are kept for the step that verifies the drafts, if that is
+     * `tokens` and the drafts before the last row. The members' rows are kept for the step that verifies the drafts, if that is
      * the next job of the sequence. A job that fails or is interrupted leaves every sequence at `keep`.
      */
     draft(entries: readonly NativeDraftEntry[]): Promise<NativeDraftResult>;

@@ -1,11 +1,15 @@
-/** The step benchmark runs and writes what it promises. How long anything takes is none of a test's business. */
+/** Benchmarks run and write what they promise. How long anything takes is none of a test's business. */
 
 import { execFile } from "node:child_process";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { collect, complete, type CompletionResult, type Ensemble } from "../../src/index.js";
+import { demoFile, repository, soloRecipe, withEnsemble } from "../helpers/demo.js";
+import { readGguf, toFloat32, writeGguf } from "../helpers/gguf.js";
+import { LOGPROB } from "../helpers/tolerances.js";
 
 interface Spread {
     readonly median: number;
@@ -37,7 +41,7 @@ interface Report {
     }[];
 }
 
-const program = join(import.meta.dirname, "..", "..", "bench", "main.mjs");
+const program = join(repository, "bench", "main.mjs");
 const run = promisify(execFile);
 let folder: string;
 
@@ -75,6 +79,87 @@ test("writes one report with all rounds of a family", async () => {
     // 16-bit weights without the embeddings: 3.6 and twice 0.42 million parameters, less 2,048 rows of 256 and 64.
     expect(result?.bound.bytes).toBeGreaterThan(6.5e6);
     expect(result?.bound.bytes).toBeLessThan(8e6);
+});
+
+interface Contender {
+    readonly name: string;
+    readonly speedup: Spread;
+    readonly acceptanceRate?: number;
+    readonly formula?: number;
+    readonly formulaWithBeside?: number;
+}
+
+interface SpeculationResult {
+    readonly family: string;
+    readonly members: readonly string[];
+    readonly costs: { readonly draftMs: number; readonly batchMs: Readonly<Record<string, readonly number[]>> };
+    readonly settings: readonly {
+        readonly temperature: number;
+        readonly contenders: readonly Contender[];
+        readonly best: string;
+        readonly adaptiveToBest: Spread;
+        readonly adaptiveToPlain: Spread;
+    }[];
+    readonly synthetic: readonly {
+        readonly acceptance: number;
+        readonly contenders: readonly { readonly length: number | string; readonly acceptanceRate: number | null }[];
+    }[];
+    readonly sequences: readonly { readonly completions: number; readonly speedup: Spread }[];
+}
+
+test("compares speculation with plain steps and with the formula", async () => {
+    const out = join(folder, "speculation.json");
+    const options = ["--family", "demo", "--threads", "1", "--rounds", "1", "--tokens", "4", "--out", out];
+    const { stdout } = await run(process.execPath, [program, "speculation", ...options]);
+    expect(stdout).toMatch(/adaptive \/ best/);
+
+    const { results } = JSON.parse(await readFile(out, "utf8")) as { readonly results: readonly SpeculationResult[] };
+    expect(results).toHaveLength(1);
+    const [result] = results;
+    expect(result).toMatchObject({ family: "demo", members: ["large", "chat", "small"] });
+    const times = Object.values(result?.costs.batchMs ?? {});
+    expect(times.map((perMember) => perMember.length)).toEqual(new Array(10).fill(3));
+    expect([...times.flat(), result?.costs.draftMs].every((ms) => Number(ms) > 0)).toBe(true);
+
+    // Three texts, three temperatures.
+    expect(result?.settings).toHaveLength(9);
+    for (const { temperature, contenders, best, adaptiveToBest, adaptiveToPlain } of result?.settings ?? []) {
+        const find = (name: string): Contender | undefined => contenders.find((contender) => contender.name === name);
+        expect(find("plain")?.speedup.median).toBe(1);
+        expect(find(best)?.formula).toBeGreaterThan(0);
+        expect(find(best)?.formulaWithBeside).toBeGreaterThan(0);
+        // A single round: ratios of ratios are exact.
+        expect(find(best)?.speedup.median).toBeCloseTo(adaptiveToPlain.median / adaptiveToBest.median);
+        if (temperature > 0) continue;
+        // Greedily, all couplings and ways of drafting are the same.
+        const rates = contenders.filter(({ name }) => name.startsWith("k = 4")).map((each) => each.acceptanceRate);
+        expect(rates).toEqual(new Array(3).fill(rates[0]));
+    }
+    const fixedRates = ({ contenders }: SpeculationResult["synthetic"][number]): number[] =>
+        contenders.filter(({ length }) => typeof length === "number").map((each) => Number(each.acceptanceRate));
+    const synthetic = new Map(result?.synthetic.map((each) => [each.acceptance, fixedRates(each)]));
+    expect(synthetic.get(0)).toEqual(new Array(5).fill(0));
+    // All of them, but where the arithmetic of another batch turns a near-tie.
+    expect(Math.min(...(synthetic.get(1) ?? []))).toBeGreaterThan(0.5);
+    expect(result?.sequences.map(({ completions }) => completions)).toEqual([1, 4, 8]);
+});
+
+test("an inflated model computes the same function", async () => {
+    const [original, inflated] = [join(folder, "original.gguf"), join(folder, "inflated.gguf")];
+    writeGguf(original, toFloat32(readGguf(demoFile("small-chat"))));
+    const inflate = join(repository, "scripts", "inflate-model.mjs");
+    await run(process.execPath, [inflate, demoFile("small-chat"), inflated, "--feed-forward", "960"]);
+
+    const complete40 = (ensemble: Ensemble): Promise<CompletionResult> =>
+        collect(complete(ensemble, { prompt: "Norway is a country in", maxTokens: 40, sampling: { temperature: 0 } }));
+    const before = await withEnsemble(soloRecipe(original), {}, complete40);
+    const after = await withEnsemble(soloRecipe(inflated), {}, complete40);
+    expect(after.parts.map(({ id }) => id)).toEqual(before.parts.map(({ id }) => id));
+    after.parts.forEach(({ logprob }, position) => {
+        expect(Math.abs(logprob - Number(before.parts[position]?.logprob))).toBeLessThanOrEqual(LOGPROB);
+    });
+    // Its feed-forward layers have become five times as wide: 3 layers of 3 matrices of 64 columns.
+    expect((await stat(inflated)).size - (await stat(original)).size).toBe(3 * 3 * 64 * (960 - 192) * 4);
 });
 
 test("says what it has no use for", async () => {

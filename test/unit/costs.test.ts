@@ -89,9 +89,9 @@ describe("acceptance", () => {
         const acceptance = createAcceptance(0.7);
         expect(acceptance.rates()).toEqual([0.7]);
         for (let i = 0; i < 200; i++) {
-            acceptance.record(0, true);
-            acceptance.record(1, i % 2 === 0);
-            if (i % 2 === 0) acceptance.record(2, false);
+            acceptance.record(0, true, 0.9);
+            acceptance.record(1, i % 2 === 0, 0.9);
+            if (i % 2 === 0) acceptance.record(2, false, 0.9);
         }
         const [first = NaN, second = NaN, third = NaN] = acceptance.rates();
         expect(first).toBeGreaterThan(0.93);
@@ -102,17 +102,42 @@ describe("acceptance", () => {
 
     test("follows a text that changes its character", () => {
         const acceptance = createAcceptance(0.7);
-        for (let i = 0; i < 300; i++) acceptance.record(0, true);
-        for (let i = 0; i < 40; i++) acceptance.record(0, false);
+        for (let i = 0; i < 300; i++) acceptance.record(0, true, 0.9);
+        for (let i = 0; i < 40; i++) acceptance.record(0, false, 0.9);
         expect(acceptance.rates()[0]).toBeLessThan(0.4);
-        for (let i = 0; i < 60; i++) acceptance.record(0, true);
+        for (let i = 0; i < 60; i++) acceptance.record(0, true, 0.9);
         expect(acceptance.rates()[0]).toBeGreaterThan(0.75);
     });
 
     test("expects of a position that was never reached what is usual", () => {
         const acceptance = createAcceptance(0.5);
-        for (let i = 0; i < 100; i++) acceptance.record(0, true);
+        for (let i = 0; i < 100; i++) acceptance.record(0, true, 0.9);
         expect(acceptance.rates().at(-1)).toBeGreaterThan(0.8);
+    });
+});
+
+describe("stops", () => {
+    test("begin without a preference", () => {
+        const [never, ...stops] = createAcceptance(0.6).stops();
+        expect(never).toEqual({ minConfidence: 0, goesOn: 1, gain: 1 });
+        for (const { goesOn, gain } of stops) {
+            expect(goesOn).toBeLessThan(1);
+            expect(gain).toBe(1);
+        }
+    });
+
+    test("tell how often the drafter is sure, and what that is worth", () => {
+        const acceptance = createAcceptance(0.7);
+        for (let i = 0; i < 300; i++) {
+            const confidence = i % 2 === 0 ? 0.95 : 0.4;
+            acceptance.record(0, confidence > 0.5, confidence);
+        }
+        const [rate = NaN] = acceptance.rates();
+        const at = (wanted: number) => acceptance.stops().find(({ minConfidence }) => minConfidence === wanted);
+        expect(at(0.5)?.goesOn).toBeCloseTo(0.5, 1);
+        expect((at(0.5)?.gain ?? NaN) * rate).toBeGreaterThan(0.85);
+        expect(at(0.35)?.goesOn).toBeGreaterThan(0.9);
+        expect(at(0.35)?.gain).toBeCloseTo(1, 1);
     });
 });
 

@@ -2,9 +2,14 @@
 
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { createDraftLengthPolicy, createForecast, MOST_DRAFTS } from "../../src/decoding/draft-length.js";
+import {
+    createDraftLengthPolicy,
+    createForecast,
+    MOST_DRAFTS,
+    type Forecast,
+} from "../../src/decoding/draft-length.js";
 import type { CostTable } from "../../src/ensemble/costs.js";
-import type { DraftProspect } from "../../src/ensemble/drafts.js";
+import { NEVER_STOP, type DraftProspect, type DraftStop } from "../../src/ensemble/drafts.js";
 
 /** Members: 0 large, 1 the drafter, 2 the small base. */
 const [LARGE, DRAFTER, SMALL] = [0, 1, 2];
@@ -27,6 +32,14 @@ const table = ({ single, g, overhead = 0, known = true }: Costs): CostTable => (
     record: () => undefined,
 });
 
+const forecastOf = (prospects: readonly DraftProspect[], draws: number, costs: Costs): Forecast =>
+    createForecast(
+        prospects,
+        prospects.map(() => NEVER_STOP),
+        draws,
+        table(costs),
+    );
+
 /** DESIGN's g for a memory-bound model: 1.1B Q4_0 on two threads, steps at multiples of 4. */
 const MEASURED = [1, 1.52, 1.95, 1.99, 2.67, 3, 3.3, 3.59, 4, 4.4, 4.8, 5.15, 5.15, 5.15, 5.15, 5.18, 5.5];
 const memoryBound = (tokens: number): number => MEASURED[tokens - 1] ?? tokens / 3;
@@ -34,6 +47,7 @@ const memoryBound = (tokens: number): number => MEASURED[tokens - 1] ?? tokens /
 const prospect = (acceptance: number, more: Partial<DraftProspect> = {}): DraftProspect => ({
     most: MOST_DRAFTS,
     acceptance: [acceptance],
+    stops: [NEVER_STOP],
     drafting: [DRAFTER],
     verifying: [LARGE, DRAFTER, SMALL],
     ...more,
@@ -63,7 +77,7 @@ describe("the forecast", () => {
                 fc.double({ min: 0, max: 2, noNaN: true }),
                 (a, k, single, overhead) => {
                     const costs = { single, g: memoryBound, overhead };
-                    const forecast = createForecast([prospect(a)], 0, table(costs));
+                    const forecast = forecastOf([prospect(a)], 0, costs);
                     const plain = forecast.rate();
                     for (let i = 0; i < k; i++) forecast.addDraft(0);
                     expect(forecast.rate() / plain).toBeCloseTo(speedup(costs, a, k), 10);
@@ -75,7 +89,7 @@ describe("the forecast", () => {
 
     test("knows that a proposal costs no drafting, and is verified by all", () => {
         const costs = { single: [40, 4, 4], g: memoryBound };
-        const forecast = createForecast([prospect(0.5, { drafting: [] })], 0, table(costs));
+        const forecast = forecastOf([prospect(0.5, { drafting: [] })], 0, costs);
         expect(forecast.ms).toBe(48);
         forecast.addDraft(0);
         forecast.addDraft(0);
@@ -85,7 +99,7 @@ describe("the forecast", () => {
 
     test("knows that a drafter may have members that the target does not read", () => {
         const costs = { single: [40, 4, 4], g: memoryBound };
-        const forecast = createForecast([prospect(0.5, { verifying: [LARGE, SMALL] })], 0, table(costs));
+        const forecast = forecastOf([prospect(0.5, { verifying: [LARGE, SMALL] })], 0, costs);
         expect(forecast.ms).toBe(44);
         forecast.addDraft(0);
         expect(forecast.ms).toBeCloseTo(44 * 1.52 + 4 + 0.5 * 4, 10);
@@ -93,7 +107,7 @@ describe("the forecast", () => {
 
     test("shares batches between sequences", () => {
         const costs = { single: [40, 4, 4], g: memoryBound };
-        const forecast = createForecast([prospect(0.8), prospect(0.6)], 1, table(costs));
+        const forecast = forecastOf([prospect(0.8), prospect(0.6)], 1, costs);
         expect(forecast.tokens).toBe(3);
         expect(forecast.ms).toBeCloseTo(48 * 1.95, 10);
         forecast.addDraft(0);
@@ -109,7 +123,7 @@ describe("the forecast", () => {
 
 describe("the adaptive policy", () => {
     const choose = (costs: Costs, ...prospects: DraftProspect[]): readonly number[] =>
-        adaptive.choose(prospects, NOTHING, table(costs));
+        adaptive.choose(prospects, NOTHING, table(costs)).map(({ length }) => length);
 
     test.each([0, 0.3, 0.6, 0.9, 1])("takes the best length at acceptance %d", (a) => {
         for (const [drafter, small] of [
@@ -169,7 +183,7 @@ describe("the adaptive policy", () => {
         const costs = { single: [40, 2, 4], g: memoryBound };
         const [a, b] = [0.9, 0.6];
         const rate = (k: number, l: number): number => {
-            const forecast = createForecast([prospect(a), prospect(b)], 0, table(costs));
+            const forecast = forecastOf([prospect(a), prospect(b)], 0, costs);
             for (let i = 0; i < k; i++) forecast.addDraft(0);
             for (let i = 0; i < l; i++) forecast.addDraft(1);
             return forecast.rate();
@@ -182,18 +196,51 @@ describe("the adaptive policy", () => {
     });
 });
 
+describe("stopping where the drafter is unsure", () => {
+    const costs = { single: [40, 4, 4], g: memoryBound };
+    const sure: DraftStop = { minConfidence: 0.5, goesOn: 0.7, gain: 0.98 / 0.7 };
+
+    test("is in the forecast: drafts that are not made cost nothing", () => {
+        const forecast = createForecast([prospect(0.7)], [sure], 0, table(costs));
+        forecast.addDraft(0);
+        forecast.addDraft(0);
+        const [one, two] = [0.7 * 0.98, (0.7 * 0.98) ** 2];
+        expect(forecast.tokens).toBeCloseTo(1 + one + two, 10);
+        // The first row is evaluated in any case, the second one after a draft; a late one where all drafts are accepted.
+        const drafter = 4 * (1 + 0.7 + two);
+        const others = 44 * (1 + 0.7 * 0.52 + 0.49 * 0.43);
+        expect(forecast.ms).toBeCloseTo(drafter + others, 10);
+    });
+
+    test("is chosen where being sure means being accepted, and not where it means nothing", () => {
+        const stopOf = (stop: DraftStop): number | undefined =>
+            adaptive.choose([prospect(0.7, { stops: [NEVER_STOP, stop] })], NOTHING, table(costs))[0]?.stop
+                .minConfidence;
+        expect(stopOf(sure)).toBe(0.5);
+        expect(stopOf({ ...sure, gain: 1 })).toBe(0);
+    });
+
+    test("lets longer blocks pay", () => {
+        const plan = (stops: DraftProspect["stops"]): number =>
+            adaptive.choose([prospect(0.7, { stops })], NOTHING, table(costs))[0]?.length ?? NaN;
+        expect(plan([NEVER_STOP, sure])).toBeGreaterThan(plan([NEVER_STOP]));
+    });
+});
+
 describe("the other policies", () => {
     const costs = table({ single: [40, 4, 4], g: memoryBound });
+    const prospects = [prospect(0), prospect(1, { most: 3 })];
 
     test("fixed: always the same, as far as there is room", () => {
-        const policy = createDraftLengthPolicy(5);
-        expect(policy.choose([prospect(0), prospect(1, { most: 3 })], NOTHING, costs)).toEqual([5, 3]);
-        expect(policy.minConfidence).toBe(0);
+        expect(createDraftLengthPolicy(5).choose(prospects, NOTHING, costs)).toEqual([
+            { length: 5, stop: NEVER_STOP },
+            { length: 3, stop: NEVER_STOP },
+        ]);
     });
 
     test("confidence: all there is room for, and stops by itself", () => {
-        const policy = createDraftLengthPolicy("confidence");
-        expect(policy.choose([prospect(0), prospect(1, { most: 3 })], NOTHING, costs)).toEqual([16, 3]);
-        expect(policy.minConfidence).toBeGreaterThan(0);
+        const plans = createDraftLengthPolicy("confidence").choose(prospects, NOTHING, costs);
+        expect(plans.map(({ length }) => length)).toEqual([16, 3]);
+        for (const { stop } of plans) expect(stop.minConfidence).toBe(0.5);
     });
 });
