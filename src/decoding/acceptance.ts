@@ -18,10 +18,10 @@ export interface Acceptance {
 
 /** What a verdict weighs after one more verdict at its position: half after 23. */
 const MEMORY = 0.97;
-/** How many verdicts the estimate before any verdict counts for. */
-const PRIOR_WEIGHT = 4;
+/** How many verdicts the estimate before any verdict counts for. Few would make the first blocks decide too much. */
+const PRIOR_WEIGHT = 16;
 /** Confidences at which drafting may stop. */
-const THRESHOLDS = [0.2, 0.35, 0.5, 0.65, 0.8, 0.9];
+const THRESHOLDS = [0.3, 0.5, 0.7, 0.9];
 
 interface Counts {
     accepted: number;

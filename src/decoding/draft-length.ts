@@ -4,8 +4,14 @@
  * expected (Leviathan et al. 2211.17192, section 3.3, where all a_j are equal).
  */
 
-import type { CostTable } from "../ensemble/costs.js";
-import { NEVER_STOP, type DraftLengthPolicy, type DraftProspect, type DraftStop } from "../ensemble/drafts.js";
+import type { CostTable, Job } from "../ensemble/costs.js";
+import {
+    NEVER_STOP,
+    type DraftLengthPolicy,
+    type DraftPlan,
+    type DraftProspect,
+    type DraftStop,
+} from "../ensemble/drafts.js";
 import type { DraftLength } from "../types.js";
 
 /** Most tokens of a block. */
@@ -14,24 +20,30 @@ export const MOST_DRAFTS = 16;
 const MIN_CONFIDENCE = 0.5;
 /** Speculation has to promise this much more than plain steps, since costs and acceptance are estimates. */
 const MARGIN = 1.03;
+/** Below this part of the best rate, no further draft is tried: steps in the costs of batches do not make up for that much. */
+const WORSE = 0.8;
 
 export function createDraftLengthPolicy(length: DraftLength): DraftLengthPolicy {
     if (length === "adaptive") return ADAPTIVE;
     if (length === "confidence") return CONFIDENCE;
     return {
-        choose: (prospects) => prospects.map(({ most }) => ({ length: Math.min(length, most), stop: NEVER_STOP })),
+        choose: (prospects, { draws }, costs) => {
+            const lengths = prospects.map(({ most }) => Math.min(length, most));
+            const stops = prospects.map(() => NEVER_STOP);
+            return finishPlans(createForecast(prospects, stops, draws, costs), lengths, stops);
+        },
     };
 }
 
 const CONFIDENCE: DraftLengthPolicy = {
-    choose: (prospects) =>
-        prospects.map(({ most, stops }) => ({
-            length: most,
-            stop: stops.find(({ minConfidence }) => minConfidence === MIN_CONFIDENCE) ?? {
-                ...NEVER_STOP,
-                minConfidence: MIN_CONFIDENCE,
-            },
-        })),
+    choose(prospects, { draws }, costs) {
+        const lengths = prospects.map(({ most }) => most);
+        const usual = { ...NEVER_STOP, minConfidence: MIN_CONFIDENCE };
+        const stops = prospects.map(
+            (prospect) => prospect.stops.find(({ minConfidence }) => minConfidence === MIN_CONFIDENCE) ?? usual,
+        );
+        return finishPlans(createForecast(prospects, stops, draws, costs), lengths, stops);
+    },
 };
 
 /**
@@ -42,40 +54,54 @@ const CONFIDENCE: DraftLengthPolicy = {
 const ADAPTIVE: DraftLengthPolicy = {
     choose(prospects, { draws }, costs) {
         const stops = prospects.map((prospect) => bestPlan(prospect, costs).stop);
-        const forecast = createForecast(prospects, stops, draws, costs);
         const lengths = prospects.map(() => 0);
-        const plans = () => lengths.map((length, index) => ({ length, stop: stops[index] ?? NEVER_STOP }));
+        const forecast = createForecast(prospects, stops, draws, costs);
         // Plain steps come first, which are then what drafts are compared with.
-        if (!forecast.isKnown) return plans();
-        let best = MARGIN * forecast.rate();
-        let kept = 0;
-        const order = prospects
-            .flatMap((prospect, sequence) =>
-                survival(prospect, stops[sequence]).map(({ accepted }) => ({ sequence, accepted })),
-            )
-            .sort((a, b) => b.accepted - a.accepted);
-        order.forEach(({ sequence }, index) => {
-            forecast.addDraft(sequence);
-            if (forecast.rate() <= best) return;
-            best = forecast.rate();
-            kept = index + 1;
-        });
-        for (const { sequence } of order.slice(0, kept)) lengths[sequence] = (lengths[sequence] ?? 0) + 1;
-        return plans();
+        if (forecast.isKnown) {
+            let best = MARGIN * forecast.rate();
+            let kept = 0;
+            const order = prospects
+                .flatMap((prospect, sequence) =>
+                    survival(prospect, stops[sequence]).map(({ accepted }) => ({ sequence, accepted })),
+                )
+                .sort((a, b) => b.accepted - a.accepted);
+            for (const [index, { sequence }] of order.entries()) {
+                forecast.addDraft(sequence);
+                if (forecast.rate() < WORSE * best) break;
+                if (forecast.rate() <= best) continue;
+                best = forecast.rate();
+                kept = index + 1;
+            }
+            for (const { sequence } of order.slice(0, kept)) lengths[sequence] = (lengths[sequence] ?? 0) + 1;
+        }
+        return finishPlans(createForecast(prospects, stops, draws, costs), lengths, stops);
     },
 };
+
+/** @param forecast - without drafts yet */
+function finishPlans(forecast: Forecast, lengths: readonly number[], stops: readonly DraftStop[]): DraftPlan[] {
+    const plainMs = forecast.ms;
+    lengths.forEach((length, sequence) => {
+        for (let i = 0; i < length; i++) forecast.addDraft(sequence);
+    });
+    const { isKnown, ms } = forecast;
+    return lengths.map((length, sequence) => ({
+        ...{ length, stop: stops[sequence] ?? NEVER_STOP },
+        ...(isKnown && { forecast: { tokens: forecast.tokensOf(sequence), ms, plainMs } }),
+    }));
+}
 
 /** What is best for a sequence by itself, and the tokens per millisecond that it promises then. */
 export function bestPlan(prospect: DraftProspect, costs: CostTable): { stop: DraftStop; rate: number } {
     let best = { stop: NEVER_STOP, rate: 0 };
     for (const stop of prospect.stops) {
         const forecast = createForecast([prospect], [stop], 0, costs);
-        let rate = forecast.rate();
-        for (let drafts = 0; drafts < prospect.most; drafts++) {
+        for (let drafts = 0; drafts <= prospect.most; drafts++) {
+            const rate = forecast.rate();
+            if (rate > best.rate) best = { stop, rate };
+            if (rate < WORSE * best.rate) break;
             forecast.addDraft(0);
-            rate = Math.max(rate, forecast.rate());
         }
-        if (rate > best.rate) best = { stop, rate };
     }
     return best;
 }
@@ -97,11 +123,11 @@ function survival(
 export interface Forecast {
     /** Whether the costs of the same step without drafts are known. */
     readonly isKnown: boolean;
-    /** Expected tokens of all sequences together. */
-    readonly tokens: number;
     /** Milliseconds. */
     readonly ms: number;
-    /** Tokens per millisecond. */
+    /** Expected tokens of a sequence. */
+    tokensOf(sequence: number): number;
+    /** Expected tokens of all sequences together, per millisecond. */
     rate(): number;
     /** One more draft of a sequence. */
     addDraft(sequence: number): void;
@@ -120,46 +146,56 @@ export function createForecast(
     /** Tokens of each member's batch in the step; sequences that each member drafts for, round after round. */
     const step: number[] = [];
     const rounds: number[][] = [];
-    const survivals = prospects.map((prospect, sequence) => survival(prospect, stops[sequence]));
-    const lengths = prospects.map(() => 0);
+    const sequences = prospects.map((prospect, index) => ({
+        survival: survival(prospect, stops[index]),
+        drafting: prospect.drafting,
+        /** Those that draft do not evaluate the drafts again. */
+        verifying: prospect.verifying.filter((member) => !prospect.drafting.includes(member)),
+        relieved: prospect.verifying.filter((member) => prospect.drafting.includes(member)),
+        length: 0,
+        tokens: 1,
+    }));
     for (const { verifying } of prospects) for (const member of verifying) step[member] = (step[member] ?? draws) + 1;
 
+    let isDrafting = false;
     let tokens = draws + prospects.length;
     let ms = costs.overheadMs("step");
-    step.forEach((count, member) => (ms += costs.decodeMs(member, count)));
+    step.forEach((count, member) => (ms += costs.decodeMs("step", member, count)));
 
-    /** @param probability - that the batch grows */
-    function grow(batches: number[], place: number, member: number, by: number, probability: number): void {
+    /** A batch grows by a token, with this probability. */
+    function grow(job: Job, batches: number[], place: number, member: number, by: number, probability: number): void {
         const before = batches[place] ?? 0;
         batches[place] = before + by;
-        ms += probability * (costs.decodeMs(member, before + by) - costs.decodeMs(member, before));
+        ms += probability * (costs.decodeMs(job, member, before + by) - costs.decodeMs(job, member, before));
     }
 
     return {
         isKnown: step.every((count, member) => costs.isKnown(member, count)),
-        get tokens() {
-            return tokens;
-        },
         get ms() {
             return ms;
         },
+        tokensOf: (sequence) => sequences[sequence]?.tokens ?? 0,
         rate: () => tokens / ms,
-        addDraft(sequence) {
-            const { drafting = [], verifying = [] } = prospects[sequence] ?? {};
-            const position = lengths[sequence] ?? 0;
-            lengths[sequence] = position + 1;
-            const { drafted = 0, accepted = 0 } = survivals[sequence]?.[position] ?? {};
-            const before = survivals[sequence]?.[position - 1] ?? { drafted: 1, accepted: 0 };
+        addDraft(index) {
+            const sequence = sequences[index];
+            if (sequence === undefined) return;
+            const { survival: chances, drafting, verifying, relieved } = sequence;
+            const position = sequence.length++;
+            const { drafted, accepted } = chances[position] ?? { drafted: 0, accepted: 0 };
+            const before = chances[position - 1] ?? { drafted: 1, accepted: 0 };
             tokens += accepted;
-            if (drafting.length > 0 && !rounds.some((counts) => counts.length > 0)) ms += costs.overheadMs("draft");
+            sequence.tokens += accepted;
+            if (drafting.length > 0 && !isDrafting) ms += costs.overheadMs("draft");
+            isDrafting ||= drafting.length > 0;
             for (const member of drafting) {
                 // How sure the drafter is shows only in its row.
-                grow((rounds[member] ??= []), position, member, 1, before.drafted);
-                if (position === 0 && verifying.includes(member)) grow(step, member, member, -1, 1);
-                // Where all drafts are accepted, the drafter has to evaluate the last one too.
-                ms += (accepted - before.accepted) * costs.decodeMs(member, 1);
+                grow("draft", (rounds[member] ??= []), position, member, 1, before.drafted);
+                // Where all drafts are accepted, the drafter has to evaluate the last one too, for all sequences at once.
+                const share = costs.decodeMs("draft", member, prospects.length) / prospects.length;
+                ms += (accepted - before.accepted) * share;
             }
-            for (const member of verifying) if (!drafting.includes(member)) grow(step, member, member, 1, drafted);
+            if (position === 0) for (const member of relieved) grow("step", step, member, member, -1, 1);
+            for (const member of verifying) grow("step", step, member, member, 1, drafted);
         },
     };
 }

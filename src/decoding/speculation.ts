@@ -4,16 +4,16 @@
  * block before each step, and reports what became of it.
  */
 
-import { NEVER_STOP, type Drafted, type DraftPlan, type DraftProspect } from "../ensemble/drafts.js";
+import { NEVER_STOP, type Drafted, type DraftProspect, type PlanForecast } from "../ensemble/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../ensemble/sequences.js";
-import { createStatistics, type SpeculationStatistics, type SpeculativeStep } from "../ensemble/statistics.js";
+import { createStatistics, type SpeculationStatistics } from "../ensemble/statistics.js";
 import type { Evaluated } from "../ensemble/step-plan.js";
 import { createDrafted, MOST_APPENDED } from "../ensemble/steps.js";
 import type { NativeDraw, NativeSpeculation } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";
 import { createAcceptance } from "./acceptance.js";
-import { bestPlan, createForecast, MOST_DRAFTS } from "./draft-length.js";
+import { bestPlan, MOST_DRAFTS } from "./draft-length.js";
 import type { Speculation } from "./drafter.js";
 import { missingTokens, reads, type Dials } from "./fusion.js";
 import { penaltyWindow } from "./sampling.js";
@@ -62,11 +62,8 @@ export interface SpeculatorParts {
 const USUAL_ACCEPTANCE = 0.7;
 /** Drafts of an ensemble that have to be verified before their rate is a better expectation. */
 const ENOUGH_VERIFIED = 20;
-/**
- * Where the policy wants no drafts, so many steps are plain. Then it is asked again, after a look at what the drafter would
- * have drawn. So what gains nothing costs nothing either.
- */
-const PLAIN_RUN = 4;
+/** Plain steps look now and then what the drafter would have drawn, so that speculation is taken up again. */
+const LOOK_EVERY = 4;
 
 /** What draft() leaves for learn(). */
 interface Attempt {
@@ -74,7 +71,7 @@ interface Attempt {
     /** What lookup proposed, taken or not. */
     readonly proposal: readonly number[];
     readonly isLookup: boolean;
-    readonly forecast: SpeculativeStep["forecast"];
+    readonly forecast: PlanForecast | undefined;
 }
 
 export function createSpeculator(parts: SpeculatorParts): Speculator {
@@ -97,12 +94,10 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
     };
     let attempt = nothing;
     let start = 0;
-    /** Steps that are still to be plain. */
-    let plainRun = 0;
+    /** Plain steps since the last block. */
+    let plainSteps = 0;
     /** What a plain step was last expected to cost. */
-    let plainForecast: SpeculativeStep["forecast"];
-    /** Other sequences in the last step. */
-    let others = 0;
+    let plainForecast: PlanForecast | undefined;
 
     async function attemptDrafts(draw: NativeDraw, room: number): Promise<Attempt> {
         const { fusion, drafter } = dials;
@@ -140,7 +135,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
                       },
                   }),
               });
-        return { drafted, proposal, isLookup, forecast: forecastOf(prospect, drafted.plan) };
+        return { drafted, proposal, isLookup, forecast: drafted.plan.forecast };
     }
 
     /** Only the adaptive policy has reason to prefer the drafter: otherwise, what costs nothing is tried first. */
@@ -157,15 +152,6 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
         return missingTokens(sequence, prompts, generated, isRead);
     }
 
-    function forecastOf(prospect: DraftProspect, { length: drafts, stop }: DraftPlan): SpeculativeStep["forecast"] {
-        const forecast = createForecast([prospect], [stop], others, costs);
-        if (!forecast.isKnown) return undefined;
-        const plainMs = forecast.ms;
-        plainForecast = { tokens: 1, ms: plainMs, plainMs };
-        for (let i = 0; i < drafts; i++) forecast.addDraft(0);
-        return { tokens: forecast.tokens - others, ms: forecast.ms, plainMs };
-    }
-
     return {
         async draft(draw, room) {
             const { fusion, drafter } = dials;
@@ -173,15 +159,21 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
             // The step of the prompt draws without drafts, and evaluates the drafter's prompt too.
             const isFirst = generated.length === 0;
             const most = isFirst || length === 0 ? 0 : Math.min(room, MOST_DRAFTS);
-            attempt =
-                most > 0 && plainRun === 0 ? await attemptDrafts(draw, most) : { ...nothing, forecast: plainForecast };
+            // Alone, the policy is asked again only after a look, so that what gains nothing costs nothing. With others, what
+            // pays depends on them too.
+            const asks = most > 0 && (plainSteps % LOOK_EVERY === 0 || ensemble.pool.busy > 1);
+            attempt = asks ? await attemptDrafts(draw, most) : { ...nothing, forecast: plainForecast };
+            const { plainMs } = attempt.forecast ?? {};
+            plainForecast = plainMs === undefined ? undefined : { tokens: 1, ms: plainMs, plainMs };
             const { tokens: drafts, keptRows, decodeMs, fuseMs } = attempt.drafted;
 
             const hasBlock = drafts.length > 0 || keptRows > 0;
-            const ends = plainRun === 1;
-            if (plainRun > 0) plainRun--;
-            else if (!hasBlock && !isFirst) plainRun = PLAIN_RUN - 1;
-            const looks = ends && drafter !== undefined && members.every((m) => !reads(drafter, m) || reads(fusion, m));
+            plainSteps = hasBlock || isFirst ? 0 : plainSteps + 1;
+            const looks =
+                length === "adaptive" &&
+                plainSteps % LOOK_EVERY === LOOK_EVERY - 1 &&
+                drafter !== undefined &&
+                members.every((m) => !reads(drafter, m) || reads(fusion, m));
             const compare = drafter !== undefined && (explain || looks);
             const needsDrafter = drafter !== undefined && (compare || isFirst);
             const isRead = (member: number): boolean =>
@@ -205,7 +197,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
             };
         },
 
-        learn({ draws, decodeMs, fuseMs, sequences }) {
+        learn({ draws, decodeMs, fuseMs }) {
             const { drafted, proposal, isLookup, forecast } = attempt;
             const drafts = drafted.tokens;
             const accepted = countSame(drafts, draws);
@@ -225,7 +217,6 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
                 const { token, confidence } = first.drafter;
                 acceptance.drafter.record(0, token === first.token, confidence);
             }
-            others = sequences - 1;
             // The step of the prompt says nothing about speculation.
             if (generated.length === 0) return;
             const step = {

@@ -7,13 +7,14 @@ import type { NativeDecode } from "../native/binding.js";
 
 export interface CostTable {
     /**
-     * Milliseconds that a member takes for a batch. Sizes that were not seen lately lie on the line between their
-     * neighbours. 0 tokens cost nothing, and no batch is taken to be quicker than a smaller one.
+     * Milliseconds that a member takes for a batch, in a job of this kind: what drafts alone finds its weights in the
+     * processor's caches. Sizes that were not measured often enough lately lie on the line between their neighbours. 0 tokens
+     * cost nothing.
      */
-    decodeMs(member: number, tokens: number): number;
+    decodeMs(job: Job, member: number, tokens: number): number;
     /** Milliseconds of a job beside its decoding: fusing, drawing, JavaScript, the way to the worker thread and back. */
     overheadMs(job: Job): number;
-    /** Whether batches up to this size have been timed often enough, and lately, to compare larger ones with. */
+    /** Whether batches of steps up to this size have been timed often enough, and lately, to compare larger ones with. */
     isKnown(member: number, tokens: number): boolean;
     /** @param wallMs - from the submission of the job until its result was there */
     record(job: Job, decodes: readonly NativeDecode[], wallMs: number): void;
@@ -22,14 +23,12 @@ export interface CostTable {
 /** The native jobs of an engine. */
 export type Job = "draft" | "step";
 
-/** Measurements of a size that count: the latest ones. */
+/** Measurements of a size that count: the latest ones. Their median bears disturbed ones. */
 const SAMPLES = 7;
-/** Measurements of which the median bears a disturbed one. */
+/** Measurements without which a size is not believed: a single one may be disturbed, or pay for something new. */
 const ENOUGH = 3;
 /** Jobs after which measurements are out of date: the context has grown, or the machine has other things to do. */
 const LIFETIME = 400;
-/** Jobs after which fewer than enough are. What a disturbance has made look bad is then tried again. */
-const SHORT_LIFETIME = 50;
 /** Where only one size has been seen: what a further token of a batch costs, relative to a single one. */
 const USUAL_SLOPE = 0.3;
 
@@ -40,58 +39,49 @@ interface Measured {
     readonly latest: number[];
     /** Number of the job of the last one. */
     job: number;
-    /** Their median; of fewer than enough, the least. */
+    /** Their median. */
     ms: number;
+}
+
+/** Of one member in one kind of job. */
+interface Curve {
+    /** Ascending in size. */
+    readonly sizes: Measured[];
+    /** Tokens of the last batch. */
+    previous: number;
+    /** What the sizes say, and answers so far. Void after a measurement. */
+    current: { readonly points: readonly Measured[]; readonly answers: number[] } | undefined;
 }
 
 /** @param members - number of members */
 export function createCostTable(members: number): CostTable {
     let jobs = 0;
-    /** Per member, ascending in size. */
-    const sizes = Array.from({ length: members }, (): Measured[] => []);
+    const createCurves = (): Curve[] =>
+        Array.from({ length: members }, () => ({ sizes: [], previous: 1, current: undefined }));
+    const curves: Record<Job, readonly Curve[]> = { draft: createCurves(), step: createCurves() };
     const overheads: Record<Job, Measured> = { draft: createMeasured(0), step: createMeasured(0) };
-    /** Tokens of each member's last batch. */
-    const previous = new Array<number>(members).fill(1);
 
     function add(measured: Measured, ms: number): void {
         const { latest } = measured;
-        if (jobs - measured.job > lifetime(measured)) latest.length = 0;
+        if (jobs - measured.job > LIFETIME) latest.length = 0;
         latest.push(ms);
         if (latest.length > SAMPLES) latest.shift();
         measured.job = jobs;
-        measured.ms = latest.toSorted((a, b) => a - b)[latest.length < ENOUGH ? 0 : latest.length >> 1] ?? 0;
-    }
-
-    function find(member: number, tokens: number): Measured {
-        const known = (sizes[member] ??= []);
-        const place = known.findIndex((size) => size.tokens >= tokens);
-        const found = known[place];
-        if (found?.tokens === tokens) return found;
-        const created = createMeasured(tokens);
-        known.splice(place < 0 ? known.length : place, 0, created);
-        return created;
-    }
-
-    /** Per member: what is not much older than its latest measurement, and answers so far. Void after a measurement. */
-    const current: ({ readonly recent: readonly Measured[]; readonly answers: number[] } | undefined)[] = [];
-    function read(member: number): { readonly recent: readonly Measured[]; readonly answers: number[] } {
-        const known = sizes[member] ?? [];
-        const latest = Math.max(...known.map(({ job }) => job));
-        return (current[member] ??= {
-            recent: known.filter((size) => latest - size.job <= lifetime(size)),
-            answers: [],
-        });
+        measured.ms = latest.toSorted((a, b) => a - b)[latest.length >> 1] ?? 0;
     }
 
     return {
-        decodeMs(member, tokens) {
-            if (tokens <= 0) return 0;
-            const { recent, answers } = read(member);
-            return (answers[tokens] ??= interpolate(recent, tokens));
+        decodeMs(job, member, tokens) {
+            // What has not drafted yet is expected to cost then what it costs in steps.
+            const curve = [curves[job][member], curves.step[member]].find((each) => each && each.sizes.length > 0);
+            if (curve === undefined || tokens <= 0) return 0;
+            const { points, answers } = (curve.current ??= { points: believed(curve), answers: [] });
+            return (answers[tokens] ??= interpolate(points, tokens));
         },
-        overheadMs: (job) => (jobs - overheads[job].job <= lifetime(overheads[job]) ? overheads[job].ms : 0),
+        overheadMs: (job) => (overheads[job].latest.length < ENOUGH ? 0 : overheads[job].ms),
         isKnown(member, tokens) {
-            const upTo = read(member).recent.filter((size) => size.tokens <= tokens);
+            const curve = curves.step[member];
+            const upTo = curve === undefined ? [] : recentOf(curve).filter((size) => size.tokens <= tokens);
             return upTo.reduce((count, { latest }) => count + latest.length, 0) >= ENOUGH;
         },
         record(job, decodes, wallMs) {
@@ -99,47 +89,69 @@ export function createCostTable(members: number): CostTable {
             let decodeMs = 0;
             for (const { member, tokens, ms } of decodes) {
                 decodeMs += ms;
+                const curve = curves[job][member];
+                if (curve === undefined) continue;
                 // llama.cpp builds its graph anew for another size of batch. Plain steps do not pay for that, since they
                 // follow each other, so neither may the price that drafts are compared with.
-                const isRebuilt = tokens === 1 && previous[member] !== 1;
-                previous[member] = tokens;
+                const isRebuilt = tokens === 1 && curve.previous !== 1;
+                curve.previous = tokens;
                 if (isRebuilt) continue;
-                add(find(member, tokens), ms);
-                current[member] = undefined;
+                add(find(curve, tokens), ms);
+                curve.current = undefined;
             }
             add(overheads[job], Math.max(0, wallMs - decodeMs));
         },
     };
 }
 
-function lifetime({ latest }: Measured): number {
-    return latest.length < ENOUGH ? SHORT_LIFETIME : LIFETIME;
+/** What is not much older than the latest measurement. */
+function recentOf({ sizes }: Curve): readonly Measured[] {
+    const latest = Math.max(...sizes.map(({ job }) => job));
+    return sizes.filter(({ job }) => latest - job <= LIFETIME);
+}
+
+/**
+ * Sizes that were measured often enough, all of them where there is no such size, and always the largest: that is mostly a
+ * prompt, and shows what further tokens of a batch cost.
+ */
+function believed(curve: Curve): readonly Measured[] {
+    const recent = recentOf(curve);
+    const enough = recent.filter(({ latest }) => latest.length >= ENOUGH);
+    const largest = recent.at(-1);
+    if (enough.length === 0 || largest === undefined || enough.includes(largest))
+        return enough.length > 0 ? enough : recent;
+    return [...enough, largest];
+}
+
+function find({ sizes }: Curve, tokens: number): Measured {
+    const place = sizes.findIndex((size) => size.tokens >= tokens);
+    const found = sizes[place];
+    if (found?.tokens === tokens) return found;
+    const created = createMeasured(tokens);
+    sizes.splice(place < 0 ? sizes.length : place, 0, created);
+    return created;
 }
 
 function createMeasured(tokens: number): Measured {
     return { tokens, latest: [], job: 0, ms: 0 };
 }
 
-/** On the line through the sizes, which are ascending. */
-function interpolate(sizes: readonly Measured[], tokens: number): number {
-    const [first] = sizes;
-    if (first === undefined) return 0;
-    // Of the line through a single size, if that is all there is.
-    const usual = (at: number): number =>
-        (first.ms * (1 + USUAL_SLOPE * (at - 1))) / (1 + USUAL_SLOPE * (first.tokens - 1));
-    if (tokens <= first.tokens) return usual(tokens);
-
-    let lower = first;
-    let longest = first.ms;
-    for (const upper of sizes) {
-        if (upper.tokens >= tokens) {
-            const fraction = (tokens - lower.tokens) / (upper.tokens - lower.tokens);
-            return Math.max(longest, lower.ms + fraction * (upper.ms - lower.ms));
-        }
-        longest = Math.max(longest, upper.ms);
-        lower = upper;
+/** On the line through the points, which are ascending. */
+function interpolate(points: readonly Measured[], tokens: number): number {
+    const [first] = points;
+    const last = points.at(-1);
+    if (first === undefined || last === undefined) return 0;
+    const upper = points.findIndex((point) => point.tokens >= tokens);
+    const [before, after] = [points[upper - 1], points[upper]];
+    if (before !== undefined && after !== undefined) {
+        const line = before.ms + ((tokens - before.tokens) / (after.tokens - before.tokens)) * (after.ms - before.ms);
+        // No batch needs to take longer than a larger one, unless its own measurements say so.
+        return tokens === after.tokens ? after.ms : Math.min(line, ...points.slice(upper).map(({ ms }) => ms));
     }
-    if (lower === first) return usual(tokens);
-    const slope = Math.max(0, longest - first.ms) / (lower.tokens - first.tokens);
-    return longest + slope * (tokens - lower.tokens);
+    if (upper < 0 && last !== first) {
+        const slope = Math.max(0, last.ms - first.ms) / (last.tokens - first.tokens);
+        return last.ms + slope * (tokens - last.tokens);
+    }
+    // There is one size to go by, or none as small.
+    return (first.ms * (1 + USUAL_SLOPE * (tokens - 1))) / (1 + USUAL_SLOPE * (first.tokens - 1));
 }

@@ -40,6 +40,17 @@ export interface DraftPlan {
     /** Most tokens. */
     readonly length: number;
     readonly stop: DraftStop;
+    /** What the policy expects, for all sequences of the job together; undefined while costs are unknown. */
+    readonly forecast?: PlanForecast;
+}
+
+export interface PlanForecast {
+    /** Tokens of this sequence. */
+    readonly tokens: number;
+    /** Milliseconds of drafting and of the step. */
+    readonly ms: number;
+    /** Milliseconds of the same step without drafts, where each sequence draws one token. */
+    readonly plainMs: number;
 }
 
 /** What else takes part in the step that will verify the drafts. */

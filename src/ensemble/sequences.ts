@@ -27,6 +27,8 @@ interface Slot {
 }
 
 export interface SequencePool {
+    /** Slots that are taken. */
+    readonly busy: number;
     /**
      * Takes a slot for a prompt, the one that already holds most of it, and waits for one if all are taken.
      *
@@ -85,6 +87,9 @@ export function createSequencePool(engine: NativeEngine, members: number, size: 
     }
 
     return {
+        get busy() {
+            return slots.filter(({ busy }) => busy).length;
+        },
         async acquire(prompts, rows, signal) {
             if (slots.filter(({ busy }) => !busy).length <= promised) {
                 await waitForSlot(signal);

@@ -1,5 +1,7 @@
 /** What speculation has done: counts that a completion and its ensemble keep, and what follows from them. */
 
+import type { PlanForecast } from "./drafts.js";
+
 /** Of one completion, or of all completions of an ensemble together. */
 export interface SpeculationStatistics {
     /** Steps that drew tokens, without that of the prompt, and how many of them verified drafts. */
@@ -28,8 +30,7 @@ export interface SpeculationStatistics {
     readonly stepFuseMs: number;
     /**
      * Tokens per second as a multiple of what plain steps would have given, by the measured costs of batches: as expected
-     * from costs and acceptance before each block, and by the time that really went by. NaN while costs are unknown. Jobs
-     * that several sequences share are not shared out.
+     * from costs and acceptance before each block, and by the time that really went by. NaN while costs are unknown.
      */
     readonly predictedSpeedup: number;
     readonly measuredSpeedup: number;
@@ -51,8 +52,7 @@ export interface SpeculativeStep {
     readonly stepFuseMs: number;
     /** Wall-clock time of drafting and verifying. */
     readonly wallMs: number;
-    /** What was expected of it, and of a plain step in its place; undefined while costs are unknown. */
-    readonly forecast?: { readonly tokens: number; readonly ms: number; readonly plainMs: number };
+    readonly forecast?: PlanForecast;
 }
 
 export interface StatisticsRecorder {

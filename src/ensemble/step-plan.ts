@@ -33,8 +33,6 @@ export interface Evaluated {
     readonly decodeMs: readonly number[];
     /** Milliseconds of fusing, drawing and looking up, summed over these steps. */
     readonly fuseMs: number;
-    /** Sequences that took part in the last of these steps. */
-    readonly sequences: number;
 }
 
 /** An evaluation that is not finished yet. */

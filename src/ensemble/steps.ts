@@ -144,7 +144,7 @@ export function createStepQueue(
             ({ results, decodes, fuseMs }, parts) => {
                 parts.forEach((share, index) => {
                     account(share, decodes, fuseMs, results[index]);
-                    if (share.last) settleStep(share, parts.length, results[index]);
+                    if (share.last) settleStep(share, results[index]);
                 });
             },
         );
@@ -175,7 +175,6 @@ export function createStepQueue(
 
     function settleStep(
         { waiting, entry }: Share,
-        participants: number,
         result: readonly NativeDrawResult[] | NativeQueryResult | undefined,
     ): void {
         finish(waiting);
@@ -185,7 +184,6 @@ export function createStepQueue(
             ...(entry.queries === undefined ? {} : { queries: result as NativeQueryResult }),
             decodeMs,
             fuseMs,
-            sequences: participants,
         });
     }
 

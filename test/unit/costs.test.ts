@@ -11,46 +11,52 @@ describe("the cost table", () => {
     test("gives the median of what was measured", () => {
         const costs = createCostTable(2);
         for (const ms of [10, 500, 11, 9, 10]) costs.record("step", [decode(1, ms), decode(1, 2 * ms, 1)], 600);
-        expect(costs.decodeMs(0, 1)).toBe(10);
-        expect(costs.decodeMs(1, 1)).toBe(20);
-        expect(costs.decodeMs(0, 0)).toBe(0);
+        expect(costs.decodeMs("step", 0, 1)).toBe(10);
+        expect(costs.decodeMs("step", 1, 1)).toBe(20);
+        expect(costs.decodeMs("step", 0, 0)).toBe(0);
     });
 
     test("interpolates between sizes, and goes on beyond them", () => {
         const costs = createCostTable(1);
         costs.record("step", [decode(1, 10)], 10);
         costs.record("step", [decode(11, 60)], 60);
-        expect(costs.decodeMs(0, 3)).toBeCloseTo(20, 10);
-        expect(costs.decodeMs(0, 21)).toBeCloseTo(110, 10);
-        expect(costs.decodeMs(0, 1001)).toBeCloseTo(5010, 6);
+        expect(costs.decodeMs("step", 0, 3)).toBeCloseTo(20, 10);
+        expect(costs.decodeMs("step", 0, 21)).toBeCloseTo(110, 10);
+        expect(costs.decodeMs("step", 0, 1001)).toBeCloseTo(5010, 6);
         costs.record("step", [decode(3, 14)], 14);
-        expect(costs.decodeMs(0, 3)).toBe(14);
-        expect(costs.decodeMs(0, 2)).toBeCloseTo(12, 10);
+        expect(costs.decodeMs("step", 0, 3)).toBe(14);
+        expect(costs.decodeMs("step", 0, 2)).toBeCloseTo(12, 10);
     });
 
     test("from a single size expects that a batch is cheaper than its tokens", () => {
         for (const size of [1, 30]) {
             const costs = createCostTable(1);
             costs.record("step", [decode(size, 30)], 30);
-            expect(costs.decodeMs(0, size)).toBeCloseTo(30, 10);
-            expect(costs.decodeMs(0, 8)).toBeGreaterThan(costs.decodeMs(0, 1));
-            expect(costs.decodeMs(0, 8)).toBeLessThan(8 * costs.decodeMs(0, 1));
+            expect(costs.decodeMs("step", 0, size)).toBeCloseTo(30, 10);
+            expect(costs.decodeMs("step", 0, 8)).toBeGreaterThan(costs.decodeMs("step", 0, 1));
+            expect(costs.decodeMs("step", 0, 8)).toBeLessThan(8 * costs.decodeMs("step", 0, 1));
         }
     });
 
-    test("takes no larger batch to be quicker than a smaller one", () => {
+    test("believes a size that was measured often enough, and until then its neighbours", () => {
         const costs = createCostTable(1);
-        for (const [tokens, ms] of [
-            [1, 10],
-            [3, 21],
-            [4, 20],
-            [8, 35],
-        ] as const) {
-            costs.record("step", [decode(tokens, ms)], ms);
+        const measure = (tokens: number, ms: number): void => costs.record("step", [decode(tokens, ms)], ms);
+        for (let i = 0; i < 3; i++) {
+            measure(9, 26);
+            measure(1, 10);
+            measure(1, 10);
         }
-        for (let tokens = 1; tokens < 200; tokens++) {
-            expect(costs.decodeMs(0, tokens + 1)).toBeGreaterThanOrEqual(costs.decodeMs(0, tokens));
-        }
+        measure(5, 500);
+        measure(5, 500);
+        expect(costs.decodeMs("step", 0, 5)).toBeCloseTo(18, 10);
+        // A kernel may really be bad at one size, and good at a larger one.
+        measure(5, 40);
+        measure(5, 40);
+        measure(5, 40);
+        expect(costs.decodeMs("step", 0, 5)).toBe(40);
+        expect(costs.decodeMs("step", 0, 3)).toBe(25);
+        // Nobody needs to wait for one that was not measured longer than for a larger one.
+        expect(costs.decodeMs("step", 0, 7)).toBe(26);
     });
 
     test("is known after a few batches of that size or smaller, and not for ever", () => {
@@ -68,9 +74,18 @@ describe("the cost table", () => {
         const costs = createCostTable(1);
         costs.record("step", [decode(1, 1)], 1);
         for (let i = 0; i < 1000; i++) costs.record("step", [decode(4, 40)], 40);
-        expect(costs.decodeMs(0, 1)).toBeGreaterThan(10);
+        expect(costs.decodeMs("step", 0, 1)).toBeGreaterThan(10);
         for (let i = 0; i < 1000; i++) costs.record("draft", [], 1);
-        expect(costs.decodeMs(0, 4)).toBe(40);
+        expect(costs.decodeMs("step", 0, 4)).toBe(40);
+    });
+
+    test("tells drafting from steps, and expects of it at first what steps cost", () => {
+        const costs = createCostTable(1);
+        costs.record("step", [decode(1, 10)], 10);
+        expect(costs.decodeMs("draft", 0, 1)).toBe(10);
+        costs.record("draft", [decode(1, 6)], 6);
+        expect(costs.decodeMs("draft", 0, 1)).toBe(6);
+        expect(costs.decodeMs("step", 0, 1)).toBe(10);
     });
 
     test("tells overheads of the two jobs apart", () => {
@@ -88,16 +103,16 @@ describe("acceptance", () => {
     test("begins with what is expected, and ends with what is seen", () => {
         const acceptance = createAcceptance(0.7);
         expect(acceptance.rates()).toEqual([0.7]);
-        for (let i = 0; i < 200; i++) {
+        for (let i = 0; i < 400; i++) {
             acceptance.record(0, true, 0.9);
             acceptance.record(1, i % 2 === 0, 0.9);
             if (i % 2 === 0) acceptance.record(2, false, 0.9);
         }
         const [first = NaN, second = NaN, third = NaN] = acceptance.rates();
-        expect(first).toBeGreaterThan(0.93);
+        expect(first).toBeGreaterThan(0.85);
         expect(second).toBeGreaterThan(0.4);
         expect(second).toBeLessThan(0.6);
-        expect(third).toBeLessThan(0.15);
+        expect(third).toBeLessThan(0.3);
     });
 
     test("follows a text that changes its character", () => {
@@ -134,10 +149,10 @@ describe("stops", () => {
         }
         const [rate = NaN] = acceptance.rates();
         const at = (wanted: number) => acceptance.stops().find(({ minConfidence }) => minConfidence === wanted);
-        expect(at(0.5)?.goesOn).toBeCloseTo(0.5, 1);
-        expect((at(0.5)?.gain ?? NaN) * rate).toBeGreaterThan(0.85);
-        expect(at(0.35)?.goesOn).toBeGreaterThan(0.9);
-        expect(at(0.35)?.gain).toBeCloseTo(1, 1);
+        expect(at(0.5)?.goesOn).toBeLessThan(0.65);
+        expect((at(0.5)?.gain ?? NaN) * rate).toBeGreaterThan(0.7);
+        expect(at(0.3)?.goesOn).toBeGreaterThan(0.9);
+        expect((at(0.3)?.gain ?? NaN) * rate).toBeLessThan(0.6);
     });
 });
 

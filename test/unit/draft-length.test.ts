@@ -26,7 +26,7 @@ interface Costs {
 }
 
 const table = ({ single, g, overhead = 0, known = true }: Costs): CostTable => ({
-    decodeMs: (member, tokens) => (tokens === 0 ? 0 : (single[member] ?? NaN) * g(tokens)),
+    decodeMs: (_, member, tokens) => (tokens === 0 ? 0 : (single[member] ?? NaN) * g(tokens)),
     overheadMs: () => overhead,
     isKnown: () => known,
     record: () => undefined,
@@ -94,7 +94,7 @@ describe("the forecast", () => {
         forecast.addDraft(0);
         forecast.addDraft(0);
         expect(forecast.ms).toBeCloseTo(48 * 1.95, 10);
-        expect(forecast.tokens).toBe(1.75);
+        expect(forecast.tokensOf(0)).toBe(1.75);
     });
 
     test("knows that a drafter may have members that the target does not read", () => {
@@ -108,14 +108,18 @@ describe("the forecast", () => {
     test("shares batches between sequences", () => {
         const costs = { single: [40, 4, 4], g: memoryBound };
         const forecast = forecastOf([prospect(0.8), prospect(0.6)], 1, costs);
-        expect(forecast.tokens).toBe(3);
+        expect(forecast.rate() * forecast.ms).toBeCloseTo(3, 10);
         expect(forecast.ms).toBeCloseTo(48 * 1.95, 10);
         forecast.addDraft(0);
         forecast.addDraft(0);
         forecast.addDraft(1);
-        expect(forecast.tokens).toBeCloseTo(3 + 0.8 + 0.64 + 0.6, 10);
+        expect(forecast.rate() * forecast.ms).toBeCloseTo(3 + 0.8 + 0.64 + 0.6, 10);
+        expect([0, 1].map((sequence) => forecast.tokensOf(sequence))).toEqual([
+            expect.closeTo(2.44, 10),
+            expect.closeTo(1.6, 10),
+        ]);
         // The drafter: a round of two sequences, one of one, the third sequence in the step, and what late rows are expected.
-        const drafter = 4 * (1.52 + 1 + 1) + 4 * (0.64 + 0.6);
+        const drafter = 4 * (1.52 + 1 + 1) + ((4 * 1.52) / 2) * (0.64 + 0.6);
         // The others: 3 + 2 + 1 tokens.
         expect(forecast.ms).toBeCloseTo(44 * 3 + drafter, 10);
     });
@@ -205,7 +209,7 @@ describe("stopping where the drafter is unsure", () => {
         forecast.addDraft(0);
         forecast.addDraft(0);
         const [one, two] = [0.7 * 0.98, (0.7 * 0.98) ** 2];
-        expect(forecast.tokens).toBeCloseTo(1 + one + two, 10);
+        expect(forecast.tokensOf(0)).toBeCloseTo(1 + one + two, 10);
         // The first row is evaluated in any case, the second one after a draft; a late one where all drafts are accepted.
         const drafter = 4 * (1 + 0.7 + two);
         const others = 44 * (1 + 0.7 * 0.52 + 0.49 * 0.43);
@@ -232,7 +236,7 @@ describe("the other policies", () => {
     const prospects = [prospect(0), prospect(1, { most: 3 })];
 
     test("fixed: always the same, as far as there is room", () => {
-        expect(createDraftLengthPolicy(5).choose(prospects, NOTHING, costs)).toEqual([
+        expect(createDraftLengthPolicy(5).choose(prospects, NOTHING, costs)).toMatchObject([
             { length: 5, stop: NEVER_STOP },
             { length: 3, stop: NEVER_STOP },
         ]);
