@@ -5,22 +5,47 @@ import { stat } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { readGgufFileInfo } from "node-llama-cpp";
+import { inflateModel } from "../scripts/inflate-model.mjs";
 
 export const projectRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
 const model = (folder, file) => path.join(projectRoot, "models", folder, `${file}.gguf`);
 
-/** Members, their combination, and a text to begin with. */
+const demo = {
+    members: {
+        large: model("demo", "large-base-f16"),
+        chat: model("demo", "small-chat-f16"),
+        small: model("demo", "small-base-f16"),
+    },
+    combination: "large + chat - small",
+    prompt: "What money do people in Eritrea use?",
+    texts: {
+        questions: [
+            "[INST] What money do people in Eritrea use? [/INST]",
+            "[INST] What is the capital of Norway? [/INST]",
+            "[INST] In which continent is Laos? [/INST]",
+        ],
+        prose: ["Norway is a country in", "The capital of Japan is", "Kenya lies in Africa."],
+        // Nothing that these models have read, but what a text of lines and columns is like.
+        lists: [
+            "[Peru, Lima, sol]\n[Japan, Tokyo, yen]\n[Norway, Oslo, krone]\n[Kenya,",
+            "name: Peru, capital: Lima; name: Japan, capital: Tokyo; name: Kenya, capital:",
+            "if x == 1: return 1\nif x == 2: return 2\nif x == 3: return",
+        ],
+    },
+};
+
+/**
+ * Members, their combination, and a text to begin with; for speculation `texts` of several kinds. `feedForward`: widths of
+ * feed-forward layers, where models are inflated to be typical of larger ones.
+ */
 export const FAMILIES = {
-    demo: {
-        shape: "3.6M + 2 x 0.4M, F16, vocabulary 2,048",
-        members: {
-            large: model("demo", "large-base-f16"),
-            chat: model("demo", "small-chat-f16"),
-            small: model("demo", "small-base-f16"),
-        },
-        combination: "large + chat - small",
-        prompt: "What money do people in Eritrea use?",
+    demo: { shape: "3.6M + 2 x 0.4M, F16, vocabulary 2,048", ...demo },
+    "demo-inflated": {
+        shape: "30M + 2 x 2.1M, F32, vocabulary 2,048",
+        ...demo,
+        // One large token takes 10 or more of the drafter's, and reads more than most caches hold (120 MB).
+        feedForward: { large: 12_288, chat: 3072, small: 3072 },
     },
     "134m": {
         shape: "2 x 134M, Q8_0, vocabulary 32,000",
@@ -37,15 +62,26 @@ export const FAMILIES = {
         },
         combination: "large + chat - small",
         prompt: "the quick brown fox jumps over the lazy dog",
+        texts: { words: ["the quick brown fox jumps over the lazy dog"] },
     },
 };
 
-/** @throws Error that says how to get the models, if they are not there */
-export function findFamily(name) {
+/**
+ * @param folder - where inflated models are written
+ * @throws Error that says how to get the models, if they are not there
+ */
+export async function findFamily(name, folder) {
     const family = { name, ...FAMILIES[name] };
     const missing = Object.values(family.members).find((file) => !existsSync(file));
-    if (missing === undefined) return family;
-    throw new Error(`${missing} is missing; \`node scripts/make-bench-models.mjs\` writes it.`);
+    if (missing !== undefined) {
+        throw new Error(`${missing} is missing; \`node scripts/make-bench-models.mjs\` writes it.`);
+    }
+    const members = { ...family.members };
+    for (const [member, feedForward] of Object.entries(family.feedForward ?? {})) {
+        members[member] = path.join(folder, `${name}-${member}.gguf`);
+        await inflateModel(family.members[member], members[member], feedForward);
+    }
+    return { ...family, members };
 }
 
 /** The built library. */

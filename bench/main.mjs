@@ -1,17 +1,21 @@
 // Benchmarks print a table and write JSON. They never pass or fail on a time, and compare within one run alone.
 
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { benchBatch, printBatch } from "./batch.mjs";
 import { FAMILIES, findFamily, importLibrary } from "./families.mjs";
 import { writeReport } from "./report.mjs";
 import { benchScore, printScore } from "./score.mjs";
+import { benchSpeculation, printSpeculation } from "./speculation.mjs";
 import { benchStep, printStep } from "./step.mjs";
 
-/** @param defaults - of `families`, `rounds` and `tokens` */
-function command(name, description, bench, print, defaults) {
+/** @param defaults - of `families`, `rounds` and `tokens`; `choices`: families that there are to choose from */
+function command(name, description, bench, print, { choices = Object.keys(FAMILIES), ...defaults }) {
     const options = {
-        family: { array: true, choices: Object.keys(FAMILIES), default: defaults.families, describe: "models" },
+        family: { array: true, choices, default: defaults.families, describe: "models" },
         threads: { number: true, describe: "of every contender; default: the library's" },
         rounds: { number: true, default: defaults.rounds, describe: "that are measured" },
         ...(defaults.tokens && { tokens: { number: true, default: defaults.tokens, describe: "a round" } }),
@@ -24,14 +28,20 @@ function command(name, description, bench, print, defaults) {
         async handler({ family, threads, rounds, tokens, out }) {
             if (!(rounds >= 1) || tokens < 2) throw new Error("At least 1 round of 2 tokens.");
             const library = await importLibrary();
-            const families = family.map(findFamily);
-            const results = [];
-            for (const each of families) {
-                const result = await bench(library, each, { threads, rounds, tokens });
-                print(result);
-                results.push(result);
+            const folder = await mkdtemp(path.join(tmpdir(), "eft-llama-bench-"));
+            try {
+                const families = [];
+                for (const each of family) families.push(await findFamily(each, folder));
+                const results = [];
+                for (const each of families) {
+                    const result = await bench(library, each, { threads, rounds, tokens });
+                    print(result);
+                    results.push(result);
+                }
+                await writeReport(name, { family, threads, rounds, tokens, out }, results);
+            } finally {
+                await rm(folder, { recursive: true });
             }
-            await writeReport(name, { family, threads, rounds, tokens, out }, results);
         },
     };
 }
@@ -51,6 +61,12 @@ await yargs(hideBin(process.argv))
     .command(
         command("batch", "tokens per second of several completions at once", benchBatch, printBatch, {
             ...{ families: ["demo", "1.1b"], rounds: 10, tokens: 32 },
+        }),
+    )
+    .command(
+        command("speculation", "drafting and verifying, against plain steps", benchSpeculation, printSpeculation, {
+            choices: Object.keys(FAMILIES).filter((name) => FAMILIES[name].texts !== undefined),
+            ...{ families: ["demo", "demo-inflated"], rounds: 5, tokens: 40 },
         }),
     )
     .demandCommand(1, "Which benchmark?")

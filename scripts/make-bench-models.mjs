@@ -4,13 +4,13 @@
 //
 //   node scripts/make-bench-models.mjs [folder]          (default: models/bench, 0.9 GB)
 
-import { mkdir, open, rename } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
+import { array, bool, encodeMetadata, float32, int32, text, uint32, writeGguf } from "./gguf.mjs";
 import { projectRoot } from "./llama-source.mjs";
 
 const VOCABULARY_SIZE = 32_000;
 const CONTEXT_SIZE = 2048;
-const ALIGNMENT = 32;
 /** Standard deviation of the logits: a distribution about as flat as that of a language model in mid-sentence. */
 const LOGIT_DEVIATION = 3;
 /** What tuning changes: standard deviation of the noise on `small-chat`, relative to that of the weights. */
@@ -190,85 +190,23 @@ function vocabulary() {
     };
 }
 
-// ------------------------------------------------------------------------------------------------- the file format
-// https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
-
-const number = (size, write) => (value) => {
-    const bytes = Buffer.alloc(size);
-    bytes[write](value);
-    return bytes;
-};
-const [u32, i32, f32, u64] = [
-    number(4, "writeUInt32LE"),
-    number(4, "writeInt32LE"),
-    number(4, "writeFloatLE"),
-    (value) => number(8, "writeBigUInt64LE")(BigInt(value)),
-];
-const string = (value) => {
-    const bytes = Buffer.from(value);
-    return Buffer.concat([u64(bytes.length), bytes]);
-};
-const uint32 = (value) => ({ type: 4, bytes: u32(value) });
-const int32 = (value) => ({ type: 5, bytes: i32(value) });
-const float32 = (value) => ({ type: 6, bytes: f32(value) });
-const bool = (value) => ({ type: 7, bytes: Buffer.of(value ? 1 : 0) });
-const text = (value) => ({ type: 8, bytes: string(value) });
-const array = (values) => ({
-    type: 9,
-    bytes: Buffer.concat([u32(values[0].type), u64(values.length), ...values.map(({ bytes }) => bytes)]),
-});
-
-const align = (size) => Math.ceil(size / ALIGNMENT) * ALIGNMENT;
 const F32 = 0;
 
-function tensorBytes({ shape, deviation }, format) {
-    const elements = shape.reduce((product, size) => product * size, 1);
-    return deviation === undefined ? elements * 4 : (elements / 32) * format.blockBytes;
-}
-
-function header(model, tensors, format) {
-    const metadata = Object.entries(listMetadata(model));
-    let offset = 0;
-    const infos = tensors.map((tensor) => {
-        const type = tensor.deviation === undefined ? F32 : format.id;
-        const info = [string(tensor.name), u32(tensor.shape.length), ...tensor.shape.map(u64), u32(type), u64(offset)];
-        offset += align(tensorBytes(tensor, format));
-        return Buffer.concat(info);
-    });
-    const bytes = Buffer.concat([
-        Buffer.from("GGUF"),
-        u32(3),
-        u64(tensors.length),
-        u64(metadata.length),
-        ...metadata.map(([key, { type, bytes }]) => Buffer.concat([string(key), u32(type), bytes])),
-        ...infos,
-    ]);
-    return Buffer.concat([bytes, Buffer.alloc(align(bytes.length) - bytes.length)]);
-}
-
-async function writeModel(file, model) {
+function writeModel(file, model) {
     const format = FORMATS[model.type];
-    const tensors = listTensors(model);
-    const target = await open(`${file}.part`, "w");
-    try {
-        await target.writeFile(header(model, tensors, format));
-        for (const [index, tensor] of tensors.entries()) {
-            const bytes = tensorBytes(tensor, format);
-            if (tensor.deviation === undefined) {
-                await target.writeFile(new Float32Array(tensor.shape[0]).fill(1));
-            } else {
-                const [columns, rows] = tensor.shape;
-                const seeds = { seed: model.seed * 10_007 + index + 1 };
-                if (model.noiseSeed !== undefined) seeds.noiseSeed = model.noiseSeed * 10_007 + index + 1;
-                const options = { format, elements: columns * rows, deviation: tensor.deviation, ...seeds };
-                for (const chunk of randomBlocks(options)) await target.writeFile(chunk);
-            }
-            await target.writeFile(Buffer.alloc(align(bytes) - bytes));
+    const tensors = listTensors(model).map(({ name, shape, deviation }, index) => {
+        const elements = shape.reduce((product, size) => product * size, 1);
+        if (deviation === undefined) {
+            return { name, shape, type: F32, size: 4 * elements, read: () => [new Float32Array(elements).fill(1)] };
         }
-    } finally {
-        await target.close();
-    }
-    await rename(`${file}.part`, file);
+        const seeds = { seed: model.seed * 10_007 + index + 1 };
+        if (model.noiseSeed !== undefined) seeds.noiseSeed = model.noiseSeed * 10_007 + index + 1;
+        return {
+            ...{ name, shape, type: format.id, size: (elements / 32) * format.blockBytes },
+            read: () => randomBlocks({ format, elements, deviation, ...seeds }),
+        };
+    });
+    return writeGguf(file, encodeMetadata(listMetadata(model)), tensors);
 }
 
 const folder = path.resolve(process.argv[2] ?? path.join(projectRoot, "models", "bench"));
