@@ -335,6 +335,17 @@ describe("options", () => {
         });
     });
 
+    test("a guess of the caller's that is too long is cut, and one that is no token is refused", async () => {
+        const request = { prompt: QUESTIONS[0], maxTokens: 6, seed: 1 };
+        const plain = await run(ensemble, request);
+        const lookup = (): number[] => new Array<number>(5000).fill(7);
+        const guessed = await run(ensemble, { ...request, speculation: { lookup, length: 16 } });
+        expect(ids(guessed)).toEqual(ids(plain));
+        const wrong = run(ensemble, { ...request, speculation: { lookup: () => [-1, 10 ** 9], length: 2 } });
+        await expect(wrong).rejects.toMatchObject({ code: "OPTION_INVALID" });
+        expect(ids(await run(ensemble, request))).toEqual(ids(plain));
+    });
+
     test("the recipe's speculation is the default, and can be turned off", async () => {
         const recipe = upscalingRecipe("q8_0", "speculation: { length: 2, coupling: maximal }");
         await withEnsemble(recipe, { sequences: 1 }, async (own) => {
