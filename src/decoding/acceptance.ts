@@ -19,7 +19,7 @@ export interface Acceptance {
 /** What a verdict weighs after one more verdict at its position: half after 23. */
 const MEMORY = 0.97;
 /** How many verdicts the estimate before any verdict counts for. Few would make the first blocks decide too much. */
-const PRIOR_WEIGHT = 8;
+const PRIOR_WEIGHT = 16;
 /** Confidences at which drafting may stop. */
 const THRESHOLDS = [0.3, 0.5, 0.7, 0.9];
 
