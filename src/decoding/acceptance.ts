@@ -20,6 +20,8 @@ export interface Acceptance {
 const MEMORY = 0.97;
 /** How many verdicts the estimate before any verdict counts for. Few would make the first blocks decide too much. */
 const PRIOR_WEIGHT = 16;
+/** What is left of it in the end. More would keep hoping for drafts that are never right. */
+const LEAST_PRIOR_WEIGHT = 1;
 /** Confidences at which drafting may stop. */
 const THRESHOLDS = [0.3, 0.5, 0.7, 0.9];
 
@@ -31,13 +33,17 @@ interface Counts {
 /** @param prior - the estimate to begin with */
 export function createAcceptance(prior: number): Acceptance {
     const all = createCounts();
+    let priorWeight = PRIOR_WEIGHT;
     const positions: Counts[] = [];
     /** Of verdicts at which the drafter was at least as sure as each threshold. */
     const sure = THRESHOLDS.map(createCounts);
 
+    const pooledRate = (): number => (all.accepted + priorWeight * prior) / (all.verified + priorWeight);
+
     return {
         record(position, accepted, confidence) {
             add(all, accepted);
+            priorWeight = Math.max(LEAST_PRIOR_WEIGHT, MEMORY * priorWeight);
             add((positions[position] ??= createCounts()), accepted);
             sure.forEach((counts, index) => {
                 if (confidence >= (THRESHOLDS[index] ?? 1)) add(counts, accepted);
@@ -45,13 +51,13 @@ export function createAcceptance(prior: number): Acceptance {
             });
         },
         rates() {
-            const pooled = estimate(all.accepted, all.verified, prior);
+            const pooled = pooledRate();
             // A position that was hardly ever reached is taken for an average one.
             const rates = positions.map(({ accepted, verified }) => estimate(accepted, verified, pooled));
             return [...rates, pooled];
         },
         stops() {
-            const pooled = estimate(all.accepted, all.verified, prior);
+            const pooled = pooledRate();
             const stops = sure.map(({ accepted, verified }, index): DraftStop => {
                 const minConfidence = THRESHOLDS[index] ?? 1;
                 // Before anything is known, to be unsure is thought to say nothing.

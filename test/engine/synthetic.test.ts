@@ -97,8 +97,8 @@ describe("the adaptive policy", () => {
             expect(speculation?.lookupAccepted).toBe(0);
             drafted += speculation?.lookedUp ?? NaN;
         }
-        // Each completion finds out anew, within a few blocks.
-        expect(drafted).toBeLessThan(0.2 * TOKENS * PROMPTS.length);
+        // Each completion finds out anew. How soon depends on what a draft costs; free ones would be tried for 85 tokens.
+        expect(drafted).toBeLessThan(0.5 * TOKENS * PROMPTS.length);
     });
 
     test("gives the same text at any acceptance", async () => {
