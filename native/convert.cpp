@@ -88,6 +88,7 @@ Napi::Object to_object(Napi::Env env, const QueryResult & queries) {
     object.Set("logprobs", to_typed_array<Napi::Float64Array>(env, queries.logprobs));
     object.Set("memberLogprobs", to_typed_array<Napi::Float64Array>(env, queries.member_logprobs));
     object.Set("isArgmax", to_typed_array<Napi::Uint8Array>(env, queries.is_argmax));
+    if (!queries.scores.empty()) object.Set("scores", to_typed_array<Napi::Float32Array>(env, queries.scores));
     return object;
 }
 
@@ -124,7 +125,7 @@ StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limit
     if (queries.IsObject()) {
         const Napi::Object source = queries.As<Napi::Object>();
         entry.queries = Queries{source.Get("rows").As<Napi::Number>(), to_vector<int32_t>(source.Get("row")),
-                                to_vector<int32_t>(source.Get("token"))};
+                                to_vector<int32_t>(source.Get("token")), source.Get("scores").As<Napi::Boolean>()};
     }
 
     require(entry.sequence < limits.sequences && (!entry.copy_from || *entry.copy_from < limits.sequences));

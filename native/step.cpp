@@ -212,6 +212,9 @@ QueryResult query(JobContext & context, const Progress & progress) {
             for (const double logprob : member_logprobs(rows, log_normalizers, token)) {
                 result.member_logprobs.push_back(logprob);
             }
+            if (queries.scores) {
+                result.scores.insert(result.scores.end(), fused.target, fused.target + context.vocabulary_size);
+            }
         }
     }
     return result;

@@ -13,6 +13,7 @@ namespace eft {
 struct Queries {
     uint32_t rows = 0;
     std::vector<int32_t> row, token;
+    bool scores = false;  // report the whole target at each query
 };
 
 /// Drafts to verify; see NativeSpeculation in src/native/binding.ts.
@@ -64,6 +65,7 @@ struct QueryResult {
     std::vector<double> logprobs;
     std::vector<double> member_logprobs;  // queries x members
     std::vector<uint8_t> is_argmax;
+    std::vector<float> scores;  // queries x vocabulary
 };
 
 struct EntryResult {

@@ -136,6 +136,8 @@ export interface NativeQueries {
     readonly row: Int32Array;
     /** Token id of each query. */
     readonly token: Int32Array;
+    /** Report the whole target row at each query. */
+    readonly scores: boolean;
 }
 
 /** Verify drafts in a step, or compare the target with a drafter. */
@@ -256,6 +258,8 @@ export interface NativeQueryResult {
     readonly memberLogprobs: Float64Array;
     /** 1 where the queried token is the target's argmax. */
     readonly isArgmax: Uint8Array;
+    /** With `scores`: queries x vocabulary, row by row. */
+    readonly scores?: Float32Array;
 }
 
 export interface NativeStepResult {

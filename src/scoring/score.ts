@@ -27,6 +27,8 @@ export interface ScoreOptions {
     readonly chat?: boolean;
     /** Overlays the ensemble's parameters. */
     readonly parameters?: Readonly<Record<string, number>>;
+    /** Report the whole target row at each token. Default false. */
+    readonly scores?: boolean;
     readonly signal?: AbortSignal;
     /** Called after each item with the number of items that are done. */
     readonly onProgress?: (done: number) => void;
@@ -42,6 +44,8 @@ export interface Score {
     readonly members: Readonly<Record<string, readonly number[]>>;
     /** Whether every token is the target's most probable one. */
     readonly isGreedy: boolean;
+    /** With `scores`: for each token, the target's log-probability of every token id. */
+    readonly scores?: readonly Float32Array[];
 }
 
 /** An item with its tokens: per member what precedes, and the continuation that all share. */
@@ -65,23 +69,24 @@ export async function score(
     items: readonly ScoreItem[],
     options: ScoreOptions = {},
 ): Promise<Score[]> {
-    checkKeys("score", options, ["chat", "parameters", "signal", "onProgress"]);
+    checkKeys("score", options, ["chat", "parameters", "scores", "signal", "onProgress"]);
     const { pool, steps } = ensemble;
     const prepared = items.map((item, index) => prepare(ensemble, item, index, options.chat ?? false));
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...options.parameters });
     const fusion = createFusion(ensemble.recipe, parameters);
+    const { scores = false } = options;
     const signal = options.signal === undefined ? {} : { signal: options.signal };
     const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize);
 
-    const scores = new Map<Prepared, Score>();
+    const done = new Map<Prepared, Score>();
     const scoreItem = async (item: Prepared): Promise<void> => {
-        scores.set(item, await evaluateItem(item));
-        options.onProgress?.(scores.size);
+        done.set(item, await evaluateItem(item));
+        options.onProgress?.(done.size);
     };
 
     async function evaluateItem({ item, contexts, continuation }: Prepared): Promise<Score> {
         const results: NativeQueryResult[] = [];
-        if (continuation.length === 0) return toScore(ensemble, item, continuation, results);
+        if (continuation.length === 0) return toScore(ensemble, item, continuation, results, scores);
         // The row that predicts a token is that of the token before it, so the last one need not be evaluated.
         const tokens = contexts.map((context) => Int32Array.from([...context, ...continuation.subarray(0, -1)]));
         const sequence = await pool.acquire(tokens, continuation.length, options.signal);
@@ -93,12 +98,12 @@ export async function score(
                     sequence,
                     append: missing(sequence, tokens, ends),
                     fusion,
-                    queries: { rows: token.length, row: token.map((_, index) => index), token },
+                    queries: { rows: token.length, row: token.map((_, index) => index), token, scores },
                     ...signal,
                 });
                 results.push(evaluated.queries as NativeQueryResult);
             }
-            return toScore(ensemble, item, continuation, results);
+            return toScore(ensemble, item, continuation, results, scores);
         } finally {
             pool.release(sequence);
         }
@@ -120,7 +125,7 @@ export async function score(
         (a, b) => Number(a.contextKey > b.contextKey) - Number(a.contextKey < b.contextKey),
     );
     await pMap(byContext, scoreAfterFirst, { concurrency: ensemble.sequences });
-    return prepared.map((item) => scores.get(item) as Score);
+    return prepared.map((item) => done.get(item) as Score);
 }
 
 function prepare(ensemble: Ensemble, item: ScoreItem, index: number, chat: boolean): Prepared {
@@ -181,6 +186,7 @@ function toScore(
     item: ScoreItem,
     tokens: Int32Array,
     results: readonly NativeQueryResult[],
+    scores: boolean,
 ): Score {
     const count = ensemble.members.length;
     const memberLogprobs = results.flatMap((result) => [...result.memberLogprobs]);
@@ -195,5 +201,12 @@ function toScore(
             ]),
         ),
         isGreedy: results.every((result) => result.isArgmax.every((flag) => flag === 1)),
+        ...(scores && { scores: results.flatMap(splitRows) }),
     };
+}
+
+/** One row per query. */
+function splitRows({ logprobs, scores = new Float32Array(0) }: NativeQueryResult): Float32Array[] {
+    const width = scores.length / logprobs.length;
+    return Array.from(logprobs, (_, row) => scores.slice(row * width, (row + 1) * width));
 }

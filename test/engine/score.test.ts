@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { fuse } from "../../src/decoding/reference.js";
-import { score, type Score, type ScoreItem } from "../../src/index.js";
+import { collect, complete, score, type Score, type ScoreItem } from "../../src/index.js";
 import { demoFile, demoRecipe, QUESTIONS, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
 import { openOracle, type Oracle } from "../helpers/oracle.js";
 import { F16_BATCHING, LOGPROB } from "../helpers/tolerances.js";
@@ -125,6 +125,23 @@ prompt: { template: from chat }`);
             const [actual] = await score(ensemble, [{ context, continuation }], { parameters: { beta } });
             expectScore(actual, expected, 5 * LOGPROB);
         });
+    });
+});
+
+test("whole rows are those that a completion reports", async () => {
+    await withEnsemble(upscalingRecipe(), { sequences: 1 }, async (ensemble) => {
+        const prompt = QUESTIONS[0];
+        const sampling = { temperature: 0 };
+        const { text, parts } = await collect(complete(ensemble, { prompt, sampling, maxTokens: 4, scores: true }));
+        const [scored] = await score(ensemble, [{ context: prompt, continuation: text }], { chat: true, scores: true });
+        expect(scored?.scores).toHaveLength(parts.length);
+        for (const [index, { id, scores = new Float32Array(0) }] of parts.entries()) {
+            const row = scored?.scores?.[index] ?? new Float32Array(0);
+            expect(row[id]).toBeCloseTo(scored?.logprobs[index] ?? NaN, 6);
+            expect(largestDifference([...row], [...scores])).toBeLessThan(F16_BATCHING);
+        }
+        const [without] = await score(ensemble, [{ continuation: text }]);
+        expect(without).not.toHaveProperty("scores");
     });
 });
 
