@@ -1,7 +1,7 @@
 import { EftError, type EftErrorCode } from "../errors.js";
 import type { Combination, MemberSpec, ParameterSpec, PromptTemplate, Recipe, SpeculationSpec } from "../types.js";
 import { parseCombination } from "./combination.js";
-import type { RecipeDocument } from "./document.js";
+import type { SourceDocument } from "./document.js";
 import { collectParameters } from "./expression.js";
 import { type Problem, describeRange, problem, suggestion, throwProblems } from "./problems.js";
 import { findAdapterProblem, findReferenceProblem, resolveReference } from "./reference.js";
@@ -9,7 +9,7 @@ import type { MemberSource, ParameterSource, RecipeSource, SpeculationSource } f
 
 /** What the parts of a recipe are checked against, and where their problems are collected. */
 interface Context {
-    readonly document: RecipeDocument;
+    readonly document: SourceDocument;
     readonly directory: string;
     readonly members: readonly string[];
     readonly problems: Problem[];
@@ -21,7 +21,7 @@ type Path = readonly string[];
  * Turns what the schema admits into a recipe, and checks what a schema cannot say: names that refer to each other,
  * ranges, model references, templates and combinations.
  */
-export function buildRecipe(source: RecipeSource, document: RecipeDocument, directory: string): Recipe {
+export function buildRecipe(source: RecipeSource, document: SourceDocument, directory: string): Recipe {
     const context: Context = { document, directory, members: Object.keys(source.members), problems: [] };
     const { members, parameters = {}, combination, conservative, controlTokens = "combine", ...rest } = source;
     const { prompt = { template: "plain" }, sampling = {}, speculation, ...head } = rest;

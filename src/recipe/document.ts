@@ -16,8 +16,18 @@ import {
 import type { EftErrorCode } from "../errors.js";
 import { type Location, problem, throwProblems } from "./problems.js";
 
+/** What a document is meant to be, for messages, and how errors in it are called. */
+export interface DocumentKind {
+    readonly noun: string;
+    readonly syntax: EftErrorCode;
+    readonly invalid: EftErrorCode;
+}
+
+export const RECIPE_DOCUMENT: DocumentKind = { noun: "recipe", syntax: "RECIPE_SYNTAX", invalid: "RECIPE_INVALID" };
+
 /** Well-formed text: its value as plain data, and where each part of it stands. */
-export interface RecipeDocument {
+export interface SourceDocument {
+    readonly kind: DocumentKind;
     readonly value: unknown;
     /** Where the value at `path` begins, or its key. A path that does not exist gives its nearest ancestor. */
     locate(path: readonly string[], part?: "key" | "value"): Location;
@@ -33,8 +43,8 @@ const MAX_FLOW_DEPTH = 32;
 const MAX_INDENT = 100;
 const MAX_ALIASES = 100;
 
-/** @throws RECIPE_SYNTAX when the text is not well-formed YAML or JSON; RECIPE_INVALID when it is huge or too deep */
-export function readDocument(text: string, file: string): RecipeDocument {
+/** @throws the kind's syntax error when the text is not well-formed YAML or JSON, its invalid one when it is huge or too deep */
+export function readDocument(text: string, file: string, kind = RECIPE_DOCUMENT): SourceDocument {
     const lines = new LineCounter();
     const at = (offset: number): Location => {
         const { line, col } = lines.linePos(offset);
@@ -44,8 +54,8 @@ export function readDocument(text: string, file: string): RecipeDocument {
         throw problem(code, at(offset), message).error;
     };
 
-    const excess = findExcess(text);
-    if (excess !== undefined) fail("RECIPE_INVALID", 0, excess);
+    const excess = findExcess(text, kind.noun);
+    if (excess !== undefined) fail(kind.invalid, 0, excess);
 
     const document = parseDocument(text, {
         lineCounter: lines,
@@ -58,16 +68,16 @@ export function readDocument(text: string, file: string): RecipeDocument {
     });
     throwProblems(
         [...document.errors, ...document.warnings].map(({ code, message, pos }) =>
-            problem("RECIPE_SYNTAX", at(pos[0]), REMEDIES[code] ?? `this is not well-formed YAML: ${message}`),
+            problem(kind.syntax, at(pos[0]), REMEDIES[code] ?? `this is not well-formed YAML: ${message}`),
         ),
     );
 
     const aliases: Alias[] = [];
     visit(document, { Alias: (_, node) => void aliases.push(node) });
-    if (aliases.length > MAX_ALIASES) fail("RECIPE_SYNTAX", 0, `there are more than ${MAX_ALIASES} aliases (*name)`);
+    if (aliases.length > MAX_ALIASES) fail(kind.syntax, 0, `there are more than ${MAX_ALIASES} aliases (*name)`);
     for (const alias of aliases)
         if (alias.resolve(document) === undefined)
-            fail("RECIPE_SYNTAX", alias.range?.[0] ?? 0, `there is no anchor "&${alias.source}" before this alias`);
+            fail(kind.syntax, alias.range?.[0] ?? 0, `there is no anchor "&${alias.source}" before this alias`);
 
     const resolve = (node: unknown): unknown => (isAlias(node) ? node.resolve(document) : node);
 
@@ -100,9 +110,9 @@ export function readDocument(text: string, file: string): RecipeDocument {
     }
 
     try {
-        return { value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown, locate, locateInText };
+        return { kind, value: document.toJS({ maxAliasCount: MAX_ALIASES }) as unknown, locate, locateInText };
     } catch (error) {
-        return fail("RECIPE_SYNTAX", 0, `the aliases (*name) unfold to too much: ${(error as Error).message}`);
+        return fail(kind.syntax, 0, `the aliases (*name) unfold to too much: ${(error as Error).message}`);
     }
 }
 
@@ -112,8 +122,8 @@ const REMEDIES: Readonly<Record<string, string>> = {
     TAB_AS_INDENT: "a tab cannot be used for indentation in YAML; use spaces",
     BLOCK_AS_IMPLICIT_KEY: 'a key cannot stand here; put quotes around a text with ": ", or correct the indentation',
     BAD_SCALAR_START: "a text that begins with this character needs quotes around it",
-    MULTIPLE_DOCS: "a file holds one recipe; put what follows the line with --- into a file of its own",
-    TAG_RESOLVE_FAILED: "tags (!name) have no meaning in a recipe; leave the tag out",
+    MULTIPLE_DOCS: "a file holds one document; put what follows the line with --- into a file of its own",
+    TAG_RESOLVE_FAILED: "tags (!name) have no meaning here; leave the tag out",
     NON_STRING_KEY: "a key must be a plain text; put quotes around a value that begins with { or [",
 };
 
@@ -121,20 +131,20 @@ const REMEDIES: Readonly<Record<string, string>> = {
  * The parser is recursive, and a stack overflow inside of V8's regular expression compiler ends the process. So depth
  * and size are measured before it runs, on the lexer's output, which needs linear time and no stack.
  */
-function findExcess(text: string): string | undefined {
+function findExcess(text: string, noun: string): string | undefined {
     if (text.length > MAX_CHARACTERS)
-        return `the document has more than ${MAX_CHARACTERS} characters; this is not a recipe`;
+        return `the document has more than ${MAX_CHARACTERS} characters; this is not a ${noun}`;
     let lexemes = 0;
     let flowDepth = 0;
     let column = 0;
     for (const lexeme of new Lexer().lex(text)) {
-        if (++lexemes > MAX_LEXEMES) return `the document has more than ${MAX_LEXEMES} parts; this is not a recipe`;
+        if (++lexemes > MAX_LEXEMES) return `the document has more than ${MAX_LEXEMES} parts; this is not a ${noun}`;
         const type = CST.tokenType(lexeme);
         if (type === "flow-map-start" || type === "flow-seq-start") flowDepth++;
         if (type === "flow-map-end" || type === "flow-seq-end") flowDepth--;
         const isIndicator = type === "seq-item-ind" || type === "explicit-key-ind" || type === "map-value-ind";
         if (flowDepth > MAX_FLOW_DEPTH || (isIndicator && flowDepth <= 0 && column > MAX_INDENT))
-            return "the document is nested too deeply; a recipe needs four levels";
+            return `the document is nested too deeply for a ${noun}`;
         const lineBreak = lexeme.lastIndexOf("\n");
         column = lineBreak < 0 ? column + lexeme.length : lexeme.length - lineBreak - 1;
     }

@@ -4,7 +4,7 @@ import type { ParameterSpec, Recipe } from "../types.js";
 import { buildRecipe } from "./build.js";
 import { readDocument } from "./document.js";
 import { describeRange, suggestion } from "./problems.js";
-import { validateDocument } from "./schema.js";
+import { validateRecipe } from "./schema.js";
 
 /** Where the text of a recipe comes from. */
 export interface RecipeOrigin {
@@ -23,7 +23,7 @@ export interface RecipeOrigin {
 export function parseRecipe(text: string, { file, directory }: RecipeOrigin = {}): Recipe {
     const document = readDocument(text, file ?? "recipe");
     const folder = resolve(directory ?? (file === undefined ? "." : dirname(file)));
-    const recipe = buildRecipe(validateDocument(document), document, folder);
+    const recipe = buildRecipe(validateRecipe(document), document, folder);
     return file === undefined ? recipe : { ...recipe, file: resolve(file) };
 }
 

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import type { SamplingOptions, SpeculationSpec } from "../types.js";
-import type { RecipeDocument } from "./document.js";
+import type { SourceDocument } from "./document.js";
 import { type Location, problem, suggestion, throwProblems } from "./problems.js";
 
 /** What `recipes/recipe.schema.json` admits. */
@@ -59,21 +59,29 @@ interface SchemaNode {
 /** Folder of the built-in recipes and their schema: two levels up, from `src/recipe` as well as from `dist/recipe`. */
 export const RECIPES_FOLDER = new URL("../../recipes/", import.meta.url);
 
-let validate: ValidateFunction<RecipeSource> | undefined;
-
 /** @throws RECIPE_INVALID with the first few things that the schema objects to, in the order of the document */
-export function validateDocument(document: RecipeDocument): RecipeSource {
-    validate ??= new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile<RecipeSource>(
-        JSON.parse(readFileSync(new URL("recipe.schema.json", RECIPES_FOLDER), "utf8")) as object,
-    );
-    if (validate(document.value)) return document.value;
-    throwProblems(
-        (validate.errors ?? [])
-            // The name of a member or parameter is reported by the keyword that it violates, not again as a whole.
-            .filter(({ keyword }) => keyword !== "propertyNames")
-            .map((error) => problem("RECIPE_INVALID", locateError(error, document), explain(error))),
-    );
-    throw new Error("The schema refused a recipe without a reason.");
+export const validateRecipe = createValidator<RecipeSource>(new URL("recipe.schema.json", RECIPES_FOLDER));
+
+/**
+ * @param schema - JSON Schema of documents of one kind; read when the first of them is validated
+ * @returns throws the kind's `invalid` error with the first few things that the schema objects to
+ */
+export function createValidator<T>(schema: URL): (document: SourceDocument) => T {
+    let validate: ValidateFunction<T> | undefined;
+    return (document) => {
+        validate ??= new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile<T>(
+            JSON.parse(readFileSync(schema, "utf8")) as object,
+        );
+        if (validate(document.value)) return document.value;
+        const { noun, invalid } = document.kind;
+        throwProblems(
+            (validate.errors ?? [])
+                // The name of a member or parameter is reported by the keyword that it violates, not again as a whole.
+                .filter(({ keyword }) => keyword !== "propertyNames")
+                .map((error) => problem(invalid, locateError(error, document), explain(error, noun))),
+        );
+        throw new Error(`The schema refused a ${noun} without a reason.`);
+    };
 }
 
 function pathOf({ instancePath }: ErrorObject): string[] {
@@ -83,7 +91,7 @@ function pathOf({ instancePath }: ErrorObject): string[] {
         .map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
-function locateError(error: ErrorObject, document: RecipeDocument): Location {
+function locateError(error: ErrorObject, document: SourceDocument): Location {
     const path = pathOf(error);
     if (error.keyword === "additionalProperties")
         return document.locate([...path, String(error.params["additionalProperty"])], "key");
@@ -91,11 +99,11 @@ function locateError(error: ErrorObject, document: RecipeDocument): Location {
     return document.locate(path, error.keyword === "required" ? "key" : "value");
 }
 
-function explain(error: ErrorObject): string {
+function explain(error: ErrorObject, noun: string): string {
     const schema = error.parentSchema as SchemaNode;
     const path = pathOf(error);
     const name = path.length === 0 ? "the document" : `"${path.join(".")}"`;
-    const owner = path.length === 0 ? "a recipe" : name;
+    const owner = path.length === 0 ? `${/^[aeiou]/.test(noun) ? "an" : "a"} ${noun}` : name;
     switch (error.keyword) {
         case "additionalProperties": {
             const key = String(error.params["additionalProperty"]);

@@ -42,9 +42,9 @@ describe("one problem", () => {
         ],
         [
             `${HEAD}${SUM}---\na: b`,
-            "r.yaml:5:1: a file holds one recipe; put what follows the line with --- into a file of its own",
+            "r.yaml:5:1: a file holds one document; put what follows the line with --- into a file of its own",
         ],
-        [`${HEAD}combination: !sum a`, "r.yaml:4:14: tags (!name) have no meaning in a recipe; leave the tag out"],
+        [`${HEAD}combination: !sum a`, "r.yaml:4:14: tags (!name) have no meaning here; leave the tag out"],
         [`${HEAD}combination: *sum`, 'r.yaml:4:14: there is no anchor "&sum" before this alias'],
         [`${HEAD}combination: "large`, 'r.yaml:4:20: this is not well-formed YAML: Missing closing "quote'],
         [
@@ -276,7 +276,7 @@ describe("several problems", () => {
 });
 
 describe("hostile documents", () => {
-    const deep = "the document is nested too deeply; a recipe needs four levels";
+    const deep = "the document is nested too deeply for a recipe";
     const parts = "the document has more than 20000 parts; this is not a recipe";
     const long = "the document has more than 1048576 characters; this is not a recipe";
     const LENGTH = 1 << 20;
