@@ -19,7 +19,10 @@ export const ERROR_CODES = {
     PARAMETER_RANGE: "A parameter was set outside its range or to something that is not a finite number.",
     // options
     OPTION_INVALID: "An option has the wrong type or is out of range.",
+    GRAMMAR_INVALID: "A grammar or JSON schema cannot be read, or asks for what cannot be enforced.",
     FILE_UNREADABLE: "A file that was named as input cannot be read.",
+    FILE_EXISTS: "A file that would be written is there already.",
+    FILE_UNWRITABLE: "A file that was named as output cannot be written, or is something else that would be lost.",
     // the native layer
     ADDON_NOT_FOUND: "The native addon has not been built, or not for this platform.",
     ADDON_LOAD_FAILED: "The native addon or llama.cpp's libraries exist and cannot be loaded.",
@@ -36,12 +39,35 @@ export const ERROR_CODES = {
     VOCABULARY_MISMATCH: "Members disagree about what a token id means.",
     TEMPLATE_MISSING: "A prompt template was asked for that the model file does not carry.",
     TEMPLATE_INVALID: "A prompt template cannot be parsed or rendered.",
+    // downloads
+    DOWNLOAD_FAILED: "A model could not be downloaded to its end; the next attempt goes on from there.",
+    MODEL_GATED: "A server gives a model only to those who have access to it.",
+    CHECKSUM_MISMATCH: "What was downloaded is not what the hub says it is; it has been deleted.",
+    DISK_FULL: "The disk has no room for the models that are to be downloaded.",
     // decoding
     PROMPT_EMPTY: "There is nothing to evaluate: the prompt has no tokens.",
     CONTEXT_OVERFLOW: "The tokens do not fit into the context; the message says how many do.",
     NON_FINITE_LOGITS: "A member produced logits that are not numbers.",
     NO_TOKEN_LEFT: "Filters, biases or masks exclude every token.",
     DECODE_FAILED: "llama.cpp failed to evaluate a batch.",
+    // evaluation
+    EXPERIMENT_NOT_FOUND: "An experiment or family file does not exist or cannot be read.",
+    EXPERIMENT_SYNTAX: "An experiment file is not well-formed YAML or JSON.",
+    EXPERIMENT_INVALID: "An experiment file is well-formed but has a missing, misspelled or out-of-range entry.",
+    RESULTS_MISMATCH: "The results folder holds answers to another experiment, or of other models.",
+    TASK_INVALID: "A task file has a line that is not JSON, of no known shape or at odds with the others.",
+    PATTERN_UNUSABLE: "A regular expression takes too long on an answer.",
+    JUDGE_FAILED: "The judge's endpoint cannot be reached, refuses the request, or keeps failing.",
+    JUDGE_VERDICT_INVALID: "The judge model did not give a verdict in the form that it was asked for.",
+    // chat
+    CHAT_INVALID: "A saved conversation is not JSON, of another version, or has a missing, misspelled or wrong entry.",
+    CHAT_BUSY: "An answer was asked for while another was being written, or before the conversation went on.",
+    CHAT_EMPTY: "Something was to be done with the last turn or answer, and there is none.",
+    // Electron
+    NOT_LOADED: "An app's page asked for something before the host had loaded a recipe.",
+    MESSAGE_INVALID: "A message between a page and the host is malformed, too large, or of another version.",
+    CONNECTION_LOST: "The host's process has ended, or the connection to it was closed.",
+    // all
     ABORTED: "The caller's signal aborted the operation.",
     DISPOSED: "The object was used after it had been disposed.",
 } as const;

@@ -22,6 +22,14 @@ export {
 export { BACKENDS, type BackendChoice, type BackendName } from "./native/backend.js";
 export type { NativeDevice, NativeModel, NativeModelInfo } from "./native/binding.js";
 export { loadEnsemble, type Ensemble, type LoadOptions } from "./ensemble/ensemble.js";
+export {
+    downloadModels,
+    planDownload,
+    type DownloadOptions,
+    type DownloadPlan,
+    type ModelDownload,
+} from "./ensemble/download.js";
+export { findModel, isRemote, missingModels, modelFolder } from "./ensemble/model-files.js";
 export { readGguf, readVocabularies, type GgufSummary } from "./ensemble/gguf.js";
 export {
     estimateMemory,
@@ -46,9 +54,18 @@ export type {
     TokenPart,
 } from "./decoding/completion.js";
 export { tokenText } from "./decoding/text-stream.js";
+export type { JsonSchema } from "./decoding/json-schema.js";
 export type { SpeculationOptions } from "./decoding/drafter.js";
 export type { Proposer } from "./decoding/lookup.js";
 export type { SpeculationStatistics } from "./ensemble/statistics.js";
 export { DEFAULT_SAMPLING, type LogitBias } from "./decoding/sampling.js";
 
+export { createChat } from "./chat/session.js";
+export { loadChat, parseChat, saveChat } from "./chat/document.js";
+export { soloView } from "./chat/solo.js";
+export type { AnswerOptions, ChatDocument, ChatOptions, ChatSession, ChatState, ChatTurn } from "./chat/types.js";
+
 export { score, type Score, type ScoreItem, type ScoreOptions } from "./scoring/score.js";
+
+export { evaluate, type Evaluation, type EvaluationOptions, type EvaluationProgress } from "./eval/evaluate.js";
+export type { Cell, Comparison, ExperimentReport } from "./eval/types.js";

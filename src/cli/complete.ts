@@ -3,7 +3,9 @@
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { complete, type Ensemble, type FinishPart, type SamplingOptions, type TokenPart } from "../index.js";
 import { describeDecisions, paintText } from "./explain.js";
+import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { checkInput, fileOption, readInput } from "./input.js";
+import { abortOnInterrupt } from "./interrupt.js";
 import { openEnsemble } from "./load.js";
 import { checkModels, loadOptions, recipeOptions } from "./options.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
@@ -37,6 +39,7 @@ const options = {
         group: "Sampling:",
         description: "Text that ends the generation; repeatable",
     },
+    ...grammarOptions,
     ...speculationOptions,
     json: { type: "boolean", default: false, group: "Output:", description: "One JSON object a token, and a last one" },
     "top-logprobs": number("Output:", "With --json: the target's N most probable tokens at each token"),
@@ -89,6 +92,7 @@ export const completeCommand: CommandModule<object, Flags> = {
 function checkArguments(flags: Flags): void {
     const { prompt, file, json, members, "top-logprobs": top } = flags;
     checkInput(prompt, file);
+    checkGrammar(flags);
     checkSpeculation(flags);
     if (!json && members) throw new Error("--members needs --json.");
     if (!json && top !== undefined) throw new Error("--top-logprobs needs --json.");
@@ -96,6 +100,7 @@ function checkArguments(flags: Flags): void {
 
 async function runComplete(args: Arguments): Promise<void> {
     const prompt = await readInput(args.prompt, args.file);
+    const grammar = await chooseGrammar(args);
     const ensemble = await openEnsemble(args, { sequences: 1 }, (recipe) => checkDrafter(recipe, args.drafter));
     // Not before: there is nothing to finish while models are loaded, so Ctrl-C then ends the process as usual.
     const signal = abortOnInterrupt();
@@ -107,6 +112,7 @@ async function runComplete(args: Arguments): Promise<void> {
             sampling: chooseSampling(args),
             seed: args.seed,
             stop: args.stop,
+            ...grammar,
             speculation: chooseSpeculation(args),
             topLogprobs: args.topLogprobs,
             memberLogprobs: args.members,
@@ -156,15 +162,4 @@ function toJson(part: TokenPart | FinishPart, members: readonly string[]): strin
         ...rest,
         ...(speculation && { speculation: speculationToJson(speculation, members) }),
     });
-}
-
-/** A signal that the first Ctrl-C fires, so that what there is can be finished; the second one exits at once. */
-function abortOnInterrupt(): AbortSignal {
-    const controller = new AbortController();
-    process.on("SIGINT", () => {
-        if (controller.signal.aborted) process.exit(130);
-        process.exitCode = 130;
-        controller.abort();
-    });
-    return controller.signal;
 }

@@ -8,10 +8,14 @@ import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { EftError } from "../errors.js";
 import { packageRoot } from "../native/load-binding.js";
+import { chatCommand } from "./chat.js";
 import { completeCommand } from "./complete.js";
 import { demoCommand } from "./demo.js";
+import { evalCommand } from "./eval.js";
 import { inspectCommand } from "./inspect.js";
 import { checkValues } from "./options.js";
+import { pullCommand } from "./pull.js";
+import { recipeCommand } from "./recipe.js";
 import { scoreCommand } from "./score.js";
 import { WIDTH } from "./terminal.js";
 
@@ -26,18 +30,22 @@ for (const stream of [process.stdout, process.stderr]) {
 const args = hideBin(process.argv);
 const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
 
-const COMMANDS = ["complete", "score", "inspect", "demo"];
+const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "recipe", "pull", "demo"];
 const cli = yargs(args)
     .scriptName("eft-llama")
     .usage("$0 <command>\n\nEmulated fine-tuning on llama.cpp: several GGUF models, combined while decoding.")
     .command(completeCommand)
+    .command(chatCommand)
     .command(scoreCommand)
+    .command(evalCommand)
     .command(inspectCommand)
+    .command(recipeCommand)
+    .command(pullCommand)
     .command(demoCommand)
     .demandCommand(1, `Name a command: ${COMMANDS.join(", ")}.`)
     .strict()
     .check((values) => {
-        checkValues(values, ["_", "set", "stop"]);
+        checkValues(values, ["_", "set", "stop", "experiments", "sources", "files"]);
         return true;
     })
     .detectLocale(false)

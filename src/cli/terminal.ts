@@ -84,22 +84,28 @@ export function formatCount(count: number): string {
 }
 
 export interface Progress {
-    /** @param fraction - 0 .. 1 */
-    readonly update: (fraction: number) => void;
+    /** @param fraction - 0 .. 1; @param label - what is being done now, instead of the first label */
+    readonly update: (fraction: number, label?: string) => void;
     /** May be called again. */
     readonly stop: () => void;
 }
 
-/** A bar on standard error while something takes its time; nothing where that is no terminal. */
-export function startProgress(label: string): Progress {
+/**
+ * A bar on standard error while something takes its time; nothing where that is no terminal.
+ *
+ * @param showsTimeLeft - for what takes minutes
+ */
+export function startProgress(label: string, showsTimeLeft = false): Progress {
     if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} };
     const bar = new SingleBar({
-        format: `${label} {bar} {percentage}%`,
+        format: `{label} {bar} {percentage}%${showsTimeLeft ? ", {eta_formatted} left" : ""}`,
         barCompleteChar: "\u2588",
         barIncompleteChar: "\u2591",
         clearOnComplete: true,
         linewrap: true,
+        // The time left is judged by so many of the last updates.
+        etaBuffer: 200,
     });
-    bar.start(1, 0);
-    return { update: (fraction) => bar.update(fraction), stop: () => bar.stop() };
+    bar.start(1, 0, { label });
+    return { update: (fraction, now = label) => bar.update(fraction, { label: now }), stop: () => bar.stop() };
 }

@@ -2,9 +2,10 @@
 
 import type { GgufInsights } from "node-llama-cpp";
 import { EftError } from "../errors.js";
+import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { Recipe } from "../types.js";
-import { compareVocabularies, type NamedModel, type VocabularyReport } from "./vocabulary.js";
+import { compareVocabularies, type VocabularyReport } from "./vocabulary.js";
 
 /** The header of a GGUF. Optional entries are missing where the file does not say it. */
 export interface GgufSummary {
@@ -79,14 +80,36 @@ export async function openGguf(file: string): Promise<{ summary: GgufSummary; in
  * @throws EftError MODEL_*
  */
 export async function readVocabularies(recipe: Pick<Recipe, "members">): Promise<VocabularyReport> {
+    return withVocabularies(
+        recipe.members.map(({ model }) => model),
+        (models) => {
+            const members = recipe.members.map(({ name }, index) => ({ name, model: models[index] as NativeModel }));
+            return compareVocabularies(members);
+        },
+    );
+}
+
+/**
+ * The Jinja text of the chat template that the file carries, if it does. Unlike {@link readGguf}, it does without
+ * node-llama-cpp's own addon, which would take over llama.cpp's log.
+ *
+ * @throws EftError MODEL_*
+ */
+export async function readChatTemplate(file: string): Promise<string | undefined> {
+    return withVocabularies([file], ([model]) => model?.info.chatTemplate);
+}
+
+/** Loads vocabularies and metadata without weights, for the duration of `use`. @throws EftError MODEL_* */
+export async function withVocabularies<T>(
+    files: readonly string[],
+    use: (models: readonly NativeModel[]) => T,
+): Promise<T> {
     const engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
     try {
-        const members: NamedModel[] = [];
-        for (const { name, model: file } of recipe.members) {
-            const model = await engine.loadModel({ path: file, gpuLayers: 0, devices: [], vocabularyOnly: true });
-            members.push({ name, model });
-        }
-        return compareVocabularies(members);
+        const models: NativeModel[] = [];
+        for (const path of files)
+            models.push(await engine.loadModel({ path, gpuLayers: 0, devices: [], vocabularyOnly: true }));
+        return use(models);
     } finally {
         await engine.dispose();
     }

@@ -1,0 +1,81 @@
+/** The answers of an experiment on disk: one JSON line each, appended as they come, so that nothing is lost or done twice. */
+
+import { createHash } from "node:crypto";
+import { appendFile, mkdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { EftError } from "../errors.js";
+import type { Answer, Experiment, Item, System, Task } from "./types.js";
+
+/** First line of the file. */
+interface Header {
+    readonly eval: 1;
+    readonly experiment: string;
+    /** Of all that answers depend on. */
+    readonly fingerprint: string;
+}
+
+export interface AnswerStore {
+    readonly file: string;
+    get(system: System, task: Task, item: Item): Answer | undefined;
+    /** All answers so far, in the order they came. */
+    list(): readonly Answer[];
+    add(answer: Answer): Promise<void>;
+}
+
+/**
+ * Opens the answers in a folder, those of an interrupted run included. A last line that was cut off is dropped.
+ *
+ * @param restart - throw away what is there
+ * @throws EftError RESULTS_MISMATCH if they answer something else
+ */
+export async function openAnswers(folder: string, experiment: Experiment, restart: boolean): Promise<AnswerStore> {
+    const file = path.join(folder, "answers.jsonl");
+    await mkdir(folder, { recursive: true });
+    if (restart) await rm(file, { force: true });
+    const header: Header = { eval: 1, experiment: experiment.name, fingerprint: await fingerprint(experiment) };
+    const text = await readFile(file, "utf8").catch(() => "");
+    const complete = text.slice(0, text.lastIndexOf("\n") + 1);
+    const [first, ...lines] = complete.split("\n").filter((line) => line !== "");
+    if (first === undefined) await writeFile(file, `${JSON.stringify(header)}\n`);
+    else if ((JSON.parse(first) as Header).fingerprint !== header.fingerprint) {
+        throw new EftError(
+            "RESULTS_MISMATCH",
+            `${file} holds answers to another version of this experiment, or of other models. Choose another --out, or throw ` +
+                "them away with --restart.",
+        );
+    } else await truncate(file, Buffer.byteLength(complete));
+
+    const answers = new Map(lines.map((line) => JSON.parse(line) as Answer).map((answer) => [keyOf(answer), answer]));
+    // Appends must not overlap.
+    let written = Promise.resolve();
+    return {
+        file,
+        get: ({ name, settings }, task, item) =>
+            answers.get(keyOf({ system: name, settings, task: task.name, item: item.id })),
+        list: () => [...answers.values()],
+        add(answer) {
+            answers.set(keyOf(answer), answer);
+            written = written.then(() => appendFile(file, `${JSON.stringify(answer)}\n`));
+            return written;
+        },
+    };
+}
+
+function keyOf({ system, settings, task, item }: Pick<Answer, "system" | "settings" | "task" | "item">): string {
+    return JSON.stringify([system, settings, task, item]);
+}
+
+async function fingerprint(experiment: Experiment): Promise<string> {
+    const { systems, tasks, maxTokens, seed, interleaved } = experiment;
+    const files = systems.flatMap(({ recipe }) =>
+        recipe.members.flatMap(({ model, lora }) => [model, lora?.path ?? model]),
+    );
+    const models: unknown[] = [];
+    for (const file of [...new Set(files)].sort()) {
+        // What cannot be looked at is reported when it is loaded.
+        const { size, mtimeMs } = await stat(file).catch(() => ({ size: 0, mtimeMs: 0 }));
+        models.push([file, size, mtimeMs]);
+    }
+    const all = { systems, tasks, maxTokens, seed, interleaved, models };
+    return createHash("sha256").update(JSON.stringify(all)).digest("hex");
+}

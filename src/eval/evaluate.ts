@@ -1,0 +1,113 @@
+/** `eft-llama eval` as a function: experiments one after another, and a report of them all. */
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import type { Ensemble } from "../ensemble/ensemble.js";
+import { chooseBackend } from "../native/backend.js";
+import { loadBinding, packageRoot } from "../native/load-binding.js";
+import { findExperiments, loadExperiment, type LoadedExperiment } from "./experiment.js";
+import { createJudge, type JudgeOptions } from "./judge/index.js";
+import { writeReport } from "./report/index.js";
+import { runExperiment, type RunOptions, type RunProgress } from "./run.js";
+import type { Experiment, ExperimentReport, RunInfo } from "./types.js";
+
+export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "onLoad" | "judge"> {
+    /** Members and tasks for experiments that bring none: a file, or the name of a built-in family. */
+    readonly family?: string;
+    /** Most items of each task, evenly spread. */
+    readonly limit?: number;
+    /** The model that graders of the type `judge` ask; its replies are kept in `judge.jsonl` in the folder. */
+    readonly judge?: Omit<JudgeOptions, "cacheFile" | "signal">;
+    /** Called after each answer. */
+    readonly onProgress?: (progress: EvaluationProgress) => void;
+}
+
+export interface EvaluationProgress extends RunProgress {
+    /** Name of the experiment. */
+    readonly experiment: string;
+}
+
+export interface Evaluation {
+    readonly reports: readonly ExperimentReport[];
+    /** Paths of `report.html`, `report.md`, `report.json`. */
+    readonly files: readonly string[];
+    /** Sentences about what a family could not provide. */
+    readonly leftOut: readonly string[];
+}
+
+/** The family that a built-in set is applied to when none is named. */
+const DEFAULT_FAMILY = "demo";
+
+/**
+ * Runs experiments and writes `report.html`, `report.md` and `report.json` into the folder, beside a folder for the answers of
+ * each experiment. Running it again goes on after an interruption.
+ *
+ * @param names - experiment files, or the name of a built-in set: `paper`, the experiments of Mitchell et al. 2310.12962
+ * @throws EftError EXPERIMENT_*, TASK_*, RECIPE_*, JUDGE_*, RESULTS_MISMATCH, ABORTED, and what loading and decoding throw
+ */
+export async function evaluate(names: readonly string[], options: EvaluationOptions): Promise<Evaluation> {
+    const { limit, judge: judgeOptions, ...runOptions } = options;
+    const loaded: LoadedExperiment[] = [];
+    for (const name of names) {
+        const files = await findExperiments(name);
+        const isSet = files.length > 1;
+        const family = options.family ?? (isSet ? DEFAULT_FAMILY : undefined);
+        for (const file of files) {
+            loaded.push(
+                await loadExperiment(file, {
+                    ...(family !== undefined && { family }),
+                    ...(limit !== undefined && { limit }),
+                    // A family of one's own need not have all that the paper's experiments ask for.
+                    isLenient: isSet,
+                }),
+            );
+        }
+    }
+
+    const { folder, signal } = options;
+    const cacheFile = path.join(folder, "judge.jsonl");
+    const judge = judgeOptions && (await createJudge({ ...judgeOptions, cacheFile, ...(signal && { signal }) }));
+    const total = loaded.reduce((sum, { experiment }) => sum + countAnswers(experiment), 0);
+    const reports: ExperimentReport[] = [];
+    let before = 0;
+    let machine: Ensemble | undefined;
+    for (const { experiment } of loaded) {
+        if (experiment.systems.length === 0 || experiment.tasks.length === 0) continue;
+        const report = await runExperiment(experiment, {
+            ...runOptions,
+            ...(judge && { judge }),
+            onLoad: (ensemble) => (machine ??= ensemble),
+            onProgress: ({ done, ...progress }) =>
+                options.onProgress?.({ ...progress, experiment: experiment.name, done: before + done, total }),
+        });
+        before += countAnswers(experiment);
+        reports.push(report);
+    }
+    const files = await writeReport(options.folder, reports, describeRun(machine), titleOf(names));
+    return { reports, files, leftOut: loaded.flatMap(({ leftOut }) => leftOut) };
+}
+
+function countAnswers({ systems, tasks }: Experiment): number {
+    return systems.length * tasks.reduce((sum, { items }) => sum + items.length, 0);
+}
+
+/** @param ensemble - one of those that ran; undefined if all answers were there already */
+function describeRun(ensemble: Ensemble | undefined): RunInfo {
+    const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
+    const { backend, devices, cpu } = ensemble?.backend ?? chooseBackend("cpu");
+    const names = [...devices, ...(cpu === undefined ? [] : [cpu])].map(({ description }) => description);
+    return {
+        date: new Date().toISOString(),
+        version,
+        llamaRelease: loadBinding().compiledFor,
+        backend,
+        device: names.join(", "),
+        threads: ensemble?.threads ?? 0,
+    };
+}
+
+function titleOf(names: readonly string[]): string {
+    return names.includes("paper")
+        ? "Emulated fine-tuning: the paper's experiments"
+        : "Emulated fine-tuning: experiments";
+}

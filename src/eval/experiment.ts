@@ -1,0 +1,218 @@
+/** From an experiment file, and a family that it is applied to, to what is to be run. */
+
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { EftError } from "../errors.js";
+import { problem, suggestion, throwProblems, type Problem } from "../recipe/problems.js";
+import { checkGraders } from "./graders/index.js";
+import { EXPERIMENTS_FOLDER, readExperimentFile, type ExperimentFile, type TaskSource } from "./source.js";
+import { buildSystems, findMissingMembers } from "./systems.js";
+import { readItems } from "./tasks.js";
+import type { MEASURES } from "./types.js";
+import type { Experiment, GraderSpec, Item, PlotSpec, System, Task } from "./types.js";
+
+export interface LoadExperimentOptions {
+    /** Family file, or the name of one that comes with the package: members and tasks that the experiment may use. */
+    readonly family?: string;
+    /** Most items of each task, beside what the experiment says. */
+    readonly limit?: number;
+    /** Leave out systems, tasks and plots that need what the family lacks, instead of failing. Default false. */
+    readonly isLenient?: boolean;
+}
+
+export interface LoadedExperiment {
+    readonly experiment: Experiment;
+    /** Sentences about what was left out. */
+    readonly leftOut: readonly string[];
+}
+
+const DEFAULT_MAX_TOKENS = 256;
+const DEFAULT_SEED = 1;
+
+/**
+ * The files of an experiment: that file, or all of a built-in set such as `paper`.
+ *
+ * @throws EftError EXPERIMENT_NOT_FOUND
+ */
+export async function findExperiments(name: string): Promise<string[]> {
+    const sets = await listFolders(EXPERIMENTS_FOLDER);
+    if (!sets.includes(name)) return [name];
+    const folder = new URL(`${name}/`, EXPERIMENTS_FOLDER);
+    return (await readdir(folder)).sort().map((file) => fileURLToPath(new URL(file, folder)));
+}
+
+/** @throws EftError EXPERIMENT_*, TASK_*, RECIPE_*, COMBINATION_*, MODEL_NOT_FOUND, TEMPLATE_MISSING */
+export async function loadExperiment(file: string, options: LoadExperimentOptions = {}): Promise<LoadedExperiment> {
+    const own = await readExperimentFile(file);
+    const family = options.family === undefined ? [] : [await readExperimentFile(await findFamily(options.family))];
+    const files = [own, ...family];
+    const leftOut: string[] = [];
+    const { source, document } = own;
+    const fail = (at: readonly string[], text: string): never => {
+        throw problem("EXPERIMENT_INVALID", document.locate(at, "key"), text).error;
+    };
+    if (source.systems === undefined) fail([], 'an experiment lacks the key "systems"; a family has none');
+
+    const names: string[] = [];
+    for (const [name, system] of Object.entries(source.systems ?? {})) {
+        const missing = findMissingMembers(system, files);
+        if (options.isLenient && missing.length > 0)
+            leftOut.push(`system "${name}": there is no ${missing.join(", ")}`);
+        else names.push(name);
+    }
+    const systems: System[] = [];
+    for (const name of names) systems.push(...(await buildSystems(name, files)));
+
+    const tasks: Task[] = [];
+    for (const [name, task] of Object.entries(source.tasks ?? family[0]?.source.tasks ?? {})) {
+        const lacks = findMissing(name, task, files, names);
+        if (lacks === undefined) tasks.push(await buildTask(name, task, files, options.limit));
+        else if (options.isLenient) leftOut.push(`task "${name}": ${lacks}`);
+        else fail(["tasks", name], `the task "${name}" cannot be read: ${lacks}`);
+    }
+
+    const baselines = source.baselines ?? [];
+    if (!options.isLenient) checkNames(own, tasks);
+    const experiment: Experiment = {
+        name: source.name,
+        title: source.title ?? source.name,
+        description: source.description ?? "",
+        tasks,
+        systems,
+        baselines: baselines.filter((name) => names.includes(name)),
+        maxTokens: source.maxTokens ?? family[0]?.source.maxTokens ?? DEFAULT_MAX_TOKENS,
+        seed: source.seed ?? DEFAULT_SEED,
+        interleaved: source.interleaved ?? false,
+        plots: (source.plots ?? []).flatMap((plot) => keepKnown(plot, tasks, names)),
+    };
+    return { experiment, leftOut };
+}
+
+async function findFamily(name: string): Promise<string> {
+    const folder = new URL("families/", EXPERIMENTS_FOLDER);
+    const builtIn = (await readdir(folder)).map((file) => path.basename(file, ".yaml"));
+    if (builtIn.includes(name)) return fileURLToPath(new URL(`${name}.yaml`, folder));
+    if (/[./\\]/.test(name)) return name;
+    throw new EftError("EXPERIMENT_NOT_FOUND", `There is no family "${name}"; ${suggestion(name, builtIn)}`);
+}
+
+async function listFolders(parent: URL): Promise<string[]> {
+    const entries = await readdir(parent, { withFileTypes: true });
+    return entries.filter((entry) => entry.isDirectory() && entry.name !== "families").map(({ name }) => name);
+}
+
+/** What the task needs and nobody has. */
+function findMissing(
+    name: string,
+    task: TaskSource,
+    files: readonly ExperimentFile[],
+    systems: readonly string[],
+): string | undefined {
+    const { compareTo } = task;
+    if (compareTo !== undefined && !systems.includes(compareTo)) return `there is no system "${compareTo}"`;
+    if (findSource(name, task, files) !== undefined) return undefined;
+    const familiar = Object.keys(files[1]?.source.tasks ?? {});
+    return `it names no file, and the family has no task "${task.from ?? name}"; ${suggestion(task.from ?? name, familiar)}`;
+}
+
+/** The task with what it takes over from the family, and the folder of its file. */
+function findSource(
+    name: string,
+    task: TaskSource,
+    [own, family]: readonly ExperimentFile[],
+): { source: TaskSource & { file: string }; folder: string } | undefined {
+    const { file } = task;
+    if (file !== undefined && own !== undefined) return { source: { ...task, file }, folder: own.folder };
+    const shared = family?.source.tasks?.[task.from ?? name];
+    if (shared?.file === undefined || family === undefined) return undefined;
+    return { source: { ...shared, ...task, file: shared.file }, folder: family.folder };
+}
+
+async function buildTask(
+    name: string,
+    task: TaskSource,
+    files: readonly ExperimentFile[],
+    limit = Infinity,
+): Promise<Task> {
+    const found = findSource(name, task, files);
+    if (found === undefined) throw new Error(`The task ${name} has not been checked.`);
+    const { source, folder } = found;
+    const items = await readItems(path.resolve(folder, source.file));
+    const graders = Object.fromEntries(
+        Object.entries(source.graders ?? {}).map(([measure, grader]) => [
+            measure,
+            (typeof grader === "string" ? { type: grader } : grader) as GraderSpec,
+        ]),
+    );
+    const kind = items[0]?.kind ?? "question";
+    const { compareTo } = task;
+    const isGraded = kind === "question" && compareTo === undefined;
+    const [{ document }] = files as readonly [ExperimentFile];
+    const at = document.locate(["tasks", name, "graders"], "key");
+    if (isGraded && Object.keys(graders).length === 0) {
+        throw problem("EXPERIMENT_INVALID", at, `the task "${name}" has no graders; add graders: { right: contains }`)
+            .error;
+    }
+    throwProblems(
+        checkGraders(isGraded ? graders : {}, items).map((text) =>
+            problem("EXPERIMENT_INVALID", at, `the task "${name}": ${text}`),
+        ),
+    );
+    return {
+        ...{ name, kind, items: spread(items, Math.min(limit, source.limit ?? Infinity)) },
+        graders: isGraded ? graders : {},
+        ...(compareTo !== undefined && { compareTo }),
+    };
+}
+
+/** At most so many items, evenly spread, so that all groups stay. */
+function spread(items: readonly Item[], limit: number): Item[] {
+    if (items.length <= limit) return [...items];
+    return Array.from({ length: limit }, (_, i) => items[Math.floor((i * items.length) / limit)] as Item);
+}
+
+/** Names of systems, tasks and measures that the experiment refers to exist. */
+function checkNames({ source, document }: ExperimentFile, tasks: readonly Task[]): void {
+    const systems = Object.keys(source.systems ?? {});
+    const problems: Problem[] = [];
+    const report = (key: string, text: string): void => {
+        problems.push(problem("EXPERIMENT_INVALID", document.locate([key], "key"), text));
+    };
+    for (const name of source.baselines ?? []) {
+        if (!systems.includes(name)) report("baselines", `there is no system "${name}"; ${suggestion(name, systems)}`);
+    }
+    const known = tasks.flatMap((task) => measuresOf(task).map((measure) => `${task.name}/${measure}`));
+    for (const { kind, x, y, systems: shown = [] } of source.plots ?? []) {
+        for (const name of shown.filter((each) => !systems.includes(each)))
+            report("plots", `there is no system "${name}"; ${suggestion(name, systems)}`);
+        const [names, choices] = kind === "tokens" ? [y, tasks.map(({ name }) => name)] : [y, known];
+        const all = kind === "frontier" && x !== undefined ? [x, ...names] : names;
+        for (const name of all.filter((each) => !choices.includes(withoutGroup(each))))
+            report("plots", `there is no "${name}" to plot; ${suggestion(withoutGroup(name), choices)}`);
+    }
+    throwProblems(problems);
+}
+
+/** What of the plot can be drawn. */
+function keepKnown(plot: PlotSpec, tasks: readonly Task[], systems: readonly string[]): PlotSpec[] {
+    const isKnown = (name: string): boolean => tasks.some((task) => task.name === name.split("/")[0]);
+    const y = plot.y.filter(isKnown);
+    const shown = plot.systems?.filter((name) => systems.includes(name));
+    const lacksX = plot.kind === "frontier" && !isKnown(plot.x ?? "");
+    if (y.length === 0 || shown?.length === 0 || lacksX) return [];
+    return [{ ...plot, y, ...(shown && { systems: shown }) }];
+}
+
+function withoutGroup(measure: string): string {
+    return measure.split("@")[0] ?? measure;
+}
+
+/** Measures that answers to the task may have. */
+function measuresOf({ kind, graders, compareTo }: Task): string[] {
+    if (compareTo !== undefined) return ["divergence", "totalVariation", "sameToken"];
+    if (kind === "choice") return ["choice", "choicePerCharacter"];
+    if (kind === "passage") return ["perplexity"];
+    const others = ["speed", "acceptance", "blockLength"] satisfies (keyof typeof MEASURES)[];
+    return [...Object.keys(graders), ...others];
+}

@@ -1,0 +1,2 @@
+export { checkGraders } from "./check.js";
+export { gradeAnswer } from "./grade.js";

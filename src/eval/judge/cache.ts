@@ -1,0 +1,48 @@
+/** Replies that were paid for once: a JSON line each. */
+
+import { appendFile, mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { EftError } from "../../errors.js";
+
+export interface ReplyCache {
+    readonly get: (key: string) => string | undefined;
+    readonly put: (key: string, reply: string) => Promise<void>;
+}
+
+/**
+ * Reads the file, if there is one. Lines that are damaged, as the last one is after a crash, are passed over.
+ *
+ * @throws EftError OPTION_INVALID where the file cannot be written
+ */
+export async function openReplyCache(file: string): Promise<ReplyCache> {
+    const replies = new Map<string, string>();
+    try {
+        await mkdir(path.dirname(path.resolve(file)), { recursive: true });
+        await appendFile(file, "");
+        const text = await readFile(file, "utf8");
+        for (const line of text.split("\n")) {
+            const entry = readEntry(line);
+            if (entry !== undefined) replies.set(entry.key, entry.reply);
+        }
+        if (text !== "" && !text.endsWith("\n")) await appendFile(file, "\n");
+    } catch (cause) {
+        const why = (cause as Error).message;
+        throw new EftError("OPTION_INVALID", `The judge's replies cannot be kept in ${file}: ${why}.`, { cause });
+    }
+    return {
+        get: (key) => replies.get(key),
+        put: async (key, reply) => {
+            replies.set(key, reply);
+            await appendFile(file, `${JSON.stringify({ key, reply })}\n`);
+        },
+    };
+}
+
+function readEntry(line: string): { key: string; reply: string } | undefined {
+    try {
+        const { key, reply } = JSON.parse(line) as { key?: unknown; reply?: unknown };
+        return typeof key === "string" && typeof reply === "string" ? { key, reply } : undefined;
+    } catch {
+        return undefined;
+    }
+}

@@ -1,0 +1,143 @@
+/** One request to a chat-completions endpoint, repeated where that may help. */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import pRetry, { AbortError } from "p-retry";
+import { EftError } from "../../errors.js";
+
+/** A turn of a conversation, as the protocol has it. */
+export interface Message {
+    readonly role: "system" | "user" | "assistant";
+    readonly content: string;
+}
+
+/** The body of a request. */
+export interface ChatRequest {
+    readonly model: string;
+    readonly messages: readonly Message[];
+    readonly temperature: number;
+}
+
+export interface EndpointOptions {
+    /** Base of the API: `/chat/completions` is added. */
+    readonly url: string;
+    readonly apiKey?: string;
+    /** After the first attempt. */
+    readonly retries: number;
+    /** For one attempt, its whole answer included. */
+    readonly timeoutMs: number;
+    readonly signal?: AbortSignal;
+}
+
+export interface Endpoint {
+    /** Where requests go. */
+    readonly address: string;
+    /**
+     * The text of the reply. Network errors, timeouts and the states 408, 409, 429 and 5xx are tried again, after as long
+     * as the server asks for in `Retry-After`, and a pause that doubles from a second.
+     *
+     * @throws EftError JUDGE_FAILED; ABORTED
+     */
+    readonly ask: (request: ChatRequest) => Promise<string>;
+}
+
+/** A server that asks for more is not waited for. */
+const MAX_WAIT_MS = 300_000;
+const MAX_QUOTED = 300;
+
+/** @throws EftError OPTION_INVALID */
+export function createEndpoint({ url, apiKey, retries, timeoutMs, signal }: EndpointOptions): Endpoint {
+    const address = readAddress(url);
+    const key = readKey(apiKey);
+    const headers = { "content-type": "application/json", ...(key !== "" && { authorization: `Bearer ${key}` }) };
+    const fail = (text: string, options?: { cause: unknown }): EftError =>
+        new EftError("JUDGE_FAILED", `The judge at ${address} ${text}`, options);
+
+    async function attempt(request: ChatRequest, number: number): Promise<string> {
+        const { status, retryAfter, text } = await send(request);
+        if (status === 200) {
+            const content = contentOf(text);
+            if (content !== undefined) return content;
+            const what = "does not answer as a chat-completions endpoint does";
+            throw new AbortError(fail(`${what}: ${quote(text)}; check its URL.`));
+        }
+        const error = fail(`refuses the request with the state ${status}: ${quote(text)}`);
+        if (!isPassing(status)) throw new AbortError(error);
+        if (retryAfter > MAX_WAIT_MS) {
+            const seconds = Math.ceil(retryAfter / 1000);
+            throw new AbortError(fail(`asks to wait for ${seconds} s; start the evaluation again after that.`));
+        }
+        if (number <= retries) await sleep(retryAfter, undefined, signal && { signal });
+        throw error;
+    }
+
+    async function send(request: ChatRequest): Promise<{ status: number; retryAfter: number; text: string }> {
+        const limits = [AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])];
+        const init = { method: "POST", headers, body: JSON.stringify(request), signal: AbortSignal.any(limits) };
+        try {
+            const response = await fetch(address, init);
+            const retryAfter = readRetryAfter(response.headers.get("retry-after"));
+            return { status: response.status, retryAfter, text: await response.text() };
+        } catch (cause) {
+            const { name, message, cause: deeper } = cause as { cause?: NodeJS.ErrnoException } & Error;
+            const why = deeper?.code ?? deeper?.message ?? message;
+            throw name === "TimeoutError"
+                ? fail(`did not answer within ${timeoutMs / 1000} s; start it, or give it more time.`, { cause })
+                : fail(`cannot be reached (${why}); check its URL and that it runs.`, { cause });
+        }
+    }
+
+    /** The server's own words on one line, and never the key, which some servers repeat. */
+    function quote(text: string): string {
+        const safe = key === "" ? text : text.replaceAll(key, "***");
+        const line = safe.replaceAll(/\s+/g, " ").trim();
+        return line.length > MAX_QUOTED ? `${line.slice(0, MAX_QUOTED)}...` : line || "(no text)";
+    }
+
+    async function ask(request: ChatRequest): Promise<string> {
+        try {
+            const options = { retries, randomize: true, ...(signal && { signal }) };
+            return await pRetry((number) => attempt(request, number), options);
+        } catch (cause) {
+            if (signal?.aborted) throw new EftError("ABORTED", "The evaluation was aborted.", { cause });
+            throw cause;
+        }
+    }
+    return { address, ask };
+}
+
+function readAddress(url: string): string {
+    const base = URL.canParse(url) ? new URL(url) : undefined;
+    if (base === undefined || !/^https?:$/.test(base.protocol) || base.username || base.password || base.search) {
+        const example = "http://localhost:8080/v1";
+        throw new EftError("OPTION_INVALID", `The judge's url must be the base of an HTTP API, such as ${example}.`);
+    }
+    return `${base.origin}${base.pathname.replace(/\/+$/, "")}/chat/completions`;
+}
+
+function readKey(apiKey = ""): string {
+    const key = apiKey.trim();
+    if (/^[\x21-\x7e]*$/.test(key)) return key;
+    throw new EftError("OPTION_INVALID", "The judge's API key has characters in it that no key has; copy it again.");
+}
+
+function isPassing(status: number): boolean {
+    return status === 408 || status === 409 || status === 429 || status >= 500;
+}
+
+/** Milliseconds. */
+function readRetryAfter(header: string | null): number {
+    if (header === null) return 0;
+    const milliseconds = /^\d+(?:\.\d+)?$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
+    return Number.isNaN(milliseconds) ? 0 : Math.max(0, milliseconds);
+}
+
+/** Undefined if this is not what the protocol says. A reply without text is empty. */
+function contentOf(text: string): string | undefined {
+    try {
+        const { choices } = JSON.parse(text) as { choices: { message: { content?: unknown } }[] };
+        const content = choices[0]?.message.content ?? "";
+        return choices.length > 0 && typeof content === "string" ? content : undefined;
+    } catch {
+        return undefined;
+    }
+}

@@ -1,0 +1,1 @@
+export { createJudge, type Judge, type JudgeOptions } from "./judge.js";

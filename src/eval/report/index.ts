@@ -1,0 +1,58 @@
+/** The report in its three forms: a page to look at, Markdown to publish, JSON to compute with. */
+
+import { randomUUID } from "node:crypto";
+import { mkdir, rename, rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { EftError } from "../../errors.js";
+import type { ExperimentReport, RunInfo } from "../types.js";
+import { renderHtml } from "./html.js";
+import { renderMarkdown } from "./markdown.js";
+
+export { renderHtml } from "./html.js";
+export { renderMarkdown, type MarkdownReport } from "./markdown.js";
+export { renderPlot } from "./plots.js";
+
+const IMAGES = "images";
+
+/** All cells, comparisons, samples and plots as they are. Infinite numbers become null. */
+export function renderJson(reports: readonly ExperimentReport[], info: RunInfo, title: string): string {
+    return `${JSON.stringify({ eftReport: 1, title, info, experiments: reports }, null, 2)}\n`;
+}
+
+/**
+ * Writes `report.html`, `report.md` with its `images`, and `report.json`. Whoever reads one of them meanwhile sees the old file or
+ * the new one, never a part.
+ *
+ * @param folder - is created if it is missing
+ * @returns the three files
+ * @throws EftError FILE_UNWRITABLE
+ */
+export async function writeReport(
+    folder: string,
+    reports: readonly ExperimentReport[],
+    info: RunInfo,
+    title: string,
+): Promise<string[]> {
+    const { markdown, images } = await renderMarkdown(reports, info, title, IMAGES);
+    for (const [name, svg] of Object.entries(images)) await writeWhole(path.join(folder, IMAGES, name), svg);
+    const files = {
+        "report.html": await renderHtml(reports, info, title),
+        "report.md": markdown,
+        "report.json": renderJson(reports, info, title),
+    };
+    for (const [name, text] of Object.entries(files)) await writeWhole(path.join(folder, name), text);
+    return Object.keys(files).map((name) => path.join(folder, name));
+}
+
+async function writeWhole(file: string, text: string): Promise<void> {
+    const unfinished = `${file}.${randomUUID()}`;
+    try {
+        await mkdir(path.dirname(file), { recursive: true });
+        await writeFile(unfinished, text, { flag: "wx" });
+        await rename(unfinished, file);
+    } catch (error) {
+        await rm(unfinished, { force: true }).catch(() => {});
+        const reason = `${(error as Error).message}. Choose another folder, or make room there`;
+        throw new EftError("FILE_UNWRITABLE", `${file} cannot be written: ${reason}.`, { cause: error });
+    }
+}

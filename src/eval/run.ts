@@ -1,0 +1,181 @@
+/** Runs an experiment: every system at every item, as many prompts at once as there are sequences. */
+
+import path from "node:path";
+import pMap from "p-map";
+import type { Ensemble, LoadOptions } from "../ensemble/ensemble.js";
+import { EftError } from "../errors.js";
+import { answerItem } from "./answering.js";
+import { openAnswers, type AnswerStore } from "./answers.js";
+import { measureDistance, type Loaded } from "./distance.js";
+import { contextFor, createShelf, type EnsembleShelf } from "./ensembles.js";
+import { agree } from "./grid.js";
+import type { Judge } from "./judge/index.js";
+import { checkJudge, judgeAnswers } from "./judging.js";
+import { summarise } from "./summary.js";
+import type { Answer, Experiment, ExperimentReport, Item, System, Task, TokenView } from "./types.js";
+
+export interface RunOptions {
+    /** Folder of the results; the experiment gets one of its name in it. */
+    readonly folder: string;
+    /** Throw away earlier answers instead of going on after them. Default false. */
+    readonly restart?: boolean;
+    /** How ensembles are loaded; `sequences` prompts advance together (default 8). */
+    readonly load?: LoadOptions;
+    /** For graders of the type `judge`. */
+    readonly judge?: Judge;
+    /** Called after each answer. */
+    readonly onProgress?: (progress: RunProgress) => void;
+    /** Called with each ensemble that was loaded. */
+    readonly onLoad?: (ensemble: Ensemble) => void;
+    /** Ends the run; what was answered stays, and the next run goes on there. */
+    readonly signal?: AbortSignal;
+}
+
+export interface RunProgress {
+    /** Answers, those of earlier runs included. */
+    readonly done: number;
+    readonly total: number;
+    /** Of the latest answer. */
+    readonly system: string;
+    readonly task: string;
+}
+
+const DEFAULT_SEQUENCES = 8;
+/** Items that are shown token by token, at the beginning of a task. */
+const SHOWN_ITEMS = 3;
+
+/** What the parts of a run share. */
+interface Run {
+    readonly experiment: Experiment;
+    readonly store: AnswerStore;
+    readonly shelf: EnsembleShelf;
+    readonly concurrency: number;
+    readonly signal: AbortSignal | undefined;
+    report(answer: Answer): Promise<void>;
+}
+
+/**
+ * Runs what has not been answered yet, and summarises all answers. They are in `folder/name/answers.jsonl`.
+ *
+ * @throws EftError RESULTS_MISMATCH, ABORTED, and what loading and decoding throw; answers so far are kept
+ */
+export async function runExperiment(experiment: Experiment, options: RunOptions): Promise<ExperimentReport> {
+    const start = performance.now();
+    const { signal, onProgress, judge } = options;
+    checkJudge(experiment, judge !== undefined);
+    const store = await openAnswers(path.join(options.folder, experiment.name), experiment, options.restart ?? false);
+    const sequences = experiment.interleaved ? 1 : (options.load?.sequences ?? DEFAULT_SEQUENCES);
+    // Systems that take turns all stay loaded; else a system, and the one that it is compared to.
+    const capacity = experiment.interleaved ? Infinity : 2;
+    const contextSize = options.load?.contextSize ?? contextFor(experiment);
+    const load = { ...options.load, contextSize, sequences, ...(signal && { signal }) };
+    await using shelf = createShelf(capacity, load, options.onLoad);
+    const total = experiment.systems.length * experiment.tasks.reduce((sum, { items }) => sum + items.length, 0);
+    const run: Run = {
+        ...{ experiment, store, shelf, signal, concurrency: sequences },
+        async report(answer) {
+            const written = store.add(answer);
+            const done = store.list().length;
+            await written;
+            onProgress?.({ done, total, system: answer.system, task: answer.task });
+        },
+    };
+    try {
+        for (const task of experiment.tasks) {
+            if (task.compareTo !== undefined) await compareSystems(run, task, task.compareTo);
+            else if (experiment.interleaved) await takeTurns(run, task);
+            else for (const system of experiment.systems) await answerAll(run, system, task);
+        }
+    } catch (error) {
+        if (signal?.aborted) throw new EftError("ABORTED", "The evaluation was interrupted; run it again to go on.");
+        throw error;
+    }
+    const answers = judge === undefined ? store.list() : await judgeAnswers(experiment, store.list(), judge);
+    return summarise(experiment, answers, (performance.now() - start) / 1000);
+}
+
+/** Items that have no answer yet, with their places in the task. */
+function findOpen({ store }: Run, system: System, task: Task): [number, Item][] {
+    return [...task.items.entries()].filter(([, item]) => store.get(system, task, item) === undefined);
+}
+
+async function answerAll(run: Run, system: System, task: Task): Promise<void> {
+    const open = findOpen(run, system, task);
+    if (open.length === 0) return;
+    const ensemble = await run.shelf.open(system);
+    const answer = async ([index, item]: [number, Item]): Promise<void> => {
+        const explain = index < SHOWN_ITEMS && isShown(run.experiment, system, task);
+        const options = { ...optionsFor(run, index), isTimed: false, explain };
+        await run.report(await answerItem(ensemble, system, task, item, options));
+    };
+    await pMap(open, answer, { concurrency: run.concurrency });
+}
+
+/** Item by item, so that what disturbs the machine for a while disturbs all systems; each begins as often as the others. */
+async function takeTurns(run: Run, task: Task): Promise<void> {
+    const { experiment, store, shelf } = run;
+    const open = experiment.systems.filter((system) => findOpen(run, system, task).length > 0);
+    const views = new Map<string, readonly TokenView[]>();
+    for (const system of open) {
+        // Nothing is timed in the first items, which also pay for what happens only once.
+        const ensemble = await shelf.open(system);
+        const explain = isShown(experiment, system, task);
+        for (const [index, item] of task.items.slice(0, SHOWN_ITEMS).entries()) {
+            const options = { ...optionsFor(run, index), isTimed: false, explain };
+            const { tokens } = await answerItem(ensemble, system, task, item, options);
+            if (tokens !== undefined) views.set(keyOf(system, item), tokens);
+        }
+    }
+    for (const [index, item] of task.items.entries()) {
+        const first = index % experiment.systems.length;
+        for (const system of [...experiment.systems.slice(first), ...experiment.systems.slice(0, first)]) {
+            if (store.get(system, task, item) !== undefined) continue;
+            const options = { ...optionsFor(run, index), isTimed: true, explain: false };
+            const answer = await answerItem(await shelf.open(system), system, task, item, options);
+            const tokens = views.get(keyOf(system, item));
+            await run.report({ ...answer, ...(tokens && { tokens }) });
+        }
+    }
+}
+
+async function compareSystems(run: Run, task: Task, compareTo: string): Promise<void> {
+    const { experiment, store, shelf, signal } = run;
+    const references = experiment.systems.filter(({ name }) => name === compareTo);
+    for (const reference of references) await answerAll(run, reference, task);
+    for (const system of experiment.systems) {
+        const reference = references.find(({ settings }) => agree(settings, system.settings));
+        const open = findOpen(run, system, task);
+        if (reference === undefined || open.length === 0) continue;
+        const theirs: Loaded = { system: reference, ensemble: await shelf.open(reference) };
+        const ours: Loaded = { system, ensemble: await shelf.open(system) };
+        const compare = async ([index, item]: [number, Item]): Promise<void> => {
+            const { text = "", reason } = store.get(reference, task, item) ?? {};
+            const prompt = item.kind === "question" ? item.prompt : "";
+            const answered = { prompt, text, isEnded: reason === "stop" };
+            await run.report({
+                ...{ system: system.name, settings: system.settings, task: task.name, item: item.id },
+                ...(item.group !== undefined && { group: item.group }),
+                seed: optionsFor(run, index).seed,
+                grades: await measureDistance(ours, theirs, answered, signal),
+            });
+        };
+        await pMap(open, compare, { concurrency: run.concurrency });
+    }
+}
+
+/** Items have seeds of their own, so that their noise is independent; systems share them, so that they can be paired. */
+function optionsFor({ experiment, signal }: Run, index: number) {
+    return { maxTokens: experiment.maxTokens, seed: experiment.seed + index, ...(signal && { signal }) };
+}
+
+/** Whether a plot shows the system's answers to the task token by token. */
+function isShown({ plots }: Experiment, { name, recipe }: System, task: Task): boolean {
+    return plots.some(
+        ({ kind, y, systems }) =>
+            kind === "tokens" && y.includes(task.name) && (systems?.includes(name) ?? recipe.speculation !== undefined),
+    );
+}
+
+function keyOf({ name, settings }: System, { id }: Item): string {
+    return JSON.stringify([name, settings, id]);
+}

@@ -1,0 +1,81 @@
+/** Experiment files as they are written, and how they are read. */
+
+import { readFile, stat } from "node:fs/promises";
+import path from "node:path";
+import { EftError } from "../errors.js";
+import { MAX_CHARACTERS, readDocument, type DocumentKind, type SourceDocument } from "../recipe/document.js";
+import { createValidator, type RecipeSource } from "../recipe/schema.js";
+import type { GraderSpec, PlotSpec } from "./types.js";
+
+/** What `experiments/experiment.schema.json` admits: an experiment, or a family if it has no systems. */
+export interface ExperimentSource {
+    readonly eval: 1;
+    readonly name: string;
+    readonly title?: string;
+    readonly description?: string;
+    readonly members?: RecipeSource["members"];
+    readonly prompt?: RecipeSource["prompt"];
+    readonly tasks?: Readonly<Record<string, TaskSource>>;
+    readonly systems?: Readonly<Record<string, SystemSource>>;
+    readonly sampling?: Gridded;
+    readonly baselines?: readonly string[];
+    readonly maxTokens?: number;
+    readonly seed?: number;
+    readonly interleaved?: boolean;
+    readonly plots?: readonly PlotSpec[];
+}
+
+/** A mapping in which a list stands for the values of a grid. What it maps is checked as the part of a recipe. */
+export type Gridded = Readonly<Record<string, unknown>>;
+
+export interface SystemSource {
+    readonly recipe?: string;
+    readonly combination?: string;
+    readonly conservative?: Gridded;
+    readonly controlTokens?: string;
+    readonly parameters?: Readonly<Record<string, number | readonly number[]>>;
+    readonly prompt?: RecipeSource["prompt"];
+    readonly sampling?: Gridded;
+    readonly speculation?: Gridded;
+}
+
+export interface TaskSource {
+    readonly file?: string;
+    readonly from?: string;
+    readonly limit?: number;
+    readonly graders?: Readonly<Record<string, GraderSpec["type"] | GraderSpec>>;
+    readonly compareTo?: string;
+}
+
+/** A file that was read and fits the schema. */
+export interface ExperimentFile {
+    readonly source: ExperimentSource;
+    readonly document: SourceDocument;
+    /** Relative paths in it start here. */
+    readonly folder: string;
+}
+
+/** Folder of the experiments and families that come with the package. */
+export const EXPERIMENTS_FOLDER = new URL("../../experiments/", import.meta.url);
+
+const KIND: DocumentKind = { noun: "experiment", syntax: "EXPERIMENT_SYNTAX", invalid: "EXPERIMENT_INVALID" };
+
+const validate = createValidator<ExperimentSource>(new URL("experiment.schema.json", EXPERIMENTS_FOLDER));
+
+/** @throws EftError EXPERIMENT_NOT_FOUND, EXPERIMENT_SYNTAX, EXPERIMENT_INVALID with file, line and column */
+export async function readExperimentFile(file: string): Promise<ExperimentFile> {
+    const document = readDocument(await readText(file), file, KIND);
+    return { source: validate(document), document, folder: path.dirname(path.resolve(file)) };
+}
+
+async function readText(file: string): Promise<string> {
+    try {
+        const { size } = await stat(file);
+        if (size <= 3 * MAX_CHARACTERS) return await readFile(file, "utf8");
+    } catch (cause) {
+        const { code, message } = cause as NodeJS.ErrnoException;
+        const why = code === "ENOENT" ? "does not exist" : `cannot be read: ${message}`;
+        throw new EftError("EXPERIMENT_NOT_FOUND", `The experiment file ${path.resolve(file)} ${why}.`, { cause });
+    }
+    throw new EftError("EXPERIMENT_INVALID", `${file} is too large to be an experiment file; name a YAML file.`);
+}

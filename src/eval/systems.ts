@@ -1,0 +1,221 @@
+/** From the systems of an experiment file to recipes at the points of their grids. */
+
+import path from "node:path";
+import { readChatTemplate } from "../ensemble/gguf.js";
+import { EftError } from "../errors.js";
+import { buildRecipe } from "../recipe/build.js";
+import type { SourceDocument } from "../recipe/document.js";
+import { loadRecipe, resolveParameters } from "../recipe/index.js";
+import { problem, suggestion } from "../recipe/problems.js";
+import { resolveReference } from "../recipe/reference.js";
+import { validateRecipe, type RecipeSource } from "../recipe/schema.js";
+import type { Recipe } from "../types.js";
+import { findDimensions, listPoints, replaceAt, type Path } from "./grid.js";
+import type { ExperimentFile, SystemSource } from "./source.js";
+import type { Setting, System } from "./types.js";
+
+/** The value of a grid at which a part of a recipe is left out. */
+const OFF = "off";
+/** Parts of a recipe that {@link OFF} leaves out, by the path of the value that says it. */
+const SWITCHES: Readonly<Record<string, Path>> = {
+    "conservative.topP": ["conservative"],
+    "speculation.length": ["speculation"],
+};
+/** Keys of a system that names a recipe. */
+const OF_RECIPES = ["recipe", "parameters", "sampling"];
+const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/g;
+
+/** Names in the system's forms that are neither members of the experiment or its family, nor parameters. */
+export function findMissingMembers(system: SystemSource, files: readonly ExperimentFile[]): string[] {
+    const known = [...files.flatMap(({ source }) => Object.keys(source.members ?? {})), ...parametersOf(system)];
+    return namesIn(system).filter((name) => !known.includes(name));
+}
+
+/**
+ * The points of a system's grid.
+ *
+ * @param files - the experiment, and its family if there is one: members of the former win
+ * @throws EftError EXPERIMENT_INVALID, RECIPE_INVALID, COMBINATION_*, MODEL_* and TEMPLATE_MISSING for a template that
+ *   comes from a member that the system does not use
+ */
+export async function buildSystems(name: string, files: readonly ExperimentFile[]): Promise<System[]> {
+    const [{ source, document, folder }] = files as readonly [ExperimentFile];
+    const system = source.systems?.[name] ?? {};
+    if ((system.recipe === undefined) === (system.combination === undefined)) {
+        const text = `the system "${name}" needs either a combination or a recipe`;
+        throw problem("EXPERIMENT_INVALID", document.locate(["systems", name], "key"), text).error;
+    }
+    const foreign = Object.keys(system).find((key) => !OF_RECIPES.includes(key));
+    if (system.recipe !== undefined && foreign !== undefined) {
+        const text = `the system "${name}" names a recipe, so that "${foreign}" has to be said there`;
+        throw problem("EXPERIMENT_INVALID", document.locate(["systems", name, foreign], "key"), text).error;
+    }
+    checkMembers(name, system, files);
+    const body = { ...system, sampling: { ...source.sampling, ...system.sampling } };
+    const dimensions = findDimensions(body);
+    const systems: System[] = [];
+    for (const point of listPoints(dimensions)) {
+        const settings: Record<string, Setting> = {};
+        let chosen: SystemSource = body;
+        for (const [index, value] of point.entries()) {
+            const at = dimensions[index]?.path ?? [];
+            settings[settingName(at)] = value;
+            const isOff = value === OFF && at.join(".") in SWITCHES;
+            chosen = replaceAt(
+                chosen,
+                isOff ? (SWITCHES[at.join(".")] ?? at) : at,
+                isOff ? undefined : value,
+            ) as typeof body;
+        }
+        const parameters = (chosen.parameters ?? {}) as Readonly<Record<string, number>>;
+        const recipe =
+            chosen.recipe === undefined
+                ? await composeRecipe(name, chosen, files)
+                : overlay(await loadRecipe(findRecipe(chosen.recipe, folder)), chosen);
+        systems.push({ name, settings, recipe, parameters: resolveParameters(recipe, parameters) });
+    }
+    return systems;
+}
+
+/** Reading the recipe would miss them too, but it would suggest only the members that the system uses. */
+function checkMembers(name: string, system: SystemSource, files: readonly ExperimentFile[]): void {
+    const [missing] = findMissingMembers(system, files);
+    const [{ document }] = files as readonly [ExperimentFile];
+    const form = formsOf(system).find(({ text }) => missing !== undefined && text.includes(missing));
+    if (missing === undefined || form === undefined) return;
+    const all = [...files.flatMap(({ source }) => Object.keys(source.members ?? {})), ...parametersOf(system)];
+    const at = document.locateInText(["systems", name, ...form.path], form.text.indexOf(missing));
+    const text = `"${missing}" is neither a member nor a parameter; ${suggestion(missing, all)}`;
+    throw problem("COMBINATION_UNKNOWN_NAME", at, text).error;
+}
+
+/** `temperature`, `lambda`, ...: the last part of the path, but for the filter, whose `topP` is not that of sampling. */
+function settingName(at: Path): string {
+    return at[0] === "conservative" ? "conservative" : (at.at(-1) ?? "");
+}
+
+/** A path that exists, or the name of a built-in recipe. */
+function findRecipe(reference: string, folder: string): string {
+    return /[./\\]/.test(reference) ? path.resolve(folder, reference) : reference;
+}
+
+/** What an experiment may change in a recipe that it names, beside the values of its parameters. */
+function overlay(recipe: Recipe, { sampling }: SystemSource): Recipe {
+    return { ...recipe, sampling: { ...recipe.sampling, ...sampling } };
+}
+
+/** Writes the recipe that the system stands for, and reads it as any other recipe; errors point into the experiment. */
+async function composeRecipe(name: string, system: SystemSource, files: readonly ExperimentFile[]): Promise<Recipe> {
+    const [experiment] = files as readonly [ExperimentFile];
+    const named = namesIn(system);
+    const members: Record<string, unknown> = {};
+    for (const { source, folder } of files.toReversed()) {
+        for (const [member, spec] of Object.entries(source.members ?? {})) {
+            if (named.includes(member)) members[member] = inFolder(spec, folder);
+        }
+    }
+    const { parameters = {}, combination, conservative, controlTokens, sampling, speculation } = system;
+    const prompt = system.prompt ?? files.map(({ source }) => source.prompt).find((each) => each !== undefined);
+    const value = {
+        ...{ eft: 1, name: "system", members, combination },
+        parameters: Object.fromEntries(Object.entries(parameters).map(([key, number]) => [key, { default: number }])),
+        ...(conservative && { conservative }),
+        ...(controlTokens && { controlTokens }),
+        ...(prompt && { prompt: await resolvePrompt(prompt, members, files) }),
+        ...{ sampling },
+        ...(speculation && { speculation }),
+    };
+    if (Object.keys(members).length === 0) {
+        const all = files.flatMap(({ source }) => Object.keys(source.members ?? {}));
+        const text = `the combination names no member; ${suggestion(named[0] ?? "", all)}`;
+        throw problem("EXPERIMENT_INVALID", experiment.document.locate(["systems", name, "combination"]), text).error;
+    }
+    const document = locateIn(value, name, files);
+    const recipe = buildRecipe(validateRecipe(document), document, experiment.folder);
+    return { ...recipe, name };
+}
+
+/** A document of the recipe whose places are those of what it was made of. */
+function locateIn(value: unknown, name: string, files: readonly ExperimentFile[]): SourceDocument {
+    const [experiment] = files as readonly [ExperimentFile];
+    const findOwner = (key: "members" | "prompt", entry?: string): ExperimentFile =>
+        files.find(({ source }) => source[key] !== undefined && (entry === undefined || entry in source[key])) ??
+        experiment;
+    function translate([key = "", entry, ...rest]: Path): [SourceDocument, Path] {
+        const { document, source } = experiment;
+        const at = [key, ...(entry === undefined ? [] : [entry]), ...rest];
+        const own = ["systems", name, ...at];
+        const system = source.systems?.[name];
+        if (key === "members") return [findOwner("members", entry).document, at];
+        if (key === "prompt" && system?.prompt === undefined) return [findOwner("prompt").document, at];
+        // Parameters are written as numbers, so that what is said about their parts is said about the number.
+        if (key === "parameters") return [document, own.slice(0, 4)];
+        if (key === "sampling" && !(entry !== undefined && entry in (system?.sampling ?? {}))) return [document, at];
+        return [document, own];
+    }
+    return {
+        kind: { ...experiment.document.kind, noun: "system" },
+        value,
+        locate(at, part) {
+            const [document, translated] = translate(at);
+            return document.locate(translated, part);
+        },
+        locateInText(at, offset) {
+            const [document, translated] = translate(at);
+            return document.locateInText(translated, offset);
+        },
+    };
+}
+
+/** The member with paths that no longer depend on where the file lies. */
+function inFolder(spec: RecipeSource["members"][string], folder: string): unknown {
+    const { model, lora } = spec;
+    const resolve = (reference: unknown): unknown =>
+        typeof reference === "string" ? resolveReference(reference, folder) : reference;
+    return {
+        ...spec,
+        model: resolve(model),
+        ...(typeof lora === "string" && { lora: resolve(lora) }),
+        ...(typeof lora === "object" && { lora: { ...lora, path: resolve(lora.path) } }),
+    };
+}
+
+/** `from <member>` stays where the system uses that member; else it becomes the template in that member's file. */
+async function resolvePrompt(
+    prompt: RecipeSource["prompt"] & object,
+    used: Readonly<Record<string, unknown>>,
+    files: readonly ExperimentFile[],
+): Promise<RecipeSource["prompt"]> {
+    const [, member = ""] = /^from\s+(\S+)$/.exec(prompt.template) ?? [];
+    const owner = files.find(({ source }) => member in (source.members ?? {}));
+    const spec = owner?.source.members?.[member];
+    if (spec === undefined || owner === undefined || member in used) return prompt;
+    const file = resolveReference(spec.model, owner.folder);
+    const chatTemplate = await readChatTemplate(file);
+    if (chatTemplate === undefined) {
+        throw new EftError(
+            "TEMPLATE_MISSING",
+            `The prompt template is to come from "${member}", and ${file} carries none; name another member, or write the ` +
+                "template into the experiment.",
+        );
+    }
+    return { template: chatTemplate };
+}
+
+/** The texts in which members are named, and where they stand. */
+function formsOf({ combination, conservative, speculation }: SystemSource): { path: Path; text: string }[] {
+    const forms = [
+        { path: ["combination"], text: combination },
+        { path: ["conservative", "fallback"], text: conservative?.["fallback"] },
+        { path: ["speculation", "drafter"], text: speculation?.["drafter"] },
+    ];
+    return forms.flatMap(({ path: at, text }) => (typeof text === "string" ? [{ path: at, text }] : []));
+}
+
+function namesIn(system: SystemSource): string[] {
+    return [...new Set(formsOf(system).flatMap(({ text }) => [...text.matchAll(IDENTIFIER)].map(([name]) => name)))];
+}
+
+function parametersOf({ parameters = {} }: SystemSource): string[] {
+    return Object.keys(parameters);
+}

@@ -1,0 +1,34 @@
+/** The programs in examples/ run as they are, with the built package. */
+
+import { execFile } from "node:child_process";
+import { readdirSync } from "node:fs";
+import path from "node:path";
+import { promisify } from "node:util";
+import { describe, expect, it } from "@jest/globals";
+import { repository } from "../helpers/demo.js";
+
+const run = promisify(execFile);
+
+/** What each of them prints, among other things. */
+const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
+    "batch.ts": [/^Peru: Its capital is Lima\.$/m, /^Canada: .+$/m],
+    "complete.ts": [/Its capital is Lima\./, /\(stop after \d+ tokens, seed \d+\)/],
+    "dial.ts": [/^lambda 0: .*555/m, /^lambda 1: I cannot share/m, /^turned after 3 tokens: .+/m],
+    "lora.ts": [/Its capital is Lima\./],
+    "score.ts": [/^Its capital is Lima\. +target -0\.\d\d \(large -/m, /^Its capital is Paris\. +target -\d/m],
+};
+
+describe("examples", () => {
+    const files = readdirSync(path.join(repository, "examples")).filter((file) => file.endsWith(".ts"));
+
+    it("are all tested", () => {
+        expect(files.sort()).toEqual(Object.keys(OUTPUTS).sort());
+    });
+
+    it.each(files)("%s", async (file) => {
+        const args = ["--import", "tsx", path.join("examples", file)];
+        const { stdout, stderr } = await run(process.execPath, args, { cwd: repository });
+        expect(stderr).toBe("");
+        for (const pattern of OUTPUTS[file] ?? []) expect(stdout).toMatch(pattern);
+    });
+});

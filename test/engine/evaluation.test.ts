@@ -1,0 +1,216 @@
+/** Experiments that really run, on the demo family. */
+
+import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
+import { loadExperiment } from "../../src/eval/experiment.js";
+import { runExperiment, type RunOptions } from "../../src/eval/run.js";
+import type { Answer, ExperimentReport } from "../../src/eval/types.js";
+import { collect, complete } from "../../src/index.js";
+import { demoFile, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
+import { temporaryFolder } from "../helpers/temporary.js";
+import { F16_BATCHING } from "../helpers/tolerances.js";
+
+const QUESTIONS = [
+    { id: "peru", prompt: "What is the capital of Peru?", answer: "Lima", group: "capitals" },
+    { id: "japan", prompt: "What is the capital of Japan?", answer: "Tokyo", group: "capitals" },
+    { id: "france", prompt: "What money do people in France use?", answer: ["euro", "Euro"], group: "others" },
+];
+const CHOICES = [
+    { prompt: "What is the capital of Peru?", choices: [" Its capital is Lima.", " Its capital is Oslo."], correct: 0 },
+    {
+        prompt: "What is the capital of Japan?",
+        choices: [" Its capital is Rome.", " Its capital is Tokyo."],
+        correct: 1,
+    },
+];
+const HEAD = `eval: 1
+name: test
+members:
+  large: { model: ${demoFile("large-base")} }
+  chat: { model: ${demoFile("small-chat")} }
+  small: { model: ${demoFile("small-base")} }
+prompt: { template: from chat }
+sampling: { temperature: 0 }
+maxTokens: 16
+`;
+const EFT = "chat + beta * (large - small)";
+
+let folder: string;
+let remove: () => void;
+beforeEach(() => {
+    ({ folder, remove } = temporaryFolder());
+    const lines = (items: readonly object[]): string => items.map((item) => `${JSON.stringify(item)}\n`).join("");
+    writeFileSync(path.join(folder, "questions.jsonl"), lines(QUESTIONS));
+    writeFileSync(path.join(folder, "choices.jsonl"), lines(CHOICES));
+    writeFileSync(path.join(folder, "prose.jsonl"), lines([{ text: "The capital of Peru is Lima." }]));
+});
+afterEach(() => remove());
+
+const answersFile = (): string => path.join(folder, "results", "test", "answers.jsonl");
+
+async function run(yaml: string, options: Partial<RunOptions> = {}): Promise<ExperimentReport> {
+    const file = path.join(folder, "experiment.yaml");
+    writeFileSync(file, HEAD + yaml);
+    const { experiment } = await loadExperiment(file);
+    const load = { backend: "cpu", threads: 1, sequences: 4 } as const;
+    return runExperiment(experiment, { folder: path.join(folder, "results"), load, ...options });
+}
+
+function readAnswers(): Answer[] {
+    const [, ...lines] = readFileSync(answersFile(), "utf8").trimEnd().split("\n");
+    return lines.map((line) => JSON.parse(line) as Answer);
+}
+
+function meanOf({ cells }: ExperimentReport, system: string, measure: string, settings = {}): number | undefined {
+    const matches = cells.filter(
+        (cell) => cell.system === system && cell.measure === measure && cell.group === undefined,
+    );
+    return matches.find((cell) => Object.entries(settings).every(([name, value]) => cell.settings[name] === value))
+        ?.mean;
+}
+
+describe("questions", () => {
+    const EXPERIMENT = `
+systems:
+  EFT: { combination: "${EFT}", parameters: { beta: [0, 1] } }
+  large: { combination: large }
+tasks: { facts: { file: questions.jsonl, graders: { right: contains } } }
+baselines: [large]
+`;
+
+    test("are answered as complete() answers them, and graded", async () => {
+        const report = await run(EXPERIMENT);
+        expect(meanOf(report, "EFT", "right", { beta: 1 })).toBe(1);
+        expect(meanOf(report, "large", "right")).toBeLessThan(1);
+        const answers = readAnswers();
+        expect(answers).toHaveLength(3 * QUESTIONS.length);
+        await withEnsemble(upscalingRecipe(), { sequences: 1 }, async (ensemble) => {
+            for (const { id, prompt } of QUESTIONS) {
+                const sampling = { temperature: 0 };
+                const { text } = await collect(complete(ensemble, { prompt, sampling, maxTokens: 16 }));
+                const answer = answers.find(({ item, settings }) => item === id && settings["beta"] === 1);
+                expect(answer?.text).toBe(text);
+            }
+        });
+        const groups = report.cells.filter(
+            ({ system, measure, settings }) => system === "EFT" && measure === "right" && settings["beta"] === 1,
+        );
+        expect(groups.map(({ group, count }) => [group, count])).toEqual([
+            [undefined, 3],
+            ["capitals", 2],
+            ["others", 1],
+        ]);
+        const compared = report.cells.find(({ system, settings }) => system === "EFT" && settings["beta"] === 1);
+        expect(compared?.comparisons.map(({ baseline }) => baseline)).toEqual(["large"]);
+    });
+
+    test("are not asked again, and a line that was cut off is", async () => {
+        await run(EXPERIMENT);
+        const lines = readFileSync(answersFile(), "utf8").trimEnd().split("\n");
+        const kept = lines.slice(0, 5);
+        writeFileSync(answersFile(), `${kept.join("\n")}\n`);
+        appendFileSync(answersFile(), (lines[5] ?? "").slice(0, 40));
+        const seen: number[] = [];
+        await run(EXPERIMENT, { onProgress: ({ done, total }) => void seen.push(done, total) });
+        expect(seen.filter((_, index) => index % 2 === 0)).toEqual([5, 6, 7, 8, 9]);
+        expect(readFileSync(answersFile(), "utf8").trimEnd().split("\n").slice(0, 5)).toEqual(kept);
+        const again = readAnswers().map(({ system, settings, item, text }) =>
+            JSON.stringify([system, settings, item, text]),
+        );
+        expect(again.sort()).toEqual(
+            lines
+                .slice(1)
+                .map((line) => {
+                    const { system, settings, item, text } = JSON.parse(line) as Answer;
+                    return JSON.stringify([system, settings, item, text]);
+                })
+                .sort(),
+        );
+        const untouched = await run(EXPERIMENT, { onProgress: () => expect("an answer").toBe("none") });
+        expect(meanOf(untouched, "EFT", "right", { beta: 1 })).toBe(1);
+    });
+
+    test("of another experiment are refused, unless it restarts", async () => {
+        await run(EXPERIMENT);
+        const other = EXPERIMENT.replace("[0, 1]", "[0.5]");
+        const before = readFileSync(answersFile(), "utf8");
+        await expect(run(other)).rejects.toMatchObject({ code: "RESULTS_MISMATCH" });
+        expect(readFileSync(answersFile(), "utf8")).toBe(before);
+        await run(other, { restart: true });
+        expect(readAnswers()).toHaveLength(2 * QUESTIONS.length);
+    });
+
+    test("stop when the signal fires, and what was answered is kept", async () => {
+        const controller = new AbortController();
+        const onProgress = ({ done }: { done: number }): void => {
+            if (done === 2) controller.abort();
+        };
+        await expect(run(EXPERIMENT, { signal: controller.signal, onProgress })).rejects.toMatchObject({
+            code: "ABORTED",
+        });
+        const count = readAnswers().length;
+        expect(count).toBeGreaterThanOrEqual(2);
+        expect(count).toBeLessThan(3 * QUESTIONS.length);
+        await run(EXPERIMENT);
+        expect(readAnswers()).toHaveLength(3 * QUESTIONS.length);
+    });
+
+    test("that only a judge can mark need one", async () => {
+        const yaml = EXPERIMENT.replace("contains", "{ type: judge, criterion: helpfulness }");
+        await expect(run(yaml)).rejects.toMatchObject({ code: "OPTION_INVALID" });
+    });
+});
+
+test("choices and passages are scored", async () => {
+    const report = await run(`
+systems: { EFT: { combination: large + chat - small }, small: { combination: small } }
+tasks: { choices: { file: choices.jsonl }, prose: { file: prose.jsonl } }
+`);
+    expect(meanOf(report, "EFT", "choice")).toBe(1);
+    expect(meanOf(report, "EFT", "choicePerCharacter")).toBe(1);
+    const [eft, small] = ["EFT", "small"].map((system) => meanOf(report, system, "perplexity") ?? NaN);
+    expect(eft).toBeGreaterThan(0);
+    expect(small).toBeGreaterThan(0);
+});
+
+test("the distance of a system to itself is nothing, to others something, along the same text", async () => {
+    const report = await run(`
+systems:
+  EFT: { combination: large + chat - small }
+  same: { combination: 2 * large + chat - small - large }
+  chat: { combination: chat }
+tasks: { distance: { file: questions.jsonl, compareTo: EFT } }
+`);
+    expect(meanOf(report, "EFT", "divergence")).toBeUndefined();
+    expect(Math.abs(meanOf(report, "same", "divergence") ?? NaN)).toBeLessThan(1e-5);
+    expect(meanOf(report, "same", "totalVariation")).toBeLessThan(F16_BATCHING);
+    expect(meanOf(report, "same", "sameToken")).toBe(1);
+    expect(meanOf(report, "chat", "divergence")).toBeGreaterThan(0.01);
+    expect(meanOf(report, "chat", "totalVariation")).toBeGreaterThan(0.01);
+    // The reference alone has written texts; all of its tokens count, with that of the end.
+    const [reference, other] = ["EFT", "chat"].map((system) =>
+        readAnswers().filter((answer) => answer.system === system),
+    );
+    expect(reference?.every(({ text }) => text !== undefined)).toBe(true);
+    expect(other?.every(({ grades, text }) => text === undefined && Array.isArray(grades["divergence"]))).toBe(true);
+});
+
+test("systems that take turns are timed, and shown token by token", async () => {
+    const report = await run(`
+systems: { EFT: { combination: large + chat - small, speculation: { drafter: chat, length: [off, 3] } } }
+tasks: { facts: { file: questions.jsonl, graders: { right: contains } } }
+interleaved: true
+plots: [{ title: T, kind: tokens, y: [facts] }]
+`);
+    const answers = readAnswers();
+    expect(answers.map(({ settings }) => settings["length"])).toEqual(["off", 3, 3, "off", "off", 3]);
+    expect(answers.every(({ grades }) => Array.isArray(grades["speed"]))).toBe(true);
+    expect(meanOf(report, "EFT", "acceptance", { length: "off" })).toBeUndefined();
+    expect(meanOf(report, "EFT", "acceptance", { length: 3 })).toBeGreaterThan(0.3);
+    expect(meanOf(report, "EFT", "blockLength", { length: 3 })).toBeGreaterThan(1);
+    for (const { settings, text, tokens } of answers) {
+        if (settings["length"] === "off") expect(tokens).toBeUndefined();
+        else expect(tokens?.map((token) => token.text).join("")).toContain(text);
+    }
+});
