@@ -1,5 +1,6 @@
 /** Runs an experiment: every system at every item, as many prompts at once as there are sequences. */
 
+import { setMaxListeners } from "node:events";
 import path from "node:path";
 import pMap from "p-map";
 import type { Ensemble, LoadOptions } from "../ensemble/ensemble.js";
@@ -61,7 +62,10 @@ interface Run {
  */
 export async function runExperiment(experiment: Experiment, options: RunOptions): Promise<ExperimentReport> {
     const start = performance.now();
-    const { signal, onProgress, judge } = options;
+    const { onProgress, judge } = options;
+    const signal = options.signal && AbortSignal.any([options.signal]);
+    // Each of the many prompts that advance together listens to it.
+    if (signal) setMaxListeners(0, signal);
     checkJudge(experiment, judge !== undefined);
     const store = await openAnswers(path.join(options.folder, experiment.name), experiment, options.restart ?? false);
     const sequences = experiment.interleaved ? 1 : (options.load?.sequences ?? DEFAULT_SEQUENCES);
