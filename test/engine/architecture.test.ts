@@ -14,7 +14,7 @@ const ROWS = [
     ["ensemble"],
     ["decoding"],
     ["chat", "scoring"],
-    ["server", "eval"],
+    ["server", "eval", "electron"],
     ["index.ts"],
     ["cli"],
 ];

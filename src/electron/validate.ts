@@ -1,0 +1,130 @@
+/** What a renderer sends is data of a stranger: it is checked whole before anything looks at it. */
+
+import { Ajv, type ValidateFunction } from "ajv";
+import { EftError } from "../errors.js";
+import { PROTOCOL, type RemoteOptions, type RendererMessage } from "./protocol.js";
+
+/** Most characters of one prompt, all its messages together. More than any context holds. */
+export const MAX_CHARACTERS = 2 ** 22;
+const MAX_MESSAGES = 10_000;
+const MAX_PROPERTIES = 1000;
+
+const ID = { type: "integer", minimum: 1, maximum: Number.MAX_SAFE_INTEGER };
+const NUMBERS = { type: "object", maxProperties: MAX_PROPERTIES, additionalProperties: { type: "number" } };
+const BOOLEAN = { type: "boolean" };
+const NUMBER = { type: "number" };
+const TEXT = { type: "string", maxLength: 10_000 };
+
+/** Types and sizes alone: ranges and names are checked where the values are used, with the library's own messages. */
+const OPTION_SCHEMAS: { readonly [Key in keyof Required<RemoteOptions>]: object } = {
+    prompt: {
+        anyOf: [
+            { type: "string" },
+            {
+                type: "array",
+                maxItems: MAX_MESSAGES,
+                items: {
+                    type: "object",
+                    required: ["role", "content"],
+                    additionalProperties: false,
+                    properties: { role: TEXT, content: { type: "string" } },
+                },
+            },
+        ],
+    },
+    raw: BOOLEAN,
+    maxTokens: NUMBER,
+    sampling: NUMBERS,
+    seed: NUMBER,
+    stop: { type: "array", maxItems: 16, items: TEXT },
+    logitBias: NUMBERS,
+    parameters: NUMBERS,
+    speculation: {
+        anyOf: [
+            BOOLEAN,
+            {
+                type: "object",
+                additionalProperties: false,
+                properties: {
+                    drafter: TEXT,
+                    lookup: BOOLEAN,
+                    length: { anyOf: [NUMBER, TEXT] },
+                    coupling: TEXT,
+                    drafterSampling: NUMBERS,
+                },
+            },
+        ],
+    },
+    topLogprobs: NUMBER,
+    memberLogprobs: BOOLEAN,
+    explain: BOOLEAN,
+    scores: BOOLEAN,
+    grammar: { type: "string", maxLength: 2 ** 20 },
+    jsonSchema: { type: ["boolean", "object"] },
+};
+const OPTIONS = {
+    type: "object",
+    required: ["prompt"],
+    additionalProperties: false,
+    properties: OPTION_SCHEMAS,
+};
+
+const FIELDS: { readonly [Type in RendererMessage["type"]]: Readonly<Record<string, object>> } = {
+    describe: { id: ID },
+    complete: { id: ID, options: OPTIONS },
+    taken: { completion: ID },
+    setParameters: { id: ID, completion: ID, values: NUMBERS },
+    abort: { completion: ID },
+};
+
+// Infinite numbers are legal in places, such as a bias of -Infinity.
+const ajv = new Ajv({ strictNumbers: false, allowUnionTypes: true });
+const validators = new Map<unknown, ValidateFunction>(
+    Object.entries(FIELDS).map(([type, fields]) => {
+        const properties = { protocol: {}, type: {}, ...fields };
+        return [
+            type,
+            ajv.compile({
+                type: "object",
+                properties,
+                required: Object.keys(properties),
+                additionalProperties: false,
+            }),
+        ];
+    }),
+);
+
+/** @throws EftError MESSAGE_INVALID */
+export function checkRendererMessage(message: unknown): asserts message is RendererMessage {
+    const { protocol, type } = (message ?? {}) as Partial<RendererMessage>;
+    if (protocol !== PROTOCOL) {
+        throw invalid(
+            `it has to carry the version of the protocol (protocol: ${PROTOCOL}); renderer and host have to use the same ` +
+                "version of eft-llama",
+        );
+    }
+    const validate = validators.get(type);
+    if (validate === undefined) throw invalid(`its type has to be one of ${Object.keys(FIELDS).join(", ")}`);
+    if (!validate(message)) throw invalid(ajv.errorsText(validate.errors, { dataVar: "message" }));
+    checkPromptSize(message as RendererMessage);
+}
+
+/** The id by which an answer to a message finds who asked; 0 if the message has none. */
+export function idOf(message: unknown): number {
+    const { id, completion } = (message ?? {}) as Readonly<Record<string, unknown>>;
+    return [id, completion].find((value): value is number => Number.isSafeInteger(value)) ?? 0;
+}
+
+function checkPromptSize(message: RendererMessage): void {
+    if (message.type !== "complete") return;
+    const { prompt } = message.options;
+    const texts = typeof prompt === "string" ? [prompt] : prompt.map(({ content }) => content);
+    const characters = texts.reduce((sum, { length }) => sum + length, 0);
+    if (characters > MAX_CHARACTERS) {
+        throw invalid(`its prompt has ${characters} characters, and ${MAX_CHARACTERS} are allowed`);
+    }
+}
+
+function invalid(reason: string): EftError {
+    return new EftError("MESSAGE_INVALID", `A message to the host is not understood: ${reason}.`);
+}
