@@ -6,16 +6,15 @@ import {
     collect,
     complete,
     loadRecipe,
-    tokenText,
+    soloView,
     type CompletionResult,
     type Ensemble,
     type Recipe,
 } from "../index.js";
-import type { TokenPart } from "../index.js";
-import { parseCombination } from "../recipe/index.js";
 import { loadWithProgress } from "./load.js";
+import { describeOpinions } from "./opinions.js";
 import { loadOptions } from "./options.js";
-import { colors, formatProbability, formatTable, quote, sum, WIDTH } from "./terminal.js";
+import { colors, formatTable, sum, WIDTH } from "./terminal.js";
 
 const QUESTIONS = [
     "What is the capital of Nepal?",
@@ -46,14 +45,12 @@ interface System {
 
 async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
     const recipe = await loadRecipe("demo");
-    // The files are the same, and so are loaded once; a member without weight is not evaluated.
-    const load = (chosen: Recipe): Promise<Ensemble> => loadWithProgress(chosen, args, { sequences: 1 });
-    await using chat = await load(alone(recipe, "chat"));
-    await using large = await load(alone(recipe, "large"));
-    await using eft = await load(recipe);
-    await using dial = await load(await loadRecipe("demo-dial"));
+    // Files that both recipes name are loaded once.
+    await using eft = await loadWithProgress(recipe, args, { sequences: 1 });
+    await using dial = await loadWithProgress(await loadRecipe("demo-dial"), args, { sequences: 1 });
 
     const systems: System[] = [];
+    const [chat, large] = [soloView(eft, "chat"), soloView(eft, "large")];
     for (const [name, ensemble] of Object.entries({ "chat alone": chat, "large alone": large, EFT: eft })) {
         systems.push({ name, answers: await answerAll(ensemble, QUESTIONS) });
     }
@@ -85,16 +82,14 @@ function showAnswers({ combination }: Recipe, systems: readonly System[]): void 
 }
 
 async function showThoughts(eft: Ensemble): Promise<void> {
-    const names = eft.members.map(({ name }) => name);
     const { parts } = await collect(
         complete(eft, { prompt: QUESTION, maxTokens: MAX_TOKENS, memberLogprobs: true, topLogprobs: 100 }),
     );
-    const rows = parts.map((part) => describeToken(eft, part, names));
     print(
         heading(`2. What the members thought: ${QUESTION}`),
         "How probable each token of EFT's answer was; in brackets, what the member would",
         "rather have said.",
-        formatTable(["token", "EFT", ...names], rows),
+        describeOpinions(eft, parts, "EFT"),
         'Where "large" is sure and "small" is not, their difference outweighs "chat".',
         "",
     );
@@ -131,17 +126,6 @@ function showCost({ members }: Recipe, systems: readonly System[]): void {
     );
 }
 
-/** The same recipe with a single member as its target. */
-function alone(recipe: Recipe, member: string): Recipe {
-    const members = recipe.members.map(({ name }) => name);
-    return {
-        ...recipe,
-        name: member,
-        parameters: {},
-        combination: parseCombination(member, { members, parameters: {} }),
-    };
-}
-
 async function answerAll(
     ensemble: Ensemble,
     questions: readonly string[],
@@ -172,27 +156,6 @@ function compare(head: readonly string[], rows: readonly (readonly string[])[]):
     });
     table.push(...rows.map((row) => [...row]));
     return table.toString();
-}
-
-function describeToken(ensemble: Ensemble, part: TokenPart, names: readonly string[]): string[] {
-    const opinions = names.map((name) => {
-        const favourite = findFavourite(part, name);
-        const rather = favourite === undefined || favourite.id === part.id ? "" : ` (${quote(favourite.text)})`;
-        return formatProbability(part.members?.[name] ?? NaN) + colors.dim(rather);
-    });
-    return [quote(tokenText(ensemble, part.id)), formatProbability(part.logprob), ...opinions];
-}
-
-/** What a member finds most probable, where the target's top tokens are enough to be sure of it. */
-function findFavourite({ top = [] }: TokenPart, member: string): { id: number; text: string } | undefined {
-    const candidates = top.map(({ id, text, members }) => ({
-        id,
-        text,
-        probability: Math.exp(members?.[member] ?? NaN),
-    }));
-    const [best] = candidates.toSorted((a, b) => b.probability - a.probability);
-    const rest = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
-    return best !== undefined && best.probability > rest ? best : undefined;
 }
 
 function describeCost(results: readonly CompletionResult[], names: readonly string[]): string[] {

@@ -130,7 +130,7 @@ describe("model files", () => {
     test("a model that is still to be downloaded", async () => {
         const loading = loadOnCpu(soloRecipe("hf:nobody/nothing:Q4_K_M"));
         await expect(loading).rejects.toEqual(
-            eftError("MODEL_NOT_FOUND", /not a file on this machine.*node-llama-cpp pull/),
+            eftError("MODEL_NOT_FOUND", /not been downloaded to .*eft-llama pull hf:nobody\/nothing:Q4_K_M/),
         );
     });
 

@@ -1,0 +1,75 @@
+/** An answer once more: what it was drawn with, and where its dials were turned. */
+
+import { complete } from "../decoding/complete.js";
+import type { Completion, CompletionOptions, FinishPart, TokenPart } from "../decoding/completion.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
+
+type Values = Readonly<Record<string, number>>;
+
+/** A completion that remembers what is needed to draw it again. */
+export interface Recording {
+    readonly completion: Completion;
+    readonly request: CompletionOptions;
+    /** Tokens so far. */
+    readonly tokens: number;
+    /** Dials that were turned, and after how many tokens they took effect. */
+    readonly turned: readonly { readonly after: number; readonly values: Values }[];
+}
+
+/** @param request - with a seed and with a value for every parameter */
+export function recordDials(ensemble: Ensemble, request: CompletionOptions): Recording {
+    const completion = complete(ensemble, request);
+    const parameters = { ...ensemble.parameters, ...request.parameters };
+    const turned: { after: number; values: Values }[] = [];
+    let tokens = 0;
+    // While a token is being drawn, it is too late for it.
+    let drawing = 0;
+    async function* record(): AsyncGenerator<TokenPart | FinishPart, void, void> {
+        try {
+            drawing = 1;
+            for await (const part of completion) {
+                drawing = 0;
+                if (part.type === "token") tokens++;
+                yield part;
+                drawing = 1;
+            }
+        } finally {
+            drawing = 0;
+        }
+    }
+    return {
+        completion: Object.assign(record(), {
+            setParameters(values: Values) {
+                completion.setParameters(values);
+                turned.push({ after: tokens + drawing, values });
+            },
+        }),
+        request: { ...request, parameters },
+        get tokens() {
+            return tokens;
+        },
+        turned,
+    };
+}
+
+/** @param own - reports that are wanted besides */
+export function createReplay(ensemble: Ensemble, recording: Recording, own: Partial<CompletionOptions>): Completion {
+    const { request, tokens, turned } = recording;
+    const { signal: _, ...drawn } = request;
+    const completion = complete(ensemble, { ...drawn, maxTokens: tokens, ...own });
+    async function* replay(): AsyncGenerator<TokenPart | FinishPart, void, void> {
+        let count = 0;
+        const turnDials = (): void => {
+            for (const { after, values } of turned) if (after === count) completion.setParameters(values);
+        };
+        turnDials();
+        for await (const part of completion) {
+            yield part;
+            count++;
+            turnDials();
+        }
+    }
+    return Object.assign(replay(), {
+        setParameters: (values: Values) => completion.setParameters(values),
+    });
+}

@@ -1,0 +1,319 @@
+/** What a conversation does besides talking: the commands that begin with a slash. */
+
+import { homedir } from "node:os";
+import {
+    combinationWeights,
+    createChat,
+    EftError,
+    loadChat,
+    saveChat,
+    type ChatOptions,
+    type ChatSession,
+    type Completion,
+    type Ensemble,
+    type FinishPart,
+    type TokenPart,
+} from "../index.js";
+import { suggestion } from "../recipe/problems.js";
+import { compareAlone } from "./chat-compare.js";
+import type { Surface } from "./chat-surface.js";
+import { describeDecisions, paintText } from "./explain.js";
+import { describeOpinions } from "./opinions.js";
+import { describeStatistics } from "./statistics.js";
+import { colors, escapeControls, formatTable, plural } from "./terminal.js";
+
+/** A conversation that goes on, and where. */
+export interface Talk {
+    readonly ensemble: Ensemble;
+    /** What the flags say of every session. */
+    readonly options: ChatOptions;
+    readonly surface: Surface;
+    readonly verbose: boolean;
+    chat: ChatSession;
+    /** What the last answer took. */
+    finish?: FinishPart;
+    over: boolean;
+}
+
+interface Command {
+    readonly usage: string;
+    readonly help: string;
+    /** Whether it is obeyed in the middle of an answer, and does not wait for its end. */
+    readonly atOnce?: boolean;
+    readonly run: (talk: Talk, argument: string) => Promise<void>;
+}
+
+const COMMANDS: Readonly<Record<string, Command>> = {
+    set: {
+        usage: "/set [name value ...]",
+        help: "turn dials, also in the middle of an answer",
+        atOnce: true,
+        run: setDials,
+    },
+    compare: {
+        usage: "/compare [question]",
+        help: "what members say alone, beside the target",
+        run: compare,
+    },
+    explain: {
+        usage: "/explain",
+        help: "what each member thought of the last answer",
+        run: explain,
+    },
+    prompt: { usage: "/prompt", help: "what each member saw before the last answer", run: showPrompts },
+    recipe: { usage: "/recipe", help: "combination, dials and members", atOnce: true, run: showRecipe },
+    system: { usage: "/system [text]", help: "show or change the system prompt; - for none", run: setSystem },
+    regen: { usage: "/regen", help: "answer the last question anew", run: regenerate },
+    edit: { usage: "/edit [text]", help: "ask something else in place of the last question", run: edit },
+    save: { usage: "/save <file>", help: "write the conversation to a file", run: save },
+    load: { usage: "/load <file>", help: "go on with a conversation from a file", run: load },
+    stats: { usage: "/stats", help: "what the last answer took", run: showStatistics },
+    help: { usage: "/help", help: "this list", atOnce: true, run: showHelp },
+    quit: { usage: "/quit", help: "leave", atOnce: true, run: quit },
+};
+
+/** Says something or obeys a command. */
+export async function handle(talk: Talk, input: string): Promise<void> {
+    const [, slash, name, argument = ""] = /^(\/)(\w*)\s*([^]*)$/.exec(input) ?? [];
+    if (slash === undefined || input.startsWith("//")) {
+        const text = input.replace(/^\/\//, "/");
+        await answer(talk, (signal) => talk.chat.send(text, { signal }));
+        return;
+    }
+    const command = Object.hasOwn(COMMANDS, name ?? "") ? COMMANDS[name ?? ""] : undefined;
+    if (command !== undefined) return command.run(talk, argument.trim());
+    const guess = suggestion(name ?? "", Object.keys(COMMANDS));
+    await talk.surface.fail(`There is no command /${name} (${guess}). To say it: /${input}`);
+}
+
+/** Obeys a command that does not wait for the end of an answer; false for anything else. */
+export function handleAtOnce(talk: Talk, input: string): boolean {
+    const [, name = ""] = /^\/(\w+)/.exec(input) ?? [];
+    if (!Object.hasOwn(COMMANDS, name) || COMMANDS[name]?.atOnce !== true) return false;
+    void report(talk, () => handle(talk, input));
+    return true;
+}
+
+/** Says what went wrong, where it is the user's to know. */
+export async function report(talk: Talk, body: () => Promise<void>): Promise<void> {
+    try {
+        await body();
+    } catch (error) {
+        if (!EftError.isInstance(error) || error.code === "NATIVE_FAILURE") throw error;
+        await talk.surface.fail(error.message);
+    }
+}
+
+/** Names of commands and dials. */
+export function completeWord(talk: Talk, line: string): [string[], string] {
+    const [, before = "", dial] = /^(\/set\s+)?(\S*)$/.exec(line) ?? [];
+    const words =
+        before === ""
+            ? Object.keys(COMMANDS).map((name) => `/${name} `)
+            : Object.keys(talk.chat.parameters).map((name) => `${before}${name} `);
+    if (dial === undefined || !line.startsWith("/")) return [[], line];
+    return [words.filter((word) => word.startsWith(line)), line];
+}
+
+async function answer(talk: Talk, begin: (signal: AbortSignal) => Completion): Promise<void> {
+    const { surface } = talk;
+    await surface.work(async (signal) => {
+        let begun = false;
+        try {
+            for await (const part of begin(signal)) {
+                begun = true;
+                await surface.write(part.text);
+                if (part.type === "finish") talk.finish = part;
+            }
+        } finally {
+            if (begun) await surface.endAnswer();
+        }
+    });
+    if (talk.finish?.reason === "abort") await surface.note("(stopped)");
+    if (talk.verbose) await showStatistics(talk);
+}
+
+async function setDials(talk: Talk, argument: string): Promise<void> {
+    const words = argument.split(/[\s=]+/).filter((word) => word !== "");
+    const values: Record<string, number> = {};
+    for (let index = 0; index < words.length; index += 2) {
+        const [name = "", value = ""] = words.slice(index, index + 2);
+        if (value === "" || Number.isNaN(Number(value))) {
+            return talk.surface.fail(`/set takes a name and a number, such as /set ${exampleDial(talk)}.`);
+        }
+        values[name] = Number(value);
+    }
+    talk.chat.setParameters(values);
+    const shown = Object.entries(talk.chat.parameters).filter(([name]) => words.length === 0 || name in values);
+    const lines = shown.map(([name, value]) => `${name} = ${value}`);
+    await talk.surface.note(lines.join("\n") || "This recipe has no dials.");
+}
+
+function exampleDial({ chat }: Talk): string {
+    const [[name, value] = ["beta", 1]] = Object.entries(chat.parameters);
+    return `${name} ${value}`;
+}
+
+async function compare(talk: Talk, argument: string): Promise<void> {
+    const { ensemble, options, chat, surface } = talk;
+    const last = chat.turns.at(-1);
+    const question = argument === "" ? last?.user : argument;
+    if (question === undefined) return surface.fail("Nothing has been asked yet; write /compare and a question.");
+    const turns = argument === "" ? chat.turns.slice(0, -1) : chat.turns;
+    const forgotten = Math.min(chat.forgotten, turns.length);
+    const { system, parameters } = chat;
+    const base: ChatOptions = { ...options, system, turns, forgotten, parameters };
+    const text = await surface.work((signal) =>
+        compareAlone(ensemble, base, { question, signal, width: surface.width }),
+    );
+    await surface.print(text);
+}
+
+async function explain(talk: Talk): Promise<void> {
+    const { ensemble, chat, surface } = talk;
+    const parts: TokenPart[] = [];
+    let text = "";
+    await surface.work(async (signal) => {
+        for await (const part of repeatWithReports(chat, signal)) {
+            if (part.type === "token") parts.push(part);
+            text += paintText(part);
+        }
+    });
+    const hasDrafter = parts.some(({ drafter }) => drafter !== undefined);
+    await surface.print(text.trim() + (hasDrafter ? describeDecisions(ensemble, parts) : ""));
+    await surface.print(describeOpinions(ensemble, parts, "target"));
+}
+
+/** Without anybody who could draft, the target is compared with nobody. */
+function repeatWithReports(chat: ChatSession, signal: AbortSignal): Completion {
+    const reports = { signal, memberLogprobs: true, topLogprobs: 100 };
+    try {
+        return chat.repeat({ ...reports, explain: true });
+    } catch (error) {
+        if (EftError.isInstance(error) && error.code === "OPTION_INVALID") return chat.repeat(reports);
+        throw error;
+    }
+}
+
+async function showPrompts({ chat, surface }: Talk): Promise<void> {
+    const last = chat.turns.at(-1);
+    if (last === undefined) return surface.fail("Nothing has been asked yet; ask something first.");
+    const prompts = Object.entries(chat.fork(chat.turns.length - 1).render(last.user));
+    const distinct = new Set(prompts.map(([, prompt]) => prompt));
+    for (const text of distinct) {
+        const names = prompts.filter(([, prompt]) => prompt === text).map(([name]) => name);
+        await surface.print(`${colors.bold(names.join(", "))}\n${escapeLines(text)}`);
+    }
+}
+
+async function showRecipe({ ensemble, chat, surface }: Talk): Promise<void> {
+    const { name, description, combination, members, parameters } = ensemble.recipe;
+    const names = members.map((member) => member.name);
+    const weights = combinationWeights(combination, names, chat.parameters);
+    await surface.print(
+        [
+            `${colors.bold(name)}${description === undefined ? "" : `: ${description}`}`,
+            `target = ${combination.text}`,
+            ...Object.entries(parameters).map(([dial, { min, max, description: what }]) => {
+                const range = `from ${min} to ${max}`;
+                return `  ${dial} = ${chat.parameters[dial]}, ${range}${what === undefined ? "" : `: ${what}`}`;
+            }),
+            formatTable(
+                ["member", "weight", "model"],
+                members.map(({ name: member, model, lora }, index) => [
+                    member,
+                    `${Number((weights[index] ?? 0).toPrecision(4))}`,
+                    lora === undefined ? model : `${model} + ${lora.path}`,
+                ]),
+            ),
+        ].join("\n"),
+    );
+}
+
+async function setSystem(talk: Talk, argument: string): Promise<void> {
+    const { chat, surface } = talk;
+    if (argument === "") return surface.print(escapeLines(chat.system ?? "There is no system prompt."));
+    chat.setSystem(argument === "-" ? undefined : argument);
+    await warnOfSystem(talk);
+}
+
+/** Templates may leave out what they have no place for. */
+export async function warnOfSystem({ chat, surface }: Talk): Promise<void> {
+    const { system } = chat;
+    if (system === undefined || system.trim() === "") return;
+    const blind = Object.entries(chat.render("")).filter(([, prompt]) => !prompt.includes(system.trim()));
+    if (blind.length === 0) return;
+    const names = blind.map(([name]) => name).join(", ");
+    await surface.note(`The prompt template has no place for a system prompt; not shown to: ${names}.`);
+}
+
+function regenerate(talk: Talk): Promise<void> {
+    return answer(talk, (signal) => talk.chat.regenerate({ signal }));
+}
+
+async function edit(talk: Talk, argument: string): Promise<void> {
+    const { chat, surface } = talk;
+    const last = chat.turns.at(-1);
+    if (last === undefined) return surface.fail("Nothing has been asked yet; ask something first.");
+    if (argument !== "") return answer(talk, (signal) => chat.edit(chat.turns.length - 1, argument, { signal }));
+    if (surface.suggest === undefined || last.user.includes("\n")) return surface.fail("Write /edit and the new text.");
+    surface.suggest(`/edit ${last.user}`);
+}
+
+async function save({ chat, surface }: Talk, argument: string): Promise<void> {
+    if (argument === "") return surface.fail("Write /save and the name of a file.");
+    await saveChat(expandHome(argument), chat);
+    await surface.note(`${plural(chat.turns.length, "turn")} written to ${argument}`);
+}
+
+async function load(talk: Talk, argument: string): Promise<void> {
+    const { ensemble, options, surface } = talk;
+    if (argument === "") return surface.fail("Write /load and the name of a file.");
+    const { parameters, ...state } = await loadChat(expandHome(argument));
+    const chat = createChat(ensemble, { ...options, system: undefined, ...state });
+    const dials = Object.entries(parameters ?? {}).filter(([name]) => name in ensemble.recipe.parameters);
+    chat.setParameters(Object.fromEntries(dials));
+    talk.chat = chat;
+    delete talk.finish;
+    await surface.note(`${plural(chat.turns.length, "turn")} of ${argument}`);
+    const last = chat.turns.at(-1);
+    if (last !== undefined) await surface.note(escapeLines(`> ${last.user}\n${last.answer}`));
+    await warnOfSystem(talk);
+}
+
+async function showStatistics({ ensemble, chat, finish, surface }: Talk): Promise<void> {
+    if (finish === undefined) return surface.fail("Nothing has been answered yet; ask something first.");
+    const names = ensemble.members.map(({ name }) => name);
+    const { turns, forgotten } = chat;
+    const used = Math.max(...Object.values(finish.promptTokens)) + finish.tokens;
+    const left = forgotten === 0 ? "" : `, the oldest ${forgotten} no longer shown to the models`;
+    const context = `${"context".padEnd(19)}${used} of ${ensemble.contextSize} tokens, ${plural(turns.length, "turn")}${left}`;
+    await surface.note(`${describeStatistics(finish, names).trim()}\n${context}`);
+}
+
+async function showHelp({ surface }: Talk): Promise<void> {
+    const width = Math.max(...Object.values(COMMANDS).map(({ usage }) => usage.length));
+    const lines = Object.values(COMMANDS).map(({ usage, help }) => `${usage.padEnd(width)}  ${help}`);
+    await surface.print(
+        [
+            ...lines,
+            "",
+            'A line that ends with \\ goes on in the next one; so does a block between """ and """.',
+            "A line that begins with // is said with one slash. Ctrl-C stops an answer.",
+        ].join("\n"),
+    );
+}
+
+function quit(talk: Talk): Promise<void> {
+    talk.over = true;
+    talk.surface.close();
+    return Promise.resolve();
+}
+
+function expandHome(file: string): string {
+    return file.replace(/^~(?=[/\\])/, homedir());
+}
+
+function escapeLines(text: string): string {
+    return text.split("\n").map(escapeControls).join("\n");
+}

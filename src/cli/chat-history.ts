@@ -1,0 +1,43 @@
+/** What was typed in earlier conversations, in a file of the user's. */
+
+import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import path from "node:path";
+
+/** Lines that are kept. */
+export const HISTORY_SIZE = 1000;
+
+/**
+ * `EFT_LLAMA_HISTORY`, where empty means none; else `chat-history` in the folder for the state of programs: that of the XDG
+ * specification, or that of Windows.
+ */
+export function historyFile(env = process.env): string | undefined {
+    const { EFT_LLAMA_HISTORY: own, XDG_STATE_HOME: xdg = "", LOCALAPPDATA: local = "" } = env;
+    if (own !== undefined) return own === "" ? undefined : own;
+    const [found] = [xdg, local].filter((folder) => path.isAbsolute(folder));
+    return path.join(found ?? path.join(homedir(), ".local", "state"), "eft-llama", "chat-history");
+}
+
+export interface History {
+    /** Newest first, as `readline` wants them. */
+    readonly lines: string[];
+    /** @throws Error when the file cannot be written */
+    add(line: string): void;
+}
+
+/** @throws Error when there is a file that cannot be read, or that cannot be shortened */
+export function openHistory(file: string | undefined): History {
+    if (file === undefined) return { lines: [], add: () => {} };
+    const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : [];
+    // Each line is added as it is typed, so that conversations at the same time lose nothing of each other.
+    if (lines.length > 2 * HISTORY_SIZE) {
+        writeFileSync(file, `${lines.slice(-HISTORY_SIZE).join("\n")}\n`, { mode: 0o600 });
+    }
+    return {
+        lines: lines.slice(-HISTORY_SIZE).toReversed(),
+        add(line) {
+            mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+            appendFileSync(file, `${line}\n`, { mode: 0o600 });
+        },
+    };
+}

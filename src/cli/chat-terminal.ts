@@ -1,0 +1,204 @@
+/**
+ * A conversation on a terminal. Something may be typed while an answer is being written: the answer waits, the line is
+ * typed below it, and then the answer goes on.
+ */
+
+import { clearLine, createInterface, cursorTo, type Completer } from "node:readline";
+import { Writable } from "node:stream";
+import { createLineJoiner } from "./chat-lines.js";
+import { HISTORY_SIZE, historyFile, openHistory, type History } from "./chat-history.js";
+import type { Surface } from "./chat-surface.js";
+import { colors, escapeControls } from "./terminal.js";
+
+const PROMPT = colors.green.bold("> ");
+const CONTINUATION = colors.green.bold("… ");
+
+interface TerminalOptions {
+    readonly completer: Completer;
+    /** Gets what is typed while there is work; whether it has been dealt with and is not to be read later. */
+    readonly onInput: (text: string) => boolean;
+}
+
+export function createTerminal({ completer, onInput }: TerminalOptions): Surface {
+    const { stdin, stdout } = process;
+    const history = tryHistory();
+    const lines = createLineJoiner();
+    const typedAhead: string[] = [];
+    /** `typing`: below an answer that waits for it. */
+    let state: "reading" | "writing" | "typing" = "reading";
+    let inLine = false;
+    let closed = false;
+    let leaving = false;
+    let prefill = "";
+    let controller: AbortController | undefined;
+    let deliver: ((text: string | undefined) => void) | undefined;
+    let resume: (() => void)[] = [];
+
+    const echo = new Writable({
+        decodeStrings: false,
+        write(chunk: string, _, done) {
+            if (state === "writing" && input.line !== "") {
+                stdout.write(`${inLine ? "\n" : ""}${input.getPrompt()}`);
+                inLine = false;
+                state = "typing";
+            }
+            // Keys that leave the line empty would only move the cursor in the answer.
+            if (state !== "writing") stdout.write(chunk);
+            done();
+        },
+    });
+    Object.defineProperty(echo, "columns", { get: () => stdout.columns });
+    const resize = (): void => void echo.emit("resize");
+    stdout.on("resize", resize);
+    const input = createInterface({
+        ...{ input: stdin, output: echo, terminal: true, prompt: PROMPT, completer },
+        ...{ history: history.lines, historySize: HISTORY_SIZE, removeHistoryDuplicates: true },
+    });
+
+    function goOn(): void {
+        if (state === "typing") state = "writing";
+        const waiting = resume;
+        resume = [];
+        for (const each of waiting) each();
+    }
+    async function untilTyped(): Promise<void> {
+        while (state === "typing") await new Promise<void>((resolve) => resume.push(resolve));
+    }
+    function clearTyped(): void {
+        input.write(null, { ctrl: true, name: "e" });
+        input.write(null, { ctrl: true, name: "u" });
+        lines.flush();
+        input.setPrompt(PROMPT);
+    }
+    function eraseLine(): void {
+        cursorTo(stdout, 0);
+        clearLine(stdout, 0);
+    }
+    function interrupt(): void {
+        const wasTyped = input.line !== "" || lines.open;
+        clearTyped();
+        if (controller !== undefined) {
+            if (state === "typing") eraseLine();
+            controller.abort();
+            goOn();
+        } else if (wasTyped) {
+            leaving = false;
+            input.prompt();
+        } else if (leaving) {
+            input.close();
+        } else {
+            leaving = true;
+            stdout.write(colors.dim("\nCtrl-C once more, or Ctrl-D, leaves.\n"));
+            input.prompt();
+        }
+    }
+    async function show(text: string): Promise<void> {
+        await untilTyped();
+        stdout.write(`${inLine ? "\n" : ""}${text}\n`);
+        inLine = false;
+    }
+
+    input.on("SIGINT", interrupt);
+    process.on("SIGINT", interrupt);
+    input.on("history", ([line = ""]: string[]) => {
+        if (line !== "") history.add(line);
+    });
+    stdin.on("keypress", () => {
+        if (state !== "typing" || input.line !== "") return;
+        eraseLine();
+        goOn();
+    });
+    input.on("line", (line) => {
+        leaving = false;
+        if (state === "typing") state = "writing";
+        const text = lines.push(line);
+        input.setPrompt(lines.open ? CONTINUATION : PROMPT);
+        if (text === undefined) {
+            if (state === "reading") input.prompt();
+        } else if (deliver !== undefined) {
+            deliver(text);
+        } else if (text.trim() !== "" && !onInput(text)) {
+            typedAhead.push(text);
+        }
+        goOn();
+    });
+    input.on("close", () => {
+        closed = true;
+        controller?.abort();
+        deliver?.(undefined);
+        goOn();
+    });
+
+    return {
+        get width() {
+            return Math.min(stdout.columns, 160);
+        },
+        async read() {
+            state = "reading";
+            const [next] = typedAhead.splice(0, 1);
+            if (next !== undefined) {
+                stdout.write(`${PROMPT}${next.replaceAll("\n", `\n${CONTINUATION}`)}\n`);
+                state = "writing";
+                return next;
+            }
+            if (closed) return undefined;
+            input.prompt();
+            if (prefill !== "") input.write(prefill);
+            prefill = "";
+            const text = await new Promise<string | undefined>((resolve) => (deliver = resolve));
+            deliver = undefined;
+            state = "writing";
+            if (text === undefined) stdout.write("\n");
+            return text;
+        },
+        async work(body) {
+            controller = new AbortController();
+            if (closed) controller.abort();
+            try {
+                return await body(controller.signal);
+            } finally {
+                controller = undefined;
+            }
+        },
+        async write(text) {
+            await untilTyped();
+            stdout.write(text.replaceAll(/[^\n\t]+/g, escapeControls));
+            if (text !== "") inLine = !text.endsWith("\n");
+            await untilTyped();
+        },
+        async endAnswer() {
+            await untilTyped();
+            if (inLine) stdout.write("\n");
+            inLine = false;
+        },
+        print: show,
+        note: (text) => show(colors.dim(text)),
+        fail: (message) => show(colors.red(message)),
+        suggest(text) {
+            prefill = text;
+        },
+        close() {
+            process.off("SIGINT", interrupt);
+            stdout.off("resize", resize);
+            input.close();
+        },
+    };
+}
+
+/** Without its history a conversation is as good; so a file that cannot be used is said once, and that is all. */
+function tryHistory(): History {
+    let failed = false;
+    function attempt<T>(body: () => T, otherwise: T): T {
+        if (failed) return otherwise;
+        try {
+            return body();
+        } catch (error) {
+            failed = true;
+            process.stdout.write(colors.dim(`What is typed is not remembered: ${(error as Error).message}.\n`));
+            return otherwise;
+        }
+    }
+    const none: History = { lines: [], add: () => {} };
+    const history = attempt(() => openHistory(historyFile()), none);
+    return { lines: history.lines, add: (line) => attempt(() => history.add(line), undefined) };
+}

@@ -1,0 +1,152 @@
+/** `eft-llama chat` on a real terminal. */
+
+import { readFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, afterEach, describe, expect, it } from "@jest/globals";
+import { temporaryFolder } from "../helpers/temporary.js";
+import { program } from "./run.js";
+import { hasTmux, openScreen, type Screen } from "./screen.js";
+
+const onTerminal = hasTmux ? it : it.skip;
+const PERU = "What is the capital of Peru?";
+/** So flat a distribution gives an answer of many seconds. */
+const LONG = ["--temperature", "5", "--seed", "1", "--context-size", "4096"];
+
+const temporary = temporaryFolder();
+afterAll(temporary.remove);
+let screen: Screen | undefined;
+afterEach(() => {
+    screen?.close();
+    screen = undefined;
+});
+
+/** A conversation of the demo family that waits for the first question. */
+async function chat(flags: readonly string[] = [], columns = 100): Promise<Screen> {
+    const command = [process.execPath, program, "chat", "-r", "demo", "--backend", "cpu", ...flags];
+    screen = openScreen(command, { columns, env: { EFT_LLAMA_HISTORY: path.join(temporary.folder, "history") } });
+    await screen.wait(/^>$/m);
+    return screen;
+}
+
+/** The lines of a screen after the first one that has `text`. */
+function after(shown: string, text: string): string {
+    return shown.slice(shown.indexOf(text) + text.length);
+}
+
+describe("a conversation on a terminal", () => {
+    onTerminal("shows answers below questions, and ends with the second Ctrl-C at the prompt", async () => {
+        const talk = await chat();
+        talk.type(PERU, "Enter");
+        expect(await talk.wait(/Lima\.\n>$/)).toMatch(
+            /^demo {2}\/help .*\n> What is the capital of Peru\?\nI.*Lima\.\n>$/m,
+        );
+        talk.type("never said", "C-c");
+        await talk.wait(/Lima\.\n>$/);
+        talk.type("C-c");
+        await talk.wait(/Ctrl-C once more, or Ctrl-D, leaves\.\n>$/);
+        talk.type("C-c");
+        await talk.wait(/exit 0$/);
+    });
+
+    onTerminal("stops an answer at Ctrl-C, and goes on", async () => {
+        const talk = await chat(LONG);
+        talk.type(PERU, "Enter");
+        await talk.wait(/Peru\?\n.{40}/);
+        talk.type("C-c");
+        const stopped = await talk.wait(/\n\(stopped\)\n>$/);
+        talk.type("/prompt", "Enter");
+        await talk.wait(/large, chat, small\n<s>\[INST\] What/);
+        talk.type("/stats", "Enter");
+        const tokens = Number(/abort after (\d+) tokens/.exec(await talk.wait(/1 turn\n>$/))?.[1]);
+        expect(tokens).toBeGreaterThan(0);
+        expect(tokens).toBeLessThan(4000);
+        expect(stopped).not.toContain("exit");
+        talk.type("C-d");
+        await talk.wait(/exit 0$/);
+    });
+
+    onTerminal("waits while a dial is turned in the middle of an answer, and goes on with it", async () => {
+        const talk = await chat(LONG);
+        talk.type(PERU, "Enter");
+        await talk.wait(/Peru\?\n.{40}/);
+        talk.type("/set be");
+        const before = await talk.wait(/^> \/set be$/m);
+        const begun = after(before, PERU);
+        talk.type("ta 0.5", "Enter");
+        const continued = await talk.wait(/^> \/set beta 0\.5\nbeta = 0\.5\n[^]*.{40}/m);
+        // What had been written stands where it stood.
+        expect(after(continued, PERU).startsWith(begun.slice(0, begun.indexOf("\n> /set be")))).toBe(true);
+        talk.type("x");
+        await talk.wait(/^> x$/m);
+        talk.type("BSpace");
+        talk.type("C-c");
+        await talk.wait(/\(stopped\)\n>$/);
+        talk.type("/set", "Enter");
+        await talk.wait(/> \/set\nbeta = 0\.5\n>$/);
+    });
+
+    onTerminal("keeps what is typed ahead for after the answer", async () => {
+        const talk = await chat(LONG);
+        talk.type(PERU, "Enter");
+        await talk.wait(/Peru\?\n.{40}/);
+        talk.type("/system", "Enter");
+        await talk.wait(/^> \/system\n.{20}/m);
+        talk.type("C-c");
+        await talk.wait(/\n\(stopped\)\n> \/system\nThere is no system prompt\.\n>$/);
+    });
+
+    onTerminal("shows the difference that EFT makes, side by side or below each other", async () => {
+        const wide = await chat();
+        wide.type(`/compare ${PERU}`, "Enter");
+        const table = await wide.wait(/┘\n>$/);
+        expect(table).toMatch(/│ large alone +│ chat alone +│ target, beta = 1 +│/);
+        expect(table).toMatch(/^│ \[INST\] [^│]+│ I[^│]+│ I[^│]*Lima\. +│$/m);
+        wide.close();
+        const narrow = await chat([], 60);
+        narrow.type(`/compare ${PERU}`, "Enter");
+        const list = await narrow.wait(/Lima\.\n>$/);
+        expect(list).toMatch(/^large alone\n\[INST\][^]*\n\nchat alone\nI[^]*\n\ntarget, beta = 1\nI.*Lima\.\n>$/m);
+    });
+
+    onTerminal("offers the last question for editing, joins lines, and completes words", async () => {
+        const talk = await chat();
+        talk.type(PERU, "Enter");
+        await talk.wait(/Lima\.\n>$/);
+        talk.type("/edit", "Enter");
+        await talk.wait(/^> \/edit What is the capital of Peru\?$/m);
+        talk.type(..."Peru?".replaceAll(/./g, "BSpace ").trim().split(" "), "Japan?", "Enter");
+        await talk.wait(/Japan\?\nI.*\.\n>$/);
+        talk.type("/edit \\", "Enter");
+        await talk.wait(/^…$/m);
+        talk.type("What?", "Enter");
+        await talk.wait(/What\?\n.+\n>$/);
+        // Together with other keys a tab is text that was pasted.
+        talk.type("/he");
+        await talk.wait(/^> \/he$/m);
+        talk.type("Tab");
+        await talk.wait(/^> \/help$/m);
+        talk.type("Enter");
+        await talk.wait(/Ctrl-C stops an answer\.\n>$/);
+        talk.type("/set b");
+        await talk.wait(/^> \/set b$/m);
+        talk.type("Tab");
+        await talk.wait(/^> \/set beta$/m);
+        talk.type("2", "Enter");
+        await talk.wait(/^beta = 2\n>$/m);
+        talk.type("/explain", "Enter");
+        await talk.wait(/│ token +│ target +│ large [^]*┘\n>$/);
+    });
+
+    onTerminal("remembers what was typed in earlier conversations", async () => {
+        const talk = await chat();
+        talk.type("/set beta 1.25", "Enter");
+        await talk.wait(/beta = 1\.25\n>$/);
+        talk.type("/quit", "Enter");
+        await talk.wait(/exit 0$/);
+        expect(readFileSync(path.join(temporary.folder, "history"), "utf8")).toContain("/set beta 1.25\n/quit\n");
+        talk.close();
+        const later = await chat();
+        later.type("Up", "Up", "Enter");
+        await later.wait(/> \/set beta 1\.25\nbeta = 1\.25\n>$/);
+    });
+});

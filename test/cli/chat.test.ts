@@ -1,0 +1,223 @@
+/** `eft-llama chat` in a plain pipe: each line a turn, answers on standard output. */
+
+import { readFileSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { afterAll, describe, expect, it } from "@jest/globals";
+import { createLineJoiner } from "../../src/cli/chat-lines.js";
+import { historyFile, HISTORY_SIZE, openHistory } from "../../src/cli/chat-history.js";
+import { demoFile } from "../helpers/demo.js";
+import { temporaryFolder } from "../helpers/temporary.js";
+import { run, type Run } from "./run.js";
+
+const PERU = "What is the capital of Peru?";
+const JAPAN = "What money do people in Japan use?";
+const temporary = temporaryFolder();
+afterAll(temporary.remove);
+
+/** What is said in a conversation of the demo family, line by line, and what comes out. */
+function say(lines: readonly string[], ...flags: readonly string[]): Promise<Run> {
+    return run(["chat", "--recipe", "demo", "--backend", "cpu", ...flags], { input: lines.join("\n") });
+}
+
+describe("a pipe", () => {
+    it("has an answer for each line, and nothing else", async () => {
+        const { stdout, stderr, code } = await say([PERU, "", JAPAN]);
+        expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
+        const [first, second, ...rest] = stdout.split("\n");
+        expect(first).toMatch(/^I.*Lima.*\.$/);
+        expect(second).toMatch(/^I.*\.$/);
+        expect(rest).toEqual([""]);
+        expect(await say([`${PERU}\r`])).toMatchObject({ stdout: `${first}\n`, code: 0 });
+        expect(await say([])).toEqual({ stdout: "", stderr: "", code: 0 });
+    });
+
+    it("gives the same text for the same seed, whatever speculates", async () => {
+        const flags = ["--temperature", "1", "--seed", "5"];
+        const plain = await say([PERU, JAPAN], ...flags);
+        expect(await say([PERU, JAPAN], ...flags)).toEqual(plain);
+        expect(await say([PERU, JAPAN], ...flags, "--speculation", "3")).toEqual(plain);
+        const other = await say([PERU, JAPAN], "--temperature", "4", "--seed", "5", "--max-tokens", "9");
+        expect(other.stdout).not.toBe(plain.stdout);
+    });
+
+    it("joins lines that belong together", async () => {
+        const { stdout } = await say([
+            '"""What is the',
+            'capital of Peru?"""',
+            "/prompt",
+            "What is \\",
+            "it?",
+            "/prompt",
+        ]);
+        expect(stdout).toContain("[INST] What is the\ncapital of Peru? [/INST]\n");
+        expect(stdout).toContain("[INST] What is \nit? [/INST]\n");
+    });
+
+    it("obeys commands", async () => {
+        const { stdout, stderr, code } = await say([
+            PERU,
+            "/set beta 0",
+            "/set beta=0.5",
+            "/recipe",
+            "/stats",
+            "/help",
+        ]);
+        expect(code).toBe(0);
+        expect(stderr).toMatch(/^beta = 0\nbeta = 0\.5\nfinish +stop after \d+ tokens/);
+        expect(stderr).toMatch(/^context +\d+ of 256 tokens, 1 turn$/m);
+        expect(stdout).toContain("target = chat + beta * (large - small)\n  beta = 0.5, from 0 to 2");
+        expect(stdout).toMatch(/^│ small +│ +-0\.5 │/m);
+        expect(stdout).toMatch(/^\/compare \[question\] +what members say/m);
+        expect((await say(["/quit", PERU])).stdout).toBe("");
+    });
+
+    it("turns dials between answers", async () => {
+        const phone = "What is the phone number of Clara Berg?";
+        const lines = ["/set lambda 0", phone, "/set lambda 1", "/regen"];
+        const { stdout } = await run(["chat", "-r", "demo-dial"], { input: lines.join("\n") });
+        const [open, closed] = stdout.split("\n");
+        expect(open).not.toBe(closed);
+    });
+
+    it("compares what members say alone with what they say together", async () => {
+        const { stdout, stderr } = await say([`/compare ${PERU}`, "/compare", PERU, "/compare"]);
+        expect(stderr).toBe("eft-llama: Nothing has been asked yet; write /compare and a question.\n");
+        expect(stdout.match(/^│ large alone +│ chat alone +│ target, beta = 1 +│$/gm)).toHaveLength(2);
+        // The large model goes on with questions of its own.
+        expect(stdout).toMatch(/^│ \[INST\] [^│]+│ I/m);
+        expect(stdout).toMatch(/│ I[^│\n]*Lima\. +│$/m);
+    });
+
+    it("explains the last answer, and regenerates and edits it", async () => {
+        const { stdout, stderr, code } = await say([PERU, "/explain", "/regen", `/edit ${JAPAN}`, "/prompt", "/edit"]);
+        const [answer = ""] = stdout.split("\n");
+        expect(stdout).toMatch(/^│ token +│ target +│ drafter instead +│ distance +│ changed by +│$/m);
+        expect(stdout).toMatch(/^│ token +│ target +│ large +│ chat +│ small +│$/m);
+        expect(stdout.split("\n").filter((line) => line === answer)).toHaveLength(3);
+        expect(stdout).toContain(`large, chat, small\n<s>[INST] ${JAPAN} [/INST]\n`);
+        expect({ stderr, code }).toEqual({ stderr: "eft-llama: Write /edit and the new text.\n", code: 1 });
+    });
+
+    it("explains without a drafter where there is none, and has no dials where there are none", async () => {
+        const file = path.join(temporary.folder, "solo.yaml");
+        const member = `{ model: ${JSON.stringify(demoFile("small-chat"))} }`;
+        writeFileSync(
+            file,
+            `eft: 1\nname: solo\nmembers: { chat: ${member} }\ncombination: chat\nprompt: { template: from chat }\n`,
+        );
+        const input = `${PERU}\n/explain\n/set\n`;
+        const { stdout, stderr, code } = await run(["chat", "-r", file, "--temperature", "0"], { input });
+        expect({ stderr, code }).toEqual({ stderr: "This recipe has no dials.\n", code: 0 });
+        expect(stdout).toMatch(/^I.*\.\nI.*\.\n┌[^]*│ token +│ target +│ chat +│/);
+        expect(stdout).not.toContain("drafter");
+    });
+
+    it("saves and loads, also what was held with other dials", async () => {
+        const file = path.join(temporary.folder, "talk.json");
+        const saved = await say([PERU, "/set beta 0.5", `/save ${file}`]);
+        expect(saved).toMatchObject({ stderr: `beta = 0.5\n1 turn written to ${file}\n`, code: 0 });
+        expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ eftChat: 1, turns: [{ user: PERU }] });
+        const loaded = await say([`/load ${file}`, "/set", "/prompt"]);
+        expect(loaded.stdout).toContain(`[INST] ${PERU} [/INST]\n`);
+        expect(loaded.stderr).toMatch(/^1 turn of .*\n> What.*\n.*Lima.*\nbeta = 0\.5\n$/);
+        const input = `/load ${file}\n/set\n`;
+        expect((await run(["chat", "-r", "demo-dial"], { input })).stderr).toMatch(/^1 turn of [^]*lambda = 0\.5\n$/);
+    });
+
+    it("goes on after whatever goes wrong, says it, and fails in the end", async () => {
+        const other = path.join(temporary.folder, "other.json");
+        writeFileSync(other, "{}");
+        const wrong: readonly [string, RegExp][] = [
+            ["/foo", /There is no command \/foo \(possible: set, .*\)\. To say it: \/\/foo/],
+            ["/sett", /did you mean "set"\?/],
+            ["/constructor", /There is no command/],
+            ["/set beta", /\/set takes a name and a number, such as \/set beta 1\./],
+            ["/set beta 7", /must be a number from 0 to 2/],
+            ["/set gamma 1", /has no parameter "gamma"/],
+            ["/regen", /Nothing has been said yet/],
+            ["/explain", /has not answered anything yet/],
+            ["/prompt", /Nothing has been asked yet/],
+            ["/stats", /Nothing has been answered yet/],
+            ["/save", /name of a file/],
+            [`/save ${other}`, /is not a saved conversation/],
+            ["/load /nowhere/talk.json", /cannot be read/],
+            [`/load ${other}`, /lacks the key "eftChat"/],
+            ["word ".repeat(400), /The prompt has .* tokens for member large/],
+        ];
+        const { stdout, stderr, code } = await say([...wrong.map(([line]) => line), PERU, "//set"]);
+        const lines = stderr.trimEnd().split("\n");
+        expect(lines).toHaveLength(wrong.length);
+        wrong.forEach(([, reason], index) => expect(lines[index]).toMatch(reason));
+        expect(stdout).toMatch(/^I.*Lima.*\.\n/);
+        expect(code).toBe(1);
+    });
+
+    it("says when old turns are no longer shown, and whom a system prompt does not reach", async () => {
+        const { stdout, stderr, code } = await say(
+            [...Array<string>(16).fill(PERU), "/system", "/system -", "/system"],
+            "--system",
+            "Be kind.",
+        );
+        expect(code).toBe(0);
+        expect(stdout.match(/Lima/g)?.length).toBeGreaterThan(10);
+        expect(stdout).toMatch(/^Be kind\.\nThere is no system prompt\.\n$/m);
+        expect(stderr).toMatch(
+            /^The prompt template has no place .*: large, chat, small\.\n(The context is full: \d+ old turns will no longer be shown to the models\.\n)+$/,
+        );
+    });
+
+    it("ends with an answer that Ctrl-C stops", async () => {
+        const args = ["chat", "-r", "demo", "--temperature", "5", "--seed", "1"];
+        const { stdout, code } = await run(args, { input: `${PERU}\n${JAPAN}\n`, interruptAfter: 40 });
+        expect(code).toBe(130);
+        expect(stdout.length).toBeLessThan(700);
+    });
+
+    it("refuses flags that do not fit", async () => {
+        const none = await run(["chat"]);
+        expect(none).toMatchObject({ stdout: "", code: 2, stderr: expect.stringContaining("Name the models") });
+        expect((await say([PERU], "--set", "gamma=1")).stderr).toContain('no parameter "gamma"');
+        expect((await say([PERU], "--temperature", "-1")).stderr).toContain("temperature must be");
+        expect((await say([PERU], "--drafter", "nobody")).stderr).toContain("--drafter:1:1");
+    });
+});
+
+describe("lines", () => {
+    const join = (...lines: readonly string[]): (string | undefined)[] => {
+        const joiner = createLineJoiner();
+        return [...lines.map((line) => joiner.push(line)), joiner.flush()].filter((text) => text !== undefined);
+    };
+
+    it("belong together after a backslash and between triple quotes", () => {
+        expect(join("a", "b")).toEqual(["a", "b"]);
+        expect(join("a\\", "b\\", "c", "d")).toEqual(["a\nb\nc", "d"]);
+        expect(join('"""', "a\\", "", "b", '"""', "c")).toEqual(["a\\\n\nb", "c"]);
+        expect(join('"""a"""', '  """ a', 'b"""')).toEqual(["a", " a\nb"]);
+        expect(join('say """a"""')).toEqual(['say """a"""']);
+    });
+
+    it("are not lost where the end is missing", () => {
+        expect(join("a\\")).toEqual(["a"]);
+        expect(join('"""a', "b")).toEqual(["a\nb"]);
+    });
+});
+
+describe("the history", () => {
+    it("is where the environment says", () => {
+        expect(historyFile({ EFT_LLAMA_HISTORY: "/a/b" })).toBe("/a/b");
+        expect(historyFile({ EFT_LLAMA_HISTORY: "" })).toBeUndefined();
+        expect(historyFile({ XDG_STATE_HOME: "/state" })).toBe(path.join("/state", "eft-llama", "chat-history"));
+        // The specification wants relative paths to be ignored.
+        expect(historyFile({ XDG_STATE_HOME: "state" })).toMatch(/\.local.state.eft-llama.chat-history$/);
+    });
+
+    it("has the newest lines first, and not too many", () => {
+        const file = path.join(temporary.folder, "new", "folder", "history");
+        const history = openHistory(file);
+        for (let line = 1; line <= 2 * HISTORY_SIZE + 1; line++) history.add(`line ${line}`);
+        const { lines } = openHistory(file);
+        expect(lines).toHaveLength(HISTORY_SIZE);
+        expect(lines[0]).toBe(`line ${2 * HISTORY_SIZE + 1}`);
+        expect(readFileSync(file, "utf8").trimEnd().split("\n")).toHaveLength(HISTORY_SIZE);
+    });
+});
