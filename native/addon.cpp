@@ -1,6 +1,7 @@
 #include <napi.h>
 
 #include "engine.h"
+#include "grammar-handle.h"
 #include "model-handle.h"
 #include "process.h"
 #include "rows.h"
@@ -12,9 +13,11 @@ Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
     env.SetInstanceData(new eft::AddonState());
     eft::ModelHandle::Register(env);
     eft::Engine::Register(env);
+    eft::GrammarHandle::Register(env);
     eft::RegisterProcess(env, exports);
     eft::RegisterRows(env, exports);
     exports.Set("createEngine", Napi::Function::New<&eft::Engine::Create>(env));
+    exports.Set("createGrammar", Napi::Function::New<&eft::GrammarHandle::Create>(env));
     return exports;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "failure.h"
+#include "grammar-handle.h"
 #include "rows.h"
 #include "values.h"
 
@@ -35,6 +36,12 @@ std::vector<std::vector<int32_t>> read_tokens(const Napi::Object & object) {
     const Napi::Array array = object.Get("tokens").As<Napi::Array>();
     for (uint32_t m = 0; m < array.Length(); ++m) tokens.push_back(to_vector<int32_t>(array.Get(m)));
     return tokens;
+}
+
+std::shared_ptr<Grammar> read_grammar(const Napi::Object & draw, const EntryLimits & limits) {
+    auto grammar = GrammarHandle::GrammarOf(draw.Env(), draw.Get("grammar"));
+    require(!grammar || grammar->vocabulary_size() == limits.vocabulary_size);
+    return grammar;
 }
 
 Speculation read_speculation(const Napi::Object & object) {
@@ -120,7 +127,10 @@ StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limit
     const Napi::Value fusion = object.Get("fusion"), draw = object.Get("draw"), queries = object.Get("queries"),
                       speculation = object.Get("speculation");
     if (fusion.IsObject()) entry.fusion = ReadFusion(fusion.As<Napi::Object>());
-    if (draw.IsObject()) entry.draw = ReadDraw(draw.As<Napi::Object>());
+    if (draw.IsObject()) {
+        entry.draw = ReadDraw(draw.As<Napi::Object>());
+        entry.grammar = read_grammar(draw.As<Napi::Object>(), limits);
+    }
     if (speculation.IsObject()) entry.speculation = read_speculation(speculation.As<Napi::Object>());
     if (queries.IsObject()) {
         const Napi::Object source = queries.As<Napi::Object>();
@@ -147,6 +157,7 @@ DraftEntry read_draft_entry(const Napi::Object & object, const EntryLimits & lim
     entry.tokens = read_tokens(object);
     entry.drafter = ReadFusion(object.Get("drafter").As<Napi::Object>());
     entry.draw = ReadDraw(object.Get("draw").As<Napi::Object>());
+    entry.grammar = read_grammar(object.Get("draw").As<Napi::Object>(), limits);
     entry.coupling = read_coupling(object.Get("coupling"));
     entry.history_limit = object.Get("historyLimit").As<Napi::Number>();
     entry.length = object.Get("length").As<Napi::Number>();

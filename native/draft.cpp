@@ -10,7 +10,8 @@ namespace {
 /// An entry in the course of drafting.
 struct Drafting {
     const DraftEntry & entry;
-    DrawRequest request;              // of the next draft
+    DrawRequest request;  // of the next draft
+    GrammarCursor grammar;
     std::vector<int32_t> batch_rows;  // batch index of each member's row; -1 where it has none
     std::vector<int32_t> drafts;
     std::vector<float> confidences;
@@ -48,6 +49,7 @@ void draw(JobContext & context, Drafting & drafting) {
     kept.rows++;
 
     const FuseResult fused = fuse_position(context, rows, entry.drafter, context.drafter_fuse);
+    drafting.request.constraint = drafting.grammar.get();
     const Draft draft = draw_draft(fused.target, n, drafting.request, entry.coupling, context.draw);
     drafting.confidences.push_back(static_cast<float>(draft.confidence));
     drafting.done = draft.token < 0 || draft.confidence < entry.min_confidence;
@@ -59,6 +61,7 @@ void draw(JobContext & context, Drafting & drafting) {
     advance_request(drafting.request, draft.token, entry.history_limit);
     drafting.done =
         drafting.drafts.size() == entry.length || context.end_of_generation[static_cast<size_t>(draft.token)] != 0;
+    if (!drafting.done) drafting.grammar.accept(draft.token);
 }
 
 }  // namespace
@@ -68,7 +71,14 @@ DraftResult run_draft(JobContext & context, const std::vector<DraftEntry> & entr
     std::vector<Drafting> draftings;
     for (const auto & entry : entries) {
         context.kept[entry.sequence].clear();
-        draftings.push_back({entry, entry.draw, std::vector<int32_t>(context.members.size(), -1), {}, {}, -1, false});
+        draftings.push_back({entry,
+                             entry.draw,
+                             GrammarCursor(entry.grammar),
+                             std::vector<int32_t>(context.members.size(), -1),
+                             {},
+                             {},
+                             -1,
+                             false});
     }
     try {
         for (const auto & member : context.members) member->clear_batch();

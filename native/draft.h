@@ -1,8 +1,10 @@
 // The draft job: the members that a drafter reads decode token after token, for all entries side by side.
 #pragma once
 
+#include <memory>
 #include <vector>
 
+#include "grammar.h"
 #include "job.h"
 
 namespace eft {
@@ -13,7 +15,8 @@ struct DraftEntry {
     std::vector<uint32_t> keep;                // one per member
     std::vector<std::vector<int32_t>> tokens;  // one per member; only those that the drafter reads have some
     Fusion drafter;
-    DrawRequest draw;  // of the first draft
+    DrawRequest draw;                  // of the first draft
+    std::shared_ptr<Grammar> grammar;  // after the text before the first draft; null: none. Only read
     Coupling coupling = Coupling::gumbel;
     uint32_t history_limit = 0;
     uint32_t length = 1;        // most tokens to draft

@@ -7,6 +7,7 @@
 #include "failure.h"
 #include "header.h"
 #include "log.h"
+#include "utf8.h"
 
 namespace eft {
 namespace {
@@ -155,6 +156,19 @@ int32_t Model::token_attributes(int32_t token) const {
 }
 
 bool Model::ends_generation(int32_t token) const { return llama_api().llama_vocab_is_eog(vocab_, token); }
+
+const std::vector<uint8_t> & Model::splits_characters() const {
+    std::call_once(splits_characters_once_, [&] {
+        std::vector<uint8_t> flags;
+        for (int32_t token = 0; token < vocabulary_size(); ++token) {
+            Utf8Position position;
+            const bool is_whole = position.advance(detokenize({token}, true)) && position.is_between_characters();
+            flags.push_back(is_whole ? 0 : 1);
+        }
+        splits_characters_ = std::move(flags);
+    });
+    return splits_characters_;
+}
 
 uint64_t Model::vocabulary_hash(int32_t to) const {
     uint64_t hash = 0xcbf29ce484222325ull;

@@ -105,6 +105,11 @@ double compact(std::vector<float> & weights, float least, std::vector<int32_t> &
     return sum_of(weights.data(), count);
 }
 
+/// Whether a filter drops tokens because of the probabilities of others.
+bool is_filtered(const SamplingParameters & sampling) {
+    return sampling.temperature > 0 && (sampling.top_k > 0 || sampling.top_p < 1 || sampling.min_p > 0);
+}
+
 }  // namespace
 
 PhiloxBlock philox4x32_10(const PhiloxBlock & counter, uint32_t key0, uint32_t key1) {
@@ -216,10 +221,40 @@ const float * penalize(const float * row, size_t n, const DrawRequest & request,
     return scratch.row.data();
 }
 
+const float * constrain(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch) {
+    if (!request.constraint) return row;
+    const uint8_t * allowed = request.constraint->allowed().data();
+    if (row != scratch.row.data()) scratch.row.assign(row, row + n);
+    for (size_t i = 0; i < n; i++) scratch.row[i] = allowed[i] != 0 ? scratch.row[i] : MASKED;
+    return scratch.row.data();
+}
+
+int32_t draw_constrained(const float *& row, size_t n, const DrawRequest & request, NoiseStream stream,
+                         DrawScratch & scratch) {
+    const auto draw = [&] {
+        if (!shape_distribution(row, n, request.sampling, scratch.distribution)) return -1;
+        return draw_gumbel(scratch.distribution, request.seed, request.position, stream);
+    };
+    if (!request.constraint) return draw();
+    // To ask about one token is some thousand times cheaper than to ask about all. The winner of a race is also the
+    // winner among any of its runners: so the first winner that is allowed is the one that masking all others first
+    // would have given. That is not so where a filter comes in between, since it looks at the probabilities of those
+    // that are allowed.
+    constexpr int ATTEMPTS = 8;
+    for (int attempt = 0; attempt < ATTEMPTS && !is_filtered(request.sampling); attempt++) {
+        const int32_t token = draw();
+        if (token < 0 || request.constraint->allows(token)) return token;
+        if (row != scratch.row.data()) scratch.row.assign(row, row + n);
+        scratch.row[token] = MASKED;
+        row = scratch.row.data();
+    }
+    row = constrain(row, n, request, scratch);
+    return draw();
+}
+
 int32_t draw_token(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch) {
     row = penalize(row, n, request, scratch);
-    if (!shape_distribution(row, n, request.sampling, scratch.distribution)) return -1;
-    return draw_gumbel(scratch.distribution, request.seed, request.position);
+    return draw_constrained(row, n, request, NoiseStream::target, scratch);
 }
 
 }  // namespace eft

@@ -1,9 +1,9 @@
 // Drawing a token from a row of target log-probabilities. Knows neither Node nor llama.cpp.
 //
-// Order: penalties and bias -> temperature -> top-k -> top-p -> min-p -> draw. The draw is a Gumbel argmax with
-// counter-based noise: the noise of a token depends on (seed, position, token id, stream) and on nothing else, so the
-// same seed gives the same text however the row was computed, and two distributions drawn with the same noise are
-// coupled.
+// Order: penalties and bias -> constraint -> temperature -> top-k -> top-p -> min-p -> draw. The draw is a Gumbel
+// argmax with counter-based noise: the noise of a token depends on (seed, position, token id, stream) and on nothing
+// else, so the same seed gives the same text however the row was computed, and two distributions drawn with the same
+// noise are coupled.
 #pragma once
 
 #include <cstddef>
@@ -29,11 +29,22 @@ struct SamplingParameters {
     double presence_penalty = 0;
 };
 
+/// What else decides about the next token, besides probabilities: a grammar.
+class Constraint {
+  public:
+    virtual ~Constraint() = default;
+    /// Whether `token` may come next. Much cheaper than allowed().
+    virtual bool allows(int32_t token) = 0;
+    /// One flag per token id: whether it may come next.
+    virtual const std::vector<uint8_t> & allowed() = 0;
+};
+
 /// Everything that is asked of one draw, as `NativeDraw` of src/native/binding.ts says it.
 struct DrawRequest {
     SamplingParameters sampling;
     std::vector<int32_t> history;  // recent tokens, for the penalties
     std::vector<LogitBias> bias;
+    Constraint * constraint = nullptr;  // null: none
     uint64_t seed = 0;
     uint64_t position = 0;  // index of the token in the generated text
     uint32_t top = 0;       // how many of the most probable tokens of the target to report
@@ -63,13 +74,22 @@ enum class NoiseStream : uint32_t {
 };
 
 /// The whole way from a row of `n` target log-probabilities, which is not changed, to a token: penalties and bias,
-/// temperature, filters, draw. Returns -1 if biases and masks exclude every token.
+/// constraint, temperature, filters, draw. Returns -1 if constraint, biases and masks exclude every token.
 int32_t draw_token(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch);
 
 // The parts of draw_token:
 
 /// The row after penalties and bias of the request: in scratch.row, or `row` itself if there are none.
 const float * penalize(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch);
+
+/// The row with what the request's constraint forbids masked: in scratch.row, or `row` itself without a constraint.
+const float * constrain(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch);
+
+/// What draw_token() does after penalties and bias, with the noise of a stream. Leaves the distribution that the draw
+/// saw in the scratch, and the row that this one came from in `row`: what the constraint forbids is masked there, but
+/// not necessarily all of it.
+int32_t draw_constrained(const float *& row, size_t n, const DrawRequest & request, NoiseStream stream,
+                         DrawScratch & scratch);
 
 /// Applies penalties and bias to `row` (n log-probabilities) in place. Tokens outside 0..n-1 are ignored.
 void apply_penalties_and_bias(float * row, size_t n, const SamplingParameters & parameters, const int32_t * history,

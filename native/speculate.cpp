@@ -9,9 +9,10 @@ namespace eft {
 
 namespace {
 
-/// Penalties, bias, temperature, filters. Returns false if no token is left.
+/// Penalties, bias, constraint, temperature, filters. Returns false if no token is left.
 bool shape(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch) {
-    return shape_distribution(penalize(row, n, request, scratch), n, request.sampling, scratch.distribution);
+    row = constrain(penalize(row, n, request, scratch), n, request, scratch);
+    return shape_distribution(row, n, request.sampling, scratch.distribution);
 }
 
 double probability_of(const Distribution & distribution, int32_t token) {
@@ -75,11 +76,11 @@ EFT_VECTORIZED double sum_of_differences(const float * a, const float * b, size_
 Draft draw_draft(const float * drafter, size_t n, const DrawRequest & request, Coupling coupling,
                  SpeculationScratch & scratch) {
     const float * row = penalize(drafter, n, request, scratch.drafter);
-    Distribution & q = scratch.drafter.distribution;
-    if (!shape_distribution(row, n, request.sampling, q)) return {-1, 0};
     const NoiseStream stream = coupling == Coupling::gumbel ? NoiseStream::target : NoiseStream::drafter;
-    const int32_t token = draw_gumbel(q, request.seed, request.position, stream);
-    if (request.sampling.temperature > 0) return {token, 1 / q.total};  // the heaviest token weighs 1
+    const int32_t token = draw_constrained(row, n, request, stream, scratch.drafter);
+    if (token < 0) return {-1, 0};
+    // The heaviest token weighs 1.
+    if (request.sampling.temperature > 0) return {token, 1 / scratch.drafter.distribution.total};
     return {token, std::exp(row[token] - summarize_row(row, n).log_normalizer)};
 }
 

@@ -1,6 +1,6 @@
 // Drafting and verifying on rows: how the random choices of drafter and target are tied together. Knows neither Node
 // nor llama.cpp. Both couplings draw from the target exactly, whatever the drafter. p and q are what penalties, bias,
-// temperature and filters of the request make of the target's and the drafter's row.
+// constraint, temperature and filters of the request make of the target's and the drafter's row.
 //
 // gumbel:  both draw by Gumbel argmax with the same noise; the token is the target's own draw, so the text is that of
 //          the plain loop. P(accept) = sum_i 1 / sum_j max(p_j / p_i, q_j / q_i) >= (1 - TV) / (1 + TV) (Daliri,
@@ -18,9 +18,10 @@ namespace eft {
 enum class Coupling { gumbel, maximal };
 
 struct Draft {
-    int32_t token;  // -1 if biases and masks exclude every token
+    int32_t token;  // -1 if constraint, biases and masks exclude every token
     /// Probability of the drafter's most probable token under q, in (0, 1]; 0 if there is none. At temperature 0, where
-    /// q is certain of everything: its softmax probability after penalties and bias, without filters.
+    /// q is certain of everything: its softmax probability after penalties and bias, without filters. With a constraint
+    /// and without filters it is an estimate: not all that is forbidden needs to have been found out.
     double confidence;
 };
 
@@ -39,7 +40,7 @@ Draft draw_draft(const float * drafter, size_t n, const DrawRequest & request, C
 /// The token at a position for which there is a draft; the draft is accepted if and only if it is that token.
 /// `drafter` is the row that draw_draft() drew it from; null if it was not drawn (then q is 1 at the draft, 0
 /// elsewhere). gumbel reads neither `drafter` nor `draft`, and is draw_token(). A draft that is no token is rejected.
-/// Returns -1 if biases and masks exclude every token.
+/// Returns -1 if constraint, biases and masks exclude every token.
 /// `drafted_by` is the request of that draw_draft(), which may have other sampling parameters than `request`.
 int32_t verify_draft(const float * target, const float * drafter, size_t n, int32_t draft, const DrawRequest & request,
                      const DrawRequest & drafted_by, Coupling coupling, SpeculationScratch & scratch);

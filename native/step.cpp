@@ -15,6 +15,7 @@ namespace {
 struct Progress {
     const StepEntry & entry;
     EntryResult result;
+    GrammarCursor grammar;
     std::vector<int32_t> first_rows;         // batch index of each member's first row; -1 where it has none
     std::vector<int32_t> late_rows;          // the same for members that evaluate the last draft late
     std::vector<std::vector<float>> copies;  // last rows, per member, that a late evaluation would have destroyed
@@ -124,6 +125,17 @@ Comparison compare(JobContext & context, const std::vector<const float *> & rows
     return result;
 }
 
+Failure no_token_left(const DrawRequest & request) {
+    if (!request.constraint) {
+        return {"NO_TOKEN_LEFT", "Logit biases and masks exclude every token; allow at least one."};
+    }
+    return {
+        "NO_TOKEN_LEFT",
+        "The grammar has come to a dead end after " + std::to_string(request.position) +
+            " tokens: of what it allows next, no token of the vocabulary can write the beginning, or logit biases and "
+            "masks exclude all of it, an end of the text included. Offer another alternative there."};
+}
+
 /// Decides row after row, until a draft is rejected, all are accepted and followed by one more token, the text ends, or
 /// the row after the last draft is still to be evaluated.
 void draw(JobContext & context, Progress & progress) {
@@ -133,6 +145,7 @@ void draw(JobContext & context, Progress & progress) {
     auto & draws = progress.result.draws;
     DrawRequest request = *entry.draw;
     for (const auto & before : draws) advance_request(request, before.token, speculation.history_limit);
+    request.constraint = progress.grammar.get();
     DrawRequest drafted_by = request;
     if (speculation.drafter_sampling) drafted_by.sampling = *speculation.drafter_sampling;
 
@@ -150,15 +163,17 @@ void draw(JobContext & context, Progress & progress) {
         const int32_t token = drafted ? verify_draft(fused.target, drafter, n, speculation.drafts[row], request,
                                                      drafted_by, speculation.coupling, context.draw)
                                       : draw_token(fused.target, n, request, context.draw.target);
-        if (token < 0) {
-            throw Failure("NO_TOKEN_LEFT", "Logit biases and masks exclude every token; allow at least one.");
-        }
+        if (token < 0) throw no_token_left(request);
         draws.push_back(report(context, rows, fused, token, request));
         if (speculation.compare && drafter) draws.back().drafter = compare(context, rows, fused, drafter, drafted_by);
 
         const bool accepted = drafted && token == speculation.drafts[row];
         if (!accepted || context.end_of_generation[static_cast<size_t>(token)] != 0) return;
-        for (DrawRequest * next : {&request, &drafted_by}) advance_request(*next, token, speculation.history_limit);
+        progress.grammar.accept(token);
+        for (DrawRequest * next : {&request, &drafted_by}) {
+            advance_request(*next, token, speculation.history_limit);
+            next->constraint = progress.grammar.get();
+        }
     }
 }
 
@@ -228,7 +243,9 @@ StepResult run_step(JobContext & context, const std::vector<StepEntry> & entries
     std::vector<Progress> steps;
     const std::vector<int32_t> none(result.members, -1);
     const std::vector<std::vector<float>> no_copies(result.members);
-    for (const auto & entry : entries) steps.push_back({entry, {}, none, none, no_copies, false});
+    for (const auto & entry : entries) {
+        steps.push_back({entry, {}, GrammarCursor(entry.grammar), none, none, no_copies, false});
+    }
     try {
         for (const auto & member : context.members) member->clear_batch();
         for (auto & progress : steps) enqueue(context, progress);

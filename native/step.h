@@ -2,9 +2,11 @@
 // small numbers leave native memory.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <vector>
 
+#include "grammar.h"
 #include "job.h"
 
 namespace eft {
@@ -35,6 +37,7 @@ struct StepEntry {
     std::vector<std::vector<int32_t>> tokens;  // one per member
     Fusion fusion;
     std::optional<DrawRequest> draw;
+    std::shared_ptr<Grammar> grammar;  // after the text before the first draw; null: none. Only read
     Speculation speculation;
     std::optional<Queries> queries;
 

@@ -7,6 +7,7 @@
 #include <random>
 #include <vector>
 
+#include "allow-list.h"
 #include "check.h"
 #include "speculate.h"
 
@@ -241,6 +242,41 @@ void test_nothing_left() {
     }
 }
 
+/// Under a constraint, everything is as if both rows had been masked before.
+void test_constraint() {
+    std::mt19937 random(12);
+    const size_t n = 60;
+    for (const double top_p : {1.0, 0.8}) {
+        for (const double temperature : {0.0, 0.7, 1.0}) {
+            for (int round = 0; round < 200; round++) {
+                std::vector<uint8_t> flags(n);
+                for (auto & flag : flags) flag = random() % 3 == 0 ? 1 : 0;
+                flags[random() % n] = 1;
+                test::AllowList list(flags);
+                const Row p = random_row(random, n, 2), q = random_row(random, n, 2);
+                const Row masked_p = list.masked(p), masked_q = list.masked(q);
+                DrawRequest request, free;
+                request.sampling.temperature = free.sampling.temperature = temperature;
+                request.sampling.top_p = free.sampling.top_p = top_p;
+                request.seed = free.seed = static_cast<uint64_t>(round);
+                request.constraint = &list;
+                for (const Coupling coupling : COUPLINGS) {
+                    const int32_t draft = draft_from(q, request, coupling).token;
+                    CHECK(draft == draft_from(masked_q, free, coupling).token);
+                    CHECK(verify(p, &q, draft, request, coupling) ==
+                          verify(masked_p, &masked_q, draft, free, coupling));
+                    // A draft from elsewhere may be forbidden.
+                    for (int32_t other = 0; other < 5; other++) {
+                        const int32_t token = verify(p, nullptr, other, request, coupling);
+                        CHECK(token == verify(masked_p, nullptr, other, free, coupling));
+                        CHECK(flags[static_cast<size_t>(token)] != 0);
+                    }
+                }
+            }
+        }
+    }
+}
+
 void test_total_variation() {
     const Row p = logs({0.5, 0.5, 0}), q = logs({0, 0.25, 0.75});
     CHECK_NEAR(total_variation(p.data(), q.data(), 3), 0.75, 1e-6);
@@ -272,6 +308,7 @@ int main() {
     test_rounding();
     test_greedy();
     test_nothing_left();
+    test_constraint();
     test_total_variation();
     return test::failures() == 0 ? 0 : 1;
 }

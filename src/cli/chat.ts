@@ -5,6 +5,7 @@ import { createChat, type ChatOptions, type Ensemble } from "../index.js";
 import { completeWord, handle, handleAtOnce, report, warnOfSystem, type Talk } from "./chat-commands.js";
 import { createPipe, type Surface } from "./chat-surface.js";
 import { createTerminal } from "./chat-terminal.js";
+import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { openEnsemble } from "./load.js";
 import { checkModels, loadOptions, recipeOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
@@ -20,6 +21,7 @@ const options = {
         description: "Instructions that stand before the conversation",
     },
     ...samplingOptions,
+    ...grammarOptions,
     ...speculationOptions,
     ...loadOptions,
 } as const satisfies Record<string, Options>;
@@ -35,6 +37,7 @@ export const chatCommand: CommandModule<object, Flags> = {
             .options(options)
             .check((args) => {
                 checkModels(args);
+                checkGrammar(args);
                 checkSpeculation(args);
                 return true;
             })
@@ -60,6 +63,7 @@ async function converse(ensemble: Ensemble, args: Arguments): Promise<void> {
         maxTokens: args.maxTokens,
         stop: args.stop,
         sampling: chooseSampling(args),
+        ...(await chooseGrammar(args)),
         speculation: chooseSpeculation(args),
         onForget: (turns) =>
             void surface.note(

@@ -1,18 +1,16 @@
 /** `eft-llama complete`: text from the target, as it comes. */
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { complete, type Ensemble, type FinishPart, type SamplingOptions, type TokenPart } from "../index.js";
+import { complete, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
 import { describeDecisions, paintText } from "./explain.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { checkInput, fileOption, readInput } from "./input.js";
 import { abortOnInterrupt } from "./interrupt.js";
 import { openEnsemble } from "./load.js";
 import { checkModels, loadOptions, recipeOptions } from "./options.js";
+import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { describeStatistics, speculationToJson } from "./statistics.js";
-
-const number = (group: string, description: string) =>
-    ({ type: "number", requiresArg: true, group, description }) as const satisfies Options;
 
 const options = {
     ...recipeOptions,
@@ -23,26 +21,16 @@ const options = {
         group: "Input:",
         description: "Show the text to all members as it is, without chat templates",
     },
-    temperature: number("Sampling:", "0 = always the most probable token, 1 = the target itself"),
-    "top-k": number("Sampling:", "Keep the k most probable tokens; 0 = off"),
-    "top-p": number("Sampling:", "Keep the most probable tokens that hold this mass; 1 = off"),
-    "min-p": number("Sampling:", "Drop tokens below this fraction of the first one's probability; 0 = off"),
-    "repeat-penalty": number("Sampling:", "Multiply the log-probability of recent tokens; 1 = off"),
-    "frequency-penalty": number("Sampling:", "Subtract this once per recent occurrence of a token; 0 = off"),
-    "presence-penalty": number("Sampling:", "Subtract this from recent tokens; 0 = off"),
-    seed: number("Sampling:", "The same seed gives the same text; default: a random one"),
-    "max-tokens": number("Sampling:", "Most tokens to generate; default: what the context holds"),
-    stop: {
-        type: "string",
-        array: true,
-        requiresArg: true,
-        group: "Sampling:",
-        description: "Text that ends the generation; repeatable",
-    },
+    ...samplingOptions,
     ...grammarOptions,
     ...speculationOptions,
     json: { type: "boolean", default: false, group: "Output:", description: "One JSON object a token, and a last one" },
-    "top-logprobs": number("Output:", "With --json: the target's N most probable tokens at each token"),
+    "top-logprobs": {
+        type: "number",
+        requiresArg: true,
+        group: "Output:",
+        description: "With --json: the target's N most probable tokens at each token",
+    },
     members: {
         type: "boolean",
         default: false,
@@ -145,10 +133,6 @@ function createPrinter(ensemble: Ensemble, args: Arguments): (part: TokenPart | 
 }
 
 /** What the flags say; undefined where they leave it to the recipe. */
-function chooseSampling(args: Arguments): Partial<SamplingOptions> {
-    const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = args;
-    return { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty };
-}
 
 /** @param members - names, in the order of the ensemble */
 function toJson(part: TokenPart | FinishPart, members: readonly string[]): string {

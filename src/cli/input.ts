@@ -32,7 +32,8 @@ export async function readInput(argument: string | undefined, file: string | und
     return content.replace(/\r?\n$/, "");
 }
 
-async function readTextFile(file: string): Promise<string> {
+/** @throws EftError FILE_UNREADABLE */
+export async function readTextFile(file: string): Promise<string> {
     try {
         return await readFile(file, "utf8");
     } catch (error) {

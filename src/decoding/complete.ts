@@ -8,6 +8,7 @@ import { EftError } from "../errors.js";
 import type { Completion, CompletionOptions, CompletionResult, FinishPart, TokenPart } from "./completion.js";
 import { checkCanDraft, createDrafterForm, resolveSpeculation } from "./drafter.js";
 import { createDials, type Dials } from "./fusion.js";
+import { createGrammar } from "./grammar.js";
 import { generate, type Generation } from "./loop.js";
 import { resolveLogitBias, resolveSampling } from "./sampling.js";
 
@@ -19,6 +20,8 @@ const COMPLETION_OPTIONS: readonly (keyof CompletionOptions)[] = [
     "seed",
     "stop",
     "logitBias",
+    "grammar",
+    "jsonSchema",
     "parameters",
     "speculation",
     "topLogprobs",
@@ -33,7 +36,7 @@ const COMPLETION_OPTIONS: readonly (keyof CompletionOptions)[] = [
  * than the ensemble has sequences wait for their turn. Nothing runs before the first part is asked for, and nothing runs
  * ahead of the consumer, but for the rest of a speculative block.
  *
- * @throws EftError OPTION_INVALID, COMBINATION_*, PARAMETER_*, DISPOSED at once; PROMPT_EMPTY, CONTEXT_OVERFLOW (before
+ * @throws EftError OPTION_INVALID, GRAMMAR_INVALID, COMBINATION_*, PARAMETER_*, DISPOSED at once; PROMPT_EMPTY, CONTEXT_OVERFLOW (before
  * anything is evaluated), TEMPLATE_INVALID, NON_FINITE_LOGITS, NO_TOKEN_LEFT and DECODE_FAILED from the iterator
  */
 export function complete(ensemble: Ensemble, options: CompletionOptions): Completion {
@@ -76,6 +79,7 @@ function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request
     }
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
     const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
+    const grammar = createGrammar(ensemble, options);
     return {
         messages: toMessages(prompt),
         ...{ raw, stop, sampling, explain, signal },
@@ -91,6 +95,7 @@ function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request
             top: checkInteger("topLogprobs", options.topLogprobs ?? 0, 0, 100),
             members: (options.memberLogprobs ?? false) || explain,
             scores: options.scores ?? false,
+            ...(grammar && { grammar }),
         },
     };
 }

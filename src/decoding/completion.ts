@@ -4,6 +4,7 @@ import type { ChatMessage } from "../ensemble/prompt.js";
 import type { SpeculationStatistics } from "../ensemble/statistics.js";
 import type { SamplingOptions } from "../types.js";
 import type { SpeculationOptions } from "./drafter.js";
+import type { JsonSchema } from "./json-schema.js";
 import type { LogitBias } from "./sampling.js";
 
 /** What to complete, and how. */
@@ -21,6 +22,10 @@ export interface CompletionOptions {
     /** Texts that end the generation; they are not part of the text. At most 16. */
     readonly stop?: readonly string[];
     readonly logitBias?: LogitBias;
+    /** The text is one of this grammar: GBNF, llama.cpp's notation, with the start symbol `root`. Not with `jsonSchema`. */
+    readonly grammar?: string;
+    /** The text is JSON of this schema. What cannot be enforced is an error. Not with `grammar`. */
+    readonly jsonSchema?: JsonSchema;
     /** Overlays the ensemble's parameters, for this completion alone. */
     readonly parameters?: Readonly<Record<string, number>>;
     /**

@@ -67,6 +67,7 @@ export async function* generate(
             for (const drawn of evaluated.draws) {
                 generated.push(drawn.token);
                 const ended = ensemble.vocabulary.endOfGeneration[drawn.token] === 1;
+                if (!ended) common.grammar?.accept(drawn.token);
                 yield {
                     ...tokenPart(ensemble, drawn, ended ? "" : text.push(drawn.token)),
                     ...(explain && drafter && { drafter: viewDrafter(ensemble, drawn, { fusion, drafter }) }),

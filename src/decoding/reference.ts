@@ -9,7 +9,8 @@
  * 2. {@link combine}: a weighted sum of them. For up-scaling, `large + (chat - small)`: what the large model knows, plus
  *    what fine-tuning has changed in the small one. Adding logarithms multiplies probabilities.
  * 3. {@link applyConservativeFilter}: for tokens that the small fine-tuned model finds improbable, believe it alone.
- * 4. {@link applyPenaltiesAndBias}, {@link shape}: the user's wishes about the text: penalties, temperature, filters.
+ * 4. {@link applyPenaltiesAndBias}, {@link mask}, {@link shape}: the user's wishes about the text: penalties, grammar,
+ *    temperature, filters.
  * 5. {@link drawGumbel}: one token, by noise that only depends on a seed and on places in the text and the vocabulary.
  *
  * How a drafter guesses tokens ahead of the target is the matter of `speculative-reference.ts`.
@@ -194,6 +195,15 @@ export function applyPenaltiesAndBias(
                 : options.repeatPenalty * logprob - options.frequencyPenalty * count - options.presencePenalty;
         return penalized + (bias.get(token) ?? 0);
     });
+}
+
+/**
+ * Leaves only the tokens that a grammar allows next. Filters come after it: what they keep is the best of what is allowed.
+ *
+ * @param isAllowed - by token id
+ */
+export function mask(row: Row, isAllowed: (id: number) => boolean): Float64Array {
+    return Float64Array.from(row, (logprob, id) => (isAllowed(id) ? logprob : -Infinity));
 }
 
 /**

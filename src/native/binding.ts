@@ -121,12 +121,20 @@ export interface NativeDraw extends NativeSampling {
     readonly seed: number;
     /** Index of the token in the generated text; the counter of the noise. */
     readonly position: number;
+    /** Where the text is in a grammar; not to be moved while a job that draws with it runs. */
+    readonly grammar?: NativeGrammar;
     /** How many of the most probable tokens of the target to report. */
     readonly top: number;
     /** Report the members' log-probabilities too (of the drawn token and of the top ones). */
     readonly members: boolean;
     /** Report the whole target row. */
     readonly scores: boolean;
+}
+
+/** A place in a grammar. Its methods and jobs that draw with it fail with DISPOSED once its model is freed. */
+export interface NativeGrammar {
+    /** Goes on to the place after a token that was drawn with it and does not end the text. */
+    accept(token: number): void;
 }
 
 /** Log-probabilities of given tokens at the last `rows` rows of an entry. */
@@ -317,7 +325,7 @@ export interface NativeEngine {
 }
 
 /** Options of {@link NativeBinding.sampleRow}; of the speculative draws too. */
-export type NativeSampleOptions = Omit<NativeDraw, "members" | "scores" | "top">;
+export type NativeSampleOptions = Omit<NativeDraw, "grammar" | "members" | "scores" | "top">;
 
 export interface NativeBinding {
     /** `llama_version()` of the headers that the addon was compiled with. */
@@ -342,6 +350,16 @@ export interface NativeBinding {
     /** Throws MODEL_NOT_FOUND or MODEL_INVALID. */
     readHeader(path: string): NativeHeader;
     createEngine(options: { threads: number; batchSize: number; sequences: number }): NativeEngine;
+    /** The beginning of `text`, which is GBNF that `checkGbnf()` has found nothing wrong with. Throws GRAMMAR_INVALID. */
+    createGrammar(options: {
+        /** Whose tokens the text is made of. */
+        readonly model: NativeModel;
+        readonly text: string;
+        /** V flags: these tokens may come exactly where the text may end. */
+        readonly endOfGeneration: Uint8Array;
+        /** Control tokens that the grammar names; others never come. Each below V. */
+        readonly namedTokens: Int32Array;
+    }): NativeGrammar;
 
     /** `native/combine.h` on rows in JavaScript memory: rows M x V. Returns V normalised log-probabilities. */
     combineRows(rows: readonly (Float32Array | undefined)[], fusion: NativeFusion, controlTokens?: Uint8Array): Float32Array;

@@ -1,0 +1,45 @@
+/** docs/structured-output.md is executed: its commands print what stands below them, its program runs. */
+
+import { execFile, execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, expect, it } from "@jest/globals";
+import { readText, repository } from "../helpers/demo.js";
+
+const document = readText("docs/structured-output.md");
+const blocks = (language: string): string[] =>
+    [...document.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, "gm"))].map((match) => match[1] ?? "");
+const examples = blocks("console").flatMap((block) =>
+    block
+        .split(/^\$ /m)
+        .filter((part) => part !== "")
+        .map((part) => [part.slice(0, part.indexOf("\n")), part.slice(part.indexOf("\n") + 1)] as const),
+);
+
+// Inside the package, so that a program can import it by its name as a dependent would.
+let folder: string;
+beforeAll(() => {
+    folder = mkdtempSync(path.join(repository, "build", "structured-"));
+    symlinkSync(path.join(repository, "models"), path.join(folder, "models"));
+});
+afterAll(() => {
+    rmSync(folder, { recursive: true });
+});
+
+it.each(examples)("%s", (command, output) => {
+    const program = `eft-llama() { "${process.execPath}" "${path.join(repository, "dist", "cli", "main.js")}" "$@"; }`;
+    const script = `${program}; { ${command}\n} 2>&1 || true`;
+    const printed = execFileSync("bash", ["-c", script], { cwd: folder, encoding: "utf8" });
+    const escaped = output.trimEnd().replaceAll(/[$()*+.?[\\\]^{|}]/g, "\\$&");
+    expect(printed.trimEnd()).toMatch(new RegExp(`^${escaped.replaceAll("…", ".*")}$`));
+});
+
+it("has a program that runs", async () => {
+    const [program = ""] = blocks("js");
+    const file = path.join(folder, "example.mjs");
+    writeFileSync(file, program);
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, [file]);
+    expect(stderr).toBe("");
+    expect(stdout).toMatch(/^\d+\n$/);
+});

@@ -1,0 +1,135 @@
+/** JSON schemas as grammars: what can be enforced, and what is refused. That texts are valid is shown in test/engine. */
+
+import { describe, expect, test } from "@jest/globals";
+import { checkGbnf } from "../../src/decoding/gbnf.js";
+import { integerRange, LARGEST_INTEGER } from "../../src/decoding/integer-range.js";
+import { jsonSchemaToGbnf, type JsonSchema } from "../../src/decoding/json-schema.js";
+
+test("an object: properties in their order, and those that are not required may be missing", () => {
+    const schema = {
+        type: "object",
+        properties: { a: { type: "integer" }, 'b"\\': { type: "boolean" }, c: { type: "null" } },
+        required: ["c"],
+    };
+    expect(jsonSchemaToGbnf(schema).split("\n").slice(0, 8)).toEqual([
+        "root ::= space rule-7",
+        String.raw`rule-1 ::= "\"a\"" ":" space integer`,
+        String.raw`rule-2 ::= "\"b\\\"\\\\\"" ":" space boolean`,
+        String.raw`rule-3 ::= "\"c\"" ":" space null`,
+        `rule-4 ::= "," space rule-3`,
+        `rule-5 ::= ("," space rule-2)? rule-4`,
+        `rule-6 ::= ("," space rule-1)? rule-5`,
+        `rule-7 ::= "{" (rule-1 rule-5 | rule-2 rule-4 | rule-3) "}"`,
+    ]);
+});
+
+test.each<[string, JsonSchema]>([
+    ["everything", true],
+    ["everything, too", { description: "whatever" }],
+    ["a number or nothing", { type: ["number", "integer", "null"] }],
+    ["any object", { type: "object" }],
+    ["an empty object", { type: "object", additionalProperties: false }],
+    ["a map", { additionalProperties: { type: "integer" } }],
+    ["an object without its type", { properties: { a: true } }],
+    ["any array", { type: "array" }],
+    ["an empty array", { type: "array", maxItems: 0 }],
+    ["arrays of some length", { items: { type: "integer" }, minItems: 2, maxItems: 5 }],
+    ["strings of some length", { type: "string", minLength: 2, maxLength: 2000 }],
+    ["values", { enum: ["a", 1, null, { b: [true] }, 'quote " backslash \\ newline \n'] }],
+    ["values of a type", { type: "string", enum: ["a", 1] }],
+    ["integers between bounds", { type: "integer", minimum: -1.5, exclusiveMaximum: Number.MAX_SAFE_INTEGER }],
+    ["null", { const: null }],
+    ["alternatives", { anyOf: [{ type: "integer" }, { oneOf: [{ type: "null" }, { type: "null" }] }] }],
+    ["dates and the like", { items: { anyOf: ["date", "time", "date-time", "uuid"].map((format) => ({ format })) } }],
+])("a grammar of %s", (_name, schema) => {
+    checkGbnf(jsonSchemaToGbnf(schema));
+});
+
+test("a schema that refers to itself, at any place", () => {
+    const schema = {
+        properties: { value: { type: "integer" }, next: { anyOf: [{ type: "null" }, { $ref: "#/$defs/a~1b" }] } },
+        $defs: { "a/b": { type: "array", items: { $ref: "#" } } },
+    };
+    const text = jsonSchemaToGbnf(schema);
+    checkGbnf(text);
+    expect(text).toContain("(null | ref-1)");
+});
+
+describe("refuses, with the place in the schema:", () => {
+    test.each<[string, unknown, string]>([
+        ["what no text satisfies", { properties: { a: false } }, "at #/properties/a: it is `false`"],
+        ["what is no schema", { items: 5 }, "at #/items: a schema is an object"],
+        [
+            "a pattern",
+            { properties: { "a/b": { pattern: "x+" } } },
+            "at #/properties/a~1b: `pattern` cannot be enforced",
+        ],
+        ["a factor", { type: "integer", multipleOf: 2 }, "`multipleOf` cannot be enforced"],
+        ["a bound of fractions", { type: "number", minimum: 0 }, "`minimum` can be enforced for integers only"],
+        ["a bound that is none", { type: "integer", minimum: "0" }, "`minimum` is a number"],
+        ["bounds that exclude all", { type: "integer", exclusiveMinimum: 1, exclusiveMaximum: 2 }, "leave no integer"],
+        ["a misspelled keyword", { typ: "integer" }, "`typ` cannot be enforced"],
+        ["a type that there is not", { type: "date" }, 'not "date"'],
+        ["a format that is not known", { format: "email" }, 'not "email"'],
+        ["a format with a length", { format: "date", maxLength: 3 }, "exclude each other"],
+        ["a length that is none", { type: "string", minLength: -1 }, "`minLength` can be a whole number"],
+        ["a length that is too much", { type: "string", maxLength: 5000 }, "from 0 to 2000, not 5000"],
+        ["lengths that exclude each other", { type: "array", minItems: 3, maxItems: 2 }, "`minItems` is more than"],
+        ["a name that is required and not known", { properties: {}, required: ["a"] }, '`required` names "a"'],
+        ["names that are none", { properties: {}, required: "a" }, "`required` is a list of names"],
+        ["no values", { enum: [] }, "no value of `enum`"],
+        ["a value that is none of its type", { type: "string", const: 5 }, "is of its `type`"],
+        ["no alternatives", { anyOf: [] }, "`anyOf` is a list of schemas"],
+        [
+            "alternatives beside others",
+            { type: "object", anyOf: [true] },
+            "`anyOf` and `type` cannot be enforced together",
+        ],
+        ["a reference elsewhere", { $ref: "http://x/y" }, "in the same schema only"],
+        ["a reference to nothing", { $ref: "#/$defs/a" }, "where nothing is"],
+        ["a reference that cannot be read", { $ref: "#/%zz" }, "where nothing is"],
+    ])("%s", (_name, schema, message) => {
+        expect(() => jsonSchemaToGbnf(schema as JsonSchema)).toThrow(
+            expect.objectContaining({ code: "GRAMMAR_INVALID" }),
+        );
+        expect(() => jsonSchemaToGbnf(schema as JsonSchema)).toThrow(message);
+    });
+
+    test("an object that contains itself", () => {
+        const schema: Record<string, unknown> = {};
+        schema.items = schema;
+        expect(() => jsonSchemaToGbnf(schema)).toThrow("nested more than 100 deep");
+    });
+
+    test("a reference that leads in a circle", () => {
+        const schema = { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/b" }, b: { $ref: "#/$defs/a" } } };
+        expect(() => checkGbnf(jsonSchemaToGbnf(schema))).toThrow("may begin with itself");
+    });
+});
+
+describe("integers between bounds:", () => {
+    /** GBNF of ranges is a regular expression but for its quotes and spaces. */
+    const pattern = (min: number, max: number): RegExp =>
+        new RegExp(`^(?:${integerRange(min, max).replaceAll(/[" ]/g, "")})$`);
+
+    test("all of them and no others", () => {
+        for (let min = -130; min <= 130; min += 7) {
+            for (let max = min; max <= 1200; max += max < 130 ? 3 : 91) {
+                const range = pattern(min, max);
+                for (let value = -140; value <= 1210; value++) {
+                    if (range.test(String(value)) !== (value >= min && value <= max)) {
+                        throw new Error(`${value} between ${min} and ${max}`);
+                    }
+                }
+            }
+        }
+    });
+
+    test("at the ends of what is exact, and in one way only", () => {
+        const all = pattern(-LARGEST_INTEGER, LARGEST_INTEGER);
+        for (const text of ["0", "-1", "999999999999999", "-999999999999999"]) expect(text).toMatch(all);
+        for (const text of ["", "-", "-0", "00", "01", "1000000000000000", "1.0"]) expect(text).not.toMatch(all);
+        expect("456").toMatch(pattern(456, 456));
+        expect("-456").toMatch(pattern(-456, -456));
+    });
+});
