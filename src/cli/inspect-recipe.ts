@@ -5,6 +5,7 @@ import path from "node:path";
 import {
     combinationWeights,
     estimateMemory,
+    findModel,
     readGguf,
     readVocabularies,
     resolveParameters,
@@ -25,7 +26,8 @@ import { colors, formatBytes, formatCount, formatTable } from "./terminal.js";
 
 type Weights = Readonly<Record<string, number>>;
 
-interface RecipeInspection {
+/** The forms of a recipe at given dials. */
+export interface RecipeForms {
     readonly recipe: Recipe;
     /** Where the dials stand. */
     readonly parameters: Readonly<Record<string, number>>;
@@ -33,7 +35,10 @@ interface RecipeInspection {
     /** Of the form that the conservative filter falls back to. */
     readonly fallback?: Weights;
     readonly speculation: SpeculationInspection;
-    /** By path; without those that are missing. */
+}
+
+interface RecipeInspection extends RecipeForms {
+    /** By what the recipe calls the model; without those that are missing. */
     readonly files: ReadonlyMap<string, GgufSummary>;
     /** Models and adapters that are not on this machine. */
     readonly missing: readonly string[];
@@ -49,53 +54,66 @@ export async function inspectRecipe(
     args: LoadArguments & Pick<RecipeArguments, "set"> & { readonly sequences: number },
 ): Promise<RecipeInspection> {
     const parameters = resolveParameters(recipe, args.set ?? {});
-    const weigh = (form: Combination): Weights => {
-        const names = recipe.members.map(({ name }) => name);
-        const weights = combinationWeights(form, names, parameters);
-        return Object.fromEntries(names.map((name, index) => [name, weights[index] ?? 0]));
-    };
     // Vocabularies and backend before node-llama-cpp is imported: from then on its logger takes llama.cpp's words, which
     // our messages quote.
     const backend = chooseBackend(args.backend);
     const models = [...new Set(recipe.members.map(({ model }) => model))];
     const adapters = recipe.members.flatMap(({ lora }) => (lora === undefined ? [] : [lora.path]));
-    const missing = [...models, ...adapters].filter((file) => !existsSync(file));
-    const vocabulary = missing.length > 0 ? undefined : await readVocabularies(recipe);
+    const missing = [
+        ...models.filter((model) => findModel(model) === undefined),
+        ...adapters.filter((file) => !existsSync(file)),
+    ];
+    const local = withLocalModels(recipe);
+    const vocabulary = missing.length > 0 ? undefined : await readVocabularies(local);
     const files = new Map<string, GgufSummary>();
-    for (const file of models.filter(existsSync)) files.set(file, await readGguf(file));
+    for (const model of models) {
+        const file = findModel(model);
+        if (file !== undefined) files.set(model, await readGguf(file));
+    }
     const found = {
-        recipe,
-        parameters,
-        weights: weigh(recipe.combination),
-        ...(recipe.conservative && { fallback: weigh(recipe.conservative.fallback) }),
-        speculation: inspectSpeculation(recipe, parameters, files),
+        ...inspectForms(recipe, parameters, files),
         files,
         missing,
         backend,
     };
     if (vocabulary === undefined) return found;
-    const memory = await estimateMemory(recipe, { ...args, gpu: backend.backend !== "cpu" });
+    const memory = await estimateMemory(local, { ...args, gpu: backend.backend !== "cpu" });
     return { ...found, vocabulary, memory };
+}
+
+/** @param files - headers by what the recipe calls the model; without those that are missing */
+export function inspectForms(
+    recipe: Recipe,
+    parameters: Readonly<Record<string, number>>,
+    files: ReadonlyMap<string, Pick<GgufSummary, "tensorBytes">>,
+): RecipeForms {
+    const names = recipe.members.map(({ name }) => name);
+    const weigh = (form: Combination): Weights => {
+        const weights = combinationWeights(form, names, parameters);
+        return Object.fromEntries(names.map((name, index) => [name, weights[index] ?? 0]));
+    };
+    return {
+        recipe,
+        parameters,
+        weights: weigh(recipe.combination),
+        ...(recipe.conservative && { fallback: weigh(recipe.conservative.fallback) }),
+        speculation: inspectSpeculation(recipe, parameters, files),
+    };
+}
+
+/** The recipe with paths in the place of references to models that are on this machine. */
+export function withLocalModels(recipe: Recipe): Recipe {
+    return {
+        ...recipe,
+        members: recipe.members.map((member) => ({ ...member, model: findModel(member.model) ?? member.model })),
+    };
 }
 
 /** Plain data: what is not a number becomes null, flags of tokens become counts. */
 export function recipeToJson(inspection: RecipeInspection): object {
-    const { recipe, parameters, weights, fallback, speculation, files, missing, memory, vocabulary, backend } =
-        inspection;
-    const { name, description, source, file, combination, conservative } = recipe;
+    const { recipe, files, missing, memory, vocabulary, backend } = inspection;
     return {
-        ...{ name, description, source, file },
-        parameters: Object.entries(recipe.parameters).map(([name, spec]) => ({
-            name,
-            value: parameters[name],
-            ...spec,
-        })),
-        combination: { text: combination.text, weights },
-        ...(conservative && {
-            conservative: { topP: conservative.topP, text: conservative.fallback.text, weights: fallback },
-        }),
-        controlTokens: recipe.controlTokens,
-        speculation,
+        ...formsToJson(inspection),
         members: recipe.members.map((member) => ({ ...member, gguf: files.get(member.model) })),
         missing,
         ...(memory && { memory }),
@@ -110,19 +128,34 @@ export function recipeToJson(inspection: RecipeInspection): object {
     };
 }
 
+/** What a recipe says without its models. */
+export function formsToJson({ recipe, parameters, weights, fallback, speculation }: RecipeForms): object {
+    const { name, description, source, file, combination, conservative, controlTokens } = recipe;
+    return {
+        ...{ name, description, source, file },
+        parameters: Object.entries(recipe.parameters).map(([name, spec]) => ({
+            name,
+            value: parameters[name],
+            ...spec,
+        })),
+        combination: { text: combination.text, weights },
+        ...(conservative && {
+            conservative: { topP: conservative.topP, text: conservative.fallback.text, weights: fallback },
+        }),
+        controlTokens,
+        speculation,
+    };
+}
+
 function countFlags(flags: Uint8Array): number {
     return flags.reduce((count, flag) => count + flag, 0);
 }
 
 /** Lines for people. */
 export function describeRecipe(inspection: RecipeInspection): string[] {
-    const { recipe, missing, memory, vocabulary, backend } = inspection;
+    const { missing, memory, vocabulary, backend } = inspection;
     return [
-        `${colors.bold(recipe.name)}${recipe.description === undefined ? "" : `: ${recipe.description}`}`,
-        ...(recipe.file === undefined ? [] : [recipe.file]),
-        ...(recipe.source === undefined ? [] : [recipe.source]),
-        "",
-        ...describeCombination(inspection),
+        ...describeForms(inspection, missing.length > 0),
         "",
         ...describeMembers(inspection),
         ...(missing.length > 0 ? ["", "Not on this machine:", ...missing.map((file) => `  ${file}`)] : []),
@@ -133,9 +166,14 @@ export function describeRecipe(inspection: RecipeInspection): string[] {
     ];
 }
 
-function describeCombination({ recipe, parameters, speculation, missing }: RecipeInspection): string[] {
+/** Names, the combination with its dials, and speculation. */
+export function describeForms({ recipe, parameters, speculation }: RecipeForms, isMissing: boolean): string[] {
     const { combination, conservative, controlTokens } = recipe;
     return [
+        `${colors.bold(recipe.name)}${recipe.description === undefined ? "" : `: ${recipe.description}`}`,
+        ...(recipe.file === undefined ? [] : [recipe.file]),
+        ...(recipe.source === undefined ? [] : [recipe.source]),
+        "",
         `Combination: ${colors.bold(combination.text)}`,
         ...Object.entries(recipe.parameters).map(([name, { min, max, description }]) =>
             `  ${name} = ${parameters[name]}, from ${min} to ${max}: ${description ?? ""}`.replace(/: $/, ""),
@@ -144,7 +182,7 @@ function describeCombination({ recipe, parameters, speculation, missing }: Recip
             ? []
             : [`Outside the top-p ${conservative.topP} set of ${conservative.fallback.text}: that form alone`]),
         ...(controlTokens === "combine" ? [] : ["  control tokens count as outside that set"]),
-        ...describeSpeculation(recipe, speculation, missing.length > 0),
+        ...describeSpeculation(recipe, speculation, isMissing),
     ];
 }
 
@@ -178,7 +216,7 @@ function describeFile(gguf: GgufSummary): string[] {
     ];
 }
 
-function formatWeight(weight: number): string {
+export function formatWeight(weight: number): string {
     return `${weight > 0 ? "+" : ""}${Number(weight.toPrecision(4))}`;
 }
 

@@ -22,7 +22,7 @@ export interface SpeculationInspection extends Required<Pick<SpeculationSpec, "l
 export function inspectSpeculation(
     recipe: Recipe,
     parameters: Readonly<Record<string, number>>,
-    files: ReadonlyMap<string, GgufSummary>,
+    files: ReadonlyMap<string, Pick<GgufSummary, "tensorBytes">>,
 ): SpeculationInspection {
     const { length = "adaptive", coupling = "gumbel", lookup = false, drafter } = recipe.speculation ?? {};
     const sizes = recipe.members.map(({ model }) => files.get(model)?.tensorBytes ?? NaN);

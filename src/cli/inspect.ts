@@ -3,13 +3,14 @@
 import { open } from "node:fs/promises";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { estimateMemory, listRecipes, loadRecipe, readGguf, type GgufSummary } from "../index.js";
+import { estimateMemory, loadRecipe, readGguf, type GgufSummary } from "../index.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./inspect-recipe.js";
 import { describeBackend, showLog } from "./load.js";
 import { loadOptions, sequencesOption, settings } from "./options.js";
-import { formatCount, formatTable } from "./terminal.js";
+import { printRecipes } from "./recipe-list.js";
+import { formatCount } from "./terminal.js";
 
 const options = {
     set: settings("Show the weights with this parameter, e.g. --set beta=1.2; repeatable"),
@@ -39,7 +40,7 @@ export const inspectCommand: CommandModule<object, Flags> = {
 
 async function runInspect(args: InspectArguments): Promise<void> {
     if (args.verbose) showLog();
-    if (args.source === undefined) await printRecipes(args);
+    if (args.source === undefined) await printRecipes(args.json);
     else if (await isGguf(args.source)) await printModel(args.source, args);
     else {
         const inspection = await inspectRecipe(await loadRecipe(args.source), args);
@@ -47,14 +48,6 @@ async function runInspect(args: InspectArguments): Promise<void> {
         // Last, so that the rest can be read however the members differ.
         if (inspection.vocabulary !== undefined) checkVocabularies(inspection.vocabulary);
     }
-}
-
-async function printRecipes(args: InspectArguments): Promise<void> {
-    const recipes = await listRecipes();
-    print(args, recipes, () => {
-        const rows = recipes.map(({ name, description }) => [name, description]);
-        return [formatTable(["built-in recipe", "what it is"], rows)];
-    });
 }
 
 async function printModel(file: string, args: InspectArguments): Promise<void> {

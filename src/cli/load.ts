@@ -12,6 +12,7 @@ import {
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
+import { offerDownload } from "./pull-models.js";
 import { startProgress } from "./terminal.js";
 
 /** ggml's number of the most talkative log level. */
@@ -32,6 +33,7 @@ export async function openEnsemble(
     const recipe = await chooseRecipe(args);
     resolveParameters(recipe, args.set ?? {});
     check(recipe);
+    await offerDownload(recipe);
     const ensemble = await loadWithProgress(recipe, args, options);
     ensemble.setParameters(args.set ?? {});
     if (args.verbose) {

@@ -42,6 +42,7 @@ const cli = yargs(args)
     .command(recipeCommand)
     .command(pullCommand)
     .command(demoCommand)
+    .completion("completion", "Print a script that completes commands and flags in bash or zsh")
     .demandCommand(1, `Name a command: ${COMMANDS.join(", ")}.`)
     .strict()
     .check((values) => {

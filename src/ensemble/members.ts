@@ -6,6 +6,7 @@ import type { BackendChoice } from "../native/backend.js";
 import type { NativeEngine, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { MemberSpec, PromptTemplate, Recipe } from "../types.js";
+import { locateModels } from "./model-files.js";
 import { createPromptRenderer, type PromptRenderer } from "./prompt.js";
 
 /** One loaded language model that takes part. */
@@ -30,7 +31,7 @@ export async function loadMembers(
     backend: BackendChoice,
     options: { readonly gpuLayers?: number; readonly onProgress?: (fraction: number) => void },
 ): Promise<Member[]> {
-    const specs = recipe.members.map((spec) => ({ ...spec, model: localFile(spec) }));
+    const { members: specs } = await locateModels(recipe);
     for (const { lora } of specs) if (lora !== undefined) checkExists(lora.path, "LoRA adapter");
     const sizes = new Map(specs.map(({ model }) => [model, loadBinding().readHeader(model).fileBytes]));
     const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
@@ -67,23 +68,12 @@ export async function loadMembers(
     }));
 }
 
-function localFile({ name, model }: MemberSpec): string {
-    if (/^(hf|https?):/.test(model)) {
-        throw new EftError(
-            "MODEL_NOT_FOUND",
-            `The model of member ${name} is ${model}, which is not a file on this machine. Download it ` +
-                `(\`npx node-llama-cpp pull ${model}\`) and put the path of the file into the recipe.`,
-        );
-    }
-    checkExists(model, `model of member ${name}`);
-    return model;
-}
-
 function checkExists(file: string, what: string): void {
     if (!existsSync(file)) throw new EftError("MODEL_NOT_FOUND", `The ${what} is not at ${file}; correct the path.`);
 }
 
-function checkKind({ name, model: file }: MemberSpec, model: NativeModel): void {
+/** @throws EftError MODEL_UNSUPPORTED when a model cannot take part, whatever the others are */
+export function checkKind({ name, model: file }: MemberSpec, model: NativeModel): void {
     const { info } = model;
     const refuse = (reason: string): never => {
         throw new EftError("MODEL_UNSUPPORTED", `Member ${name} (${file}) cannot take part: ${reason}.`);
@@ -97,7 +87,8 @@ function checkKind({ name, model: file }: MemberSpec, model: NativeModel): void 
     if (info.vocabularyType === "RWKV") refuse("its tokenizer is one of recurrent models");
 }
 
-function resolveTemplate(
+/** Templates that members carry as text. @throws EftError TEMPLATE_MISSING */
+export function resolveTemplate(
     template: PromptTemplate,
     models: ReadonlyMap<string, NativeModel>,
 ): Exclude<PromptTemplate, { kind: "from" }> {

@@ -5,7 +5,7 @@ import { describe, expect, it } from "@jest/globals";
 import { readText } from "../helpers/demo.js";
 import { hasTerminal, program, run, runOnTerminal } from "./run.js";
 
-const COMMANDS = ["complete", "score", "inspect", "demo"];
+const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "demo"];
 const QUESTION = "What is the capital of Nepal?";
 const command = (...args: string[]): string => [process.execPath, program, ...args].map((arg) => `'${arg}'`).join(" ");
 const onTerminal = hasTerminal ? it : it.skip;
@@ -30,6 +30,14 @@ describe("help", () => {
         const env = { ...process.env, LANG: "de_DE.UTF-8", LC_ALL: "de_DE.UTF-8" };
         const stdout = execFileSync(process.execPath, [program, "--help"], { encoding: "utf8", env });
         expect(stdout).toContain("Commands:");
+    });
+
+    it("completes commands and flags in a shell", async () => {
+        const complete = async (...words: string[]): Promise<string[]> =>
+            (await run(["--get-yargs-completions", "eft-llama", ...words])).stdout.split("\n");
+        expect(await complete("")).toEqual(expect.arrayContaining([...COMMANDS, "pull", "recipe"]));
+        expect(await complete("complete", "--te")).toContain("--temperature");
+        expect((await run(["completion"])).stdout).toContain("eft-llama --get-yargs-completions");
     });
 
     it("knows the version", async () => {

@@ -17,10 +17,17 @@ export interface RunOptions {
     readonly input?: string;
     /** Sent as soon as standard output has this many characters. */
     readonly interruptAfter?: number;
+    /** Added to the environment of the tests. */
+    readonly env?: Readonly<Record<string, string>>;
+    /** Default: the folder of the repository. */
+    readonly cwd?: string;
 }
 
-export function run(args: readonly string[], { input = "", interruptAfter = Infinity }: RunOptions = {}): Promise<Run> {
-    const child = spawn(process.execPath, [program, ...args], { cwd: repository, stdio: "pipe" });
+export function run(
+    args: readonly string[],
+    { input = "", interruptAfter = Infinity, env = {}, cwd = repository }: RunOptions = {},
+): Promise<Run> {
+    const child = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, ...env }, stdio: "pipe" });
     const output = { stdout: "", stderr: "" };
     let interrupted = false;
     for (const name of ["stdout", "stderr"] as const) {

@@ -56,8 +56,21 @@ describe("docs/cli.md", () => {
         const program = path.join(repository, "dist", "cli", "main.js");
         const text = readText("docs/cli.md");
         const named = new Set([...text.matchAll(/(?<![\w-])--([a-z][a-z-]+)/g)].map(([, flag]) => flag));
-        const known = ["complete", "score", "eval", "inspect", "demo"].flatMap((command) => {
-            const help = execFileSync(process.execPath, [program, command, "--help"], { encoding: "utf8" });
+        const known = [
+            "complete",
+            "chat",
+            "score",
+            "eval",
+            "inspect",
+            "recipe init",
+            "recipe check",
+            "recipe show",
+            "pull",
+            "demo",
+        ].flatMap((command) => {
+            const help = execFileSync(process.execPath, [program, ...command.split(" "), "--help"], {
+                encoding: "utf8",
+            });
             return [...help.matchAll(/^ +(?:-\w, )?--([a-z][a-z-]+)/gm)].map(([, flag]) => flag);
         });
         // Spelled wrong on purpose.

@@ -1,0 +1,51 @@
+/** Downloads with a progress bar, for `eft-llama pull` and for commands that miss models. */
+
+import { downloadModels, missingModels, planDownload, type DownloadPlan, type Recipe } from "../index.js";
+import { canAsk, confirm } from "./ask.js";
+import { formatBytes, plural, startProgress } from "./terminal.js";
+
+/**
+ * Downloads what is missing. The first Ctrl-C ends it so that the next download can go on.
+ *
+ * @param tell - gets a line for each model that has arrived
+ * @throws EftError what `downloadModels` throws
+ */
+export async function pullModels(plan: DownloadPlan, tell: (line: string) => void): Promise<void> {
+    const missing = plan.models.filter(({ present }) => !present);
+    const total = missing.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
+    const progress = startProgress("Downloading", true);
+    // Told when the bar is gone, which would be written over them.
+    const lines: string[] = [];
+    const controller = new AbortController();
+    const interrupt = (): void => {
+        if (controller.signal.aborted) process.exit(130);
+        process.exitCode = 130;
+        controller.abort();
+    };
+    process.on("SIGINT", interrupt);
+    try {
+        await downloadModels(plan, {
+            onProgress: ({ reference }, bytes) => progress.update(total === 0 ? 0 : bytes / total, reference),
+            onModel: ({ reference, file }) => lines.push(`Downloaded ${reference}`, `  to ${file}`),
+            signal: controller.signal,
+        });
+    } finally {
+        process.off("SIGINT", interrupt);
+        progress.stop();
+        lines.forEach(tell);
+    }
+}
+
+/**
+ * Asks whether what a recipe misses is to be downloaded. Does nothing where nothing is missing or nobody can be asked: loading
+ * then says what to do.
+ *
+ * @throws EftError what `planDownload` and `downloadModels` throw
+ */
+export async function offerDownload(recipe: Recipe): Promise<void> {
+    const missing = missingModels(recipe);
+    if (missing.length === 0 || !canAsk()) return;
+    const plan = await planDownload(missing.map(({ model }) => model));
+    const question = `${plural(plan.models.length, "model")} of ${recipe.name} must be downloaded, ${formatBytes(plan.missingBytes)}. Do it now?`;
+    if (await confirm(question)) await pullModels(plan, (line) => process.stderr.write(`${line}\n`));
+}

@@ -1,0 +1,72 @@
+/** `eft-llama pull`: the models of recipes, from a hub or server to this machine. */
+
+import path from "node:path";
+import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
+import { isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } from "../index.js";
+import { pullModels } from "./pull-models.js";
+import { formatBytes, formatTable } from "./terminal.js";
+
+const options = {
+    dir: {
+        type: "string",
+        requiresArg: true,
+        description: "Folder for the models; default: EFT_LLAMA_MODELS, else one in the user's cache",
+    },
+    verbose: { type: "boolean", default: false, description: "Stack traces on standard error" },
+} as const satisfies Record<string, Options>;
+
+type Flags = InferredOptionTypes<typeof options> & { sources: string[] };
+
+export const pullCommand: CommandModule<object, Flags> = {
+    command: "pull <sources..>",
+    describe: "Download the models of a recipe",
+    builder: (yargs) =>
+        yargs
+            .positional("sources", {
+                type: "string",
+                array: true,
+                demandOption: true,
+                description: "Recipe file, name of a built-in recipe, or an hf: or https: reference",
+            })
+            .options(options)
+            .example("$0 pull llama-2-13b-upscaled", "")
+            .example("$0 pull recipe.yaml --dir /data/models", "")
+            .example("$0 pull hf:TheBloke/Llama-2-7B-GGUF:Q4_K_M", ""),
+    handler: runPull,
+};
+
+async function runPull({ sources, dir }: ArgumentsCamelCase<Flags>): Promise<void> {
+    const models = await Promise.all(
+        sources.map(async (source) => {
+            if (isRemote(source)) return [source];
+            const { members } = await loadRecipe(source);
+            return members.map(({ model }) => model).filter(isRemote);
+        }),
+    );
+    const references = models.flat();
+    if (references.length === 0) return print([`Nothing to download: ${sources.join(", ")} names files only.`]);
+    const plan = await planDownload(references, dir === undefined ? {} : { folder: dir });
+    print(describePlan(plan));
+    await pullModels(plan, (line) => print([line]));
+    if (plan.folder !== modelFolder())
+        print([`Set EFT_LLAMA_MODELS=${plan.folder} for the other commands, so that they look there.`]);
+}
+
+function describePlan({ folder, models, missingBytes, freeBytes }: DownloadPlan): string[] {
+    const rows = models.map(({ reference, bytes, present }) => [
+        reference,
+        bytes === undefined ? "unknown" : formatBytes(bytes),
+        present ? "here" : "missing",
+    ]);
+    return [
+        `Models in ${path.normalize(folder)}, where ${formatBytes(freeBytes)} are free:`,
+        formatTable(["model", "size", ""], rows),
+        models.every(({ present }) => present)
+            ? "Everything is here."
+            : `To be downloaded: ${formatBytes(missingBytes)}`,
+    ];
+}
+
+function print(lines: readonly string[]): void {
+    process.stdout.write(`${lines.join("\n")}\n`);
+}

@@ -1,0 +1,153 @@
+/** `eft-llama recipe check`: all that can be known about a recipe without loading its models. */
+
+import { existsSync } from "node:fs";
+import { totalmem } from "node:os";
+import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
+import {
+    EftError,
+    estimateMemory,
+    findModel,
+    loadRecipe,
+    missingModels,
+    readGguf,
+    readVocabularies,
+    type MemoryOptions,
+    type Recipe,
+} from "../index.js";
+import { withVocabularies } from "../ensemble/gguf.js";
+import { checkKind, resolveTemplate } from "../ensemble/members.js";
+import { locateModels } from "../ensemble/model-files.js";
+import { createPromptRenderer } from "../ensemble/prompt.js";
+import { checkVocabularies } from "../ensemble/vocabulary.js";
+import { chooseBackend } from "../native/backend.js";
+import { loadOptions, sequencesOption } from "./options.js";
+import { colors, formatBytes, plural, sum } from "./terminal.js";
+
+const { backend: backendOption, "context-size": contextSize, "gpu-layers": gpuLayers, verbose } = loadOptions;
+const options = {
+    ...{ backend: backendOption, "context-size": contextSize, "gpu-layers": gpuLayers },
+    sequences: { ...sequencesOption, default: 1 },
+    verbose,
+} as const satisfies Record<string, Options>;
+
+type Flags = InferredOptionTypes<typeof options> & { recipe: string };
+type CheckArguments = ArgumentsCamelCase<Flags>;
+
+/** What a check found out: a sentence, and whether it is bad news that do not keep the recipe from running. */
+type Finding = string | { readonly warning: string };
+
+export const checkCommand: CommandModule<object, Flags> = {
+    command: "check <recipe>",
+    describe: "Whether a recipe will load; ends with 1 if not",
+    builder: (yargs) =>
+        yargs
+            .positional("recipe", {
+                type: "string",
+                demandOption: true,
+                description: "Recipe file, or name of a built-in recipe",
+            })
+            .options(options)
+            .example("$0 recipe check recipe.yaml", ""),
+    handler: runCheck,
+};
+
+async function runCheck(args: CheckArguments): Promise<void> {
+    const recipe = await loadRecipe(args.recipe);
+    tell("ok", "recipe", `${recipe.members.length} members, ${recipe.combination.text}`);
+    const hasFiles = await check("files", () => checkFiles(recipe));
+    // Whatever else is asked is asked of files.
+    if (!hasFiles) return;
+    const local = await locateModels(recipe);
+    // First, because node-llama-cpp, which reads headers, takes over llama.cpp's log, which our messages quote.
+    const { backend } = chooseBackend(args.backend);
+    const isReadable = await check("headers", () => checkHeaders(local));
+    if (!isReadable) return;
+    await check("vocabularies", () => compareAll(local));
+    await check("templates", () => checkTemplates(local));
+    await check("memory", () => checkMemory(local, { ...args, gpu: backend !== "cpu" }));
+}
+
+/** Runs a check and says what it found. @returns whether all is well */
+async function check(name: string, body: () => Finding | Promise<Finding>): Promise<boolean> {
+    try {
+        const finding = await body();
+        if (typeof finding === "string") tell("ok", name, finding);
+        else tell("warning", name, finding.warning);
+        return true;
+    } catch (error) {
+        if (!EftError.isInstance(error)) throw error;
+        tell("FAILED", name, error.message);
+        process.exitCode = 1;
+        return false;
+    }
+}
+
+function tell(state: "ok" | "warning" | "FAILED", name: string, text: string): void {
+    const paint = { ok: colors.green, warning: colors.yellow, FAILED: colors.red }[state];
+    process.stdout.write(`${paint(state.padEnd(9))}${name.padEnd(14)}${text}\n`);
+}
+
+async function checkFiles(recipe: Recipe): Promise<Finding> {
+    // Says which command downloads them.
+    if (missingModels(recipe).length > 0) await locateModels(recipe);
+    const adapters = recipe.members.flatMap(({ lora }) => lora?.path ?? []);
+    const files = [...new Set([...recipe.members.map(({ model }) => model), ...adapters])];
+    const missing = files.filter((file) =>
+        adapters.includes(file) ? !existsSync(file) : findModel(file) === undefined,
+    );
+    if (missing.length === 0) return `${plural(files.length, "file")}, all here`;
+    throw new EftError("MODEL_NOT_FOUND", `There is no ${missing.join(", and no ")}; correct the paths.`);
+}
+
+/** Files, their kinds, and adapters that fit their models. */
+async function checkHeaders({ members }: Recipe): Promise<Finding> {
+    const files = [...new Set(members.map(({ model }) => model))];
+    await withVocabularies(files, (models) => {
+        for (const spec of members) {
+            const model = models[files.indexOf(spec.model)];
+            if (model !== undefined) checkKind(spec, model);
+        }
+    });
+    const summaries = await Promise.all(files.map(readGguf));
+    for (const { name, model, lora } of members) {
+        if (lora === undefined) continue;
+        const [adapter, base] = [await readGguf(lora.path), summaries[files.indexOf(model)]];
+        if (adapter.type !== "adapter")
+            throw new EftError("LORA_INVALID", `${lora.path}, the adapter of member ${name}, is a ${adapter.type}.`);
+        if (adapter.architecture !== base?.architecture) {
+            throw new EftError(
+                "LORA_INVALID",
+                `${lora.path} is an adapter for ${adapter.architecture}, and the model of ${name} is ${base?.architecture}.`,
+            );
+        }
+    }
+    return `${plural(files.length, "model")}, weights of ${formatBytes(sum(summaries.map(({ tensorBytes }) => tensorBytes)))}`;
+}
+
+async function compareAll(recipe: Recipe): Promise<Finding> {
+    const report = await readVocabularies(recipe);
+    checkVocabularies(report);
+    return `${report.type}, ${report.size} ids mean the same to all members`;
+}
+
+async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
+    const templates = members.map((member) => member.prompt ?? prompt);
+    if (templates.every(({ kind }) => kind === "plain")) return "none: members see the text as it is";
+    const files = members.map(({ model }) => model);
+    return withVocabularies(files, (models) => {
+        const byName = new Map(models.map((model, index) => [members[index]?.name ?? "", model]));
+        models.forEach((model, index) => {
+            const template = resolveTemplate(templates[index] ?? prompt, byName);
+            const renderer = createPromptRenderer(members[index]?.name ?? "", template, model);
+            renderer.tokenize([{ role: "user", content: "Hello" }]);
+        });
+        return "a question is rendered for every member";
+    });
+}
+
+async function checkMemory(recipe: Recipe, options: MemoryOptions): Promise<Finding> {
+    const { contextSize: tokens, sequences, total } = await estimateMemory(recipe, options);
+    const need = `${formatBytes(total.ram)}${total.gpu > 0 ? `, and ${formatBytes(total.gpu)} on the GPU` : ""}`;
+    const sentence = `about ${need} for ${sequences} x ${tokens} tokens; this machine has ${formatBytes(totalmem())}`;
+    return total.ram > totalmem() ? { warning: sentence } : sentence;
+}

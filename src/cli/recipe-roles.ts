@@ -1,0 +1,160 @@
+/** Which of some GGUF files is which part of a recipe, by what the files say about themselves. */
+
+import { EftError, findModel, readGguf, type GgufSummary } from "../index.js";
+import { quote } from "./terminal.js";
+
+/** A file and what its header says. */
+export interface Candidate {
+    /** As it was given: a path, or an `hf:` or `https:` reference. */
+    readonly source: string;
+    readonly summary: GgufSummary;
+    /** `general.*` of its metadata. */
+    readonly general: Readonly<Record<string, unknown>>;
+}
+
+/** The parts, and in words why they were given. */
+export interface Roles {
+    readonly base: Candidate;
+    readonly tuned: Candidate;
+    readonly reference: Candidate;
+    /** On top of `tuned`, which then is the same file as `reference`. */
+    readonly adapter?: Candidate;
+    readonly reasons: Readonly<Record<"base" | "tuned" | "reference", string>>;
+}
+
+/** What was named already. */
+export type NamedRoles = Partial<Record<"base" | "tuned" | "reference", Candidate>>;
+
+/** Sizes of fine-tuned models differ a little from their bases' where tokens were added. */
+const SAME_SIZE = 0.05;
+
+const TUNED_NAME = /\b(?:chat|instruct|it|sft|dpo|rlhf|assistant)\b/i;
+
+/** Signs of fine-tuning, the most telling first. */
+const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate) => boolean])[] = [
+    ["only it carries a chat template", ({ summary }) => summary.chatTemplate !== undefined],
+    [
+        "only it says that it was fine-tuned",
+        ({ general }) => typeof general.finetune === "string" && !/base/i.test(general.finetune),
+    ],
+    ["only it says which model it was made from", ({ general }) => general.base_model !== undefined],
+    ["only its name is that of a fine-tuned model", ({ summary }) => TUNED_NAME.test(summary.name ?? "")],
+];
+
+/** @throws EftError MODEL_NOT_FOUND, MODEL_INVALID */
+export async function readCandidate(source: string): Promise<Candidate> {
+    const file = findModel(source);
+    if (file === undefined) {
+        const remedy = source.includes(":") ? `download it with \`eft-llama pull ${source}\`` : "correct the path";
+        throw new EftError("MODEL_NOT_FOUND", `${source} is not on this machine; ${remedy}.`);
+    }
+    const summary = await readGguf(file);
+    const { readGgufFileInfo } = await import("node-llama-cpp");
+    const { metadata } = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
+    return { source, summary, general: metadata.general as unknown as Record<string, unknown> };
+}
+
+/**
+ * The pair has two models of one size, the base model another. Of the pair, signs of fine-tuning tell which is which.
+ *
+ * @param named - parts that need not be found
+ * @param candidates - the other files
+ * @param ask - which of two files is the fine-tuned one, where nothing tells; undefined if nobody can say it
+ * @throws EftError OPTION_INVALID
+ */
+export async function findRoles(
+    named: NamedRoles,
+    candidates: readonly Candidate[],
+    ask: (pair: readonly [Candidate, Candidate]) => Promise<Candidate | undefined>,
+): Promise<Roles> {
+    const adapters = candidates.filter(({ summary }) => summary.type === "adapter");
+    const models = candidates.filter(({ summary }) => summary.type !== "adapter");
+    const all = [...Object.values(named), ...models];
+    const [adapter] = adapters;
+    if (adapters.length > 1 || all.length + adapters.length !== 3) {
+        throw new EftError(
+            "OPTION_INVALID",
+            `A recipe is made of three files: a base model, a fine-tuned model or LoRA adapter, and the model that it was tuned ` +
+                `from. There are ${all.length} models and ${adapters.length} adapters.`,
+        );
+    }
+    if (adapter !== undefined) return withAdapter(named, all, adapter);
+
+    const base =
+        named.base ??
+        findOdd(
+            all.filter((model) => model !== named.tuned && model !== named.reference),
+            all,
+        );
+    const pair = all.filter((model) => model !== base) as [Candidate, Candidate];
+    const [tuned, why] = await findTuned(named, pair, ask);
+    const reference = pair.find((model) => model !== tuned) as Candidate;
+    return {
+        base,
+        tuned,
+        reference,
+        reasons: {
+            base: named.base === undefined ? "the two others are of one size" : "as you said",
+            tuned: why,
+            reference: "what the tuned model was made from",
+        },
+    };
+}
+
+function withAdapter(named: NamedRoles, models: readonly Candidate[], adapter: Candidate): Roles {
+    const fitting = models.filter(({ summary }) => summary.architecture === adapter.summary.architecture);
+    const [smaller] = [...fitting].sort((a, b) => a.summary.parameters - b.summary.parameters);
+    const reference = named.reference ?? models.find((model) => model !== named.base && model === smaller);
+    const base = named.base ?? models.find((model) => model !== reference);
+    if (named.tuned !== undefined || reference === undefined || base === undefined || reference === base) {
+        throw new EftError(
+            "OPTION_INVALID",
+            `${adapter.source} is a LoRA adapter: name with --reference the model that it belongs to, and with --base the other.`,
+        );
+    }
+    return {
+        base,
+        tuned: reference,
+        reference,
+        adapter,
+        reasons: {
+            base: "the other model",
+            tuned: "the adapter on top of the reference model",
+            reference:
+                named.reference === undefined ? "the smaller model, as adapters are for small ones" : "as you said",
+        },
+    };
+}
+
+function findOdd(free: readonly Candidate[], all: readonly Candidate[]): Candidate {
+    const isLike = (a: Candidate, b: Candidate): boolean =>
+        Math.abs(Math.log(a.summary.parameters / b.summary.parameters)) < SAME_SIZE;
+    const odd = free.filter((model) => !all.some((other) => other !== model && isLike(model, other)));
+    const [base] = odd;
+    if (base !== undefined && (odd.length === 1 || free.length === 1)) return base;
+    throw new EftError(
+        "OPTION_INVALID",
+        `Sizes do not tell which is the base model (${all.map(({ source, summary }) => `${source}: ${summary.parameters}`).join(", ")}). ` +
+            "Name it with --base, the fine-tuned model with --tuned, and what that was tuned from with --reference.",
+    );
+}
+
+async function findTuned(
+    named: NamedRoles,
+    pair: readonly [Candidate, Candidate],
+    ask: (pair: readonly [Candidate, Candidate]) => Promise<Candidate | undefined>,
+): Promise<readonly [Candidate, string]> {
+    const known = named.tuned ?? (named.reference && pair.find((model) => model !== named.reference));
+    if (known !== undefined) return [known, "as you said"];
+    for (const [reason, test] of SIGNS) {
+        const [first, second] = pair.filter(test);
+        if (first !== undefined && second === undefined) return [first, reason];
+    }
+    const chosen = await ask(pair);
+    if (chosen !== undefined) return [chosen, "as you said"];
+    const [a, b] = pair.map(({ source }) => quote(source));
+    throw new EftError(
+        "OPTION_INVALID",
+        `Nothing in ${a} and ${b} tells which is the fine-tuned one. Name it with --tuned.`,
+    );
+}

@@ -1,0 +1,76 @@
+/** The text of a new recipe for three models: a base model, and the pair of a fine-tuned model and what it was tuned from. */
+
+/** A member of the recipe to be written. */
+export interface DraftMember {
+    /** Path as seen from the recipe's folder, or an `hf:` / `https:` reference. */
+    readonly model: string;
+    /** Path of an adapter on top of `model`. */
+    readonly lora?: string;
+    /** Comment: what the file says about itself, and why it got this part. One line. */
+    readonly note: string;
+}
+
+/** What {@link draftRecipe} writes. */
+export interface RecipeDraft {
+    readonly name: string;
+    readonly base: DraftMember;
+    readonly tuned: DraftMember;
+    readonly reference: DraftMember;
+    /** Whether the base model is larger than the pair, so that the pair's tuned model can draft for it. */
+    readonly isUpscaling: boolean;
+    /** The chat template that the tuned model carries, if it does. */
+    readonly chatTemplate?: string;
+}
+
+/** YAML that `parseRecipe` takes, with comments for whoever goes on from there. */
+export function draftRecipe({ name, base, tuned, reference, isUpscaling, chatTemplate }: RecipeDraft): string {
+    const member = (key: string, { model, lora, note }: DraftMember): string => {
+        const adapter = lora === undefined ? "" : `, lora: ${JSON.stringify(lora)}`;
+        return `  # ${note}\n  ${key}: { model: ${JSON.stringify(model)}${adapter} }`;
+    };
+    const description = isUpscaling
+        ? "a large base model with the behaviour of a small fine-tuned one"
+        : "a base model with the behaviour of a fine-tuned one";
+    return `# What fine-tuning changed (tuned - reference) is added to the base model, token by token. All keys are explained in
+# docs/recipes.md of eft-llama. \`eft-llama recipe check\` says whether it will load.
+eft: 1
+name: ${JSON.stringify(name)}
+description: ${description}
+source: Mitchell et al., arXiv 2310.12962
+
+members:
+${member("base", base)}
+${member("tuned", tuned)}
+${member("reference", reference)}
+
+# beta = 0 is the tuned model alone, 1 is the paper's combination, more than 1 amplifies it.
+parameters:
+  beta: { default: 1, min: 0, max: 2, description: strength of the base model }
+combination: tuned + beta * (base - reference)
+
+${describeFilter(chatTemplate)}
+
+${describePrompt(chatTemplate)}
+
+sampling: { temperature: 0.7, topP: 0.95 }
+${isUpscaling ? "\n# The tuned model drafts, and one pass of the two others checks a block of tokens.\nspeculation: {}\n" : ""}`;
+}
+
+/** Control tokens such as `<|im_end|>` have never been seen by many base models, whose difference is then noise. */
+function describeFilter(chatTemplate = ""): string {
+    return /<\|[^|]+\|>/.test(chatTemplate)
+        ? `# The base models may never have been trained on the control tokens of the chat template; the tuned model decides alone
+# about those. A topP below 1, such as 0.95, also leaves other tokens to it that it finds improbable.
+conservative: { topP: 1, fallback: tuned }
+controlTokens: fallback`
+        : `# Should odd words turn up: this leaves tokens that the tuned model finds improbable to that model.
+# conservative: { topP: 0.95, fallback: tuned }`;
+}
+
+function describePrompt(chatTemplate: string | undefined): string {
+    return chatTemplate === undefined
+        ? `# The tuned model's file carries no chat template. If it was tuned on one, write its Jinja text here.
+prompt: { template: plain }`
+        : `# The chat template that the tuned model's file carries, for all members.
+prompt: { template: from tuned }`;
+}
