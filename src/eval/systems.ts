@@ -2,6 +2,7 @@
 
 import path from "node:path";
 import { readChatTemplate } from "../ensemble/gguf.js";
+import { findModel, isRemote } from "../ensemble/model-files.js";
 import { EftError } from "../errors.js";
 import { buildRecipe } from "../recipe/build.js";
 import type { SourceDocument } from "../recipe/document.js";
@@ -190,7 +191,13 @@ async function resolvePrompt(
     const owner = files.find(({ source }) => member in (source.members ?? {}));
     const spec = owner?.source.members?.[member];
     if (spec === undefined || owner === undefined || member in used) return prompt;
-    const file = resolveReference(spec.model, owner.folder);
+    const reference = resolveReference(spec.model, owner.folder);
+    const file = findModel(reference);
+    if (file === undefined) {
+        const remedy = isRemote(reference) ? `download it with \`eft-llama pull ${reference}\`` : "correct the path";
+        const text = `The prompt template is to come from "${member}", whose model ${reference} is not here; ${remedy}.`;
+        throw new EftError("MODEL_NOT_FOUND", text);
+    }
     const chatTemplate = await readChatTemplate(file);
     if (chatTemplate === undefined) {
         throw new EftError(
