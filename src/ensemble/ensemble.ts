@@ -8,7 +8,7 @@ import { loadBinding } from "../native/load-binding.js";
 import { toEftError } from "../native/native-error.js";
 import { resolveParameters } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
-import { loadMembers, type Member } from "./members.js";
+import { formatGiB, loadMembers, type Member } from "./members.js";
 import { MAX_CONTEXT_SIZE, wantedContextSize } from "./memory.js";
 import { createCostTable, type CostTable } from "./costs.js";
 import { checkInteger, checkKeys, checkOneOf } from "./options.js";
@@ -86,7 +86,7 @@ export interface Ensemble {
 /**
  * Loads the members of a recipe and checks that they can be combined.
  *
- * @throws EftError MODEL_*, LORA_INVALID, VOCABULARY_MISMATCH, TEMPLATE_*, CONTEXT_FAILED, BACKEND_UNAVAILABLE, ADDON_*,
+ * @throws EftError MODEL_*, MEMORY_EXCEEDED, LORA_INVALID, VOCABULARY_MISMATCH, TEMPLATE_*, CONTEXT_FAILED, BACKEND_UNAVAILABLE, ADDON_*,
  * OPTION_INVALID, or ABORTED when `signal` fires; nothing stays loaded then
  */
 export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): Promise<Ensemble> {
@@ -216,10 +216,6 @@ function chooseContextSize(
         );
     }
     return contextSize;
-}
-
-function formatGiB(bytes: number): string {
-    return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

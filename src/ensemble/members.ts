@@ -1,6 +1,8 @@
 /** From the recipe's member declarations to loaded models and prompt renderers. */
 
 import { existsSync } from "node:fs";
+import { totalmem } from "node:os";
+import path from "node:path";
 import { EftError } from "../errors.js";
 import type { BackendChoice } from "../native/backend.js";
 import type { NativeEngine, NativeModel } from "../native/binding.js";
@@ -23,7 +25,7 @@ export interface Member {
 /**
  * Loads every file once, one after another.
  *
- * @throws EftError MODEL_*, TEMPLATE_*, ABORTED
+ * @throws EftError MODEL_*, MEMORY_EXCEEDED before anything is loaded, TEMPLATE_*, ABORTED
  */
 export async function loadMembers(
     engine: NativeEngine,
@@ -35,9 +37,10 @@ export async function loadMembers(
     for (const { lora } of specs) if (lora !== undefined) checkExists(lora.path, "LoRA adapter");
     const sizes = new Map(specs.map(({ model }) => [model, loadBinding().readHeader(model).fileBytes]));
     const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    checkMemory(sizes, backend);
     const done = new Set<string>();
     const report = (file: string, fraction: number): void => {
-        const before = [...done].reduce((sum, path) => sum + (sizes.get(path) ?? 0), 0);
+        const before = [...done].reduce((sum, each) => sum + (sizes.get(each) ?? 0), 0);
         options.onProgress?.((before + fraction * (sizes.get(file) ?? 0)) / total);
     };
 
@@ -66,6 +69,31 @@ export async function loadMembers(
         gpuLayers,
         prompt: createPromptRenderer(spec.name, resolveTemplate(spec.prompt ?? recipe.prompt, models), model),
     }));
+}
+
+/**
+ * Weights that do not fit are read from the disk again at every token, or end the process on a GPU.
+ *
+ * @param sizes - bytes of each file
+ */
+function checkMemory(sizes: ReadonlyMap<string, number>, { devices }: BackendChoice): void {
+    const needed = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+    // Inside a container, the limit of the container counts.
+    const main = Math.min(totalmem(), process.constrainedMemory() || Infinity);
+    const onGpu = devices.reduce((sum, { memoryTotal }) => sum + memoryTotal, 0);
+    if (needed <= main + onGpu) return;
+    const files = [...sizes].map(([file, bytes]) => `${path.basename(file)} ${formatGiB(bytes)}`).join(", ");
+    const gpu = onGpu > 0 ? ` and ${formatGiB(onGpu)} on the GPU` : "";
+    throw new EftError(
+        "MEMORY_EXCEEDED",
+        `The weights need ${formatGiB(needed)} (${files}), and there are ${formatGiB(main)} of memory${gpu}. Choose files in ` +
+            "fewer bits, or smaller models.",
+    );
+}
+
+/** `7.9 GiB`. */
+export function formatGiB(bytes: number): string {
+    return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 }
 
 function checkExists(file: string, what: string): void {

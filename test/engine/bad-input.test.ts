@@ -1,6 +1,6 @@
 /** What a user can get wrong: one clear sentence each, that names the file or the value and says what to do. */
 
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import {
@@ -125,6 +125,17 @@ describe("model files", () => {
         mkdirSync(inFolder("folder.gguf"));
         const loading = loadOnCpu(soloRecipe(inFolder("folder.gguf")));
         await expect(loading).rejects.toEqual(eftError("MODEL_NOT_FOUND", /is a folder; name a \.gguf file inside it/));
+    });
+
+    test("weights beyond the machine's memory", async () => {
+        const file = inFolder("huge.gguf");
+        copyFileSync(demoFile("small-base"), file);
+        // A hole: it takes no room on the disk.
+        truncateSync(file, 2 ** 41);
+        const loading = loadOnCpu(soloRecipe(file));
+        await expect(loading).rejects.toEqual(
+            eftError("MEMORY_EXCEEDED", /need 2048\.0 GiB \(huge\.gguf 2048\.0 GiB\), and there are \d+\.\d GiB/),
+        );
     });
 
     test("a model that is still to be downloaded", async () => {
