@@ -1,3 +1,5 @@
+import { availableParallelism } from "node:os";
+
 /** @type {import("jest").Config} */
 export default {
     roots: ["<rootDir>/src", "<rootDir>/test"],
@@ -14,7 +16,8 @@ export default {
             },
         ],
     },
-    // llama.cpp's threads spin at their barriers: two test files that decode at once take the cores from each other.
-    maxWorkers: 1,
+    // llama.cpp's threads spin at their barriers: two test files that decode at once take the cores from each other. Where there
+    // are two cores, one thread decodes, and nothing spins.
+    maxWorkers: availableParallelism() > 2 ? 1 : 2,
     testTimeout: 120_000,
 };
