@@ -1,6 +1,7 @@
 /** From the answers to what is reported of them: means with intervals, comparisons with the baselines, samples. */
 
 import path from "node:path";
+import { agree } from "./grid.js";
 import { compareMeans, drawResamples, meanInterval, resample, type Resampled } from "./statistics.js";
 import {
     MEASURES,
@@ -144,10 +145,9 @@ function pairUp(ours: Column, theirs: Column): [Grade, Grade][] {
 /** For each baseline, the index of the point that a system is compared with, if there is one. */
 function findBaselines(systems: readonly System[], system: System, baselines: readonly string[]): number[] {
     return baselines.flatMap((baseline) => {
-        const agreeing = systems.flatMap(({ name, settings }, point) => {
-            const agrees = Object.entries(settings).every(([key, value]) => (system.settings[key] ?? value) === value);
-            return name === baseline && agrees ? [point] : [];
-        });
+        const agreeing = systems.flatMap(({ name, settings }, point) =>
+            name === baseline && agree(settings, system.settings) ? [point] : [],
+        );
         return agreeing.length === 1 && system.name !== baseline ? agreeing : [];
     });
 }

@@ -26,16 +26,14 @@ interface NumberedLine {
  * are skipped. A line's `id` (or `question_id`), a text or a number, names its item, by default the number of the line. Its
  * `group` (or `subject`, or `category`), if it is a text, is the item's group.
  *
- * @param options - `limit`: read only so many items from the beginning
  * @throws EftError FILE_UNREADABLE; TASK_INVALID with file, line and column of the first five wrong lines
  */
-export async function readItems(file: string, { limit = Infinity }: { limit?: number } = {}): Promise<Item[]> {
+export async function readItems(file: string): Promise<Item[]> {
     const items: Item[] = [];
     const problems: Problem[] = [];
     const lineOfId = new Map<string, number>();
     for await (const line of readLines(file)) {
         if (line.text.trim() === "") continue;
-        if (items.length === limit) break;
         const fail = (path: Path, text: string): never => {
             throw problemAt(file, line, path, text).error;
         };
@@ -58,7 +56,7 @@ export async function readItems(file: string, { limit = Infinity }: { limit?: nu
         }
     }
     throwProblems(problems);
-    if (items.length === 0 && limit > 0)
+    if (items.length === 0)
         throw problem("TASK_INVALID", { file, line: 1, column: 1 }, "there is no item in this file").error;
     return items;
 }

@@ -16,9 +16,9 @@ beforeAll(() => {
 });
 afterAll(() => remove());
 
-function read(content: string | Buffer, options?: { limit: number }): Promise<Item[]> {
+function read(content: string | Buffer): Promise<Item[]> {
     writeFileSync(file, content);
-    return readItems(file, options);
+    return readItems(file);
 }
 
 /** Lines of objects. */
@@ -189,10 +189,6 @@ describe("files", () => {
         const texts = Array.from({ length: 3000 }, (_, i) => `${"\u20ac".repeat(i % 97)}${i}`);
         const items = await read(lines(...texts.map((text) => ({ text }))));
         expect(items.map((item) => item.kind === "passage" && item.text)).toEqual(texts);
-    });
-    test("the limit: what comes after is not even looked at", async () => {
-        const items = await read(`${lines({ text: "a" }, { text: "b" })}\nnonsense`, { limit: 2 });
-        expect(items).toHaveLength(2);
     });
     test("a key named like the prototype is a field as any other", async () => {
         const [item] = await read('{"prompt": "Q", "__proto__": "x"}');
