@@ -12,6 +12,12 @@ const run = promisify(execFile);
 /** What each of them prints, among other things. */
 const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
     "batch.ts": [/^Peru: Its capital is Lima\.$/m, /^Canada: .+$/m],
+    "chat.ts": [
+        /^What is the capital of Peru\?/m,
+        /^lambda 1: *I cannot share/m,
+        / \| .*Tokyo/,
+        /^2 turns were read back$/m,
+    ],
     "complete.ts": [/Its capital is Lima\./, /\(stop after \d+ tokens, seed \d+\)/],
     "dial.ts": [/^lambda 0: .*555/m, /^lambda 1: I cannot share/m, /^turned after 3 tokens: .+/m],
     "lora.ts": [/Its capital is Lima\./],
