@@ -205,7 +205,7 @@ describe("wrong usage ends with 2", () => {
 describe("a failure is one sentence, and ends with 1", () => {
     it.each([
         [["complete", "-r", "dem", QUESTION], /did you mean "demo"\?/],
-        [["complete", "-r", "llama-2-13b-upscaled", QUESTION], /Download it/],
+        [["complete", "-r", "llama-2-13b-upscaled", QUESTION], /Download with `eft-llama pull llama-2-13b-upscaled`/],
         [demo("--file", "/no/such/file"), /\/no\/such\/file cannot be read/],
         [demo("--set", "gamma=1", QUESTION), /no parameter "gamma"/],
         [demo("--set", "beta=3", QUESTION), /from 0 to 2, not 3/],
