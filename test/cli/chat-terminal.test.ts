@@ -10,7 +10,7 @@ import { hasTmux, openScreen, type Screen } from "./screen.js";
 const onTerminal = hasTmux ? it : it.skip;
 const PERU = "What is the capital of Peru?";
 /** So flat a distribution gives an answer of many seconds. */
-const LONG = ["--temperature", "5", "--seed", "1", "--context-size", "4096"];
+const LONG = ["--temperature", "5", "--seed", "5", "--context-size", "4096"];
 
 const temporary = temporaryFolder();
 afterAll(temporary.remove);
