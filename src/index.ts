@@ -68,4 +68,16 @@ export type { AnswerOptions, ChatDocument, ChatOptions, ChatSession, ChatState, 
 export { score, type Score, type ScoreItem, type ScoreOptions } from "./scoring/score.js";
 
 export { evaluate, type Evaluation, type EvaluationOptions, type EvaluationProgress } from "./eval/evaluate.js";
-export type { Cell, Comparison, ExperimentReport } from "./eval/types.js";
+export type { JudgeOptions } from "./eval/judge/index.js";
+export type {
+    Answer,
+    Cell,
+    Comparison,
+    ExperimentReport,
+    Grade,
+    PlotSpec,
+    Sample,
+    Setting,
+    SystemSummary,
+    TokenView,
+} from "./eval/types.js";

@@ -11,6 +11,7 @@ import { writeReport } from "./report/index.js";
 import { runExperiment, type RunOptions, type RunProgress } from "./run.js";
 import type { Experiment, ExperimentReport, RunInfo } from "./types.js";
 
+/** What {@link evaluate} is applied to, and how. */
 export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "onLoad" | "judge"> {
     /** Members and tasks for experiments that bring none: a file, or the name of a built-in family. */
     readonly family?: string;
@@ -22,11 +23,13 @@ export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "onLo
     readonly onProgress?: (progress: EvaluationProgress) => void;
 }
 
+/** How far an evaluation is, over all its experiments. */
 export interface EvaluationProgress extends RunProgress {
     /** Name of the experiment. */
     readonly experiment: string;
 }
 
+/** The outcome of {@link evaluate}. */
 export interface Evaluation {
     readonly reports: readonly ExperimentReport[];
     /** Paths of `report.html`, `report.md`, `report.json`. */

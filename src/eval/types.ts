@@ -33,6 +33,7 @@ export interface System {
     readonly parameters: Readonly<Record<string, number>>;
 }
 
+/** A value that varies over a grid. */
 export type Setting = number | string | boolean;
 
 /** Items, and how answers to them are graded. */
@@ -119,12 +120,13 @@ export interface Answer {
     /** For questions. */
     readonly text?: string;
     readonly reason?: FinishReason;
-    /** By measure: the task's graders, and those of {@link MEASURES} that the kind of task brings along. */
+    /** By measure: the task's graders, and those of `MEASURES` that the kind of task brings along. */
     readonly grades: Readonly<Record<string, Grade>>;
     /** Where a plot shows tokens: the text token by token, with the drafter's distance to the target. */
     readonly tokens?: readonly TokenView[];
 }
 
+/** A token of an answer beside what the drafter would have said. */
 export interface TokenView {
     readonly text: string;
     /** Total-variation distance of the drafter's and the target's distribution, 0..1. */
@@ -238,6 +240,7 @@ export interface Sample extends Answer {
     readonly expected?: readonly string[];
 }
 
+/** What a report says about a system. */
 export interface SystemSummary {
     readonly name: string;
     readonly combination: string;

@@ -9,6 +9,7 @@ import { openReplyCache } from "./cache.js";
 import { createEndpoint, type ChatRequest, type Message } from "./endpoint.js";
 import { askForMark, askForPreference, type Inquiry } from "./prompts.js";
 
+/** Which judge model is asked, and how. */
 export interface JudgeOptions {
     /** Base of the API: `https://api.openai.com/v1`, `http://localhost:8080/v1`. */
     readonly url: string;
