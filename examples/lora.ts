@@ -1,5 +1,6 @@
 /** The fine-tune is a LoRA adapter: both small members share one set of weights. Run it: npx tsx examples/lora.ts */
 
+import { fileURLToPath } from "node:url";
 import { collect, complete, loadEnsemble, parseRecipe } from "eft-llama";
 
 const recipe = parseRecipe(
@@ -11,7 +12,7 @@ members:
   small: { model: small-base-f16.gguf }
 combination: large + tuned - small
 prompt: { template: from tuned }`,
-    { directory: new URL("../models/demo", import.meta.url).pathname },
+    { directory: fileURLToPath(new URL("../models/demo", import.meta.url)) },
 );
 await using ensemble = await loadEnsemble(recipe);
 

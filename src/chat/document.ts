@@ -1,9 +1,9 @@
 /** Conversations as JSON: read with care, since files are edited by hand, and written so that nothing is lost. */
 
-import { randomUUID } from "node:crypto";
-import { readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
 import { EftError } from "../errors.js";
+import { writeWhole } from "../files.js";
 import type { ChatDocument, ChatSession, ChatState } from "./types.js";
 
 const STATE = {
@@ -82,16 +82,7 @@ export async function saveChat(file: string, chat: ChatSession): Promise<void> {
             throw new EftError("FILE_UNWRITABLE", `${file} ${reason}.`, { cause: error });
         });
     }
-    const unfinished = `${file}.${randomUUID()}`;
-    try {
-        await writeFile(unfinished, `${JSON.stringify(chat, undefined, 2)}\n`, { flag: "wx" });
-        await rename(unfinished, file);
-    } catch (error) {
-        await rm(unfinished, { force: true }).catch(() => {});
-        throw new EftError("FILE_UNWRITABLE", `${file} cannot be written: ${(error as Error).message}.`, {
-            cause: error,
-        });
-    }
+    await writeWhole(file, `${JSON.stringify(chat, undefined, 2)}\n`);
 }
 
 async function readConversation(file: string): Promise<string> {

@@ -1,9 +1,10 @@
 /** The answers of an experiment on disk: one JSON line each, appended as they come, so that nothing is lost or done twice. */
 
 import { createHash } from "node:crypto";
-import { appendFile, mkdir, readFile, rm, stat, truncate, writeFile } from "node:fs/promises";
+import { appendFile, readFile, rm, stat, truncate } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../errors.js";
+import { makeFolder, unwritable, writeWhole } from "../files.js";
 import type { Answer, Experiment, Item, System, Task } from "./types.js";
 
 /** First line of the file. */
@@ -26,18 +27,21 @@ export interface AnswerStore {
  * Opens the answers in a folder, those of an interrupted run included. A last line that was cut off is dropped.
  *
  * @param restart - throw away what is there
- * @throws EftError RESULTS_MISMATCH if they answer something else
+ * @throws EftError RESULTS_MISMATCH if they answer something else or are damaged; FILE_UNWRITABLE, as `add()` does
  */
 export async function openAnswers(folder: string, experiment: Experiment, restart: boolean): Promise<AnswerStore> {
     const file = path.join(folder, "answers.jsonl");
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     if (restart) await rm(file, { force: true });
     const header: Header = { eval: 1, experiment: experiment.name, fingerprint: await fingerprint(experiment) };
     const text = await readFile(file, "utf8").catch(() => "");
     const complete = text.slice(0, text.lastIndexOf("\n") + 1);
-    const [first, ...lines] = complete.split("\n").filter((line) => line !== "");
-    if (first === undefined) await writeFile(file, `${JSON.stringify(header)}\n`);
-    else if ((JSON.parse(first) as Header).fingerprint !== header.fingerprint) {
+    const [first, ...lines] = complete
+        .split("\n")
+        .filter((line) => line !== "")
+        .map((line, index) => parseLine(line, file, index + 1));
+    if (first === undefined) await writeWhole(file, `${JSON.stringify(header)}\n`);
+    else if ((first as Header).fingerprint !== header.fingerprint) {
         throw new EftError(
             "RESULTS_MISMATCH",
             `${file} holds answers to another version of this experiment, or of other models. Choose another --out, or throw ` +
@@ -45,7 +49,7 @@ export async function openAnswers(folder: string, experiment: Experiment, restar
         );
     } else await truncate(file, Buffer.byteLength(complete));
 
-    const answers = new Map(lines.map((line) => JSON.parse(line) as Answer).map((answer) => [keyOf(answer), answer]));
+    const answers = new Map((lines as Answer[]).map((answer) => [keyOf(answer), answer]));
     // Appends must not overlap.
     let written = Promise.resolve();
     return {
@@ -55,10 +59,23 @@ export async function openAnswers(folder: string, experiment: Experiment, restar
         list: () => [...answers.values()],
         add(answer) {
             answers.set(keyOf(answer), answer);
-            written = written.then(() => appendFile(file, `${JSON.stringify(answer)}\n`));
+            written = written
+                .then(() => appendFile(file, `${JSON.stringify(answer)}\n`))
+                .catch((error: unknown) => {
+                    throw EftError.isInstance(error) ? error : unwritable(file, error);
+                });
             return written;
         },
     };
+}
+
+function parseLine(line: string, file: string, number: number): unknown {
+    try {
+        return JSON.parse(line);
+    } catch (cause) {
+        const remedy = "Correct or delete it, choose another --out, or throw all answers away with --restart.";
+        throw new EftError("RESULTS_MISMATCH", `Line ${number} of ${file} is damaged. ${remedy}`, { cause });
+    }
 }
 
 function keyOf({ system, settings, task, item }: Pick<Answer, "system" | "settings" | "task" | "item">): string {

@@ -3,7 +3,6 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { chooseBackend } from "../native/backend.js";
 import { loadBinding, packageRoot } from "../native/load-binding.js";
 import { findExperiments, loadExperiment, type LoadedExperiment } from "./experiment.js";
 import { createJudge, type JudgeOptions } from "./judge/index.js";
@@ -97,16 +96,11 @@ function countAnswers({ systems, tasks }: Experiment): number {
 /** @param ensemble - one of those that ran; undefined if all answers were there already */
 function describeRun(ensemble: Ensemble | undefined): RunInfo {
     const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
-    const { backend, devices, cpu } = ensemble?.backend ?? chooseBackend("cpu");
+    const program = { date: new Date().toISOString(), version, llamaRelease: loadBinding().compiledFor };
+    if (ensemble === undefined) return program;
+    const { backend, devices, cpu } = ensemble.backend;
     const names = [...devices, ...(cpu === undefined ? [] : [cpu])].map(({ description }) => description);
-    return {
-        date: new Date().toISOString(),
-        version,
-        llamaRelease: loadBinding().compiledFor,
-        backend,
-        device: names.join(", "),
-        threads: ensemble?.threads ?? 0,
-    };
+    return { ...program, machine: { backend, device: names.join(", "), threads: ensemble.threads } };
 }
 
 function titleOf(names: readonly string[]): string {

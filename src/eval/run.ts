@@ -68,6 +68,7 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
     if (signal) setMaxListeners(0, signal);
     checkJudge(experiment, judge !== undefined);
     const store = await openAnswers(path.join(options.folder, experiment.name), experiment, options.restart ?? false);
+    const isWhole = store.list().length === 0;
     const sequences = experiment.interleaved ? 1 : (options.load?.sequences ?? DEFAULT_SEQUENCES);
     // Systems that take turns all stay loaded; else a system, and the one that it is compared to.
     const capacity = experiment.interleaved ? Infinity : 2;
@@ -95,7 +96,7 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
         throw error;
     }
     const answers = judge === undefined ? store.list() : await judgeAnswers(experiment, store.list(), judge);
-    return summarise(experiment, answers, (performance.now() - start) / 1000);
+    return summarise(experiment, answers, isWhole ? (performance.now() - start) / 1000 : undefined);
 }
 
 /** Items that have no answer yet, with their places in the task. */

@@ -36,9 +36,9 @@ const SAMPLES = 3;
  * several points of a baseline agree, there is no telling which is meant, and no comparison.
  *
  * @param answers - of any part of the experiment: items without an answer are left out
- * @param seconds - what the experiment took
+ * @param seconds - what the experiment took, if it was run as a whole
  */
-export function summarise(experiment: ExperimentHead, answers: readonly Answer[], seconds: number): ExperimentReport {
+export function summarise(experiment: ExperimentHead, answers: readonly Answer[], seconds?: number): ExperimentReport {
     const { name, title, description, seed, plots, systems, tasks } = experiment;
     const table = new Map(
         answers.map((answer) => [keyOf(answer.system, answer.settings, answer.task, answer.item), answer]),
@@ -57,7 +57,7 @@ export function summarise(experiment: ExperimentHead, answers: readonly Answer[]
         plots,
         samples: answered.flatMap(chooseSamples),
         systems: describeSystems(experiment),
-        seconds,
+        ...(seconds !== undefined && { seconds }),
     };
 }
 

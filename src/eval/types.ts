@@ -230,7 +230,8 @@ export interface ExperimentReport {
     readonly samples: readonly Sample[];
     /** Name, combination and models of each system. */
     readonly systems: readonly SystemSummary[];
-    readonly seconds: number;
+    /** What it took; undefined if part of the answers had been given before. */
+    readonly seconds?: number;
 }
 
 /** An answer, beside what was asked. */
@@ -255,7 +256,6 @@ export interface RunInfo {
     readonly date: string;
     readonly version: string;
     readonly llamaRelease: string;
-    readonly backend: string;
-    readonly device: string;
-    readonly threads: number;
+    /** Undefined if all answers had been given before. */
+    readonly machine?: { readonly backend: string; readonly device: string; readonly threads: number };
 }

@@ -131,6 +131,27 @@ baselines: [large]
         expect(meanOf(untouched, "EFT", "right", { beta: 1 })).toBe(1);
     });
 
+    test("that were damaged are named, and nothing of them is lost", async () => {
+        await run(EXPERIMENT);
+        const damaged = readFileSync(answersFile(), "utf8").replace(/^(.*\n)./, "$1?");
+        writeFileSync(answersFile(), damaged);
+        await expect(run(EXPERIMENT)).rejects.toMatchObject({
+            code: "RESULTS_MISMATCH",
+            message: expect.stringMatching(/^Line 2 of .*answers\.jsonl is damaged\./) as unknown,
+        });
+        expect(readFileSync(answersFile(), "utf8")).toBe(damaged);
+    });
+
+    test("need a place to be written to", async () => {
+        const place = path.join(folder, "questions.jsonl");
+        await expect(run(EXPERIMENT, { folder: place })).rejects.toMatchObject({ code: "FILE_UNWRITABLE" });
+    });
+
+    test("say what they took only if they were given in one run", async () => {
+        expect((await run(EXPERIMENT)).seconds).toBeGreaterThan(0);
+        expect(await run(EXPERIMENT)).not.toHaveProperty("seconds");
+    });
+
     test("of another experiment are refused, unless it restarts", async () => {
         await run(EXPERIMENT);
         const other = EXPERIMENT.replace("[0, 1]", "[0.5]");

@@ -42,9 +42,7 @@ const INFO: RunInfo = {
     date: "2026-01-02T03:04:05.000Z",
     version: "0.1.0",
     llamaRelease: "b9999",
-    backend: "cpu",
-    device: "Some CPU",
-    threads: 2,
+    machine: { backend: "cpu", device: "Some CPU", threads: 2 },
 };
 
 const task = fabricateTask("facts", 90);
@@ -326,7 +324,11 @@ describe("the report", () => {
             cells: report.cells.map((cell) => ({ ...cell, system: `${cell.system} ${evil}` })),
             plots: PLOTS.map((spec) => ({ ...spec, title: evil, ...(spec.kind === "tokens" ? { where: {} } : {}) })),
         };
-        const page = await renderHtml([hostile], { ...INFO, device: evil }, evil);
+        const page = await renderHtml(
+            [hostile],
+            { ...INFO, machine: { backend: "cpu", device: evil, threads: 1 } },
+            evil,
+        );
         expect(page.replaceAll(/"[^"]*"/g, '""')).not.toMatch(/<script|<img|<[^>]* onerror/);
         expect(page).toContain("&lt;script&gt;");
         expect(xmlProblem(page.replace("<!doctype html>", ""))).toBeUndefined();

@@ -1,7 +1,7 @@
 /** The report as one page that needs nothing else. */
 
 import type { ExperimentReport, RunInfo, Sample } from "../types.js";
-import { formatDuration, formatPoint } from "./format.js";
+import { formatPoint } from "./format.js";
 import { html, Markup } from "./markup.js";
 import { renderPlot } from "./plots.js";
 import { STYLE } from "./style.js";
@@ -15,7 +15,7 @@ import {
     tabulateMeasures,
     type MeasureTable,
 } from "./tables.js";
-import { describeMarks, describeRun } from "./words.js";
+import { describeExperiment, describeMarks, describeRun } from "./words.js";
 import { tokensToHtml } from "./tokens.js";
 
 /** A page without scripts or references to anything outside of it; whatever comes from data is escaped. */
@@ -129,8 +129,8 @@ function renderItem(samples: readonly [Sample, ...Sample[]]): Markup {
         ${renderTable(["system", "answer", "grades"], rows)}`;
 }
 
-function renderSystems({ systems, seed, seconds }: ExperimentReport): Markup {
-    const rows = systems.map(({ name, combination, conservative = "", models }) => [
+function renderSystems(report: ExperimentReport): Markup {
+    const rows = report.systems.map(({ name, combination, conservative = "", models }) => [
         name,
         combination,
         conservative,
@@ -139,7 +139,7 @@ function renderSystems({ systems, seed, seconds }: ExperimentReport): Markup {
             .join("\n"),
     ]);
     return html`${renderTable(["system", "combination", "conservative filter", "models"], rows)}
-        <p class="note">Seed ${seed}; took ${formatDuration(seconds)}.</p>`;
+        <p class="note">${describeExperiment(report)}</p>`;
 }
 
 function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): Markup {

@@ -1,9 +1,7 @@
 /** The report in its three forms: a page to look at, Markdown to publish, JSON to compute with. */
 
-import { randomUUID } from "node:crypto";
-import { mkdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { EftError } from "../../errors.js";
+import { makeFolder, writeWhole } from "../../files.js";
 import type { ExperimentReport, RunInfo } from "../types.js";
 import { renderHtml } from "./html.js";
 import { renderMarkdown } from "./markdown.js";
@@ -34,6 +32,7 @@ export async function writeReport(
     title: string,
 ): Promise<string[]> {
     const { markdown, images } = await renderMarkdown(reports, info, title, IMAGES);
+    await makeFolder(path.join(folder, IMAGES));
     for (const [name, svg] of Object.entries(images)) await writeWhole(path.join(folder, IMAGES, name), svg);
     const files = {
         "report.html": await renderHtml(reports, info, title),
@@ -42,17 +41,4 @@ export async function writeReport(
     };
     for (const [name, text] of Object.entries(files)) await writeWhole(path.join(folder, name), text);
     return Object.keys(files).map((name) => path.join(folder, name));
-}
-
-async function writeWhole(file: string, text: string): Promise<void> {
-    const unfinished = `${file}.${randomUUID()}`;
-    try {
-        await mkdir(path.dirname(file), { recursive: true });
-        await writeFile(unfinished, text, { flag: "wx" });
-        await rename(unfinished, file);
-    } catch (error) {
-        await rm(unfinished, { force: true }).catch(() => {});
-        const reason = `${(error as Error).message}. Choose another folder, or make room there`;
-        throw new EftError("FILE_UNWRITABLE", `${file} cannot be written: ${reason}.`, { cause: error });
-    }
 }

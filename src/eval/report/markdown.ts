@@ -1,7 +1,7 @@
 /** The report as Markdown, which hosts of repositories show, with its plots as files beside it. */
 
 import type { ExperimentReport, RunInfo, Sample } from "../types.js";
-import { formatDuration, formatPoint } from "./format.js";
+import { formatPoint } from "./format.js";
 import { escapeMarkdown } from "./markup.js";
 import { renderPlot } from "./plots.js";
 import {
@@ -16,7 +16,7 @@ import {
     type MeasureTable,
 } from "./tables.js";
 import { tokensToMarkdown } from "./tokens.js";
-import { describeMarks, describeRun } from "./words.js";
+import { describeExperiment, describeMarks, describeRun } from "./words.js";
 
 export interface MarkdownReport {
     readonly markdown: string;
@@ -99,8 +99,8 @@ function renderItem(samples: readonly [Sample, ...Sample[]]): string {
     return `**${escapeMarkdown(prompt ?? item)}**${right}\n\n${renderTable(["system", "answer", "grades"], rows)}`;
 }
 
-function renderSystems({ systems, seed, seconds }: ExperimentReport): string {
-    const rows = systems.map(({ name, combination, conservative = "", models }) => [
+function renderSystems(report: ExperimentReport): string {
+    const rows = report.systems.map(({ name, combination, conservative = "", models }) => [
         name,
         combination,
         conservative,
@@ -109,7 +109,7 @@ function renderSystems({ systems, seed, seconds }: ExperimentReport): string {
             .join("; "),
     ]);
     const table = renderTable(["system", "combination", "conservative filter", "models"], rows);
-    return `${table}\n\nSeed ${seed}; took ${formatDuration(seconds)}.`;
+    return `${table}\n\n${describeExperiment(report)}`;
 }
 
 function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {

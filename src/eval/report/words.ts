@@ -1,11 +1,17 @@
 /** Sentences that both forms of the report say. */
 
-import type { RunInfo } from "../types.js";
+import type { ExperimentReport, RunInfo } from "../types.js";
+import { formatDuration } from "./format.js";
 
-export function describeRun({ date, version, llamaRelease, backend, device, threads }: RunInfo): string {
-    const where = device === "" ? backend : `${backend} (${device})`;
-    const cores = threads === 0 ? "" : `, ${threads} thread${threads === 1 ? "" : "s"}`;
-    return `eft-llama ${version} on ${date.slice(0, 10)}; llama.cpp ${llamaRelease}, ${where}${cores}.`;
+export function describeRun({ date, version, llamaRelease, machine }: RunInfo): string {
+    const program = `eft-llama ${version} on ${date.slice(0, 10)}; llama.cpp ${llamaRelease}`;
+    if (machine === undefined) return `${program}.`;
+    const { backend, device, threads } = machine;
+    return `${program}, ${backend} (${device}), ${threads} thread${threads === 1 ? "" : "s"}.`;
+}
+
+export function describeExperiment({ seed, seconds }: ExperimentReport): string {
+    return seconds === undefined ? `Seed ${seed}.` : `Seed ${seed}; took ${formatDuration(seconds)}.`;
 }
 
 /** What the intervals are, and what the letters beside the numbers mean. */
