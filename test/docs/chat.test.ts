@@ -7,17 +7,11 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { createChat, loadRecipe, parseChat } from "../../src/index.js";
 import { loadOnCpu, readText, repository } from "../helpers/demo.js";
+import { codeBlocks, consoleExamples, patternOf } from "../helpers/markdown.js";
 
 const document = readText("docs/chat.md");
 const program = path.join(repository, "dist", "cli", "main.js");
-const blocks = (language: string): string[] =>
-    [...document.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, "gm"))].map((match) => match[1] ?? "");
-const examples = blocks("console").flatMap((block) =>
-    block
-        .split(/^\$ /m)
-        .filter((part) => part !== "")
-        .map((part) => [part.slice(0, part.indexOf("\n")), part.slice(part.indexOf("\n") + 1)] as const),
-);
+const blocks = (language: string): string[] => codeBlocks(document, language);
 
 // Inside the package, so that a program can import it by its name as a dependent would.
 let folder: string;
@@ -33,9 +27,8 @@ function shell(command: string): string {
     return execFileSync("bash", ["-c", script], { cwd: folder, encoding: "utf8", input: "" });
 }
 
-it.each(examples)("%s", (command, output) => {
-    const escaped = output.trimEnd().replaceAll(/[$()*+.?[\\\]^{|}]/g, "\\$&");
-    expect(shell(command).trimEnd()).toMatch(new RegExp(`^${escaped.replaceAll("…", ".*")}$`));
+it.each(consoleExamples(document))("%s", (command, output) => {
+    expect(shell(command).trimEnd()).toMatch(patternOf(output));
 });
 
 it("begins with a command that works", () => {

@@ -6,14 +6,9 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { readText, repository } from "../helpers/demo.js";
+import { consoleExamples } from "../helpers/markdown.js";
 
-const blocks = [...readText("docs/cli.md").matchAll(/^```console\n([^]*?)^```/gm)].map((match) => match[1] ?? "");
-const examples = blocks.flatMap((block) =>
-    block
-        .split(/^\$ /m)
-        .filter((part) => part !== "")
-        .map((part) => [part.slice(0, part.indexOf("\n")), part.slice(part.indexOf("\n") + 1)] as const),
-);
+const examples = consoleExamples(readText("docs/cli.md"));
 
 // A folder to write into, in which the models are found.
 let folder: string;

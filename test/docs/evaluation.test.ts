@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { loadExperiment } from "../../src/eval/experiment.js";
 import { MEASURES } from "../../src/eval/types.js";
 import { demoFile, readText } from "../helpers/demo.js";
+import { codeBlocks } from "../helpers/markdown.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 const document = readText("docs/evaluation.md");
@@ -18,7 +19,7 @@ beforeAll(() => {
 afterAll(() => remove());
 
 it("has an experiment that can be read", async () => {
-    const [, yaml = ""] = /^```yaml\n([^]*?)^```/m.exec(document) ?? [];
+    const [yaml = ""] = codeBlocks(document, "yaml");
     const models = { "llama-2-13b": "large-base", "our-7b-chat": "small-chat", "llama-2-7b": "small-base" } as const;
     mkdirSync(path.join(folder, "models"));
     for (const [name, model] of Object.entries(models)) {

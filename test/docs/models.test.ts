@@ -7,14 +7,9 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { demoFile, readText, repository } from "../helpers/demo.js";
 import { startHub, type Hub } from "../helpers/hub.js";
+import { codeBlocks, consoleExamples, patternOf } from "../helpers/markdown.js";
 
 const document = readText("docs/models.md");
-const block = (language: string): string =>
-    new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, "m").exec(document)?.[1] ?? "";
-const examples = block("console")
-    .split(/^\$ /m)
-    .filter((part) => part !== "")
-    .map((part) => [part.slice(0, part.indexOf("\n")), part.slice(part.indexOf("\n") + 1)] as const);
 
 let hub: Hub;
 let folder: string;
@@ -48,18 +43,17 @@ afterAll(async () => {
     await hub.close();
 });
 
-it.each(examples)("%s", async (command, output) => {
+it.each(consoleExamples(document))("%s", async (command, output) => {
     const program = `eft-llama() { "${process.execPath}" "${path.join(repository, "dist", "cli", "main.js")}" "$@"; }`;
     const { stdout } = await promisify(execFile)("bash", ["-c", `${program}; ${command}`], { cwd: folder, env });
     // Widths of columns depend on the sizes of the files.
     const plain = (text: string): string => text.trimEnd().replaceAll(/[─ ]+/g, " ");
-    const escaped = plain(output).replaceAll(/[$()*+.?[\\\]^{|}]/g, "\\$&");
-    expect(plain(stdout)).toMatch(new RegExp(`^${escaped.replaceAll("…", ".*")}$`));
+    expect(plain(stdout)).toMatch(patternOf(plain(output)));
 });
 
 it("has a program that runs", async () => {
     const file = path.join(folder, "example.mjs");
-    writeFileSync(file, block("js"));
+    writeFileSync(file, codeBlocks(document, "js")[0] ?? "");
     const { stdout, stderr } = await promisify(execFile)(process.execPath, [file], { cwd: folder, env });
     expect({ stdout, stderr }).toEqual({ stdout: `0 bytes to ${path.join(folder, "models")}\n`, stderr: "" });
 });

@@ -7,13 +7,12 @@ import { promisify } from "node:util";
 import { describe, expect, it } from "@jest/globals";
 import { packageRoot } from "../../src/native/load-binding.js";
 import { parseRecipe } from "../../src/recipe/index.js";
+import { codeBlocks } from "../helpers/markdown.js";
 
 const run = promisify(execFile);
 const readme = await readFile(path.join(packageRoot, "README.md"), "utf8");
 
-function blocks(language: string): string[] {
-    return [...readme.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, "gm"))].map((match) => match[1] ?? "");
-}
+const blocks = (language: string): string[] => codeBlocks(readme, language);
 
 describe("README.md", () => {
     it("has a program that runs", async () => {

@@ -6,16 +6,9 @@ import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, expect, it } from "@jest/globals";
 import { readText, repository } from "../helpers/demo.js";
+import { codeBlocks, consoleExamples, patternOf } from "../helpers/markdown.js";
 
 const document = readText("docs/structured-output.md");
-const blocks = (language: string): string[] =>
-    [...document.matchAll(new RegExp(`^\`\`\`${language}\\n([^]*?)^\`\`\``, "gm"))].map((match) => match[1] ?? "");
-const examples = blocks("console").flatMap((block) =>
-    block
-        .split(/^\$ /m)
-        .filter((part) => part !== "")
-        .map((part) => [part.slice(0, part.indexOf("\n")), part.slice(part.indexOf("\n") + 1)] as const),
-);
 
 // Inside the package, so that a program can import it by its name as a dependent would.
 let folder: string;
@@ -27,16 +20,15 @@ afterAll(() => {
     rmSync(folder, { recursive: true });
 });
 
-it.each(examples)("%s", (command, output) => {
+it.each(consoleExamples(document))("%s", (command, output) => {
     const program = `eft-llama() { "${process.execPath}" "${path.join(repository, "dist", "cli", "main.js")}" "$@"; }`;
     const script = `${program}; { ${command}\n} 2>&1 || true`;
     const printed = execFileSync("bash", ["-c", script], { cwd: folder, encoding: "utf8" });
-    const escaped = output.trimEnd().replaceAll(/[$()*+.?[\\\]^{|}]/g, "\\$&");
-    expect(printed.trimEnd()).toMatch(new RegExp(`^${escaped.replaceAll("…", ".*")}$`));
+    expect(printed.trimEnd()).toMatch(patternOf(output));
 });
 
 it("has a program that runs", async () => {
-    const [program = ""] = blocks("js");
+    const [program = ""] = codeBlocks(document, "js");
     const file = path.join(folder, "example.mjs");
     writeFileSync(file, program);
     const { stdout, stderr } = await promisify(execFile)(process.execPath, [file]);
