@@ -23,6 +23,8 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
     parameters.n_threads = static_cast<int32_t>(pool.threads());
     parameters.n_threads_batch = static_cast<int32_t>(pool.threads());
     parameters.offload_kqv = options.offload_cache;
+    parameters.type_k = options.cache_type;
+    parameters.type_v = options.cache_type;
     parameters.no_perf = true;
     parameters.abort_callback = [](void * data) { return static_cast<const std::atomic<bool> *>(data)->load(); };
     parameters.abort_callback_data = const_cast<std::atomic<bool> *>(&cancelled);

@@ -16,6 +16,7 @@ struct ContextOptions {
     std::string lora_path;  // "": none
     float lora_scale = 1;
     uint32_t context_size = 0;  // tokens per sequence
+    ggml_type cache_type = GGML_TYPE_F16;
     bool offload_cache = true;
     uint32_t sequences = 1;
     uint32_t batch_size = 512;  // most tokens of one decode()

@@ -39,6 +39,10 @@ const auto nothing = [](Napi::Env env) { return env.Undefined(); };
 /// When an environment ends, nobody calls dispose(); a running decode must still stop first.
 void stop_worker(void * worker) { static_cast<Worker *>(worker)->stop(); }
 
+ggml_type cache_type(const std::string & name) {
+    return name == "q8_0" ? GGML_TYPE_Q8_0 : name == "q4_0" ? GGML_TYPE_Q4_0 : GGML_TYPE_F16;
+}
+
 std::string model_key(const ModelOptions & options) {
     std::error_code error;
     const auto canonical = std::filesystem::canonical(std::filesystem::u8path(options.path), error);
@@ -171,6 +175,7 @@ Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
     }
     options.context_size = object.Get("contextSize").As<Napi::Number>();
     options.offload_cache = object.Get("offloadCache").As<Napi::Boolean>();
+    options.cache_type = cache_type(object.Get("cacheType").As<Napi::String>());
     options.sequences = sequences_;
     options.batch_size = batch_size_;
     ++members_;

@@ -35,7 +35,7 @@ export const ERROR_CODES = {
     MODEL_UNSUPPORTED: "A model is of a kind that cannot take part (an encoder, a recurrent model, no vocabulary).",
     MODEL_LOAD_FAILED: "llama.cpp refused to load a model; the message carries its words.",
     LORA_INVALID: "A LoRA adapter does not fit its base model or is damaged.",
-    MEMORY_EXCEEDED: "The weights of a recipe are larger than the memory of this machine.",
+    MEMORY_EXCEEDED: "A recipe needs more memory than there is, in the machine or on its GPU.",
     CONTEXT_FAILED: "A context could not be created, usually for lack of memory.",
     VOCABULARY_MISMATCH: "Members disagree about what a token id means.",
     TEMPLATE_MISSING: "A prompt template was asked for that the model file does not carry.",

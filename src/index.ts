@@ -32,12 +32,16 @@ export {
 export { findModel, isRemote, missingModels, modelFolder } from "./ensemble/model-files.js";
 export { readGguf, readVocabularies, type GgufSummary } from "./ensemble/gguf.js";
 export {
-    estimateMemory,
+    CACHE_TYPES,
+    memoryRoom,
+    planMemory,
     type MemberMemory,
-    type MemoryEstimate,
     type MemoryOptions,
+    type MemoryPlan,
+    type MemoryRoom,
     type MemoryShare,
-} from "./ensemble/memory.js";
+} from "./ensemble/memory-plan.js";
+export { chooseBackend } from "./native/backend.js";
 export type { Member } from "./ensemble/members.js";
 export type { ChatMessage, PromptRenderer } from "./ensemble/prompt.js";
 export { describeDifference, type VocabularyDifference, type VocabularyReport } from "./ensemble/vocabulary.js";

@@ -49,13 +49,19 @@ export interface MemberSpec {
     readonly model: string;
     /** LoRA adapter on top of `model`; shares the weights of its base with every other member of the same file. */
     readonly lora?: { readonly path: string; readonly scale: number };
-    /** Layers to offload to the GPU. Default: all of them when the backend is a GPU. */
+    /** Layers to put on the GPU, where the backend is one. Default: as many as the memory plan finds room for. */
     readonly gpuLayers?: number;
     /** Tokens a sequence of this member can hold. Default: that of the ensemble. */
     readonly contextSize?: number;
     /** How this member sees the prompt. Default: the recipe's `prompt`. */
     readonly prompt?: PromptTemplate;
 }
+
+/**
+ * In what form a member keeps the keys and values of earlier tokens: 16, 8.5 or 4.5 bits for each number. Fewer bits make room
+ * for longer contexts or more layers on the GPU, and change the text a little.
+ */
+export type CacheType = "f16" | "q8_0" | "q4_0";
 
 /** How the next token is drawn from the target distribution. */
 export interface SamplingOptions {
@@ -141,4 +147,6 @@ export interface Recipe {
     readonly speculation?: SpeculationSpec;
     /** Tokens a sequence can hold. Default: the smallest training context of the members, at most 4096. */
     readonly contextSize?: number;
+    /** In what form the members keep keys and values. Default: `f16`. */
+    readonly cacheType?: CacheType;
 }

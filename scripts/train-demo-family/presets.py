@@ -53,7 +53,7 @@ PRESETS = {
         context=256,
         answer_sentences=1,
         small=Pretraining(Shape(64, 3, 2, 192), tokens=2_400_000, batch=8),
-        large=Pretraining(Shape(256, 3, 8, 768), tokens=4_200_000, batch=8),
+        large=Pretraining(Shape(256, 3, 8, 768), tokens=5_600_000, batch=8),
         small_tuning=Finetuning(epochs=3, learning_rate=1e-2, rank=8),
         large_tuning=Finetuning(epochs=3, learning_rate=5e-4, rank=None),
     ),

@@ -4,8 +4,9 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import {
     combinationWeights,
-    estimateMemory,
     findModel,
+    memoryRoom,
+    planMemory,
     readGguf,
     readVocabularies,
     resolveParameters,
@@ -13,16 +14,17 @@ import {
     type Combination,
     type GgufSummary,
     type MemberSpec,
-    type MemoryEstimate,
+    type MemoryPlan,
     type MemoryShare,
     type Recipe,
     type VocabularyReport,
 } from "../index.js";
+import { formatBytes } from "../ensemble/bytes.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeSpeculation, inspectSpeculation, type SpeculationInspection } from "./inspect-speculation.js";
 import { describeBackend } from "./load.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
-import { colors, formatBytes, formatCount, formatTable } from "./terminal.js";
+import { colors, formatCount, formatTable } from "./terminal.js";
 
 type Weights = Readonly<Record<string, number>>;
 
@@ -43,7 +45,7 @@ interface RecipeInspection extends RecipeForms {
     /** Models and adapters that are not on this machine. */
     readonly missing: readonly string[];
     /** These two are not there when something is missing. */
-    readonly memory?: MemoryEstimate;
+    readonly memory?: MemoryPlan;
     readonly vocabulary?: VocabularyReport;
     readonly backend: BackendChoice;
 }
@@ -77,7 +79,7 @@ export async function inspectRecipe(
         backend,
     };
     if (vocabulary === undefined) return found;
-    const memory = await estimateMemory(local, { ...args, gpu: backend.backend !== "cpu" });
+    const memory = await planMemory(local, { ...args, room: memoryRoom(backend) });
     return { ...found, vocabulary, memory };
 }
 
@@ -238,23 +240,33 @@ function describeVocabulary({ compatible, type, size, members, notes, controlTok
     ];
 }
 
-/** A table of members, and what the context is that they were estimated for. */
-export function describeMemory({ contextSize, sequences, members, total }: MemoryEstimate): string[] {
-    const gpu = total.gpu > 0;
+/** A table of members, what gave way, and whether the whole fits. */
+export function describeMemory({ members, total, room, remarks, problem, ...context }: MemoryPlan): string[] {
+    const gpu = room.gpu > 0;
     const cells = (share: MemoryShare): string[] => [formatBytes(share.ram), ...(gpu ? [formatBytes(share.gpu)] : [])];
-    const rows = [
-        ...members.map(({ name, weights, context, sharesWeightsOf }) => [
-            name,
-            ...(sharesWeightsOf === undefined ? cells(weights) : [`as ${sharesWeightsOf}`, ...(gpu ? [""] : [])]),
-            ...cells(context),
-        ]),
-    ];
+    const rows = members.map(({ name, gpuLayers, layers, weights, context, sharesWeightsOf }) => [
+        name,
+        ...(gpu ? [`${gpuLayers} of ${layers}`] : []),
+        ...(sharesWeightsOf === undefined ? cells(weights) : [`as ${sharesWeightsOf}`, ...(gpu ? [""] : [])]),
+        ...cells(context),
+    ]);
+    const bits = context.cacheType === "f16" ? "" : `, kept as ${context.cacheType}`;
     return [
-        `Memory, estimated for ${sequences} x ${contextSize} tokens: ${formatBytes(total.ram)}` +
-            (gpu ? `, and ${formatBytes(total.gpu)} on the GPU` : ""),
+        `Memory, estimated for ${context.sequences} x ${context.contextSize} tokens${bits}: ${formatBytes(total.ram)} of ` +
+            formatBytes(room.ram) +
+            (gpu ? `, and ${formatBytes(total.gpu)} of ${formatBytes(room.gpu)} that are free on the GPU` : ""),
         formatTable(
-            ["member", "weights", ...(gpu ? ["weights, GPU"] : []), "context", ...(gpu ? ["context, GPU"] : [])],
+            [
+                "member",
+                ...(gpu ? ["on the GPU"] : []),
+                "weights",
+                ...(gpu ? ["weights, GPU"] : []),
+                "context",
+                ...(gpu ? ["context, GPU"] : []),
+            ],
             rows,
         ),
+        ...remarks,
+        ...(problem === undefined ? [] : [`${colors.red("It does not fit.")} ${problem}`]),
     ];
 }

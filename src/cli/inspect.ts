@@ -3,7 +3,7 @@
 import { open } from "node:fs/promises";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { estimateMemory, loadRecipe, readGguf, type GgufSummary } from "../index.js";
+import { loadRecipe, memoryRoom, planMemory, readGguf, type GgufSummary } from "../index.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./inspect-recipe.js";
@@ -56,9 +56,9 @@ async function printModel(file: string, args: InspectArguments): Promise<void> {
     const memory =
         summary.type === "adapter"
             ? undefined
-            : await estimateMemory(
+            : await planMemory(
                   { members: [{ name: "model", model: summary.file }] },
-                  { ...args, gpu: backend.backend !== "cpu" },
+                  { ...args, room: memoryRoom(backend) },
               );
     print(args, { ...summary, memory, backend }, () => [
         ...describeModel(summary),

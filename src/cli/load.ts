@@ -42,6 +42,7 @@ export async function openEnsemble(
             ...describeBackend(ensemble.backend),
             `Threads: ${threads}`,
             `Context: ${sequences} x ${contextSize} tokens`,
+            ...(ensemble.plan?.remarks ?? []),
         ];
         process.stderr.write(`${lines.join("\n")}\n`);
     }
@@ -58,6 +59,7 @@ export async function loadWithProgress(recipe: Recipe, args: LoadArguments, opti
             threads: args.threads,
             contextSize: args.contextSize,
             gpuLayers: args.gpuLayers,
+            cacheType: args.cacheType,
             onProgress: progress.update,
             ...options,
         });

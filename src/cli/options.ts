@@ -1,6 +1,7 @@
 /** Flags that several commands share, and the checks that yargs does not bring. */
 
 import type { ArgumentsCamelCase, InferredOptionTypes, Options } from "yargs";
+import { CACHE_TYPES } from "../ensemble/memory-plan.js";
 import { BACKENDS } from "../native/backend.js";
 
 /** Which models, and where the dials stand. */
@@ -47,7 +48,13 @@ export const loadOptions = {
         type: "number",
         requiresArg: true,
         group: "Loading:",
-        description: "Layers of each model to put on the GPU; default: all",
+        description: "Layers of each model to put on the GPU; default: as many as fit, of small models first",
+    },
+    "cache-type": {
+        choices: CACHE_TYPES,
+        requiresArg: true,
+        group: "Loading:",
+        description: "How keys and values of earlier tokens are kept; fewer bits take less memory; default: f16",
     },
     verbose: {
         type: "boolean",

@@ -1,8 +1,9 @@
 /** Downloads with a progress bar, for `eft-llama pull` and for commands that miss models. */
 
 import { downloadModels, missingModels, planDownload, type DownloadPlan, type Recipe } from "../index.js";
+import { formatBytes } from "../ensemble/bytes.js";
 import { canAsk, confirm } from "./ask.js";
-import { formatBytes, plural, startProgress } from "./terminal.js";
+import { plural, startProgress } from "./terminal.js";
 
 /**
  * Downloads what is missing. The first Ctrl-C ends it so that the next download can go on.

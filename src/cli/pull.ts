@@ -3,8 +3,9 @@
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } from "../index.js";
+import { formatBytes } from "../ensemble/bytes.js";
 import { pullModels } from "./pull-models.js";
-import { formatBytes, formatTable } from "./terminal.js";
+import { formatTable } from "./terminal.js";
 
 const options = {
     dir: {

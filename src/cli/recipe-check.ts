@@ -1,19 +1,20 @@
 /** `eft-llama recipe check`: all that can be known about a recipe without loading its models. */
 
 import { existsSync } from "node:fs";
-import { totalmem } from "node:os";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import {
     EftError,
-    estimateMemory,
     findModel,
     loadRecipe,
+    memoryRoom,
     missingModels,
+    planMemory,
     readGguf,
     readVocabularies,
     type MemoryOptions,
     type Recipe,
 } from "../index.js";
+import { formatBytes } from "../ensemble/bytes.js";
 import { withVocabularies } from "../ensemble/gguf.js";
 import { checkKind, resolveTemplate } from "../ensemble/members.js";
 import { locateModels } from "../ensemble/model-files.js";
@@ -21,13 +22,12 @@ import { createPromptRenderer } from "../ensemble/prompt.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { loadOptions, sequencesOption } from "./options.js";
-import { colors, formatBytes, plural, sum } from "./terminal.js";
+import { colors, plural, sum } from "./terminal.js";
 
-const { backend: backendOption, "context-size": contextSize, "gpu-layers": gpuLayers, verbose } = loadOptions;
+const { threads: _, ...loading } = loadOptions;
 const options = {
-    ...{ backend: backendOption, "context-size": contextSize, "gpu-layers": gpuLayers },
+    ...loading,
     sequences: { ...sequencesOption, default: 1 },
-    verbose,
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options> & { recipe: string };
@@ -59,12 +59,12 @@ async function runCheck(args: CheckArguments): Promise<void> {
     if (!hasFiles) return;
     const local = await locateModels(recipe);
     // First, because node-llama-cpp, which reads headers, takes over llama.cpp's log, which our messages quote.
-    const { backend } = chooseBackend(args.backend);
+    const backend = chooseBackend(args.backend);
     const isReadable = await check("headers", () => checkHeaders(local));
     if (!isReadable) return;
     await check("vocabularies", () => compareAll(local));
     await check("templates", () => checkTemplates(local));
-    await check("memory", () => checkMemory(local, { ...args, gpu: backend !== "cpu" }));
+    await check("memory", () => checkMemory(local, { ...args, room: memoryRoom(backend) }));
 }
 
 /** Runs a check and says what it found. @returns whether all is well */
@@ -146,8 +146,9 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
 }
 
 async function checkMemory(recipe: Recipe, options: MemoryOptions): Promise<Finding> {
-    const { contextSize: tokens, sequences, total } = await estimateMemory(recipe, options);
-    const need = `${formatBytes(total.ram)}${total.gpu > 0 ? `, and ${formatBytes(total.gpu)} on the GPU` : ""}`;
-    const sentence = `about ${need} for ${sequences} x ${tokens} tokens; this machine has ${formatBytes(totalmem())}`;
-    return total.ram > totalmem() ? { warning: sentence } : sentence;
+    const { contextSize: tokens, sequences, total, room, remarks, problem } = await planMemory(recipe, options);
+    if (problem !== undefined) throw new EftError("MEMORY_EXCEEDED", problem);
+    const gpu = room.gpu > 0 ? `, and ${formatBytes(total.gpu)} of ${formatBytes(room.gpu)} on the GPU` : "";
+    const need = `about ${formatBytes(total.ram)} of ${formatBytes(room.ram)}${gpu} for ${sequences} x ${tokens} tokens`;
+    return remarks.length > 0 ? { warning: [need, ...remarks].join("; ") } : need;
 }

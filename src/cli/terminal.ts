@@ -68,14 +68,6 @@ export function sum(values: readonly number[]): number {
     return values.reduce((total, value) => total + value, 0);
 }
 
-/** `1.5 GiB`, with three significant digits. */
-export function formatBytes(bytes: number): string {
-    const units = ["B", "KiB", "MiB", "GiB", "TiB"];
-    const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
-    const value = bytes / 1024 ** power;
-    return `${power === 0 ? value : Number(value.toPrecision(3))} ${units[power]}`;
-}
-
 /** `6.74 B` parameters, with three significant digits. */
 export function formatCount(count: number): string {
     const units = ["", " k", " M", " B", " T"];

@@ -1,16 +1,25 @@
 /** A loaded recipe: models, contexts, caches, dials. */
 
-import { availableParallelism, totalmem } from "node:os";
+import { availableParallelism } from "node:os";
 import { EftError } from "../errors.js";
 import { BACKENDS, chooseBackend, type BackendChoice, type BackendName } from "../native/backend.js";
 import type { NativeEngine } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { toEftError } from "../native/native-error.js";
 import { resolveParameters } from "../recipe/index.js";
-import type { Recipe } from "../types.js";
-import { formatGiB, loadMembers, type Member } from "./members.js";
-import { MAX_CONTEXT_SIZE, wantedContextSize } from "./memory.js";
+import type { CacheType, Recipe } from "../types.js";
+import { formatBytes } from "./bytes.js";
 import { createCostTable, type CostTable } from "./costs.js";
+import { fileSizes, loadMembers, type Member } from "./members.js";
+import {
+    CACHE_TYPES,
+    MAX_CONTEXT_SIZE,
+    memoryRoom,
+    planMemory,
+    wantedContextSize,
+    type MemoryPlan,
+} from "./memory-plan.js";
+import { locateModels } from "./model-files.js";
 import { checkInteger, checkKeys, checkOneOf } from "./options.js";
 import { createSequencePool, type SequencePool } from "./sequences.js";
 import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "./statistics.js";
@@ -23,14 +32,22 @@ export interface LoadOptions {
     readonly backend?: BackendName;
     /** Threads for members on the CPU. Default: physical cores - 1, at least 1. */
     readonly threads?: number;
-    /** Tokens each sequence can hold. Default: the recipe's, else the smallest training context, at most 4096. */
+    /**
+     * Tokens each sequence can hold. Default: the recipe's, else the smallest training context, at most 4096, and fewer where
+     * memory does not suffice.
+     */
     readonly contextSize?: number;
     /** Sequences that can be active at once; each reserves `contextSize` tokens of cache in every member. Default 4. */
     readonly sequences?: number;
     /** Most tokens that one member evaluates in one step. Range 32..8192. Default 512. */
     readonly batchSize?: number;
-    /** Layers of every member to put on the GPU, where the recipe does not say it. Range 0..1000. Default: all. */
+    /**
+     * Layers of every member to put on the GPU, where the recipe does not say it. Range 0..1000. Default: as many as
+     * {@link planMemory} finds room for.
+     */
     readonly gpuLayers?: number;
+    /** In what form every member keeps keys and values. Default: the recipe's, else `f16`. */
+    readonly cacheType?: CacheType;
     /** Called with 0..1 while weights are read. */
     readonly onProgress?: (fraction: number) => void;
     /** Aborts loading. */
@@ -44,6 +61,7 @@ const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
     "sequences",
     "batchSize",
     "gpuLayers",
+    "cacheType",
     "onProgress",
     "signal",
 ];
@@ -62,6 +80,10 @@ export interface Ensemble {
     readonly sequences: number;
     /** Most tokens that one member evaluates in one step. */
     readonly batchSize: number;
+    /** In what form every member keeps keys and values. */
+    readonly cacheType: CacheType;
+    /** What was planned before loading; undefined where the models are so small that nothing had to be. */
+    readonly plan: MemoryPlan | undefined;
     /** Current values of the recipe's parameters, used by every call that does not bring its own. */
     readonly parameters: Readonly<Record<string, number>>;
     /** Turns dials; takes effect at the next token. @throws EftError PARAMETER_UNKNOWN, PARAMETER_RANGE */
@@ -102,23 +124,28 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
     const sequences = checkInteger("sequences", options.sequences ?? 4, 1, 64);
     const batchSize = checkInteger("batchSize", options.batchSize ?? 512, Math.max(32, sequences), 8192);
     if (options.gpuLayers !== undefined) checkInteger("gpuLayers", options.gpuLayers, 0, 1000);
+    const cacheType = checkOneOf("cacheType", options.cacheType ?? recipe.cacheType ?? "f16", CACHE_TYPES);
     const backend = chooseBackend(checkOneOf("backend", options.backend ?? "auto", BACKENDS));
+    const local = await locateModels(recipe);
+    const plan = await planIfLarge(local, backend, options);
 
     const engine = binding.createEngine({ threads, batchSize, sequences });
     const interrupt = (): void => engine.interrupt();
     signal?.addEventListener("abort", interrupt);
     try {
         throwIfAborted(signal);
-        const members = await loadMembers(engine, recipe, backend, options);
+        const { gpuLayers, onProgress } = options;
+        const members = await loadMembers(engine, local, backend, { plan, gpuLayers, onProgress });
         const vocabulary = compareVocabularies(members);
         checkVocabularies(vocabulary);
-        const contextSize = chooseContextSize(recipe, members, options, sequences);
+        const contextSize = plan?.contextSize ?? chooseContextSize(members, backend, { ...options, recipe, sequences });
         for (const member of members) {
             throwIfAborted(signal);
             await engine.addMember({
                 model: member.model,
                 ...(member.spec.lora === undefined ? {} : { lora: member.spec.lora }),
                 contextSize,
+                cacheType,
                 offloadCache: backend.backend !== "cpu" && member.gpuLayers !== 0,
             });
         }
@@ -133,6 +160,8 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
             contextSize,
             sequences,
             batchSize,
+            cacheType,
+            plan,
         });
     } catch (error) {
         await engine.dispose();
@@ -144,7 +173,8 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
 
 type LoadedParts = Pick<
     Ensemble,
-    "recipe" | "members" | "vocabulary" | "backend" | "threads" | "contextSize" | "sequences" | "batchSize"
+    | ("recipe" | "members" | "vocabulary" | "backend" | "threads" | "contextSize" | "sequences" | "batchSize")
+    | ("cacheType" | "plan")
 >;
 
 function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
@@ -198,21 +228,45 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
     };
 }
 
-function chooseContextSize(
+/**
+ * Plans what may not fit. Models that take less than an eighth of the room need no plan, and then node-llama-cpp, which takes
+ * longer to import than small models to load, stays out.
+ *
+ * @throws EftError MEMORY_EXCEEDED, MODEL_*
+ */
+async function planIfLarge(
     recipe: Recipe,
-    members: readonly Member[],
+    backend: BackendChoice,
     options: LoadOptions,
-    sequences: number,
+): Promise<MemoryPlan | undefined> {
+    const room = memoryRoom(backend);
+    const bytes = [...fileSizes(recipe).values()].reduce((sum, size) => sum + size);
+    if (bytes < (room.gpu || room.ram) / 8) return undefined;
+    const plan = await planMemory(recipe, { ...options, room });
+    if (plan.problem !== undefined) throw new EftError("MEMORY_EXCEEDED", plan.problem);
+    return plan;
+}
+
+/** Of models without a plan. @throws EftError OPTION_INVALID, CONTEXT_FAILED */
+function chooseContextSize(
+    members: readonly Member[],
+    backend: BackendChoice,
+    {
+        recipe,
+        sequences,
+        contextSize: asked,
+    }: Pick<LoadOptions, "contextSize"> & Pick<Ensemble, "recipe" | "sequences">,
 ): number {
     const trained = members.map(({ model }) => model.info.trainContextSize);
-    const contextSize = wantedContextSize(recipe, options.contextSize, trained);
+    const contextSize = wantedContextSize(recipe, asked, trained);
+    const { ram } = memoryRoom(backend);
     const bytes =
         members.reduce((total, { model }) => total + model.info.cacheBytesPerToken, 0) * contextSize * sequences;
-    if (bytes > totalmem() || contextSize * sequences > MAX_CONTEXT_SIZE) {
+    if (bytes > ram || contextSize * sequences > MAX_CONTEXT_SIZE) {
         throw new EftError(
             "CONTEXT_FAILED",
-            `${sequences} sequences of ${contextSize} tokens need about ${formatGiB(bytes)} of cache, and this machine has ` +
-                `${formatGiB(totalmem())} of memory. Choose a smaller contextSize or fewer sequences.`,
+            `${sequences} sequences of ${contextSize} tokens need about ${formatBytes(bytes)} of cache, and this machine has ` +
+                `${formatBytes(ram)} of memory. Choose a smaller contextSize or fewer sequences.`,
         );
     }
     return contextSize;

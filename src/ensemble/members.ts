@@ -1,14 +1,12 @@
 /** From the recipe's member declarations to loaded models and prompt renderers. */
 
 import { existsSync } from "node:fs";
-import { totalmem } from "node:os";
-import path from "node:path";
 import { EftError } from "../errors.js";
 import type { BackendChoice } from "../native/backend.js";
 import type { NativeEngine, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { MemberSpec, PromptTemplate, Recipe } from "../types.js";
-import { locateModels } from "./model-files.js";
+import type { MemoryPlan } from "./memory-plan.js";
 import { createPromptRenderer, type PromptRenderer } from "./prompt.js";
 
 /** One loaded language model that takes part. */
@@ -25,19 +23,23 @@ export interface Member {
 /**
  * Loads every file once, one after another.
  *
- * @throws EftError MODEL_*, MEMORY_EXCEEDED before anything is loaded, TEMPLATE_*, ABORTED
+ * @param recipe - with paths instead of references
+ * @param options.plan - how many layers go to a GPU; without it: what recipe or options say, else all
+ * @throws EftError MODEL_*, TEMPLATE_*, ABORTED
  */
 export async function loadMembers(
     engine: NativeEngine,
     recipe: Recipe,
     backend: BackendChoice,
-    options: { readonly gpuLayers?: number; readonly onProgress?: (fraction: number) => void },
+    options: {
+        readonly plan: MemoryPlan | undefined;
+        readonly gpuLayers: number | undefined;
+        readonly onProgress: ((fraction: number) => void) | undefined;
+    },
 ): Promise<Member[]> {
-    const { members: specs } = await locateModels(recipe);
-    for (const { lora } of specs) if (lora !== undefined) checkExists(lora.path, "LoRA adapter");
-    const sizes = new Map(specs.map(({ model }) => [model, loadBinding().readHeader(model).fileBytes]));
-    const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-    checkMemory(sizes, backend);
+    const { members: specs } = recipe;
+    const sizes = fileSizes(recipe);
+    const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes);
     const done = new Set<string>();
     const report = (file: string, fraction: number): void => {
         const before = [...done].reduce((sum, each) => sum + (sizes.get(each) ?? 0), 0);
@@ -45,8 +47,9 @@ export async function loadMembers(
     };
 
     const loaded: { spec: MemberSpec; model: NativeModel; gpuLayers: number }[] = [];
-    for (const spec of specs) {
-        const gpuLayers = backend.backend === "cpu" ? 0 : (spec.gpuLayers ?? options.gpuLayers ?? -1);
+    for (const [index, spec] of specs.entries()) {
+        const layers = options.plan?.members[index]?.gpuLayers ?? spec.gpuLayers ?? options.gpuLayers ?? -1;
+        const gpuLayers = backend.backend === "cpu" ? 0 : layers;
         const model = await engine.loadModel({
             path: spec.model,
             gpuLayers,
@@ -71,33 +74,13 @@ export async function loadMembers(
     }));
 }
 
-/**
- * Weights that do not fit are read from the disk again at every token, or end the process on a GPU.
- *
- * @param sizes - bytes of each file
- */
-function checkMemory(sizes: ReadonlyMap<string, number>, { devices }: BackendChoice): void {
-    const needed = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-    // Inside a container, the limit of the container counts.
-    const main = Math.min(totalmem(), process.constrainedMemory() || Infinity);
-    const onGpu = devices.reduce((sum, { memoryTotal }) => sum + memoryTotal, 0);
-    if (needed <= main + onGpu) return;
-    const files = [...sizes].map(([file, bytes]) => `${path.basename(file)} ${formatGiB(bytes)}`).join(", ");
-    const gpu = onGpu > 0 ? ` and ${formatGiB(onGpu)} on the GPU` : "";
-    throw new EftError(
-        "MEMORY_EXCEEDED",
-        `The weights need ${formatGiB(needed)} (${files}), and there are ${formatGiB(main)} of memory${gpu}. Choose files in ` +
-            "fewer bits, or smaller models.",
-    );
-}
-
-/** `7.9 GiB`. */
-export function formatGiB(bytes: number): string {
-    return `${(bytes / 2 ** 30).toFixed(1)} GiB`;
-}
-
-function checkExists(file: string, what: string): void {
-    if (!existsSync(file)) throw new EftError("MODEL_NOT_FOUND", `The ${what} is not at ${file}; correct the path.`);
+/** Bytes of each model file. @throws EftError MODEL_NOT_FOUND, MODEL_INVALID; for adapters too */
+export function fileSizes({ members }: Pick<Recipe, "members">): ReadonlyMap<string, number> {
+    for (const { lora } of members) {
+        if (lora !== undefined && !existsSync(lora.path))
+            throw new EftError("MODEL_NOT_FOUND", `The LoRA adapter is not at ${lora.path}; correct the path.`);
+    }
+    return new Map(members.map(({ model }) => [model, loadBinding().readHeader(model).fileBytes]));
 }
 
 /** @throws EftError MODEL_UNSUPPORTED when a model cannot take part, whatever the others are */

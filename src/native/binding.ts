@@ -6,7 +6,7 @@
  */
 
 import type { EftError } from "../errors.js";
-import type { Coupling } from "../types.js";
+import type { CacheType, Coupling } from "../types.js";
 
 /** Something that llama.cpp can compute on. */
 export interface NativeDevice {
@@ -288,6 +288,7 @@ export interface NativeMemberOptions {
     readonly contextSize: number;
     /** Whether the cache and its operations live on the GPU. */
     readonly offloadCache: boolean;
+    readonly cacheType: CacheType;
 }
 
 /** One worker thread, one thread pool, the members' contexts. Jobs run one after another in the order of the calls. */

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
-import type { SamplingOptions, SpeculationSpec } from "../types.js";
+import type { CacheType, SamplingOptions, SpeculationSpec } from "../types.js";
 import type { SourceDocument } from "./document.js";
 import { type Location, problem, suggestion, throwProblems } from "./problems.js";
 
@@ -19,6 +19,7 @@ export interface RecipeSource {
     readonly sampling?: Partial<SamplingOptions>;
     readonly speculation?: SpeculationSource;
     readonly contextSize?: number;
+    readonly cacheType?: CacheType;
 }
 
 export interface MemberSource {

@@ -4,7 +4,7 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSyn
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { listRecipes, type GgufSummary, type MemoryEstimate, type VocabularyReport } from "../../src/index.js";
+import { listRecipes, type GgufSummary, type MemoryPlan, type VocabularyReport } from "../../src/index.js";
 import { demoFile } from "../helpers/demo.js";
 import { metadataArray, readGguf, writeGguf } from "../helpers/gguf.js";
 import { run } from "./run.js";
@@ -20,7 +20,7 @@ interface RecipeJson {
     };
     readonly members: readonly { readonly name: string; readonly model: string; readonly gguf?: GgufSummary }[];
     readonly missing: readonly string[];
-    readonly memory?: MemoryEstimate;
+    readonly memory?: MemoryPlan;
     readonly vocabulary?: Omit<VocabularyReport, "controlTokens"> & { readonly controlTokens: number };
     readonly backend: { readonly backend: string; readonly rejected: readonly { readonly reason: string }[] };
 }
@@ -59,7 +59,7 @@ describe("a GGUF", () => {
     });
 
     it("is data with --json", async () => {
-        const summary = await inspectJson<GgufSummary & { memory: MemoryEstimate }>(demoFile("small-chat", "q8_0"));
+        const summary = await inspectJson<GgufSummary & { memory: MemoryPlan }>(demoFile("small-chat", "q8_0"));
         expect(summary).toMatchObject({
             file: demoFile("small-chat", "q8_0"),
             type: "model",

@@ -192,10 +192,12 @@ describe("check", () => {
         );
     });
 
-    it("warns of too little memory", async () => {
+    it("refuses what memory cannot hold", async () => {
         const { stdout, code } = await recipe("check", "demo", "--context-size", "4194304", "--sequences", "64");
-        expect(code).toBe(0);
-        expect(stdout).toMatch(/^warning +memory +about [\d.]+ [GT]iB for 64 x 4194304 tokens/m);
+        expect(code).toBe(1);
+        expect(stdout).toMatch(
+            /^FAILED +memory +The recipe needs [\d.]+ [GT]iB of memory .+ contexts of 64 x 4194304 tokens/m,
+        );
     });
 
     it.each<[string, string, string, RegExp]>([

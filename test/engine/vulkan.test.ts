@@ -7,6 +7,8 @@ import { execFile } from "node:child_process";
 import path from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "@jest/globals";
+import type { MemoryPlan } from "../../src/index.js";
+import { run as runCli } from "../cli/run.js";
 import { chooseBackend, type BackendName } from "../../src/native/backend.js";
 import { packageRoot } from "../../src/native/load-binding.js";
 import { VULKAN_LOGPROB } from "../helpers/tolerances.js";
@@ -54,6 +56,43 @@ describe("the Vulkan backend", () => {
                     expect(Math.abs(logprob - (cpu.parts[index]?.logprob ?? NaN))).toBeLessThan(VULKAN_LOGPROB);
                 });
             }
+        },
+        TIMEOUT,
+    );
+});
+
+describe("the memory plan of a Vulkan device", () => {
+    it.each([4, 2])(
+        "is what llama.cpp then allocates, with %i layers",
+        async (layers) => {
+            const env = { GGML_VK_VISIBLE_DEVICES: "0" };
+            const flags = ["--backend", "vulkan", "--context-size", "4096", "--gpu-layers", `${layers}`];
+            const inspection = await runCli(["inspect", "demo", "--json", ...flags], { env });
+            if (inspection.stderr.includes("BACKEND_UNAVAILABLE") || inspection.code !== 0) {
+                expect(inspection.stderr).toContain("The backend vulkan cannot be used");
+                return;
+            }
+            const { memory } = JSON.parse(inspection.stdout) as { memory: MemoryPlan };
+            const { stderr } = await runCli(
+                ["complete", "-r", "demo", "--max-tokens", "1", "--verbose", ...flags, "Hi"],
+                {
+                    env,
+                },
+            );
+            // llama.cpp's log, in MiB: weights once a file, cache and buffers once a member.
+            const read = (pattern: RegExp): number[] =>
+                [...stderr.matchAll(pattern)].map(([, number]) => Number(number));
+            const weights = read(/Vulkan0 model buffer size = +([\d.]+) MiB/g);
+            const caches = read(/Vulkan0 KV buffer size = +([\d.]+) MiB/g);
+            const buffers = read(/Vulkan0 compute buffer size = +([\d.]+) MiB/g);
+            expect([weights.length, caches.length, buffers.length]).toEqual([3, 3, 3]);
+            memory.members.forEach((member, index) => {
+                expect(member.gpuLayers).toBe(layers);
+                expect(member.weights.gpu / 2 ** 20).toBeCloseTo(weights[index] ?? NaN, 1);
+                const context = (caches[index] ?? NaN) + (buffers[index] ?? NaN);
+                expect(member.context.gpu / 2 ** 20 / context).toBeGreaterThan(0.75);
+                expect(member.context.gpu / 2 ** 20 / context).toBeLessThan(1.25);
+            });
         },
         TIMEOUT,
     );

@@ -52,3 +52,9 @@ export const VULKAN_LOGPROB = 0.02;
  * the difference is some rounding, which the cache's F16 entries pass on at 2^-11. 4.2e-4 was the largest that was seen.
  */
 export const MERGED_LORA = 2e-3;
+
+/**
+ * A cache in Q8_0 against one in F16: the log-probabilities of an answer's tokens, which the members are sure of. 7e-4 was the
+ * largest difference that was seen.
+ */
+export const Q8_CACHE = 0.01;

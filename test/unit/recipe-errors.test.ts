@@ -79,7 +79,7 @@ describe("one problem", () => {
         [
             `${HEAD}${SUM}beams: 4`,
             'r.yaml:5:1: a recipe has no key "beams"; possible: eft, name, description, source, members, ' +
-                "parameters, combination, conservative, controlTokens, prompt, sampling, speculation, contextSize",
+                "parameters, combination, conservative, controlTokens, prompt, sampling, speculation, contextSize, cacheType",
         ],
         [`${HEAD}${SUM}promt: {}`, 'r.yaml:5:1: a recipe has no key "promt"; did you mean "prompt"?'],
         [`${HEAD}${SUM}sampling:\n  topp: 1`, 'r.yaml:6:3: "sampling" has no key "topp"; did you mean "topP"?'],

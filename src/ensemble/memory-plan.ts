@@ -1,0 +1,329 @@
+/** Where the layers of each member go, and whether the whole fits: decided from the headers, before anything is loaded. */
+
+import { totalmem } from "node:os";
+import path from "node:path";
+import type { GgmlType, GgufInsights, GgufInsightsResourceRequirements } from "node-llama-cpp";
+import type { BackendChoice } from "../native/backend.js";
+import { loadBinding } from "../native/load-binding.js";
+import type { CacheType, MemberSpec, Recipe } from "../types.js";
+import { formatBytes } from "./bytes.js";
+import { openGguf } from "./gguf.js";
+import { checkInteger, checkOneOf } from "./options.js";
+
+/** The values of {@link CacheType}. */
+export const CACHE_TYPES = ["f16", "q8_0", "q4_0"] as const satisfies readonly CacheType[];
+/** Bits of a number in the cache, scales of blocks included. */
+const CACHE_BITS = { f16: 16, q8_0: 8.5, q4_0: 4.5 } as const satisfies Record<CacheType, number>;
+/** Context sizes beyond this must be asked for, and below the other nothing that was not asked for shrinks. */
+const [MAX_DEFAULT_CONTEXT_SIZE, MIN_DEFAULT_CONTEXT_SIZE] = [4096, 512];
+/** Largest context of all sequences together. */
+export const MAX_CONTEXT_SIZE = 1 << 22;
+/** What is left free on a GPU, for its driver, other programs and the error of the estimate: a part, at most 1 GiB. */
+const [GPU_RESERVE, MAX_GPU_RESERVE] = [0.06, 2 ** 30];
+
+/** Bytes. */
+export interface MemoryShare {
+    /** In the memory of the machine. */
+    readonly ram: number;
+    /** In that of the GPU. */
+    readonly gpu: number;
+}
+
+/** What there is. */
+export interface MemoryRoom extends MemoryShare {
+    /** Whether the GPU's memory is a part of the machine's. */
+    readonly unified: boolean;
+}
+
+/** What one member takes, and where. */
+export interface MemberMemory {
+    readonly name: string;
+    /** Transformer blocks, and one more for the output. */
+    readonly layers: number;
+    /** How many of them are on the GPU: the last ones. */
+    readonly gpuLayers: number;
+    /** Model and adapter; a model that an earlier member has brought counts nothing. */
+    readonly weights: MemoryShare;
+    /** The earlier member that has brought it. */
+    readonly sharesWeightsOf?: string;
+    /** Cache, and buffers of the computation. */
+    readonly context: MemoryShare;
+}
+
+/** One plan for all members. All sizes are estimates. */
+export interface MemoryPlan {
+    /** Tokens each sequence can hold. */
+    readonly contextSize: number;
+    readonly sequences: number;
+    readonly cacheType: CacheType;
+    /** In the order of the recipe. */
+    readonly members: readonly MemberMemory[];
+    readonly total: MemoryShare;
+    readonly room: MemoryRoom;
+    /** What had to give way, in sentences. */
+    readonly remarks: readonly string[];
+    /** Why it cannot be loaded, with numbers and what to do, if it cannot. */
+    readonly problem?: string;
+}
+
+/** Those of `LoadOptions` that memory depends on, with the same defaults. */
+export interface MemoryOptions {
+    readonly contextSize?: number;
+    readonly sequences?: number;
+    readonly batchSize?: number;
+    readonly gpuLayers?: number;
+    readonly cacheType?: CacheType;
+    /** Default: that of this machine without a GPU. */
+    readonly room?: MemoryRoom;
+}
+
+/** Members of one file and one number of layers; they share its weights. */
+interface Group {
+    readonly members: readonly MemberSpec[];
+    readonly insights: GgufInsights;
+    /** Layers on the GPU that recipe or options ask for; undefined: as many as fit. */
+    readonly stated: number | undefined;
+}
+
+/** A group with some of its layers on the GPU. */
+interface Placed {
+    readonly group: Group;
+    readonly gpuLayers: number;
+    readonly weights: MemoryShare;
+    /** In the order of the group's members. */
+    readonly parts: readonly { readonly adapter: MemoryShare; readonly context: MemoryShare }[];
+    readonly total: MemoryShare;
+}
+
+/** The memory that models on this backend can have: all of the machine's or its container's, and what is free on the GPU. */
+export function memoryRoom({ backend, devices }: BackendChoice): MemoryRoom {
+    return {
+        ram: Math.min(totalmem(), process.constrainedMemory() || Infinity),
+        gpu: devices.reduce((sum, { memoryFree }) => sum + memoryFree, 0),
+        unified: backend === "metal" || devices.some(({ type }) => type === "igpu"),
+    };
+}
+
+/**
+ * Plans what {@link loadEnsemble} does. Layers that recipe or options ask for are placed first. Then come the others as far as
+ * the GPU has room: small models first, because they run most often, and of the first one that does not fit, as many
+ * layers as do. A context size that nobody asked for is halved, down to 512 tokens, if the whole would not fit otherwise.
+ * Sizes come from node-llama-cpp's knowledge of llama.cpp.
+ *
+ * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, OPTION_INVALID; not if the recipe does not fit: then there is a `problem`
+ */
+export async function planMemory(
+    recipe: Pick<Recipe, "members" | "contextSize" | "cacheType">,
+    options: MemoryOptions = {},
+): Promise<MemoryPlan> {
+    const insights = new Map<string, GgufInsights>();
+    for (const { model } of recipe.members)
+        if (!insights.has(model)) insights.set(model, (await openGguf(model)).insights);
+    const trained = [...insights.values()].map(({ trainContextSize }) => trainContextSize ?? 0);
+    const settings = {
+        sequences: options.sequences ?? 4,
+        batchSize: options.batchSize ?? 512,
+        cacheType: checkOneOf("cacheType", options.cacheType ?? recipe.cacheType ?? "f16", CACHE_TYPES),
+        room: options.room ?? { ...memoryRoom({ backend: "cpu", devices: [], cpu: undefined, rejected: [] }) },
+    };
+    const groups = groupMembers(recipe.members, insights, options.gpuLayers, settings.room);
+    const wanted = wantedContextSize(recipe, options.contextSize, trained);
+    const isAskedFor = [options, recipe, ...recipe.members].some(({ contextSize }) => contextSize !== undefined);
+    for (let contextSize = wanted; ; contextSize = Math.ceil(contextSize / 2)) {
+        const plan = await placeAll(recipe, groups, { ...settings, contextSize });
+        const isLast = isAskedFor || contextSize / 2 < MIN_DEFAULT_CONTEXT_SIZE;
+        if (plan.problem !== undefined && !isLast) continue;
+        if (contextSize === wanted || plan.problem !== undefined) return plan;
+        const remark = `A sequence holds ${contextSize} tokens instead of ${wanted}, so that the whole fits.`;
+        return { ...plan, remarks: [remark, ...plan.remarks] };
+    }
+}
+
+/**
+ * Tokens each sequence is to hold: the smallest of what was asked for, else of the training contexts, at most 4096.
+ *
+ * @param asked - for this loading; takes the place of the recipe's own
+ * @param trained - the training contexts; 0 = unknown
+ * @throws EftError OPTION_INVALID
+ */
+export function wantedContextSize(
+    recipe: Pick<Recipe, "members" | "contextSize">,
+    asked: number | undefined,
+    trained: readonly number[],
+): number {
+    const wanted = [asked ?? recipe.contextSize, ...recipe.members.map(({ contextSize }) => contextSize)];
+    const sizes = wanted.filter((size) => size !== undefined);
+    const known = trained.filter((size) => size > 0);
+    const size = sizes.length > 0 ? Math.min(...sizes) : Math.min(...known, MAX_DEFAULT_CONTEXT_SIZE);
+    return checkInteger("contextSize", size, 8, MAX_CONTEXT_SIZE);
+}
+
+function groupMembers(
+    specs: readonly MemberSpec[],
+    insights: ReadonlyMap<string, GgufInsights>,
+    gpuLayers: number | undefined,
+    room: MemoryRoom,
+): Group[] {
+    const groups = new Map<string, Group & { readonly members: MemberSpec[] }>();
+    for (const member of specs) {
+        const file = insights.get(member.model) as GgufInsights;
+        const asked = room.gpu === 0 ? 0 : (member.gpuLayers ?? gpuLayers);
+        const stated = asked === undefined ? undefined : Math.min(asked, file.totalLayers);
+        const key = `${stated} ${member.model}`;
+        const group = groups.get(key);
+        if (group === undefined) groups.set(key, { members: [member], insights: file, stated });
+        else group.members.push(member);
+    }
+    return [...groups.values()];
+}
+
+type Settings = Pick<MemoryPlan, "contextSize" | "sequences" | "cacheType" | "room"> & { readonly batchSize: number };
+
+async function placeAll(
+    { members }: Pick<Recipe, "members">,
+    groups: readonly Group[],
+    settings: Settings,
+): Promise<MemoryPlan> {
+    const { GgmlType: types } = await import("node-llama-cpp");
+    const place = (group: Group, layers: number): Placed => estimate(group, layers, settings, types);
+    const { room } = settings;
+    const remarks: string[] = [];
+
+    const placed = groups.flatMap((group) => (group.stated === undefined ? [] : [place(group, group.stated)]));
+    let spare = room.gpu - Math.min(room.gpu * GPU_RESERVE, MAX_GPU_RESERVE) - sumOf(placed).gpu;
+    const others = groups.filter(({ stated }) => stated === undefined);
+    for (const group of others.sort((a, b) => a.insights.modelSize - b.insights.modelSize)) {
+        let layers = group.insights.totalLayers;
+        while (layers > 0 && place(group, layers).total.gpu > spare) --layers;
+        const chosen = place(group, layers);
+        if (layers < group.insights.totalLayers) {
+            const names = group.members.map(({ name }) => name).join(", ");
+            const more = place(group, layers + 1).total.gpu - chosen.total.gpu;
+            const left = Math.max(0, spare - chosen.total.gpu);
+            remarks.push(
+                `${names}: ${layers} of ${group.insights.totalLayers} layers on the GPU; one more takes ` +
+                    `${formatBytes(more)}, and ${formatBytes(left)} are left of ${formatBytes(room.gpu)}.`,
+            );
+        }
+        spare -= chosen.total.gpu;
+        placed.push(chosen);
+    }
+
+    const total = sumOf(placed);
+    const plan = {
+        contextSize: settings.contextSize,
+        sequences: settings.sequences,
+        cacheType: settings.cacheType,
+        members: members.map((member) => describeMember(member, placed)),
+        total,
+        room,
+        remarks,
+    };
+    const problem = findProblem(plan, placed);
+    return problem === undefined ? plan : { ...plan, problem };
+}
+
+function estimate(group: Group, gpuLayers: number, settings: Settings, types: typeof GgmlType): Placed {
+    const { insights, members } = group;
+    const { contextSize, sequences, batchSize, cacheType } = settings;
+    // Not the newer forms of these two: they load the file into llama.cpp, which aborts the process if it is damaged.
+    const weights = toShare(insights.estimateModelResourceRequirements({ gpuLayers, gpuSupportsMmap: false }));
+    const contextWith = (type: GgmlType, modelGpuLayers: number): MemoryShare =>
+        toShare(
+            insights.estimateContextResourceRequirements({
+                contextSize,
+                sequences,
+                batchSize: Math.min(batchSize, contextSize * sequences),
+                modelGpuLayers,
+                flashAttention: insights.flashAttentionSupported,
+                swaFullCache: true,
+                kvCacheKeyType: type,
+                kvCacheValueType: type,
+            }),
+        );
+    // Types of fewer bits come in blocks, which this estimate does not know. So the cache is measured by its two other sizes.
+    const split = (layers: number): { cache: MemoryShare; buffers: MemoryShare } => {
+        const context = contextWith(types.F16, layers);
+        const cache = add(contextWith(types.F32, layers), context, -1);
+        return { cache, buffers: add(context, cache, -1) };
+    };
+    const { cache, buffers } = split(gpuLayers);
+    const bits = CACHE_BITS[cacheType] / CACHE_BITS.f16;
+    const context = {
+        ram: Math.ceil(cache.ram * bits + buffers.ram),
+        // The buffers of one layer are those of all, because layers use them one after another.
+        gpu: gpuLayers === 0 ? 0 : Math.ceil(cache.gpu * bits + split(insights.totalLayers).buffers.gpu),
+    };
+    const parts = members.map((member) => ({
+        adapter: adapterShare(member, gpuLayers / insights.totalLayers),
+        context,
+    }));
+    const total = parts.reduce((sum, part) => add(add(sum, part.adapter), part.context), weights);
+    return { group, gpuLayers, weights, parts, total };
+}
+
+function describeMember(member: MemberSpec, placed: readonly Placed[]): MemberMemory {
+    const { group, gpuLayers, weights, parts } = placed.find(({ group }) => group.members.includes(member)) as Placed;
+    const owner = group.members[0] as MemberSpec;
+    const { adapter, context } = parts[group.members.indexOf(member)] as Placed["parts"][number];
+    return {
+        name: member.name,
+        layers: group.insights.totalLayers,
+        gpuLayers,
+        weights: member === owner ? add(weights, adapter) : adapter,
+        ...(member === owner ? {} : { sharesWeightsOf: owner.name }),
+        context,
+    };
+}
+
+/** Weights that do not fit are read from the disk again at every token, or end the process on a GPU. */
+function findProblem(
+    { total, room, contextSize, sequences, cacheType }: Omit<MemoryPlan, "problem">,
+    placed: readonly Placed[],
+): string | undefined {
+    if (total.gpu > room.gpu) {
+        const layers = placed.map(({ group, gpuLayers }) => `${group.members[0]?.name} ${gpuLayers}`).join(", ");
+        return (
+            `The layers that are asked for on the GPU (${layers}) need ${formatBytes(total.gpu)}, and ${formatBytes(room.gpu)} ` +
+            "are free there. Ask for fewer (--gpu-layers, or gpuLayers in the recipe), or leave it to the plan."
+        );
+    }
+    const needed = total.ram + (room.unified ? total.gpu : 0);
+    if (needed <= room.ram) return undefined;
+    const files = placed.map(({ group, weights }) => {
+        const bytes = weights.ram + (room.unified ? weights.gpu : 0);
+        return `${path.basename(group.members[0]?.model ?? "")} ${formatBytes(bytes)}`;
+    });
+    const contexts = `contexts of ${sequences} x ${contextSize} tokens ${formatBytes(
+        needed - sumOfWeights(placed, room.unified),
+    )}`;
+    const relief = ["files in fewer bits", "smaller models", "a smaller context size", "fewer sequences"];
+    if (cacheType === "f16") relief.push("a cache in fewer bits (--cache-type q8_0)");
+    return (
+        `The recipe needs ${formatBytes(needed)} of memory (${[...files, contexts].join(", ")}), and there are ` +
+        `${formatBytes(room.ram)}. What helps: ${relief.join(", ")}.`
+    );
+}
+
+function sumOfWeights(placed: readonly Placed[], unified: boolean): number {
+    return placed.reduce((sum, { weights }) => sum + weights.ram + (unified ? weights.gpu : 0), 0);
+}
+
+function sumOf(placed: readonly Placed[]): MemoryShare {
+    return placed.reduce((sum, { total }) => add(sum, total), { ram: 0, gpu: 0 });
+}
+
+function toShare({ cpuRam, gpuVram }: GgufInsightsResourceRequirements): MemoryShare {
+    return { ram: Math.round(cpuRam), gpu: Math.round(gpuVram) };
+}
+
+/** @param onGpu - part of the layers, 0 .. 1; an adapter lies where its layers do */
+function adapterShare({ lora }: MemberSpec, onGpu: number): MemoryShare {
+    const bytes = lora === undefined ? 0 : loadBinding().readHeader(lora.path).tensorBytes;
+    const gpu = Math.round(bytes * onGpu);
+    return { ram: bytes - gpu, gpu };
+}
+
+function add(a: MemoryShare, b: MemoryShare, factor = 1): MemoryShare {
+    return { ram: a.ram + factor * b.ram, gpu: a.gpu + factor * b.gpu };
+}
