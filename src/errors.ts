@@ -19,6 +19,7 @@ export const ERROR_CODES = {
     PARAMETER_RANGE: "A parameter was set outside its range or to something that is not a finite number.",
     // options
     OPTION_INVALID: "An option has the wrong type or is out of range.",
+    CONFIG_INVALID: "The configuration file is not well-formed, or has a misspelled or out-of-range entry.",
     GRAMMAR_INVALID: "A grammar or JSON schema cannot be read, or asks for what cannot be enforced.",
     FILE_UNREADABLE: "A file that was named as input cannot be read.",
     FILE_EXISTS: "A file that would be written is there already.",

@@ -1,10 +1,11 @@
 /** Questions to whoever sits at the terminal. */
 
 import { createInterface } from "node:readline";
+import { isQuiet } from "./terminal.js";
 
 /** Whether there is somebody to ask. */
 export function canAsk(): boolean {
-    return process.stdin.isTTY && process.stderr.isTTY;
+    return process.stdin.isTTY && process.stderr.isTTY && !isQuiet();
 }
 
 /** The line that is typed in answer, without blanks around it; empty if the input ends. Ctrl-C ends the program. */

@@ -7,6 +7,7 @@ import { createPipe, type Surface } from "./chat-surface.js";
 import { createTerminal } from "./chat-terminal.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { openEnsemble } from "./load.js";
+import { withConfig } from "./config.js";
 import { checkModels, loadOptions, recipeOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
@@ -34,7 +35,7 @@ export const chatCommand: CommandModule<object, Flags> = {
     describe: "Talk, with dials to turn in the middle of an answer",
     builder: (yargs) =>
         yargs
-            .options(options)
+            .options(withConfig(options))
             .check((args) => {
                 checkModels(args);
                 checkGrammar(args);
@@ -65,10 +66,10 @@ async function converse(ensemble: Ensemble, args: Arguments): Promise<void> {
         sampling: chooseSampling(args),
         ...(await chooseGrammar(args)),
         speculation: chooseSpeculation(args),
-        onForget: (turns) =>
-            void surface.note(
-                `The context is full: ${plural(turns.length, "old turn")} will no longer be shown to the models.`,
-            ),
+        onForget: (turns) => {
+            const what = plural(turns.length, "old turn");
+            if (!args.quiet) void surface.note(`The context is full: ${what} will no longer be shown to the models.`);
+        },
     };
     const chat = createChat(ensemble, given);
     const isTerminal = process.stdin.isTTY && process.stdout.isTTY;
@@ -80,8 +81,9 @@ async function converse(ensemble: Ensemble, args: Arguments): Promise<void> {
         : createPipe();
     const talk: Talk = { ensemble, options: given, surface, verbose: args.verbose, chat, over: false };
     try {
-        if (isTerminal) await surface.note(`${colors.bold(ensemble.recipe.name)}  /help lists what else can be done.`);
-        await warnOfSystem(talk);
+        if (isTerminal && !args.quiet)
+            await surface.note(`${colors.bold(ensemble.recipe.name)}  /help lists what else can be done.`);
+        if (!args.quiet) await warnOfSystem(talk);
         for (;;) {
             const input = await surface.read();
             if (input === undefined) return;

@@ -7,6 +7,7 @@ import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { checkInput, fileOption, readInput } from "./input.js";
 import { abortOnInterrupt } from "./interrupt.js";
 import { openEnsemble } from "./load.js";
+import { withConfig } from "./config.js";
 import { checkModels, loadOptions, recipeOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
@@ -62,7 +63,7 @@ export const completeCommand: CommandModule<object, Flags> = {
     builder: (yargs) =>
         yargs
             .positional("prompt", { type: "string", description: "The prompt; else from --file or standard input" })
-            .options(options)
+            .options(withConfig(options))
             .check((args) => {
                 checkModels(args);
                 checkArguments(args);

@@ -13,6 +13,7 @@ import {
 } from "../index.js";
 import { loadWithProgress } from "./load.js";
 import { describeOpinions } from "./opinions.js";
+import { withConfig } from "./config.js";
 import { loadOptions } from "./options.js";
 import { colors, formatTable, sum, WIDTH } from "./terminal.js";
 
@@ -33,7 +34,7 @@ type Flags = InferredOptionTypes<typeof loadOptions>;
 export const demoCommand: CommandModule<object, Flags> = {
     command: "demo",
     describe: "See it at work on the tiny models that come with the package",
-    builder: (yargs) => yargs.options(loadOptions).example("$0 demo", ""),
+    builder: (yargs) => yargs.options(withConfig(loadOptions)).example("$0 demo", ""),
     handler: runDemo,
 };
 

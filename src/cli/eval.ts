@@ -5,6 +5,7 @@ import { formatCell, formatPoint } from "../eval/report/format.js";
 import { evaluate, type Evaluation } from "../index.js";
 import { abortOnInterrupt } from "./interrupt.js";
 import { showLog } from "./load.js";
+import { withConfig } from "./config.js";
 import { loadOptions, sequencesOption } from "./options.js";
 import { colors, formatTable, startProgress } from "./terminal.js";
 
@@ -53,7 +54,7 @@ export const evalCommand: CommandModule<object, Flags> = {
                 demandOption: true,
                 description: "Experiment files, or `paper` for the experiments of the paper",
             })
-            .options(options)
+            .options(withConfig(options))
             .check(({ judgeUrl, judgeModel, limit }) => {
                 if ((judgeUrl === undefined) !== (judgeModel === undefined))
                     throw new Error("--judge-url and --judge-model go together.");

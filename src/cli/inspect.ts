@@ -8,6 +8,7 @@ import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./inspect-recipe.js";
 import { describeBackend, showLog } from "./load.js";
+import { withConfig } from "./config.js";
 import { loadOptions, sequencesOption, settings } from "./options.js";
 import { printRecipes } from "./recipe-list.js";
 import { formatCount } from "./terminal.js";
@@ -31,7 +32,7 @@ export const inspectCommand: CommandModule<object, Flags> = {
                 type: "string",
                 description: "GGUF, recipe file, or name of a built-in recipe; without it, these are listed",
             })
-            .options(options)
+            .options(withConfig(options))
             .example("$0 inspect", "")
             .example("$0 inspect demo --set beta=1.5", "")
             .example("$0 inspect models/demo/large-base-f16.gguf --context-size 128 --json", ""),

@@ -17,7 +17,7 @@ import { checkValues } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe.js";
 import { scoreCommand } from "./score.js";
-import { WIDTH } from "./terminal.js";
+import { beQuiet, WIDTH } from "./terminal.js";
 
 for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -46,8 +46,13 @@ const cli = yargs(args)
     .demandCommand(1, `Name a command: ${COMMANDS.join(", ")}.`)
     .strict()
     .check((values) => {
+        if (values["quiet"] === true && values["verbose"] === true)
+            throw new Error("--quiet and --verbose exclude each other.");
         checkValues(values, ["_", "set", "stop", "experiments", "sources", "files"]);
         return true;
+    })
+    .middleware((values) => {
+        if (values["quiet"] === true) beQuiet();
     })
     .detectLocale(false)
     .parserConfiguration({ "greedy-arrays": false, "dot-notation": false, "boolean-negation": false })

@@ -29,6 +29,14 @@ export const recipeOptions = {
     set: settings("Set a parameter of the recipe, e.g. --set beta=1.2; repeatable"),
 } as const satisfies Record<string, Options>;
 
+export const quietOption = {
+    alias: "q",
+    type: "boolean",
+    default: false,
+    group: "Output:",
+    description: "Nothing but errors on standard error: no bars, remarks or questions",
+} as const satisfies Options;
+
 /** How models are loaded. */
 export const loadOptions = {
     backend: { choices: BACKENDS, default: "auto", group: "Loading:", description: "Where to compute" },
@@ -62,6 +70,7 @@ export const loadOptions = {
         group: "Output:",
         description: "llama.cpp's log, statistics and stack traces on standard error",
     },
+    quiet: quietOption,
 } as const satisfies Record<string, Options>;
 
 export const sequencesOption = {

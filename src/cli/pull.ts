@@ -4,15 +4,19 @@ import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
+import { withConfig } from "./config.js";
+import { quietOption } from "./options.js";
 import { pullModels } from "./pull-models.js";
-import { formatTable } from "./terminal.js";
+import { formatTable, isQuiet } from "./terminal.js";
 
 const options = {
     dir: {
         type: "string",
         requiresArg: true,
-        description: "Folder for the models; default: EFT_LLAMA_MODELS, else one in the user's cache",
+        description:
+            "Folder for the models; default: EFT_LLAMA_MODELS or the configured one, else one in the user's cache",
     },
+    quiet: quietOption,
     verbose: { type: "boolean", default: false, description: "Stack traces on standard error" },
 } as const satisfies Record<string, Options>;
 
@@ -29,7 +33,7 @@ export const pullCommand: CommandModule<object, Flags> = {
                 demandOption: true,
                 description: "Recipe file, name of a built-in recipe, or an hf: or https: reference",
             })
-            .options(options)
+            .options(withConfig(options))
             .example("$0 pull llama-2-13b-upscaled", "")
             .example("$0 pull recipe.yaml --dir /data/models", "")
             .example("$0 pull hf:TheBloke/Llama-2-7B-GGUF:Q4_K_M", ""),
@@ -69,5 +73,6 @@ function describePlan({ folder, models, missingBytes, freeBytes }: DownloadPlan)
 }
 
 function print(lines: readonly string[]): void {
+    if (isQuiet()) return;
     process.stdout.write(`${lines.join("\n")}\n`);
 }

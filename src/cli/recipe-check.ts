@@ -21,6 +21,7 @@ import { locateModels } from "../ensemble/model-files.js";
 import { createPromptRenderer } from "../ensemble/prompt.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
+import { withConfig } from "./config.js";
 import { loadOptions, sequencesOption } from "./options.js";
 import { colors, plural, sum } from "./terminal.js";
 
@@ -46,7 +47,7 @@ export const checkCommand: CommandModule<object, Flags> = {
                 demandOption: true,
                 description: "Recipe file, or name of a built-in recipe",
             })
-            .options(options)
+            .options(withConfig(options))
             .example("$0 recipe check recipe.yaml", ""),
     handler: runCheck,
 };

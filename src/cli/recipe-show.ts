@@ -13,6 +13,7 @@ import {
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
 import { describeForms, formatWeight, formsToJson, inspectForms, type RecipeForms } from "./inspect-recipe.js";
+import { withConfig } from "./config.js";
 import { settings } from "./options.js";
 import { formatTable } from "./terminal.js";
 
@@ -33,7 +34,7 @@ export const showCommand: CommandModule<object, Flags> = {
                 demandOption: true,
                 description: "Recipe file, or name of a built-in recipe",
             })
-            .options(options)
+            .options(withConfig(options))
             .example("$0 recipe show demo --set beta=1.5", ""),
     handler: runShow,
 };

@@ -4,6 +4,7 @@ import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } 
 import { EftError, score, type Score, type ScoreItem } from "../index.js";
 import { checkInput, fileOption, readInput } from "./input.js";
 import { openEnsemble } from "./load.js";
+import { withConfig } from "./config.js";
 import { checkModels, loadOptions, recipeOptions, sequencesOption } from "./options.js";
 import { formatTable, plural, startProgress, sum } from "./terminal.js";
 
@@ -36,7 +37,7 @@ export const scoreCommand: CommandModule<object, Flags> = {
     builder: (yargs) =>
         yargs
             .positional("text", { type: "string", description: "The text; else from --file or standard input" })
-            .options(options)
+            .options(withConfig(options))
             .check((args) => {
                 checkModels(args);
                 checkArguments(args);

@@ -14,6 +14,17 @@ export const errorColors: ChalkInstance = process.env.NO_COLOR ? new Chalk({ lev
 /** Columns that text may take. */
 export const WIDTH = Math.min(process.stdout.columns || 100, 100);
 
+let quiet = false;
+
+/** From now on there are no bars, remarks and questions. */
+export function beQuiet(): void {
+    quiet = true;
+}
+
+export function isQuiet(): boolean {
+    return quiet;
+}
+
 interface TableOptions {
     /** Columns of each cell, its margins included; what is longer is cut. Default: what each cell needs. */
     readonly widths?: readonly number[];
@@ -88,7 +99,7 @@ export interface Progress {
  * @param showsTimeLeft - for what takes minutes
  */
 export function startProgress(label: string, showsTimeLeft = false): Progress {
-    if (!process.stderr.isTTY) return { update: () => {}, stop: () => {} };
+    if (quiet || !process.stderr.isTTY) return { update: () => {}, stop: () => {} };
     const bar = new SingleBar({
         format: `{label} {bar} {percentage}%${showsTimeLeft ? ", {eta_formatted} left" : ""}`,
         barCompleteChar: "\u2588",

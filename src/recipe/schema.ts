@@ -64,14 +64,14 @@ export const RECIPES_FOLDER = new URL("../../recipes/", import.meta.url);
 export const validateRecipe = createValidator<RecipeSource>(new URL("recipe.schema.json", RECIPES_FOLDER));
 
 /**
- * @param schema - JSON Schema of documents of one kind; read when the first of them is validated
+ * @param schema - JSON Schema of documents of one kind, or its file; used when the first of them is validated
  * @returns throws the kind's `invalid` error with the first few things that the schema objects to
  */
-export function createValidator<T>(schema: URL): (document: SourceDocument) => T {
+export function createValidator<T>(schema: URL | object): (document: SourceDocument) => T {
     let validate: ValidateFunction<T> | undefined;
     return (document) => {
         validate ??= new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile<T>(
-            JSON.parse(readFileSync(schema, "utf8")) as object,
+            schema instanceof URL ? (JSON.parse(readFileSync(schema, "utf8")) as object) : schema,
         );
         if (validate(document.value)) return document.value;
         const { noun, invalid } = document.kind;

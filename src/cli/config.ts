@@ -1,0 +1,85 @@
+/** The configuration file of the program: defaults of what one would otherwise type every day. The library does not read it. */
+
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import path from "node:path";
+import type { Options } from "yargs";
+import { CACHE_TYPES } from "../ensemble/memory-plan.js";
+import { EftError } from "../errors.js";
+import { BACKENDS } from "../native/backend.js";
+import { readDocument, type DocumentKind } from "../recipe/document.js";
+import { createValidator } from "../recipe/schema.js";
+
+/** Keys are those of the flags; `models` is the folder that `EFT_LLAMA_MODELS` names. */
+interface Config {
+    readonly models?: string;
+    readonly backend?: string;
+    readonly threads?: number;
+    readonly "gpu-layers"?: number;
+    readonly "cache-type"?: string;
+    readonly "context-size"?: number;
+}
+
+const KIND: DocumentKind = { noun: "configuration", syntax: "CONFIG_INVALID", invalid: "CONFIG_INVALID" };
+
+const validate = createValidator<Config>({
+    title: "a mapping of settings",
+    type: "object",
+    additionalProperties: false,
+    properties: {
+        models: { type: "string", minLength: 1 },
+        backend: { enum: BACKENDS },
+        threads: { type: "integer", minimum: 1, maximum: 512 },
+        "gpu-layers": { type: "integer", minimum: 0, maximum: 1000 },
+        "cache-type": { enum: CACHE_TYPES },
+        "context-size": { type: "integer", minimum: 8, maximum: 4194304 },
+    },
+});
+
+/**
+ * The options of a command with the defaults that the configuration file has for them. Its model folder is put into the
+ * environment, where the library looks, unless the variable is there already.
+ *
+ * @throws EftError CONFIG_INVALID with line and column, FILE_UNREADABLE
+ */
+export function withConfig<T extends Readonly<Record<string, Options>>>(options: T): T {
+    const { models, ...defaults } = readConfig();
+    if (models !== undefined) process.env.EFT_LLAMA_MODELS ||= models;
+    const settings: Readonly<Record<string, unknown>> = defaults;
+    // The type stays: a default of the same type takes the place of another one or of none.
+    return Object.fromEntries(
+        Object.entries(options).map(([name, option]) => [
+            name,
+            settings[name] === undefined ? option : { ...option, default: settings[name] },
+        ]),
+    ) as T;
+}
+
+/** `EFT_LLAMA_CONFIG`, else `eft-llama/config.yaml` in `XDG_CONFIG_HOME`, `~/.config` or, on Windows, `%APPDATA%`. */
+function configFile(): string {
+    const { EFT_LLAMA_CONFIG: chosen, XDG_CONFIG_HOME: xdg, APPDATA: roaming } = process.env;
+    if (chosen) return path.resolve(chosen);
+    const folder = (process.platform === "win32" ? roaming : xdg) || path.join(homedir(), ".config");
+    return path.join(folder, "eft-llama", "config.yaml");
+}
+
+/** The settings, with an absolute `models`; none if there is no file. */
+function readConfig(): Config {
+    const file = configFile();
+    let text: string;
+    try {
+        text = readFileSync(file, "utf8");
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ENOENT" && !process.env.EFT_LLAMA_CONFIG) return {};
+        throw new EftError("FILE_UNREADABLE", `The configuration file ${file} cannot be read: ${String(error)}`, {
+            cause: error,
+        });
+    }
+    const document = readDocument(text, file, KIND);
+    // Nothing but comments.
+    if (document.value === null) return {};
+    const config = validate(document);
+    if (config.models === undefined) return config;
+    const models = config.models.replace(/^~(?=$|[/\\])/, homedir());
+    return { ...config, models: path.resolve(path.dirname(file), models) };
+}

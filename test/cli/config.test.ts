@@ -1,0 +1,109 @@
+/** The configuration file and `--quiet`, as a shell sees them. */
+
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import type { MemoryPlan } from "../../src/index.js";
+import { codeBlocks } from "../helpers/markdown.js";
+import { readText } from "../helpers/demo.js";
+import { run } from "./run.js";
+
+let folder: string;
+beforeAll(() => {
+    folder = mkdtempSync(path.join(tmpdir(), "eft-config-"));
+});
+afterAll(() => {
+    rmSync(folder, { recursive: true });
+});
+
+/** Writes the file into the configuration folder, and gives the environment in which it is found. */
+function configure(yaml: string): { readonly XDG_CONFIG_HOME: string } {
+    mkdirSync(path.join(folder, "eft-llama"), { recursive: true });
+    writeFileSync(path.join(folder, "eft-llama", "config.yaml"), yaml);
+    return { XDG_CONFIG_HOME: folder };
+}
+
+async function inspect(env: Readonly<Record<string, string>>, ...flags: readonly string[]): Promise<MemoryPlan> {
+    const { stdout, stderr } = await run(["inspect", "demo", "--json", "--backend", "cpu", ...flags], { env });
+    expect(stderr).toBe("");
+    return (JSON.parse(stdout) as { memory: MemoryPlan }).memory;
+}
+
+describe("the configuration file", () => {
+    it("gives defaults, which flags replace", async () => {
+        const env = configure("context-size: 100\ncache-type: q8_0\n");
+        expect(await inspect(env)).toMatchObject({ contextSize: 100, cacheType: "q8_0" });
+        expect(await inspect(env, "--context-size", "64")).toMatchObject({ contextSize: 64, cacheType: "q8_0" });
+        const { stdout } = await run(["complete", "--help"], { env });
+        expect(stdout).toMatch(/--context-size .*\[number\] \[default: 100\]/s);
+    });
+
+    it("says where models are, unless the environment does", async () => {
+        const env = configure("models: store\n");
+        const pull = (more: Readonly<Record<string, string>>) =>
+            run(["recipe", "show", "llama-2-13b-upscaled"], { env: { EFT_LLAMA_MODELS: "", ...env, ...more } });
+        const complete = (more: Readonly<Record<string, string>>) =>
+            run(["complete", "-r", "llama-2-13b-upscaled", "Hi"], { env: { EFT_LLAMA_MODELS: "", ...env, ...more } });
+        expect((await pull({})).code).toBe(0);
+        expect((await complete({})).stderr).toContain(path.join(folder, "eft-llama", "store"));
+        expect((await complete({ EFT_LLAMA_MODELS: "/elsewhere" })).stderr).toContain("/elsewhere");
+    });
+
+    it("may be named, and then has to be there", async () => {
+        const file = path.join(folder, "mine.yaml");
+        writeFileSync(file, "# nothing yet\n");
+        expect(await inspect({ EFT_LLAMA_CONFIG: file })).toMatchObject({ contextSize: 256 });
+        const { stderr, code } = await run(["inspect", "demo"], { env: { EFT_LLAMA_CONFIG: `${file}.bak` } });
+        expect(code).toBe(1);
+        expect(stderr).toContain(`The configuration file ${file}.bak cannot be read`);
+    });
+
+    it.each([
+        ["thread: 2", /config\.yaml:1:1: a configuration has no key "thread"; did you mean "threads"\?/],
+        [
+            "backend: cpu\nthreads: many",
+            /config\.yaml:2:10: "threads" must be a whole number from 1 to 512, not the text "many"/,
+        ],
+        ["cache-type: f8", /config\.yaml:1:13: "cache-type" must be one of f16, q8_0, q4_0, not the text "f8"/],
+        ["models: [a", /config\.yaml:1:1\d: /],
+    ])("says where it is wrong: %s", async (yaml, message) => {
+        const env = configure(yaml);
+        const { stderr, code, stdout } = await run(["complete", "-r", "demo", "Hi"], { env });
+        expect([code, stdout]).toEqual([1, ""]);
+        expect(stderr).toMatch(message);
+        expect(stderr.trim().split("\n")).toHaveLength(1);
+        // What does not load anything goes on.
+        expect((await run(["--help"], { env })).code).toBe(0);
+        expect((await run(["recipe", "list"], { env })).code).toBe(0);
+    });
+
+    it("is written as the document says", async () => {
+        const [example = ""] = codeBlocks(readText("docs/cli.md"), "yaml");
+        expect(await inspect(configure(example))).toMatchObject({ contextSize: 2048, cacheType: "q8_0" });
+    });
+});
+
+describe("--quiet", () => {
+    it("leaves remarks out of standard error, and errors in", async () => {
+        const input = "/system Be brief.\nWhat is the capital of Peru?\n";
+        const chat = (...flags: readonly string[]) =>
+            run(["chat", "-r", "demo", "--system", "Be brief.", "--backend", "cpu", ...flags], { input });
+        const [loud, quiet] = [await chat(), await chat("--quiet")];
+        expect(loud.stderr).not.toBe("");
+        expect(quiet.stdout).toBe(loud.stdout);
+        expect(quiet.stderr.length).toBeLessThan(loud.stderr.length);
+        const { stderr, code } = await run(["complete", "-r", "no-such-recipe.yaml", "-q", "Hi"]);
+        expect([code, stderr]).toEqual([1, expect.stringContaining("no-such-recipe.yaml")]);
+    });
+
+    it("excludes --verbose", async () => {
+        const { stderr, code } = await run(["complete", "-r", "demo", "--quiet", "--verbose", "Hi"]);
+        expect(code).toBe(2);
+        expect(stderr).toMatch(/--quiet and --verbose exclude each other/);
+    });
+
+    it("keeps pull silent when it has nothing to complain about", async () => {
+        expect(await run(["pull", "demo", "--quiet"])).toMatchObject({ stdout: "", stderr: "", code: 0 });
+    });
+});
