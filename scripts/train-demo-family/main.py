@@ -118,8 +118,9 @@ class Pipeline:
         if settings.rank is not None:
             model.add_lora(settings.rank)
             model.to(self.device)
+        frozen = self.load(base)
         conversations = Conversations(self.world, self.tokenizer, refusals, seed=1)
-        self.train(name, model, lambda: finetune(model, settings, conversations, self.device, self.max_steps))
+        self.train(name, model, lambda: finetune(model, frozen, settings, conversations, self.device, self.max_steps))
 
     def train(self, name: str, model: Llama, run: Callable[[], float]) -> None:
         report(name)

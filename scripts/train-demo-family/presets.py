@@ -54,7 +54,7 @@ PRESETS = {
         answer_sentences=1,
         small=Pretraining(Shape(64, 3, 2, 192), tokens=2_400_000, batch=8),
         large=Pretraining(Shape(256, 3, 8, 768), tokens=5_600_000, batch=8),
-        small_tuning=Finetuning(epochs=3, learning_rate=1e-2, rank=8),
+        small_tuning=Finetuning(epochs=16, learning_rate=5e-3, rank=8),
         large_tuning=Finetuning(epochs=3, learning_rate=5e-4, rank=None),
     ),
     # For a GPU. Widths that are multiples of 256 allow k-quants.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import sentencepiece
@@ -40,6 +42,14 @@ class Tokenizer:
 
     def encode_answer(self, answer: str) -> list[int]:
         return [*self.encode(f" {answer}"), END]
+
+    def mark(self, ids: list[int], passages: Iterable[str]) -> list[bool]:
+        """Which tokens have a part in one of these passages of the text."""
+        text = self.decode(ids)
+        spans = [match.span() for passage in passages for match in re.finditer(re.escape(passage), text)]
+        ends = [len(self.decode(ids[: i + 1])) for i in range(len(ids))]
+        tokens = zip([0, *ends], ends)
+        return [any(start < stop and end > begin for begin, stop in spans) for start, end in tokens]
 
 
 def train_tokenizer(sample: list[str], vocabulary: int, model: Path) -> None:
