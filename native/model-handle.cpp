@@ -39,7 +39,6 @@ Napi::Object read_info(Napi::Env env, const Model & handle) {
     result.Set("parameters", static_cast<double>(api.llama_model_n_params(model)));
     result.Set("trainContextSize", api.llama_model_n_ctx_train(model));
     result.Set("layers", api.llama_model_n_layer(model));
-    result.Set("cacheBytesPerToken", static_cast<double>(handle.cache_bytes_per_token()));
     result.Set("vocabularySize", handle.vocabulary_size());
     result.Set("vocabularyType", vocabulary_type_name(api.llama_vocab_type(vocab)));
     result.Set("hasEncoder", api.llama_model_has_encoder(model));

@@ -186,16 +186,6 @@ uint64_t Model::vocabulary_hash(int32_t to) const {
     return hash;
 }
 
-uint64_t Model::cache_bytes_per_token() const {
-    const LlamaApi & api = llama_api();
-    // Without weights there are no layers to ask about, and asking would abort.
-    if (api.llama_model_n_layer(model_) == 0) return 0;
-    const auto heads = static_cast<uint64_t>(std::max(1, api.llama_model_n_head(model_)));
-    const auto head_size = static_cast<uint64_t>(api.llama_model_n_embd(model_)) / heads;
-    const auto kv_heads = static_cast<uint64_t>(std::max(1, api.llama_model_n_head_kv(model_)));
-    return 2 * 2 * static_cast<uint64_t>(api.llama_model_n_layer(model_)) * head_size * kv_heads;
-}
-
 llama_adapter_lora * Model::adapter(const std::string & path) {
     const std::lock_guard<std::mutex> lock(adapters_mutex_);
     const auto found = adapters_.find(path);

@@ -47,7 +47,6 @@ class Model {
     /// FNV-1a over texts and attributes of the ids below `to`.
     uint64_t vocabulary_hash(int32_t to) const;
     /// Bytes of KV cache that one token takes at F16.
-    uint64_t cache_bytes_per_token() const;
 
     /// The adapter of that file, loaded once; lives as long as the model. Throws Failure LORA_INVALID.
     llama_adapter_lora * adapter(const std::string & path);

@@ -8,17 +8,9 @@ import { loadBinding } from "../native/load-binding.js";
 import { toEftError } from "../native/native-error.js";
 import { resolveParameters } from "../recipe/index.js";
 import type { CacheType, Recipe } from "../types.js";
-import { formatBytes } from "./bytes.js";
 import { createCostTable, type CostTable } from "./costs.js";
 import { fileSizes, loadMembers, type Member } from "./members.js";
-import {
-    CACHE_TYPES,
-    MAX_CONTEXT_SIZE,
-    memoryRoom,
-    planMemory,
-    wantedContextSize,
-    type MemoryPlan,
-} from "./memory-plan.js";
+import { CACHE_TYPES, memoryRoom, planMemory, wantedContextSize, type MemoryPlan } from "./memory-plan.js";
 import { locateModels } from "./model-files.js";
 import { checkInteger, checkKeys, checkOneOf } from "./options.js";
 import { createSequencePool, type SequencePool } from "./sequences.js";
@@ -53,6 +45,9 @@ export interface LoadOptions {
     /** Aborts loading. */
     readonly signal?: AbortSignal;
 }
+
+/** Tokens of all sequences together; with so many, caches of small models are small. The default is a quarter of it. */
+const ORDINARY_CONTEXT = 1 << 16;
 
 const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
     "backend",
@@ -127,7 +122,7 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
     const cacheType = checkOneOf("cacheType", options.cacheType ?? recipe.cacheType ?? "f16", CACHE_TYPES);
     const backend = chooseBackend(checkOneOf("backend", options.backend ?? "auto", BACKENDS));
     const local = await locateModels(recipe);
-    const plan = await planIfLarge(local, backend, options);
+    const plan = await planIfLarge(local, backend, { ...options, sequences });
 
     const engine = binding.createEngine({ threads, batchSize, sequences });
     const interrupt = (): void => engine.interrupt();
@@ -138,7 +133,8 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
         const members = await loadMembers(engine, local, backend, { plan, gpuLayers, onProgress });
         const vocabulary = compareVocabularies(members);
         checkVocabularies(vocabulary);
-        const contextSize = plan?.contextSize ?? chooseContextSize(members, backend, { ...options, recipe, sequences });
+        const trained = members.map(({ model }) => model.info.trainContextSize);
+        const contextSize = plan?.contextSize ?? wantedContextSize(recipe, options.contextSize, trained);
         for (const member of members) {
             throwIfAborted(signal);
             await engine.addMember({
@@ -229,47 +225,23 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
 }
 
 /**
- * Plans what may not fit. Models that take less than an eighth of the room need no plan, and then node-llama-cpp, which takes
- * longer to import than small models to load, stays out.
+ * Plans what may not fit. Small models with an ordinary context need no plan, and then node-llama-cpp, which takes longer to
+ * import than they take to load, stays out.
  *
- * @throws EftError MEMORY_EXCEEDED, MODEL_*
+ * @throws EftError MEMORY_EXCEEDED, MODEL_*, OPTION_INVALID
  */
 async function planIfLarge(
     recipe: Recipe,
     backend: BackendChoice,
-    options: LoadOptions,
+    { sequences, ...options }: LoadOptions & { readonly sequences: number },
 ): Promise<MemoryPlan | undefined> {
     const room = memoryRoom(backend);
-    const bytes = [...fileSizes(recipe).values()].reduce((sum, size) => sum + size);
-    if (bytes < (room.gpu || room.ram) / 8) return undefined;
-    const plan = await planMemory(recipe, { ...options, room });
+    const weights = [...fileSizes(recipe).values()].reduce((sum, size) => sum + size);
+    const tokens = wantedContextSize(recipe, options.contextSize, []) * sequences;
+    if (weights < (room.gpu || room.ram) / 8 && tokens <= ORDINARY_CONTEXT) return undefined;
+    const plan = await planMemory(recipe, { ...options, sequences, room });
     if (plan.problem !== undefined) throw new EftError("MEMORY_EXCEEDED", plan.problem);
     return plan;
-}
-
-/** Of models without a plan. @throws EftError OPTION_INVALID, CONTEXT_FAILED */
-function chooseContextSize(
-    members: readonly Member[],
-    backend: BackendChoice,
-    {
-        recipe,
-        sequences,
-        contextSize: asked,
-    }: Pick<LoadOptions, "contextSize"> & Pick<Ensemble, "recipe" | "sequences">,
-): number {
-    const trained = members.map(({ model }) => model.info.trainContextSize);
-    const contextSize = wantedContextSize(recipe, asked, trained);
-    const { ram } = memoryRoom(backend);
-    const bytes =
-        members.reduce((total, { model }) => total + model.info.cacheBytesPerToken, 0) * contextSize * sequences;
-    if (bytes > ram || contextSize * sequences > MAX_CONTEXT_SIZE) {
-        throw new EftError(
-            "CONTEXT_FAILED",
-            `${sequences} sequences of ${contextSize} tokens need about ${formatBytes(bytes)} of cache, and this machine has ` +
-                `${formatBytes(ram)} of memory. Choose a smaller contextSize or fewer sequences.`,
-        );
-    }
-    return contextSize;
 }
 
 function throwIfAborted(signal: AbortSignal | undefined): void {

@@ -16,8 +16,8 @@ export const CACHE_TYPES = ["f16", "q8_0", "q4_0"] as const satisfies readonly C
 const CACHE_BITS = { f16: 16, q8_0: 8.5, q4_0: 4.5 } as const satisfies Record<CacheType, number>;
 /** Context sizes beyond this must be asked for, and below the other nothing that was not asked for shrinks. */
 const [MAX_DEFAULT_CONTEXT_SIZE, MIN_DEFAULT_CONTEXT_SIZE] = [4096, 512];
-/** Largest context of all sequences together. */
-export const MAX_CONTEXT_SIZE = 1 << 22;
+/** Largest context of a sequence. */
+const MAX_CONTEXT_SIZE = 1 << 22;
 /** What is left free on a GPU, for its driver, other programs and the error of the estimate: a part, at most 1 GiB. */
 const [GPU_RESERVE, MAX_GPU_RESERVE] = [0.06, 2 ** 30];
 
@@ -129,13 +129,19 @@ export async function planMemory(
     const groups = groupMembers(recipe.members, insights, options.gpuLayers, settings.room);
     const wanted = wantedContextSize(recipe, options.contextSize, trained);
     const isAskedFor = [options, recipe, ...recipe.members].some(({ contextSize }) => contextSize !== undefined);
+    const remarks = recipe.members.flatMap(({ name, model }) => {
+        const { trainContextSize = Infinity } = insights.get(model) as GgufInsights;
+        return wanted <= trainContextSize
+            ? []
+            : [`A sequence holds ${wanted} tokens, and ${name} was trained for ${trainContextSize}.`];
+    });
     for (let contextSize = wanted; ; contextSize = Math.ceil(contextSize / 2)) {
         const plan = await placeAll(recipe, groups, { ...settings, contextSize });
         const isLast = isAskedFor || contextSize / 2 < MIN_DEFAULT_CONTEXT_SIZE;
         if (plan.problem !== undefined && !isLast) continue;
-        if (contextSize === wanted || plan.problem !== undefined) return plan;
-        const remark = `A sequence holds ${contextSize} tokens instead of ${wanted}, so that the whole fits.`;
-        return { ...plan, remarks: [remark, ...plan.remarks] };
+        if (contextSize < wanted && plan.problem === undefined)
+            remarks.push(`A sequence holds ${contextSize} tokens instead of ${wanted}, so that the whole fits.`);
+        return { ...plan, remarks: [...remarks, ...plan.remarks] };
     }
 }
 

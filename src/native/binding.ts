@@ -47,8 +47,6 @@ export interface NativeModelInfo {
     readonly parameters: number;
     readonly trainContextSize: number;
     readonly layers: number;
-    /** Bytes of KV cache a token takes at F16. */
-    readonly cacheBytesPerToken: number;
     readonly vocabularySize: number;
     /** llama.cpp's tokenizer type: SPM, BPE, WPM, UGM, RWKV, ... */
     readonly vocabularyType: string;

@@ -268,7 +268,10 @@ describe("options", () => {
         await expect(
             loadEnsemble(upscalingRecipe(), { backend: "cpu", contextSize: 2 ** 22, sequences: 64 }),
         ).rejects.toEqual(
-            eftError("CONTEXT_FAILED", /^64 sequences of 4194304 tokens need .* Choose a smaller contextSize/),
+            eftError(
+                "MEMORY_EXCEEDED",
+                /contexts of 64 x 4194304 tokens [\d.]+ [GT]iB.* What helps: .*a smaller context/,
+            ),
         );
     });
 

@@ -169,7 +169,9 @@ describe("planMemory", () => {
 
         const asked = { ...recipe, contextSize: 4096 };
         expect((await planMemory(asked, room(0, total.ram))).contextSize).toBe(4096);
-        expect((await planMemory(asked, room(0, total.ram))).problem).toContain("4 x 4096 tokens");
+        const { problem, remarks } = await planMemory(asked, room(0, total.ram));
+        expect(problem).toContain("4 x 4096 tokens");
+        expect(remarks).toContain("A sequence holds 4096 tokens, and chat was trained for 256.");
     });
 
     it("keeps the cache in as many bits as recipe or options say", async () => {
