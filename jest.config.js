@@ -1,4 +1,9 @@
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
+
+// Whoever runs the tests may have a configuration file of their own.
+process.env.XDG_CONFIG_HOME = fileURLToPath(new URL("build/no-config", import.meta.url));
+delete process.env.EFT_LLAMA_CONFIG;
 
 /** @type {import("jest").Config} */
 export default {

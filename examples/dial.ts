@@ -10,12 +10,18 @@ for (const lambda of [0, 0.5, 1]) {
     console.log(`lambda ${lambda}:${text}`);
 }
 
+// Strength of up-scaling is a dial too. The small model begins the answer by itself, and the large one joins for the name.
+await using upscaled = await loadEnsemble(await loadRecipe("demo"));
+const capital = "What is the capital of Nepal?";
+const { text: alone } = await collect(complete(upscaled, { prompt: capital, parameters: { beta: 0 } }));
+console.log(`beta 0:${alone}`);
+
 // What `ensemble.setParameters` says goes for all completions, what a completion says for itself alone.
-const completion = complete(ensemble, { prompt, parameters: { lambda: 0 }, maxTokens: 24 });
+const completion = complete(upscaled, { prompt: capital, parameters: { beta: 0 } });
 let tokens = 0;
 process.stdout.write("turned after 3 tokens:");
 for await (const part of completion) {
     process.stdout.write(part.text);
-    if (++tokens === 3) completion.setParameters({ lambda: 1 });
+    if (++tokens === 3) completion.setParameters({ beta: 1 });
 }
 console.log();

@@ -1,37 +1,48 @@
 /** Conversations as JSON: read with care, since files are edited by hand, and written so that nothing is lost. */
 
 import { readFile, stat } from "node:fs/promises";
-import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import { Ajv, type ValidateFunction } from "ajv";
 import { EftError } from "../errors.js";
 import { writeWhole } from "../files.js";
+import { explain } from "../recipe/schema.js";
 import type { ChatDocument, ChatSession, ChatState } from "./types.js";
 
+const TEXT = { title: "a text", type: "string" } as const;
 const STATE = {
+    title: "a mapping with the key turns",
     type: "object",
     required: ["turns"],
     properties: {
-        system: { type: "string" },
+        system: TEXT,
         turns: {
+            title: "a list of turns",
             type: "array",
             items: {
+                title: "a mapping with the keys user and answer",
                 type: "object",
                 required: ["user", "answer"],
-                properties: { user: { type: "string" }, answer: { type: "string" } },
+                properties: { user: TEXT, answer: TEXT },
                 additionalProperties: false,
             },
         },
-        forgotten: { type: "integer", minimum: 0 },
-        parameters: { type: "object", required: [], additionalProperties: { type: "number" } },
+        forgotten: { title: "a whole number of at least 0", type: "integer", minimum: 0 },
+        parameters: {
+            title: "a mapping of numbers",
+            type: "object",
+            required: [],
+            additionalProperties: { type: "number" },
+        },
     },
     additionalProperties: false,
 } as const;
 const DOCUMENT = {
     ...STATE,
+    title: "a mapping with the keys eftChat and turns",
     required: ["eftChat", ...STATE.required],
-    properties: { eftChat: { const: 1 }, recipe: { type: "string" }, ...STATE.properties },
+    properties: { eftChat: { title: "1", const: 1 }, recipe: TEXT, ...STATE.properties },
 } as const;
 
-const ajv = new Ajv();
+const ajv = new Ajv({ verbose: true });
 const validateState = ajv.compile<ChatState>(STATE);
 const validateDocument = ajv.compile<ChatDocument>(DOCUMENT);
 
@@ -57,7 +68,7 @@ export function parseChat(text: string, source = "The conversation"): ChatState 
     try {
         document = JSON.parse(text);
     } catch (error) {
-        throw invalid(source, `it is not JSON (${(error as Error).message})`);
+        throw invalid(source, `it is not JSON: ${(error as Error).message}`);
     }
     check(validateDocument, document, source);
     const { eftChat: _, recipe: __, ...state } = document as ChatDocument;
@@ -98,28 +109,13 @@ async function readConversation(file: string): Promise<string> {
 
 function check<T>(validate: ValidateFunction<T>, value: unknown, source: string): void {
     if (validate(value)) return;
-    const [error] = validate.errors ?? [];
-    throw invalid(source, error === undefined ? "it has an unknown form" : explain(error));
-}
-
-function explain({ keyword, instancePath, params, message = "" }: ErrorObject): string {
-    const place = instancePath === "" ? "it" : `"${instancePath.slice(1).replaceAll("/", ".")}"`;
-    switch (keyword) {
-        case "additionalProperties":
-            return `${place} has no key "${params["additionalProperty"]}"`;
-        case "required":
-            return `${place} lacks the key "${params["missingProperty"]}"`;
-        case "const":
-            return `${place} must be ${params["allowedValue"]}`;
-        default:
-            return `${place} ${message}`;
-    }
+    throw invalid(source, (validate.errors ?? []).map((error) => explain(error, "conversation")).join("; "));
 }
 
 function invalid(source: string, reason: string): EftError {
     return new EftError(
         "CHAT_INVALID",
-        `${source} is not a conversation that can be gone on with: ${reason}. Correct it, or take one that was saved by ` +
+        `${source} is not a conversation that can be gone on with (${reason}). Correct it, or take one that was saved by ` +
             "this version.",
     );
 }

@@ -3,8 +3,9 @@
 import { randomInt } from "node:crypto";
 import { complete } from "../decoding/complete.js";
 import type { Completion, CompletionOptions, FinishPart, TokenPart } from "../decoding/completion.js";
+import { resolveSampling } from "../decoding/sampling.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkInteger, checkText } from "../ensemble/options.js";
+import { checkInteger, checkKeys, checkText } from "../ensemble/options.js";
 import type { ChatMessage } from "../ensemble/prompt.js";
 import { EftError } from "../errors.js";
 import { resolveParameters } from "../recipe/index.js";
@@ -13,16 +14,28 @@ import { createReplay, recordDials, type Recording } from "./replay.js";
 import type { AnswerOptions, ChatOptions, ChatSession, ChatTurn } from "./types.js";
 import { chooseForgotten, messagesFor, messagesOf, type Conversation } from "./window.js";
 
+const ANSWER_OPTIONS = Object.keys({
+    ...{ maxTokens: 1, sampling: 1, seed: 1, stop: 1, logitBias: 1, grammar: 1, jsonSchema: 1, parameters: 1 },
+    ...{ speculation: 1, topLogprobs: 1, memberLogprobs: 1, explain: 1, scores: 1, signal: 1 },
+} satisfies Record<keyof AnswerOptions, 1>);
+const CHAT_OPTIONS = [
+    ...["system", "turns", "forgotten", "onForget"],
+    ...ANSWER_OPTIONS.filter((name) => name !== "signal"),
+];
+
 /**
  * Begins a conversation, or goes on with a saved one.
  *
  * @throws EftError OPTION_INVALID, CHAT_INVALID, COMBINATION_*, PARAMETER_*, DISPOSED
  */
 export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatSession {
+    checkObject("What createChat takes", options);
+    checkKeys("createChat", options, CHAT_OPTIONS);
     const { system, turns = [], forgotten = 0, parameters: given = {}, seed, onForget, ...defaults } = options;
     let conversation: Conversation = { system, turns, forgotten };
     checkState({ ...conversation, parameters: given }, "The conversation");
     let parameters = given;
+    let sampling = defaults.sampling;
     let nextSeed = seed;
     let active: Recording | undefined;
     let last: Recording | undefined;
@@ -32,7 +45,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         ...defaults,
         ...own,
         parameters: { ...parameters, ...own.parameters },
-        sampling: { ...defaults.sampling, ...own.sampling },
+        sampling: { ...sampling, ...own.sampling },
     });
     // Never started; for its checks, so that a mistake is an error here and not at the first answer.
     complete(ensemble, { ...overlay({}), seed, prompt: "" });
@@ -47,6 +60,8 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
     /** @param before - what precedes the question */
     function answer(before: readonly ChatTurn[], question: string, own: AnswerOptions = {}): Completion {
         checkText("What the user says", question);
+        checkObject("What an answer takes besides", own);
+        checkKeys("An answer", own, ANSWER_OPTIONS);
         const asked = conversation;
         const previous = { ...asked, turns: before, forgotten: Math.min(asked.forgotten, before.length) };
         const drawn = overlay(own);
@@ -135,17 +150,32 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         get parameters() {
             return { ...ensemble.parameters, ...parameters };
         },
+        get sampling() {
+            return resolveSampling(ensemble.recipe.sampling, sampling ?? {});
+        },
         get busy() {
             return active !== undefined;
         },
         setParameters(values) {
+            checkObject("What setParameters takes", values);
             resolveParameters(ensemble.recipe, values);
             parameters = { ...parameters, ...values };
             active?.completion.setParameters(values);
         },
+        setSampling(values) {
+            checkObject("What setSampling takes", values);
+            const { seed: first = nextSeed, ...own } = values;
+            // Never started; for its checks.
+            complete(ensemble, { ...overlay({ sampling: own }), seed: first, prompt: "" });
+            sampling = { ...sampling, ...own };
+            nextSeed = first;
+        },
         setSystem(text) {
             checkIdle();
-            conversation = { ...conversation, system: text && checkText("The system prompt", text) };
+            conversation = {
+                ...conversation,
+                system: text === undefined ? text : checkText("The system prompt", text),
+            };
         },
         send: (text, own) => answer(conversation.turns, text, own),
         regenerate: (own) => answer(conversation.turns.slice(0, -1), lastTurn().user, own),
@@ -173,9 +203,15 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
                 turns: conversation.turns.slice(0, count),
                 forgotten: Math.min(conversation.forgotten, count),
                 parameters,
+                sampling,
                 seed: nextSeed,
             });
         },
         toJSON: () => ({ eftChat: 1, recipe: ensemble.recipe.name, ...conversation, parameters }),
     };
+}
+
+function checkObject(name: string, value: unknown): void {
+    if (typeof value === "object" && value !== null) return;
+    throw new EftError("OPTION_INVALID", `${name} must be an object, not ${String(value)}.`);
 }

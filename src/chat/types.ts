@@ -2,6 +2,7 @@
 
 import type { Completion, CompletionOptions } from "../decoding/completion.js";
 import type { ChatMessage } from "../ensemble/prompt.js";
+import type { SamplingOptions } from "../types.js";
 
 /** What the user said, and what was answered. */
 export interface ChatTurn {
@@ -49,10 +50,19 @@ export interface ChatSession {
     readonly messages: readonly ChatMessage[];
     /** Where the dials stand. */
     readonly parameters: Readonly<Record<string, number>>;
+    /** How answers are drawn that do not say it themselves; what the session leaves open is the recipe's. */
+    readonly sampling: SamplingOptions;
     /** Whether an answer is being written. */
     readonly busy: boolean;
     /** Turns dials; also those of an answer that is being written, at its next token. @throws EftError PARAMETER_* */
     setParameters(values: Readonly<Record<string, number>>): void;
+    /**
+     * Changes how answers are drawn, from the next one on; what is left out stays as it is.
+     *
+     * @param values - `seed` is that of the next answer; each further one has the next number
+     * @throws EftError OPTION_INVALID
+     */
+    setSampling(values: Partial<SamplingOptions> & { readonly seed?: number }): void;
     /** From the next answer on; undefined: none. @throws EftError OPTION_INVALID */
     setSystem(text: string | undefined): void;
     /**

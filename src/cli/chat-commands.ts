@@ -16,6 +16,7 @@ import {
 } from "../index.js";
 import { suggestion } from "../recipe/problems.js";
 import { compareAlone } from "./chat-compare.js";
+import { applySettings, settingNames, showSettings } from "./chat-settings.js";
 import type { Surface } from "./chat-surface.js";
 import { describeDecisions, paintText } from "./explain.js";
 import { describeOpinions } from "./opinions.js";
@@ -46,9 +47,9 @@ interface Command {
 const COMMANDS: Readonly<Record<string, Command>> = {
     set: {
         usage: "/set [name value ...]",
-        help: "turn dials, also in the middle of an answer",
+        help: "turn dials, also in the middle of an answer; temperature, top-p and so on from the next one",
         atOnce: true,
-        run: setDials,
+        run: set,
     },
     compare: {
         usage: "/compare [question]",
@@ -65,30 +66,34 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     system: { usage: "/system [text]", help: "show or change the system prompt; - for none", run: setSystem },
     regen: { usage: "/regen", help: "answer the last question anew", run: regenerate },
     edit: { usage: "/edit [text]", help: "ask something else in place of the last question", run: edit },
+    new: { usage: "/new", help: "begin a new conversation, at the same dials", run: beginAnew },
     save: { usage: "/save <file>", help: "write the conversation to a file", run: save },
     load: { usage: "/load <file>", help: "go on with a conversation from a file", run: load },
     stats: { usage: "/stats", help: "what the last answer took", run: showStatistics },
     help: { usage: "/help", help: "this list", atOnce: true, run: showHelp },
     quit: { usage: "/quit", help: "leave", atOnce: true, run: quit },
+    exit: { usage: "/exit", help: "the same", atOnce: true, run: quit },
 };
 
 /** Says something or obeys a command. */
 export async function handle(talk: Talk, input: string): Promise<void> {
-    const [, slash, name, argument = ""] = /^(\/)(\w*)\s*([^]*)$/.exec(input) ?? [];
-    if (slash === undefined || input.startsWith("//")) {
+    // A path or a comment is no command: `/etc/hosts`, `/* ... */`.
+    const [, name, argument = ""] = /^\/(\w*)(?:\s+([^]*))?$/.exec(input) ?? [];
+    if (name === undefined) {
         const text = input.replace(/^\/\//, "/");
         await answer(talk, (signal) => talk.chat.send(text, { signal }));
         return;
     }
-    const command = Object.hasOwn(COMMANDS, name ?? "") ? COMMANDS[name ?? ""] : undefined;
+    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
     if (command !== undefined) return command.run(talk, argument.trim());
-    const guess = suggestion(name ?? "", Object.keys(COMMANDS));
+    const names = Object.keys(COMMANDS).map((known) => `/${known}`);
+    const guess = suggestion(`/${name}`, names);
     await talk.surface.fail(`There is no command /${name} (${guess}). To say it: /${input}`);
 }
 
 /** Obeys a command that does not wait for the end of an answer; false for anything else. */
 export function handleAtOnce(talk: Talk, input: string): boolean {
-    const [, name = ""] = /^\/(\w+)/.exec(input) ?? [];
+    const [, name = ""] = /^\/(\w+)(?!\S)/.exec(input) ?? [];
     if (!Object.hasOwn(COMMANDS, name) || COMMANDS[name]?.atOnce !== true) return false;
     void report(talk, () => handle(talk, input));
     return true;
@@ -104,13 +109,13 @@ export async function report(talk: Talk, body: () => Promise<void>): Promise<voi
     }
 }
 
-/** Names of commands and dials. */
+/** Names of commands, and of what can be set. */
 export function completeWord(talk: Talk, line: string): [string[], string] {
     const [, before = "", dial] = /^(\/set\s+)?(\S*)$/.exec(line) ?? [];
     const words =
         before === ""
             ? Object.keys(COMMANDS).map((name) => `/${name} `)
-            : Object.keys(talk.chat.parameters).map((name) => `${before}${name} `);
+            : settingNames(talk.chat).map((name) => `${before}${name} `);
     if (dial === undefined || !line.startsWith("/")) return [[], line];
     return [words.filter((word) => word.startsWith(line)), line];
 }
@@ -133,25 +138,8 @@ async function answer(talk: Talk, begin: (signal: AbortSignal) => Completion): P
     if (talk.verbose) await showStatistics(talk);
 }
 
-async function setDials(talk: Talk, argument: string): Promise<void> {
-    const words = argument.split(/[\s=]+/).filter((word) => word !== "");
-    const values: Record<string, number> = {};
-    for (let index = 0; index < words.length; index += 2) {
-        const [name = "", value = ""] = words.slice(index, index + 2);
-        if (value === "" || Number.isNaN(Number(value))) {
-            return talk.surface.fail(`/set takes a name and a number, such as /set ${exampleDial(talk)}.`);
-        }
-        values[name] = Number(value);
-    }
-    talk.chat.setParameters(values);
-    const shown = Object.entries(talk.chat.parameters).filter(([name]) => words.length === 0 || name in values);
-    const lines = shown.map(([name, value]) => `${name} = ${value}`);
-    await talk.surface.note(lines.join("\n") || "This recipe has no dials.");
-}
-
-function exampleDial({ chat }: Talk): string {
-    const [[name, value] = ["beta", 1]] = Object.entries(chat.parameters);
-    return `${name} ${value}`;
+async function set({ ensemble, chat, surface }: Talk, argument: string): Promise<void> {
+    await surface.note(argument === "" ? showSettings(chat) : applySettings(ensemble.recipe, chat, argument));
 }
 
 async function compare(talk: Talk, argument: string): Promise<void> {
@@ -161,10 +149,11 @@ async function compare(talk: Talk, argument: string): Promise<void> {
     if (question === undefined) return surface.fail("Nothing has been asked yet; write /compare and a question.");
     const turns = argument === "" ? chat.turns.slice(0, -1) : chat.turns;
     const forgotten = Math.min(chat.forgotten, turns.length);
-    const { system, parameters } = chat;
-    const base: ChatOptions = { ...options, system, turns, forgotten, parameters };
+    const { system, parameters, sampling } = chat;
+    const base: ChatOptions = { ...options, system, turns, forgotten, parameters, sampling };
+    const onStep = (name: string): Promise<void> | undefined => surface.tell?.(`${name} …`);
     const text = await surface.work((signal) =>
-        compareAlone(ensemble, base, { question, signal, width: surface.width }),
+        compareAlone(ensemble, base, { question, signal, width: surface.width, onStep }),
     );
     await surface.print(text);
 }
@@ -173,6 +162,7 @@ async function explain(talk: Talk): Promise<void> {
     const { ensemble, chat, surface } = talk;
     const parts: TokenPart[] = [];
     let text = "";
+    await surface.tell?.("the last answer once more …");
     await surface.work(async (signal) => {
         for await (const part of repeatWithReports(chat, signal)) {
             if (part.type === "token") parts.push(part);
@@ -260,22 +250,31 @@ async function edit(talk: Talk, argument: string): Promise<void> {
     surface.suggest(`/edit ${last.user}`);
 }
 
+async function beginAnew(talk: Talk): Promise<void> {
+    talk.chat = talk.chat.fork(0);
+    delete talk.finish;
+    await talk.surface.note("Nothing has been said in this conversation.");
+}
+
 async function save({ chat, surface }: Talk, argument: string): Promise<void> {
     if (argument === "") return surface.fail("Write /save and the name of a file.");
-    await saveChat(expandHome(argument), chat);
-    await surface.note(`${plural(chat.turns.length, "turn")} written to ${argument}`);
+    const file = fileNamed(argument);
+    await saveChat(file, chat);
+    await surface.note(`${plural(chat.turns.length, "turn")} written to ${file}`);
 }
 
 async function load(talk: Talk, argument: string): Promise<void> {
     const { ensemble, options, surface } = talk;
     if (argument === "") return surface.fail("Write /load and the name of a file.");
-    const { parameters, ...state } = await loadChat(expandHome(argument));
-    const chat = createChat(ensemble, { ...options, system: undefined, ...state });
+    const file = fileNamed(argument);
+    const { parameters, ...state } = await loadChat(file);
+    const { sampling } = talk.chat;
+    const chat = createChat(ensemble, { ...options, sampling, system: undefined, ...state });
     const dials = Object.entries(parameters ?? {}).filter(([name]) => name in ensemble.recipe.parameters);
     chat.setParameters(Object.fromEntries(dials));
     talk.chat = chat;
     delete talk.finish;
-    await surface.note(`${plural(chat.turns.length, "turn")} of ${argument}`);
+    await surface.note(`${plural(chat.turns.length, "turn")} of ${file}`);
     const last = chat.turns.at(-1);
     if (last !== undefined) await surface.note(escapeLines(`> ${last.user}\n${last.answer}`));
     await warnOfSystem(talk);
@@ -310,8 +309,9 @@ function quit(talk: Talk): Promise<void> {
     return Promise.resolve();
 }
 
-function expandHome(file: string): string {
-    return file.replace(/^~(?=[/\\])/, homedir());
+/** Without the quotes that a shell would want around it. */
+function fileNamed(argument: string): string {
+    return argument.replace(/^(["'])(.+)\1$/, "$2").replace(/^~(?=[/\\])/, homedir());
 }
 
 function escapeLines(text: string): string {

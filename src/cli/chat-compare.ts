@@ -25,6 +25,8 @@ interface Question {
     readonly signal: AbortSignal;
     /** Columns that the comparison may take. */
     readonly width: number;
+    /** Called before each answer, with who will give it. */
+    readonly onStep: (system: string) => Promise<void> | undefined;
 }
 
 /**
@@ -35,10 +37,12 @@ interface Question {
 export async function compareAlone(ensemble: Ensemble, chat: ChatOptions, question: Question): Promise<string> {
     const answer = (system: Ensemble, more: ChatOptions): Promise<CompletionResult> =>
         collect(createChat(system, { ...chat, ...more }).send(question.question, { signal: question.signal }));
+    await question.onStep("target");
     const together = await answer(ensemble, {});
     const maxTokens = Math.max(FEWEST_TOKENS, PATIENCE * together.tokens);
     const answers: [string, string][] = [];
     for (const name of membersWithOpinion(ensemble.recipe)) {
+        await question.onStep(`${name} alone`);
         const alone = await answer(soloView(ensemble, name), {
             ...{ seed: together.seed, speculation: false },
             maxTokens: Math.min(maxTokens, chat.maxTokens ?? Infinity),

@@ -1,10 +1,14 @@
-/** From lines to what is said: one line, lines that end with a backslash, or a block between triple quotes. */
+/** From lines to what is said: one line, lines that end with a backslash or were pasted, or a block between triple quotes. */
 
 const FENCE = '"""';
 
 export interface LineJoiner {
-    /** What the line completes; undefined if more lines belong to it. */
-    push(line: string): string | undefined;
+    /**
+     * What the line completes; undefined if more lines belong to it.
+     *
+     * @param goesOn - whether its end is not that of the input, since it was pasted. Default false
+     */
+    push(line: string, goesOn?: boolean): string | undefined;
     /** What there is of an unfinished input, if there is one. */
     flush(): string | undefined;
     /** Whether more lines belong to what was begun. */
@@ -21,7 +25,7 @@ export function createLineJoiner(): LineJoiner {
         return text;
     }
     return {
-        push(line) {
+        push(line, goesOn = false) {
             let text = line;
             if (!fenced && lines.length === 0 && text.trimStart().startsWith(FENCE)) {
                 fenced = true;
@@ -34,11 +38,16 @@ export function createLineJoiner(): LineJoiner {
                 if (!closes || text.trim() !== "") lines.push(text);
                 return closes ? finish() : undefined;
             }
+            if (goesOn) {
+                lines.push(text);
+                return undefined;
+            }
             if (text.endsWith("\\")) {
                 lines.push(text.slice(0, -1));
                 return undefined;
             }
-            lines.push(text);
+            // Pasted lines may end with a line end, and no line of theirs begins there.
+            if (text !== "" || lines.length === 0) lines.push(text);
             return finish();
         },
         flush: () => (fenced || lines.length > 0 ? finish() : undefined),

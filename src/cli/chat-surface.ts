@@ -3,6 +3,7 @@
 import { createInterface } from "node:readline";
 import { createLineJoiner } from "./chat-lines.js";
 import { abortOnInterrupt } from "./interrupt.js";
+import { remark } from "./terminal.js";
 
 export interface Surface {
     /** Columns for tables. */
@@ -19,6 +20,8 @@ export interface Surface {
     print(text: string): Promise<void>;
     /** What else there is to know. */
     note(text: string): Promise<void>;
+    /** What takes its time now, if somebody waits for it. */
+    tell?(text: string): Promise<void>;
     fail(message: string): Promise<void>;
     /** Puts a text where the next one is typed, if there is such a place. */
     suggest?(text: string): void;
@@ -51,7 +54,7 @@ export function createPipe(): Surface {
         write: (text) => say(process.stdout, text),
         endAnswer: () => say(process.stdout, "\n"),
         print: (text) => say(process.stdout, `${text}\n`),
-        note: (text) => say(process.stderr, `${text}\n`),
+        note: (text) => Promise.resolve(remark(`${text}\n`)),
         fail(message) {
             process.exitCode ??= 1;
             return say(process.stderr, `eft-llama: ${message}\n`);

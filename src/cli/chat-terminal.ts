@@ -1,9 +1,9 @@
 /**
  * A conversation on a terminal. Something may be typed while an answer is being written: the answer waits, the line is
- * typed below it, and then the answer goes on.
+ * typed below it, and then the answer goes on. Lines that are pasted are one input, if the terminal says what is pasted.
  */
 
-import { clearLine, createInterface, cursorTo, type Completer } from "node:readline";
+import { clearLine, createInterface, cursorTo, type Completer, type Key } from "node:readline";
 import { Writable } from "node:stream";
 import { createLineJoiner } from "./chat-lines.js";
 import { HISTORY_SIZE, historyFile, openHistory, type History } from "./chat-history.js";
@@ -29,6 +29,7 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
     let inLine = false;
     let closed = false;
     let leaving = false;
+    let pasting = false;
     let prefill = "";
     let controller: AbortController | undefined;
     let deliver: ((text: string | undefined) => void) | undefined;
@@ -55,6 +56,20 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         ...{ history: history.lines, historySize: HISTORY_SIZE, removeHistoryDuplicates: true },
     });
 
+    /** Whether the terminal puts marks around what is pasted, which `readline` reports as keys. */
+    function markPastes(on: boolean): void {
+        if (process.env.TERM !== "dumb") stdout.write(on ? "\x1b[?2004h" : "\x1b[?2004l");
+    }
+    const wakeUp = (): void => {
+        markPastes(true);
+        input.resume();
+    };
+    /** Sees keys before `readline` does, which stops the process at Ctrl-Z. */
+    const watch = (_: unknown, { name, ctrl }: Key): void => {
+        if (name === "paste-start" || name === "paste-end") pasting = name === "paste-start";
+        if (ctrl === true && name === "z") markPastes(false);
+    };
+
     function goOn(): void {
         if (state === "typing") state = "writing";
         const waiting = resume;
@@ -68,6 +83,7 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         input.write(null, { ctrl: true, name: "e" });
         input.write(null, { ctrl: true, name: "u" });
         lines.flush();
+        pasting = false;
         input.setPrompt(PROMPT);
     }
     function eraseLine(): void {
@@ -97,12 +113,21 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         stdout.write(`${inLine ? "\n" : ""}${text}\n`);
         inLine = false;
     }
+    /** To whoever waits for an input, if somebody does; what comes next is typed ahead. */
+    function settle(text: string | undefined): boolean {
+        if (deliver === undefined) return false;
+        const take = deliver;
+        deliver = undefined;
+        state = "writing";
+        take(text);
+        return true;
+    }
 
     input.on("SIGINT", interrupt);
     process.on("SIGINT", interrupt);
-    input.on("history", ([line = ""]: string[]) => {
-        if (line !== "") history.add(line);
-    });
+    input.on("SIGCONT", wakeUp);
+    markPastes(true);
+    stdin.prependListener("keypress", watch);
     stdin.on("keypress", () => {
         if (state !== "typing" || input.line !== "") return;
         eraseLine();
@@ -110,22 +135,22 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
     });
     input.on("line", (line) => {
         leaving = false;
+        if (line.trim() !== "") history.add(line);
         if (state === "typing") state = "writing";
-        const text = lines.push(line);
+        const text = lines.push(line, pasting);
         input.setPrompt(lines.open ? CONTINUATION : PROMPT);
         if (text === undefined) {
             if (state === "reading") input.prompt();
-        } else if (deliver !== undefined) {
-            deliver(text);
-        } else if (text.trim() !== "" && !onInput(text)) {
+        } else if (!settle(text) && text.trim() !== "" && !onInput(text)) {
             typedAhead.push(text);
         }
         goOn();
     });
     input.on("close", () => {
         closed = true;
+        markPastes(false);
         controller?.abort();
-        deliver?.(undefined);
+        settle(undefined);
         goOn();
     });
 
@@ -134,22 +159,24 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
             return Math.min(stdout.columns, 160);
         },
         async read() {
-            state = "reading";
-            const [next] = typedAhead.splice(0, 1);
+            if (typedAhead.length > 0) await untilTyped();
+            const next = typedAhead.shift();
             if (next !== undefined) {
                 stdout.write(`${PROMPT}${next.replaceAll("\n", `\n${CONTINUATION}`)}\n`);
                 state = "writing";
                 return next;
             }
-            if (closed) return undefined;
-            input.prompt();
-            if (prefill !== "") input.write(prefill);
-            prefill = "";
-            const text = await new Promise<string | undefined>((resolve) => (deliver = resolve));
-            deliver = undefined;
-            state = "writing";
-            if (text === undefined) stdout.write("\n");
-            return text;
+            if (!closed) {
+                state = "reading";
+                input.prompt(true);
+                if (prefill !== "") input.write(prefill);
+                prefill = "";
+                const text = await new Promise<string | undefined>((resolve) => (deliver = resolve));
+                if (text !== undefined) return text;
+                stdout.write("\n");
+            }
+            if (lines.open) await show(colors.dim("What was begun has not been said, since its end is missing."));
+            return undefined;
         },
         async work(body) {
             controller = new AbortController();
@@ -173,12 +200,14 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         },
         print: show,
         note: (text) => show(colors.dim(text)),
+        tell: (text) => show(colors.dim(text)),
         fail: (message) => show(colors.red(message)),
         suggest(text) {
             prefill = text;
         },
         close() {
             process.off("SIGINT", interrupt);
+            stdin.off("keypress", watch);
             stdout.off("resize", resize);
             input.close();
         },

@@ -8,7 +8,7 @@ import { createTerminal } from "./chat-terminal.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { openEnsemble } from "./load.js";
 import { withConfig } from "./config.js";
-import { checkModels, loadOptions, recipeOptions } from "./options.js";
+import { checkModels, loadOptions, outputOptions, recipeOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { colors, plural } from "./terminal.js";
@@ -25,6 +25,7 @@ const options = {
     ...grammarOptions,
     ...speculationOptions,
     ...loadOptions,
+    ...outputOptions,
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options>;
@@ -68,7 +69,7 @@ async function converse(ensemble: Ensemble, args: Arguments): Promise<void> {
         speculation: chooseSpeculation(args),
         onForget: (turns) => {
             const what = plural(turns.length, "old turn");
-            if (!args.quiet) void surface.note(`The context is full: ${what} will no longer be shown to the models.`);
+            void surface.note(`The context is full: ${what} will no longer be shown to the models.`);
         },
     };
     const chat = createChat(ensemble, given);
@@ -83,7 +84,7 @@ async function converse(ensemble: Ensemble, args: Arguments): Promise<void> {
     try {
         if (isTerminal && !args.quiet)
             await surface.note(`${colors.bold(ensemble.recipe.name)}  /help lists what else can be done.`);
-        if (!args.quiet) await warnOfSystem(talk);
+        await warnOfSystem(talk);
         for (;;) {
             const input = await surface.read();
             if (input === undefined) return;

@@ -8,7 +8,7 @@ import { checkInput, fileOption, readInput } from "./input.js";
 import { abortOnInterrupt } from "./interrupt.js";
 import { openEnsemble } from "./load.js";
 import { withConfig } from "./config.js";
-import { checkModels, loadOptions, recipeOptions } from "./options.js";
+import { checkModels, loadOptions, outputOptions, recipeOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { describeStatistics, speculationToJson } from "./statistics.js";
@@ -25,6 +25,7 @@ const options = {
     ...samplingOptions,
     ...grammarOptions,
     ...speculationOptions,
+    ...loadOptions,
     json: { type: "boolean", default: false, group: "Output:", description: "One JSON object a token, and a last one" },
     "top-logprobs": {
         type: "number",
@@ -51,7 +52,7 @@ const options = {
         group: "Output:",
         description: "What it took, and what speculation gave, on standard error",
     },
-    ...loadOptions,
+    ...outputOptions,
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options> & { prompt?: string };
@@ -132,8 +133,6 @@ function createPrinter(ensemble: Ensemble, args: Arguments): (part: TokenPart | 
         if (stats || verbose) process.stderr.write(describeStatistics(part, names));
     };
 }
-
-/** What the flags say; undefined where they leave it to the recipe. */
 
 /** @param members - names, in the order of the ensemble */
 function toJson(part: TokenPart | FinishPart, members: readonly string[]): string {

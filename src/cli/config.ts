@@ -27,7 +27,7 @@ const validate = createValidator<Config>({
     type: "object",
     additionalProperties: false,
     properties: {
-        models: { type: "string", minLength: 1 },
+        models: { title: "the path of a folder", type: "string", minLength: 1 },
         backend: { enum: BACKENDS },
         threads: { type: "integer", minimum: 1, maximum: 512 },
         "gpu-layers": { type: "integer", minimum: 0, maximum: 1000 },
@@ -36,14 +36,24 @@ const validate = createValidator<Config>({
     },
 });
 
+/** The file that a command got defaults from, or why it could not. */
+let consulted: { readonly file?: string; readonly problem?: Error } = {};
+
 /**
  * The options of a command with the defaults that the configuration file has for them. Its model folder is put into the
  * environment, where the library looks, unless the variable is there already.
  *
- * @throws EftError CONFIG_INVALID with line and column, FILE_UNREADABLE
+ * Help and completion are to be had whatever is in the file, so what is wrong with it is left to {@link checkConfig}.
  */
 export function withConfig<T extends Readonly<Record<string, Options>>>(options: T): T {
-    const { models, ...defaults } = readConfig();
+    let config: Config;
+    try {
+        config = readConfig();
+    } catch (error) {
+        consulted = { problem: error as Error };
+        return options;
+    }
+    const { models, ...defaults } = config;
     if (models !== undefined) process.env.EFT_LLAMA_MODELS ||= models;
     const settings: Readonly<Record<string, unknown>> = defaults;
     // The type stays: a default of the same type takes the place of another one or of none.
@@ -53,6 +63,17 @@ export function withConfig<T extends Readonly<Record<string, Options>>>(options:
             settings[name] === undefined ? option : { ...option, default: settings[name] },
         ]),
     ) as T;
+}
+
+/**
+ * For when a command is about to run.
+ *
+ * @returns the file that it got defaults from; undefined if there is none, or if the command does not ask for any
+ * @throws EftError CONFIG_INVALID with line and column, FILE_UNREADABLE
+ */
+export function checkConfig(): string | undefined {
+    if (consulted.problem !== undefined) throw consulted.problem;
+    return consulted.file;
 }
 
 /** `EFT_LLAMA_CONFIG`, else `eft-llama/config.yaml` in `XDG_CONFIG_HOME`, `~/.config` or, on Windows, `%APPDATA%`. */
@@ -71,10 +92,13 @@ function readConfig(): Config {
         text = readFileSync(file, "utf8");
     } catch (error) {
         if ((error as NodeJS.ErrnoException).code === "ENOENT" && !process.env.EFT_LLAMA_CONFIG) return {};
-        throw new EftError("FILE_UNREADABLE", `The configuration file ${file} cannot be read: ${String(error)}`, {
-            cause: error,
-        });
+        throw new EftError(
+            "FILE_UNREADABLE",
+            `The configuration file ${file} cannot be read: ${(error as Error).message}.`,
+            { cause: error },
+        );
     }
+    consulted = { file };
     const document = readDocument(text, file, KIND);
     // Nothing but comments.
     if (document.value === null) return {};

@@ -14,7 +14,7 @@ import {
 import { loadWithProgress } from "./load.js";
 import { describeOpinions } from "./opinions.js";
 import { withConfig } from "./config.js";
-import { loadOptions } from "./options.js";
+import { loadOptions, outputOptions } from "./options.js";
 import { colors, formatTable, sum, WIDTH } from "./terminal.js";
 
 const QUESTIONS = [
@@ -29,12 +29,13 @@ const DIAL_VALUES = [0, 0.5, 1];
 /** A base model does not end by itself. */
 const MAX_TOKENS = 24;
 
-type Flags = InferredOptionTypes<typeof loadOptions>;
+const options = { ...loadOptions, ...outputOptions } as const;
+type Flags = InferredOptionTypes<typeof options>;
 
 export const demoCommand: CommandModule<object, Flags> = {
     command: "demo",
     describe: "See it at work on the tiny models that come with the package",
-    builder: (yargs) => yargs.options(withConfig(loadOptions)).example("$0 demo", ""),
+    builder: (yargs) => yargs.options(withConfig(options)).example("$0 demo", ""),
     handler: runDemo,
 };
 

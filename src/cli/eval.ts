@@ -6,7 +6,7 @@ import { evaluate, type Evaluation } from "../index.js";
 import { abortOnInterrupt } from "./interrupt.js";
 import { showLog } from "./load.js";
 import { withConfig } from "./config.js";
-import { loadOptions, sequencesOption } from "./options.js";
+import { loadOptions, outputOptions, sequencesOption } from "./options.js";
 import { colors, formatTable, startProgress } from "./terminal.js";
 
 const options = {
@@ -22,14 +22,6 @@ const options = {
         group: "Input:",
         description: "Most items of each task, evenly spread",
     },
-    out: {
-        type: "string",
-        requiresArg: true,
-        default: "eval-results",
-        group: "Output:",
-        description: "Folder of answers and report; what was answered there is not asked again",
-    },
-    restart: { type: "boolean", default: false, group: "Output:", description: "Throw away earlier answers" },
     "judge-url": {
         type: "string",
         requiresArg: true,
@@ -39,6 +31,15 @@ const options = {
     "judge-model": { type: "string", requiresArg: true, group: "Judge:", description: "Name of the judge model there" },
     ...loadOptions,
     sequences: { ...sequencesOption, default: 8 },
+    out: {
+        type: "string",
+        requiresArg: true,
+        default: "eval-results",
+        group: "Output:",
+        description: "Folder of answers and report; what was answered there is not asked again",
+    },
+    restart: { type: "boolean", default: false, group: "Output:", description: "Throw away earlier answers" },
+    ...outputOptions,
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options> & { experiments: string[] };
@@ -84,6 +85,7 @@ async function runEval(args: ArgumentsCamelCase<Flags>): Promise<void> {
                 threads: args.threads,
                 contextSize: args.contextSize,
                 gpuLayers: args.gpuLayers,
+                cacheType: args.cacheType,
                 sequences: args.sequences,
             },
             onProgress: ({ experiment, system, done, total }) =>

@@ -9,7 +9,7 @@ export const grammarOptions = {
         type: "string",
         requiresArg: true,
         group: "Sampling:",
-        description: "File of a grammar in GBNF; the text is one of its texts",
+        description: "Grammar in GBNF or file of one; the text is one of its texts",
     },
     "json-schema": {
         type: "string",
@@ -34,7 +34,7 @@ export function checkGrammar({ grammar, "json-schema": schema }: GrammarFlags): 
  */
 export async function chooseGrammar(flags: GrammarFlags): Promise<{ grammar?: string; jsonSchema?: JsonSchema }> {
     const { grammar, "json-schema": schema } = flags;
-    if (grammar !== undefined) return { grammar: await readTextFile(grammar) };
+    if (grammar !== undefined) return { grammar: grammar.includes("::=") ? grammar : await readTextFile(grammar) };
     if (schema === undefined) return {};
     const isWritten = /^\s*\{/.test(schema);
     const text = isWritten ? schema : await readTextFile(schema);

@@ -9,15 +9,16 @@ import { chooseBackend } from "../native/backend.js";
 import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./inspect-recipe.js";
 import { describeBackend, showLog } from "./load.js";
 import { withConfig } from "./config.js";
-import { loadOptions, sequencesOption, settings } from "./options.js";
+import { loadOptions, outputOptions, sequencesOption, settings } from "./options.js";
 import { printRecipes } from "./recipe-list.js";
 import { formatCount } from "./terminal.js";
 
 const options = {
     set: settings("Show the weights with this parameter, e.g. --set beta=1.2; repeatable"),
-    json: { type: "boolean", default: false, group: "Output:", description: "One JSON object" },
     ...loadOptions,
     sequences: { ...sequencesOption, default: 1 },
+    json: { type: "boolean", default: false, group: "Output:", description: "One JSON object" },
+    ...outputOptions,
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options> & { source?: string };

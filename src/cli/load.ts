@@ -52,7 +52,8 @@ export async function openEnsemble(
 /** @throws EftError what `loadEnsemble` throws */
 export async function loadWithProgress(recipe: Recipe, args: LoadArguments, options: LoadOptions): Promise<Ensemble> {
     if (args.verbose) showLog();
-    const progress = startProgress("Loading");
+    // A bar and a log would share lines.
+    const progress = args.verbose ? { update: () => {}, stop: () => {} } : startProgress("Loading");
     try {
         return await loadEnsemble(recipe, {
             backend: args.backend,

@@ -10,6 +10,7 @@ import { EftError } from "../errors.js";
 import { packageRoot } from "../native/load-binding.js";
 import { chatCommand } from "./chat.js";
 import { completeCommand } from "./complete.js";
+import { checkConfig } from "./config.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
 import { inspectCommand } from "./inspect.js";
@@ -17,13 +18,14 @@ import { checkValues } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe.js";
 import { scoreCommand } from "./score.js";
-import { beQuiet, WIDTH } from "./terminal.js";
+import { beQuiet, remark, WIDTH } from "./terminal.js";
 
 for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
         // A reader that has seen enough, such as `head`, is no failure.
         if (error.code === "EPIPE") process.exit(0);
-        throw error;
+        fail(new EftError("FILE_UNWRITABLE", `The output cannot be written: ${error.message}.`, { cause: error }));
+        process.exit(1);
     });
 }
 
@@ -43,16 +45,20 @@ const cli = yargs(args)
     .command(pullCommand)
     .command(demoCommand)
     .completion("completion", "Print a script that completes commands and flags in bash or zsh")
+    .epilogue("`eft-llama <command> --help` tells all about one. To begin with: `eft-llama demo`.")
     .demandCommand(1, `Name a command: ${COMMANDS.join(", ")}.`)
     .strict()
     .check((values) => {
-        if (values["quiet"] === true && values["verbose"] === true)
-            throw new Error("--quiet and --verbose exclude each other.");
-        checkValues(values, ["_", "set", "stop", "experiments", "sources", "files"]);
+        for (const flag of ["verbose", "stats"])
+            if (values["quiet"] === true && values[flag] === true)
+                throw new Error(`--quiet and --${flag} exclude each other.`);
+        checkValues(values, ["set", "stop", "experiments", "sources", "files"]);
         return true;
     })
     .middleware((values) => {
         if (values["quiet"] === true) beQuiet();
+        const file = checkConfig();
+        if (values["verbose"] === true && file !== undefined) remark(`Configuration: ${file}\n`);
     })
     .detectLocale(false)
     .parserConfiguration({ "greedy-arrays": false, "dot-notation": false, "boolean-negation": false })

@@ -11,7 +11,7 @@ export const recipeOptions = {
         type: "string",
         requiresArg: true,
         group: "Models:",
-        description: "Recipe file, or name of a built-in recipe (`eft-llama inspect` lists them)",
+        description: "Recipe file, or name of a built-in recipe (`eft-llama recipe list` lists them)",
     },
     base: {
         type: "string",
@@ -29,17 +29,15 @@ export const recipeOptions = {
     set: settings("Set a parameter of the recipe, e.g. --set beta=1.2; repeatable"),
 } as const satisfies Record<string, Options>;
 
-export const quietOption = {
-    alias: "q",
-    type: "boolean",
-    default: false,
-    group: "Output:",
-    description: "Nothing but errors on standard error: no bars, remarks or questions",
-} as const satisfies Options;
-
 /** How models are loaded. */
 export const loadOptions = {
-    backend: { choices: BACKENDS, default: "auto", group: "Loading:", description: "Where to compute" },
+    backend: {
+        choices: BACKENDS,
+        default: "auto",
+        requiresArg: true,
+        group: "Loading:",
+        description: "Where to compute",
+    },
     threads: {
         type: "number",
         requiresArg: true,
@@ -62,15 +60,26 @@ export const loadOptions = {
         choices: CACHE_TYPES,
         requiresArg: true,
         group: "Loading:",
-        description: "How keys and values of earlier tokens are kept; fewer bits take less memory; default: f16",
+        description:
+            "How keys and values of earlier tokens are kept; fewer bits take less memory; default: the recipe's, else f16",
     },
+} as const satisfies Record<string, Options>;
+
+/** What standard error has besides the results, which are on standard output. */
+export const outputOptions = {
     verbose: {
         type: "boolean",
         default: false,
         group: "Output:",
         description: "llama.cpp's log, statistics and stack traces on standard error",
     },
-    quiet: quietOption,
+    quiet: {
+        alias: "q",
+        type: "boolean",
+        default: false,
+        group: "Output:",
+        description: "Nothing but errors on standard error: no bars, remarks or questions",
+    },
 } as const satisfies Record<string, Options>;
 
 export const sequencesOption = {
@@ -81,7 +90,7 @@ export const sequencesOption = {
 } as const satisfies Options;
 
 export type RecipeArguments = InferredOptionTypes<typeof recipeOptions>;
-export type LoadArguments = ArgumentsCamelCase<InferredOptionTypes<typeof loadOptions>>;
+export type LoadArguments = ArgumentsCamelCase<InferredOptionTypes<typeof loadOptions & typeof outputOptions>>;
 
 /** `name=value` pairs, collected into an object. */
 export function settings(description: string) {
@@ -97,7 +106,7 @@ export function settings(description: string) {
 
 function parseSetting(pair: string): [string, number] {
     const [, name = "", value = ""] = /^([^=]+)=(.+)$/.exec(pair) ?? [];
-    if (name === "" || Number.isNaN(Number(value))) {
+    if (name === "" || value.trim() === "" || Number.isNaN(Number(value))) {
         throw new Error(`--set takes name=number, such as beta=1.2, not ${JSON.stringify(pair)}.`);
     }
     return [name, Number(value)];
@@ -121,7 +130,8 @@ export function checkModels({ recipe, base, tuned, reference }: RecipeArguments)
  */
 export function checkValues(values: Readonly<Record<string, unknown>>, repeatable: readonly string[]): void {
     for (const [name, value] of Object.entries(values)) {
-        if (/[A-Z]/.test(name)) continue; // the same flag once more, in camel case
+        // The same flag once more, in camel case or by its letter.
+        if (/[A-Z]|^.$/.test(name)) continue;
         if (Array.isArray(value) && !repeatable.includes(name)) throw new Error(`--${name} can be given only once.`);
         if (Number.isNaN(value)) throw new Error(`--${name} takes a number.`);
     }

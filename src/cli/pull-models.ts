@@ -3,6 +3,7 @@
 import { downloadModels, missingModels, planDownload, type DownloadPlan, type Recipe } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
 import { canAsk, confirm } from "./ask.js";
+import { abortable } from "./interrupt.js";
 import { plural, startProgress } from "./terminal.js";
 
 /**
@@ -17,21 +18,16 @@ export async function pullModels(plan: DownloadPlan, tell: (line: string) => voi
     const progress = startProgress("Downloading", true);
     // Told when the bar is gone, which would be written over them.
     const lines: string[] = [];
-    const controller = new AbortController();
-    const interrupt = (): void => {
-        if (controller.signal.aborted) process.exit(130);
-        process.exitCode = 130;
-        controller.abort();
-    };
-    process.on("SIGINT", interrupt);
     try {
-        await downloadModels(plan, {
-            onProgress: ({ reference }, bytes) => progress.update(total === 0 ? 0 : bytes / total, reference),
-            onModel: ({ reference, file }) => lines.push(`Downloaded ${reference}`, `  to ${file}`),
-            signal: controller.signal,
-        });
+        await abortable((signal) =>
+            downloadModels(plan, {
+                onProgress: ({ reference }, bytes) => progress.update(total === 0 ? 0 : bytes / total, reference),
+                onCheck: ({ reference }, fraction) => progress.update(fraction, `Checking ${reference}`),
+                onModel: ({ reference, file }) => lines.push(`Downloaded ${reference}`, `  to ${file}`),
+                signal,
+            }),
+        );
     } finally {
-        process.off("SIGINT", interrupt);
         progress.stop();
         lines.forEach(tell);
     }

@@ -5,7 +5,7 @@ import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } 
 import { isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
 import { withConfig } from "./config.js";
-import { quietOption } from "./options.js";
+import { outputOptions } from "./options.js";
 import { pullModels } from "./pull-models.js";
 import { formatTable, isQuiet } from "./terminal.js";
 
@@ -13,11 +13,12 @@ const options = {
     dir: {
         type: "string",
         requiresArg: true,
+        group: "Models:",
         description:
             "Folder for the models; default: EFT_LLAMA_MODELS or the configured one, else one in the user's cache",
     },
-    quiet: quietOption,
-    verbose: { type: "boolean", default: false, description: "Stack traces on standard error" },
+    ...outputOptions,
+    verbose: { ...outputOptions.verbose, description: "Stack traces on standard error" },
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options> & { sources: string[] };

@@ -22,13 +22,14 @@ import { createPromptRenderer } from "../ensemble/prompt.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { withConfig } from "./config.js";
-import { loadOptions, sequencesOption } from "./options.js";
+import { loadOptions, outputOptions, sequencesOption } from "./options.js";
 import { colors, plural, sum } from "./terminal.js";
 
 const { threads: _, ...loading } = loadOptions;
 const options = {
     ...loading,
     sequences: { ...sequencesOption, default: 1 },
+    ...outputOptions,
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options> & { recipe: string };

@@ -1,14 +1,16 @@
 /** `eft-llama recipe init`: a recipe for GGUF files that are here. */
 
-import { writeFile } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { EftError, findModel, isRemote, parseRecipe, readVocabularies } from "../index.js";
+import { EftError, findModel, isRemote, loadRecipe, parseRecipe, readVocabularies } from "../index.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
+import { writeWhole } from "../files.js";
 import { loadBinding } from "../native/load-binding.js";
 import { draftRecipe, type DraftMember } from "../recipe/init.js";
 import { ask, canAsk } from "./ask.js";
-import { recipeOptions } from "./options.js";
+import { withConfig } from "./config.js";
+import { outputOptions, recipeOptions } from "./options.js";
 import { findRoles, readCandidate, type Candidate, type Roles } from "./recipe-roles.js";
 import { formatCount, quote } from "./terminal.js";
 
@@ -25,8 +27,9 @@ const options = {
         group: "Output:",
         description: "File to write",
     },
-    force: { type: "boolean", default: false, group: "Output:", description: "Write over a file that is there" },
-    verbose: { type: "boolean", default: false, group: "Output:", description: "Stack traces on standard error" },
+    force: { type: "boolean", default: false, group: "Output:", description: "Write over a recipe that is there" },
+    ...outputOptions,
+    verbose: { ...outputOptions.verbose, description: "Stack traces on standard error" },
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options> & { files?: string[] };
@@ -48,7 +51,7 @@ export const initCommand: CommandModule<object, Flags> = {
                 array: true,
                 description: "GGUF files, or hf: or https: references that were downloaded; in any order",
             })
-            .options(options)
+            .options(withConfig(options))
             .example("$0 recipe init large.gguf small-chat.gguf small.gguf", "")
             .example("$0 recipe init large.gguf small.gguf adapter.gguf -o my-recipe.yaml", ""),
     handler: runInit,
@@ -58,7 +61,8 @@ async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
     const { files = [], output } = args;
     const named = await chooseNamed(args, files);
     const sources = [...Object.values(named), ...files];
-    const twice = sources.find((source, index) => sources.indexOf(source) !== index);
+    const places = sources.map((source) => (isRemote(source) ? source : path.resolve(source)));
+    const twice = sources.find((_, index) => places.indexOf(places[index] as string) !== index);
     if (twice !== undefined)
         throw new EftError("OPTION_INVALID", `${twice} is named twice; name three different files.`);
     // First, because node-llama-cpp, which reads metadata, takes over llama.cpp's log, which messages quote.
@@ -92,7 +96,11 @@ async function chooseNamed(
     if (named.length > 0 || files.length > 0) return Object.fromEntries(named);
     if (!canAsk()) throw new EftError("OPTION_INVALID", "Name the three GGUF files that the recipe is for.");
     const typed: Partial<Record<Role, string>> = {};
-    for (const role of roles) typed[role] = await ask(`GGUF of the ${ROLES[role]}:`);
+    for (const role of roles) {
+        const source = await ask(`GGUF of the ${ROLES[role]}:`);
+        if (source === "") throw new EftError("OPTION_INVALID", `Nothing was named as the ${ROLES[role]}.`);
+        typed[role] = source;
+    }
     return typed;
 }
 
@@ -138,16 +146,22 @@ function seenFrom(output: string, source: string): string {
     return isRemote(source) ? source : path.relative(path.dirname(output), source);
 }
 
+/** Nothing but a recipe is written over: a mistyped name may be that of a model. @throws EftError FILE_* */
 async function write(file: string, text: string, force: boolean): Promise<void> {
-    try {
-        await writeFile(file, text, { flag: force ? "w" : "wx" });
-    } catch (error) {
-        const { code, message } = error as NodeJS.ErrnoException;
-        if (code === "EEXIST")
+    const old = await stat(file).catch(() => undefined);
+    if (old !== undefined) {
+        // What is no file, such as a pipe, might never end.
+        const recipe = old.isFile() ? await loadRecipe(path.resolve(file)).catch(() => undefined) : undefined;
+        if (recipe === undefined)
+            throw new EftError(
+                "FILE_UNWRITABLE",
+                `${file} is there already and is not a recipe; choose another name with --output.`,
+            );
+        if (!force)
             throw new EftError(
                 "FILE_EXISTS",
                 `${file} is there already; write over it with --force, or elsewhere with --output.`,
             );
-        throw new EftError("OPTION_INVALID", `${file} cannot be written: ${message}.`, { cause: error });
     }
+    await writeWhole(file, text);
 }

@@ -7,7 +7,8 @@ import { formatTable } from "./terminal.js";
 export const listCommand: CommandModule<object, { json: boolean }> = {
     command: "list",
     describe: "The built-in recipes",
-    builder: (yargs) => yargs.option("json", { type: "boolean", default: false, description: "One JSON array" }),
+    builder: (yargs) =>
+        yargs.option("json", { type: "boolean", default: false, group: "Output:", description: "One JSON array" }),
     handler: ({ json }) => printRecipes(json),
 };
 

@@ -1,6 +1,7 @@
 /** Which of some GGUF files is which part of a recipe, by what the files say about themselves. */
 
-import { EftError, findModel, readGguf, type GgufSummary } from "../index.js";
+import { EftError, findModel, isRemote, readGguf, type GgufSummary } from "../index.js";
+import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
 import { quote } from "./terminal.js";
 
 /** A file and what its header says. */
@@ -41,11 +42,13 @@ const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate) =>
     ["only its name is that of a fine-tuned model", ({ summary }) => TUNED_NAME.test(summary.name ?? "")],
 ];
 
-/** @throws EftError MODEL_NOT_FOUND, MODEL_INVALID */
+/** @throws EftError OPTION_INVALID, MODEL_NOT_FOUND, MODEL_INVALID */
 export async function readCandidate(source: string): Promise<Candidate> {
+    const fault = findReferenceProblem(source);
+    if (fault !== undefined) throw new EftError("OPTION_INVALID", `"${hidePassword(source)}" ${fault}.`);
     const file = findModel(source);
     if (file === undefined) {
-        const remedy = source.includes(":") ? `download it with \`eft-llama pull ${source}\`` : "correct the path";
+        const remedy = isRemote(source) ? `download it with \`eft-llama pull ${source}\`` : "correct the path";
         throw new EftError("MODEL_NOT_FOUND", `${source} is not on this machine; ${remedy}.`);
     }
     const summary = await readGguf(file);
@@ -67,8 +70,17 @@ export async function findRoles(
     candidates: readonly Candidate[],
     ask: (pair: readonly [Candidate, Candidate]) => Promise<Candidate | undefined>,
 ): Promise<Roles> {
-    const adapters = candidates.filter(({ summary }) => summary.type === "adapter");
-    const models = candidates.filter(({ summary }) => summary.type !== "adapter");
+    const { tuned: namedTuned, ...others } = named;
+    if (namedTuned !== undefined && isAdapter(namedTuned)) return findRoles(others, [...candidates, namedTuned], ask);
+    const misnamed = Object.values(others).find(isAdapter);
+    if (misnamed !== undefined) {
+        throw new EftError(
+            "OPTION_INVALID",
+            `${misnamed.source} is a LoRA adapter, which the base and the reference cannot be; name it with --tuned.`,
+        );
+    }
+    const adapters = candidates.filter(isAdapter);
+    const models = candidates.filter((candidate) => !isAdapter(candidate));
     const all = [...Object.values(named), ...models];
     const [adapter] = adapters;
     if (adapters.length > 1 || all.length + adapters.length !== 3) {
@@ -101,6 +113,10 @@ export async function findRoles(
     };
 }
 
+function isAdapter({ summary }: Candidate): boolean {
+    return summary.type === "adapter";
+}
+
 function withAdapter(named: NamedRoles, models: readonly Candidate[], adapter: Candidate): Roles {
     const fitting = models.filter(({ summary }) => summary.architecture === adapter.summary.architecture);
     const [smaller] = [...fitting].sort((a, b) => a.summary.parameters - b.summary.parameters);
@@ -118,7 +134,7 @@ function withAdapter(named: NamedRoles, models: readonly Candidate[], adapter: C
         reference,
         adapter,
         reasons: {
-            base: "the other model",
+            base: named.base === undefined ? "the other model" : "as you said",
             tuned: "the adapter on top of the reference model",
             reference:
                 named.reference === undefined ? "the smaller model, as adapters are for small ones" : "as you said",

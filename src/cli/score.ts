@@ -5,7 +5,7 @@ import { EftError, score, type Score, type ScoreItem } from "../index.js";
 import { checkInput, fileOption, readInput } from "./input.js";
 import { openEnsemble } from "./load.js";
 import { withConfig } from "./config.js";
-import { checkModels, loadOptions, recipeOptions, sequencesOption } from "./options.js";
+import { checkModels, loadOptions, outputOptions, recipeOptions, sequencesOption } from "./options.js";
 import { formatTable, plural, startProgress, sum } from "./terminal.js";
 
 const options = {
@@ -24,9 +24,10 @@ const options = {
         group: "Input:",
         description: "With --pairs: the context is a user's turn, seen through the chat templates",
     },
-    json: { type: "boolean", default: false, group: "Output:", description: "One JSON object a text, token by token" },
     ...loadOptions,
     sequences: { ...sequencesOption, default: 4 },
+    json: { type: "boolean", default: false, group: "Output:", description: "One JSON object a text, token by token" },
+    ...outputOptions,
 } as const satisfies Record<string, Options>;
 
 type Flags = InferredOptionTypes<typeof options> & { text?: string };

@@ -25,6 +25,11 @@ export function isQuiet(): boolean {
     return quiet;
 }
 
+/** Writes what is neither a result nor an error to standard error. */
+export function remark(text: string): void {
+    if (!quiet) process.stderr.write(text);
+}
+
 interface TableOptions {
     /** Columns of each cell, its margins included; what is longer is cut. Default: what each cell needs. */
     readonly widths?: readonly number[];
@@ -94,12 +99,12 @@ export interface Progress {
 }
 
 /**
- * A bar on standard error while something takes its time; nothing where that is no terminal.
+ * A bar on standard error while something takes its time; nothing where that is no terminal, or one that cannot go back in a line.
  *
  * @param showsTimeLeft - for what takes minutes
  */
 export function startProgress(label: string, showsTimeLeft = false): Progress {
-    if (quiet || !process.stderr.isTTY) return { update: () => {}, stop: () => {} };
+    if (quiet || !process.stderr.isTTY || process.env.TERM === "dumb") return { update: () => {}, stop: () => {} };
     const bar = new SingleBar({
         format: `{label} {bar} {percentage}%${showsTimeLeft ? ", {eta_formatted} left" : ""}`,
         barCompleteChar: "\u2588",

@@ -30,6 +30,8 @@ const ENFORCEABLE = ["type", "enum", "const", "anyOf", "oneOf", "$ref", ...Objec
 
 /** More levels than that are a schema that contains itself. */
 const DEEPEST = 100;
+/** Half of the repetitions that a grammar may have: an item that is a group counts twice. */
+const MOST_ITEMS = MOST_REPETITIONS / 2;
 
 /** Rules that others refer to. */
 const RULES: Readonly<Record<string, string>> = {
@@ -158,7 +160,7 @@ export function jsonSchemaToGbnf(schema: JsonSchema): string {
 
     function convertArray(schema: Fields, place: string, depth: number): string {
         const { items = true, minItems = 0, maxItems } = schema;
-        bounds(schema, "minItems", "maxItems", place);
+        bounds(schema, "minItems", "maxItems", place, MOST_ITEMS);
         if (maxItems === 0) return addRule(`"[]"`);
         const item = convert(items, `${place}/items`, depth + 1);
         const [min, max] = [Math.max(0, Number(minItems) - 1), maxItems === undefined ? "" : Number(maxItems) - 1];
@@ -287,7 +289,7 @@ function typesOf(type: unknown, place: string): readonly Type[] | undefined {
 }
 
 function oneOfValues(values: unknown, types: readonly Type[] | undefined, place: string): string {
-    if (!isList(values)) return invalid(place, "`enum` is a list of values");
+    if (!isList(values) || values.length === 0) return invalid(place, "`enum` is a list of values");
     const fitting = values.filter((value) => types === undefined || types.some((type) => isOfType(value, type)));
     if (fitting.length === 0) return invalid(place, "no value of `enum` or `const` is of its `type`");
     return group(fitting.map((value) => literal(JSON.stringify(value))));
@@ -301,18 +303,21 @@ function isOfType(value: unknown, type: Type): boolean {
 }
 
 /** A number of repetitions as GBNF writes it; undefined where there are no bounds. */
-function bounds(schema: Fields, least: string, most: string, place: string): string | undefined {
+function bounds(
+    schema: Fields,
+    least: string,
+    most: string,
+    place: string,
+    largest = MOST_REPETITIONS,
+): string | undefined {
     const { [least]: min, [most]: max } = schema;
     for (const [keyword, value] of [
         [least, min],
         [most, max],
     ] as const) {
-        const isCount = Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MOST_REPETITIONS;
+        const isCount = Number.isInteger(value) && Number(value) >= 0 && Number(value) <= largest;
         if (value !== undefined && !isCount) {
-            invalid(
-                place,
-                `\`${keyword}\` can be a whole number from 0 to ${MOST_REPETITIONS}, not ${JSON.stringify(value)}`,
-            );
+            invalid(place, `\`${keyword}\` can be a whole number from 0 to ${largest}, not ${JSON.stringify(value)}`);
         }
     }
     if (min === undefined && max === undefined) return undefined;

@@ -18,6 +18,8 @@ export interface Transfer {
     readonly file: string;
     /** Called with the bytes that are there so far. */
     readonly onProgress: (bytes: number) => void;
+    /** Called while the result is compared with the checksum, with the fraction that has been, 0 to 1. */
+    readonly onCheck?: (fraction: number) => void;
     /** Called about once a second; what it throws ends the transfer. */
     readonly check?: () => Promise<void>;
     readonly signal?: AbortSignal;
@@ -32,7 +34,7 @@ export interface Transfer {
  * @throws EftError DOWNLOAD_FAILED, CHECKSUM_MISMATCH, MODEL_*, ABORTED, and what `check` throws
  */
 export async function transferFile(transfer: Transfer): Promise<void> {
-    const { address, reference, file, signal } = transfer;
+    const { address, reference, signal } = transfer;
     let remote: RemoteFile;
     let bytes = 0;
     for (let before = -1; ; before = bytes) {
@@ -46,7 +48,7 @@ export async function transferFile(transfer: Transfer): Promise<void> {
             if (isHopeless || bytes <= before) throw toDownloadError(error, reference);
         }
     }
-    await verify(remote, file, reference);
+    await verify(remote, transfer);
 }
 
 async function receive(remote: RemoteFile, transfer: Transfer): Promise<void> {
@@ -56,7 +58,7 @@ async function receive(remote: RemoteFile, transfer: Transfer): Promise<void> {
     let downloader: ModelDownloader | undefined;
     let moved = Date.now();
     const watch = startWatch(async () => {
-        if (signal?.aborted) throw new EftError("ABORTED", "The download was aborted; the next one goes on from here.");
+        if (signal?.aborted) throw aborted();
         if (Date.now() - moved > 1000 * patience) {
             throw new EftError(
                 "DOWNLOAD_FAILED",
@@ -140,7 +142,8 @@ function catchFailedWrites(onFailure: (error: Error) => void): () => void {
     };
 }
 
-async function verify({ bytes, sha256 }: RemoteFile, file: string, reference: string): Promise<void> {
+async function verify({ bytes, sha256 }: RemoteFile, transfer: Transfer): Promise<void> {
+    const { file, reference, onCheck, signal } = transfer;
     const { size } = await stat(file);
     if (bytes !== undefined && size !== bytes) {
         await rm(file);
@@ -151,13 +154,22 @@ async function verify({ bytes, sha256 }: RemoteFile, file: string, reference: st
     }
     if (sha256 === undefined) return;
     const hash = createHash("sha256");
-    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+    let hashed = 0;
+    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
+        if (signal?.aborted) throw aborted();
+        hash.update(chunk);
+        onCheck?.((hashed += chunk.length) / size);
+    }
     if (hash.digest("hex") === sha256) return;
     await rm(file);
     throw new EftError(
         "CHECKSUM_MISMATCH",
         `What has come is not ${reference}: its SHA-256 differs from the hub's. It was deleted; run the same again.`,
     );
+}
+
+function aborted(): EftError {
+    return new EftError("ABORTED", "The download was aborted; the next one goes on from here.");
 }
 
 function toDownloadError(error: unknown, reference: string): EftError {

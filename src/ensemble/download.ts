@@ -8,7 +8,8 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } f
 import path from "node:path";
 import { EftError } from "../errors.js";
 import { loadBinding } from "../native/load-binding.js";
-import { findReferenceProblem } from "../recipe/reference.js";
+import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
+import { formatBytes } from "./bytes.js";
 import { describeFiles, findAddresses } from "./download-source.js";
 import { transferFile } from "./download-transfer.js";
 import { findModel, isRemote, modelFolder, modelPath, SPLIT } from "./model-files.js";
@@ -41,6 +42,8 @@ export interface DownloadPlan {
 export interface DownloadOptions {
     /** Called with the model in work, and the bytes that are there of all models that were missing. */
     readonly onProgress?: (model: ModelDownload, bytes: number) => void;
+    /** Called while a file of the model is compared with the hub's checksum; from 0 to 1 for each file. */
+    readonly onCheck?: (model: ModelDownload, fraction: number) => void;
     /** Called when a model has got to its place. */
     readonly onModel?: (model: ModelDownload) => void;
     /** Aborts the download; what is there stays for the next one. */
@@ -64,7 +67,7 @@ export async function planDownload(
     const root = path.resolve(folder);
     for (const reference of references) {
         const fault = isRemote(reference) ? findReferenceProblem(reference) : "is not an hf: or https: reference";
-        if (fault !== undefined) throw new EftError("OPTION_INVALID", `"${reference}" ${fault}.`);
+        if (fault !== undefined) throw new EftError("OPTION_INVALID", `"${hidePassword(reference)}" ${fault}.`);
     }
     const models: ModelDownload[] = [];
     let missingBytes = 0;
@@ -98,7 +101,7 @@ export async function downloadModels(plan: DownloadPlan, options: DownloadOption
     let done = 0;
     for (const model of missing) {
         const workshop = workshopOf(folder, model.reference);
-        await makeFolder(workshop, model.reference);
+        await writeTo(workshop, model.reference, () => mkdir(workshop, { recursive: true }));
         await withLock(workshop, model.reference, async () => {
             done += await downloadModel(model, workshop, folder, done, options);
         });
@@ -113,7 +116,7 @@ async function downloadModel(
     workshop: string,
     folder: string,
     before: number,
-    { onProgress, signal }: DownloadOptions,
+    { onProgress, onCheck, signal }: DownloadOptions,
 ): Promise<number> {
     const { reference, addresses, bytes } = model;
     const received = partFiles(path.join(workshop, "model.gguf"), addresses.length);
@@ -125,14 +128,26 @@ async function downloadModel(
             if (bytes !== undefined) checkSpace(bytes - done - current, await freeBytes(folder), folder);
         };
         const report = (now: number): void => onProgress?.(model, before + done + (current = now));
-        await transferFile({ address, reference, file, onProgress: report, check, ...(signal && { signal }) });
+        await transferFile({
+            address,
+            reference,
+            file,
+            onProgress: report,
+            onCheck: (fraction) => onCheck?.(model, fraction),
+            check,
+            ...(signal && { signal }),
+        });
         await checkContent(file, index === 0, reference);
         done += (await stat(file)).size;
     }
     const places = partFiles(model.file, addresses.length);
-    await makeFolder(path.dirname(model.file), reference);
-    // The first part last: a model is there when its first part is.
-    for (const index of [...places.keys()].reverse()) await rename(received[index] as string, places[index] as string);
+    const place = path.dirname(model.file);
+    await writeTo(place, reference, async () => {
+        await mkdir(place, { recursive: true });
+        // The first part last: a model is there when its first part is.
+        for (const index of [...places.keys()].reverse())
+            await rename(received[index] as string, places[index] as string);
+    });
     return done;
 }
 
@@ -167,21 +182,36 @@ function workshopOf(folder: string, reference: string): string {
     return path.join(folder, WORKSHOP, createHash("sha256").update(reference).digest("hex").slice(0, 16));
 }
 
-async function makeFolder(folder: string, reference: string): Promise<void> {
+/** @throws EftError DOWNLOAD_FAILED in place of what the system throws */
+async function writeTo(folder: string, reference: string, write: () => Promise<unknown>): Promise<void> {
     try {
-        await mkdir(folder, { recursive: true });
+        await write();
     } catch (error) {
+        if (EftError.isInstance(error)) throw error;
         const why = `${reference} cannot be downloaded to ${folder}: ${(error as Error).message}.`;
-        throw new EftError("DOWNLOAD_FAILED", `${why} Choose another folder with --dir or EFT_LLAMA_MODELS.`);
+        throw new EftError("DOWNLOAD_FAILED", `${why} Choose another folder with --dir or EFT_LLAMA_MODELS.`, {
+            cause: error,
+        });
     }
 }
 
 /** Two downloads of one file would write over each other. A lock of a process that has ended counts nothing. */
 async function withLock(workshop: string, reference: string, body: () => Promise<void>): Promise<void> {
     const file = path.join(workshop, "process-id");
+    await writeTo(workshop, reference, () => takeLock(file, reference));
     try {
-        await writeFile(file, `${process.pid}`, { flag: "wx" });
-    } catch {
+        await body();
+    } finally {
+        await rm(file, { force: true });
+    }
+}
+
+async function takeLock(file: string, reference: string): Promise<void> {
+    const text = `${process.pid}`;
+    try {
+        await writeFile(file, text, { flag: "wx" });
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
         const owner = Number(await readFile(file, "utf8"));
         if (isRunning(owner)) {
             throw new EftError(
@@ -189,12 +219,7 @@ async function withLock(workshop: string, reference: string, body: () => Promise
                 `${reference} is being downloaded by process ${owner}. Wait for it, or delete ${file} if it is none of ours.`,
             );
         }
-        await writeFile(file, `${process.pid}`);
-    }
-    try {
-        await body();
-    } finally {
-        await rm(file);
+        await writeFile(file, text);
     }
 }
 
@@ -211,13 +236,9 @@ function checkSpace(needed: number, free: number, folder: string): void {
     if (needed <= free) return;
     throw new EftError(
         "DISK_FULL",
-        `${formatGb(needed)} are still to be downloaded, and the disk of ${folder} has ${formatGb(free)} left. Make room, or ` +
+        `${formatBytes(needed)} are still to be downloaded, and the disk of ${folder} has ${formatBytes(free)} left. Make room, or ` +
             "choose another folder with --dir or EFT_LLAMA_MODELS.",
     );
-}
-
-function formatGb(bytes: number): string {
-    return `${(bytes / 1e9).toPrecision(3)} GB`;
 }
 
 /** Of the disk that the folder is on, or will be on. */

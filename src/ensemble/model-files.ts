@@ -47,8 +47,8 @@ export function isRemote(reference: string): boolean {
 export function findModel(reference: string, folder = modelFolder()): string | undefined {
     const file = modelPath(reference, folder);
     if (existsSync(file)) return file;
-    if (!isRemote(reference)) return undefined;
-    // A tag may stand for a model in parts, and only the hub knows how many there are.
+    // A tag may stand for a model in parts, and only the hub knows how many there are. A file name says it.
+    if (!reference.startsWith("hf:") || parseHubReference(reference).file !== undefined) return undefined;
     const directory = path.dirname(file);
     const start = `${path.basename(file, ".gguf")}-00001-of-`;
     const names = existsSync(directory) ? readdirSync(directory) : [];

@@ -8,10 +8,16 @@ export function checkInteger(name: string, value: unknown, min: number, max: num
     throw new EftError("OPTION_INVALID", `${name} must be a whole number from ${min} to ${max}, not ${show(value)}.`);
 }
 
-/** The value if it is a finite number within [min, max] (inclusive). @throws EftError OPTION_INVALID */
+/**
+ * The value if it is a finite number within [min, max] (inclusive).
+ *
+ * @param min - `Number.MIN_VALUE` where the range begins above 0
+ * @throws EftError OPTION_INVALID
+ */
 export function checkNumber(name: string, value: unknown, min: number, max: number): number {
     if (typeof value === "number" && Number.isFinite(value) && value >= min && value <= max) return value;
-    throw new EftError("OPTION_INVALID", `${name} must be a number from ${min} to ${max}, not ${show(value)}.`);
+    const range = min === Number.MIN_VALUE ? `above 0 and at most ${max}` : `from ${min} to ${max}`;
+    throw new EftError("OPTION_INVALID", `${name} must be a number ${range}, not ${show(value)}.`);
 }
 
 /** The value if it is one of `allowed`. @throws EftError OPTION_INVALID */

@@ -2,7 +2,7 @@ import { EftError } from "../errors.js";
 import type { Recipe } from "../types.js";
 import { parseCombination } from "./combination.js";
 import { resolveParameters } from "./recipe.js";
-import { findReferenceProblem, resolveReference } from "./reference.js";
+import { findReferenceProblem, hidePassword, resolveReference } from "./reference.js";
 
 /** The three models of up-scaling: paths of GGUF files, or `hf:` / `https:` references. */
 export interface AdHocModels {
@@ -32,7 +32,8 @@ export function adHocRecipe({ base, tuned, reference, beta = 1 }: AdHocModels): 
         source: "Mitchell et al., arXiv 2310.12962",
         members: Object.entries(models).map(([member, model]) => {
             const fault = model === "" ? "is empty" : findReferenceProblem(model);
-            if (fault !== undefined) throw new EftError("OPTION_INVALID", `The model "${member}" (${model}) ${fault}.`);
+            if (fault !== undefined)
+                throw new EftError("OPTION_INVALID", `The model "${member}" (${hidePassword(model)}) ${fault}.`);
             return { name: member, model: resolveReference(model, ".") };
         }),
         parameters: { beta: { ...parameters.beta, default: value } },

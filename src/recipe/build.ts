@@ -4,7 +4,7 @@ import { parseCombination } from "./combination.js";
 import type { SourceDocument } from "./document.js";
 import { collectParameters } from "./expression.js";
 import { type Problem, describeRange, problem, suggestion, throwProblems } from "./problems.js";
-import { findAdapterProblem, findReferenceProblem, resolveReference } from "./reference.js";
+import { findAdapterProblem, findReferenceProblem, hidePassword, resolveReference } from "./reference.js";
 import type { MemberSource, ParameterSource, RecipeSource, SpeculationSource } from "./schema.js";
 
 /** What the parts of a recipe are checked against, and where their problems are collected. */
@@ -130,7 +130,8 @@ function buildMember(name: string, { model, lora, prompt, ...rest }: MemberSourc
 }
 
 function buildReference(reference: string, fault: string | undefined, path: Path, context: Context): string {
-    if (fault !== undefined) report(context, "RECIPE_INVALID", path, `${JSON.stringify(reference)} ${fault}`);
+    if (fault !== undefined)
+        report(context, "RECIPE_INVALID", path, `${JSON.stringify(hidePassword(reference))} ${fault}`);
     return resolveReference(reference, context.directory);
 }
 

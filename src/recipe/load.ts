@@ -19,6 +19,13 @@ export interface BuiltInRecipe {
 }
 
 const EXTENSION = ".yaml";
+/** How a model file begins: four letters, then the version of the format in four bytes of either order. */
+const GGUF = /^GGUF[^]{0,3}\0/;
+/** An address, a reference whose case is wrong, or `user/repository`; `recipes/mine.yaml` is none. */
+const LIKE_REFERENCE = /^(?:hf|https?):|^\w[\w.-]*\/[\w.-]+$(?<!\.(?:ya?ml|json))/i;
+const IS_MODEL =
+    "is a model, not a recipe. Name three models with --base, --tuned and --reference, or have a recipe written for " +
+    "them by `eft-llama recipe init`.";
 
 /**
  * Reads a recipe from a file, or one of those that come with the package.
@@ -30,7 +37,9 @@ const EXTENSION = ".yaml";
 export async function loadRecipe(source: string): Promise<Recipe> {
     const names = await builtInNames();
     const file = names.includes(source) ? builtInFile(source) : source;
-    return parseRecipe(await readRecipe(file, names), { file });
+    const text = await readRecipe(file, names);
+    if (GGUF.test(text)) throw new EftError("RECIPE_INVALID", `${file} ${IS_MODEL}`);
+    return parseRecipe(text, { file });
 }
 
 /** The recipes that come with the package, sorted by name. */
@@ -62,10 +71,12 @@ async function readRecipe(file: string, builtIn: readonly string[]): Promise<str
     } catch (cause) {
         const { code, message } = cause as NodeJS.ErrnoException;
         const name = basename(file).replace(/\.(?:ya?ml|json)$/, "");
+        const help = LIKE_REFERENCE.test(file)
+            ? "recipes are files, and models are written hf:user/repository or https://host/path/model.gguf."
+            : suggestion(name, builtIn);
         const why =
             code === "ENOENT"
-                ? `There is neither a file ${resolve(file)} nor a built-in recipe "${file}"; ` +
-                  suggestion(name, builtIn)
+                ? `There is neither a file ${resolve(file)} nor a built-in recipe "${file}"; ${help}`
                 : code === "EISDIR"
                   ? `${resolve(file)} is a folder; name a recipe file in it.`
                   : `${resolve(file)} cannot be read: ${message}`;

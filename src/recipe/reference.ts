@@ -5,18 +5,18 @@ const REMOTE = /^(?:hf|https):/;
 // hf:user/repository, then nothing, a quantization, or the path of a file with an optional branch.
 const HUGGING_FACE = /^hf:[\w.-]+\/[\w.-]+(?::[\w.-]+|\/[^\s#]+\.gguf(?:#[^\s#]+)?)?$/;
 const SCHEME = /^([A-Za-z][A-Za-z0-9+.-]+):/;
+const DOTS_ALONE = /[:/#]\.\.?(?=[:/#]|$)/;
 const OTHER_FORMAT = /\.(?:safetensors|bin|pth?|onnx|ggml)$/i;
 
 /** Why a reference to a model or adapter cannot be one, or undefined. Does not look whether the file exists. */
 export function findReferenceProblem(reference: string): string | undefined {
     if (reference.trim() !== reference || /\p{Cc}/u.test(reference))
         return "has blanks at an end, or line breaks; delete them";
-    if (reference.startsWith("hf:"))
-        return HUGGING_FACE.test(reference) ? undefined : 'is incomplete; write "hf:user/repository:Q4_K_M"';
-    if (reference.startsWith("https:"))
-        return URL.canParse(reference) && new URL(reference).pathname.length > 1
-            ? undefined
-            : 'is not a complete address; write "https://host/path/model.gguf"';
+    if (reference.startsWith("hf:")) {
+        if (!HUGGING_FACE.test(reference)) return 'is incomplete; write "hf:user/repository:Q4_K_M"';
+        return DOTS_ALONE.test(reference) ? 'has a part "." or ".."; write the path as the hub shows it' : undefined;
+    }
+    if (reference.startsWith("https:")) return findAddressProblem(reference);
     const scheme = SCHEME.exec(reference)?.[1];
     if (scheme !== undefined)
         return `begins with "${scheme}:"; only file paths, hf: and https: references are possible`;
@@ -24,6 +24,20 @@ export function findReferenceProblem(reference: string): string | undefined {
         return "is not a GGUF file; convert the model with convert_hf_to_gguf.py of llama.cpp";
     if (/[/\\]$/.test(reference)) return "is a folder; name the GGUF file in it";
     return undefined;
+}
+
+function findAddressProblem(address: string): string | undefined {
+    if (!URL.canParse(address) || new URL(address).pathname.length < 2)
+        return 'is not a complete address; write "https://host/path/model.gguf"';
+    const { username, password } = new URL(address);
+    if (username !== "" || password !== "")
+        return "has a name or password in it, which are not sent; download the model by other means and write its path";
+    return undefined;
+}
+
+/** The reference for messages, which others may read. */
+export function hidePassword(reference: string): string {
+    return reference.replace(/^([a-z][a-z0-9+.-]*:\/*)[^/?#]*@/i, "$1***@");
 }
 
 /** Why a reference cannot be a LoRA adapter, or undefined: adapters are files, they are not downloaded. */

@@ -100,7 +100,12 @@ function locateError(error: ErrorObject, document: SourceDocument): Location {
     return document.locate(path, error.keyword === "required" ? "key" : "value");
 }
 
-function explain(error: ErrorObject, noun: string): string {
+/**
+ * A sentence without its full stop. The validator must be `verbose`.
+ *
+ * @param noun - what the document is meant to be
+ */
+export function explain(error: ErrorObject, noun: string): string {
     const schema = error.parentSchema as SchemaNode;
     const path = pathOf(error);
     const name = path.length === 0 ? "the document" : `"${path.join(".")}"`;

@@ -8,9 +8,11 @@ import { program } from "./run.js";
 import { hasTmux, openScreen, type Screen } from "./screen.js";
 
 const onTerminal = hasTmux ? it : it.skip;
+const COMMAND = [process.execPath, program, "chat", "-r", "demo", "--backend", "cpu"];
+const MALI = "What is the capital of Mali?";
 const PERU = "What is the capital of Peru?";
 /** So flat a distribution gives an answer of many seconds. */
-const LONG = ["--temperature", "5", "--seed", "5", "--context-size", "4096"];
+const LONG = ["--temperature", "5", "--seed", "15", "--context-size", "4096"];
 
 const temporary = temporaryFolder();
 afterAll(temporary.remove);
@@ -21,9 +23,12 @@ afterEach(() => {
 });
 
 /** A conversation of the demo family that waits for the first question. */
-async function chat(flags: readonly string[] = [], columns = 100): Promise<Screen> {
-    const command = [process.execPath, program, "chat", "-r", "demo", "--backend", "cpu", ...flags];
-    screen = openScreen(command, { columns, env: { EFT_LLAMA_HISTORY: path.join(temporary.folder, "history") } });
+async function chat(
+    flags: readonly string[] = [],
+    columns = 100,
+    history = path.join(temporary.folder, "history"),
+): Promise<Screen> {
+    screen = openScreen([...COMMAND, ...flags], { columns, env: { EFT_LLAMA_HISTORY: history } });
     await screen.wait(/^>$/m);
     return screen;
 }
@@ -82,7 +87,79 @@ describe("a conversation on a terminal", () => {
         talk.type("C-c");
         await talk.wait(/\(stopped\)\n>$/);
         talk.type("/set", "Enter");
-        await talk.wait(/> \/set\nbeta = 0\.5\n>$/);
+        await talk.wait(/> \/set\nbeta = 0\.5\ntemperature = 5\n(.+\n)+>$/);
+    });
+
+    onTerminal("answers pasted lines one after another, if nothing says that they were pasted", async () => {
+        const talk = await chat();
+        talk.paste(`${PERU}\n${MALI}\n${PERU}\n`, false);
+        const shown = await talk.wait(/(?:> What.+\n[^>].+\n){3}>$/);
+        expect(shown.match(/Lima/g)).toHaveLength(2);
+        talk.type("/stats", "Enter");
+        await talk.wait(/3 turns\n>$/);
+    });
+
+    onTerminal("takes pasted lines as one input, and leaves the terminal without marks", async () => {
+        const talk = await chat();
+        talk.paste(`${PERU}\n\n    indented\\\n`, true);
+        await talk.wait(/^> What is the capital of Peru\?\n…\n… {5}indented\\\n…$/m);
+        talk.type(MALI, "Enter");
+        await talk.wait(/Mali\?\n.+\n>$/);
+        talk.type("/prompt", "Enter");
+        await talk.wait(/\[INST\] What is the capital of Peru\?\n\n {4}indented\\\nWhat is the capital of Mali\? \[/);
+        talk.type("/new", "Enter");
+        await talk.wait(/conversation\.\n>$/);
+        talk.paste(`${MALI}\n`, true);
+        await talk.wait(/^> What is the capital of Mali\?\n…$/m);
+        talk.type("Enter");
+        await talk.wait(/Mali\?\n…\n.+\n>$/);
+        talk.type("/prompt", "Enter");
+        await talk.wait(/<s>\[INST\] What is the capital of Mali\? \[\/INST\]\n>$/);
+        talk.type("C-d");
+        await talk.wait(/exit 0$/);
+        talk.paste("after", true);
+        expect(await talk.wait(/after/)).toMatch(/exit 0\nafter$/);
+    });
+
+    onTerminal("lets half a line that was typed ahead be edited", async () => {
+        const talk = await chat();
+        talk.paste("/system -\nabc", false);
+        await talk.wait(/> \/system -\n> abc$/);
+        talk.type("C-u", "x");
+        await talk.wait(/> \/system -\n> x$/);
+    });
+
+    onTerminal("goes on after Ctrl-Z", async () => {
+        screen = openScreen(["bash", "--noprofile", "--norc", "-i"], { env: { EFT_LLAMA_HISTORY: "" } });
+        await screen.wait(/[$#]$/);
+        screen.type(COMMAND.map((word) => `'${word}'`).join(" "), "Enter");
+        await screen.wait(/^>$/m);
+        screen.type("/sys", "C-z");
+        await screen.wait(/Stopped/);
+        screen.type("fg", "Enter");
+        await screen.wait(/^> \/sys$/m);
+        screen.type("tem", "Enter");
+        await screen.wait(/There is no system prompt\.\n>$/);
+        screen.paste("one\ntwo", true);
+        await screen.wait(/^> one\n… two$/m);
+    });
+
+    onTerminal("says that a block without its end was not said", async () => {
+        const talk = await chat();
+        talk.type('"""', "Enter");
+        await talk.wait(/^…$/m);
+        talk.type("never said", "Enter");
+        await talk.wait(/^… never said\n…$/m);
+        talk.type("C-d");
+        await talk.wait(/^What was begun has not been said, since its end is missing\.\nexit 0$/m);
+    });
+
+    onTerminal("says below the line that it cannot be remembered, once", async () => {
+        const talk = await chat([], 100, "/dev/null/history");
+        talk.type("/system", "Enter");
+        await talk.wait(/> \/system\nWhat is typed is not remembered: .+\nThere is no system prompt\.\n>$/);
+        talk.type("/system", "Enter");
+        await talk.wait(/> \/system\nThere is no system prompt\.\n>$/);
     });
 
     onTerminal("keeps what is typed ahead for after the answer", async () => {
@@ -99,6 +176,7 @@ describe("a conversation on a terminal", () => {
         const wide = await chat();
         wide.type(`/compare ${PERU}`, "Enter");
         const table = await wide.wait(/┘\n>$/);
+        expect(table).toMatch(/^target …\nlarge alone …\nchat alone …\n┌/m);
         expect(table).toMatch(/│ large alone +│ chat alone +│ target, beta = 1 +│/);
         expect(table).toMatch(/^│ \[INST\] [^│]+│ I[^│]+│ I[^│]*Lima\. +│$/m);
         wide.close();
@@ -134,7 +212,7 @@ describe("a conversation on a terminal", () => {
         talk.type("2", "Enter");
         await talk.wait(/^beta = 2\n>$/m);
         talk.type("/explain", "Enter");
-        await talk.wait(/│ token +│ target +│ large [^]*┘\n>$/);
+        await talk.wait(/> \/explain\nthe last answer once more …\n[^]*│ token +│ target +│ large [^]*┘\n>$/);
     });
 
     onTerminal("remembers what was typed in earlier conversations", async () => {

@@ -69,6 +69,43 @@ describe("a pipe", () => {
         expect(stdout).toMatch(/^│ small +│ +-0\.5 │/m);
         expect(stdout).toMatch(/^\/compare \[question\] +what members say/m);
         expect((await say(["/quit", PERU])).stdout).toBe("");
+        expect((await say(["/exit", PERU])).stdout).toBe("");
+    });
+
+    it("sets how the next answers are drawn", async () => {
+        const limit = ["--max-tokens", "20"];
+        const flags = ["--temperature", "4", "--top-k", "500", "--seed", "5", "--set", "beta=0.5"];
+        const expected = (await say([PERU, JAPAN], ...limit, ...flags)).stdout;
+        const { stdout, stderr, code } = await say(
+            ["/set temperature 4 top-k=500 seed 5", "/set beta 0.5", PERU, JAPAN, "/set"],
+            ...limit,
+        );
+        expect({ stdout, code }).toEqual({ stdout: expected, code: 0 });
+        const sampling = "temperature = 4\ntop-k = 500\n";
+        expect(stderr).toBe(`${sampling}seed = 5\nbeta = 0.5\nbeta = 0.5\n${sampling}top-p = 1\nmin-p = 0\n`);
+        const wrong = await say(["/set beta 0.5 temperature -1", "/set temperature 2 beta 7", "/set seed 0.5", "/set"]);
+        expect(wrong.stderr).toMatch(
+            /temperature must be .*\n.* 0 to 2.*\n.*seed must be .*\nbeta = 1\ntemperature = /,
+        );
+        expect(wrong.stderr).not.toContain("temperature = 2");
+    });
+
+    it("begins a new conversation, at the same settings", async () => {
+        const { stdout, stderr } = await say([
+            PERU,
+            "/system Be kind.",
+            "/set beta 0.5",
+            "/new",
+            "/stats",
+            "/set",
+            JAPAN,
+            "/prompt",
+            "/system",
+        ]);
+        expect(stderr).toMatch(
+            /Nothing has been said in this conversation\.\n.*Nothing has been answered yet.*\nbeta = 0\.5\n/,
+        );
+        expect(stdout).toContain(`\nlarge, chat, small\n<s>[INST] ${JAPAN} [/INST]\nBe kind.\n`);
     });
 
     it("turns dials between answers", async () => {
@@ -107,7 +144,10 @@ describe("a pipe", () => {
         );
         const input = `${PERU}\n/explain\n/set\n`;
         const { stdout, stderr, code } = await run(["chat", "-r", file, "--temperature", "0"], { input });
-        expect({ stderr, code }).toEqual({ stderr: "This recipe has no dials.\n", code: 0 });
+        expect({ stderr, code }).toEqual({
+            stderr: "temperature = 0\ntop-k = 0\ntop-p = 1\nmin-p = 0\n",
+            code: 0,
+        });
         expect(stdout).toMatch(/^I.*\.\nI.*\.\n┌[^]*│ token +│ target +│ chat +│/);
         expect(stdout).not.toContain("drafter");
     });
@@ -119,21 +159,28 @@ describe("a pipe", () => {
         expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({ eftChat: 1, turns: [{ user: PERU }] });
         const loaded = await say([`/load ${file}`, "/set", "/prompt"]);
         expect(loaded.stdout).toContain(`[INST] ${PERU} [/INST]\n`);
-        expect(loaded.stderr).toMatch(/^1 turn of .*\n> What.*\n.*Lima.*\nbeta = 0\.5\n$/);
+        expect(loaded.stderr).toMatch(/^1 turn of .*\n> What.*\n.*Lima.*\nbeta = 0\.5\ntemperature = /);
         const input = `/load ${file}\n/set\n`;
-        expect((await run(["chat", "-r", "demo-dial"], { input })).stderr).toMatch(/^1 turn of [^]*lambda = 0\.5\n$/);
+        expect((await run(["chat", "-r", "demo-dial"], { input })).stderr).toMatch(/^1 turn of [^]*lambda = 0\.5\n/);
+    });
+
+    it("takes the names of files with quotes around them, as a shell would", async () => {
+        const file = path.join(temporary.folder, "my talk.json");
+        expect((await say([PERU, `/save "${file}"`])).stderr).toBe(`1 turn written to ${file}\n`);
+        expect((await say([`/load '${file}'`])).stderr).toMatch(`1 turn of ${file}\n`);
     });
 
     it("goes on after whatever goes wrong, says it, and fails in the end", async () => {
         const other = path.join(temporary.folder, "other.json");
         writeFileSync(other, "{}");
         const wrong: readonly [string, RegExp][] = [
-            ["/foo", /There is no command \/foo \(possible: set, .*\)\. To say it: \/\/foo/],
-            ["/sett", /did you mean "set"\?/],
+            ["/foo", /There is no command \/foo \(possible: \/set, .*\)\. To say it: \/\/foo/],
+            ["/sett", /did you mean "\/set"\?/],
             ["/constructor", /There is no command/],
             ["/set beta", /\/set takes a name and a number, such as \/set beta 1\./],
             ["/set beta 7", /must be a number from 0 to 2/],
-            ["/set gamma 1", /has no parameter "gamma"/],
+            ["/set gamma 1", /no "gamma" to set \(possible: beta, temperature, top-k, .*, seed\)\./],
+            ["/set temprature 1", /did you mean "temperature"\?/],
             ["/regen", /Nothing has been said yet/],
             ["/explain", /has not answered anything yet/],
             ["/prompt", /Nothing has been asked yet/],
@@ -150,6 +197,15 @@ describe("a pipe", () => {
         wrong.forEach(([, reason], index) => expect(lines[index]).toMatch(reason));
         expect(stdout).toMatch(/^I.*Lima.*\.\n/);
         expect(code).toBe(1);
+    });
+
+    it("takes only words behind a slash for commands", async () => {
+        const said = ["/etc/hosts is a file.", "/* what is that? */", "//help"];
+        const { stdout, stderr, code } = await say([...said, "/prompt"]);
+        expect([stderr, code]).toEqual(["", 0]);
+        expect(stdout).toContain("[INST] /etc/hosts is a file. [/INST]");
+        expect(stdout).toContain("[INST] /* what is that? */ [/INST]");
+        expect(stdout).toContain("[INST] /help [/INST]");
     });
 
     it("says when old turns are no longer shown, and whom a system prompt does not reach", async () => {
@@ -194,6 +250,17 @@ describe("lines", () => {
         expect(join('"""', "a\\", "", "b", '"""', "c")).toEqual(["a\\\n\nb", "c"]);
         expect(join('"""a"""', '  """ a', 'b"""')).toEqual(["a", " a\nb"]);
         expect(join('say """a"""')).toEqual(['say """a"""']);
+    });
+
+    it("belong together where they were pasted, however they end", () => {
+        const joiner = createLineJoiner();
+        expect(joiner.push("a\\", true)).toBeUndefined();
+        expect(joiner.open).toBe(true);
+        expect(joiner.push("", true)).toBeUndefined();
+        expect(joiner.push("b")).toBe("a\\\n\nb");
+        joiner.push("a", true);
+        expect(joiner.push("")).toBe("a");
+        expect(joiner.push("")).toBe("");
     });
 
     it("are not lost where the end is missing", () => {

@@ -1,12 +1,13 @@
 /** The configuration file and `--quiet`, as a shell sees them. */
 
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { modelPath } from "../../src/ensemble/model-files.js";
 import type { MemoryPlan } from "../../src/index.js";
 import { codeBlocks } from "../helpers/markdown.js";
-import { readText } from "../helpers/demo.js";
+import { readText, repository } from "../helpers/demo.js";
 import { run } from "./run.js";
 
 let folder: string;
@@ -73,9 +74,39 @@ describe("the configuration file", () => {
         expect([code, stdout]).toEqual([1, ""]);
         expect(stderr).toMatch(message);
         expect(stderr.trim().split("\n")).toHaveLength(1);
-        // What does not load anything goes on.
-        expect((await run(["--help"], { env })).code).toBe(0);
-        expect((await run(["recipe", "list"], { env })).code).toBe(0);
+    });
+
+    it.each([
+        ["complete --help", /--threads/],
+        ["--get-yargs-completions eft-llama complete --th", /--threads/],
+        ["recipe list", /demo-dial/],
+    ])("may be wrong where it does not matter: %s", async (command, output) => {
+        const { stdout, stderr, code } = await run(command.split(" "), { env: configure("thread: 2") });
+        expect([stderr, code]).toEqual(["", 0]);
+        expect(stdout).toMatch(output);
+    });
+
+    it("is named with --verbose", async () => {
+        const command = ["recipe", "check", "demo", "--backend", "cpu", "--verbose"];
+        const line = `Configuration: ${path.join(folder, "eft-llama", "config.yaml")}\n`;
+        expect((await run(command, { env: configure("threads: 2") })).stderr).toBe(line);
+        expect((await run(command)).stderr).toBe("");
+    });
+
+    it("says where models of a recipe that is written are", async () => {
+        const env = { EFT_LLAMA_MODELS: "", ...configure("models: store\n") };
+        const store = path.join(folder, "eft-llama", "store");
+        const reference = "hf:user/repository/small-chat-f16.gguf";
+        const file = modelPath(reference, store);
+        mkdirSync(path.dirname(file), { recursive: true });
+        symlinkSync(path.join(repository, "models", "demo", "small-chat-f16.gguf"), file);
+        const others = ["large", "small"].map((size) =>
+            path.join(repository, "models", "demo", `${size}-base-f16.gguf`),
+        );
+        const output = path.join(folder, "recipe.yaml");
+        const { stderr, code } = await run(["recipe", "init", reference, ...others, "-o", output], { env });
+        expect([stderr, code]).toEqual(["", 0]);
+        expect((await run(["recipe", "check", output], { env })).code).toBe(0);
     });
 
     it("is written as the document says", async () => {
@@ -91,16 +122,15 @@ describe("--quiet", () => {
             run(["chat", "-r", "demo", "--system", "Be brief.", "--backend", "cpu", ...flags], { input });
         const [loud, quiet] = [await chat(), await chat("--quiet")];
         expect(loud.stderr).not.toBe("");
-        expect(quiet.stdout).toBe(loud.stdout);
-        expect(quiet.stderr.length).toBeLessThan(loud.stderr.length);
+        expect(quiet).toEqual({ stdout: loud.stdout, stderr: "", code: 0 });
         const { stderr, code } = await run(["complete", "-r", "no-such-recipe.yaml", "-q", "Hi"]);
         expect([code, stderr]).toEqual([1, expect.stringContaining("no-such-recipe.yaml")]);
     });
 
-    it("excludes --verbose", async () => {
-        const { stderr, code } = await run(["complete", "-r", "demo", "--quiet", "--verbose", "Hi"]);
+    it.each(["--verbose", "--stats"])("excludes %s", async (flag) => {
+        const { stderr, code } = await run(["complete", "-r", "demo", "--quiet", flag, "Hi"]);
         expect(code).toBe(2);
-        expect(stderr).toMatch(/--quiet and --verbose exclude each other/);
+        expect(stderr).toBe(`eft-llama: --quiet and ${flag} exclude each other.\nSee \`eft-llama complete --help\`.\n`);
     });
 
     it("keeps pull silent when it has nothing to complain about", async () => {

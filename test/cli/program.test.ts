@@ -1,6 +1,7 @@
 /** What all commands of `eft-llama` have in common. */
 
 import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
 import { describe, expect, it } from "@jest/globals";
 import { readText } from "../helpers/demo.js";
 import { hasTerminal, program, run, runOnTerminal } from "./run.js";
@@ -63,6 +64,14 @@ describe("a reader that stops reading", () => {
     );
 });
 
+describe("output that cannot be written", () => {
+    const onFullDevice = existsSync("/dev/full") ? it : it.skip;
+    onFullDevice("is said in a sentence", () => {
+        const printed = execFileSync("bash", ["-c", `${command("inspect")} 2>&1 >/dev/full; echo "code $?"`]);
+        expect(printed.toString()).toMatch(/^eft-llama: The output cannot be written: ENOSPC.*\ncode 1\n$/);
+    });
+});
+
 describe("a terminal", () => {
     const bar = /Loading [█░]+ 100%/;
     // eslint-disable-next-line no-control-regex
@@ -78,6 +87,12 @@ describe("a terminal", () => {
     onTerminal("shows the bar also when the text goes elsewhere, and does not when the bar would", () => {
         expect(runOnTerminal(`${command("complete", "-r", "demo", QUESTION)} >/dev/null`)).toMatch(bar);
         expect(runOnTerminal(`${command("complete", "-r", "demo", QUESTION)} 2>/dev/null`)).not.toMatch(bar);
+    });
+
+    onTerminal("shows no bar where it could not be removed, nor with --quiet", () => {
+        const plain = " Its capital is Kathmandu.\r\n";
+        expect(runOnTerminal(command("complete", "-r", "demo", QUESTION), { TERM: "dumb" })).toBe(plain);
+        expect(runOnTerminal(command("complete", "-r", "demo", "--quiet", QUESTION))).toBe(plain);
     });
 
     onTerminal("has colours, unless NO_COLOR is set", () => {

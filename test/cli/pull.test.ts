@@ -1,8 +1,9 @@
 /** `eft-llama pull`, and how other commands find what it has downloaded, with a hub on this machine. */
 
 import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
@@ -256,6 +257,10 @@ const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
     });
 });
 
+/** `unshare` of util-linux gives a process mounts of its own, where the system allows that. */
+const canMount =
+    process.platform === "linux" && spawnSync("unshare", ["-rm", "mount", "-t", "tmpfs", "none", "/mnt"]).status === 0;
+
 describe("what cannot be downloaded is said in one sentence, and nothing is left that could be loaded", () => {
     const gated = { status: 403, headers: { "x-error-code": "GatedRepo" } };
     const unknown = { status: 401, headers: { "x-error-code": "RepoNotFound" } };
@@ -304,7 +309,7 @@ describe("what cannot be downloaded is said in one sentence, and nothing is left
             "too large a model",
             "hf:someone/x/m.gguf",
             file({ says: { size: 2 ** 52 } }),
-            /4\.50e\+6 GB are still to be downloaded, and the disk of \S+ has .* GB left/,
+            /: 4100 TiB are still to be downloaded, and the disk of \S+ has \S+ [GT]iB left/,
         ],
         [
             "a page",
@@ -315,6 +320,21 @@ describe("what cannot be downloaded is said in one sentence, and nothing is left
         ["too many parts", "hf:someone/x/m-00001-of-99999.gguf", undefined, /claims to have 99999 parts/],
         ["a piece of a file", "https://localhost/m.gguf.part1of2", undefined, /is a piece of a file/],
         ["no reference", "hf:someone", undefined, /"hf:someone" is incomplete/],
+        [
+            "a password",
+            "https://me:secret@localhost/m.gguf",
+            undefined,
+            /"https:\/\/\*\*\*@localhost\/m\.gguf" has a name or password in it/,
+        ],
+        [
+            "an address without encryption",
+            "http://localhost/m.gguf",
+            undefined,
+            /models are written hf:user\/repository/,
+        ],
+        ["a reference without hf:", "TheBloke/Llama-2-7B-GGUF", undefined, /models are written hf:user\/repository/],
+        ["a reference with HF:", "HF:a/b", undefined, /models are written hf:user\/repository/],
+        ["a recipe in a folder", "recipes/dmo.yaml", undefined, /recipes\/dmo\.yaml"; did you mean "demo"/],
         ["no recipe", "no-such-recipe", undefined, /neither a file .* nor a built-in recipe/],
     ])("%s", async (_, reference, content, message) => {
         if (content !== undefined) hub.files.set("someone/x/m.gguf", content);
@@ -323,6 +343,23 @@ describe("what cannot be downloaded is said in one sentence, and nothing is left
         expect(stderr).toMatch(/^eft-llama: [^\n]*\n$/);
         expect(stderr).toMatch(message);
         expect(listModels()).toEqual([]);
+    });
+
+    (canMount ? it : it.skip)("a folder that is there and cannot be written", async () => {
+        // As an earlier download left it.
+        const name = createHash("sha256").update("hf:someone/small-GGUF").digest("hex").slice(0, 16);
+        mkdirSync(path.join(models, ".incomplete", name), { recursive: true });
+        const readOnly = `mount --bind "${models}" "${models}" && mount -o remount,bind,ro "${models}"`;
+        const command = `${readOnly} && exec "${process.execPath}" "${program}" pull hf:someone/small-GGUF`;
+        const env = { ...process.env, HF_ENDPOINT: hub.endpoint, EFT_LLAMA_MODELS: models, HF_TOKEN: "" };
+        const child = spawn("unshare", ["-rm", "sh", "-c", command], { env, cwd: temporary.folder });
+        const [ended, errors] = [once(child, "close"), text(child.stderr)];
+        expect([await errors, ((await ended) as [number])[0]]).toEqual([
+            expect.stringMatching(
+                /^eft-llama: hf:someone\/small-GGUF cannot be downloaded to \S+: EROFS: [^\n]*Choose another folder [^\n]*\n$/,
+            ),
+            1,
+        ]);
     });
 
     it("a hub that is not there", async () => {

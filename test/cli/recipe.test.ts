@@ -1,6 +1,6 @@
 /** `eft-llama recipe`, as a shell sees it. */
 
-import { copyFileSync, readFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { listRecipes, loadRecipe, parseRecipe } from "../../src/index.js";
@@ -88,6 +88,24 @@ describe("init", () => {
         expect(await recipe("check", "recipe.yaml")).toMatchObject({ code: 0 });
     });
 
+    it("takes an adapter that was named as the tuned model, and as no other", async () => {
+        writeGguf(inFolder("adapter.gguf"), loraAdapter(readGguf(small), { rank: 2 }));
+        const { stdout, stderr, code } = await recipe(
+            ...["init", "--base", large, "--tuned", "adapter.gguf", "--reference", small],
+        );
+        expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
+        expect(stdout).toMatch(/^ {2}base .*\(as you said\)$/m);
+        expect((await loadRecipe(inFolder("recipe.yaml"))).members).toMatchObject([
+            { name: "base", model: large },
+            { name: "tuned", model: small, lora: { path: inFolder("adapter.gguf") } },
+            { name: "reference", model: small },
+        ]);
+        expect(await recipe("check", "recipe.yaml")).toMatchObject({ code: 0 });
+        expect(
+            await recipe("init", "--base", "adapter.gguf", "--tuned", chat, "--reference", small, "-o", "b.yaml"),
+        ).toMatchObject({ code: 1, stderr: expect.stringMatching(/adapter\.gguf is a LoRA adapter, .* --tuned\.\n$/) });
+    });
+
     it("leaves control tokens of a chat template to the tuned model", async () => {
         const gguf = readGguf(chat);
         const template = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";
@@ -111,15 +129,32 @@ describe("init", () => {
     });
 
     it("writes over nothing without --force", async () => {
-        writeFileSync(inFolder("recipe.yaml"), "precious");
+        const precious = "eft: 1\nname: precious\nmembers: { a: { model: a.gguf } }\ncombination: a\n";
+        writeFileSync(inFolder("recipe.yaml"), precious);
         const { stderr, code } = await recipe("init", large, chat, small);
         expect({ stderr, code }).toEqual({
             stderr: "eft-llama: recipe.yaml is there already; write over it with --force, or elsewhere with --output.\n",
             code: 1,
         });
-        expect(readFileSync(inFolder("recipe.yaml"), "utf8")).toBe("precious");
+        expect(readFileSync(inFolder("recipe.yaml"), "utf8")).toBe(precious);
         expect((await recipe("init", large, chat, small, "--force")).code).toBe(0);
         expect(parseRecipe(readFileSync(inFolder("recipe.yaml"), "utf8")).members).toHaveLength(3);
+    });
+
+    it("writes over nothing but recipes, so that no model is lost", async () => {
+        copyFileSync(small, inFolder("small.gguf"));
+        writeFileSync(inFolder("notes.txt"), "precious");
+        for (const output of ["small.gguf", "notes.txt"]) {
+            const before = readFileSync(inFolder(output));
+            for (const flags of [[], ["--force"]]) {
+                expect(await recipe("init", large, chat, "small.gguf", "-o", output, ...flags)).toEqual({
+                    stdout: "",
+                    stderr: `eft-llama: ${output} is there already and is not a recipe; choose another name with --output.\n`,
+                    code: 1,
+                });
+            }
+            expect(readFileSync(inFolder(output)).equals(before)).toBe(true);
+        }
     });
 
     it("puts no text of a file where it could be taken for YAML", async () => {
@@ -138,6 +173,21 @@ describe("init", () => {
         ["two models", [large, chat], /There are 2 models and 0 adapters/],
         ["models of one size", [chat, small, demoFile("small-safe")], /Sizes do not tell which is the base model/],
         ["one model twice", [large, chat, chat], /is named twice/],
+        [
+            "one model twice in two spellings",
+            [
+                large,
+                chat,
+                path.join(demoFolder, "..", "demo", path.basename(chat)).replace(demoFolder, `${demoFolder}/.`),
+            ],
+            /is named twice/,
+        ],
+        [
+            "a path of Windows that is not there",
+            [large, chat, "C:\\x.gguf"],
+            /x\.gguf is not on this machine; correct the path/,
+        ],
+        ["a password", [large, chat, "https://me:secret@x/m.gguf"], /^(?!.*secret).*has a name or password in it/],
         ["a file that is not there", [large, chat, "no.gguf"], /no\.gguf is not on this machine; correct the path/],
         ["a reference", [large, chat, "hf:a/b:Q4_K_M"], /download it with `eft-llama pull hf:a\/b:Q4_K_M`/],
         ["no GGUF", [large, chat, path.join(demoFolder, "README.md")], /is not a usable GGUF/],
@@ -159,24 +209,56 @@ describe("init", () => {
         expect((await recipe("init", large, "twin.gguf", small)).stderr).toMatch(/Name it with --tuned/);
     });
 
-    (hasTmux ? it : it.skip)("asks on a terminal", async () => {
-        const output = inFolder("asked.yaml");
+    /** The screen at the end. */
+    async function talk(output: string, answers: readonly (readonly [question: string, answer: string])[]) {
         const screen = openScreen([process.execPath, program, "recipe", "init", "-o", output]);
         try {
-            for (const [question, answer] of [
-                ["large base model", large],
-                ["fine-tuned model", chat],
-                ["tuned from", small],
-            ] as const) {
+            for (const [question, answer] of answers) {
                 await screen.wait(new RegExp(`GGUF of the .*${question}:`));
-                screen.type(answer, "Enter");
+                screen.type(...(answer === "" ? [] : [answer]), "Enter");
             }
-            expect(await screen.wait(/exit \d/)).toContain("exit 0");
+            return await screen.wait(/exit \d/);
         } finally {
             screen.close();
         }
+    }
+
+    (hasTmux ? it : it.skip)("asks on a terminal", async () => {
+        const adapter = inFolder("adapter.gguf");
+        writeGguf(adapter, loraAdapter(readGguf(small), { rank: 2 }));
+        const output = inFolder("asked.yaml");
+        const ask = (tuned: string) =>
+            talk(output, [
+                ["large base model", large],
+                ["fine-tuned model", tuned],
+                ["tuned from", small],
+            ]);
+        expect(await ask(chat)).toContain("exit 0");
         expect((await loadRecipe(output)).members.map(({ model }) => model)).toEqual([large, chat, small]);
+        rmSync(output);
+        expect(await ask(adapter)).toContain("exit 0");
+        expect((await loadRecipe(output)).members).toMatchObject([{}, { model: small, lora: { path: adapter } }, {}]);
     });
+
+    (hasTmux ? it : it.skip)("takes no empty answer", async () => {
+        const screen = await talk(inFolder("asked.yaml"), [["large base model", ""]]);
+        expect(screen).toContain("eft-llama: Nothing was named as the large base model.");
+        expect(screen).toContain("exit 1");
+    });
+});
+
+it("of a model is none", async () => {
+    copyFileSync(small, inFolder("small.gguf"));
+    for (const args of [
+        ["recipe", "show", "small.gguf"],
+        ["complete", "-r", "small.gguf", "Hi"],
+    ]) {
+        expect(await run(args, { cwd: temporary.folder })).toMatchObject({
+            stdout: "",
+            stderr: expect.stringMatching(/^eft-llama: small\.gguf is a model, not a recipe\. Name .* --base, .*\n$/),
+            code: 1,
+        });
+    }
 });
 
 describe("check", () => {

@@ -27,9 +27,7 @@ export function run(
     args: readonly string[],
     { input = "", interruptAfter = Infinity, env = {}, cwd = repository }: RunOptions = {},
 ): Promise<Run> {
-    // Without the configuration file of whoever runs the tests.
-    const environment = { ...process.env, XDG_CONFIG_HOME: path.join(repository, "build", "no-config"), ...env };
-    const child = spawn(process.execPath, [program, ...args], { cwd, env: environment, stdio: "pipe" });
+    const child = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, ...env }, stdio: "pipe" });
     const output = { stdout: "", stderr: "" };
     let interrupted = false;
     for (const name of ["stdout", "stderr"] as const) {

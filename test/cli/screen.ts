@@ -11,6 +11,8 @@ export const hasTmux = process.platform !== "win32" && spawnSync("tmux", ["-V"])
 export interface Screen {
     /** Text and keys in tmux's names, such as `Enter` and `C-c`. */
     type(...keys: readonly string[]): void;
+    /** Text that arrives at once. @param marked - with the marks of a paste, if the program has asked for them */
+    paste(text: string, marked: boolean): void;
     /** What is on the screen, without trailing spaces. */
     read(): string;
     /** Waits until the screen has it, and returns the screen. @throws Error with the screen when that takes too long */
@@ -45,6 +47,10 @@ export function openScreen(
     return {
         read,
         type: (...keys) => void tmux("send-keys", ...keys),
+        paste(text, marked) {
+            tmux("set-buffer", text);
+            tmux("paste-buffer", ...(marked ? ["-p"] : []));
+        },
         async wait(pattern) {
             const end = performance.now() + PATIENCE_MS;
             for (;;) {

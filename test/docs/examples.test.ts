@@ -19,7 +19,12 @@ const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
         /^2 turns were read back$/m,
     ],
     "complete.ts": [/Its capital is Lima\./, /\(stop after \d+ tokens, seed \d+\)/],
-    "dial.ts": [/^lambda 0: .*555/m, /^lambda 1: I cannot share/m, /^turned after 3 tokens: .+/m],
+    "dial.ts": [
+        /^lambda 0: .*555/m,
+        /^lambda 1: I cannot share/m,
+        /^beta 0: (?!.*Kathmandu)/m,
+        /^turned after 3 tokens: .*Kathmandu/m,
+    ],
     "lora.ts": [/Its capital is Lima\./],
     "score.ts": [/^Its capital is Lima\. +target -0\.\d\d \(large -/m, /^Its capital is Paris\. +target -\d/m],
 };

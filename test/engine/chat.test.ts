@@ -7,6 +7,7 @@ import {
     collect,
     complete,
     createChat,
+    DEFAULT_SAMPLING,
     loadChat,
     parseChat,
     saveChat,
@@ -32,6 +33,9 @@ const TEMPLATE =
  * what is found in a cache was evaluated in other batches, and one token in a thousand is a tie so near that this decides.
  */
 const LONG = { maxTokens: 24, sampling: { temperature: 5 } } as const;
+
+/** What a program without types may pass. */
+const nothing = null as never;
 
 let family: Float32Family;
 let ensemble: Ensemble;
@@ -256,6 +260,33 @@ describe("dials", () => {
     });
 });
 
+describe("sampling", () => {
+    it("changes from the next answer on, and goes along into a fork", async () => {
+        const chat = createChat(ensemble, { sampling: { temperature: 0, topK: 9 } });
+        expect(chat.sampling).toEqual({ ...DEFAULT_SAMPLING, temperature: 0, topK: 9 });
+        const answer = chat.send(PERU);
+        const first = await answer.next();
+        chat.setSampling({ ...LONG.sampling, topK: 0, seed: 7 });
+        const rest = await collect(answer);
+        expect(`${first.value?.text}${rest.text}`).toContain("Lima");
+        expect(chat.sampling.temperature).toBe(5);
+        const fork = chat.fork(0);
+        const drawn = createChat(ensemble, { ...LONG, seed: 7 });
+        const options = { maxTokens: LONG.maxTokens };
+        const [expected, next] = await talk(drawn, CHAD, CHAD);
+        expect(idsOf(await collect(fork.send(CHAD, options)))).toEqual(expected && idsOf(expected));
+        expect(idsOf(await collect(fork.send(CHAD, options)))).toEqual(next && idsOf(next));
+    });
+
+    it("is refused with a sentence, and stays as it is", () => {
+        const chat = createChat(ensemble, { sampling: { temperature: 0 } });
+        for (const wrong of [{ temperature: -1 }, { topK: 5, topP: 0 }, { topK: 5, seed: 0.5 }]) {
+            expect(() => chat.setSampling(wrong)).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
+        }
+        expect(chat.sampling).toEqual({ ...DEFAULT_SAMPLING, temperature: 0 });
+    });
+});
+
 describe("an answer that ends early", () => {
     it("is kept as far as it came, when it is aborted or its loop is left", async () => {
         const chat = createChat(ensemble, { seed: 1, ...LONG });
@@ -414,16 +445,22 @@ describe("a saved conversation", () => {
     it.each([
         ["it is not JSON", ""],
         ["it is not JSON", "[1"],
-        ["it must be object", "null"],
-        ['it lacks the key "eftChat"', "{}"],
-        ['"eftChat" must be 1', '{ "eftChat": 2, "turns": [] }'],
-        ['it lacks the key "turns"', '{ "eftChat": 1 }'],
+        ["the document is empty; it must be a mapping with the keys eftChat and turns", "null"],
+        ['a conversation lacks the key "eftChat"', "{}"],
+        ['"eftChat" must be 1, not 2', '{ "eftChat": 2, "turns": [] }'],
+        ['a conversation lacks the key "turns"', '{ "eftChat": 1 }'],
         ['"turns.0" lacks the key "answer"', '{ "eftChat": 1, "turns": [{ "user": "a" }] }'],
-        ['"turns.0.answer" must be string', '{ "eftChat": 1, "turns": [{ "user": "a", "answer": 1 }] }'],
-        ['it has no key "sytem"', '{ "eftChat": 1, "turns": [], "sytem": "a" }'],
+        ['"turns.0.answer" must be a text, not 1', '{ "eftChat": 1, "turns": [{ "user": "a", "answer": 1 }] }'],
+        ['a conversation has no key "sytem"; did you mean "system"?', '{ "eftChat": 1, "turns": [], "sytem": "a" }'],
         ['"forgotten" is 1, and there are only 0 turns', '{ "eftChat": 1, "turns": [], "forgotten": 1 }'],
-        ['"forgotten" must be integer', '{ "eftChat": 1, "turns": [], "forgotten": 0.5 }'],
-        ['"parameters.beta" must be number', '{ "eftChat": 1, "turns": [], "parameters": { "beta": "1" } }'],
+        [
+            '"forgotten" must be a whole number of at least 0, not 0.5',
+            '{ "eftChat": 1, "turns": [], "forgotten": 0.5 }',
+        ],
+        [
+            '"parameters.beta" must be a finite number, not the text "1"',
+            '{ "eftChat": 1, "turns": [], "parameters": { "beta": "1" } }',
+        ],
         ["it is not JSON", `{ "eftChat": 1, "turns": ${"[".repeat(100_000)}`],
     ])("is refused where %s", (reason, text) => {
         const refusal = { code: "CHAT_INVALID", message: expect.stringContaining(reason) };
@@ -442,8 +479,28 @@ describe("a saved conversation", () => {
         expect(() => createChat(ensemble, { turns })).toThrow(expect.objectContaining({ code: "CHAT_INVALID" }));
         const wrong = expect.objectContaining({ code: "PARAMETER_UNKNOWN" });
         expect(() => createChat(ensemble, { parameters: { lambda: 1 } })).toThrow(wrong);
-        const misspelled = { temperature: 1 } as object;
-        expect(() => createChat(ensemble, misspelled)).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
+    });
+
+    it.each<[string, RegExp, (chat: ChatSession) => unknown]>([
+        [
+            "createChat",
+            /^createChat has no option foo; there are: system, turns, forgotten, onForget, maxTokens, /,
+            () => createChat(ensemble, { foo: 1 } as object),
+        ],
+        ["createChat", /createChat takes must be an object, not null/, () => createChat(ensemble, nothing)],
+        [
+            "send",
+            /^An answer has no option prompt; there are: maxTokens, /,
+            (chat) => chat.send(PERU, { prompt: PERU } as object),
+        ],
+        ["send", /must be an object, not null/, (chat) => chat.send(PERU, nothing)],
+        ["setParameters", /must be an object, not null/, (chat) => chat.setParameters(nothing)],
+        ["setSampling", /must be an object, not null/, (chat) => chat.setSampling(nothing)],
+        ["setSampling", /^sampling has no option foo/, (chat) => chat.setSampling({ foo: 1 } as object)],
+        ["setSystem", /must be a text, not null/, (chat) => chat.setSystem(nothing)],
+    ])("refuses options of %s: %s", (_, message, act) => {
+        const refusal = { code: "OPTION_INVALID", message: expect.stringMatching(message) };
+        expect(() => act(createChat(ensemble))).toThrow(expect.objectContaining(refusal));
     });
 });
 

@@ -21,7 +21,7 @@ import { expectSameDraws } from "../helpers/draws.js";
 import { writeFloat32Family } from "../helpers/float32.js";
 import { runProgram } from "../helpers/program.js";
 import { chiSquareTest } from "../helpers/statistics.js";
-import { F32_BATCHING, P_VALUE } from "../helpers/tolerances.js";
+import { F32_BATCHING, F32_FORCED, P_VALUE } from "../helpers/tolerances.js";
 
 const EOS = 2;
 const SEQUENCES = 8;
@@ -98,6 +98,17 @@ function expectStructure({ text, reason, seed }: CompletionResult): void {
     expect(valid).toBe(true);
 }
 
+/** Seeds of which a token was at the edge of top-p or min-p, in by one evaluation and out by another. */
+const atEdges = new Set<number>();
+
+/** The same tokens, up to near-ties: of two draws, or of a probability and the edge of a filter, which must be rare. */
+function expectSame(result: CompletionResult, plain: CompletionResult): void {
+    const { temperature = 1, topP = 1, minP = 0 } = samplingOf(result.seed);
+    const isFiltered = temperature > 0 && (topP < 1 || minP > 0);
+    if (!isFiltered) expectSameDraws(result, plain, temperature, F32_FORCED);
+    else if (ids(result).join() !== ids(plain).join()) atEdges.add(result.seed);
+}
+
 /** The seeds in batches of eight, from the first one on every `step`-th batch. */
 async function runSeeds(more: Partial<CompletionOptions>, first = 0, step = 1): Promise<CompletionResult[]> {
     const results: CompletionResult[] = [];
@@ -130,19 +141,18 @@ describe(`${SEEDS} seeds: answers are of their grammar`, () => {
         expect(new Set(plain.map(({ text }) => text)).size).toBeGreaterThan(SEEDS / 2);
     });
 
-    // Each seed is drawn in two or three ways.
-    test.each(WAYS.map((way, index) => [...way, index] as const))("with %s", async (_name, speculation, index) => {
-        const results = await runSeeds({ speculation }, index % 3, 3);
+    // Four drafts draw all seeds, each other way a third of them.
+    test.each(WAYS.map((way, index) => [...way, index] as const))("with %s", async (name, speculation, index) => {
+        const [first, step] = name === "four drafts" ? [0, 1] : [index % 3, 3];
+        const results = await runSeeds({ speculation }, first, step);
         results.forEach(expectStructure);
         // Drafts are of the grammar too, so they are accepted about as often as without it.
         const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);
         const accepted = sum(results.map((result) => result.speculation?.accepted ?? NaN));
         expect(accepted).toBeGreaterThan(speculation.length === "adaptive" ? -1 : results.length);
         if (speculation.coupling === "maximal") return;
-        for (const result of results) {
-            const { temperature = 1 } = samplingOf(result.seed);
-            expectSameDraws(result, plain[result.seed] as CompletionResult, temperature, F32_BATCHING);
-        }
+        results.forEach((result) => expectSame(result, plain[result.seed] as CompletionResult));
+        expect(atEdges.size).toBeLessThan(SEEDS / 50);
     });
 
     test("alone, whatever runs beside", async () => {
@@ -152,8 +162,7 @@ describe(`${SEEDS} seeds: answers are of their grammar`, () => {
             const result = await run({ ...request(seed), speculation: speculation ?? false }, alone);
             expectStructure(result);
             if (speculation?.coupling === "maximal") continue;
-            const { temperature = 1 } = samplingOf(seed);
-            expectSameDraws(result, plain[seed] as CompletionResult, temperature, F32_BATCHING);
+            expectSame(result, plain[seed] as CompletionResult);
         }
     });
 

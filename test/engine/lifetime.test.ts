@@ -149,7 +149,7 @@ describe("a process", () => {
     test.each(["generate", "prefill", "load"])("exits in the middle of work: %s", async (what) => {
         const { exit, stdout, stderr, seconds } = await runProgram("exit-while-busy.mjs", { args: [what] });
         expect({ exit, stdout, stderr }).toEqual({ exit: 7, stdout: "leaving\n", stderr: "" });
-        expect(seconds).toBeLessThan(5);
+        expect(seconds).toBeLessThan(12);
     });
 
     test("ends by itself when an ensemble is idle", async () => {
@@ -198,7 +198,7 @@ describe("a process", () => {
         const resident = JSON.parse(stdout) as number[];
         console.log(`resident MiB after each tenth of ${cycles} times ${what}: ${resident.join(", ")}`);
         // One leaked copy of the small model in all is 0.9 MiB. Other allocators than glibc's have their own ways.
-        const growth = Math.min(...resident.slice(-3)) - Math.max(...resident.slice(1, 4));
+        const growth = Math.min(...resident.slice(-3)) - Math.max(...resident.slice(3, 6));
         expect(growth).toBeLessThan(process.platform === "linux" ? 3 : 30);
     });
 });

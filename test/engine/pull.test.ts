@@ -173,6 +173,28 @@ describe("a download that is aborted in the middle", () => {
     });
 });
 
+describe("the check of what has come", () => {
+    const reference = "hf:someone/long/long.gguf";
+
+    it("is told about, and can be aborted; the next download begins with it", async () => {
+        hub.files.set("someone/long/long.gguf", { content: long });
+        const controller = new AbortController();
+        const onCheck = (): void => controller.abort();
+        const { code } = await failure(pull(reference, { onCheck, signal: controller.signal }));
+        expect(code).toBe("ABORTED");
+        expect(findModel(reference)).toBeUndefined();
+
+        hub.requests.length = 0;
+        const fractions: number[] = [];
+        await pull(reference, { onCheck: (_, fraction) => fractions.push(fraction) });
+        expect(readFileSync(findModel(reference) ?? "").equals(long)).toBe(true);
+        expect(hub.requests.filter(({ range }) => range !== undefined && range !== "bytes=0-0")).toEqual([]);
+        expect(fractions.length).toBeGreaterThan(2);
+        expect(fractions).toEqual(fractions.toSorted((a, b) => a - b));
+        expect(fractions.at(-1)).toBe(1);
+    });
+});
+
 describe("a server", () => {
     it("from which nothing more comes is given up, and what is there stays", async () => {
         hub.files.set("someone/long/long.gguf", { content: long, stallAfter: 1000 });
@@ -205,10 +227,14 @@ describe("a server", () => {
         expect(await failure(pull("hf:someone/y:Q4"))).toMatchObject({ code: "MODEL_NOT_FOUND" });
     });
 
-    it.each(["hf:../..:x", "hf:../../../../../../x.gguf"])("is not asked to reach outside by %s", async (reference) => {
-        expect((await failure(pull(reference))).code).toBe("MODEL_NOT_FOUND");
-        expect(readdirSync(temporary.folder)).toEqual([]);
-    });
+    it.each(["hf:../..:x", "hf:a/b:..", "hf:a/b/../x.gguf", "hf:a/b/x.gguf#..", "hf:a/b/x.gguf#a/../b"])(
+        "is not asked to reach outside by %s",
+        async (reference) => {
+            expect((await failure(pull(reference))).code).toBe("OPTION_INVALID");
+            expect(hub.requests).toEqual([]);
+            expect(readdirSync(temporary.folder)).toEqual([]);
+        },
+    );
 });
 
 describe("a split model", () => {
@@ -254,6 +280,17 @@ describe("a split model", () => {
                 return text;
             });
         expect(await answer(reference)).toBe(await answer(demoFile("small-base")));
+    });
+
+    it("is not taken for a file without parts", async () => {
+        const parts = split();
+        parts.forEach((content, index) => hub.files.set(`someone/split/m-0000${index + 1}-of-00002.gguf`, { content }));
+        await pull("hf:someone/split/m-00002-of-00002.gguf");
+        expect(findModel("hf:someone/split/m-00001-of-00002.gguf")).toBeDefined();
+        expect(findModel("hf:someone/split/m.gguf")).toBeUndefined();
+        hub.files.set("someone/split/m.gguf", { content: small });
+        await pull("hf:someone/split/m.gguf");
+        expect(readFileSync(findModel("hf:someone/split/m.gguf") ?? "").equals(small)).toBe(true);
     });
 
     it("is not there while a part is missing", async () => {

@@ -52,7 +52,8 @@ export function forkUtility(script: string): Utility {
     const emitter = new EventEmitter();
     const ports: MessagePort[] = [];
     const send = (message: object): void => {
-        if (child.connected) child.send(message);
+        // It may end between the question and the message; then there is nobody to tell.
+        if (child.connected) child.send(message, () => {});
     };
     child.on("message", (message: { port?: number; data: unknown; closed?: boolean }) => {
         if (message.port === undefined) emitter.emit("message", message.data);

@@ -196,6 +196,12 @@ describe("one problem", () => {
         ['"l\\n.gguf"', '"l\\n.gguf" has blanks at an end, or line breaks; delete them'],
         ["hf:TheBloke", '"hf:TheBloke" is incomplete; write "hf:user/repository:Q4_K_M"'],
         ["hf:a/b/c.bin", '"hf:a/b/c.bin" is incomplete; write "hf:user/repository:Q4_K_M"'],
+        ["hf:a/b/../c.gguf", '"hf:a/b/../c.gguf" has a part "." or ".."; write the path as the hub shows it'],
+        ["hf:a/b/c.gguf#..", '"hf:a/b/c.gguf#.." has a part "." or ".."; write the path as the hub shows it'],
+        [
+            "https://me:secret@x/l.gguf",
+            '"https://***@x/l.gguf" has a name or password in it, which are not sent; download the model by other means and write its path',
+        ],
         ["https://x", '"https://x" is not a complete address; write "https://host/path/model.gguf"'],
         [
             "http://x/l.gguf",

@@ -111,6 +111,8 @@ describe("loadRecipe", () => {
             const file = join(folder, "binary.yaml");
             await writeFile(file, Buffer.from([0x47, 0x47, 0x55, 0x46, 0xff, 0xfe, 0x00, 0x01]));
             expect((await failure(() => loadRecipe(file))).code).toBe("RECIPE_INVALID");
+            const reason = /binary\.yaml is a model, not a recipe\. .* --base, --tuned and --reference/;
+            expect((await failure(() => loadRecipe(file))).message).toMatch(reason);
         } finally {
             await rm(folder, { recursive: true });
         }

@@ -1,0 +1,12 @@
+/** What is said about options that are out of range. */
+
+import { expect, it } from "@jest/globals";
+import { resolveSampling } from "../../src/decoding/sampling.js";
+
+it.each([
+    [{ topP: 0 }, "topP must be a number above 0 and at most 1, not 0."],
+    [{ repeatPenalty: -1 }, "repeatPenalty must be a number above 0 and at most 10, not -1."],
+    [{ minP: 2 }, "minP must be a number from 0 to 1, not 2."],
+])("%j", (options, message) => {
+    expect(() => resolveSampling(options)).toThrow(expect.objectContaining({ code: "OPTION_INVALID", message }));
+});
