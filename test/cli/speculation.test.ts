@@ -132,7 +132,7 @@ describe("--speculation", () => {
 
     it("writes another text with the other coupling, and the same one twice", async () => {
         const draw = async (...flags: string[]): Promise<string> =>
-            (await run(demo("--temperature", "2", "--seed", "3", ...flags, QUESTION))).stdout;
+            (await run(demo("--temperature", "5", "--max-tokens", "30", "--seed", "3", ...flags, QUESTION))).stdout;
         const other = await draw("--speculation", "4", "--coupling", "maximal");
         expect(other).not.toBe(await draw());
         expect(await draw("--speculation", "4", "--coupling", "maximal")).toBe(other);
