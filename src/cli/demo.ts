@@ -19,7 +19,7 @@ import { colors, formatTable, sum, WIDTH } from "./terminal.js";
 
 const QUESTIONS = [
     "What is the capital of Nepal?",
-    "What is a young swan called?",
+    "What do you call a young hare?",
     "Who wrote Gulliver's Travels?",
     "What is the atomic number of silver?",
 ];

@@ -35,6 +35,16 @@ describe("eft-llama demo", () => {
         expect(result.stdout).not.toContain("\x1b");
     });
 
+    it("shows questions that only EFT answers rightly", () => {
+        const right = ["Kathmandu", "leveret", "Jonathan Swift", "47"];
+        const rows = readTable(/^1\. /m).slice(1);
+        rows.forEach(([, chat, large, eft], index) => {
+            expect(eft).toContain(right[index]);
+            expect(`${chat} ${large}`).not.toContain(right[index]);
+        });
+        expect(rows).toHaveLength(right.length);
+    });
+
     it("answers otherwise together than alone, and as `complete` does", async () => {
         const [head, ...rows] = readTable(/^1\. /m);
         expect(head).toEqual(["question", "chat alone", "large alone", "EFT"]);
