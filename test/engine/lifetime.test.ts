@@ -190,8 +190,9 @@ describe("a process", () => {
     ])("does not grow: %s, %d times", async (what, cycles) => {
         const { exit, stdout, stderr } = await runProgram("memory.mjs", {
             args: [what, String(cycles)],
-            // A young generation that is full at once, and an allocator that keeps nothing back: what grows is leaked.
-            flags: ["--expose-gc", "--max-semi-space-size=1"],
+            // A young generation that is full at once, no optimizing compiler (its zones leave holes of 4 MiB in the heap),
+            // and an allocator that keeps nothing back: what grows is leaked.
+            flags: ["--expose-gc", "--max-semi-space-size=1", "--no-opt"],
             env: { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "65536" },
         });
         expect({ exit, stderr }).toEqual({ exit: 0, stderr: "" });
@@ -199,6 +200,6 @@ describe("a process", () => {
         console.log(`resident MiB after each tenth of ${cycles} times ${what}: ${resident.join(", ")}`);
         // One leaked copy of the small model in all is 0.9 MiB. Other allocators than glibc's have their own ways.
         const growth = Math.min(...resident.slice(-3)) - Math.max(...resident.slice(3, 6));
-        expect(growth).toBeLessThan(process.platform === "linux" ? 3 : 30);
+        expect(growth).toBeLessThan(process.platform === "linux" ? 2 : 30);
     });
 });
