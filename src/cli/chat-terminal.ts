@@ -123,7 +123,14 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         return true;
     }
 
+    /** Ends as the signal wants, but not with a terminal that marks pastes. */
+    const terminate = (signal: NodeJS.Signals): void => {
+        markPastes(false);
+        process.kill(process.pid, signal);
+    };
+
     input.on("SIGINT", interrupt);
+    process.once("SIGTERM", terminate);
     process.on("SIGINT", interrupt);
     input.on("SIGCONT", wakeUp);
     markPastes(true);
@@ -207,6 +214,7 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         },
         close() {
             process.off("SIGINT", interrupt);
+            process.off("SIGTERM", terminate);
             stdin.off("keypress", watch);
             stdout.off("resize", resize);
             input.close();

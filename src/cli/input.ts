@@ -32,10 +32,10 @@ export async function readInput(argument: string | undefined, file: string | und
     return content.replace(/\r?\n$/, "");
 }
 
-/** @throws EftError FILE_UNREADABLE */
+/** The UTF-8 text of a file, without a byte-order mark. @throws EftError FILE_UNREADABLE */
 export async function readTextFile(file: string): Promise<string> {
     try {
-        return await readFile(file, "utf8");
+        return new TextDecoder().decode(await readFile(file));
     } catch (error) {
         throw new EftError("FILE_UNREADABLE", `${file} cannot be read: ${(error as Error).message}.`, { cause: error });
     }

@@ -11,6 +11,7 @@ import {
     type Recipe,
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
+import { resolveReference } from "../recipe/reference.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
 import { offerDownload } from "./pull-models.js";
 import { startProgress } from "./terminal.js";
@@ -86,5 +87,15 @@ export function describeBackend({ backend, devices, cpu, rejected }: BackendChoi
 }
 
 async function chooseRecipe({ recipe, base = "", tuned = "", reference = "" }: RecipeArguments): Promise<Recipe> {
-    return recipe === undefined ? adHocRecipe({ base, tuned, reference }) : loadRecipe(recipe);
+    if (recipe !== undefined) return loadRecipe(recipe);
+    return adHocRecipe(isAdapter(tuned) ? { base, lora: tuned, reference } : { base, tuned, reference });
+}
+
+/** Whether a GGUF is a LoRA adapter; what it otherwise is, and whether it is there, comes out while loading. */
+function isAdapter(file: string): boolean {
+    try {
+        return loadBinding().readHeader(resolveReference(file, ".")).type === "adapter";
+    } catch {
+        return false;
+    }
 }

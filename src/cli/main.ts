@@ -5,11 +5,12 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { inspect } from "node:util";
 import yargs from "yargs";
-import { hideBin } from "yargs/helpers";
+import { hideBin, Parser } from "yargs/helpers";
 import { EftError } from "../errors.js";
 import { packageRoot } from "../native/load-binding.js";
 import { chatCommand } from "./chat.js";
 import { completeCommand } from "./complete.js";
+import { createCompletion } from "./completion.js";
 import { checkConfig } from "./config.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
@@ -44,7 +45,11 @@ const cli = yargs(args)
     .command(recipeCommand)
     .command(pullCommand)
     .command(demoCommand)
-    .completion("completion", "Print a script that completes commands and flags in bash or zsh")
+    .completion(
+        "completion",
+        "Print a script that completes commands, flags and recipes in bash or zsh",
+        await createCompletion(),
+    )
     .epilogue("`eft-llama <command> --help` tells all about one. To begin with: `eft-llama demo`.")
     .demandCommand(1, `Name a command: ${COMMANDS.join(", ")}.`)
     .strict()
@@ -77,9 +82,15 @@ try {
 
 function fail(error: unknown): void {
     const expected = EftError.isInstance(error) && !args.includes("--verbose");
-    process.stderr.write(`eft-llama: ${expected ? error.message : inspect(error)}\n`);
+    process.stderr.write(`eft-llama: ${expected ? nameFlags(error) : inspect(error)}\n`);
     // A command that was interrupted has set its own.
     process.exitCode ??= 1;
+}
+
+/** The message, with flags where the library speaks of its options: `--top-k`, not `topK`. */
+function nameFlags({ code, message }: EftError): string {
+    if (code !== "OPTION_INVALID" && code !== "CONTEXT_OVERFLOW") return message;
+    return message.replaceAll(/(?<!["\w])[a-z]+([A-Z][a-z]*)+\b/g, (option) => `--${Parser.decamelize(option, "-")}`);
 }
 
 function failUsage(message: string): never {

@@ -19,7 +19,12 @@ export const recipeOptions = {
         group: "Models:",
         description: "Instead of a recipe: GGUF of the large base model",
     },
-    tuned: { type: "string", requiresArg: true, group: "Models:", description: "GGUF of the small fine-tuned model" },
+    tuned: {
+        type: "string",
+        requiresArg: true,
+        group: "Models:",
+        description: "GGUF of the small fine-tuned model, or of a LoRA adapter for the reference",
+    },
     reference: {
         type: "string",
         requiresArg: true,

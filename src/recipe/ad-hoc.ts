@@ -2,15 +2,17 @@ import { EftError } from "../errors.js";
 import type { Recipe } from "../types.js";
 import { parseCombination } from "./combination.js";
 import { resolveParameters } from "./recipe.js";
-import { findReferenceProblem, hidePassword, resolveReference } from "./reference.js";
+import { findAdapterProblem, findReferenceProblem, hidePassword, resolveReference } from "./reference.js";
 
-/** The three models of up-scaling: paths of GGUF files, or `hf:` / `https:` references. */
+/** The models of up-scaling: paths of GGUF files, or `hf:` / `https:` references. */
 export interface AdHocModels {
     /** The large pre-trained model. */
     readonly base: string;
     /** The small fine-tuned model, whose behaviour is wanted; its GGUF carries the chat template. */
-    readonly tuned: string;
-    /** The small pre-trained model that `tuned` was made from. */
+    readonly tuned?: string;
+    /** Instead of `tuned`: path of a LoRA adapter for `reference`, whose GGUF then carries the chat template. */
+    readonly lora?: string;
+    /** The small pre-trained model that was tuned. */
     readonly reference: string;
     /** Default of the parameter `beta`, the strength of up-scaling. Range 0..2. Default 1. */
     readonly beta?: number;
@@ -18,10 +20,13 @@ export interface AdHocModels {
 
 /**
  * The recipe of up-scaling without a file: `tuned + beta * (base - reference)`, prompted with the template of `tuned`.
- * @throws OPTION_INVALID when a reference cannot be one; PARAMETER_RANGE when beta is out of range
+ * @throws OPTION_INVALID when a reference cannot be one, or not exactly one of `tuned` and `lora` is given;
+ *         PARAMETER_RANGE when beta is out of range
  */
-export function adHocRecipe({ base, tuned, reference, beta = 1 }: AdHocModels): Recipe {
-    const models = { base, tuned, reference };
+export function adHocRecipe({ base, tuned, lora, reference, beta = 1 }: AdHocModels): Recipe {
+    if ((tuned === undefined) === (lora === undefined))
+        throw new EftError("OPTION_INVALID", "Name either a tuned model or a LoRA adapter (lora), and not both.");
+    const models = { base, tuned: tuned ?? reference, reference };
     const name = "ad-hoc";
     const parameters = { beta: { default: 1, min: 0, max: 2, description: "strength of up-scaling" } };
     const { beta: value } = resolveParameters({ name, parameters }, { beta }) as { beta: number };
@@ -31,10 +36,11 @@ export function adHocRecipe({ base, tuned, reference, beta = 1 }: AdHocModels): 
         description: "up-scaling of three models named on the command line",
         source: "Mitchell et al., arXiv 2310.12962",
         members: Object.entries(models).map(([member, model]) => {
-            const fault = model === "" ? "is empty" : findReferenceProblem(model);
-            if (fault !== undefined)
-                throw new EftError("OPTION_INVALID", `The model "${member}" (${hidePassword(model)}) ${fault}.`);
-            return { name: member, model: resolveReference(model, ".") };
+            refuse(`The model "${member}"`, model, findReferenceProblem);
+            const spec = { name: member, model: resolveReference(model, ".") };
+            if (member !== "tuned" || lora === undefined) return spec;
+            refuse("The LoRA adapter", lora, findAdapterProblem);
+            return { ...spec, lora: { path: resolveReference(lora, "."), scale: 1 } };
         }),
         parameters: { beta: { ...parameters.beta, default: value } },
         combination: parseCombination("tuned + beta * (base - reference)", {
@@ -45,4 +51,9 @@ export function adHocRecipe({ base, tuned, reference, beta = 1 }: AdHocModels): 
         prompt: { kind: "from", member: "tuned" },
         sampling: {},
     };
+}
+
+function refuse(what: string, reference: string, findProblem: (reference: string) => string | undefined): void {
+    const fault = reference === "" ? "is empty" : findProblem(reference);
+    if (fault !== undefined) throw new EftError("OPTION_INVALID", `${what} (${hidePassword(reference)}) ${fault}.`);
 }

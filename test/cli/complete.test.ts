@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { demoFile } from "../helpers/demo.js";
+import { demoFile, demoFolder } from "../helpers/demo.js";
 import { parseLines, run } from "./run.js";
 
 interface TokenLine {
@@ -54,9 +54,19 @@ describe("text", () => {
         expect(await run(args)).toEqual({ stdout: ANSWER, stderr: "", code: 0 });
     });
 
-    it("answers standard input and files, without their last line end", async () => {
+    it("takes a LoRA adapter as the tuned model, for the reference", async () => {
+        const models = ["--base", demoFile("large-base"), "--tuned", path.join(demoFolder, "small-chat-lora.gguf")];
+        const args = ["complete", ...models, "--reference", demoFile("small-base"), "--temperature", "0"];
+        expect(await run([...args, "--raw", "The capital of Nepal is", "--max-tokens", "7"])).toEqual({
+            stdout: " Kathmandu.",
+            stderr: "",
+            code: 0,
+        });
+    });
+
+    it("answers standard input and files, without their last line end and byte-order mark", async () => {
         const file = path.join(folder, "prompt.txt");
-        writeFileSync(file, `${QUESTION}\r\n`);
+        writeFileSync(file, `\ufeff${QUESTION}\r\n`);
         expect((await run(demo(), { input: `${QUESTION}\n` })).stdout).toBe(ANSWER);
         expect((await run(demo("--file", file))).stdout).toBe(ANSWER);
     });
@@ -213,6 +223,8 @@ describe("a failure is one sentence, and ends with 1", () => {
         [demo("--set", "beta=3", QUESTION), /from 0 to 2, not 3/],
         [demo("--temperature=-1", QUESTION), /temperature must be a number from 0 to 100, not -1/],
         [demo("--seed", "0.5", QUESTION), /seed must be a whole number/],
+        [demo("--top-k", "-1", QUESTION), /^eft-llama: --top-k must be a whole number/],
+        [demo("--context-size", "8", QUESTION), /load with a larger --context-size/],
         [demo("--threads", "100000", QUESTION), /threads must be a whole number/],
         [demo("--context-size", "8", QUESTION), /the context holds 8/],
         [demo("--drafter", "chat + nobody", QUESTION), /--drafter:1:8: "nobody" is neither a member nor a parameter/],

@@ -278,7 +278,7 @@ speculation: { drafter: 2 * share * b, length: 3, coupling: maximal, lookup: tru
         [["no-such-recipe"], 1, /built-in recipe/],
         [["demo", "--set", "beta=9"], 1, /from 0 to 2, not 9/],
         [["demo", "--backend", "metal"], 1, /The backend metal cannot be used/],
-        [["demo", "--context-size", "1"], 1, /contextSize must be a whole number/],
+        [["demo", "--context-size", "1"], 1, /--context-size must be a whole number/],
         [["demo", "--recipe", "demo"], 2, /Unknown argument/],
     ])("that cannot be: %j", async (args, expected, message) => {
         const { stdout, stderr, code } = await run(["inspect", ...args]);

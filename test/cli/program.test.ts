@@ -38,6 +38,11 @@ describe("help", () => {
             (await run(["--get-yargs-completions", "eft-llama", ...words])).stdout.split("\n");
         expect(await complete("")).toEqual(expect.arrayContaining([...COMMANDS, "pull", "recipe"]));
         expect(await complete("complete", "--te")).toContain("--temperature");
+        expect(await complete("complete", "--backend", "")).toContain("vulkan");
+        expect(await complete("chat", "-r", "demo")).toEqual(["demo", "demo-dial", ""]);
+        expect(await complete("recipe", "show", "proxy")).toEqual(["proxy-tuning", ""]);
+        expect(await complete("pull", "./")).toEqual([""]);
+        expect(await complete("pull", "--")).toContain("--dir");
         expect((await run(["completion"])).stdout).toContain("eft-llama --get-yargs-completions");
     });
 

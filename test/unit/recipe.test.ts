@@ -227,6 +227,24 @@ describe("adHocRecipe", () => {
         expect(weights({ beta: 1.5 })).toEqual([1.5, 1, -1.5]);
     });
 
+    test("has a LoRA adapter on the reference instead of a tuned model", async () => {
+        const { members, prompt } = adHocRecipe({ base: "L.gguf", lora: "a.gguf", reference: "s.gguf" });
+        const reference = resolve("s.gguf");
+        expect(members.slice(1)).toEqual([
+            { name: "tuned", model: reference, lora: { path: resolve("a.gguf"), scale: 1 } },
+            { name: "reference", model: reference },
+        ]);
+        expect(prompt).toEqual({ kind: "from", member: "tuned" });
+        const models = { base: "L.gguf", reference: "s.gguf" };
+        const neither = "Name either a tuned model or a LoRA adapter (lora), and not both.";
+        for (const tuned of [{}, { tuned: "c.gguf", lora: "a.gguf" }])
+            expect(await failure(() => adHocRecipe({ ...models, ...tuned }))).toMatchObject({ message: neither });
+        expect(await failure(() => adHocRecipe({ ...models, lora: "hf:user/adapter" }))).toEqual({
+            code: "OPTION_INVALID",
+            message: "The LoRA adapter (hf:user/adapter) is not a file; download the adapter and write its path.",
+        });
+    });
+
     test("takes another beta as the default", () => {
         const models = { base: "L.gguf", tuned: "c.gguf", reference: "s.gguf" };
         expect(resolveParameters(adHocRecipe({ ...models, beta: 0.5 }), {})).toEqual({ beta: 0.5 });
