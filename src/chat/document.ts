@@ -101,7 +101,8 @@ async function readConversation(file: string): Promise<string> {
         const found = await stat(file);
         if (!found.isFile()) throw new Error("it is not a file");
         if (found.size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
-        return await readFile(file, "utf8");
+        // Takes away a byte-order mark, which some editors put in front.
+        return new TextDecoder().decode(await readFile(file));
     } catch (error) {
         throw new EftError("FILE_UNREADABLE", `${file} cannot be read: ${(error as Error).message}.`, { cause: error });
     }

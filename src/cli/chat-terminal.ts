@@ -123,9 +123,9 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         return true;
     }
 
-    /** Ends as the signal wants, but not with a terminal that marks pastes. */
+    /** Ends as the signal wants, but leaves the terminal as it was. */
     const terminate = (signal: NodeJS.Signals): void => {
-        markPastes(false);
+        input.close();
         process.kill(process.pid, signal);
     };
 

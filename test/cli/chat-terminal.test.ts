@@ -121,6 +121,14 @@ describe("a conversation on a terminal", () => {
         expect(await talk.wait(/after/)).toMatch(/exit 0\nafter$/);
     });
 
+    onTerminal("leaves the terminal without marks when it is terminated", async () => {
+        const talk = await chat();
+        talk.terminate();
+        await talk.wait(/exit 143$/);
+        talk.paste("after", true);
+        expect(await talk.wait(/after/)).toMatch(/exit 143\nafter$/);
+    });
+
     onTerminal("lets half a line that was typed ahead be edited", async () => {
         const talk = await chat();
         talk.paste("/system -\nabc", false);

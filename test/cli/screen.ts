@@ -17,6 +17,8 @@ export interface Screen {
     read(): string;
     /** Waits until the screen has it, and returns the screen. @throws Error with the screen when that takes too long */
     wait(pattern: RegExp): Promise<string>;
+    /** Sends the program SIGTERM. */
+    terminate(): void;
     close(): void;
 }
 
@@ -59,6 +61,10 @@ export function openScreen(
                 if (performance.now() > end) throw new Error(`The screen never had ${String(pattern)}:\n${screen}`);
                 await sleep(20);
             }
+        },
+        terminate() {
+            // The program is what the pane's shell has started.
+            execFileSync("pkill", ["-TERM", "-P", tmux("display-message", "-p", "#{pane_pid}").trim()]);
         },
         close() {
             tmux("kill-server");

@@ -429,6 +429,9 @@ describe("a saved conversation", () => {
         await saveChat(file, loaded);
         expect((await loadChat(file)).turns).toHaveLength(3);
         expect(readdirSync(temporary.folder)).toEqual(["talk.json"]);
+        // As some editors save it.
+        writeFileSync(file, `\ufeff${readFileSync(file, "utf8")}`);
+        expect((await loadChat(file)).turns).toHaveLength(3);
     });
 
     it("takes the place of nothing else", async () => {
