@@ -49,16 +49,18 @@ const CONFIDENCE: DraftLengthPolicy = {
 /**
  * As many as promise most tokens per second by measured costs and acceptance so far, and none if none do; stopping where the
  * drafter is unsure, if that promises more. For several sequences together: each chooses its stop as if it were alone, then
- * drafts join in the order of their probability of being accepted, whosever they are, and the best number of them is kept.
+ * drafts join in the order of their probability of being accepted, whosever they are, and the best number of them is kept, if
+ * it promises more than plain steps even when as much of the gain is believed as earlier blocks have kept.
  */
 const ADAPTIVE: DraftLengthPolicy = {
-    choose(prospects, { draws }, costs) {
+    choose(prospects, { draws, trust }, costs) {
         const stops = prospects.map((prospect) => bestPlan(prospect, costs).stop);
         const lengths = prospects.map(() => 0);
         const forecast = createForecast(prospects, stops, draws, costs);
         // Plain steps come first, which are then what drafts are compared with.
         if (forecast.isKnown) {
-            let best = MARGIN * forecast.rate();
+            const enough = (MARGIN / trust) * forecast.rate();
+            let best = forecast.rate();
             let kept = 0;
             const order = prospects
                 .flatMap((prospect, sequence) =>
@@ -72,6 +74,7 @@ const ADAPTIVE: DraftLengthPolicy = {
                 best = forecast.rate();
                 kept = index + 1;
             }
+            if (best <= enough) kept = 0;
             for (const { sequence } of order.slice(0, kept)) lengths[sequence] = (lengths[sequence] ?? 0) + 1;
         }
         return finishPlans(createForecast(prospects, stops, draws, costs), lengths, stops);

@@ -236,6 +236,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
             };
             statistics.add(step);
             ensemble.speculation.add(step);
+            ensemble.trust.learn(step);
         },
 
         statistics: () => statistics.read(),

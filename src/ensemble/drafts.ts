@@ -53,16 +53,18 @@ export interface PlanForecast {
     readonly plainMs: number;
 }
 
-/** What else takes part in the step that will verify the drafts. */
-export interface Load {
-    /** Sequences that draw a token each, without drafts. */
+/** What else there is to know before drafts are planned. */
+export interface Situation {
+    /** Sequences that draw a token each in the step that will verify the drafts, without drafts of their own. */
     readonly draws: number;
+    /** What part of a forecast gain can be believed, 0..1. */
+    readonly trust: number;
 }
 
 /** Decides how many tokens each of the sequences drafts that are about to draft side by side. */
 export interface DraftLengthPolicy {
     /** @returns one plan per prospect, with a length of 0 .. most */
-    choose(prospects: readonly DraftProspect[], load: Load, costs: CostTable): readonly DraftPlan[];
+    choose(prospects: readonly DraftProspect[], situation: Situation, costs: CostTable): readonly DraftPlan[];
 }
 
 /** A request for drafts: from a drafter, or as many of a `proposal` as the policy thinks worth verifying. */

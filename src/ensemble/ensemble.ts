@@ -8,6 +8,7 @@ import { loadBinding } from "../native/load-binding.js";
 import { toEftError } from "../native/native-error.js";
 import { resolveParameters } from "../recipe/index.js";
 import type { CacheType, Recipe } from "../types.js";
+import { createTrust, type Trust } from "./trust.js";
 import { createCostTable, type CostTable } from "./costs.js";
 import { fileSizes, loadMembers, type Member } from "./members.js";
 import { CACHE_TYPES, memoryRoom, planMemory, wantedContextSize, type MemoryPlan } from "./memory-plan.js";
@@ -89,6 +90,8 @@ export interface Ensemble {
     readonly costs: CostTable;
     /** @internal Where completions report what they have done. */
     readonly speculation: StatisticsRecorder;
+    /** @internal How far forecasts of drafts can be believed, by the same reports. */
+    readonly trust: Trust;
     /** @internal The caches. @throws EftError DISPOSED after dispose() */
     readonly pool: SequencePool;
     /** @internal Continuous batching. @throws EftError DISPOSED after dispose() */
@@ -178,7 +181,8 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
     const members = parts.members.length;
     const pool = createSequencePool(engine, members, sequences);
     const costs = createCostTable(members);
-    const steps = createStepQueue(engine, { members, batchSize, sequences, costs });
+    const trust = createTrust();
+    const steps = createStepQueue(engine, { members, batchSize, sequences, costs, trust });
     const speculation = createStatistics(members);
     let parameters = resolveParameters(parts.recipe, {});
     let disposal: Promise<void> | undefined;
@@ -201,6 +205,7 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
         ...parts,
         costs,
         speculation,
+        trust,
         get statistics() {
             return speculation.read();
         },

@@ -7,6 +7,7 @@ import { EftError } from "../errors.js";
 import type { NativeDecode, NativeDrawResult, NativeEngine, NativeQueryResult } from "../native/binding.js";
 import { toEftError } from "../native/native-error.js";
 import type { CostTable, Job } from "./costs.js";
+import type { Trust } from "./trust.js";
 import { NEVER_STOP, type Drafted, type DraftPlan, type DraftRequest } from "./drafts.js";
 import type { Sequence } from "./sequences.js";
 import { planStep, type Evaluated, type Evaluation, type Share, type Waiting } from "./step-plan.js";
@@ -52,11 +53,12 @@ export interface StepQueueOptions {
     readonly sequences: number;
     /** Told what each job has cost. */
     readonly costs: CostTable;
+    readonly trust: Trust;
 }
 
 export function createStepQueue(
     engine: NativeEngine,
-    { members, batchSize, sequences, costs }: StepQueueOptions,
+    { members, batchSize, sequences, costs, trust }: StepQueueOptions,
 ): StepQueue {
     let evaluations: Waiting[] = [];
     let draftings: Drafting[] = [];
@@ -231,7 +233,8 @@ export function createStepQueue(
         for (const policy of new Set(all.map(({ request }) => request.policy))) {
             const own = [...all.keys()].filter((index) => all[index]?.request.policy === policy);
             const prospects = own.flatMap((index) => all[index]?.request.prospect ?? []);
-            policy.choose(prospects, { draws }, costs).forEach((plan, place) => (plans[own[place] ?? 0] = plan));
+            const chosen = policy.choose(prospects, { draws, trust: trust.factor() }, costs);
+            chosen.forEach((plan, place) => (plans[own[place] ?? 0] = plan));
         }
         return plans;
     }

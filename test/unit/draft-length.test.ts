@@ -14,7 +14,7 @@ import { NEVER_STOP, type DraftProspect, type DraftStop } from "../../src/ensemb
 /** Members: 0 large, 1 the drafter, 2 the small base. */
 const [LARGE, DRAFTER, SMALL] = [0, 1, 2];
 const adaptive = createDraftLengthPolicy("adaptive");
-const NOTHING = { draws: 0 };
+const NOTHING = { draws: 0, trust: 1 };
 
 interface Costs {
     /** Milliseconds of one token, per member. */
@@ -128,6 +128,16 @@ describe("the forecast", () => {
 describe("the adaptive policy", () => {
     const choose = (costs: Costs, ...prospects: DraftProspect[]): readonly number[] =>
         adaptive.choose(prospects, NOTHING, table(costs)).map(({ length }) => length);
+
+    test("drafts only what gains even if no more of it is kept than before", () => {
+        const costs = { single: [40, 4, 4], g: memoryBound };
+        const gain = Math.max(...Array.from({ length: MOST_DRAFTS + 1 }, (_, k) => speedup(costs, 0.7, k)));
+        const chosen = (trust: number): number =>
+            adaptive.choose([prospect(0.7)], { draws: 0, trust }, table(costs))[0]?.length ?? NaN;
+        expect(chosen((1.03 / gain) * 1.001)).toBe(chosen(1));
+        expect(chosen(1)).toBeGreaterThan(1);
+        expect(chosen((1.03 / gain) * 0.999)).toBe(0);
+    });
 
     test.each([0, 0.3, 0.6, 0.9, 1])("takes the best length at acceptance %d", (a) => {
         for (const [drafter, small] of [
