@@ -9,10 +9,10 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { buildLlama } from "./build-llama.mjs";
+import { compilersAtOnce } from "./cmake.mjs";
 import { projectRoot } from "./llama-source.mjs";
 
 const require = createRequire(import.meta.url);
@@ -108,7 +108,7 @@ function cmakeJs(command) {
 if (flags.clean) {
     rmSync(path.join(projectRoot, "build"), { recursive: true, force: true });
 } else {
-    process.env.CMAKE_BUILD_PARALLEL_LEVEL ??= String(availableParallelism());
+    process.env.CMAKE_BUILD_PARALLEL_LEVEL = compilersAtOnce();
     if (cmakeFlags.length > 0 && !flags["from-source"])
         fail("flags after `--` go to llama.cpp and need --from-source.");
     const stamp = currentStamp();
