@@ -39,14 +39,13 @@ const char * type_name(enum ggml_backend_dev_type type) {
 
 }  // namespace
 
-std::string load_backend(const std::string & path) {
+LoadedBackend load_backend(const std::string & path) {
     // The backend registry has no lock of its own.
     static std::mutex mutex;
     const std::lock_guard<std::mutex> lock(mutex);
     const LogCapture log;
-    if (llama_api().ggml_backend_load(path.c_str())) return "";
-    const std::string said = log.said();
-    return said.empty() ? "ggml refused it without a reason" : said;
+    const bool loaded = llama_api().ggml_backend_load(path.c_str()) != nullptr;
+    return {loaded, log.text()};
 }
 
 std::vector<Device> list_devices() {

@@ -14,8 +14,14 @@ struct Device {
     uint64_t memory_free, memory_total;
 };
 
-/// Loads one more backend library. Returns "" or the reason why it failed.
-std::string load_backend(const std::string & path);
+struct LoadedBackend {
+    bool loaded;
+    /// What ggml and the backend complained of; a backend that finds no device is loaded and says why.
+    std::string said;
+};
+
+/// Loads one more backend library.
+LoadedBackend load_backend(const std::string & path);
 
 std::vector<Device> list_devices();
 

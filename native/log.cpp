@@ -94,11 +94,16 @@ LogCapture::LogCapture() : outer_(capture) {
 }
 LogCapture::~LogCapture() { capture = outer_; }
 
+std::string LogCapture::text() const {
+    std::string text = text_;
+    std::replace(text.begin(), text.end(), '\n', ' ');
+    while (!text.empty() && text.back() == ' ') text.pop_back();
+    return text;
+}
+
 std::string LogCapture::said() const {
-    std::string sentence = text_;
-    std::replace(sentence.begin(), sentence.end(), '\n', ' ');
-    while (!sentence.empty() && sentence.back() == ' ') sentence.pop_back();
-    return sentence.empty() ? "" : " llama.cpp says: " + sentence;
+    const std::string words = text();
+    return words.empty() ? "" : " llama.cpp says: " + words;
 }
 
 std::shared_ptr<LogListener> listen_to_log(Napi::Env env, const Napi::Function & callback) {

@@ -24,7 +24,9 @@ class LogCapture {
     LogCapture(const LogCapture &) = delete;
     LogCapture & operator=(const LogCapture &) = delete;
 
-    /// The collected lines as one sentence to append to a message: " llama.cpp says: ...", or "".
+    /// The collected lines, joined by spaces.
+    std::string text() const;
+    /// The same as one sentence to append to a message: " llama.cpp says: ...", or "".
     std::string said() const;
 
   private:

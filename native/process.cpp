@@ -24,9 +24,12 @@ Napi::Value OpenLibraries(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value LoadBackend(const Napi::CallbackInfo & info) {
-    return guarded(info.Env(), [&]() -> Napi::Value {
-        const std::string reason = load_backend(info[0].As<Napi::String>());
-        return reason.empty() ? info.Env().Undefined() : Napi::String::New(info.Env(), reason);
+    return guarded(info.Env(), [&] {
+        const LoadedBackend backend = load_backend(info[0].As<Napi::String>());
+        Napi::Object result = Napi::Object::New(info.Env());
+        result.Set("loaded", backend.loaded);
+        result.Set("said", backend.said);
+        return result;
     });
 }
 
@@ -80,6 +83,7 @@ Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
 
 void RegisterProcess(Napi::Env env, Napi::Object exports) {
     exports.Set("compiledFor", EFT_LLAMA_VERSION);
+    exports.Set("llamaRelease", EFT_LLAMA_RELEASE);
     exports.Set("setErrorClass", Napi::Function::New<SetErrorClass>(env));
     exports.Set("openLibraries", Napi::Function::New<OpenLibraries>(env));
     exports.Set("loadBackend", Napi::Function::New<LoadBackend>(env));

@@ -2,7 +2,15 @@
 
 import { EftError } from "../errors.js";
 import type { NativeBinding, NativeDevice } from "./binding.js";
-import { backendPackageName, findBackendLibrary, loadBinding } from "./load-binding.js";
+import {
+    explainLoadFailure,
+    explainMissing,
+    explainNoDevice,
+    explainRelease,
+    joinFailures,
+    type BackendFailure,
+} from "./backend-failure.js";
+import { findBackendLibraries, loadBinding, type BackendLibrary } from "./load-binding.js";
 
 /** `auto` takes the first of metal, cuda, vulkan that has a device here, else the CPU. */
 export const BACKENDS = ["auto", "cpu", "vulkan", "cuda", "metal"] as const;
@@ -59,13 +67,23 @@ function openBackend(binding: NativeBinding, backend: GpuBackend): readonly Nati
         binding
             .devices()
             .filter(({ backend: name, type }) => name === REGISTRY_NAMES[backend] && (type === "gpu" || type === "igpu"));
-    if (find().length === 0) {
-        if (backend === "metal") return "this is not a Mac with a Metal device";
-        const file = findBackendLibrary(backend);
-        if (file === undefined) return `the package ${backendPackageName(backend)} is not installed`;
-        const problem = binding.loadBackend(file);
-        if (problem !== undefined) return `${file} could not be loaded (is the driver installed?): ${problem.trim()}`;
+    const open = (library: BackendLibrary): readonly NativeDevice[] | BackendFailure => {
+        const misfit = explainRelease(library, binding.llamaRelease);
+        if (misfit !== undefined) return misfit;
+        const { loaded, said } = binding.loadBackend(library.file);
+        if (!loaded) return explainLoadFailure(library.file, said);
+        const devices = find();
+        return devices.length > 0 ? devices : explainNoDevice(backend, library.file, said);
+    };
+
+    const present = find();
+    if (present.length > 0) return present;
+    if (backend === "metal") return "this is not a Mac with a Metal device";
+    const failures: BackendFailure[] = [];
+    for (const library of findBackendLibraries(backend)) {
+        const outcome = open(library);
+        if (!("problem" in outcome)) return outcome;
+        failures.push(outcome);
     }
-    const devices = find();
-    return devices.length > 0 ? devices : `it finds no ${backend} device`;
+    return joinFailures(failures.length > 0 ? failures : [explainMissing(backend)]);
 }

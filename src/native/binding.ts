@@ -329,6 +329,8 @@ export type NativeSampleOptions = Omit<NativeDraw, "grammar" | "members" | "scor
 export interface NativeBinding {
     /** `llama_version()` of the headers that the addon was compiled with. */
     readonly compiledFor: string;
+    /** Tag of the llama.cpp release that those headers belong to, e.g. `v0.5.0`. */
+    readonly llamaRelease: string;
     /** The class of all errors that the addon throws. Call first. */
     setErrorClass(errorClass: typeof EftError): void;
     /**
@@ -337,8 +339,8 @@ export interface NativeBinding {
      * @returns the version that the library reports
      */
     openLibraries(paths: { base: string; ggml: string; llama: string; backends: string }): string;
-    /** Loads one more ggml backend. Returns undefined, or why it failed. */
-    loadBackend(path: string): string | undefined;
+    /** Loads one more ggml backend. A backend that finds no device is loaded, and may have said why. */
+    loadBackend(path: string): { readonly loaded: boolean; readonly said: string };
     /** Interrupts the jobs of all engines and ends their threads, for ever. For the exit of the process. */
     stopWorkers(): void;
     devices(): NativeDevice[];

@@ -71,7 +71,7 @@ export function findLibraryFolder(): LibraryFolder {
     const own = unpacked(path.join(packageRoot, "build", "llama"));
     if (existsSync(own)) return { directory: own, origin: "built from source" };
     const name = `@node-llama-cpp/${platformName()}${platformName() === "mac-arm64" ? "-metal" : ""}`;
-    const directory = findPackageFolder(name);
+    const directory = findPackageFolder(name, name.slice("@node-llama-cpp/".length));
     if (directory === undefined) {
         throw new EftError(
             "ADDON_LOAD_FAILED",
@@ -83,18 +83,45 @@ export function findLibraryFolder(): LibraryFolder {
     return { directory, origin: "prebuilt" };
 }
 
+/** A library of an optional GPU backend. */
+export interface BackendLibrary {
+    readonly file: string;
+    /** What is known of the llama.cpp release that it belongs to: that of node-llama-cpp, or what its build has noted. */
+    readonly release: "as pinned" | { readonly noted: string | undefined };
+}
+
 /**
- * File of an optional GPU backend, or undefined when no package that carries it is installed.
+ * The installed libraries of a GPU backend, in the order in which they are to be tried: of llama.cpp built from source, the
+ * backend built alone (scripts/build-cuda.mjs), node-llama-cpp's package, and its second one for systems with an older
+ * version of CUDA.
  *
  * @param backend - `vulkan` or `cuda`
  */
-export function findBackendLibrary(backend: string): string | undefined {
-    const folders = [findLibraryFolder().directory, findPackageFolder(`@node-llama-cpp/${platformName()}-${backend}`)];
-    for (const directory of folders) {
-        const file = directory === undefined ? undefined : matchLibrary(directory, `ggml-${backend}`);
-        if (file !== undefined) return file;
+export function findBackendLibraries(backend: string): BackendLibrary[] {
+    const name = `${platformName()}-${backend}`;
+    const builtAlone = unpacked(path.join(packageRoot, "build", "backends"));
+    const folders = [
+        findLibraryFolder().directory,
+        builtAlone,
+        findPackageFolder(`@node-llama-cpp/${name}`, name),
+        findPackageFolder(`@node-llama-cpp/${name}-ext`, name, "fallback"),
+    ];
+    return folders.flatMap((folder) => {
+        const file = folder === undefined ? undefined : matchLibrary(folder, `ggml-${backend}`);
+        if (file === undefined) return [];
+        return [{ file, release: folder === builtAlone ? { noted: readBuildRecord(file) } : "as pinned" }];
+    });
+}
+
+/** The release that scripts/build-cuda.mjs notes beside a library. */
+function readBuildRecord(library: string): string | undefined {
+    const file = library.slice(0, -path.extname(library).length) + ".json";
+    try {
+        const { release } = JSON.parse(readFileSync(file, "utf8")) as { release?: unknown };
+        return typeof release === "string" ? release : undefined;
+    } catch {
+        return undefined;
     }
-    return undefined;
 }
 
 /** Name of the npm package that carries a GPU backend for this platform. */
@@ -107,12 +134,12 @@ function platformName(): string {
     return `${system}-${process.arch === "arm" ? "armv7l" : process.arch}`;
 }
 
-function findPackageFolder(name: string): string | undefined {
-    const folderName = name.slice("@node-llama-cpp/".length);
+/** A folder below `bins` of one of node-llama-cpp's packages, if that is installed. */
+function findPackageFolder(name: string, ...folder: string[]): string | undefined {
     try {
         // Resolved from node-llama-cpp, whose dependency it is: strict package managers hide it from us.
         const entry = createRequire(require.resolve("node-llama-cpp")).resolve(name);
-        const directory = unpacked(path.join(path.dirname(entry), "..", "bins", folderName));
+        const directory = unpacked(path.join(path.dirname(entry), "..", "bins", ...folder));
         return existsSync(directory) ? directory : undefined;
     } catch {
         return undefined;
@@ -128,6 +155,7 @@ function nodeLlamaCppVersion(): string {
 
 /** File names carry backend and version, e.g. `libllama.vulkan.v0.5.0.so`; `libllama-common.so` is another library. */
 function matchLibrary(directory: string, name: string): string | undefined {
+    if (!existsSync(directory)) return undefined;
     const pattern = new RegExp(`^(lib)?${name}(\\.[\\w.]+)?\\.(so|dylib|dll)$`);
     const file = readdirSync(directory).find((entry) => pattern.test(entry));
     return file === undefined ? undefined : path.join(directory, file);
