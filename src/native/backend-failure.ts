@@ -78,6 +78,10 @@ export function explainLoadFailure(file: string, said: string): BackendFailure {
             remedy: "Delete it, or reinstall the package that it belongs to",
         };
     }
+    // Where llama.cpp was built with it, and not as a library to be opened later, it was asked for devices at the start.
+    if (said.includes("failed to find ggml_backend_init")) {
+        return { problem: `${file} is linked with llama.cpp's other libraries and has found no device` };
+    }
     const reason = said === "" ? "the system does not say why; its driver may be missing" : said;
     return { problem: `${file} could not be loaded: ${reason}` };
 }

@@ -45,6 +45,11 @@ describe("another reason", () => {
         },
     );
 
+    it("is a lack of devices where the backend is not opened by itself", () => {
+        const said = `load_backend: failed to find ggml_backend_init in ${file}`;
+        expect(explainLoadFailure(file, said).problem).toMatch(/has found no device$/);
+    });
+
     it("is said to be unknown where the system gives none", () => {
         expect(explainLoadFailure(file, "").problem).toMatch(/does not say why/);
     });
