@@ -2,14 +2,18 @@
 // weights are read once for all of them.
 
 import { createRecipe } from "./families.mjs";
-import { format, printTable, summarize } from "./report.mjs";
+import { describeSetting, format, printTable, summarize } from "./report.mjs";
+import { runRounds } from "./rounds.mjs";
 
 const COUNTS = [1, 2, 4, 8];
 
-/** @param options - `threads` (default: the library's), `rounds`, `tokens` (of each completion) */
-export async function benchBatch(library, family, { threads, rounds, tokens }) {
+/**
+ * @param options - `backend`, `threads` (default: the library's), `rounds`, `tokens` (of each completion), `until` (see
+ *   {@link runRounds}), `counts`: how many completions at once, from 1 on
+ */
+export async function benchBatch(library, family, { backend, threads, rounds, tokens, until, counts = COUNTS }) {
     const ensemble = await library.loadEnsemble(createRecipe(library, family), {
-        ...{ backend: "cpu", threads, contextSize: 256, sequences: Math.max(...COUNTS) },
+        ...{ backend, threads, contextSize: 256, sequences: Math.max(...counts) },
     });
     const { eos } = ensemble.members[0].model.info;
     const complete = (seed) =>
@@ -19,22 +23,21 @@ export async function benchBatch(library, family, { threads, rounds, tokens }) {
                 logitBias: { [eos]: -Infinity },
             }),
         );
-    const measured = [];
-    for (let i = -1; i < rounds; i++) {
+    // The first round warms up, and leaves the prompt in all caches.
+    const measured = await runRounds({ rounds, until }, counts, async (_, inOrder) => {
         const round = {};
-        const first = (i + 1) % COUNTS.length;
-        for (const count of [...COUNTS.slice(first), ...COUNTS.slice(0, first)]) {
+        for (const count of inOrder) {
             const start = performance.now();
             await Promise.all(Array.from({ length: count }, (_, seed) => complete(seed)));
             round[count] = (count * tokens * 1000) / (performance.now() - start);
         }
-        // The first round warms up, and leaves the prompt in all caches.
-        if (i >= 0) measured.push(round);
-    }
+        return round;
+    });
     await ensemble.dispose();
     return {
-        ...{ family: family.name, shape: family.shape, threads: ensemble.threads, tokens },
-        results: COUNTS.map((count) => ({
+        ...{ family: family.name, shape: family.shape, tokens },
+        ...{ backend: ensemble.backend.backend, threads: ensemble.threads },
+        results: counts.map((count) => ({
             completions: count,
             tokensPerSecond: summarize(measured.map((round) => round[count])),
             gain: summarize(measured.map((round) => round[count] / round[1])),
@@ -43,9 +46,9 @@ export async function benchBatch(library, family, { threads, rounds, tokens }) {
     };
 }
 
-export function printBatch({ family, shape, threads, results }) {
+export function printBatch({ results, ...result }) {
     printTable(
-        `${family}: ${shape}, ${threads} ${threads === 1 ? "thread" : "threads"}`,
+        describeSetting(result),
         ["completions at once", "tokens per second", "times one"],
         results.map(({ completions, tokensPerSecond, gain }) => [
             completions,

@@ -85,20 +85,26 @@ export async function findFamily(name, folder) {
 }
 
 /** The built library. */
-export async function importLibrary() {
-    const entry = path.join(projectRoot, "dist", "index.js");
-    if (!existsSync(entry)) throw new Error("The library is not built; run `npm run build` first.");
-    return import(pathToFileURL(entry));
+export const importLibrary = () => importBuilt("index.js");
+
+/** What of the library only benchmarks need: the addon itself. */
+export const importNative = () => importBuilt("native", "load-binding.js");
+
+async function importBuilt(...names) {
+    const file = path.join(projectRoot, "dist", ...names);
+    if (!existsSync(file)) throw new Error("The library is not built; run `npm run build` first.");
+    return import(pathToFileURL(file));
 }
 
 /** The recipe of a family's combination, or with `member` of that member alone. */
-export function createRecipe({ parseRecipe }, { name, members, combination }, member) {
+export function createRecipe({ parseRecipe }, { name, members, combination, parameters }, member) {
     const files = member === undefined ? members : { [member]: members[member] };
     const recipe = {
         eft: 1,
         name: member === undefined ? name : `${name}-${member}`,
         members: Object.fromEntries(Object.entries(files).map(([key, file]) => [key, { model: file }])),
         combination: member ?? combination,
+        ...(member === undefined && parameters && { parameters }),
         prompt: { template: "plain" },
     };
     return parseRecipe(JSON.stringify(recipe));

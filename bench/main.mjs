@@ -12,10 +12,14 @@ import { benchScore, printScore } from "./score.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
 import { benchStep, printStep } from "./step.mjs";
 
+/** As the library names them, which need not be built to show the help. */
+const BACKENDS = ["auto", "cpu", "vulkan", "cuda", "metal"];
+
 /** @param defaults - of `families`, `rounds` and `tokens`; `choices`: families that there are to choose from */
 function command(name, description, bench, print, { choices = Object.keys(FAMILIES), ...defaults }) {
     const options = {
         family: { array: true, choices, default: defaults.families, describe: "models" },
+        backend: { choices: BACKENDS, default: "cpu", describe: "of llama.cpp" },
         threads: { number: true, describe: "of every contender; default: the library's" },
         rounds: { number: true, default: defaults.rounds, describe: "that are measured" },
         ...(defaults.tokens && { tokens: { number: true, default: defaults.tokens, describe: "a round" } }),
@@ -25,7 +29,7 @@ function command(name, description, bench, print, { choices = Object.keys(FAMILI
         command: name,
         describe: description,
         builder: (parser) => parser.options(options),
-        async handler({ family, threads, rounds, tokens, out }) {
+        async handler({ family, backend, threads, rounds, tokens, out }) {
             if (!(rounds >= 1) || tokens < 2) throw new Error("At least 1 round of 2 tokens.");
             const library = await importLibrary();
             const folder = await mkdtemp(path.join(tmpdir(), "eft-llama-bench-"));
@@ -34,11 +38,11 @@ function command(name, description, bench, print, { choices = Object.keys(FAMILI
                 for (const each of family) families.push(await findFamily(each, folder));
                 const results = [];
                 for (const each of families) {
-                    const result = await bench(library, each, { threads, rounds, tokens });
+                    const result = await bench(library, each, { backend, threads, rounds, tokens });
                     print(result);
                     results.push(result);
                 }
-                await writeReport(name, { family, threads, rounds, tokens, out }, results);
+                await writeReport(name, { family, backend, threads, rounds, tokens, out }, results);
             } finally {
                 await rm(folder, { recursive: true });
             }

@@ -5,8 +5,8 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { cpus, loadavg, platform, release, totalmem } from "node:os";
 import path from "node:path";
 import Table from "cli-table3";
-import { getLlama, getModuleVersion } from "node-llama-cpp";
-import { projectRoot } from "./families.mjs";
+import { getModuleVersion } from "node-llama-cpp";
+import { importNative, projectRoot } from "./families.mjs";
 
 /** Median and quartiles. */
 export function summarize(values) {
@@ -22,6 +22,11 @@ export function summarize(values) {
 /** "1.023 [1.011, 1.040]": median and quartiles. */
 export function format({ median, q1, q3 }, digits = 3) {
     return `${median.toFixed(digits)} [${q1.toFixed(digits)}, ${q3.toFixed(digits)}]`;
+}
+
+/** What was measured on what: "demo: 3.6M + 2 x 0.4M, cpu, 1 thread". */
+export function describeSetting({ family, shape, backend, threads }) {
+    return `${family}: ${shape}, ${backend}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
 }
 
 /** @param rows - cells; the first is a label */
@@ -49,10 +54,11 @@ export async function writeReport(benchmark, options, results) {
     await writeFile(options.out, `${JSON.stringify(report, null, 2)}\n`);
 }
 
-async function describeEnvironment() {
+/** When, on what, and with which versions. */
+export async function describeEnvironment() {
     const processors = cpus();
     const { version } = JSON.parse(await readFile(path.join(projectRoot, "package.json"), "utf8"));
-    const { llamaCppRelease } = await getLlama({ gpu: false, build: "never", logLevel: "error" });
+    const { loadBinding } = await importNative();
     return {
         date: new Date().toISOString(),
         commit: describeCommit(),
@@ -67,7 +73,7 @@ async function describeEnvironment() {
         versions: {
             eftLlama: version,
             node: process.version,
-            llamaCpp: llamaCppRelease.release,
+            llamaCpp: loadBinding().compiledFor,
             nodeLlamaCpp: await getModuleVersion(),
         },
     };
@@ -78,6 +84,8 @@ function describeCommit() {
     const options = { cwd: projectRoot, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] };
     const git = (...parameters) => execFileSync("git", parameters, options).trim();
     try {
+        // A folder without a repository may lie in somebody else's.
+        if (path.resolve(git("rev-parse", "--show-toplevel")) !== projectRoot) return undefined;
         const changed = git("status", "--porcelain", "--untracked-files=no") !== "";
         return git("rev-parse", "--short", "HEAD") + (changed ? "+" : "");
     } catch {

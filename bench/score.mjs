@@ -2,7 +2,7 @@
 // one call per item with a single sequence. Contexts take turns, so that one by one nothing is found in the cache.
 
 import { createRecipe } from "./families.mjs";
-import { format, printTable, summarize } from "./report.mjs";
+import { describeSetting, format, printTable, summarize } from "./report.mjs";
 
 const ITEMS = 1000;
 /** Continuations per context: a question with four answers, and a long list of candidates. */
@@ -25,10 +25,10 @@ const WORDS = [
     "sea",
 ];
 
-/** @param options - `threads` (default: the library's), `rounds` */
-export async function benchScore(library, family, { threads, rounds }) {
+/** @param options - `backend`, `threads` (default: the library's), `rounds` */
+export async function benchScore(library, family, { backend, threads, rounds }) {
     const load = (sequences) =>
-        library.loadEnsemble(createRecipe(library, family), { backend: "cpu", threads, contextSize: 256, sequences });
+        library.loadEnsemble(createRecipe(library, family), { backend, threads, contextSize: 256, sequences });
     const [together, single] = [await load(SEQUENCES), await load(1)];
     const results = [];
     for (const perContext of SHAPES) {
@@ -56,6 +56,7 @@ export async function benchScore(library, family, { threads, rounds }) {
     const result = {
         family: family.name,
         shape: family.shape,
+        backend: together.backend.backend,
         threads: together.threads,
         sequences: SEQUENCES,
         results,
@@ -96,9 +97,9 @@ async function time(body) {
     return performance.now() - start;
 }
 
-export function printScore({ family, shape, threads, sequences, results }) {
+export function printScore({ sequences, results, ...result }) {
     printTable(
-        `${family}: ${shape}, ${threads} ${threads === 1 ? "thread" : "threads"}, ${sequences} sequences; 1,000 continuations`,
+        `${describeSetting(result)}, ${sequences} sequences; 1,000 continuations`,
         ["contexts x continuations", "tokens each", "one by one, s", "together, s", "speed-up"],
         results.map((result) => [
             `${result.contexts} x ${result.perContext}`,

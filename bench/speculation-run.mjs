@@ -5,10 +5,19 @@ import { createRecipe } from "./families.mjs";
 /** A drafter that does not draft, in the ensembles of {@link load}: proposals are all there is. */
 export const NO_DRAFTER = "none * chat";
 
-/** @param options - `threads`, `sequences` (default 1) */
-export function load(library, family, { threads, sequences = 1 }) {
-    const recipe = { ...createRecipe(library, family), parameters: { none: { default: 0, min: 0, max: 1 } } };
-    return library.loadEnsemble(recipe, { backend: "cpu", contextSize: 256, threads, sequences });
+/** Parameters with which the drafter is not read: what is then evaluated is what verifies its drafts. */
+export const WITHOUT_DRAFTER = { on: 0 };
+
+/** @param options - `backend`, `threads`, `sequences` (default 1) */
+export function load(library, family, { backend, threads, sequences = 1 }) {
+    const combination = family.combination.replace(/\bchat\b/, "on * chat");
+    const range = { min: 0, max: 1 };
+    const parameters = { on: { default: 1, ...range }, none: { default: 0, ...range } };
+    const recipe = {
+        ...createRecipe(library, { ...family, combination, parameters: { on: parameters.on } }),
+        parameters,
+    };
+    return library.loadEnsemble(recipe, { backend, contextSize: 256, threads, sequences });
 }
 
 /**
@@ -41,22 +50,6 @@ export async function generate(library, ensemble, { tokens, ...options }) {
 export function forbidEnd({ vocabulary: { endOfGeneration } }) {
     const ids = [...endOfGeneration.keys()].filter((id) => endOfGeneration[id] === 1);
     return Object.fromEntries(ids.map((id) => [id, -Infinity]));
-}
-
-/**
- * Each round begins with another contender, so that nobody's place is the best one. The first round warms up: `body` gets
- * -1 as its number, and what it returns is dropped.
- *
- * @param body - gets the number of the round, and `names` in their order
- */
-export async function runRounds(rounds, names, body) {
-    const results = [];
-    for (let i = -1; i < rounds; i++) {
-        const first = (i + 1) % names.length;
-        const result = await body(i, [...names.slice(first), ...names.slice(0, first)]);
-        if (i >= 0) results.push(result);
-    }
-    return results;
 }
 
 /** Of several completions together. */

@@ -2,15 +2,17 @@
 // there is to gain by verifying several tokens of each.
 
 import { summarize } from "./report.mjs";
-import { addStatistics, forbidEnd, load, runRounds, sum } from "./speculation-run.mjs";
+import { runRounds } from "./rounds.mjs";
+import { addStatistics, forbidEnd, load, sum } from "./speculation-run.mjs";
 
 const COUNTS = [1, 4, 8];
 const CONTENDERS = { plain: false, adaptive: { length: "adaptive" } };
 
-export async function benchSequences(library, family, { threads, rounds, tokens }) {
+/** @param options - as of `benchSpeculation`; `until` (see {@link runRounds}), `counts`: how many completions at once */
+export async function benchSequences(library, family, { backend, threads, rounds, tokens, until, counts = COUNTS }) {
     const ensembles = {};
     for (const name of Object.keys(CONTENDERS)) {
-        ensembles[name] = await load(library, family, { threads, sequences: Math.max(...COUNTS) });
+        ensembles[name] = await load(library, family, { backend, threads, sequences: Math.max(...counts) });
     }
     const prompts = Object.values(family.texts).flat();
     const complete = (name, index, round) =>
@@ -20,9 +22,9 @@ export async function benchSequences(library, family, { threads, rounds, tokens 
                 ...{ logitBias: forbidEnd(ensembles[name]), speculation: CONTENDERS[name] },
             }),
         );
-    const measured = await runRounds(rounds, Object.keys(CONTENDERS), async (i, names) => {
+    const measured = await runRounds({ rounds, until }, Object.keys(CONTENDERS), async (i, names) => {
         const round = {};
-        for (const count of COUNTS) {
+        for (const count of counts) {
             round[count] = {};
             for (const name of names) {
                 const start = performance.now();
@@ -37,7 +39,7 @@ export async function benchSequences(library, family, { threads, rounds, tokens 
         return round;
     });
     for (const ensemble of Object.values(ensembles)) await ensemble.dispose();
-    return COUNTS.map((completions) => {
+    return counts.map((completions) => {
         const own = measured.map((round) => round[completions]);
         const each = (value) => summarize(own.map(value));
         return {

@@ -2,8 +2,9 @@
 // them, so the formula is (1 + c_f + c_b) E / (g(k+1) + c_f g_f(k+1) + c_b g_b(k+1)).
 
 import { summarize } from "./report.mjs";
+import { runRounds } from "./rounds.mjs";
 import { blockTokens, LENGTHS, plainMs, proposedBlockMs } from "./speculation-costs.mjs";
-import { addStatistics, generate, load, NO_DRAFTER, runRounds } from "./speculation-run.mjs";
+import { addStatistics, generate, load, NO_DRAFTER } from "./speculation-run.mjs";
 import { createSyntheticProposer } from "./synthetic.mjs";
 
 const ACCEPTANCES = [0, 0.3, 0.6, 0.9, 1];
@@ -14,7 +15,7 @@ const CONTENDERS = ["plain", 1, 2, 4, 8, MOST_DRAFTS, ADAPTIVE];
 /** @param costs - what `summarizeCosts` returned */
 export async function benchSynthetic(library, family, costs, options) {
     const [fixed, adaptive] = [await load(library, family, options), await load(library, family, options)];
-    const rounds = await runRounds(options.rounds, CONTENDERS, async (i, lengths) => {
+    const rounds = await runRounds(options, CONTENDERS, async (i, lengths) => {
         const [seed, prompt] = [i + 1, family.prompt];
         const known = await generate(library, fixed, { prompt, seed, tokens: options.tokens + MOST_DRAFTS });
         const round = {};

@@ -1,12 +1,12 @@
 // The tables of the speculation benchmark.
 
-import { format, printTable, summarize } from "./report.mjs";
+import { describeSetting, format, printTable, summarize } from "./report.mjs";
 
 const cell = (value, digits = 2) => (value === undefined || Number.isNaN(value) ? "" : value.toFixed(digits));
 
-export function printSpeculation({ family, shape, threads, members, costs, settings, synthetic, sequences }) {
-    const title = `${family}: ${shape}, ${threads} ${threads === 1 ? "thread" : "threads"}`;
-    printCosts(title, members, costs);
+export function printSpeculation({ members, costs, settings, synthetic, sequences, ...result }) {
+    const { family } = result;
+    printCosts(describeSetting(result), members, costs);
     for (const setting of settings) printContenders(family, setting);
     console.log(
         "a: acceptance rate; length: tokens a block; drafts: a step; formula: speed-up by the costs of decoding; beside: " +

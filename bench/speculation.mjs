@@ -6,8 +6,9 @@
 // worker thread and back) is measured as well, and a second prediction counts it on both sides.
 
 import { summarize } from "./report.mjs";
+import { runRounds } from "./rounds.mjs";
 import { blockMs, blockTokens, LENGTHS, plainMs, summarizeCosts, timeBatches } from "./speculation-costs.mjs";
-import { addStatistics, generate, load, runRounds, sum } from "./speculation-run.mjs";
+import { addStatistics, generate, load, sum } from "./speculation-run.mjs";
 import { benchSequences } from "./speculation-sequences.mjs";
 import { benchSynthetic } from "./speculation-synthetic.mjs";
 
@@ -31,24 +32,42 @@ const CONTENDERS = {
     "adaptive, lookup": { ensemble: "lookup", speculation: { length: "adaptive", lookup: true } },
 };
 const FIXED = LENGTHS.map((k) => `k = ${k}`);
+const fixedOf = (results) => FIXED.filter((name) => name in results);
 
 /**
- * @param options - `threads` (default: the library's), `rounds`, `tokens` (of each completion)
+ * @param options - `backend`, `threads` (default: the library's), `rounds`, `tokens` (of each completion)
  * @returns what the JSON report holds about this family
  */
 export async function benchSpeculation(library, family, options) {
+    const contenders = await benchContenders(library, family, options);
+    return {
+        ...contenders,
+        synthetic: await benchSynthetic(library, family, contenders.costs, options),
+        sequences: await benchSequences(library, family, options),
+    };
+}
+
+/**
+ * One completion at a time.
+ *
+ * @param options - as of {@link benchSpeculation}; `until` (see {@link runRounds}), `temperatures`, `names` of contenders,
+ *   fixed lengths, plain and adaptive drafts among them
+ */
+export async function benchContenders(library, family, options) {
+    const { temperatures = TEMPERATURES, names: chosen = Object.keys(CONTENDERS) } = options;
     const ensembles = {};
-    for (const { ensemble = "fixed" } of Object.values(CONTENDERS)) {
+    for (const name of chosen) {
+        const { ensemble = "fixed" } = CONTENDERS[name];
         ensembles[ensemble] ??= await load(library, family, options);
     }
     const settings = Object.keys(family.texts).flatMap((text) =>
-        TEMPERATURES.map((temperature) => ({ text, temperature })),
+        temperatures.map((temperature) => ({ text, temperature })),
     );
-    const rounds = await runRounds(options.rounds, Object.keys(CONTENDERS), async (i, names) => {
+    const rounds = await runRounds(options, chosen, async (i, names) => {
         const [batches, outcomes] = [[], []];
         for (const { text, temperature } of i < 0 ? settings.slice(0, 1) : settings) {
             const prompt = family.texts[text][(i + 1) % family.texts[text].length];
-            if (temperature === TEMPERATURES[0]) batches.push(await timeBatches(library, ensembles.fixed, prompt));
+            if (temperature === temperatures[0]) batches.push(await timeBatches(library, ensembles.fixed, prompt));
             const results = {};
             for (const name of names) {
                 const { ensemble = "fixed", speculation } = CONTENDERS[name];
@@ -60,7 +79,7 @@ export async function benchSpeculation(library, family, options) {
         }
         return { batches, outcomes };
     });
-    const { members, threads } = ensembles.fixed;
+    const { members, threads, backend } = ensembles.fixed;
     for (const ensemble of Object.values(ensembles)) await ensemble.dispose();
 
     const drafter = members.findIndex(({ name }) => name === "chat");
@@ -70,7 +89,8 @@ export async function benchSpeculation(library, family, options) {
         drafter,
     );
     return {
-        ...{ family: family.name, shape: family.shape, threads, members: members.map(({ name }) => name), costs },
+        ...{ family: family.name, shape: family.shape, backend: backend.backend, threads },
+        ...{ members: members.map(({ name }) => name), costs },
         settings: settings.map((setting, place) => ({
             ...setting,
             ...describe(
@@ -78,8 +98,6 @@ export async function benchSpeculation(library, family, options) {
                 costs,
             ),
         })),
-        synthetic: await benchSynthetic(library, family, costs, options),
-        sequences: await benchSequences(library, family, options),
         rounds,
     };
 }
@@ -97,7 +115,7 @@ function compareTexts(outcomes) {
 
 /** Milliseconds per token while a fixed number of them is drafted. */
 function draftMs(outcomes, drafter) {
-    const all = outcomes.flatMap((results) => FIXED.map((name) => results[name].statistics));
+    const all = outcomes.flatMap((results) => fixedOf(results).map((name) => results[name].statistics));
     return sum(all.map(({ draftMs }) => draftMs[drafter])) / sum(all.map(({ drafted }) => drafted));
 }
 
@@ -106,7 +124,8 @@ function describe(rounds, costs) {
     const ratio = (name, other) =>
         summarize(rounds.map((round) => round[name].tokensPerSecond / round[other].tokensPerSecond));
     const besideMs = (name) => summarize(rounds.map((round) => round[name].besideMs)).median;
-    const contenders = Object.entries(CONTENDERS).map(([name, { k, speculation }]) => {
+    const contenders = Object.keys(rounds[0]).map((name) => {
+        const { k, speculation } = CONTENDERS[name];
         const outcomes = rounds.map((round) => round[name]);
         const statistics = outcomes.map((outcome) => outcome.statistics);
         const counts = speculation && addStatistics(statistics);
