@@ -33,6 +33,11 @@ namespace eft {
     X(ggml_set_abort_callback) X(ggml_threadpool_params_default) X(ggml_backend_reg_name) \
     X(ggml_backend_reg_get_proc_address) X(ggml_backend_dev_name) X(ggml_backend_dev_description) \
     X(ggml_backend_dev_memory) X(ggml_backend_dev_type) X(ggml_backend_dev_backend_reg) \
+    X(ggml_backend_dev_init) X(ggml_backend_dev_buffer_type) X(ggml_backend_dev_host_buffer_type) \
+    X(ggml_backend_cpu_buffer_type) X(ggml_backend_buft_alloc_buffer) X(ggml_backend_buffer_free) \
+    X(ggml_backend_buffer_get_base) X(ggml_backend_buffer_clear) X(ggml_backend_free) X(ggml_backend_synchronize) \
+    X(ggml_backend_tensor_alloc) X(ggml_backend_tensor_copy) X(ggml_backend_tensor_get_async) \
+    X(ggml_init) X(ggml_free) X(ggml_new_tensor_1d) X(ggml_tensor_overhead) \
     X(ggml_type_name) X(ggml_is_quantized) X(gguf_init_from_file) X(gguf_free) X(gguf_find_key) X(gguf_get_kv_type) \
     X(gguf_get_val_str) X(gguf_get_val_u32) X(gguf_get_val_u16) X(gguf_get_val_f32) X(gguf_get_arr_type) \
     X(gguf_get_arr_n) X(gguf_get_arr_data) X(gguf_get_n_tensors) X(gguf_get_tensor_name) X(gguf_get_tensor_type) \

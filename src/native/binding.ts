@@ -344,6 +344,14 @@ export interface NativeBinding {
     /** Interrupts the jobs of all engines and ends their threads, for ever. For the exit of the process. */
     stopWorkers(): void;
     devices(): NativeDevice[];
+    /**
+     * For benchmarks: how long a device takes to copy `bytes` (a multiple of 4), so many `times`: to the machine's memory, as
+     * `llama_decode` hands rows of logits over, and from its own memory into its own. Blocks the thread.
+     * Throws BACKEND_UNAVAILABLE, MEMORY_EXCEEDED.
+     *
+     * @returns milliseconds of each copy
+     */
+    timeCopies(device: string, bytes: number, times: number): { toHostMs: Float64Array; withinMs: Float64Array };
     /** Physical cores that this process may use. */
     physicalCores(): number;
     /** llama.cpp's log lines from now on; undefined = drop them. Level: 1 debug .. 4 error, as ggml numbers them. */
