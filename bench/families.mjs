@@ -90,7 +90,7 @@ export const importLibrary = () => importBuilt("index.js");
 /** What of the library only benchmarks need: the addon itself. */
 export const importNative = () => importBuilt("native", "load-binding.js");
 
-async function importBuilt(...names) {
+export async function importBuilt(...names) {
     const file = path.join(projectRoot, "dist", ...names);
     if (!existsSync(file)) throw new Error("The library is not built; run `npm run build` first.");
     return import(pathToFileURL(file));

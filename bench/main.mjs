@@ -7,6 +7,7 @@ import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { benchBatch, printBatch } from "./batch.mjs";
 import { FAMILIES, findFamily, importLibrary } from "./families.mjs";
+import { gpuCommand } from "./gpu/command.mjs";
 import { writeReport } from "./report.mjs";
 import { benchScore, printScore } from "./score.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
@@ -73,6 +74,7 @@ await yargs(hideBin(process.argv))
             ...{ families: ["demo", "demo-inflated"], rounds: 5, tokens: 40 },
         }),
     )
+    .command(gpuCommand(BACKENDS))
     .demandCommand(1, "Which benchmark?")
     .strict()
     .version(false)

@@ -1,0 +1,88 @@
+// Runs the parts, each in a process of its own: a part that crashes or hangs takes nothing else with it, and what it has
+// measured until then has been sent already.
+
+import { fork } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { PARTS } from "./parts.mjs";
+import { createReport } from "./report.mjs";
+import { chooseFolder } from "./room.mjs";
+
+const program = fileURLToPath(new URL("part.mjs", import.meta.url));
+/** A part ends by itself when its time is up, after the measurement that it is in; so much later it is ended. */
+const [GRACE, GRACE_SECONDS] = [0.15, 20];
+/** Memory is measured without V8's optimizing compiler and with an allocator that keeps nothing back: what grows is leaked. */
+const MEMORY = {
+    execArgv: ["--expose-gc", "--max-semi-space-size=1", "--no-opt"],
+    env: { MALLOC_ARENA_MAX: "1", MALLOC_TRIM_THRESHOLD_: "65536" },
+};
+
+/**
+ * @param options - `backend`, `quick`, `parts`: letters, `minutes`, `out`
+ * @returns whether all checks have passed and all parts could run
+ */
+export async function measureParts(options) {
+    const report = await createReport(options);
+    const folder = await mkdtemp(path.join(await chooseFolder(), "eft-llama-gpu-"));
+    const start = performance.now();
+    let running;
+    const stop = (signal) => {
+        running?.kill("SIGKILL");
+        void rm(folder, { recursive: true, force: true }).then(() => process.exit(signal === "SIGINT" ? 130 : 143));
+    };
+    for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, stop);
+    try {
+        let { backend } = options;
+        let device;
+        const letters = ["device", ...options.parts];
+        for (const [index, letter] of letters.entries()) {
+            const left = options.minutes * 60 - (performance.now() - start) / 1000;
+            const shares = letters.slice(index).map((each) => PARTS[each].share);
+            const seconds = Math.max(0, (left * shares[0]) / shares.reduce((sum, share) => sum + share));
+            const part = report.begin(letter, seconds);
+            const child = startPart(letter, { ...options, backend, device, folder, seconds });
+            running = child.process;
+            await child.follow(part);
+            report.end(part);
+            if (letter !== "device") continue;
+            // Without a device there is nothing to measure; the reason has been printed.
+            if (part.state === "failed") break;
+            device = part.data;
+            backend = device.backend;
+        }
+        report.conclude();
+        return report.isGood();
+    } finally {
+        for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, stop);
+        await rm(folder, { recursive: true, force: true });
+    }
+}
+
+function startPart(letter, settings) {
+    const { execArgv = [], env = {} } = letter === "f" ? MEMORY : {};
+    const child = fork(program, [letter, JSON.stringify(settings)], {
+        execArgv,
+        env: { ...process.env, ...env },
+        stdio: ["ignore", "inherit", "pipe", "ipc"],
+    });
+    return { process: child, follow: (part) => follow(child, part, settings.seconds) };
+}
+
+/** Fills `part` with what the process sends, until it has ended. */
+function follow(child, part, seconds) {
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text) => (said = (said + text).slice(-2000)));
+    child.on("message", part.update);
+    const timer = setTimeout(() => child.kill("SIGKILL"), (seconds * (1 + GRACE) + GRACE_SECONDS) * 1000);
+    return new Promise((resolve) => {
+        child.on("close", (code, signal) => {
+            clearTimeout(timer);
+            if (signal === "SIGKILL")
+                part.finish("out of time", "It went on long after its time was up and was ended.");
+            else if (code === 0) part.finish("complete");
+            else part.finish("failed", said.trim() || `The process ended with ${signal ?? `exit code ${code}`}.`);
+            resolve();
+        });
+    });
+}

@@ -1,0 +1,198 @@
+// Memory: what was planned against what llama.cpp says it has allocated, and against what is then missing on the device; how
+// soon a completion ends that is aborted in a long prompt; and whether loading and disposing gives everything back.
+
+import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
+import { createRecipe, FAMILIES, findFamily } from "../families.mjs";
+import { summarize } from "../report.mjs";
+import { prepareFamily, randomFamilies, randomFamily } from "./models.mjs";
+
+const MIB = 2 ** 20;
+const OPTIONS = { contextSize: 2048, sequences: 4 };
+const PROMPT_TOKENS = 3000;
+/** Parts of the time that the prompt takes, after which it is aborted. */
+const MOMENTS = [0.1, 0.3, 0.5, 0.7, 0.9];
+const CYCLES = 50;
+/** What is planned against what is allocated, as in the tests. */
+const PLANNED = [0.75, 1.25];
+/** Cycles before, in which drivers and allocators reach their size. */
+const WARM_UP_CYCLES = 10;
+/** MiB a cycle. The smallest model and its context take more. */
+const MOST_LEAKED = 0.5;
+
+export async function measure(kit) {
+    const { quick } = kit;
+    const demo = { name: "demo", ...FAMILIES.demo, isHere: true };
+    const families = quick
+        ? [demo, randomFamilies(quick)[0]]
+        : [demo, randomFamily("1.1b", "134m", "q4_0", 32_000), randomFamily("7b", "1.1b", "q4_0", 32_000)];
+    const prepare = (family) => (family.isHere ? findFamily(family.name) : prepareFamily(kit, family));
+    // The first use of a device takes memory that belongs to no model.
+    await kit.attempt("first use", 10, async () => {
+        const ensemble = await load(kit, await prepare(demo), {});
+        await ensemble.dispose();
+    });
+    await kit.attempt(`${CYCLES} times loading and disposing`, 3, async () => countLeaks(kit, await prepare(demo)));
+    for (const [index, family] of families.entries()) {
+        await kit.attempt(`${family.shape}: planned and allocated`, families.length - index + 1, async () =>
+            comparePlan(kit, await prepare(family)),
+        );
+    }
+    await kit.attempt("aborting in a long prompt", 1, async (until) =>
+        timeAborts(kit, await prepare(quick ? demo : families.at(-1)), until),
+    );
+}
+
+const load = ({ library, backend }, family, options) =>
+    library.loadEnsemble(createRecipe(library, family), { backend, ...OPTIONS, ...options });
+
+/** Bytes in use on the devices; NaN without one. */
+function deviceBytes({ library, native, backend }) {
+    const names = library.chooseBackend(backend).devices.map(({ name }) => name);
+    if (names.length === 0) return NaN;
+    const devices = native
+        .loadBinding()
+        .devices()
+        .filter(({ name }) => names.includes(name));
+    return devices.reduce((sum, { memoryTotal, memoryFree }) => sum + memoryTotal - memoryFree, 0);
+}
+
+async function comparePlan(kit, family) {
+    const { library, native, backend } = kit;
+    const recipe = createRecipe(library, family);
+    const plan = await library.planMemory(recipe, {
+        ...OPTIONS,
+        room: library.memoryRoom(library.chooseBackend(backend)),
+    });
+    const before = deviceBytes(kit);
+    const lines = [];
+    native.loadBinding().setLog((_, text) => lines.push(text));
+    const ensemble = await load(kit, family, {});
+    // The log arrives by the event loop.
+    await turn();
+    native.loadBinding().setLog(undefined);
+    const missing = deviceBytes(kit) - before;
+    await ensemble.dispose();
+
+    const allocated = readAllocations(lines.join(""));
+    const place = backend === "cpu" ? "ram" : "gpu";
+    const head = ["member", "layers", "weights", "allocated", "context", "allocated", "planned / allocated"];
+    const title = `Planned and allocated, MiB of ${place === "gpu" ? "the device" : "memory"}, ${OPTIONS.sequences} sequences of ${OPTIONS.contextSize} tokens`;
+    plan.members.forEach((member, index) => {
+        const [weights, context] = [
+            allocated.weights[index]?.[place] ?? NaN,
+            allocated.contexts[index]?.[place] ?? NaN,
+        ];
+        kit.addRow(title, head, [
+            ...[`${family.shape}: ${member.name}`, `${member.gpuLayers} of ${member.layers} on the device`],
+            ...[mib(member.weights[place]), mib(weights), mib(member.context[place]), mib(context)],
+            (member.context[place] / context).toFixed(2),
+        ]);
+    });
+    const sum = (parts) => parts.reduce((total, part) => total + part[place], 0);
+    const total = sum(allocated.weights) + sum(allocated.contexts);
+    kit.addRow(
+        "The whole, MiB",
+        ["models", "planned", "allocated", "missing on the device", "planned / allocated"],
+        [family.shape, mib(plan.total[place]), mib(total), mib(missing), (plan.total[place] / total).toFixed(2)],
+    );
+    const ratio = plan.total[place] / total;
+    const [least, most] = PLANNED;
+    kit.addGoal(
+        `${family.shape}: planned ${least} to ${most} of what is allocated`,
+        ratio.toFixed(2),
+        ratio >= least && ratio <= most,
+    );
+    (kit.result.data.plans ??= []).push({ family: family.name, plan, allocated, missing });
+}
+
+/** Bytes by llama.cpp's log: of weights, once a file, and of contexts, once a member, in the order of loading. */
+function readAllocations(log) {
+    const [weights, contexts] = [[], []];
+    const pattern =
+        /(loaded meta data)|(constructing llama_context)|(\S+) +(model|KV|compute|output) buffer size = +([\d.]+) MiB/g;
+    for (const [, isModel, isContext, buffer, kind, size] of log.matchAll(pattern)) {
+        if (isModel) weights.push({ ram: 0, gpu: 0 });
+        else if (isContext) contexts.push({ ram: 0, gpu: 0 });
+        else {
+            const part = (kind === "model" ? weights : contexts).at(-1);
+            part[/^CPU|_Host$/.test(buffer) ? "ram" : "gpu"] += Number(size) * MIB;
+        }
+    }
+    return { weights, contexts };
+}
+
+async function countLeaks(kit, family) {
+    const { library } = kit;
+    const cycle = async (seed) => {
+        const ensemble = await load(kit, family, { contextSize: 256 });
+        await library.collect(library.complete(ensemble, { prompt: family.prompt, maxTokens: 8, seed }));
+        await ensemble.dispose();
+    };
+    const use = async () => {
+        for (let i = 0; i < 3; i++) {
+            globalThis.gc();
+            await turn();
+        }
+        return { process: process.memoryUsage.rss(), device: deviceBytes(kit) };
+    };
+    for (let i = 0; i < WARM_UP_CYCLES; i++) await cycle(i);
+    const before = await use();
+    let cycles = 0;
+    while (cycles < CYCLES && !kit.clock.isOver()) await cycle(cycles++);
+    const after = await use();
+    for (const where of ["process", "device"]) {
+        if (Number.isNaN(before[where])) continue;
+        const leaked = (after[where] - before[where]) / cycles / MIB;
+        const what = `memory of the ${where} after ${cycles} times loading and disposing`;
+        const isGood = leaked < MOST_LEAKED;
+        kit.result.checks.push({ what, leaked, isGood });
+        kit.addRow(
+            `Loading and disposing the demo family ${cycles} times, MiB`,
+            ["memory of", "before", "after", "a cycle", "verdict"],
+            [`the ${where}`, mib(before[where]), mib(after[where]), leaked.toFixed(3), isGood ? "ok" : "FAILED"],
+        );
+    }
+}
+
+async function timeAborts(kit, family, until) {
+    const { library } = kit;
+    const contextSize = 4096;
+    const ensemble = await load(kit, family, { contextSize, sequences: 1 });
+    try {
+        const [{ model }] = ensemble.members;
+        const perRepeat = model.tokenize(` ${family.prompt}`, false, false).length;
+        // Every prompt begins differently, so that none is found in a cache.
+        const promptOf = (number) => `${number}:${` ${family.prompt}`.repeat(Math.floor(PROMPT_TOKENS / perRepeat))}`;
+        const run = (number, signal) =>
+            library.collect(library.complete(ensemble, { prompt: promptOf(number), raw: true, maxTokens: 1, signal }));
+        await run(1);
+        const start = performance.now();
+        const { promptTokens } = await run(2);
+        const wholeMs = performance.now() - start;
+        const latencies = [];
+        for (let i = 0; i < 3 * MOMENTS.length && (i < MOMENTS.length || performance.now() < until); i++) {
+            const controller = new AbortController();
+            const completion = run(3 + i, controller.signal);
+            await delay(MOMENTS[i % MOMENTS.length] * wholeMs);
+            const aborted = performance.now();
+            controller.abort();
+            const { reason } = await completion;
+            if (reason === "abort") latencies.push(performance.now() - aborted);
+        }
+        const { median } = summarize(latencies);
+        kit.result.data.aborts = { wholeMs, latencies };
+        kit.addRow(
+            "Aborting in a long prompt, milliseconds until the completion has ended",
+            ["models", "prompt", "all of it", "one batch of 512", "aborts", "median", "longest"],
+            [
+                ...[family.shape, `${promptTokens.large} tokens`, wholeMs.toFixed(0)],
+                ((wholeMs * 512) / promptTokens.large).toFixed(1),
+                ...[latencies.length, median.toFixed(1), Math.max(...latencies).toFixed(1)],
+            ],
+        );
+    } finally {
+        await ensemble.dispose();
+    }
+}
+
+const mib = (bytes) => (Number.isNaN(bytes) ? "" : (bytes / MIB).toFixed(1));

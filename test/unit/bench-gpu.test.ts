@@ -1,0 +1,209 @@
+/** The kit that measures a GPU, on the CPU: that it says what it promises, and that a fault would not get past it. */
+
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { compareScores, compareTexts, F16_BATCHING, F32_FORCED } from "../../bench/gpu/near-ties.mjs";
+import { collect, complete, score, type CompletionResult, type Ensemble, type Score } from "../../src/index.js";
+import { demoFile, QUESTIONS, repository, soloRecipe, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
+import * as tolerances from "../helpers/tolerances.js";
+
+interface Report {
+    readonly benchmark: string;
+    readonly date: string;
+    readonly backend: string;
+    readonly machine: { readonly cpu: string };
+    readonly parts: readonly {
+        readonly letter: string;
+        readonly state: string;
+        readonly tables: readonly { readonly title: string; readonly rows: readonly (readonly unknown[])[] }[];
+        readonly checks: readonly { readonly what: string; readonly tokens: number; readonly isGood: boolean }[];
+        readonly remarks: readonly string[];
+    }[];
+}
+
+const program = join(repository, "bench", "main.mjs");
+const run = promisify(execFile);
+const flags = (out: string, ...more: string[]): string[] => [
+    program,
+    "gpu",
+    "--quick",
+    "--backend",
+    "cpu",
+    "--out",
+    out,
+    ...more,
+];
+
+let folder: string;
+beforeAll(async () => {
+    folder = await mkdtemp(join(tmpdir(), "eft-llama-bench-gpu-"));
+});
+afterAll(() => rm(folder, { recursive: true }));
+
+async function readReport(prefix: string): Promise<Report> {
+    return JSON.parse(await readFile(`${prefix}.json`, "utf8")) as Report;
+}
+
+test("checks what the device says, and writes it down for programs and for documents", async () => {
+    const { stdout } = await run(process.execPath, flags(`${folder}/`, "--parts", "a", "--minutes", "60"));
+    const report = await readReport(join(folder, "gpu"));
+    expect(report).toMatchObject({ benchmark: "gpu", backend: "cpu" });
+    expect(report.parts.map(({ letter, state }) => [letter, state])).toEqual([
+        ["device", "complete"],
+        ["a", "complete"],
+    ]);
+    const [, { checks, tables }] = report.parts as [unknown, Report["parts"][number]];
+    expect(checks.length).toBeGreaterThan(9);
+    expect(tables[0]?.rows).toHaveLength(checks.length);
+    for (const { what, tokens, isGood } of checks) {
+        expect({ what, isGood, hasTokens: tokens > 30 }).toEqual({ what, isGood: true, hasTokens: true });
+        expect(stdout).toContain(what);
+    }
+    const markdown = await readFile(join(folder, "gpu.md"), "utf8");
+    const [, section = ""] = markdown.split("## a. Correctness");
+    expect(section).toContain(`Measured on ${report.machine.cpu}, ${report.date.slice(0, 10)}`);
+    expect(section.match(/^\| the CPU .+ \| ok \|$/gm)).toHaveLength(checks.length);
+    expect(stdout).toContain("There is no GPU here, or it was not asked for");
+});
+
+test("ends when its time is up, which is no failure, and says what it has not measured", async () => {
+    const prefix = join(folder, "short");
+    await run(process.execPath, flags(prefix, "--parts", "a,c", "--minutes", "0.0001"));
+    const { parts } = await readReport(prefix);
+    expect(parts.map(({ letter }) => letter)).toEqual(["device", "a", "c"]);
+    for (const { state, checks, remarks } of parts.slice(1)) {
+        expect(["complete", "out of time"]).toContain(state);
+        expect(checks).toEqual([]);
+        expect(remarks.join("\n")).toMatch(/not measured, the time was up|was ended/);
+    }
+});
+
+test("leaves what it has when it is ended, and no models", async () => {
+    const prefix = join(folder, "ended");
+    const models = join(folder, "models");
+    await run("mkdir", [models]);
+    const child = spawn(process.execPath, flags(prefix, "--parts", "a", "--minutes", "60"), {
+        env: { ...process.env, TMPDIR: models },
+    });
+    const closed = new Promise<number | null>((resolve) => child.on("close", resolve));
+    let said = "";
+    for await (const text of child.stdout.setEncoding("utf8")) {
+        said += String(text);
+        // By then the first check is in the files.
+        if (said.includes("up-scaling, Q4_0") && !child.killed) child.kill("SIGTERM");
+    }
+    expect(await closed).toBe(143);
+    const { parts } = await readReport(prefix);
+    expect(parts[1]?.checks[0]).toMatchObject({
+        what: expect.stringContaining("up-scaling, F16"),
+        isGood: true,
+    });
+    expect(await readdir(models)).toEqual([]);
+});
+
+test.each([
+    [["--parts", "a,x"], "x"],
+    [["--minutes", "0"], "--minutes"],
+    [["--backend", "abacus"], "abacus"],
+])("refuses %j", async (more, reason) => {
+    await expect(
+        run(process.execPath, [program, "gpu", "--out", join(folder, "refused"), ...more]),
+    ).rejects.toMatchObject({
+        stderr: expect.stringContaining(reason),
+    });
+});
+
+describe("the rule of near-ties", () => {
+    const ask = (ensemble: Ensemble): Promise<CompletionResult> =>
+        collect(complete(ensemble, { prompt: QUESTIONS[1], scores: true, seed: 3, sampling: { temperature: 0 } }));
+    const solo = (ensemble: Ensemble): Promise<Score[]> =>
+        score(ensemble, [{ context: "Lima is", continuation: " the capital of Peru." }]);
+    let right: CompletionResult, other: CompletionResult;
+    let scores: Score[], otherScores: Score[];
+    beforeAll(async () => {
+        right = await withEnsemble(upscalingRecipe(), {}, ask);
+        other = await withEnsemble(soloRecipe(demoFile("small-chat")), {}, ask);
+        scores = await withEnsemble(soloRecipe(demoFile("small-chat")), {}, solo);
+        otherScores = await withEnsemble(soloRecipe(demoFile("small-base")), {}, solo);
+    });
+    /** A result whose log-probabilities are off by so much at every token. */
+    const shifted = (by: number): CompletionResult => ({
+        ...right,
+        parts: right.parts.map((part) => ({
+            ...part,
+            scores: part.scores?.map((value) => value + by) ?? new Float32Array(0),
+        })),
+    });
+    const options = { tolerance: 0.18 };
+
+    test("has the tests' tolerances", () => {
+        expect([F16_BATCHING, F32_FORCED]).toEqual([tolerances.F16_BATCHING, tolerances.F32_FORCED]);
+    });
+
+    test("passes what is the same, and what differs by less than is explained", () => {
+        expect(compareTexts([[right, right]], options)).toMatchObject({
+            isGood: true,
+            largest: 0,
+            tokens: right.parts.length,
+        });
+        expect(compareTexts([[right, shifted(0.1)]], options)).toMatchObject({
+            isGood: true,
+            largest: expect.closeTo(0.1),
+        });
+        expect(compareScores([[scores[0] as Score, scores[0] as Score]], options)).toMatchObject({
+            isGood: true,
+            largest: 0,
+        });
+    });
+
+    test("measures the margin of a first difference and passes a near-tie alone", () => {
+        const at = 2;
+        const swap = (distance: number): CompletionResult => {
+            const reference = right.parts[at]?.scores as Float32Array;
+            const id = right.parts[at]?.id as number;
+            const rival = (id + 1) % reference.length;
+            const row = Float32Array.from(reference);
+            row[rival] = (row[id] ?? NaN) - distance;
+            return {
+                ...right,
+                parts: right.parts.map((part, index) => (index === at ? { ...part, scores: row } : part)),
+            };
+        };
+        const drewRival = (result: CompletionResult): CompletionResult => ({
+            ...result,
+            parts: result.parts.map((part, index) => (index === at ? { ...part, id: (part.id + 1) % 2048 } : part)),
+        });
+        const near = compareTexts([[swap(0.2), drewRival(swap(0.2))]], options);
+        expect(near).toMatchObject({
+            isGood: true,
+            margin: expect.closeTo(0.2),
+            first: "text 1, token 3",
+            tokens: 3,
+        });
+        expect(compareTexts([[swap(0.5), drewRival(swap(0.5))]], options)).toMatchObject({ isGood: false });
+    });
+
+    test.each<[string, () => { isGood: boolean }]>([
+        ["no text at all", () => compareTexts([], options)],
+        ["another model's text", () => compareTexts([[right, other]], options)],
+        [
+            "a text that ends early",
+            () => compareTexts([[right, { ...right, parts: right.parts.slice(0, 2) }]], options),
+        ],
+        ["a text that goes on", () => compareTexts([[{ ...right, parts: right.parts.slice(0, 2) }, right]], options)],
+        ["log-probabilities that are off", () => compareTexts([[right, shifted(0.3)]], options)],
+        ["log-probabilities that are no numbers", () => compareTexts([[right, shifted(NaN)]], options)],
+        ["no scores", () => compareScores([], options)],
+        ["another model's scores", () => compareScores([[scores[0] as Score, otherScores[0] as Score]], options)],
+        [
+            "a score that is no number",
+            () => compareScores([[scores[0] as Score, { ...(scores[0] as Score), logprobs: [NaN] }]], options),
+        ],
+    ])("fails %s", (_name, compare) => {
+        expect(compare().isGood).toBe(false);
+    });
+});
