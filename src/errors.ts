@@ -21,7 +21,7 @@ export const ERROR_CODES = {
     OPTION_INVALID: "An option has the wrong type or is out of range.",
     CONFIG_INVALID: "The configuration file is not well-formed, or has a misspelled or out-of-range entry.",
     GRAMMAR_INVALID: "A grammar or JSON schema cannot be read, or asks for what cannot be enforced.",
-    FILE_UNREADABLE: "A file that was named as input cannot be read.",
+    FILE_UNREADABLE: "A file that was named as input cannot be read, or is not UTF-8 text.",
     FILE_EXISTS: "A file that would be written is there already.",
     FILE_UNWRITABLE: "A file that was named as output cannot be written, or is something else that would be lost.",
     // the native layer
@@ -33,7 +33,7 @@ export const ERROR_CODES = {
     // models
     MODEL_NOT_FOUND: "A model or adapter file does not exist, or has not been downloaded.",
     MODEL_INVALID: "A file is not a usable GGUF: damaged, truncated, or with impossible sizes.",
-    MODEL_UNSUPPORTED: "A model is of a kind that cannot take part (an encoder, a recurrent model, no vocabulary).",
+    MODEL_UNSUPPORTED: "A model or adapter is of a kind that cannot take part (encoder, recurrent, activated LoRA).",
     MODEL_LOAD_FAILED: "llama.cpp refused to load a model; the message carries its words.",
     LORA_INVALID: "A LoRA adapter does not fit its base model or is damaged.",
     MEMORY_EXCEEDED: "A recipe needs more memory than there is, in the machine or on its GPU.",

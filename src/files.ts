@@ -1,9 +1,100 @@
-/** Writing to places that the user has named. */
+/** Reading from and writing to places that the user has named. */
 
+import { isUtf8 } from "node:buffer";
 import { randomUUID } from "node:crypto";
 import { chmod, mkdir, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
 import path from "node:path";
 import { EftError } from "./errors.js";
+
+/** The user's home folder; undefined where the system knows none, as for a bare user id in a container. */
+export function homeFolder(): string | undefined {
+    try {
+        return homedir() || undefined;
+    } catch {
+        return undefined;
+    }
+}
+
+/** The path with the home folder for a `~` in front, which shells leave in variables, after `=` and in quotes. */
+export function expandHome(place: string): string {
+    const [tilde] = (process.platform === "win32" ? /^~(?=$|[/\\])/ : /^~(?=$|\/)/).exec(place) ?? [];
+    if (tilde === undefined) return place;
+    const home = homeFolder();
+    if (home !== undefined) return home + place.slice(tilde.length);
+    throw new EftError(
+        "OPTION_INVALID",
+        `${place} begins with the home folder, and this system knows none; write the whole path, or set HOME.`,
+    );
+}
+
+/** The byte-order marks that tell an encoding; UTF-32's first, because its begins like one of UTF-16. */
+const MARKS = [
+    { bytes: [0xff, 0xfe, 0, 0], encoding: "utf-32" },
+    { bytes: [0, 0, 0xfe, 0xff], encoding: "utf-32" },
+    { bytes: [0xff, 0xfe], encoding: "utf-16le" },
+    { bytes: [0xfe, 0xff], encoding: "utf-16be" },
+] as const;
+
+/** By its byte-order mark; UTF-8 without one. */
+export function encodingOf(bytes: Uint8Array): (typeof MARKS)[number]["encoding"] | "utf-8" {
+    return MARKS.find((mark) => mark.bytes.every((byte, index) => bytes[index] === byte))?.encoding ?? "utf-8";
+}
+
+/**
+ * The text of a file: UTF-8, or UTF-16 with a byte-order mark. The mark is no part of the text.
+ *
+ * @param source - what messages call it
+ * @param firstLine - number of the line that it begins with, where it is a part of a file
+ * @throws EftError FILE_UNREADABLE in any other encoding, with line and column where that can be told
+ */
+export function decodeText(bytes: Uint8Array, source: string, firstLine = 1): string {
+    const encoding = encodingOf(bytes);
+    const fail = (what: string, cause?: unknown): never => {
+        throw new EftError("FILE_UNREADABLE", `${source} cannot be read: ${what}. Save it as UTF-8 text.`, { cause });
+    };
+    let text: string;
+    try {
+        // Throws on an encoding that it does not know, too.
+        text = new TextDecoder(encoding, { fatal: true }).decode(bytes);
+    } catch (cause) {
+        if (encoding === "utf-8") return fail(describeInvalidByte(bytes, firstLine), cause);
+        return fail(encoding === "utf-32" ? "it is UTF-32" : "it is UTF-16 with half a character in it", cause);
+    }
+    const zero = text.indexOf("\0");
+    if (zero < 0) return text;
+    const line = firstLine + text.slice(0, zero).split("\n").length - 1;
+    return fail(
+        `line ${line} has a zero byte in it, as UTF-16 without a byte-order mark has, and what is no text at all`,
+    );
+}
+
+/** Where text stops being UTF-8, in words. */
+function describeInvalidByte(bytes: Uint8Array, firstLine: number): string {
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    let line = firstLine;
+    let start = 0;
+    let end = buffer.indexOf("\n");
+    while (end >= 0 && isUtf8(buffer.subarray(start, end))) {
+        line++;
+        start = end + 1;
+        end = buffer.indexOf("\n", start);
+    }
+    let offset = start;
+    let column = 1;
+    for (const character of buffer.toString("utf8", start, end < 0 ? buffer.length : end)) {
+        const size = Buffer.byteLength(character);
+        // What stands for an invalid byte may also stand in the text.
+        if (character === "\ufffd" && buffer.toString("hex", offset, offset + size) !== "efbfbd") break;
+        offset += size;
+        column += character.length;
+    }
+    const byte = (buffer[offset] ?? 0).toString(16).toUpperCase();
+    return (
+        `it is not UTF-8 (byte 0x${byte} at line ${line}, column ${column}), but of an older encoding such as Latin-1, or no ` +
+        "text at all"
+    );
+}
 
 /** Makes a folder and those above it, as far as they are missing. @throws EftError FILE_UNWRITABLE */
 export async function makeFolder(folder: string): Promise<void> {
@@ -48,13 +139,25 @@ async function followLinks(file: string): Promise<string> {
 
 /** The error for something that could not be written. */
 export function unwritable(place: string, cause: unknown): EftError {
-    // Node adds the call and its path, which may be one that the user has never seen.
-    const reason = (cause as Error).message.replace(/^(E[A-Z0-9]+: .*?), [a-z]+(?: '.*')?$/s, "$1");
     return new EftError(
         "FILE_UNWRITABLE",
-        `${place} cannot be written: ${reason}. Name another place, or make room there.`,
+        `${place} cannot be written: ${reasonOf(cause)}. Name another place, or make room there.`,
         {
             cause,
         },
     );
+}
+
+/** The error for something that could not be read; an EftError stays as it is. */
+export function unreadable(place: string, cause: unknown): EftError {
+    if (EftError.isInstance(cause)) return cause;
+    return new EftError("FILE_UNREADABLE", `${place} cannot be read: ${reasonOf(cause)}.`, { cause });
+}
+
+/** Why something failed on the disk, in the system's words. */
+export function reasonOf(cause: unknown): string {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    if (code === "EISDIR") return "it is a folder";
+    // Node adds the call and its path, which may be one that the user has never seen.
+    return message.replace(/^(E[A-Z0-9]+: .*?), [a-z]+(?: '.*')?$/s, "$1");
 }

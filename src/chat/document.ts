@@ -3,7 +3,7 @@
 import { readFile, stat } from "node:fs/promises";
 import { Ajv, type ValidateFunction } from "ajv";
 import { EftError } from "../errors.js";
-import { writeWhole } from "../files.js";
+import { decodeText, unreadable, writeWhole } from "../files.js";
 import { explain } from "../recipe/schema.js";
 import type { ChatDocument, ChatSession, ChatState } from "./types.js";
 
@@ -101,10 +101,9 @@ async function readConversation(file: string): Promise<string> {
         const found = await stat(file);
         if (!found.isFile()) throw new Error("it is not a file");
         if (found.size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
-        // Takes away a byte-order mark, which some editors put in front.
-        return new TextDecoder().decode(await readFile(file));
+        return decodeText(await readFile(file), file);
     } catch (error) {
-        throw new EftError("FILE_UNREADABLE", `${file} cannot be read: ${(error as Error).message}.`, { cause: error });
+        throw unreadable(file, error);
     }
 }
 

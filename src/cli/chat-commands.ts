@@ -1,6 +1,5 @@
 /** What a conversation does besides talking: the commands that begin with a slash. */
 
-import { homedir } from "node:os";
 import {
     combinationWeights,
     createChat,
@@ -14,6 +13,7 @@ import {
     type FinishPart,
     type TokenPart,
 } from "../index.js";
+import { expandHome } from "../files.js";
 import { suggestion } from "../recipe/problems.js";
 import { compareAlone } from "./chat-compare.js";
 import { applySettings, settingNames, showSettings } from "./chat-settings.js";
@@ -311,7 +311,7 @@ function quit(talk: Talk): Promise<void> {
 
 /** Without the quotes that a shell would want around it. */
 function fileNamed(argument: string): string {
-    return argument.replace(/^(["'])(.+)\1$/, "$2").replace(/^~(?=[/\\])/, homedir());
+    return expandHome(argument.replace(/^(["'])(.+)\1$/, "$2"));
 }
 
 function escapeLines(text: string): string {

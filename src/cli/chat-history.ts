@@ -1,8 +1,8 @@
 /** What was typed in earlier conversations, in a file of the user's. */
 
 import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
 import path from "node:path";
+import { expandHome, homeFolder } from "../files.js";
 
 /** Lines that are kept. */
 export const HISTORY_SIZE = 1000;
@@ -13,9 +13,11 @@ export const HISTORY_SIZE = 1000;
  */
 export function historyFile(env = process.env): string | undefined {
     const { EFT_LLAMA_HISTORY: own, XDG_STATE_HOME: xdg = "", LOCALAPPDATA: local = "" } = env;
-    if (own !== undefined) return own === "" ? undefined : own;
-    const [found] = [xdg, local].filter((folder) => path.isAbsolute(folder));
-    return path.join(found ?? path.join(homedir(), ".local", "state"), "eft-llama", "chat-history");
+    if (own !== undefined) return own === "" ? undefined : expandHome(own);
+    const home = homeFolder();
+    const found =
+        [xdg, local].find((folder) => path.isAbsolute(folder)) ?? (home && path.join(home, ".local", "state"));
+    return found && path.join(found, "eft-llama", "chat-history");
 }
 
 export interface History {

@@ -1,6 +1,8 @@
 /** Where a conversation takes place: what `chat` needs of a terminal, and the same for a plain pipe. */
 
 import { createInterface } from "node:readline";
+import { EftError } from "../errors.js";
+import { decodeText, encodingOf } from "../files.js";
 import { createLineJoiner } from "./chat-lines.js";
 import { abortOnInterrupt } from "./interrupt.js";
 import { remark } from "./terminal.js";
@@ -32,7 +34,16 @@ export interface Surface {
 export function createPipe(): Surface {
     const signal = abortOnInterrupt();
     const lines = createLineJoiner();
-    const input = createInterface({ input: process.stdin, terminal: false });
+    // Lines of bytes, a character each: what is not UTF-8 would otherwise be read as other text.
+    const input = createInterface({ input: process.stdin.setEncoding("latin1"), terminal: false });
+    let number = 0;
+    const decode = (line: string): string => {
+        const bytes = Buffer.from(line, "latin1");
+        const encoding = number === 0 ? encodingOf(bytes) : "utf-8";
+        if (encoding !== "utf-8")
+            throw new EftError("FILE_UNREADABLE", `Standard input is in ${encoding}; write UTF-8 to it.`);
+        return decodeText(bytes, "Standard input", ++number);
+    };
     const iterator = input[Symbol.asyncIterator]();
     signal.addEventListener("abort", () => input.close());
     const say = (stream: NodeJS.WriteStream, text: string): Promise<void> => {
@@ -46,7 +57,7 @@ export function createPipe(): Surface {
                 const next = await iterator.next();
                 if (signal.aborted) return undefined;
                 if (next.done) return lines.flush();
-                const text = lines.push(next.value);
+                const text = lines.push(decode(next.value));
                 if (text !== undefined) return text;
             }
         },

@@ -1,11 +1,10 @@
 /** The configuration file of the program: defaults of what one would otherwise type every day. The library does not read it. */
 
-import { readFileSync } from "node:fs";
-import { homedir } from "node:os";
+import { existsSync, readFileSync } from "node:fs";
 import path from "node:path";
 import type { Options } from "yargs";
 import { CACHE_TYPES } from "../ensemble/memory-plan.js";
-import { EftError } from "../errors.js";
+import { decodeText, expandHome, homeFolder, unreadable } from "../files.js";
 import { BACKENDS } from "../native/backend.js";
 import { readDocument, type DocumentKind } from "../recipe/document.js";
 import { createValidator } from "../recipe/schema.js";
@@ -76,27 +75,28 @@ export function checkConfig(): string | undefined {
     return consulted.file;
 }
 
-/** `EFT_LLAMA_CONFIG`, else `eft-llama/config.yaml` in `XDG_CONFIG_HOME`, `~/.config` or, on Windows, `%APPDATA%`. */
-function configFile(): string {
+/**
+ * `EFT_LLAMA_CONFIG`, else `eft-llama/config.yaml` in `XDG_CONFIG_HOME`, `~/.config` or, on Windows, `%APPDATA%`. Undefined
+ * where there is no such folder.
+ */
+function configFile(): string | undefined {
     const { EFT_LLAMA_CONFIG: chosen, XDG_CONFIG_HOME: xdg, APPDATA: roaming } = process.env;
-    if (chosen) return path.resolve(chosen);
-    const folder = (process.platform === "win32" ? roaming : xdg) || path.join(homedir(), ".config");
-    return path.join(folder, "eft-llama", "config.yaml");
+    if (chosen) return path.resolve(expandHome(chosen));
+    const home = homeFolder();
+    const folder = (process.platform === "win32" ? roaming : xdg) || (home && path.join(home, ".config"));
+    return folder && path.join(folder, "eft-llama", "config.yaml");
 }
 
 /** The settings, with an absolute `models`; none if there is no file. */
 function readConfig(): Config {
     const file = configFile();
+    // A home folder that this user may not look into, such as that of another one, has none either.
+    if (file === undefined || (!process.env.EFT_LLAMA_CONFIG && !existsSync(file))) return {};
     let text: string;
     try {
-        text = readFileSync(file, "utf8");
+        text = decodeText(readFileSync(file), `The configuration file ${file}`);
     } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "ENOENT" && !process.env.EFT_LLAMA_CONFIG) return {};
-        throw new EftError(
-            "FILE_UNREADABLE",
-            `The configuration file ${file} cannot be read: ${(error as Error).message}.`,
-            { cause: error },
-        );
+        throw unreadable(`The configuration file ${file}`, error);
     }
     consulted = { file };
     const document = readDocument(text, file, KIND);
@@ -104,6 +104,5 @@ function readConfig(): Config {
     if (document.value === null) return {};
     const config = validate(document);
     if (config.models === undefined) return config;
-    const models = config.models.replace(/^~(?=$|[/\\])/, homedir());
-    return { ...config, models: path.resolve(path.dirname(file), models) };
+    return { ...config, models: path.resolve(path.dirname(file), expandHome(config.models)) };
 }

@@ -1,16 +1,16 @@
 /** Where the text of a command comes from: an argument, a file, or standard input. */
 
 import { readFile } from "node:fs/promises";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import type { Options } from "yargs";
-import { EftError } from "../errors.js";
+import { decodeText, unreadable } from "../files.js";
 
 export const fileOption = {
     alias: "f",
     type: "string",
     requiresArg: true,
     group: "Input:",
-    description: "Read the text from this file",
+    description: "Read the text from this file; - is standard input",
 } as const satisfies Options;
 
 /** For `check()`. @throws Error when there is no text, or more than one */
@@ -22,21 +22,25 @@ export function checkInput(argument: string | undefined, file: string | undefine
 }
 
 /**
- * The text. Of a file and of standard input without the last line end, which is the editor's and not the author's.
+ * The text. Of a file and of standard input, which the file `-` is too, without the last line end, which is the editor's and not
+ * the author's.
  *
  * @throws EftError FILE_UNREADABLE
  */
 export async function readInput(argument: string | undefined, file: string | undefined): Promise<string> {
     if (argument !== undefined) return argument;
-    const content = file === undefined ? await text(process.stdin) : await readTextFile(file);
+    const content =
+        file === undefined || file === "-"
+            ? decodeText(await buffer(process.stdin), "Standard input")
+            : await readTextFile(file);
     return content.replace(/\r?\n$/, "");
 }
 
-/** The UTF-8 text of a file, without a byte-order mark. @throws EftError FILE_UNREADABLE */
+/** The text of a file, or of a pipe, without a byte-order mark. @throws EftError FILE_UNREADABLE */
 export async function readTextFile(file: string): Promise<string> {
     try {
-        return new TextDecoder().decode(await readFile(file));
+        return decodeText(await readFile(file), file);
     } catch (error) {
-        throw new EftError("FILE_UNREADABLE", `${file} cannot be read: ${(error as Error).message}.`, { cause: error });
+        throw unreadable(file, error);
     }
 }

@@ -15,7 +15,7 @@ import { checkConfig } from "./config.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
 import { inspectCommand } from "./inspect.js";
-import { checkValues } from "./options.js";
+import { checkValues, expandPaths } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe.js";
 import { scoreCommand } from "./score.js";
@@ -61,6 +61,7 @@ const cli = yargs(args)
         return true;
     })
     .middleware((values) => {
+        expandPaths(values);
         if (values["quiet"] === true) beQuiet();
         const file = checkConfig();
         if (values["verbose"] === true && file !== undefined) remark(`Configuration: ${file}\n`);

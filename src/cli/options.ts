@@ -2,6 +2,7 @@
 
 import type { ArgumentsCamelCase, InferredOptionTypes, Options } from "yargs";
 import { CACHE_TYPES } from "../ensemble/memory-plan.js";
+import { expandHome } from "../files.js";
 import { BACKENDS } from "../native/backend.js";
 
 /** Which models, and where the dials stand. */
@@ -140,4 +141,17 @@ export function checkValues(values: Readonly<Record<string, unknown>>, repeatabl
         if (Array.isArray(value) && !repeatable.includes(name)) throw new Error(`--${name} can be given only once.`);
         if (Number.isNaN(value)) throw new Error(`--${name} takes a number.`);
     }
+}
+
+/** Flags and arguments that name files, folders or models, in all their spellings. */
+const PATHS = [
+    ...["recipe", "r", "base", "tuned", "reference", "file", "f", "grammar", "json-schema", "jsonSchema", "dir"],
+    ...["output", "o", "out", "family", "source", "sources", "files", "experiments"],
+];
+
+/** Puts the home folder in the place of `~/` in paths: shells leave it in `--dir=~/models` and in quotes. */
+export function expandPaths(values: Record<string, unknown>): void {
+    const expand = (value: unknown): unknown =>
+        typeof value === "string" ? expandHome(value) : Array.isArray(value) ? value.map(expand) : value;
+    for (const name of PATHS) if (name in values) values[name] = expand(values[name]);
 }

@@ -5,9 +5,10 @@ import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { EftError, findModel, isRemote, loadRecipe, parseRecipe, readVocabularies } from "../index.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
-import { writeWhole } from "../files.js";
+import { expandHome, writeWhole } from "../files.js";
 import { loadBinding } from "../native/load-binding.js";
 import { draftRecipe, type DraftMember } from "../recipe/init.js";
+import { writeReference } from "../recipe/reference.js";
 import { ask, canAsk } from "./ask.js";
 import { withConfig } from "./config.js";
 import { outputOptions, recipeOptions } from "./options.js";
@@ -99,7 +100,7 @@ async function chooseNamed(
     for (const role of roles) {
         const source = await ask(`GGUF of the ${ROLES[role]}:`);
         if (source === "") throw new EftError("OPTION_INVALID", `Nothing was named as the ${ROLES[role]}.`);
-        typed[role] = source;
+        typed[role] = expandHome(source);
     }
     return typed;
 }
@@ -122,14 +123,15 @@ async function askForTuned(pair: readonly [Candidate, Candidate]): Promise<Candi
 
 function draft(roles: Roles, output: string): string {
     const { adapter, tuned: tunedModel, base: baseModel, reference: referenceModel } = roles;
+    const folder = path.dirname(output);
     const member = (role: Role): DraftMember => ({
-        model: seenFrom(output, roles[role].source),
+        model: writeReference(roles[role].source, folder),
         note: describe(roles, role),
     });
     return draftRecipe({
         name: path.basename(output).replace(/\.(?:ya?ml|json)$/i, ""),
         base: member("base"),
-        tuned: { ...member("tuned"), ...(adapter && { lora: seenFrom(output, adapter.source) }) },
+        tuned: { ...member("tuned"), ...(adapter && { lora: writeReference(adapter.source, folder) }) },
         reference: member("reference"),
         isUpscaling: baseModel.summary.parameters > referenceModel.summary.parameters,
         ...(tunedModel.summary.chatTemplate !== undefined && { chatTemplate: tunedModel.summary.chatTemplate }),
@@ -140,10 +142,6 @@ function describe(roles: Roles, role: Role): string {
     const { name, parameters, quantization } = roles[role].summary;
     const facts = [...(name === undefined ? [] : [quote(name)]), `${formatCount(parameters)} parameters`];
     return `${[...facts, ...(quantization === undefined ? [] : [quantization])].join(", ")}: ${roles.reasons[role]}`;
-}
-
-function seenFrom(output: string, source: string): string {
-    return isRemote(source) ? source : path.relative(path.dirname(output), source);
 }
 
 /** Nothing but a recipe is written over: a mistyped name may be that of a model. @throws EftError FILE_* */

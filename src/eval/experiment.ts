@@ -4,6 +4,7 @@ import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
+import { expandHome } from "../files.js";
 import { problem, suggestion, throwProblems, type Problem } from "../recipe/problems.js";
 import { checkGraders } from "./graders/index.js";
 import { EXPERIMENTS_FOLDER, readExperimentFile, type ExperimentFile, type TaskSource } from "./source.js";
@@ -138,7 +139,7 @@ async function buildTask(
     const found = findSource(name, task, files);
     if (found === undefined) throw new Error(`The task ${name} has not been checked.`);
     const { source, folder } = found;
-    const items = await readItems(path.resolve(folder, source.file));
+    const items = await readItems(path.resolve(folder, expandHome(source.file)));
     const graders = Object.fromEntries(
         Object.entries(source.graders ?? {}).map(([measure, grader]) => [
             measure,

@@ -3,6 +3,7 @@
 import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../errors.js";
+import { decodeText, reasonOf } from "../files.js";
 import { MAX_CHARACTERS, readDocument, type DocumentKind, type SourceDocument } from "../recipe/document.js";
 import { createValidator, type RecipeSource } from "../recipe/schema.js";
 import type { GraderSpec, PlotSpec } from "./types.js";
@@ -62,7 +63,7 @@ const KIND: DocumentKind = { noun: "experiment", syntax: "EXPERIMENT_SYNTAX", in
 
 const validate = createValidator<ExperimentSource>(new URL("experiment.schema.json", EXPERIMENTS_FOLDER));
 
-/** @throws EftError EXPERIMENT_NOT_FOUND, EXPERIMENT_SYNTAX, EXPERIMENT_INVALID with file, line and column */
+/** @throws EftError EXPERIMENT_NOT_FOUND, FILE_UNREADABLE, EXPERIMENT_SYNTAX, EXPERIMENT_INVALID with file, line and column */
 export async function readExperimentFile(file: string): Promise<ExperimentFile> {
     const document = readDocument(await readText(file), file, KIND);
     return { source: validate(document), document, folder: path.dirname(path.resolve(file)) };
@@ -71,10 +72,11 @@ export async function readExperimentFile(file: string): Promise<ExperimentFile> 
 async function readText(file: string): Promise<string> {
     try {
         const { size } = await stat(file);
-        if (size <= 3 * MAX_CHARACTERS) return await readFile(file, "utf8");
+        if (size <= 3 * MAX_CHARACTERS) return decodeText(await readFile(file), file);
     } catch (cause) {
-        const { code, message } = cause as NodeJS.ErrnoException;
-        const why = code === "ENOENT" ? "does not exist" : `cannot be read: ${message}`;
+        if (EftError.isInstance(cause)) throw cause;
+        const { code } = cause as NodeJS.ErrnoException;
+        const why = code === "ENOENT" ? "does not exist" : `cannot be read: ${reasonOf(cause)}`;
         throw new EftError("EXPERIMENT_NOT_FOUND", `The experiment file ${path.resolve(file)} ${why}.`, { cause });
     }
     throw new EftError("EXPERIMENT_INVALID", `${file} is too large to be an experiment file; name a YAML file.`);

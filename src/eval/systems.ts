@@ -4,6 +4,7 @@ import path from "node:path";
 import { readChatTemplate } from "../ensemble/gguf.js";
 import { findModel, isRemote } from "../ensemble/model-files.js";
 import { EftError } from "../errors.js";
+import { expandHome } from "../files.js";
 import { buildRecipe } from "../recipe/build.js";
 import type { SourceDocument } from "../recipe/document.js";
 import { loadRecipe, resolveParameters } from "../recipe/index.js";
@@ -97,7 +98,7 @@ function settingName(at: Path): string {
 
 /** A path that exists, or the name of a built-in recipe. */
 function findRecipe(reference: string, folder: string): string {
-    return /[./\\]/.test(reference) ? path.resolve(folder, reference) : reference;
+    return /[./\\]/.test(reference) ? path.resolve(folder, expandHome(reference)) : reference;
 }
 
 /** What an experiment may change in a recipe that it names, beside the values of its parameters. */

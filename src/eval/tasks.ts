@@ -1,14 +1,17 @@
 /** Task files: one JSON object a line, each an item. What the objects may look like is said in `task-shapes.ts`. */
 
 import { createReadStream } from "node:fs";
+import { TextDecoder } from "node:util";
 import { findNodeAtLocation, parse, parseTree, printParseErrorCode, type ParseError } from "jsonc-parser";
 import { EftError } from "../errors.js";
+import { decodeText, encodingOf, unreadable } from "../files.js";
 import { problem, throwProblems, type Problem } from "../recipe/problems.js";
 import { readBody, type Line, type Path } from "./task-shapes.js";
 import type { Item } from "./types.js";
 
 /** Longest line, in UTF-16 units. */
 const MAX_LINE = 1 << 20;
+const TOO_LONG = `this line has more than ${MAX_LINE} characters`;
 const MAX_ITEMS = 100_000;
 /** The parser that finds columns is recursive; lines with more brackets are reported without their column. */
 const MAX_BRACKETS = 1000;
@@ -126,31 +129,39 @@ function isShallow(text: string): boolean {
 
 async function* readLines(file: string): AsyncGenerator<NumberedLine> {
     let number = 0;
-    let rest = "";
-    const failHere = (text: string): never => {
-        throw problem("TASK_INVALID", { file, line: number + 1, column: 1 }, text).error;
+    let rest = Buffer.alloc(0);
+    const toLine = (bytes: Buffer): NumberedLine => {
+        const text = decodeText(bytes, file, ++number);
+        if (text.length <= MAX_LINE) return { number, text };
+        throw problem("TASK_INVALID", { file, line: number, column: 1 }, TOO_LONG).error;
     };
-    const decoder = new TextDecoder("utf-8", { fatal: true });
-    const decode = (chunk?: Buffer): string => {
-        try {
-            return decoder.decode(chunk, { stream: chunk !== undefined });
-        } catch {
-            return failHere("here or soon after, the file is not UTF-8 text; a task file is not compressed or binary");
+    for await (const chunk of utf8ChunksOf(file)) {
+        rest = Buffer.concat([rest, chunk]);
+        for (let end = rest.indexOf("\n"); end >= 0; end = rest.indexOf("\n")) {
+            yield toLine(rest.subarray(0, end));
+            rest = rest.subarray(end + 1);
         }
-    };
-    for await (const chunk of chunksOf(file)) {
-        const lines = (rest + decode(chunk)).split("\n");
-        rest = lines.pop() ?? "";
-        for (const text of lines) yield { number: ++number, text };
-        if (rest.length > MAX_LINE) failHere(`this line has more than ${MAX_LINE} characters`);
+        // A UTF-16 unit takes at most three bytes.
+        if (rest.length > 3 * MAX_LINE)
+            throw problem("TASK_INVALID", { file, line: number + 1, column: 1 }, TOO_LONG).error;
     }
-    yield { number: ++number, text: rest + decode() };
+    yield toLine(rest);
 }
 
-async function* chunksOf(file: string): AsyncGenerator<Buffer> {
+/** @throws EftError FILE_UNREADABLE */
+async function* utf8ChunksOf(file: string): AsyncGenerator<Buffer> {
+    let decoder: TextDecoder | undefined;
+    let isFirst = true;
     try {
-        yield* createReadStream(file) as AsyncIterable<Buffer>;
+        for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
+            const encoding = encodingOf(chunk);
+            if (isFirst && encoding !== "utf-8") decoder = new TextDecoder(encoding, { fatal: true });
+            isFirst = false;
+            yield decoder === undefined ? chunk : Buffer.from(decoder.decode(chunk, { stream: true }));
+        }
+        // Throws where the file ends in the middle of a character.
+        decoder?.decode();
     } catch (cause) {
-        throw new EftError("FILE_UNREADABLE", `${file} cannot be read: ${(cause as Error).message}.`, { cause });
+        throw unreadable(file, cause);
     }
 }

@@ -3,6 +3,7 @@ import { readdir } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
+import { decodeText, expandHome, reasonOf } from "../files.js";
 import type { Recipe } from "../types.js";
 import { MAX_CHARACTERS } from "./document.js";
 import { suggestion } from "./problems.js";
@@ -19,6 +20,8 @@ export interface BuiltInRecipe {
 }
 
 const EXTENSION = ".yaml";
+/** A UTF-16 unit takes at most three bytes in UTF-8. */
+const MAX_BYTES = 3 * MAX_CHARACTERS;
 /** How a model file begins: four letters, then the version of the format in four bytes of either order. */
 const GGUF = /^GGUF[^]{0,3}\0/;
 /** An address, a reference whose case is wrong, or `user/repository`; `recipes/mine.yaml` is none. */
@@ -32,13 +35,16 @@ const IS_MODEL =
  *
  * @param source - path of a YAML or JSON file, or the name of a built-in recipe; a built-in name that should mean a
  *   file is written as a path: `./demo`
- * @throws RECIPE_NOT_FOUND, and what `parseRecipe` throws
+ * @throws RECIPE_NOT_FOUND, FILE_UNREADABLE where the file is not in UTF-8 (or UTF-16 with a byte-order mark), and what
+ *   `parseRecipe` throws
  */
 export async function loadRecipe(source: string): Promise<Recipe> {
     const names = await builtInNames();
-    const file = names.includes(source) ? builtInFile(source) : source;
-    const text = await readRecipe(file, names);
-    if (GGUF.test(text)) throw new EftError("RECIPE_INVALID", `${file} ${IS_MODEL}`);
+    const file = names.includes(source) ? builtInFile(source) : expandHome(source);
+    const bytes = await readRecipe(file, names);
+    if (GGUF.test(bytes.toString("latin1", 0, 8))) throw new EftError("RECIPE_INVALID", `${file} ${IS_MODEL}`);
+    // What is too long is refused as such, wherever it was cut.
+    const text = bytes.length > MAX_BYTES ? bytes.toString() : decodeText(bytes, file);
     return parseRecipe(text, { file });
 }
 
@@ -65,11 +71,11 @@ function builtInFile(name: string): string {
     return fileURLToPath(new URL(name + EXTENSION, RECIPES_FOLDER));
 }
 
-async function readRecipe(file: string, builtIn: readonly string[]): Promise<string> {
+async function readRecipe(file: string, builtIn: readonly string[]): Promise<Buffer> {
     try {
         return await readStart(file);
     } catch (cause) {
-        const { code, message } = cause as NodeJS.ErrnoException;
+        const { code } = cause as NodeJS.ErrnoException;
         const name = basename(file).replace(/\.(?:ya?ml|json)$/, "");
         const help = LIKE_REFERENCE.test(file)
             ? "recipes are files, and models are written hf:user/repository or https://host/path/model.gguf."
@@ -79,14 +85,14 @@ async function readRecipe(file: string, builtIn: readonly string[]): Promise<str
                 ? `There is neither a file ${resolve(file)} nor a built-in recipe "${file}"; ${help}`
                 : code === "EISDIR"
                   ? `${resolve(file)} is a folder; name a recipe file in it.`
-                  : `${resolve(file)} cannot be read: ${message}`;
+                  : `${resolve(file)} cannot be read: ${reasonOf(cause)}.`;
         throw new EftError("RECIPE_NOT_FOUND", why, { cause });
     }
 }
 
-/** As much of a file as is needed to see that it is too long: a UTF-16 unit takes at most three bytes. */
-async function readStart(file: string): Promise<string> {
-    let text = "";
-    for await (const chunk of createReadStream(file, { encoding: "utf8", end: 3 * MAX_CHARACTERS })) text += chunk;
-    return text;
+/** As much of a file as is needed to see that it is too long. */
+async function readStart(file: string): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    for await (const chunk of createReadStream(file, { end: MAX_BYTES }) as AsyncIterable<Buffer>) chunks.push(chunk);
+    return Buffer.concat(chunks);
 }

@@ -1,5 +1,5 @@
-import { homedir } from "node:os";
-import { resolve } from "node:path";
+import { isAbsolute, relative, resolve } from "node:path";
+import { expandHome } from "../files.js";
 
 const REMOTE = /^(?:hf|https):/;
 // hf:user/repository, then nothing, a quantization, or the path of a file with an optional branch.
@@ -10,16 +10,20 @@ const OTHER_FORMAT = /\.(?:safetensors|bin|pth?|onnx|ggml)$/i;
 
 /** Why a reference to a model or adapter cannot be one, or undefined. Does not look whether the file exists. */
 export function findReferenceProblem(reference: string): string | undefined {
-    if (reference.trim() !== reference || /\p{Cc}/u.test(reference))
+    if (reference.trimEnd() !== reference || /\p{Cc}/u.test(reference))
         return "has blanks at an end, or line breaks; delete them";
+    if (reference.trimStart() !== reference)
+        return 'begins with blanks; delete them, or write "./" before them if the name of the file does';
     if (reference.startsWith("hf:")) {
         if (!HUGGING_FACE.test(reference)) return 'is incomplete; write "hf:user/repository:Q4_K_M"';
         return DOTS_ALONE.test(reference) ? 'has a part "." or ".."; write the path as the hub shows it' : undefined;
     }
     if (reference.startsWith("https:")) return findAddressProblem(reference);
     const scheme = SCHEME.exec(reference)?.[1];
-    if (scheme !== undefined)
-        return `begins with "${scheme}:"; only file paths, hf: and https: references are possible`;
+    if (scheme !== undefined) {
+        const remedy = reference.startsWith(`${scheme}://`) ? "" : '; write "./" before a file name with a colon';
+        return `begins with "${scheme}:"; only file paths, hf: and https: references are possible${remedy}`;
+    }
     if (OTHER_FORMAT.test(reference))
         return "is not a GGUF file; convert the model with convert_hf_to_gguf.py of llama.cpp";
     if (/[/\\]$/.test(reference)) return "is a folder; name the GGUF file in it";
@@ -49,8 +53,13 @@ export function findAdapterProblem(reference: string): string | undefined {
 /** The absolute path of a file, seen from `directory`; `~/` is the home folder. `hf:` and `https:` stay as they are. */
 export function resolveReference(reference: string, directory: string): string {
     if (REMOTE.test(reference)) return reference;
-    return resolve(
-        directory,
-        reference.replace(/^~(?=\/)/, () => homedir()),
-    );
+    return resolve(directory, expandHome(reference));
+}
+
+/** How a reference is written into a recipe in `directory`: {@link resolveReference} understands it. */
+export function writeReference(reference: string, directory: string): string {
+    if (REMOTE.test(reference)) return reference;
+    const file = relative(directory, reference);
+    // A name such as "hf:x.gguf" or "~" means something else where no folder stands before it.
+    return /^[~\s]|^[^/\\]*:/.test(file) && !isAbsolute(file) ? `./${file}` : file;
 }

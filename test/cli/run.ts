@@ -14,7 +14,7 @@ export interface Run {
 
 export interface RunOptions {
     /** What standard input holds. Default: nothing. */
-    readonly input?: string;
+    readonly input?: string | Buffer;
     /** Sent as soon as standard output has this many characters. */
     readonly interruptAfter?: number;
     /** Added to the environment of the tests. */

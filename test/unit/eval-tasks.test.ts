@@ -332,8 +332,10 @@ describe("objects that are no items", () => {
         expect(shown[5]).toBe("... and 2 more");
     });
     test("a compressed file", async () => {
-        const { message } = await failure(gzipSync(lines({ text: "a" })));
-        expect(message).toMatch(/^t:1:1: here or soon after, the file is not UTF-8 text/);
+        expect(await failure(gzipSync(lines({ text: "a" })))).toMatchObject({
+            code: "FILE_UNREADABLE",
+            message: expect.stringMatching(/^t cannot be read: it is not UTF-8 \(byte 0x8B at line 1, column 2\)/),
+        });
     });
     test("a line without end", async () => {
         const { message } = await failure(`{"text": "a"}\n{"text": "${"a".repeat(1 << 21)}"}`);

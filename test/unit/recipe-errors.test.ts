@@ -192,7 +192,11 @@ describe("one problem", () => {
     });
 
     test.each([
-        ["' l.gguf'", '" l.gguf" has blanks at an end, or line breaks; delete them'],
+        [
+            "' l.gguf'",
+            '" l.gguf" begins with blanks; delete them, or write "./" before them if the name of the file does',
+        ],
+        ["'l.gguf '", '"l.gguf " has blanks at an end, or line breaks; delete them'],
         ['"l\\n.gguf"', '"l\\n.gguf" has blanks at an end, or line breaks; delete them'],
         ["hf:TheBloke", '"hf:TheBloke" is incomplete; write "hf:user/repository:Q4_K_M"'],
         ["hf:a/b/c.bin", '"hf:a/b/c.bin" is incomplete; write "hf:user/repository:Q4_K_M"'],
@@ -209,7 +213,7 @@ describe("one problem", () => {
         ],
         [
             "ollama:llama2",
-            '"ollama:llama2" begins with "ollama:"; only file paths, hf: and https: references are possible',
+            '"ollama:llama2" begins with "ollama:"; only file paths, hf: and https: references are possible; write "./" before a file name with a colon',
         ],
         ["models/", '"models/" is a folder; name the GGUF file in it'],
         [

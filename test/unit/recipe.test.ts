@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "@jest/globals";
 import { EftError } from "../../src/errors.js";
 import { adHocRecipe, combinationWeights, loadRecipe, parseRecipe, resolveParameters } from "../../src/recipe/index.js";
+import { writeReference } from "../../src/recipe/reference.js";
 
 const fixture = (name: string): string => fileURLToPath(new URL(`../fixtures/recipes/${name}`, import.meta.url));
 
@@ -140,6 +141,42 @@ describe("parseRecipe", () => {
         "https://example.com/a.gguf?download=true",
     ])("keeps the reference %s", (reference) => {
         expect(parseRecipe(MINIMAL.replace("only.gguf", reference)).members[0]?.model).toBe(reference);
+    });
+
+    test.each([
+        ...[
+            "hf:user",
+            "https:",
+            "colon: x",
+            " lead",
+            "~",
+            "~tilde",
+            "- dash",
+            "käse 模型",
+            'double"quote',
+            "100%",
+            "hash #1",
+        ],
+        ...[
+            "{brace}",
+            "*star",
+            "C:\\win\\path",
+            "back\\slash",
+            "${x}",
+            "{{ j }}",
+            "null",
+            "0x10",
+            "@at",
+            "&and",
+            "|",
+            "'",
+        ],
+    ])("finds the file %s.gguf from wherever it was written down", (name) => {
+        for (const file of [`${name}.gguf`, `${name}/m.gguf`, `../${name}/${name}.gguf`]) {
+            const model = writeReference(resolve("/a/b", file), "/a/b");
+            const recipe = parseRecipe(MINIMAL.replace("only.gguf", JSON.stringify(model)), { directory: "/a/b" });
+            expect(recipe.members[0]?.model).toBe(resolve("/a/b", file));
+        }
     });
 
     test.each([
