@@ -7,6 +7,7 @@ namespace eft {
 
 Context::Context(const ContextOptions & options, ThreadPool & pool, const std::atomic<bool> & cancelled)
     : model_(options.model),
+      adapter_path_(options.lora_path),
       context_size_(options.context_size),
       batch_size_(options.batch_size),
       on_gpu_(options.offload_cache),

@@ -33,6 +33,8 @@ class Context {
     Context & operator=(const Context &) = delete;
 
     const Model & model() const { return *model_; }
+    /// "" without an adapter.
+    const std::string & adapter_path() const { return adapter_path_; }
     bool on_gpu() const { return on_gpu_; }
     uint32_t length(uint32_t sequence) const { return lengths_[sequence]; }
 
@@ -58,6 +60,7 @@ class Context {
 
   private:
     std::shared_ptr<Model> model_;
+    std::string adapter_path_;
     llama_context * context_ = nullptr;
     llama_memory_t memory_ = nullptr;
     uint32_t context_size_, batch_size_;

@@ -1,11 +1,11 @@
 #include "engine.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <utility>
 
 #include "convert.h"
 #include "draft.h"
+#include "header.h"
 #include "model-handle.h"
 #include "state.h"
 #include "values.h"
@@ -44,10 +44,8 @@ ggml_type cache_type(const std::string & name) {
 }
 
 std::string model_key(const ModelOptions & options) {
-    std::error_code error;
-    const auto canonical = std::filesystem::canonical(std::filesystem::u8path(options.path), error);
-    std::string key = error ? options.path : canonical.u8string();
-    key += "\n" + std::to_string(options.gpu_layers) + (options.vocabulary_only ? " vocabulary" : "");
+    std::string key = file_identity(options.path);
+    key += std::to_string(options.gpu_layers) + (options.vocabulary_only ? " vocabulary" : "");
     for (const auto & device : options.devices) key += "\n" + device;
     return key;
 }
@@ -105,12 +103,17 @@ void Engine::RunLlama(Body && body) {
     try {
         body();
     } catch (const Failure & failure) {
-        if (failure.code == "NATIVE_FAILURE") broken_ = true;
+        if (failure.code == "NATIVE_FAILURE") Break();
         throw;
     } catch (const std::exception & exception) {
-        broken_ = true;
+        Break();
         throw Failure("NATIVE_FAILURE", std::string("llama.cpp stopped: ") + exception.what());
     }
+}
+
+void Engine::Break() {
+    broken_ = true;
+    for (const auto & model : models_) model->retire();
 }
 
 void Engine::CheckAlive() const {
@@ -140,6 +143,7 @@ Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
     }
 
     auto model = std::make_shared<std::shared_ptr<Model>>(AddonState::of(env).models[key].lock());
+    if (*model && (*model)->retired()) model->reset();
     const auto report = [this, on_progress](float fraction) {
         if (on_progress) {
             worker_->post([on_progress, fraction](Napi::Env progress_env) {

@@ -35,6 +35,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
     /// On the worker thread. Marks the engine as broken if llama.cpp fails inside `body`.
     template <typename Body>
     void RunLlama(Body && body);
+    /// On the worker thread.
+    void Break();
     /// On the worker thread, or after it has ended.
     void FreeContexts();
 

@@ -53,9 +53,13 @@ FuseResult fuse_position(const JobContext & context, const std::vector<const flo
         throw Failure("NO_TOKEN_LEFT", "The combination leaves no token: each is masked by some member.");
     }
     if (result.fault != RowFault::none) {
+        const Context & member = *context.members[static_cast<size_t>(result.faulty_member)];
+        const bool is_alone = member.adapter_path().empty();
         throw Failure("NON_FINITE_LOGITS",
-                      context.members[static_cast<size_t>(result.faulty_member)]->model().path() +
-                          " produced logits that are not numbers; the file or its quantization is probably damaged.");
+                      member.model().path() + (is_alone ? "" : " with the adapter " + member.adapter_path()) +
+                          " produced logits that are not numbers; " +
+                          (is_alone ? "the file or its quantization" : "one of the two files or its quantization") +
+                          " is probably damaged.");
     }
     return result;
 }

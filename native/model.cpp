@@ -25,13 +25,22 @@ auto tokenizing(const std::string & path, Body && body) {
     }
 }
 
+/// Parts of different models have tensors of the same names; llama.cpp names the tensor, and not its file.
+std::string suspect_part(const std::string & path, uint32_t parts, const std::string & said) {
+    const std::string mark = "tensor '";
+    const size_t start = said.find(mark) + mark.size(), end = said.find('\'', start);
+    if (parts < 2 || start < mark.size() || end == std::string::npos) return "";
+    const std::string part = part_with_tensor(path, parts, said.substr(start, end - start));
+    return part.empty() ? "" : " That tensor is in " + part + "; is this a part of the same model?";
+}
+
 }  // namespace
 
 Model::Model(llama_model * model, std::string path)
     : model_(model), vocab_(llama_api().llama_model_get_vocab(model)), path_(std::move(path)) {}
 
 Model::~Model() {
-    for (const auto & [path, adapter] : adapters_) llama_api().llama_adapter_lora_free(adapter);
+    for (const auto & [identity, adapter] : adapters_) llama_api().llama_adapter_lora_free(adapter);
     llama_api().llama_model_free(model_);
 }
 
@@ -82,7 +91,11 @@ std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::func
         if (model) api.llama_model_free(model);
         throw Failure("ABORTED", "Loading " + options.path + " was aborted.");
     }
-    if (!model) throw Failure("MODEL_LOAD_FAILED", options.path + " cannot be loaded." + log.said());
+    if (!model) {
+        const std::string said = log.said();
+        throw Failure("MODEL_LOAD_FAILED", options.path + " cannot be loaded." + said +
+                                               suspect_part(options.path, header.split_count, said));
+    }
     const std::shared_ptr<Model> loaded(new Model(model, options.path));
     const bool needs_sections = (api.llama_model_rope_type(model) & LLAMA_ROPE_TYPE_MROPE) != 0;
     if (needs_sections && !header.has_rope_sections) {
@@ -186,20 +199,35 @@ uint64_t Model::vocabulary_hash(int32_t to) const {
     return hash;
 }
 
-llama_adapter_lora * Model::adapter(const std::string & path) {
-    const std::lock_guard<std::mutex> lock(adapters_mutex_);
-    const auto found = adapters_.find(path);
-    if (found != adapters_.end()) return found->second;
-
+void check_adapter(const std::string & path) {
     const Header header = read_header(path);
     if (header.type != "adapter") {
         throw Failure("LORA_INVALID", path + " is not a LoRA adapter (its GGUF says type \"" + header.type + "\").");
     }
+    if (header.tensor_count == 0) {
+        throw Failure("LORA_INVALID",
+                      path + " is a LoRA adapter without tensors, which would change nothing; convert it again.");
+    }
+    if (header.is_activated_lora) {
+        throw Failure("MODEL_UNSUPPORTED", path +
+                                               " is an activated LoRA adapter, which counts only behind its invocation "
+                                               "tokens; here an adapter counts for "
+                                               "every token. Take an ordinary LoRA adapter.");
+    }
+}
+
+llama_adapter_lora * Model::adapter(const std::string & path) {
+    const std::lock_guard<std::mutex> lock(adapters_mutex_);
+    const std::string identity = file_identity(path);
+    const auto found = adapters_.find(identity);
+    if (found != adapters_.end()) return found->second;
+
+    check_adapter(path);
     const AssertionGuard guard;
     const LogCapture log;
     llama_adapter_lora * adapter = llama_api().llama_adapter_lora_init(model_, path.c_str());
     if (!adapter) throw Failure("LORA_INVALID", path + " does not fit " + path_ + "." + log.said());
-    adapters_.emplace(path, adapter);
+    adapters_.emplace(identity, adapter);
     return adapter;
 }
 

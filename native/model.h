@@ -1,6 +1,7 @@
 // A loaded GGUF file: its weights, its vocabulary, the adapters on top of it.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -46,10 +47,13 @@ class Model {
     const std::vector<uint8_t> & splits_characters() const;
     /// FNV-1a over texts and attributes of the ids below `to`.
     uint64_t vocabulary_hash(int32_t to) const;
-    /// Bytes of KV cache that one token takes at F16.
 
-    /// The adapter of that file, loaded once; lives as long as the model. Throws Failure LORA_INVALID.
+    /// The adapter of that file, loaded once; lives as long as the model. Throws what check_adapter() throws.
     llama_adapter_lora * adapter(const std::string & path);
+
+    /// After a failure inside llama.cpp nobody knows the state of a model: it is not to be given to anyone else.
+    void retire() { retired_ = true; }
+    bool retired() const { return retired_; }
 
   private:
     Model(llama_model * model, std::string path);
@@ -59,9 +63,14 @@ class Model {
     const llama_vocab * vocab_;
     std::string path_;
     std::mutex adapters_mutex_;
+    /// By the identity of their files.
     std::map<std::string, llama_adapter_lora *> adapters_;
+    std::atomic<bool> retired_{false};
     mutable std::once_flag splits_characters_once_;
     mutable std::vector<uint8_t> splits_characters_;
 };
+
+/// Whether a file can be an adapter of some model. Throws Failure LORA_INVALID, MODEL_UNSUPPORTED, or as read_header().
+void check_adapter(const std::string & path);
 
 }  // namespace eft

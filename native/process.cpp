@@ -3,6 +3,7 @@
 #include "backend.h"
 #include "copies.h"
 #include "header.h"
+#include "model.h"
 #include "state.h"
 #include "values.h"
 #include "vendor/llama.cpp/version.h"
@@ -92,6 +93,13 @@ Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value CheckAdapter(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        check_adapter(info[0].As<Napi::String>());
+        return info.Env().Undefined();
+    });
+}
+
 }  // namespace
 
 void RegisterProcess(Napi::Env env, Napi::Object exports) {
@@ -106,6 +114,7 @@ void RegisterProcess(Napi::Env env, Napi::Object exports) {
     exports.Set("physicalCores", Napi::Function::New<PhysicalCores>(env));
     exports.Set("setLog", Napi::Function::New<SetLog>(env));
     exports.Set("readHeader", Napi::Function::New<ReadHeader>(env));
+    exports.Set("checkAdapter", Napi::Function::New<CheckAdapter>(env));
 }
 
 }  // namespace eft

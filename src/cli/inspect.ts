@@ -1,6 +1,6 @@
 /** `eft-llama inspect`: what is in a GGUF or a recipe, and what it would take to run it here. */
 
-import { open } from "node:fs/promises";
+import { open, stat } from "node:fs/promises";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { loadRecipe, memoryRoom, planMemory, readGguf, type GgufSummary } from "../index.js";
@@ -96,6 +96,8 @@ function print({ json }: InspectArguments, data: unknown, lines: () => readonly 
 async function isGguf(source: string): Promise<boolean> {
     if (/\.gguf$/i.test(source)) return true;
     try {
+        // A pipe can be read once, and a recipe may come from one.
+        if (!(await stat(source)).isFile()) return false;
         await using file = await open(source);
         const { buffer } = await file.read(Buffer.alloc(4), 0, 4);
         return buffer.toString() === "GGUF";

@@ -17,10 +17,11 @@ import {
 import { formatBytes } from "../ensemble/bytes.js";
 import { withVocabularies } from "../ensemble/gguf.js";
 import { checkKind, resolveTemplate } from "../ensemble/members.js";
-import { locateModels } from "../ensemble/model-files.js";
+import { locateModels, notAt } from "../ensemble/model-files.js";
 import { createPromptRenderer } from "../ensemble/prompt.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
+import { loadBinding } from "../native/load-binding.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
 import { colors, plural, sum } from "./terminal.js";
@@ -98,6 +99,8 @@ async function checkFiles(recipe: Recipe): Promise<Finding> {
         adapters.includes(file) ? !existsSync(file) : findModel(file) === undefined,
     );
     if (missing.length === 0) return `${plural(files.length, "file")}, all here`;
+    const denied = missing.map((file) => notAt("A file", file)).find(({ code }) => code === "FILE_UNREADABLE");
+    if (denied !== undefined) throw denied;
     throw new EftError("MODEL_NOT_FOUND", `There is no ${missing.join(", and no ")}; correct the paths.`);
 }
 
@@ -113,9 +116,8 @@ async function checkHeaders({ members }: Recipe): Promise<Finding> {
     const summaries = await Promise.all(files.map(readGguf));
     for (const { name, model, lora } of members) {
         if (lora === undefined) continue;
+        loadBinding().checkAdapter(lora.path);
         const [adapter, base] = [await readGguf(lora.path), summaries[files.indexOf(model)]];
-        if (adapter.type !== "adapter")
-            throw new EftError("LORA_INVALID", `${lora.path}, the adapter of member ${name}, is a ${adapter.type}.`);
         if (adapter.architecture !== base?.architecture) {
             throw new EftError(
                 "LORA_INVALID",

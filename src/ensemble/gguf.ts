@@ -5,6 +5,7 @@ import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { Recipe } from "../types.js";
+import { modelPath } from "./model-files.js";
 import { compareVocabularies, type VocabularyReport } from "./vocabulary.js";
 
 /** The header of a GGUF. Optional entries are missing where the file does not say it. */
@@ -33,7 +34,10 @@ export interface GgufSummary {
     readonly chatTemplate?: string;
 }
 
-/** @throws EftError MODEL_NOT_FOUND, MODEL_INVALID */
+/**
+ * @param file - path of a model or adapter; of a split model, that of any part
+ * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE
+ */
 export async function readGguf(file: string): Promise<GgufSummary> {
     return (await openGguf(file)).summary;
 }
@@ -41,9 +45,10 @@ export async function readGguf(file: string): Promise<GgufSummary> {
 /**
  * The header, and node-llama-cpp's view of it, which estimates memory.
  *
- * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID
+ * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE
  */
-export async function openGguf(file: string): Promise<{ summary: GgufSummary; insights: GgufInsights }> {
+export async function openGguf(named: string): Promise<{ summary: GgufSummary; insights: GgufInsights }> {
+    const file = modelPath(named);
     // Refuses what is missing, damaged, truncated or of impossible size, before anything else reads the file.
     const { architecture, type, blockCount } = loadBinding().readHeader(file);
     // Imported here because it is large, and only those who look into files this way need it.
@@ -107,8 +112,10 @@ export async function withVocabularies<T>(
     const engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
     try {
         const models: NativeModel[] = [];
-        for (const path of files)
-            models.push(await engine.loadModel({ path, gpuLayers: 0, devices: [], vocabularyOnly: true }));
+        for (const file of files) {
+            const options = { path: modelPath(file), gpuLayers: 0, devices: [], vocabularyOnly: true };
+            models.push(await engine.loadModel(options));
+        }
         return use(models);
     } finally {
         await engine.dispose();

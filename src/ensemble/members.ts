@@ -7,6 +7,7 @@ import type { NativeEngine, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { MemberSpec, PromptTemplate, Recipe } from "../types.js";
 import type { MemoryPlan } from "./memory-plan.js";
+import { notAt } from "./model-files.js";
 import { createPromptRenderer, type PromptRenderer } from "./prompt.js";
 
 /** One loaded language model that takes part. */
@@ -74,13 +75,15 @@ export async function loadMembers(
     }));
 }
 
-/** Bytes of each model file. @throws EftError MODEL_NOT_FOUND, MODEL_INVALID; for adapters too */
+/** Bytes of each model's files. @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE; for adapters also LORA_INVALID */
 export function fileSizes({ members }: Pick<Recipe, "members">): ReadonlyMap<string, number> {
+    const binding = loadBinding();
     for (const { lora } of members) {
-        if (lora !== undefined && !existsSync(lora.path))
-            throw new EftError("MODEL_NOT_FOUND", `The LoRA adapter is not at ${lora.path}; correct the path.`);
+        if (lora === undefined) continue;
+        if (!existsSync(lora.path)) throw notAt("The LoRA adapter", lora.path);
+        binding.checkAdapter(lora.path);
     }
-    return new Map(members.map(({ model }) => [model, loadBinding().readHeader(model).fileBytes]));
+    return new Map(members.map(({ model }) => [model, binding.readHeader(model).fileBytes]));
 }
 
 /** @throws EftError MODEL_UNSUPPORTED when a model cannot take part, whatever the others are */

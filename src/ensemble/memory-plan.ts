@@ -1,5 +1,6 @@
 /** Where the layers of each member go, and whether the whole fits: decided from the headers, before anything is loaded. */
 
+import { realpathSync } from "node:fs";
 import { totalmem } from "node:os";
 import path from "node:path";
 import type { GgmlType, GgufInsights, GgufInsightsResourceRequirements } from "node-llama-cpp";
@@ -8,6 +9,7 @@ import { loadBinding } from "../native/load-binding.js";
 import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
 import { openGguf } from "./gguf.js";
+import { modelPath } from "./model-files.js";
 import { checkInteger, checkOneOf } from "./options.js";
 
 /** The values of {@link CacheType}. */
@@ -175,7 +177,8 @@ function groupMembers(
         const file = insights.get(member.model) as GgufInsights;
         const asked = room.gpu === 0 ? 0 : (member.gpuLayers ?? gpuLayers);
         const stated = asked === undefined ? undefined : Math.min(asked, file.totalLayers);
-        const key = `${stated} ${member.model}`;
+        // Links are other names of one file, which is loaded once.
+        const key = `${stated} ${realpathSync(modelPath(member.model))}`;
         const group = groups.get(key);
         if (group === undefined) groups.set(key, { members: [member], insights: file, stated });
         else group.members.push(member);

@@ -1,9 +1,9 @@
 /** Where the models of a recipe lie on this machine: files that it names by path, and those that were downloaded. */
 
-import { existsSync, readdirSync } from "node:fs";
-import { homedir } from "node:os";
+import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { EftError } from "../errors.js";
+import { expandHome, homeFolder, unreadable } from "../files.js";
 import { listRecipes } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 
@@ -22,15 +22,27 @@ export interface HubReference {
 /**
  * Folder that models are downloaded to and looked up in: the environment variable `EFT_LLAMA_MODELS`, else `eft-llama/models`
  * in the user's folder of caches (`XDG_CACHE_HOME` or `~/.cache`; `~/Library/Caches`; `%LOCALAPPDATA%`).
+ *
+ * @throws EftError OPTION_INVALID where the system knows no home folder
  */
 export function modelFolder(): string {
     const { EFT_LLAMA_MODELS: chosen, XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = process.env;
-    if (chosen) return path.resolve(chosen);
-    const home = homedir();
-    if (process.platform === "win32")
-        return path.join(local || path.join(home, "AppData", "Local"), "eft-llama", "models");
-    if (process.platform === "darwin") return path.join(home, "Library", "Caches", "eft-llama", "models");
-    return path.join(xdg || path.join(home, ".cache"), "eft-llama", "models");
+    if (chosen) return path.resolve(expandHome(chosen));
+    const home = (...folders: string[]): string => {
+        const own = homeFolder();
+        if (own !== undefined) return path.join(own, ...folders);
+        throw new EftError(
+            "OPTION_INVALID",
+            "There is no home folder to keep models in; name a folder in EFT_LLAMA_MODELS.",
+        );
+    };
+    const caches =
+        process.platform === "win32"
+            ? local || home("AppData", "Local")
+            : process.platform === "darwin"
+              ? home("Library", "Caches")
+              : xdg || home(".cache");
+    return path.join(caches, "eft-llama", "models");
 }
 
 /** Whether a model has to be downloaded before it can be loaded. */
@@ -39,29 +51,57 @@ export function isRemote(reference: string): boolean {
 }
 
 /**
- * The file of a model, or undefined if it is not on this machine. What is half downloaded is not found.
+ * The file of a model, or undefined if it is not on this machine. Of a split model it is the first part, whichever was named.
+ * What is half downloaded is not found.
  *
  * @param reference - a path, or an `hf:` or `https:` reference
  * @param folder - where downloads are. Default: {@link modelFolder}
+ * @throws EftError OPTION_INVALID as {@link modelFolder}
  */
-export function findModel(reference: string, folder = modelFolder()): string | undefined {
+export function findModel(reference: string, folder?: string): string | undefined {
     const file = modelPath(reference, folder);
-    if (existsSync(file)) return file;
+    // A path is found where any part is: loading tells which of the others is missing.
+    if (!isRemote(reference)) return existsSync(file) ? file : undefined;
+    if (isWhole(file)) return file;
     // A tag may stand for a model in parts, and only the hub knows how many there are. A file name says it.
     if (!reference.startsWith("hf:") || parseHubReference(reference).file !== undefined) return undefined;
-    const directory = path.dirname(file);
     const start = `${path.basename(file, ".gguf")}-00001-of-`;
-    const names = existsSync(directory) ? readdirSync(directory) : [];
-    const first = names.find((name) => name.startsWith(start) && SPLIT.test(name));
-    return first === undefined ? undefined : path.join(directory, first);
+    const parts = listFolder(path.dirname(file)).filter((name) => name.startsWith(start) && SPLIT.test(name));
+    return parts.map((name) => path.join(path.dirname(file), name)).find(isWhole);
+}
+
+/** Whether the file is there, with all parts that its name speaks of. */
+function isWhole(file: string): boolean {
+    return partFiles(file, partCount(file)).every((part) => existsSync(part));
+}
+
+/** Parts of a split model by the name of one of them; 1 for other files. */
+export function partCount(name: string): number {
+    return Number(SPLIT.exec(name)?.[2] ?? 1);
+}
+
+/** The names of a model's files, made of any of them or of that of a whole model. */
+export function partFiles(file: string, count: number): string[] {
+    if (count === 1) return [file];
+    const start = file.replace(SPLIT, ".gguf").replace(/\.gguf$/i, "");
+    const number = (index: number): string => String(index).padStart(5, "0");
+    return Array.from({ length: count }, (_, index) => `${start}-${number(index + 1)}-of-${number(count)}.gguf`);
+}
+
+function listFolder(folder: string): string[] {
+    try {
+        return readdirSync(folder);
+    } catch {
+        return [];
+    }
 }
 
 /**
  * The recipe with the paths of its models in the place of references.
  *
- * @throws EftError MODEL_NOT_FOUND, which names the command that downloads what is missing
+ * @throws EftError MODEL_NOT_FOUND, which names the command that downloads what is missing; FILE_UNREADABLE, OPTION_INVALID
  */
-export async function locateModels(recipe: Recipe, folder = modelFolder()): Promise<Recipe> {
+export async function locateModels(recipe: Recipe, folder?: string): Promise<Recipe> {
     const missing = missingModels(recipe, folder);
     if (missing.length > 0) {
         const [name, { model }] = [missing.map(({ name }) => name).join(", "), missing[0] as { model: string }];
@@ -69,22 +109,30 @@ export async function locateModels(recipe: Recipe, folder = modelFolder()): Prom
         const source = await pullSource(recipe);
         throw new EftError(
             "MODEL_NOT_FOUND",
-            `${what} not been downloaded to ${folder}. Download with \`eft-llama pull ${source}\`.`,
+            `${what} not been downloaded to ${folder ?? modelFolder()}. Download with \`eft-llama pull ${source}\`.`,
         );
     }
     const members = recipe.members.map((member) => {
         const file = findModel(member.model, folder);
         if (file !== undefined) return { ...member, model: file };
-        throw new EftError(
-            "MODEL_NOT_FOUND",
-            `The model of member ${member.name} is not at ${member.model}; correct the path.`,
-        );
+        throw notAt(`The model of member ${member.name}`, member.model);
     });
     return { ...recipe, members };
 }
 
+/** The error for a file that was named and not found: it is not there, or in a folder that this user may not look into. */
+export function notAt(what: string, file: string): EftError {
+    try {
+        statSync(file);
+    } catch (error) {
+        if (!["ENOENT", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? ""))
+            return unreadable(file, error);
+    }
+    return new EftError("MODEL_NOT_FOUND", `${what} is not at ${file}; correct the path.`);
+}
+
 /** The members whose models would have to be downloaded. */
-export function missingModels(recipe: Pick<Recipe, "members">, folder = modelFolder()): Recipe["members"] {
+export function missingModels(recipe: Pick<Recipe, "members">, folder?: string): Recipe["members"] {
     return recipe.members.filter(({ model }) => isRemote(model) && findModel(model, folder) === undefined);
 }
 
@@ -99,9 +147,15 @@ async function pullSource({ file, members }: Recipe): Promise<string> {
  * Where a model lies, or would lie: references have a place of their own each, whatever a server says its file is called.
  * Of a split model it is the first part.
  */
-export function modelPath(reference: string, folder: string): string {
-    if (!isRemote(reference)) return path.resolve(reference);
-    return path.join(folder, ...placeOf(reference).map(toFileName)).replace(SPLIT, "-00001-of-$2.gguf");
+export function modelPath(reference: string, folder?: string): string {
+    if (isRemote(reference)) return toFirst(path.join(folder ?? modelFolder(), ...placeOf(reference).map(toFileName)));
+    const file = path.resolve(expandHome(reference));
+    // A whole model may have a name that looks like a part's.
+    return existsSync(toFirst(file)) ? toFirst(file) : file;
+}
+
+function toFirst(file: string): string {
+    return file.replace(SPLIT, "-00001-of-$2.gguf");
 }
 
 function placeOf(reference: string): string[] {

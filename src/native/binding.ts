@@ -28,11 +28,13 @@ export interface NativeHeader {
     /** `general.type`: "model", "adapter", ...; empty when absent. */
     readonly type: string;
     readonly blockCount: number;
+    /** Of all parts of a split model, as the next two. */
     readonly tensorCount: number;
     /** Bytes the tensors need according to the header. */
     readonly tensorBytes: number;
     /** Bytes of the file. */
     readonly fileBytes: number;
+    /** Files of a split model; 0 where nothing was split. */
     readonly splitCount: number;
 }
 
@@ -356,8 +358,10 @@ export interface NativeBinding {
     physicalCores(): number;
     /** llama.cpp's log lines from now on; undefined = drop them. Level: 1 debug .. 4 error, as ggml numbers them. */
     setLog(callback: ((level: number, text: string) => void) | undefined): void;
-    /** Throws MODEL_NOT_FOUND or MODEL_INVALID. */
+    /** Of a split model, from all its parts; `path` is that of the first. Throws MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE. */
     readHeader(path: string): NativeHeader;
+    /** Whether a file can be an adapter of some model. Throws LORA_INVALID, MODEL_UNSUPPORTED, and what `readHeader` throws. */
+    checkAdapter(path: string): void;
     createEngine(options: { threads: number; batchSize: number; sequences: number }): NativeEngine;
     /** The beginning of `text`, which is GBNF that `checkGbnf()` has found nothing wrong with. Throws GRAMMAR_INVALID. */
     createGrammar(options: {

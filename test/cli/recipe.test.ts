@@ -291,7 +291,7 @@ describe("check", () => {
             "headers",
             "a model as adapter",
             `members: { a: { model: ${small}, lora: ${chat} } }`,
-            /adapter of member a, is a model/,
+            /is not a LoRA adapter/,
         ],
         [
             "vocabularies",

@@ -5,7 +5,15 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { collect, complete, score, type CompletionResult, type Ensemble, type Recipe } from "../../src/index.js";
 import { demoFile, demoRecipe, loadOnCpu, QUESTIONS, soloRecipe, withEnsemble } from "../helpers/demo.js";
-import { readGguf, toFloat32, withMetadata, writeGguf, type Gguf } from "../helpers/gguf.js";
+import {
+    readGguf,
+    toFloat32,
+    withMetadata,
+    writeGguf,
+    type Gguf,
+    type MetadataValue,
+    type Tensor,
+} from "../helpers/gguf.js";
 import { loraAdapter, mergeAdapter } from "../helpers/lora.js";
 import { largestError } from "../helpers/oracle.js";
 import { temporaryFolder } from "../helpers/temporary.js";
@@ -166,7 +174,37 @@ describe("refused", () => {
             "LORA_INVALID",
             /kind\.gguf does not fit /,
         ],
+        [
+            "no tensors",
+            () => write("empty", { ...adapter, tensors: [] }),
+            "LORA_INVALID",
+            /empty\.gguf is a LoRA adapter without tensors/,
+        ],
+        [
+            "one that counts behind certain tokens alone",
+            () => {
+                const tokens: MetadataValue = { type: "array", of: "uint32", value: [5, 6] };
+                return write("alora", withMetadata(adapter, { "adapter.alora.invocation_tokens": tokens }));
+            },
+            "MODEL_UNSUPPORTED",
+            /alora\.gguf is an activated LoRA adapter/,
+        ],
     ])("%s", async (_name, file, code, message) => {
         await expect(load(file())).rejects.toEqual(error(code, message));
+    });
+});
+
+test("numbers that are none are blamed on base and adapter together", async () => {
+    const [first, ...rest] = adapter.tensors as [Tensor, ...Tensor[]];
+    const data = Buffer.from(first.data);
+    data.writeFloatLE(NaN, 0);
+    const file = write("nan", { ...adapter, tensors: [{ ...first, data }, ...rest] });
+    await withEnsemble(solo({ path: file, scale: 1 }), { sequences: 1 }, async (ensemble) => {
+        await expect(collect(complete(ensemble, { prompt: QUESTIONS[0] }))).rejects.toMatchObject({
+            code: "NON_FINITE_LOGITS",
+            message: expect.stringMatching(
+                /^\S+base\.gguf with the adapter \S+nan\.gguf produced logits .* one of the two files/,
+            ),
+        });
     });
 });

@@ -19,7 +19,7 @@ import {
 import { transferFile } from "../../src/ensemble/download-transfer.js";
 import { locateModels, modelPath } from "../../src/ensemble/model-files.js";
 import { demoFile, demoRecipe, repository, soloRecipe, withEnsemble } from "../helpers/demo.js";
-import { readGguf, writeGguf } from "../helpers/gguf.js";
+import { readGguf, serializeGguf, splitGguf } from "../helpers/gguf.js";
 import { startHub, type Hub } from "../helpers/hub.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
@@ -241,19 +241,7 @@ describe("a split model", () => {
     /** The weights of the small base in two files, as llama.cpp's llama-gguf-split writes them. */
     function split(): readonly [Buffer, Buffer] {
         const whole = readGguf(demoFile("small-base"));
-        const half = Math.floor(whole.tensors.length / 2);
-        return [0, 1].map((number) => {
-            const file = path.join(temporary.folder, "part.gguf");
-            const metadata = new Map(number === 0 ? whole.metadata : []);
-            metadata.set("split.no", { type: "uint16", value: number });
-            metadata.set("split.count", { type: "uint16", value: 2 });
-            metadata.set("split.tensors.count", { type: "int32", value: whole.tensors.length });
-            writeGguf(file, {
-                metadata,
-                tensors: number === 0 ? whole.tensors.slice(0, half) : whole.tensors.slice(half),
-            });
-            return readFileSync(file);
-        }) as [Buffer, Buffer];
+        return splitGguf(whole, [Math.floor(whole.tensors.length / 2)]).map(serializeGguf) as [Buffer, Buffer];
     }
 
     it.each([

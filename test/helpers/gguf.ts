@@ -276,3 +276,24 @@ function byteLength(type: number, shape: readonly number[]): number {
     if (bytes === undefined) throw new Error(`Tensor type ${type} is not one of those the tests use.`);
     return bytes;
 }
+
+/**
+ * A model in parts, as llama.cpp's `llama-gguf-split` makes them.
+ *
+ * @param sizes - tensors of each part but the last, which has the rest
+ */
+export function splitGguf({ metadata, tensors }: Gguf, sizes: readonly number[]): Gguf[] {
+    const ends = [
+        ...sizes.map((_, index) => sizes.slice(0, index + 1).reduce((sum, size) => sum + size)),
+        tensors.length,
+    ];
+    return ends.map((end, number) => ({
+        metadata: new Map<string, MetadataValue>([
+            ...(number === 0 ? metadata : []),
+            ["split.no", { type: "uint16", value: number }],
+            ["split.count", { type: "uint16", value: ends.length }],
+            ["split.tensors.count", { type: "int32", value: tensors.length }],
+        ]),
+        tensors: tensors.slice(ends[number - 1] ?? 0, end),
+    }));
+}
