@@ -37,6 +37,8 @@ export async function benchBatch(library, family, { backend, threads, rounds, to
     return {
         ...{ family: family.name, shape: family.shape, tokens },
         ...{ backend: ensemble.backend.backend, threads: ensemble.threads },
+        /** Why not all of it is on the device. */
+        planRemarks: ensemble.plan?.remarks ?? [],
         results: counts.map((count) => ({
             completions: count,
             tokensPerSecond: summarize(measured.map((round) => round[count])),

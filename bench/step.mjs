@@ -96,7 +96,7 @@ async function timeCompletion({ collect, complete }, ensemble, prompt, tokens) {
 }
 
 /** Ratios are taken within each round, where all contenders had the same machine, and summarized afterwards. */
-function describe({ name, shape }, names, { threads, backend }, rounds) {
+function describe({ name, shape }, names, { threads, backend, plan }, rounds) {
     const each = (value) => summarize(rounds.map(value));
     const alone = ({ aloneMs }) => sum(aloneMs);
     const restMs = ({ step }) => step.wallMs - sum(step.decodeMs) - step.fuseMs;
@@ -105,6 +105,8 @@ function describe({ name, shape }, names, { threads, backend }, rounds) {
         shape,
         backend: backend.backend,
         threads,
+        /** Why not all of it is on the device. */
+        planRemarks: plan?.remarks ?? [],
         members: names.map((member, index) => ({ member, aloneMs: each(({ aloneMs }) => aloneMs[index]) })),
         /** Sum of (a). */
         membersMs: each(alone),

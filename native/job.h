@@ -18,7 +18,8 @@ inline double milliseconds_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-/// What one llama_decode cost.
+/// What one llama_decode cost: until it returned, and then waiting for its rows. Members on a GPU overlap, and who is
+/// waited for first pays for all of them; only the sum over the members of a job is the time that went by.
 struct DecodeCost {
     uint32_t member;
     uint32_t tokens;

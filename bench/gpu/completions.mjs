@@ -30,6 +30,7 @@ export async function measure(kit) {
             };
             const measured = await benchBatch(library, prepared, options);
             result.data.families.push(measured);
+            for (const text of measured.planRemarks) kit.remark(`${family.shape}: ${text}`);
             const row = (value) =>
                 COUNTS.map((count) => {
                     const result = measured.results.find(({ completions }) => completions === count);

@@ -5,10 +5,12 @@ import { setImmediate as turn, setTimeout as delay } from "node:timers/promises"
 import { createRecipe, FAMILIES, findFamily } from "../families.mjs";
 import { summarize } from "../report.mjs";
 import { prepareFamily, randomFamilies, randomFamily } from "./models.mjs";
+import { NotHere } from "./room.mjs";
 
 const MIB = 2 ** 20;
 const OPTIONS = { contextSize: 2048, sequences: 4 };
-const PROMPT_TOKENS = 3000;
+/** Tokens of the prompt that is aborted, and of one that shows how many there is time for. */
+const [PROMPT_TOKENS, SHORT_TOKENS] = [3000, 300];
 /** Parts of the time that the prompt takes, after which it is aborted. */
 const MOMENTS = [0.1, 0.3, 0.5, 0.7, 0.9];
 const CYCLES = 50;
@@ -45,7 +47,7 @@ export async function measure(kit) {
 const load = ({ library, backend }, family, options) =>
     library.loadEnsemble(createRecipe(library, family), { backend, ...OPTIONS, ...options });
 
-/** Bytes in use on the devices; NaN without one. */
+/** Bytes in use on the devices; NaN without one, and if it does not say, as devices in software do not. */
 function deviceBytes({ library, native, backend }) {
     const names = library.chooseBackend(backend).devices.map(({ name }) => name);
     if (names.length === 0) return NaN;
@@ -53,7 +55,7 @@ function deviceBytes({ library, native, backend }) {
         .loadBinding()
         .devices()
         .filter(({ name }) => names.includes(name));
-    return devices.reduce((sum, { memoryTotal, memoryFree }) => sum + memoryTotal - memoryFree, 0);
+    return devices.reduce((sum, { memoryTotal, memoryFree }) => sum + memoryTotal - memoryFree, 0) || NaN;
 }
 
 async function comparePlan(kit, family) {
@@ -162,23 +164,32 @@ async function timeAborts(kit, family, until) {
         const [{ model }] = ensemble.members;
         const perRepeat = model.tokenize(` ${family.prompt}`, false, false).length;
         // Every prompt begins differently, so that none is found in a cache.
-        const promptOf = (number) => `${number}:${` ${family.prompt}`.repeat(Math.floor(PROMPT_TOKENS / perRepeat))}`;
-        const run = (number, signal) =>
-            library.collect(library.complete(ensemble, { prompt: promptOf(number), raw: true, maxTokens: 1, signal }));
-        await run(1);
-        const start = performance.now();
-        const { promptTokens } = await run(2);
-        const wholeMs = performance.now() - start;
+        let number = 0;
+        const run = async (tokens, signal) => {
+            const prompt = `${number++}:${` ${family.prompt}`.repeat(Math.floor(tokens / perRepeat))}`;
+            const start = performance.now();
+            const result = await library.collect(
+                library.complete(ensemble, { prompt, raw: true, maxTokens: 1, signal }),
+            );
+            return { ...result, ms: performance.now() - start };
+        };
+        await run(SHORT_TOKENS);
+        const left = until - performance.now();
+        const { ms } = await run(SHORT_TOKENS);
+        const affordable = (SHORT_TOKENS * left) / ms / (3 * MOMENTS.length);
+        const tokens = Math.max(SHORT_TOKENS, Math.min(PROMPT_TOKENS, affordable));
+        const { promptTokens, ms: wholeMs } = await run(tokens);
         const latencies = [];
         for (let i = 0; i < 3 * MOMENTS.length && (i < MOMENTS.length || performance.now() < until); i++) {
             const controller = new AbortController();
-            const completion = run(3 + i, controller.signal);
+            const completion = run(tokens, controller.signal);
             await delay(MOMENTS[i % MOMENTS.length] * wholeMs);
             const aborted = performance.now();
             controller.abort();
             const { reason } = await completion;
             if (reason === "abort") latencies.push(performance.now() - aborted);
         }
+        if (latencies.length === 0) throw new NotHere("Every prompt was over before it could be aborted.");
         const { median } = summarize(latencies);
         kit.result.data.aborts = { wholeMs, latencies };
         kit.addRow(

@@ -7,6 +7,9 @@ import { benchModelBytes, namedModel, writeBenchModel } from "../../scripts/make
 import { freeBytes, freeMemory, NotHere } from "./room.mjs";
 
 const GIB = 2 ** 30;
+/** Bytes per second of the last files, as soon as there were enough to tell. */
+let writeRate = Infinity;
+const ENOUGH = GIB / 4;
 
 /**
  * A large model with two small ones. In Q4_0 the small ones are Q8_0, as people have them; in F16 all are.
@@ -46,9 +49,9 @@ export function randomFamilies(quick) {
  * Writes what is missing of a family, and removes the files of others if the disk has no room for both.
  *
  * @returns the family with paths of its members
- * @throws NotHere if disk, memory or device have no room for it
+ * @throws NotHere if disk, memory or device have no room for it, or if the disk is too slow for the time that is left
  */
-export async function prepareFamily({ folder, library, backend }, family) {
+export async function prepareFamily({ folder, library, backend, clock }, family) {
     const models = Object.values(family.members).map(namedModel);
     const bytes = models.reduce((sum, model) => sum + benchModelBytes(model), 0);
     checkMemory(library.chooseBackend(backend), bytes);
@@ -56,7 +59,11 @@ export async function prepareFamily({ folder, library, backend }, family) {
     const missing = models.filter(({ name }) => !existsSync(fileOf(name)));
     const needed = missing.reduce((sum, model) => sum + benchModelBytes(model), 0);
     await makeRoom(folder, needed, new Set(models.map(({ name }) => fileOf(name))));
+    const seconds = needed / writeRate;
+    if (seconds * 1000 > clock.left()) throw new NotHere(`Its files would take ${seconds.toFixed(0)} s to write.`);
+    const start = performance.now();
     for (const model of missing) await writeBenchModel(fileOf(model.name), model);
+    if (needed > ENOUGH) writeRate = (needed * 1000) / (performance.now() - start);
     return {
         ...family,
         members: Object.fromEntries(Object.entries(family.members).map(([member, name]) => [member, fileOf(name)])),
@@ -64,8 +71,9 @@ export async function prepareFamily({ folder, library, backend }, family) {
 }
 
 function checkMemory({ devices }, bytes) {
-    // Beside the weights: caches, buffers, and on the CPU a copy of what it wants in another order.
-    const needed = devices.length > 0 ? 1.1 * bytes + 2 * GIB : 1.6 * bytes + GIB;
+    // Beside the weights: caches, buffers, and on the CPU a copy of what it wants in another order. Where a benchmark needs
+    // more, it says how many layers had room.
+    const needed = (devices.length > 0 ? 1.15 : 1.6) * bytes + GIB / 2;
     const free = devices.length > 0 ? devices.reduce((sum, { memoryFree }) => sum + memoryFree, 0) : freeMemory();
     if (needed > free) throw new NotHere(`It needs about ${gib(needed)} of memory, and ${gib(free)} are free.`);
 }

@@ -32,6 +32,7 @@ export async function measure(kit) {
             const described = describe(measured, rowMs.median, bytes, kit.device.bandwidth);
             result.data.families.push({ ...measured, rowMs, ...described, bytes });
             addRows(kit, measured, described);
+            for (const text of measured.planRemarks) kit.remark(`${family.shape}: ${text}`);
             if (family.name.startsWith("7b")) addGoals(kit, measured, described);
         });
     }

@@ -112,7 +112,10 @@ export interface CompletionTimings {
     readonly generationMs: number;
     /** Tokens after the first, per second of generationMs; 0 with fewer than two tokens. */
     readonly tokensPerSecond: number;
-    /** Per member: decoding, in all jobs after the prompt, drafting included. */
+    /**
+     * Per member: decoding, in all jobs after the prompt, drafting included. Members on a GPU overlap, and the one that is waited
+     * for first is charged for the others; then only the sum is the time that went by.
+     */
     readonly decodeMs: Readonly<Record<string, number>>;
     /** Fusing and drawing, in all jobs after the prompt. */
     readonly fuseMs: number;

@@ -198,7 +198,7 @@ export interface NativeDraftEntry {
     readonly minConfidence: number;
 }
 
-/** What a `llama_decode` cost. */
+/** What a `llama_decode` cost. Of members that overlap on a GPU, only the sum over a job is the time that went by. */
 export interface NativeDecode {
     readonly member: number;
     /** Tokens of the batch. */
