@@ -2,6 +2,7 @@
 // measured until then has been sent already.
 
 import { fork } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -70,19 +71,15 @@ function startPart(letter, settings) {
 }
 
 /** Fills `part` with what the process sends, until it has ended. */
-function follow(child, part, seconds) {
+async function follow(child, part, seconds) {
     let said = "";
     child.stderr.setEncoding("utf8").on("data", (text) => (said = (said + text).slice(-2000)));
     child.on("message", part.update);
     const timer = setTimeout(() => child.kill("SIGKILL"), (seconds * (1 + GRACE) + GRACE_SECONDS) * 1000);
-    return new Promise((resolve) => {
-        child.on("close", (code, signal) => {
-            clearTimeout(timer);
-            if (signal === "SIGKILL")
-                part.finish("out of time", "It went on long after its time was up and was ended.");
-            else if (code === 0) part.finish("complete");
-            else part.finish("failed", said.trim() || `The process ended with ${signal ?? `exit code ${code}`}.`);
-            resolve();
-        });
-    });
+    // Both, because messages may arrive after the end of the process.
+    const [[code, signal]] = await Promise.all([once(child, "close"), once(child, "disconnect")]);
+    clearTimeout(timer);
+    if (signal === "SIGKILL") part.finish("out of time", "It went on long after its time was up and was ended.");
+    else if (code === 0) part.finish("complete");
+    else part.finish("failed", said.trim() || `The process ended with ${signal ?? `exit code ${code}`}.`);
 }

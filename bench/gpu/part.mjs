@@ -1,5 +1,6 @@
 // One part, in the process that kit.mjs starts for it: `node part.mjs a '{ "backend": "cuda", ... }'`.
 
+import { setImmediate as turn } from "node:timers/promises";
 import { importLibrary, importNative } from "../families.mjs";
 import { createClock } from "./clock.mjs";
 import { PARTS } from "./parts.mjs";
@@ -8,6 +9,7 @@ import { NotHere } from "./room.mjs";
 const [letter, settings] = process.argv.slice(2);
 const { backend, quick, folder, seconds, device } = JSON.parse(settings);
 const clock = createClock(seconds);
+let saving;
 const result = { tables: [], checks: [], goals: [], remarks: [], failures: [], data: {} };
 
 const kit = {
@@ -16,8 +18,13 @@ const kit = {
     device,
     library: await importLibrary(),
     native: await importNative(),
-    /** To be called whenever something has been added to the result. */
-    save: () => process.send({ result }),
+    /** To be called whenever something has been added to the result. What is added in one go is sent in one. */
+    save() {
+        saving ??= turn().then(() => {
+            saving = undefined;
+            return new Promise((resolve) => process.send({ result }, resolve));
+        });
+    },
     remark(text) {
         result.remarks.push(text);
         kit.save();
@@ -56,4 +63,5 @@ const kit = {
 const { measure } = await PARTS[letter].load();
 await measure(kit);
 kit.save();
+await saving;
 process.disconnect();
