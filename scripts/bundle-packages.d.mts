@@ -1,0 +1,1 @@
+export function placePackages(root: string, omitted: readonly string[]): Map<string, string>;

@@ -1,0 +1,217 @@
+// Makes a bundle: a folder that runs eft-llama where there is neither npm nor network nor a compiler, and a .tar.xz of it.
+// It holds Node, the library, the addon, llama.cpp's libraries for the CPU and Vulkan, the source of its CUDA backend, the
+// demo family, recipes, experiments and benchmarks, for the kind of machine that it is made on. The same input gives the
+// same bytes.
+//
+//     node scripts/bundle.mjs                   eft-llama-<version>-<platform>/ and .tar.xz, in the current folder
+//     node scripts/bundle.mjs --out <folder>    in that folder
+//     node scripts/bundle.mjs --folder-only     no archive
+//
+// SOURCE_DATE_EPOCH, in seconds, is the date of the files in the archive; without it they have the one that npm gives.
+
+import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { pathToFileURL } from "node:url";
+import { parseArgs } from "node:util";
+import { pack, requireArchivers } from "./bundle-archive.mjs";
+import { copyTree, findPackage, placePackages } from "./bundle-packages.mjs";
+import { extractCudaSource } from "./cuda-source.mjs";
+import { projectRoot } from "./llama-source.mjs";
+
+/** What of the project runs, or has to travel with it. */
+const PROJECT_FILES = [
+    ...["package.json", "LICENSE", "NOTICE", "README.md", "CHANGELOG.md"],
+    ...["dist", "build/Release/eft_llama.node", "recipes", "experiments", "models/demo", "bench", "scripts"],
+];
+/** Only where they have been made: llama.cpp or a backend built from source, which come before the packages' libraries. */
+const OPTIONAL_FILES = ["build/llama", "build/backends"];
+/** The training of the demo family; models that no recipe, experiment or benchmark uses, 4 MB. */
+const UNUSED_FILES = [
+    "scripts/train-demo-family",
+    "models/demo/large-chat-q8_0.gguf",
+    "models/demo/small-safe-q8_0.gguf",
+];
+/** They compile the addon, which is compiled. */
+const BUILD_PACKAGES = ["cmake-js", "node-addon-api", "node-api-headers"];
+/** llama.cpp's source in node-llama-cpp: 35 MB. */
+const LLAMA_SOURCE = path.join("llama", "gitRelease.bundle");
+
+const PROGRAMS = { "eft-llama": "dist/cli/main.js", "eft-llama-bench": "bench/main.mjs" };
+
+/** A shell script that needs no other program, so that it runs without a PATH; only following links takes `readlink`. */
+const launcher = (program) => `#!/bin/sh
+case $0 in
+    */*) self=$0 ;;
+    *) self=./$0 ;;
+esac
+while [ -L "$self" ]; do
+    target=$(readlink "$self")
+    case $target in
+        /*) self=$target ;;
+        *) self=\${self%/*}/$target ;;
+    esac
+done
+folder=$(CDPATH= cd -- "\${self%/*}/" && pwd -P) || exit
+exec "$folder/bin/node" "$folder/${program}" "$@"
+`;
+
+const readme = ({ name, platform, llama, needs }) => `\
+${name}: eft-llama for ${platform}, with Node ${process.version} and llama.cpp ${llama}.
+It runs where it lies and installs nothing:
+
+    ./eft-llama demo
+    ./eft-llama chat --base large.gguf --tuned small-chat.gguf --reference small.gguf
+    ./eft-llama-bench step --family demo
+
+    ./eft-llama-bench gpu
+
+It needs ${needs.join(" and ")}; for a GPU also its driver with Vulkan, and libvulkan.so.1. For CUDA, where its toolkit,
+CMake and a C++ compiler are: bin/node scripts/build-cuda.mjs
+Licences: LICENSE, NOTICE, bin/LICENSE-node, and those in the folders below node_modules.
+`;
+
+function readArguments() {
+    const flag = { type: "boolean", default: false };
+    return parseArgs({ options: { out: { type: "string", default: "." }, "folder-only": flag } }).values;
+}
+
+function requirePlatform() {
+    if (process.report.getReport().header.glibcVersionRuntime === undefined) {
+        throw new Error(
+            "bundles are made on Linux with glibc, for machines like that. Elsewhere, copy a project with its node_modules " +
+                "folder to a machine of the same kind that has Node.",
+        );
+    }
+    const shared = Object.entries(process.config.variables)
+        .filter(([name, value]) => name.startsWith("node_shared") && String(value) === "true")
+        .map(([name]) => name);
+    if (shared.length > 0) {
+        throw new Error(
+            `${process.execPath} needs libraries of this system (${shared.join(", ")}) and would not run on others. Run this ` +
+                "script with a Node from https://nodejs.org.",
+        );
+    }
+}
+
+/** Loads the addon and llama.cpp's libraries; what is missing of them is said by the one who misses it. */
+async function loadLibrary() {
+    const folder = path.join(projectRoot, "dist", "native");
+    if (!existsSync(folder))
+        throw new Error(`the library is not built in ${projectRoot}; run \`npm run build\` first.`);
+    const { loadBinding, backendPackageName } = await import(pathToFileURL(path.join(folder, "load-binding.js")));
+    return { llama: loadBinding().compiledFor, vulkanPackage: backendPackageName("vulkan") };
+}
+
+function copyProject(folder) {
+    const optional = OPTIONAL_FILES.filter((file) => existsSync(path.join(projectRoot, file)));
+    for (const file of [...PROJECT_FILES, ...optional]) {
+        const isWanted = (below) => !UNUSED_FILES.includes(path.join(file, below));
+        copyTree(path.join(projectRoot, file), path.join(folder, file), isWanted);
+    }
+}
+
+function copyPackages(folder, platform, vulkanPackage) {
+    const isWanted = (file) => path.basename(file) !== "node_modules" && file !== LLAMA_SOURCE;
+    const packages = placePackages(projectRoot, BUILD_PACKAGES);
+    for (const [place, from] of packages) copyTree(from, path.join(folder, place), isWanted);
+
+    const copyLibraries = (name, isWanted) => {
+        const from = findPackage(`@node-llama-cpp/${name}`, packages.get(path.join("node_modules", "node-llama-cpp")));
+        if (from === undefined) return false;
+        copyTree(from, path.join(folder, "node_modules", "@node-llama-cpp", name), isWanted);
+        return true;
+    };
+    copyLibraries(platform);
+    // The other libraries of this package are those of the CPU once more.
+    const hasVulkan = copyLibraries(`${platform}-vulkan`, (file) => {
+        return !/\.(so|node)$/.test(file) || path.basename(file) === "libggml-vulkan.so";
+    });
+    if (!hasVulkan) console.log(`eft-llama: ${vulkanPackage} is not installed; the bundle is for the CPU alone.`);
+}
+
+/** For scripts/build-cuda.mjs on the machine that the bundle is for. */
+async function addCudaSource(folder) {
+    try {
+        await extractCudaSource(path.join(folder, "build", "cuda-source"));
+    } catch (error) {
+        console.log(`eft-llama: the bundle has no source of the CUDA backend: ${error.message}`);
+        rmSync(path.join(folder, "build", "cuda-source"), { recursive: true, force: true });
+    }
+}
+
+function copyNode(folder) {
+    const node = path.join(folder, "bin", "node");
+    copyTree(process.execPath, node);
+    chmodSync(node, 0o755);
+    // Beside the program in archives of nodejs.org; in packages of distributions where each of them keeps such texts.
+    const license = [path.resolve(process.execPath, "..", ".."), "/usr/share/doc/nodejs", "/usr/share/licenses/nodejs"]
+        .map((place) => path.join(place, "LICENSE"))
+        .filter((file) => existsSync(file))
+        .map((file) => readFileSync(file, "utf8"))
+        .find((text) => text.startsWith("Node.js is licensed"));
+    const reference = `https://raw.githubusercontent.com/nodejs/node/${process.version}/LICENSE`;
+    writeFileSync(path.join(folder, "bin", "LICENSE-node"), license ?? `The licence of Node.js: ${reference}\n`);
+    if (license !== undefined) return;
+    console.log(
+        `eft-llama: the text of Node's licence was not found. Before you pass the bundle on, put ${reference} into ` +
+            "bin/LICENSE-node.",
+    );
+}
+
+/** What the programs and libraries in a folder need of the system, by the versions of symbols that they name. */
+function findNeeds(folder) {
+    const compare = (a, b) => a.localeCompare(b, "en", { numeric: true });
+    const newest = { GLIBC: "0", GLIBCXX: "0" };
+    for (const entry of readdirSync(folder, { recursive: true })) {
+        const file = path.join(folder, entry);
+        if (!/(\.so|\.node|bin\/node)$/.test(file) || !statSync(file).isFile()) continue;
+        const symbols = readFileSync(file, "latin1").matchAll(/\0(GLIBC|GLIBCXX)_([\d.]+)(?=\0)/g);
+        for (const [, library, version] of symbols) {
+            if (compare(version, newest[library]) > 0) newest[library] = version;
+        }
+    }
+    return [`glibc ${newest.GLIBC}`, `a libstdc++ with GLIBCXX_${newest.GLIBCXX}`];
+}
+
+function writeLaunchers(folder) {
+    for (const [name, program] of Object.entries(PROGRAMS)) {
+        writeFileSync(path.join(folder, name), launcher(program), { mode: 0o755 });
+    }
+}
+
+async function makeBundle() {
+    const { out, "folder-only": folderOnly } = readArguments();
+    requirePlatform();
+    if (!folderOnly) requireArchivers();
+    const { llama, vulkanPackage } = await loadLibrary();
+    const { version } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
+    const platform = `linux-${process.arch === "arm" ? "armv7l" : process.arch}`;
+    const name = `eft-llama-${version}-${platform}`;
+    const folder = path.resolve(out, name);
+    const archive = `${folder}.tar.xz`;
+    for (const place of folderOnly ? [folder] : [folder, archive]) {
+        if (existsSync(place)) throw new Error(`${place} exists. Delete it, or name another place with --out.`);
+    }
+    try {
+        mkdirSync(folder, { recursive: true });
+        copyProject(folder);
+        copyPackages(folder, platform, vulkanPackage);
+        await addCudaSource(folder);
+        copyNode(folder);
+        writeLaunchers(folder);
+        writeFileSync(path.join(folder, "README.txt"), readme({ name, platform, llama, needs: findNeeds(folder) }));
+        if (!folderOnly) pack(folder, archive);
+    } catch (error) {
+        // Half a bundle would be found out only where it is to run.
+        if (existsSync(folder)) rmSync(folder, { recursive: true });
+        // A failed call to the system; all others have a sentence of their own.
+        if (error.syscall === undefined) throw error;
+        throw new Error(`the bundle cannot be written to ${folder}: ${error.message}`, { cause: error });
+    }
+    console.log(folderOnly ? folder : `${folder}\n${archive}: ${(statSync(archive).size / 1e6).toFixed(1)} MB`);
+}
+
+await makeBundle().catch((error) => {
+    console.error(`eft-llama: ${error.message}`);
+    process.exitCode = 1;
+});
