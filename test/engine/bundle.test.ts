@@ -73,9 +73,9 @@ ofLinux("a bundle", () => {
     });
 
     test("evaluates, with plots", () => {
-        const experiment = path.join(bundle, "experiments", "paper", "a-scale.yaml");
+        const experiment = path.join(repository, "test", "fixtures", "choices-experiment.yaml");
         const out = path.join(folder, "results");
-        const { status, stderr } = eft(["eval", experiment, "--family", "demo", "--limit", "1", "--out", out]);
+        const { status, stderr } = eft(["eval", experiment, "--family", "demo", "--limit", "2", "--out", out]);
         expect({ status, stderr }).toMatchObject({ status: 0 });
         expect(readFileSync(path.join(out, "report.html"), "utf8")).toContain("<svg");
     });
