@@ -14,14 +14,18 @@ import { plural, startProgress } from "./terminal.js";
  */
 export async function pullModels(plan: DownloadPlan, tell: (line: string) => void): Promise<void> {
     const missing = plan.models.filter(({ present }) => !present);
-    const total = missing.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
+    const total = missing.reduce((sum, { bytes = NaN }) => sum + bytes, 0);
     const progress = startProgress("Downloading", true);
     // Told when the bar is gone, which would be written over them.
     const lines: string[] = [];
     try {
         await abortable((signal) =>
             downloadModels(plan, {
-                onProgress: ({ reference }, bytes) => progress.update(total === 0 ? 0 : bytes / total, reference),
+                onProgress: ({ reference }, bytes) => {
+                    // A server that does not say how much is to come leaves the bar where it is.
+                    if (Number.isNaN(total)) progress.update(0, `${reference}, ${formatBytes(bytes)} so far`);
+                    else progress.update(bytes / total, reference);
+                },
                 onCheck: ({ reference }, fraction) => progress.update(fraction, `Checking ${reference}`),
                 onModel: ({ reference, file }) => lines.push(`Downloaded ${reference}`, `  to ${file}`),
                 signal,
@@ -31,6 +35,13 @@ export async function pullModels(plan: DownloadPlan, tell: (line: string) => voi
         progress.stop();
         lines.forEach(tell);
     }
+}
+
+/** How much is still to come, as far as servers say it. */
+export function describeMissing({ models, missingBytes }: DownloadPlan): string {
+    const isKnown = models.every(({ present, bytes }) => present || bytes !== undefined);
+    if (isKnown) return formatBytes(missingBytes);
+    return missingBytes === 0 ? "of a size that the server does not say" : `at least ${formatBytes(missingBytes)}`;
 }
 
 /**
@@ -43,6 +54,6 @@ export async function offerDownload(recipe: Recipe): Promise<void> {
     const missing = missingModels(recipe);
     if (missing.length === 0 || !canAsk()) return;
     const plan = await planDownload(missing.map(({ model }) => model));
-    const question = `${plural(plan.models.length, "model")} of ${recipe.name} must be downloaded, ${formatBytes(plan.missingBytes)}. Do it now?`;
+    const question = `${plural(plan.models.length, "model")} of ${recipe.name} must be downloaded, ${describeMissing(plan)}. Do it now?`;
     if (await confirm(question)) await pullModels(plan, (line) => process.stderr.write(`${line}\n`));
 }

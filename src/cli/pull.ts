@@ -6,7 +6,7 @@ import { isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } fr
 import { formatBytes } from "../ensemble/bytes.js";
 import { withConfig } from "./config.js";
 import { outputOptions } from "./options.js";
-import { pullModels } from "./pull-models.js";
+import { describeMissing, pullModels } from "./pull-models.js";
 import { formatTable, isQuiet } from "./terminal.js";
 
 const options = {
@@ -58,7 +58,8 @@ async function runPull({ sources, dir }: ArgumentsCamelCase<Flags>): Promise<voi
         print([`Set EFT_LLAMA_MODELS=${plan.folder} for the other commands, so that they look there.`]);
 }
 
-function describePlan({ folder, models, missingBytes, freeBytes }: DownloadPlan): string[] {
+function describePlan(plan: DownloadPlan): string[] {
+    const { folder, models, freeBytes } = plan;
     const rows = models.map(({ reference, bytes, present }) => [
         reference,
         bytes === undefined ? "unknown" : formatBytes(bytes),
@@ -67,9 +68,7 @@ function describePlan({ folder, models, missingBytes, freeBytes }: DownloadPlan)
     return [
         `Models in ${path.normalize(folder)}, where ${formatBytes(freeBytes)} are free:`,
         formatTable(["model", "size", ""], rows),
-        models.every(({ present }) => present)
-            ? "Everything is here."
-            : `To be downloaded: ${formatBytes(missingBytes)}`,
+        models.every(({ present }) => present) ? "Everything is here." : `To be downloaded: ${describeMissing(plan)}`,
     ];
 }
 

@@ -1,18 +1,22 @@
 /** Where the files of a model are to be had: what a hub or server says about them, before anything is downloaded. */
 
 import pMap from "p-map";
-import pRetry from "p-retry";
+import pRetry, { AbortError } from "p-retry";
 import { EftError } from "../errors.js";
+import { describeFailure, fetchThroughProxy, type Response } from "../http.js";
+import { hidePassword } from "../recipe/reference.js";
 import { parseHubReference, SPLIT } from "./model-files.js";
 
 /** A file on a server, past all redirections. */
 export interface RemoteFile {
     readonly url: string;
-    readonly headers: Readonly<Record<string, string>>;
     /** Undefined: the server does not say it. */
     readonly bytes?: number;
     /** In hex. Undefined: the server is no hub, or does not say it. */
     readonly sha256?: string;
+    /** `ETag` and `Last-Modified`: what a server compares to tell whether it still has the same file. */
+    readonly etag?: string;
+    readonly modified?: string;
 }
 
 const MAX_PARTS = 1000;
@@ -54,27 +58,58 @@ export function describeFiles(
 }
 
 /**
- * Follows redirections and reads what the answers say about the file. A signed address is valid for a while only.
+ * What servers say about a file, without its content.
  *
  * @throws EftError as {@link findAddresses}
  */
 export async function describeFile(address: string, reference: string, signal?: AbortSignal): Promise<RemoteFile> {
+    return (await follow(address, reference, signal, { method: "HEAD" })).remote;
+}
+
+/**
+ * Begins to receive a file. The answer may be to the whole file though a part was asked for, or a refusal of that part (416).
+ *
+ * @param headers - such as `range`
+ * @param signal - aborts the answer's body, too
+ * @throws EftError as {@link findAddresses}
+ */
+export async function openFile(
+    address: string,
+    reference: string,
+    headers: Readonly<Record<string, string>>,
+    signal?: AbortSignal,
+): Promise<{ readonly answer: Response; readonly remote: RemoteFile }> {
+    const { answer, remote } = await follow(address, reference, signal, { method: "GET", headers });
+    return { answer: answer as Response, remote };
+}
+
+/** Goes where servers send it, and reads what the answers say. A signed address is valid for a while only. */
+async function follow(
+    address: string,
+    reference: string,
+    signal: AbortSignal | undefined,
+    question: Question,
+): Promise<{ readonly answer?: Response; readonly remote: RemoteFile }> {
     let url = new URL(address);
     let known: { bytes?: number; sha256?: string } = {};
     for (let hop = 0; hop < MAX_REDIRECTIONS; hop++) {
-        const answer = await request(url, reference, signal);
+        const answer = await request(url, reference, signal, question);
         const location = answer.headers.get("location");
         known = { ...known, ...(isHub(url) && readHubHeaders(answer.headers)) };
-        if (answer.status < 300 || location === null) {
-            return { url: url.href, headers: headersFor(url), ...readSize(answer), ...known };
-        }
-        const next = new URL(location, url);
-        if (url.protocol === "https:" && next.protocol !== "https:")
-            throw new EftError("DOWNLOAD_FAILED", `${url.host} sends ${reference} to an unprotected address.`);
+        if (answer.status < 300 || answer.status >= 400 || location === null)
+            return { answer, remote: { url: url.href, ...readSize(answer), ...readValidators(answer), ...known } };
+        await answer.body?.cancel();
+        const next = URL.canParse(location, url.href) ? new URL(location, url) : undefined;
+        const isSafe = next?.protocol === "https:" || (url.protocol === "http:" && next?.protocol === "http:");
+        if (next === undefined || !isSafe || next.username !== "" || next.password !== "")
+            throw new EftError(
+                "DOWNLOAD_FAILED",
+                `${url.host} sends ${reference} to an unprotected address, or to one with a password in it.`,
+            );
         url = next;
         // Signed addresses of storage need not answer questions, and there is nothing left to ask.
-        if (known.bytes !== undefined && known.sha256 !== undefined && !isHub(url))
-            return { url: url.href, headers: headersFor(url), ...known };
+        const isEnough = known.bytes !== undefined && known.sha256 !== undefined && !isHub(url);
+        if (isEnough && question.method === "HEAD") return { remote: { url: url.href, ...known } };
     }
     throw new EftError("DOWNLOAD_FAILED", `${reference} is redirected in circles by ${url.host}.`);
 }
@@ -84,7 +119,7 @@ async function findOnHub(reference: string, signal?: AbortSignal): Promise<URL> 
     const { user, repository, branch, tag, file } = parseHubReference(reference);
     if (file !== undefined) return hubAddress(user, repository, "resolve", branch, ...file.split("/"));
     const url = hubAddress("v2", user, repository, "manifests", tag ?? "latest");
-    const answer = await request(url, reference, signal, "GET");
+    const answer = await request(url, reference, signal, { method: "GET", redirect: "follow" });
     const manifest = (await answer.json().catch(() => undefined)) as { ggufFile?: { rfilename?: unknown } } | undefined;
     const name = manifest?.ggufFile?.rfilename;
     if (typeof name !== "string" || !/\.gguf$/i.test(name))
@@ -100,8 +135,12 @@ function hubAddress(...parts: readonly string[]): URL {
 function hub(): URL {
     const { HF_ENDPOINT: endpoint } = process.env;
     if (!endpoint) return new URL("https://huggingface.co/");
-    if (URL.canParse(endpoint) && /^https?:/.test(endpoint)) return new URL(endpoint);
-    throw new EftError("OPTION_INVALID", `HF_ENDPOINT must be an address such as https://host, not "${endpoint}".`);
+    const url = URL.canParse(endpoint) ? new URL(endpoint) : undefined;
+    if (url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "") return url;
+    throw new EftError(
+        "OPTION_INVALID",
+        `HF_ENDPOINT must be an address such as https://host, not "${hidePassword(endpoint)}".`,
+    );
 }
 
 function isHub(url: URL): boolean {
@@ -116,8 +155,20 @@ function toDownload(url: URL): URL {
 
 /** The token is the hub's: no other server gets it. */
 function headersFor(url: URL): Record<string, string> {
-    const { HF_TOKEN: token } = process.env;
-    return token && isHub(url) ? { authorization: `Bearer ${token}` } : {};
+    if (!isHub(url)) return {};
+    const token = readToken();
+    return token === "" ? {} : { authorization: `Bearer ${token}` };
+}
+
+/** The hub's token, "" if there is none. @throws EftError OPTION_INVALID, in whose message it is not */
+function readToken(): string {
+    const token = (process.env.HF_TOKEN ?? "").trim();
+    // As RFC 6750 has it. What is copied from a file may bring quotes or the next line.
+    if (/^(?:[\w.~+/-]+=*)?$/.test(token)) return token;
+    throw new EftError(
+        "OPTION_INVALID",
+        "HF_TOKEN has characters in it that no token has, such as quotes or a line end; copy the token alone.",
+    );
 }
 
 /** A hub's etag of a large file is the SHA-256 of its content. */
@@ -132,47 +183,78 @@ function readSize({ headers, status }: Response): { bytes?: number } {
     return toSize(status === 206 ? headers.get("content-range")?.replace(/^.*\//, "") : headers.get("content-length"));
 }
 
+/** A validator that allows for other bytes, or a body that is unpacked on its way, tells nothing about a part. */
+function readValidators({ headers }: Response): { etag?: string; modified?: string } {
+    if (headers.has("content-encoding")) return {};
+    const [etag, modified] = [headers.get("etag"), headers.get("last-modified")];
+    return { ...(etag?.startsWith('"') && { etag }), ...(modified && { modified }) };
+}
+
 function toSize(text: string | null | undefined): { bytes?: number } {
     return text && /^\d+$/.test(text) ? { bytes: Number(text) } : {};
 }
 
-/** An answer that is fine or a redirection. Servers that do not answer HEAD are asked for the first byte. */
+/** How {@link request} asks. */
+interface Question {
+    readonly method: "HEAD" | "GET";
+    readonly headers?: Readonly<Record<string, string>>;
+    /** Default `manual`. */
+    readonly redirect?: "follow";
+}
+
+/** An answer that is fine, a redirection or 416. Servers that do not answer HEAD are asked for the first byte. */
 async function request(
     url: URL,
     reference: string,
     signal: AbortSignal | undefined,
-    method: "HEAD" | "GET" = "HEAD",
+    { method, headers, redirect }: Question,
 ): Promise<Response> {
-    const ask = async (more: RequestInit): Promise<Response> => {
-        const deadline = AbortSignal.timeout(PATIENCE);
-        const answer = await fetch(url, {
-            redirect: method === "HEAD" ? "manual" : "follow",
-            signal: signal === undefined ? deadline : AbortSignal.any([signal, deadline]),
-            ...more,
-            // The hub names the GGUF file of a tag only to llama.cpp.
-            headers: { "user-agent": "llama-cpp", "accept-encoding": "identity", ...headersFor(url), ...more.headers },
-        });
-        if (answer.status >= 500 || answer.status === 429) throw new Error(`${answer.status} ${answer.statusText}`);
-        return answer;
+    const ask = async (how: Pick<Question, "method" | "headers">): Promise<Response> => {
+        // For the answer, and not for its body.
+        const deadline = new AbortController();
+        const late = (): void => deadline.abort(new Error(`no answer within ${PATIENCE / 1000} seconds`));
+        const timer = setTimeout(late, PATIENCE);
+        try {
+            const answer = await fetchThroughProxy(url, {
+                method: how.method,
+                redirect: redirect ?? "manual",
+                signal: signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]),
+                // The hub names the GGUF file of a tag only to llama.cpp.
+                headers: {
+                    "user-agent": "llama-cpp",
+                    "accept-encoding": "identity",
+                    ...headersFor(url),
+                    ...how.headers,
+                },
+            });
+            if (answer.status < 500 && answer.status !== 429) return answer;
+            await answer.body?.cancel();
+            throw new Error(`${answer.status} ${answer.statusText}`);
+        } catch (error) {
+            // Retrying helps against none of these.
+            throw EftError.isInstance(error) ? new AbortError(error) : error;
+        } finally {
+            clearTimeout(timer);
+        }
     };
     const attempt = async (): Promise<Response> => {
-        const answer = await ask({ method });
+        const answer = await ask({ method, ...(headers && { headers }) });
         if (answer.status < 400 || method === "GET" || isHub(url)) return answer;
-        const first = await ask({ headers: { range: "bytes=0-0" } });
+        const first = await ask({ method: "GET", headers: { range: "bytes=0-0" } });
         await first.body?.cancel();
         return first;
     };
     try {
         const answer = await pRetry(attempt, { retries: 2, minTimeout: 500, ...(signal && { signal }) });
-        if (answer.status >= 400) throw refusal(answer, url, reference);
-        return answer;
+        if (answer.status < 400 || answer.status === 416) return answer;
+        await answer.body?.cancel();
+        throw refusal(answer, url, reference);
     } catch (error) {
         if (EftError.isInstance(error)) throw error;
         if (signal?.aborted) throw new EftError("ABORTED", "The download was aborted.");
-        const { message, cause } = error as Error & { cause?: Error };
         throw new EftError(
             "DOWNLOAD_FAILED",
-            `${reference} cannot be downloaded: ${url.host} does not answer (${cause?.message || message}). Try again later.`,
+            `${reference} cannot be downloaded: ${url.host} does not answer (${describeFailure(error)}). Try again later.`,
             { cause: error },
         );
     }
@@ -189,7 +271,7 @@ function refusal({ status, headers }: Response, url: URL, reference: string): Ef
         }
         const remedy = !isHub(url)
             ? "Download it by other means and write its path into the recipe."
-            : process.env.HF_TOKEN
+            : readToken() !== ""
               ? `Ask for access on its page, or correct HF_TOKEN.`
               : `Ask for access on its page, and set HF_TOKEN to a token of yours.`;
         return new EftError("MODEL_GATED", `${url.host} does not give ${reference} to everyone (${status}). ${remedy}`);

@@ -1,12 +1,13 @@
-/** One file from a server to this machine, by node-llama-cpp's downloader, which resumes what was broken off. */
+/** One file from a server to this machine; goes on where an earlier attempt ended, as long as the server has the same file. */
 
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { rm, stat } from "node:fs/promises";
-import path from "node:path";
-import type { ModelDownloader } from "node-llama-cpp";
+import { open, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { setTimeout as sleep } from "node:timers/promises";
 import { EftError } from "../errors.js";
-import { describeFile, type RemoteFile } from "./download-source.js";
+import { reasonOf } from "../files.js";
+import { describeFailure, type Response } from "../http.js";
+import { describeFile, openFile, type RemoteFile } from "./download-source.js";
 
 /** What is to be transferred. */
 export interface Transfer {
@@ -14,139 +15,227 @@ export interface Transfer {
     readonly address: string;
     /** What is downloaded, for messages. */
     readonly reference: string;
-    /** Absolute path of the result. */
+    /** Absolute path of the result. What has come of it is there before it is complete. */
     readonly file: string;
     /** Called with the bytes that are there so far. */
     readonly onProgress: (bytes: number) => void;
     /** Called while the result is compared with the checksum, with the fraction that has been, 0 to 1. */
     readonly onCheck?: (fraction: number) => void;
-    /** Called about once a second; what it throws ends the transfer. */
+    /** Called about once a second while bytes come; what it throws ends the transfer. */
     readonly check?: () => Promise<void>;
     readonly signal?: AbortSignal;
     /** Seconds without a byte after which the transfer is given up. Default 30. */
     readonly patience?: number;
 }
 
+/** Which file the bytes on the disk are the beginning of; kept beside them. `bytes` is its whole size. */
+type Origin = Pick<RemoteFile, "bytes" | "sha256" | "etag" | "modified">;
+
+/** An attempt that brings so much is followed by the next one at once. */
+const GOOD_ATTEMPT = 1 << 20;
+
+/** How far all attempts together have come, and when. */
+interface Course {
+    furthest: number;
+    moved: number;
+}
+
+/** A failure that the next attempt may not have. */
+class Interruption extends Error {}
+
 /**
  * Downloads a file and compares it with what the server says about it. On failure what is there stays, for the next
- * attempt to go on with, unless it is wrong.
+ * attempt to go on with, unless it is wrong. A connection that breaks is opened again, as long as that brings something new.
  *
- * @throws EftError DOWNLOAD_FAILED, CHECKSUM_MISMATCH, MODEL_*, ABORTED, and what `check` throws
+ * @throws EftError DOWNLOAD_FAILED, DISK_FULL, CHECKSUM_MISMATCH, MODEL_*, ABORTED, and what `check` throws
  */
 export async function transferFile(transfer: Transfer): Promise<void> {
-    const { address, reference, signal } = transfer;
-    let remote: RemoteFile;
-    let bytes = 0;
-    for (let before = -1; ; before = bytes) {
-        remote = await describeFile(address, reference, signal);
+    const { reference, signal, patience = 30 } = transfer;
+    const course: Course = { furthest: 0, moved: Date.now() };
+    for (let idle = 0; ; idle++) {
+        const before = course.furthest;
         try {
-            await receive(remote, { ...transfer, onProgress: (now) => transfer.onProgress((bytes = now)) });
-            break;
+            await verify(await receive(transfer, course), transfer);
+            return;
         } catch (error) {
-            // Signed addresses expire in the middle of a large file; a new one goes on where the old one ended.
-            const isHopeless = EftError.isInstance(error) || (error as NodeJS.ErrnoException).code === "ENOSPC";
-            if (isHopeless || bytes <= before) throw toDownloadError(error, reference);
+            if (signal?.aborted) throw aborted();
+            if (!(error instanceof Interruption)) throw error;
+            if (Date.now() - course.moved > 1000 * patience) {
+                if (EftError.isInstance(error.cause)) throw error.cause;
+                throw new EftError(
+                    "DOWNLOAD_FAILED",
+                    `${reference} could not be downloaded to its end: ${error.message}. Run the same again to go on from here.`,
+                    { cause: error.cause },
+                );
+            }
         }
+        if (course.furthest > before) idle = 0;
+        if (course.furthest - before < GOOD_ATTEMPT)
+            await sleep(Math.min(500 * 2 ** idle, 1000 * patience), undefined, signal && { signal }).catch(() => {});
     }
-    await verify(remote, transfer);
 }
 
-async function receive(remote: RemoteFile, transfer: Transfer): Promise<void> {
-    const { reference, file, onProgress, check, signal, patience = 30 } = transfer;
-    // Imported here because it is large, and only those who download need it.
-    const { createModelDownloader } = await import("node-llama-cpp");
-    let downloader: ModelDownloader | undefined;
-    let moved = Date.now();
-    const watch = startWatch(async () => {
-        if (signal?.aborted) throw aborted();
-        if (Date.now() - moved > 1000 * patience) {
-            throw new EftError(
-                "DOWNLOAD_FAILED",
-                `Nothing of ${reference} has come for ${patience} seconds. Run the same again to go on from here.`,
-            );
-        }
-        await check?.();
-    }, signal);
-    const download = async (): Promise<void> => {
-        downloader = await createModelDownloader({
-            modelUri: remote.url,
-            dirPath: path.dirname(file),
-            fileName: path.basename(file),
-            headers: remote.headers,
-            // All addresses are resolved; it must not see a reference, or an occasion for a token, in one.
-            endpoints: { huggingFace: "https://no-hub.invalid/" },
-            deleteTempFileOnCancel: false,
-            onProgress: ({ downloadedSize }) => {
-                moved = Date.now();
-                onProgress(downloadedSize);
-            },
-        });
-        await downloader.download();
+/** One attempt. @throws Interruption; EftError */
+async function receive(transfer: Transfer, course: Course): Promise<RemoteFile> {
+    const { address, reference, file, signal, patience = 30 } = transfer;
+    if (signal?.aborted) throw aborted();
+    const origin = (await readOrigin(file)) ?? {};
+    const start = canGoOn(origin) ? await sizeOf(file) : 0;
+    if (start > 0 && start === origin.bytes) {
+        const remote = await describeFile(address, reference, signal);
+        if (isSame(origin, remote) === true) return remote;
+        return restart(transfer, course);
+    }
+
+    const stall = new AbortController();
+    const timer = setTimeout(() => stall.abort(stalled(transfer)), 1000 * patience);
+    const both = signal === undefined ? stall.signal : AbortSignal.any([signal, stall.signal]);
+    const onProgress = (bytes: number): void => {
+        timer.refresh();
+        if (bytes > course.furthest) [course.furthest, course.moved] = [bytes, Date.now()];
+        transfer.onProgress(bytes);
     };
     try {
-        await Promise.race([download(), watch.failed]);
+        const { answer, remote } = await askForRest(transfer, origin, start, both);
+        if (answer.status === 200) {
+            if (isSame(origin, remote) === false) course.furthest = 0;
+            await writeTo(file, reference, () => begin(file, remote));
+            await write(answer.body, remote, 0, { ...transfer, onProgress });
+            return remote;
+        }
+        if (answer.status === 206 && isRestFrom(start, answer) && isSame(origin, remote) !== false) {
+            await write(answer.body, remote, start, { ...transfer, onProgress });
+            return remote;
+        }
+        await answer.body?.cancel();
+        if (start === 0) {
+            const text = `${reference} cannot be downloaded: the server answers ${answer.status}.`;
+            throw new EftError("DOWNLOAD_FAILED", text);
+        }
     } catch (error) {
-        await downloader?.cancel();
-        throw error;
+        throw stall.signal.aborted ? stalled(transfer) : error;
     } finally {
-        watch.stop();
+        clearTimeout(timer);
+    }
+    // The server has another file by now than the one whose beginning is here, or cannot go on with it.
+    return restart(transfer, course);
+}
+
+async function restart(transfer: Transfer, course: Course): Promise<RemoteFile> {
+    await writeTo(transfer.file, transfer.reference, () => forget(transfer.file));
+    course.furthest = 0;
+    return receive(transfer, course);
+}
+
+/** @throws Interruption; EftError */
+async function askForRest(
+    { address, reference }: Transfer,
+    { etag, modified }: Origin,
+    start: number,
+    signal: AbortSignal,
+): ReturnType<typeof openFile> {
+    const validator = etag ?? modified;
+    const headers = { range: `bytes=${start}-`, ...(validator !== undefined && { "if-range": validator }) };
+    try {
+        return await openFile(address, reference, start === 0 ? {} : headers, signal);
+    } catch (error) {
+        // A server may be gone for a moment; if it never was there, nothing is gained by asking it again.
+        const isPassing = EftError.isInstance(error) && error.code === "DOWNLOAD_FAILED" && error.cause !== undefined;
+        throw isPassing && start > 0 ? new Interruption(error.message, { cause: error }) : error;
     }
 }
 
-/** `failed` rejects with what the body throws, which is called every second and when the signal fires. */
-function startWatch(body: () => Promise<void>, signal?: AbortSignal): { failed: Promise<never>; stop: () => void } {
-    let stop = (): void => {};
-    const failed = new Promise<never>((_, reject) => {
-        const look = (): void => void body().catch(reject);
-        const timer = setInterval(look, 1000);
-        signal?.addEventListener("abort", look);
-        const ignoreWrites = catchFailedWrites(reject);
-        stop = () => {
-            clearInterval(timer);
-            signal?.removeEventListener("abort", look);
-            ignoreWrites();
-        };
+/** Appends to what is there. @throws Interruption; EftError */
+async function write(
+    body: Response["body"],
+    { bytes }: RemoteFile,
+    start: number,
+    { file, reference, onProgress, check }: Transfer,
+): Promise<void> {
+    await using handle = await writeTo(file, reference, () => open(file, start > 0 ? "a" : "w"));
+    let size = start;
+    let checked = Date.now();
+    try {
+        for await (const chunk of body ?? []) {
+            await writeTo(file, reference, () => handle.writeFile(chunk as Uint8Array));
+            onProgress((size += (chunk as Uint8Array).length));
+            // What is longer than was announced is refused, and might never end.
+            if (bytes !== undefined && size > bytes) break;
+            if (check === undefined || Date.now() - checked < 1000) continue;
+            checked = Date.now();
+            await check();
+        }
+    } catch (error) {
+        if (EftError.isInstance(error)) throw error;
+        // Some servers cut the connection instead of ending the answer.
+        if (size !== bytes) throw new Interruption(describeFailure(error), { cause: error });
+    }
+    if (bytes !== undefined && size < bytes) throw new Interruption("the connection ended too early");
+    await writeTo(file, reference, async () => {
+        // Before it is moved to its place: a machine may go off at any time.
+        await handle.datasync();
+        if (bytes === undefined)
+            await writeFile(originFile(file), JSON.stringify({ ...(await readOrigin(file)), bytes: size }));
     });
-    return { failed, stop };
 }
 
-/** Listeners of {@link catchFailedWrites}. */
-const listeners = new Set<unknown>();
+/** Without a way to find out whether the server still has the same file, two might be joined. */
+function canGoOn({ sha256, etag, modified }: Origin): boolean {
+    return (sha256 ?? etag ?? modified) !== undefined;
+}
 
-/**
- * Nothing in the downloader waits for its writes, so that a full disk would end the process.
- *
- * @returns ends it; when the disk was full after a while, in which writes that have been begun fail too
- */
-function catchFailedWrites(onFailure: (error: Error) => void): () => void {
-    let isFull = false;
-    const onRejection = (reason: unknown): void => {
-        const { code, syscall } = (reason ?? {}) as NodeJS.ErrnoException;
-        if (code === "ENOSPC" && syscall === "write") {
-            isFull = true;
-            onFailure(reason as Error);
-        } else if (process.listeners("unhandledRejection").every((listener) => listeners.has(listener))) {
-            // As if nobody listened.
-            throw reason;
-        }
-    };
-    const remove = (): void => {
-        process.off("unhandledRejection", onRejection);
-        listeners.delete(onRejection);
-    };
-    listeners.add(onRejection);
-    process.on("unhandledRejection", onRejection);
-    return () => {
-        if (isFull) setTimeout(remove, 10_000).unref();
-        else remove();
-    };
+function isRestFrom(start: number, { headers }: Response): boolean {
+    return start > 0 && (headers.get("content-range") ?? "").startsWith(`bytes ${start}-`);
+}
+
+/** Undefined: nothing tells. Servers need not honour `If-Range`, so that the answer to it is looked at. */
+function isSame(origin: Origin, remote: RemoteFile): boolean | undefined {
+    const compared = (["sha256", "etag", "modified", "bytes"] as const).flatMap((key) =>
+        origin[key] === undefined || remote[key] === undefined ? [] : [{ key, isEqual: origin[key] === remote[key] }],
+    );
+    const [first] = compared;
+    // A checksum outweighs all else; a size alone says nothing unless it differs.
+    if (first?.key === "sha256") return first.isEqual;
+    if (compared.some(({ isEqual }) => !isEqual)) return false;
+    return first === undefined || first.key === "bytes" ? undefined : true;
+}
+
+function originFile(file: string): string {
+    return `${file}.json`;
+}
+
+async function readOrigin(file: string): Promise<Origin | undefined> {
+    try {
+        const origin: unknown = JSON.parse(await readFile(originFile(file), "utf8"));
+        return typeof origin === "object" && origin !== null ? origin : undefined;
+    } catch {
+        return undefined;
+    }
+}
+
+/** In this order: a description never stands beside bytes of another file. */
+async function begin(file: string, { bytes, sha256, etag, modified }: RemoteFile): Promise<void> {
+    await forget(file);
+    await writeFile(originFile(file), JSON.stringify({ bytes, sha256, etag, modified } satisfies Origin));
+}
+
+async function forget(file: string): Promise<void> {
+    await rm(file, { force: true });
+    await rm(originFile(file), { force: true });
+}
+
+async function sizeOf(file: string): Promise<number> {
+    return stat(file).then(
+        ({ size }) => size,
+        () => 0,
+    );
 }
 
 async function verify({ bytes, sha256 }: RemoteFile, transfer: Transfer): Promise<void> {
     const { file, reference, onCheck, signal } = transfer;
-    const { size } = await stat(file);
+    const size = await sizeOf(file);
     if (bytes !== undefined && size !== bytes) {
-        await rm(file);
+        await forget(file);
         throw new EftError(
             "DOWNLOAD_FAILED",
             `${reference} is ${bytes} bytes on the server, and ${size} have come. Run the same again.`,
@@ -161,10 +250,17 @@ async function verify({ bytes, sha256 }: RemoteFile, transfer: Transfer): Promis
         onCheck?.((hashed += chunk.length) / size);
     }
     if (hash.digest("hex") === sha256) return;
-    await rm(file);
+    await forget(file);
     throw new EftError(
         "CHECKSUM_MISMATCH",
         `What has come is not ${reference}: its SHA-256 differs from the hub's. It was deleted; run the same again.`,
+    );
+}
+
+function stalled({ reference, patience = 30 }: Transfer): EftError {
+    return new EftError(
+        "DOWNLOAD_FAILED",
+        `Nothing of ${reference} has come for ${patience} seconds. Run the same again to go on from here.`,
     );
 }
 
@@ -172,13 +268,24 @@ function aborted(): EftError {
     return new EftError("ABORTED", "The download was aborted; the next one goes on from here.");
 }
 
-function toDownloadError(error: unknown, reference: string): EftError {
-    if (EftError.isInstance(error)) return error;
-    const { code, message } = error as NodeJS.ErrnoException;
-    if (code === "ENOSPC") return new EftError("DISK_FULL", `The disk became full while ${reference} was downloaded.`);
-    return new EftError(
-        "DOWNLOAD_FAILED",
-        `${reference} could not be downloaded to its end: ${message}. Run the same again to go on from here.`,
-        { cause: error },
-    );
+/**
+ * Does something on the disk.
+ *
+ * @throws EftError DISK_FULL, DOWNLOAD_FAILED in place of what the system throws
+ */
+export async function writeTo<T>(place: string, reference: string, write: () => Promise<T>): Promise<T> {
+    try {
+        return await write();
+    } catch (error) {
+        if (EftError.isInstance(error)) throw error;
+        const { code } = error as NodeJS.ErrnoException;
+        if (code === "ENOSPC" || code === "EDQUOT")
+            throw new EftError("DISK_FULL", `The disk became full while ${reference} was downloaded.`, {
+                cause: error,
+            });
+        const why = `${reference} cannot be downloaded to ${place}: ${reasonOf(error)}.`;
+        throw new EftError("DOWNLOAD_FAILED", `${why} Choose another folder with --dir or EFT_LLAMA_MODELS.`, {
+            cause: error,
+        });
+    }
 }

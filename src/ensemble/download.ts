@@ -4,15 +4,16 @@
  */
 
 import { createHash } from "node:crypto";
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 import { EftError } from "../errors.js";
 import { loadBinding } from "../native/load-binding.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
 import { formatBytes } from "./bytes.js";
 import { describeFiles, findAddresses } from "./download-source.js";
-import { transferFile } from "./download-transfer.js";
-import { findModel, isRemote, modelFolder, modelPath, SPLIT } from "./model-files.js";
+import { transferFile, writeTo } from "./download-transfer.js";
+import { findModel, isRemote, modelFolder, modelPath, partCount, partFiles } from "./model-files.js";
 
 /** A model that a download is about. */
 export interface ModelDownload {
@@ -52,6 +53,8 @@ export interface DownloadOptions {
 
 /** Where files are received, in the folder of models. */
 const WORKSHOP = ".incomplete";
+/** Milliseconds after which a lock that nobody renews is one of a process that has ended. */
+const LOCK_LIFE = 10_000;
 
 /**
  * Finds out which models are missing, and asks servers for what they say about those.
@@ -100,12 +103,19 @@ export async function downloadModels(plan: DownloadPlan, options: DownloadOption
     const missing = plan.models.filter(({ present }) => !present);
     let done = 0;
     for (const model of missing) {
-        const workshop = workshopOf(folder, model.reference);
-        await writeTo(workshop, model.reference, () => mkdir(workshop, { recursive: true }));
-        await withLock(workshop, model.reference, async () => {
-            done += await downloadModel(model, workshop, folder, done, options);
+        const { reference } = model;
+        const workshop = workshopOf(folder, reference);
+        await writeTo(folder, reference, () => mkdir(path.dirname(workshop), { recursive: true }));
+        await withLock(workshop, reference, options.signal, async (signal) => {
+            // Somebody else may have been quicker.
+            const there = findModel(reference, folder);
+            const bytes =
+                there === undefined
+                    ? downloadModel(model, workshop, folder, done, { ...options, signal })
+                    : sizeOf(there);
+            done += await bytes;
+            await rm(workshop, { recursive: true, force: true });
         });
-        await rm(workshop, { recursive: true });
         options.onModel?.(model);
     }
 }
@@ -119,6 +129,7 @@ async function downloadModel(
     { onProgress, onCheck, signal }: DownloadOptions,
 ): Promise<number> {
     const { reference, addresses, bytes } = model;
+    await writeTo(workshop, reference, () => mkdir(workshop, { recursive: true }));
     const received = partFiles(path.join(workshop, "model.gguf"), addresses.length);
     let done = 0;
     for (const [index, address] of addresses.entries()) {
@@ -137,9 +148,10 @@ async function downloadModel(
             check,
             ...(signal && { signal }),
         });
-        await checkContent(file, index === 0, reference);
+        await checkContent([file], reference, isGguf);
         done += (await stat(file)).size;
     }
+    await checkContent(received, reference, ([first = ""]) => Promise.resolve(loadBinding().readHeader(first)));
     const places = partFiles(model.file, addresses.length);
     const place = path.dirname(model.file);
     await writeTo(place, reference, async () => {
@@ -151,83 +163,83 @@ async function downloadModel(
     return done;
 }
 
-/** Servers answer with pages where files are not. @throws EftError MODEL_INVALID */
-async function checkContent(file: string, isFirst: boolean, reference: string): Promise<void> {
+/** Deletes what does not pass a test. @throws EftError MODEL_INVALID */
+async function checkContent(
+    files: readonly string[],
+    reference: string,
+    test: (files: readonly string[]) => Promise<unknown>,
+): Promise<void> {
     try {
-        if (isFirst) loadBinding().readHeader(file);
-        else if (!(await isGguf(file))) throw new EftError("MODEL_INVALID", `${file} is not a usable GGUF file.`);
+        await test(files);
     } catch (error) {
         if (!EftError.isInstance(error) || error.code !== "MODEL_INVALID") throw error;
-        await rm(file);
-        const reason = error.message.replace(file, "what has come");
+        await Promise.all(files.map((file) => rm(file, { force: true })));
+        const reason = files.reduce((message, file) => message.replace(file, "what has come"), error.message);
         throw new EftError("MODEL_INVALID", `${reference} could not be downloaded: ${reason}`, { cause: error });
     }
 }
 
-/** By its first bytes. */
-async function isGguf(file: string): Promise<boolean> {
+/** By its first bytes: servers answer with pages where files are not. */
+async function isGguf([file = ""]: readonly string[]): Promise<void> {
     await using handle = await open(file);
     const { buffer } = await handle.read(Buffer.alloc(4), 0, 4);
-    return buffer.toString() === "GGUF";
-}
-
-function partFiles(file: string, count: number): string[] {
-    if (count === 1) return [file];
-    const start = file.replace(SPLIT, ".gguf").replace(/\.gguf$/i, "");
-    const number = (index: number): string => String(index).padStart(5, "0");
-    return Array.from({ length: count }, (_, index) => `${start}-${number(index + 1)}-of-${number(count)}.gguf`);
+    if (buffer.toString() !== "GGUF") throw new EftError("MODEL_INVALID", `${file} is not a usable GGUF file.`);
 }
 
 function workshopOf(folder: string, reference: string): string {
     return path.join(folder, WORKSHOP, createHash("sha256").update(reference).digest("hex").slice(0, 16));
 }
 
-/** @throws EftError DOWNLOAD_FAILED in place of what the system throws */
-async function writeTo(folder: string, reference: string, write: () => Promise<unknown>): Promise<void> {
+/**
+ * Two downloads of one file would write over each other. A lock says by its time, which its owner renews, that somebody is at
+ * work: numbers of processes are the same again in containers, and unknown to other machines that share a disk.
+ *
+ * @param body - gets a signal that is fired when the lock is lost, too
+ */
+async function withLock(
+    workshop: string,
+    reference: string,
+    signal: AbortSignal | undefined,
+    body: (signal: AbortSignal) => Promise<void>,
+): Promise<void> {
+    const lost = new AbortController();
+    const release = await writeTo(workshop, reference, () => takeLock(workshop, reference, signal, () => lost.abort()));
     try {
-        await write();
+        await body(AbortSignal.any([lost.signal, ...(signal === undefined ? [] : [signal])]));
     } catch (error) {
-        if (EftError.isInstance(error)) throw error;
-        const why = `${reference} cannot be downloaded to ${folder}: ${(error as Error).message}.`;
-        throw new EftError("DOWNLOAD_FAILED", `${why} Choose another folder with --dir or EFT_LLAMA_MODELS.`, {
-            cause: error,
-        });
-    }
-}
-
-/** Two downloads of one file would write over each other. A lock of a process that has ended counts nothing. */
-async function withLock(workshop: string, reference: string, body: () => Promise<void>): Promise<void> {
-    const file = path.join(workshop, "process-id");
-    await writeTo(workshop, reference, () => takeLock(file, reference));
-    try {
-        await body();
+        if (!lost.signal.aborted) throw error;
+        const text = `${reference} is being downloaded by another process, which took this one for dead. Wait for it.`;
+        throw new EftError("DOWNLOAD_FAILED", text, { cause: error });
     } finally {
-        await rm(file, { force: true });
+        await release().catch(() => {});
     }
 }
 
-async function takeLock(file: string, reference: string): Promise<void> {
-    const text = `${process.pid}`;
-    try {
-        await writeFile(file, text, { flag: "wx" });
-    } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-        const owner = Number(await readFile(file, "utf8"));
-        if (isRunning(owner)) {
+/** Waits as long as it takes to see whether the owner of a lock is alive. @throws EftError DOWNLOAD_FAILED, ABORTED */
+async function takeLock(
+    workshop: string,
+    reference: string,
+    signal: AbortSignal | undefined,
+    onLost: () => void,
+): Promise<() => Promise<void>> {
+    const { default: locks } = await import("proper-lockfile");
+    const lockfilePath = `${workshop}.lock`;
+    const options = { lockfilePath, realpath: false, stale: LOCK_LIFE, update: LOCK_LIFE / 5, onCompromised: onLost };
+    for (const start = Date.now(); ;) {
+        try {
+            return await locks.lock(workshop, options);
+        } catch (error) {
+            if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;
+        }
+        if (Date.now() - start > 1.5 * LOCK_LIFE) {
             throw new EftError(
                 "DOWNLOAD_FAILED",
-                `${reference} is being downloaded by process ${owner}. Wait for it, or delete ${file} if it is none of ours.`,
+                `${reference} is being downloaded by another process. Wait for it, or delete ${lockfilePath} if there is none.`,
             );
         }
-        await writeFile(file, text);
-    }
-}
-
-function isRunning(pid: number): boolean {
-    try {
-        return pid > 0 && process.kill(pid, 0);
-    } catch (error) {
-        return (error as NodeJS.ErrnoException).code === "EPERM";
+        await sleep(500, undefined, signal && { signal }).catch(() => {
+            throw new EftError("ABORTED", "The download was aborted.");
+        });
     }
 }
 
@@ -252,16 +264,24 @@ async function freeBytes(folder: string): Promise<number> {
     }
 }
 
-/** What an earlier download has left; files with holes count what they occupy. */
+/** What an earlier download has left. */
 async function receivedBytes(folder: string, reference: string): Promise<number> {
     const workshop = workshopOf(folder, reference);
-    const names = await readdir(workshop).catch(() => []);
-    const sizes = await Promise.all(names.map(async (name) => 512 * (await stat(path.join(workshop, name))).blocks));
-    return sizes.reduce((total, size) => total + size, 0);
+    const names = (await readdir(workshop).catch(() => [])).filter((name) => name.endsWith(".gguf"));
+    return sumOfSizes(names.map((name) => path.join(workshop, name)));
 }
 
-async function sizeOf(file: string): Promise<number> {
-    const count = Number(SPLIT.exec(file)?.[2] ?? 1);
-    const parts = await Promise.all(partFiles(file, count).map((part) => stat(part)));
-    return parts.reduce((total, { size }) => total + size, 0);
+function sizeOf(file: string): Promise<number> {
+    return sumOfSizes(partFiles(file, partCount(file)));
+}
+
+/** A file that is gone by now counts nothing. */
+async function sumOfSizes(files: readonly string[]): Promise<number> {
+    const sizes = files.map((file) =>
+        stat(file).then(
+            ({ size }) => size,
+            () => 0,
+        ),
+    );
+    return (await Promise.all(sizes)).reduce((total, size) => total + size, 0);
 }

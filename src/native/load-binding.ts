@@ -75,9 +75,10 @@ export function findLibraryFolder(): LibraryFolder {
     if (directory === undefined) {
         throw new EftError(
             "ADDON_LOAD_FAILED",
+            // Without --omit=optional, npm would add half a gigabyte for CUDA.
             `llama.cpp's libraries for this platform are not installed: the package ${name} was not found. Install it with` +
-                ` \`npm install ${name}@${nodeLlamaCppVersion()}\`, or build llama.cpp with` +
-                " `node scripts/build-native.mjs --from-source`.",
+                ` \`npm install --omit=optional ${name}@${nodeLlamaCppVersion()}\`, or build llama.cpp with` +
+                ` \`node ${path.relative(".", path.join(packageRoot, "scripts", "build-native.mjs"))} --from-source\`.`,
         );
     }
     return { directory, origin: "prebuilt" };

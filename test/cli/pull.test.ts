@@ -3,15 +3,17 @@
 import { execFileSync, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
 import { text } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "@jest/globals";
 import { demoFile } from "../helpers/demo.js";
 import { startHub, type Hub, type HubFile } from "../helpers/hub.js";
+import { startProxy } from "../helpers/proxy.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { program, run, type Run } from "./run.js";
 import { hasTmux, openScreen } from "./screen.js";
@@ -158,7 +160,7 @@ describe("Ctrl-C", () => {
         const env = { ...process.env, HF_ENDPOINT: hub.endpoint, EFT_LLAMA_MODELS: models, HF_TOKEN: "" };
         const child = spawn(process.execPath, [program, "pull", "hf:someone/long/long.gguf"], { env });
         const [ended, errors] = [once(child, "close"), text(child.stderr)];
-        while (!hub.requests.some(({ server, range }) => server === "storage" && range !== undefined)) await sleep(20);
+        while (!hub.requests.some(({ server, method }) => server === "storage" && method === "GET")) await sleep(20);
         child.kill("SIGINT");
         const [[code], stderr] = [(await ended) as [number | null], await errors];
         expect(code).toBe(130);
@@ -167,6 +169,63 @@ describe("Ctrl-C", () => {
         hub.files.set("someone/long/long.gguf", { content: long });
         expect((await eft(["pull", "hf:someone/long/long.gguf"])).code).toBe(0);
         expect(readFileSync(path.join(models, "hf/someone/long/main/long.gguf")).equals(long)).toBe(true);
+    });
+});
+
+it("a download that was killed does not keep the next one from going on", async () => {
+    const name = "hf:someone/long/long.gguf";
+    const long = Buffer.concat([large, Buffer.alloc(5_000_000, "padding ")]);
+    hub.files.set("someone/long/long.gguf", { content: long, stallAfter: 5_500_000 });
+    const env = { ...process.env, HF_ENDPOINT: hub.endpoint, EFT_LLAMA_MODELS: models, HF_TOKEN: "" };
+    const child = spawn(process.execPath, [program, "pull", name], { env });
+    const workshop = path.join(models, ".incomplete", createHash("sha256").update(name).digest("hex").slice(0, 16));
+    const received = path.join(workshop, "model.gguf");
+    while (!existsSync(received) || statSync(received).size < 5_500_000) await sleep(20);
+    child.kill("SIGKILL");
+    await once(child, "close");
+    expect(existsSync(`${workshop}.lock`)).toBe(true);
+    hub.files.set("someone/long/long.gguf", { content: long });
+    hub.requests.length = 0;
+    expect(await eft(["pull", name])).toMatchObject({ stderr: "", code: 0 });
+    expect(hub.requests.map(({ range }) => range)).toContain("bytes=5500000-");
+    expect(readFileSync(path.join(models, "hf/someone/long/main/long.gguf")).equals(long)).toBe(true);
+});
+
+describe("HF_TOKEN", () => {
+    const secret = "hf_SECRETsecret";
+    beforeEach(() => {
+        hub.files.set("someone/gated/model.gguf", { content: small, token: secret });
+    });
+
+    it.each([`${secret}\n`, `  ${secret}\r\n`])("may have blanks around it: %j", async (token) => {
+        const { stderr, code } = await eft(["pull", "hf:someone/gated/model.gguf"], { HF_TOKEN: token });
+        expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
+    });
+
+    it.each([`${secret}\nsecond-line`, `"${secret}"`, `\u201c${secret}\u201d`, `Bearer ${secret}`, `${secret}=x`])(
+        "is not sent, and never shown, where it cannot be one: %j",
+        async (token) => {
+            const { stdout, stderr, code } = await eft(["pull", "--verbose", "hf:someone/gated/model.gguf"], {
+                HF_TOKEN: token,
+            });
+            expect(code).toBe(1);
+            expect(stderr).toContain("HF_TOKEN has characters in it that no token has");
+            expect(stdout + stderr).not.toMatch(/SECRET|second-line/);
+            expect(hub.requests).toEqual([]);
+        },
+    );
+
+    it.each([
+        ["HF_ENDPOINT", "http://me:SECRET@localhost:1"],
+        ["HF_ENDPOINT", "me:SECRET@localhost"],
+        ["HTTPS_PROXY", "http://me:SECRET@host:port"],
+    ])("is not the only one: %s=%s", async (name, value) => {
+        const { stdout, stderr, code } = await eft(["pull", "--verbose", "hf:someone/gated/model.gguf"], {
+            [name]: value,
+        });
+        expect(code).toBe(1);
+        expect(stderr).toContain(`${name} must be `);
+        expect(stdout + stderr).not.toContain("SECRET");
     });
 });
 
@@ -208,7 +267,7 @@ const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
     let server: Server;
     beforeEach(async () => {
         const request =
-            "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost";
+            "req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=DNS:localhost,DNS:files.invalid";
         execFileSync("openssl", [...request.split(" "), "-keyout", secure("key"), "-out", secure("cert")], {
             stdio: "pipe",
         });
@@ -221,6 +280,12 @@ const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
                     response.writeHead(302, { location: "http://localhost/m.gguf" }).end();
                 else if (pathname === "/circle.gguf") response.writeHead(302, { location: pathname }).end();
                 else if (pathname === "/signed/model.gguf") response.end(small);
+                else if (pathname === "/password.gguf")
+                    response.writeHead(302, { location: "https://me:SECRET@localhost/m.gguf" }).end();
+                // Without a length, and whole whatever is asked for.
+                else if (pathname === "/stream.gguf") response.writeHead(200).write(small, () => response.end());
+                else if (pathname === "/gzip.gguf")
+                    response.writeHead(200, { "content-encoding": "gzip", etag: '"x"' }).end(gzipSync(small));
                 else response.writeHead(403).end();
             },
         );
@@ -244,7 +309,28 @@ const hasOpenssl = spawnSync("openssl", ["version"]).status === 0;
         expect(readFileSync(path.join(models, name)).equals(small)).toBe(true);
     });
 
+    it.each(["stream.gguf", "gzip.gguf"])("is downloaded from a server that says no size: %s", async (place) => {
+        const { stdout, stderr, code } = await pull(place);
+        expect({ stderr, code }).toEqual({ stderr: "", code: 0 });
+        expect(stdout).toContain("To be downloaded: of a size that the server does not say\n");
+        const [name = ""] = listModels();
+        expect(readFileSync(path.join(models, name)).equals(small)).toBe(true);
+    });
+
+    it("is downloaded through a proxy", async () => {
+        const proxy = await startProxy();
+        const { port } = server.address() as AddressInfo;
+        // A host that no one but the proxy knows.
+        const address = `https://files.invalid:${port}/stream.gguf`;
+        const env = { NODE_EXTRA_CA_CERTS: secure("cert"), https_proxy: proxy.address };
+        expect(await eft(["pull", address], env)).toMatchObject({ stderr: "", code: 0 });
+        expect(new Set(proxy.requests)).toEqual(new Set([`CONNECT files.invalid:${port}`]));
+        expect(listModels()).toHaveLength(1);
+        await proxy.close();
+    });
+
     it.each([
+        ["password.gguf", /sends https:\S+ to .* one with a password in it/],
         ["unprotected.gguf", /sends https:\S+ to an unprotected address/],
         ["circle.gguf", /is redirected in circles/],
         ["secret.gguf", /does not give https:\S+ to everyone \(403\)\. Download it by other means/],

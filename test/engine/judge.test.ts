@@ -9,6 +9,7 @@ import { text as readText } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createJudge, type Judge, type JudgeOptions } from "../../src/eval/judge/index.js";
 import type { Question } from "../../src/eval/types.js";
+import { startProxy } from "../helpers/proxy.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 interface Received {
@@ -88,6 +89,22 @@ describe("marks", () => {
         expect(body.messages.map(({ role }) => role)).toEqual(["system", "user"]);
         expect(body.messages[1]?.content).toContain("\nCapital of Peru?\n");
         expect(body.messages[1]?.content).toContain("\nIt is Lima.\n");
+    });
+
+    test("through a proxy", async () => {
+        respond = (response) => say(response, "Mark: 5");
+        const proxy = await startProxy();
+        process.env.HTTP_PROXY = proxy.address;
+        try {
+            // A host that no one but the proxy knows.
+            const { mark } = await judge({ url: url.replace("127.0.0.1", "judge.invalid"), apiKey: "sk-secret" });
+            expect(await mark("helpfulness", question, "It is Lima.")).toBeCloseTo(4 / 9);
+        } finally {
+            delete process.env.HTTP_PROXY;
+            await proxy.close();
+        }
+        expect(proxy.requests).toEqual([`POST ${url.replace("127.0.0.1", "judge.invalid")}/chat/completions`]);
+        expect(received[0]?.headers).toMatchObject({ authorization: "Bearer sk-secret" });
     });
 
     test("only the judge of factuality sees acceptable answers, if there are some", async () => {

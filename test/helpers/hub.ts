@@ -15,8 +15,21 @@ export interface HubFile {
     readonly says?: { readonly sha256?: string; readonly size?: number };
     /** Storage closes the connection after so many bytes of each of its first answers. */
     readonly breaks?: { readonly after: number; readonly times: number };
-    /** Storage never sends more than this of the first answer, and keeps the connection open. */
+    /** Storage never sends more than this of an answer, and keeps the connection open. */
     readonly stallAfter?: number;
+    readonly storage?: StorageManners;
+}
+
+/** What storage can do, and what it says of a file. By default all of it, and no validators. */
+export interface StorageManners {
+    readonly etag?: string;
+    readonly modified?: string;
+    /** Sends parts of files. */
+    readonly ranges?: boolean;
+    /** Looks whether `If-Range` still holds. */
+    readonly ifRange?: boolean;
+    readonly length?: boolean;
+    readonly head?: boolean;
 }
 
 export interface HubRequest {
@@ -24,12 +37,15 @@ export interface HubRequest {
     readonly method: string;
     readonly url: string;
     readonly range: string | undefined;
+    readonly ifRange: string | undefined;
     readonly authorization: string | undefined;
 }
 
 export interface Hub {
     /** What HF_ENDPOINT is to be. */
     readonly endpoint: string;
+    /** Where files are to be had by `encodeURIComponent("user/repository/path")`. */
+    readonly storage: string;
     /** All that was asked so far; may be emptied. */
     readonly requests: HubRequest[];
     /** By `user/repository/path`. */
@@ -47,7 +63,7 @@ export async function startHub(): Promise<Hub> {
     const files = new Map<string, HubFile>();
     const tags = new Map<string, string>();
     const requests: HubRequest[] = [];
-    const answers = new Map<string, number>();
+    const answers = new Map<HubFile, number>();
 
     const storage = createServer((request, response) => {
         record("storage", request);
@@ -83,34 +99,53 @@ export async function startHub(): Promise<Hub> {
     });
 
     function record(server: HubRequest["server"], { method = "", url = "", headers }: IncomingMessage): void {
-        requests.push({ server, method, url, range: headers.range, authorization: headers.authorization });
+        const { range, authorization } = headers;
+        requests.push({
+            server,
+            method,
+            url,
+            range,
+            ifRange: headers["if-range"] as string | undefined,
+            authorization,
+        });
     }
     function sendFile(request: IncomingMessage, response: ServerResponse, file: HubFile): void {
-        const [, start = "0", end] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
-        const part = file.content.subarray(Number(start), end === undefined ? undefined : Number(end) + 1);
-        response.writeHead(end === undefined ? 200 : 206, {
-            "accept-ranges": "bytes",
-            "content-length": part.length,
+        const { etag, modified, ranges = true, ifRange = true, length = true, head = true } = file.storage ?? {};
+        if (request.method === "HEAD" && !head) return void response.writeHead(405).end();
+        const [asked, start = "0", end = ""] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.range ?? "") ?? [];
+        const validator = request.headers["if-range"];
+        const holds = !ifRange || validator === undefined || validator === etag || validator === modified;
+        const isPart = asked !== undefined && ranges && holds;
+        const last = file.content.length - 1;
+        if (isPart && Number(start) > last)
+            return void response.writeHead(416, { "content-range": `bytes */${file.content.length}` }).end();
+        const to = end === "" ? last : Math.min(Number(end), last);
+        const body = isPart ? file.content.subarray(Number(start), to + 1) : file.content;
+        response.writeHead(isPart ? 206 : 200, {
+            ...(etag !== undefined && { etag }),
+            ...(modified !== undefined && { "last-modified": modified }),
+            ...(ranges && { "accept-ranges": "bytes" }),
+            ...(length && { "content-length": body.length }),
             // A name that nobody should follow.
             "content-disposition": 'attachment; filename="../../outside.gguf"',
-            ...(end !== undefined && { "content-range": `bytes ${start}-${end}/${file.content.length}` }),
+            ...(isPart && { "content-range": `bytes ${start}-${to}/${file.content.length}` }),
         });
-        const url = request.url ?? "";
-        const before = answers.get(url) ?? 0;
-        // The question about the file itself is answered well.
-        if (end !== undefined) answers.set(url, before + 1);
+        // Questions about the file itself are answered well.
+        if (request.method === "HEAD" || asked === "bytes=0-0") return void response.end(body);
+        const before = answers.get(file) ?? 0;
+        answers.set(file, before + 1);
         const { breaks, stallAfter } = file;
-        if (end !== undefined && breaks !== undefined && before < breaks.times) {
-            response.write(part.subarray(0, breaks.after), () => setTimeout(() => response.destroy(), 20));
-        } else if (end !== undefined && stallAfter !== undefined) {
-            response.write(part.subarray(0, stallAfter));
-        } else response.end(part);
+        if (breaks !== undefined && before < breaks.times) {
+            response.write(body.subarray(0, breaks.after), () => setTimeout(() => response.destroy(), 20));
+        } else if (stallAfter !== undefined) response.write(body.subarray(0, stallAfter));
+        else response.end(body);
     }
 
     await Promise.all([listen(hub), listen(storage)]);
     return {
         // Another host than that of storage, which must not get the hub's token.
         endpoint: addressOf(hub).replace("127.0.0.1", "localhost"),
+        storage: addressOf(storage),
         requests,
         files,
         tags,

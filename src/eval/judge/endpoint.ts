@@ -3,6 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pRetry, { AbortError } from "p-retry";
 import { EftError } from "../../errors.js";
+import { describeFailure, fetchThroughProxy } from "../../http.js";
 
 /** A turn of a conversation, as the protocol has it. */
 export interface Message {
@@ -74,15 +75,15 @@ export function createEndpoint({ url, apiKey, retries, timeoutMs, signal }: Endp
         const limits = [AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])];
         const init = { method: "POST", headers, body: JSON.stringify(request), signal: AbortSignal.any(limits) };
         try {
-            const response = await fetch(address, init);
+            const response = await fetchThroughProxy(address, init);
             const retryAfter = readRetryAfter(response.headers.get("retry-after"));
             return { status: response.status, retryAfter, text: await response.text() };
         } catch (cause) {
-            const { name, message, cause: deeper } = cause as { cause?: NodeJS.ErrnoException } & Error;
-            const why = deeper?.code ?? deeper?.message ?? message;
-            throw name === "TimeoutError"
-                ? fail(`did not answer within ${timeoutMs / 1000} s; start it, or give it more time.`, { cause })
-                : fail(`cannot be reached (${why}); check its URL and that it runs.`, { cause });
+            throw EftError.isInstance(cause)
+                ? new AbortError(cause)
+                : (cause as Error).name === "TimeoutError"
+                  ? fail(`did not answer within ${timeoutMs / 1000} s; start it, or give it more time.`, { cause })
+                  : fail(`cannot be reached (${describeFailure(cause)}); check its URL and that it runs.`, { cause });
         }
     }
 
