@@ -39,9 +39,11 @@ export async function fetchThroughProxy(url: string | URL, init: RequestInit): P
 
 /** Why a request failed, in words: the system's, and whether a proxy may have to do with it. */
 export function describeFailure(error: unknown): string {
-    const { message, cause } = error as Error & { cause?: NodeJS.ErrnoException };
-    const names = Object.keys(process.env).filter((name) => /^(?:https?|all)_proxy$/i.test(name) && process.env[name]);
-    const why = cause?.message || cause?.code || message;
+    // The first cause tells most, but where all addresses of a host fail it has a code alone.
+    let first = error as NodeJS.ErrnoException;
+    while (typeof first.cause === "object" && first.cause !== null) first = first.cause as NodeJS.ErrnoException;
+    const why = first.message || first.code || (error as Error).message;
+    const names = ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"].filter((name) => readVariable(name) !== "");
     return names.length === 0 ? why : `${why}, by way of the proxy in ${names.join(" or ")}`;
 }
 

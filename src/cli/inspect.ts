@@ -1,9 +1,17 @@
 /** `eft-llama inspect`: what is in a GGUF or a recipe, and what it would take to run it here. */
 
 import { open, stat } from "node:fs/promises";
-import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { loadRecipe, memoryRoom, planMemory, readGguf, type GgufSummary } from "../index.js";
+import {
+    EftError,
+    findModel,
+    isRemote,
+    loadRecipe,
+    memoryRoom,
+    planMemory,
+    readGguf,
+    type GgufSummary,
+} from "../index.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./inspect-recipe.js";
@@ -31,7 +39,8 @@ export const inspectCommand: CommandModule<object, Flags> = {
         yargs
             .positional("source", {
                 type: "string",
-                description: "GGUF, recipe file, or name of a built-in recipe; without it, these are listed",
+                description:
+                    "GGUF, hf: or https: reference that was downloaded, recipe file, or name of a built-in recipe; without it, these are listed",
             })
             .options(withConfig(options))
             .example("$0 inspect", "")
@@ -43,7 +52,7 @@ export const inspectCommand: CommandModule<object, Flags> = {
 async function runInspect(args: InspectArguments): Promise<void> {
     if (args.verbose) showLog();
     if (args.source === undefined) await printRecipes(args.json);
-    else if (await isGguf(args.source)) await printModel(args.source, args);
+    else if (isRemote(args.source) || (await isGguf(args.source))) await printModel(args.source, args);
     else {
         const inspection = await inspectRecipe(await loadRecipe(args.source), args);
         print(args, recipeToJson(inspection), () => describeRecipe(inspection));
@@ -52,9 +61,15 @@ async function runInspect(args: InspectArguments): Promise<void> {
     }
 }
 
-async function printModel(file: string, args: InspectArguments): Promise<void> {
+async function printModel(source: string, args: InspectArguments): Promise<void> {
+    const found = findModel(source);
+    if (isRemote(source) && found === undefined)
+        throw new EftError(
+            "MODEL_NOT_FOUND",
+            `${source} has not been downloaded. Download with \`eft-llama pull ${source}\`.`,
+        );
     const backend = chooseBackend(args.backend);
-    const summary = await readGguf(path.resolve(file));
+    const summary = await readGguf(found ?? source);
     const memory =
         summary.type === "adapter"
             ? undefined

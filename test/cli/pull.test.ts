@@ -105,6 +105,12 @@ describe("a recipe", () => {
         expect(again.stdout).toContain("Everything is here.");
         expect(hub.requests).toEqual([]);
 
+        const { stdout: inspected } = await eft(["inspect", "hf:someone/small-GGUF", "--backend", "cpu"]);
+        expect(inspected).toContain(path.join(models, "hf/someone/small-GGUF/latest.gguf"));
+        expect(await eft(["inspect", "hf:someone/other"])).toMatchObject({
+            stderr: expect.stringContaining("Download with `eft-llama pull hf:someone/other`."),
+            code: 1,
+        });
         expect((await eft(["complete", "-r", recipe, QUESTION])).stdout).toContain("Lima");
         expect(await eft(["recipe", "check", recipe])).toMatchObject({ code: 0 });
         const { missing, memory } = JSON.parse((await eft(["inspect", recipe, "--json"])).stdout) as {

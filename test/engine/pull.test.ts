@@ -484,6 +484,16 @@ describe("a proxy", () => {
         expect(message).not.toContain("secret");
     });
 
+    it("that refuses is quoted", async () => {
+        process.env.HTTPS_PROXY = proxy.address;
+        process.env.HF_ENDPOINT = "https://hub.invalid:65535";
+        // The proxy reaches nobody there.
+        const { message } = await failure(planDownload([reference]));
+        expect(message).toMatch(/does not answer \(.+, by way of the proxy in HTTPS_PROXY\)/);
+        expect(message).not.toMatch(/cancelled|fetch failed/);
+        expect(proxy.requests[0]).toBe("CONNECT hub.invalid:65535");
+    });
+
     it.each(["ftp://me:secret@host", "http://me:secret@:x"])("must have an address: %s", async (address) => {
         process.env.HTTPS_PROXY = address;
         expect(await failure(planDownload([reference]))).toEqual({

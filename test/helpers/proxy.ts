@@ -34,7 +34,7 @@ export async function startProxy(): Promise<Proxy> {
             socket.write("HTTP/1.1 200 Connection established\r\n\r\n");
             there.pipe(socket).pipe(there);
         });
-        there.on("error", () => socket.destroy());
+        there.on("error", () => socket.end("HTTP/1.1 502 Bad Gateway\r\n\r\n"));
         socket.on("error", () => there.destroy());
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
