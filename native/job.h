@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "automaton.h"
 #include "combine.h"
 #include "context.h"
 #include "speculate.h"
@@ -41,6 +42,7 @@ struct JobContext {
     uint32_t vocabulary_size = 0;
     std::vector<uint8_t> control_tokens, end_of_generation;
     std::vector<KeptRows> kept;  // one per sequence
+    Cancelled cancelled = nullptr;
     FuseScratch fuse, drafter_fuse;
     SpeculationScratch draw;
 };

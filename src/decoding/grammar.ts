@@ -5,7 +5,8 @@ import { checkText } from "../ensemble/options.js";
 import { EftError } from "../errors.js";
 import type { NativeGrammar } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
-import { checkGbnf, type NamedToken } from "./gbnf.js";
+import { readGbnf, type NamedToken } from "./gbnf.js";
+import { compileGbnf } from "./gbnf-program.js";
 import { jsonSchemaToGbnf, type JsonSchema } from "./json-schema.js";
 
 /** At most one of them. */
@@ -26,23 +27,21 @@ export function createGrammar(ensemble: Ensemble, { grammar, jsonSchema }: Gramm
         throw new EftError("OPTION_INVALID", "grammar and jsonSchema exclude each other; give one of them.");
     }
     const text = jsonSchema === undefined ? checkText("grammar", grammar) : jsonSchemaToGbnf(jsonSchema);
-    const named = checkGbnf(text, jsonSchema === undefined ? undefined : "The grammar of the JSON schema");
+    const gbnf = readGbnf(text, jsonSchema === undefined ? undefined : "The grammar of the JSON schema");
     const { size, endOfGeneration } = ensemble.vocabulary;
-    const models = ensemble.members.map(({ model }) => model);
-    // All know the same texts, but only one that knows an end of the text can say whether it is allowed.
-    const model = models.find((one) => one.endOfGeneration().includes(1)) ?? models[0];
-    if (model === undefined) throw new EftError("RECIPE_INVALID", "The recipe has no members.");
-    const namedTokens = Int32Array.from(named, (token) => idOf(token));
+    // All know the same texts.
+    const [main] = ensemble.members;
+    if (main === undefined) throw new EftError("RECIPE_INVALID", "The recipe has no members.");
+    const { model } = main;
     return loadBinding().createGrammar({
         model,
-        text,
+        program: compileGbnf(gbnf, gbnf.tokens.map(idOf)),
         endOfGeneration: endOfGeneration.subarray(0, size),
-        namedTokens,
     });
 
     function idOf(token: NamedToken): number {
         const written = "id" in token ? `<[${token.id}]>` : token.text;
-        const ids = "id" in token ? [token.id] : (model?.tokenize(token.text, false, true) ?? []);
+        const ids = "id" in token ? [token.id] : model.tokenize(token.text, false, true);
         const [id = -1] = ids;
         if (ids.length === 1 && id < size) return id;
         throw new EftError("GRAMMAR_INVALID", `The grammar names the token ${written}, which the vocabulary lacks.`);

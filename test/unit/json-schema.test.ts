@@ -1,7 +1,7 @@
 /** JSON schemas as grammars: what can be enforced, and what is refused. That texts are valid is shown in test/engine. */
 
 import { describe, expect, test } from "@jest/globals";
-import { checkGbnf } from "../../src/decoding/gbnf.js";
+import { readGbnf } from "../../src/decoding/gbnf.js";
 import { integerRange, LARGEST_INTEGER } from "../../src/decoding/integer-range.js";
 import { jsonSchemaToGbnf, type JsonSchema } from "../../src/decoding/json-schema.js";
 
@@ -43,7 +43,7 @@ test.each<[string, JsonSchema]>([
     ["alternatives", { anyOf: [{ type: "integer" }, { oneOf: [{ type: "null" }, { type: "null" }] }] }],
     ["dates and the like", { items: { anyOf: ["date", "time", "date-time", "uuid"].map((format) => ({ format })) } }],
 ])("a grammar of %s", (_name, schema) => {
-    checkGbnf(jsonSchemaToGbnf(schema));
+    readGbnf(jsonSchemaToGbnf(schema));
 });
 
 test("a schema that refers to itself, at any place", () => {
@@ -52,7 +52,7 @@ test("a schema that refers to itself, at any place", () => {
         $defs: { "a/b": { type: "array", items: { $ref: "#" } } },
     };
     const text = jsonSchemaToGbnf(schema);
-    checkGbnf(text);
+    readGbnf(text);
     expect(text).toContain("(null | ref-1)");
 });
 
@@ -105,7 +105,7 @@ describe("refuses, with the place in the schema:", () => {
 
     test("a reference that leads in a circle", () => {
         const schema = { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/b" }, b: { $ref: "#/$defs/a" } } };
-        expect(() => checkGbnf(jsonSchemaToGbnf(schema))).toThrow("may begin with itself");
+        expect(() => readGbnf(jsonSchemaToGbnf(schema))).toThrow("may begin with itself");
     });
 });
 
