@@ -132,21 +132,25 @@ std::vector<uint8_t> Grammar::find_allowed(Cancelled cancelled) {
         flags.resize(n);
         return flags;
     }
-    const auto & tree = machine_->texts->tree();
-    std::vector<State> path{state_};  // the states before each byte of the prefix
+    const std::shared_ptr<const TokenTexts> texts = machine_->texts;
+    const auto & tree = texts->tree();
+    std::vector<State> path(texts->depth() + 1, Automaton::DEAD);  // the states before each byte of a prefix
+    path[0] = state_;
     for (size_t i = 0; i < tree.size();) {
         const TokenTexts::Node & node = tree[i];
-        path.resize(node.depth + size_t{1});
-        const State next = machine_->automaton.after(path.back(), node.byte, cancelled);
+        const State next = machine_->automaton.after(path[node.depth], node.byte, cancelled);
         if (next == Automaton::DEAD) {
             i = node.end;
             continue;
         }
-        for (int32_t token = node.token; token >= 0; token = machine_->texts->same_text(token)) {
+        for (int32_t token = node.token; token >= 0; token = texts->same_text(token)) {
             flags[static_cast<size_t>(token)] = 1;
         }
-        path.push_back(next);
-        make_room(path);
+        path[node.depth + size_t{1}] = next;
+        if (machine_->automaton.size() > MOST_MEMORY) {
+            std::fill(path.begin() + node.depth + 2, path.end(), Automaton::DEAD);
+            make_room(path);
+        }
         ++i;
     }
     const auto elements = machine_->automaton.token_elements(state_);

@@ -80,8 +80,6 @@ export function jsonSchemaToGbnf(given: JsonSchema): string {
     /** Schemas that `$ref` leads to, and the names of their rules. */
     const pending: { readonly name: string; readonly target: unknown; readonly place: string }[] = [];
     const converted = new Map<object, string>();
-    /** Number of rules of {@link oneOfTexts}. */
-    let rests = 0;
 
     function addRule(body: string): string {
         const name = `rule-${rules.length + 1}`;
@@ -118,8 +116,7 @@ export function jsonSchemaToGbnf(given: JsonSchema): string {
             const size = sizes.get(isList(values) ? values : value) ?? 0;
             if (size > LONGEST_GRAMMAR)
                 return invalid(place, `its values are longer than ${LONGEST_GRAMMAR} characters`);
-            const texts = textsOf("const" in value ? [value.const] : values, typesOf(type, place), place);
-            return oneOfTexts(texts);
+            return oneOfValues("const" in value ? [value.const] : values, typesOf(type, place), place);
         }
         if (anyOf !== undefined || oneOf !== undefined) {
             const keyword = anyOf === undefined ? "oneOf" : "anyOf";
@@ -134,39 +131,6 @@ export function jsonSchemaToGbnf(given: JsonSchema): string {
         const types = typesOf(type ?? implied?.[0], place);
         if (types === undefined) return "value";
         return group(types.map((one) => convertType(one, value, place, depth)));
-    }
-
-    /** Any of these texts, as a tree of their beginnings: few ways to go on from anywhere, however many there are. */
-    function oneOfTexts(texts: readonly string[]): string {
-        const branches: { readonly name: string; readonly own: readonly string[][]; readonly from: number }[] = [];
-        const branch = (all: readonly string[][], from: number): string => {
-            const byFirst = new Map<string | undefined, string[][]>();
-            for (const text of all) {
-                const own = byFirst.get(text[from]);
-                if (own === undefined) byFirst.set(text[from], [text]);
-                else own.push(text);
-            }
-            return group(
-                [...byFirst].map(([first, own]) => {
-                    if (first === undefined) return `""`;
-                    const [text = []] = own;
-                    let to = from + 1;
-                    while (to < text.length && own.every((other) => other[to] === text[to])) to++;
-                    const beginning = literal(text.slice(from, to).join(""));
-                    if (own.length === 1) return beginning;
-                    const name = `rest-${++rests}`;
-                    branches.push({ name, own, from: to });
-                    return `${beginning} ${name}`;
-                }),
-            );
-        };
-        const top = branch(
-            texts.map((text) => [...text]),
-            0,
-        );
-        // It grows while it is walked through.
-        for (const { name, own, from } of branches) rules.push(`${name} ::= ${branch(own, from)}`);
-        return top;
     }
 
     function convertType(type: Type, schema: Fields, place: string, depth: number): string {
@@ -348,12 +312,11 @@ function typesOf(type: unknown, place: string): readonly Type[] | undefined {
     }
 }
 
-/** The JSON texts of the values that are of one of the types, none twice. */
-function textsOf(values: unknown, types: readonly Type[] | undefined, place: string): string[] {
+function oneOfValues(values: unknown, types: readonly Type[] | undefined, place: string): string {
     if (!isList(values) || values.length === 0) return invalid(place, "`enum` is a list of values");
     const fitting = values.filter((value) => types === undefined || types.some((type) => isOfType(value, type)));
     if (fitting.length === 0) return invalid(place, "no value of `enum` or `const` is of its `type`");
-    return [...new Set(fitting.map((value) => JSON.stringify(value)))];
+    return group(fitting.map((value) => literal(JSON.stringify(value))));
 }
 
 function isOfType(value: unknown, type: Type): boolean {

@@ -441,6 +441,15 @@ describe("what cannot be", () => {
     });
 });
 
+test("the search for what may come next stops at once for an abort, and for the exit of the process", async () => {
+    const { exit, stdout, stderr } = await runProgram("grammar-interrupt.mjs", { seconds: 300 });
+    expect([exit, stderr]).toEqual([0, ""]);
+    const result = JSON.parse(stdout) as Record<string, number>;
+    expect(result).toMatchObject({ reason: "abort", tokens: 0, text: "yes" });
+    expect(result.abort).toBeLessThan((result.whole ?? NaN) / 4);
+    expect(result.exit).toBeLessThan((result.whole ?? NaN) / 4);
+});
+
 test("nothing leaks over hundreds of constrained texts", async () => {
     const { exit, stdout, stderr } = await runProgram("grammar-memory.mjs", { flags: ["--expose-gc"], seconds: 300 });
     expect([exit, stderr]).toEqual([0, ""]);

@@ -46,6 +46,15 @@ test.each<[string, string, string]>([
     ["left recursion behind what may be empty", 'root ::= a root "b" | "c"\na ::= d d\nd ::= "e"?', "`root` may begin"],
     ["a rule that is itself", "root ::= root", "`root` may begin with itself"],
     ["deep nesting", `root ::= ${"(".repeat(100_000)}`, "nested more than 100 deep"],
+    ["what is too long", `root ::= "a"${" ".repeat(2 ** 20)}`, "it is longer than 1048576 characters"],
+    ["a long text", `root ::= "${"a".repeat(2 ** 19)}"`, "more than 100000 elements"],
+    ["a long set", `root ::= [${"ab".repeat(2 ** 18)}]`, "more than 100000 elements"],
+    ["a long run of signs", `root ::= "a"${"?".repeat(2 ** 19)}`, "more than 100000 elements"],
+    [
+        "a long circle",
+        `root ::= r0\n${Array.from({ length: 20_000 }, (_, i) => `r${i} ::= r${(i + 1) % 20_000}`).join("\n")}`,
+        "may begin with itself",
+    ],
     ["a NUL character", 'root ::= "a\0b"', "column 12): a NUL character"],
     ["a token without a name", "root ::= <>", "a token is written"],
 ])("refuses %s", (_name, text, message) => {
@@ -78,6 +87,25 @@ describe("what it lets pass, llama.cpp takes:", () => {
     ])("%s", async (_name, text) => {
         readGbnf(text);
         await oracle.start(text);
+    });
+
+    // llama.cpp recurses, or takes time that grows with a power of the length, where this does not.
+    test.each<[string, string]>([
+        ["long runs of signs", `root ::= "a"${"?".repeat(5000)} "b"${"{1}".repeat(5000)} ("c"+)${"?".repeat(5000)}`],
+        ["many optional characters", `root ::= ${"[a-z ]? ".repeat(10_000)}`],
+        ["many repetitions", `root ::= ${'"a"{0,40} '.repeat(500)}`],
+        [
+            "a long chain of rules",
+            `root ::= a0 "x"\n${Array.from({ length: 20_000 }, (_, i) => `a${i} ::= a${i + 1}`).join("\n")}\na20000 ::= ""`,
+        ],
+        [
+            "many users of one rule",
+            `root ::= b0\nx ::= "y"\n${Array.from({ length: 30_000 }, (_, i) => `b${i} ::= x`).join("\n")}`,
+        ],
+        ["many alternatives", `root ::= ${Array.from({ length: 20_000 }, (_, i) => `"${i}"`).join(" | ")}`],
+        ["many comments", `root ::= "a"\n${"# b\n".repeat(200_000)}`],
+    ])("%s, at any length", (_name, text) => {
+        readGbnf(text);
     });
 
     test("and tells the tokens that are named", () => {
