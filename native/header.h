@@ -12,6 +12,8 @@ struct Header {
     int64_t tensor_count;
     uint64_t tensor_bytes, file_bytes;
     uint32_t split_count;
+    /// Ids in the table of tokens, and the one that ends a text; 0 and -1 where the header does not say it.
+    int64_t vocabulary_size, eos;
     /// Whether `rope.dimension_sections`, which some multimodal families need, says anything.
     bool has_rope_sections;
 };
