@@ -6,7 +6,7 @@ import type { Completion, CompletionOptions, FinishPart, TokenPart } from "../de
 import { resolveSampling } from "../decoding/sampling.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { checkInteger, checkKeys, checkText } from "../ensemble/options.js";
-import type { ChatMessage } from "../ensemble/prompt.js";
+import type { ChatMessage } from "../ensemble/messages.js";
 import { EftError } from "../errors.js";
 import { resolveParameters } from "../recipe/index.js";
 import { checkState } from "./document.js";
@@ -16,6 +16,7 @@ import { chooseForgotten, messagesFor, messagesOf, type Conversation } from "./w
 
 const ANSWER_OPTIONS = Object.keys({
     ...{ maxTokens: 1, sampling: 1, seed: 1, stop: 1, logitBias: 1, grammar: 1, jsonSchema: 1, parameters: 1 },
+    ...{ templateVariables: 1 },
     ...{ speculation: 1, topLogprobs: 1, memberLogprobs: 1, explain: 1, scores: 1, signal: 1 },
 } satisfies Record<keyof AnswerOptions, 1>);
 const CHAT_OPTIONS = [
@@ -67,7 +68,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         const drawn = overlay(own);
         const shown = {
             ...previous,
-            forgotten: chooseForgotten(ensemble, previous, question, drawn.maxTokens),
+            forgotten: chooseForgotten(ensemble, previous, question, drawn),
         };
         const request: CompletionOptions = {
             ...drawn,
@@ -191,9 +192,12 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
             return createReplay(ensemble, last, own);
         },
         render(text) {
-            const forgotten = chooseForgotten(ensemble, conversation, text, defaults.maxTokens);
+            const forgotten = chooseForgotten(ensemble, conversation, text, defaults);
             const messages = messagesFor({ ...conversation, forgotten }, text);
-            return Object.fromEntries(ensemble.members.map(({ name, prompt }) => [name, prompt.render(messages)]));
+            const variables = defaults.templateVariables;
+            return Object.fromEntries(
+                ensemble.members.map(({ name, prompt }) => [name, prompt.render(messages, variables)]),
+            );
         },
         fork(count = conversation.turns.length) {
             checkInteger("The number of turns", count, 0, conversation.turns.length);

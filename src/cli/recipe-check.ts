@@ -16,11 +16,12 @@ import {
 } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
 import { withVocabularies } from "../ensemble/gguf.js";
-import { checkKind, resolveTemplate } from "../ensemble/members.js";
+import { checkKind } from "../ensemble/members.js";
 import { locateModels } from "../ensemble/model-files.js";
-import { createPromptRenderer } from "../ensemble/prompt.js";
+import { createPromptRenderers } from "../ensemble/prompt.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
+import type { NativeModel } from "../native/binding.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
 import { colors, plural, sum } from "./terminal.js";
@@ -137,12 +138,14 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
     if (templates.every(({ kind }) => kind === "plain")) return "none: members see the text as it is";
     const files = members.map(({ model }) => model);
     return withVocabularies(files, (models) => {
-        const byName = new Map(models.map((model, index) => [members[index]?.name ?? "", model]));
-        models.forEach((model, index) => {
-            const template = resolveTemplate(templates[index] ?? prompt, byName);
-            const renderer = createPromptRenderer(members[index]?.name ?? "", template, model);
-            renderer.tokenize([{ role: "user", content: "Hello" }]);
-        });
+        const renderers = createPromptRenderers(
+            members.map(({ name }, index) => ({
+                name,
+                model: models[index] as NativeModel,
+                template: templates[index] ?? prompt,
+            })),
+        );
+        for (const renderer of renderers) renderer.tokenize([{ role: "user", content: "Hello" }]);
         return "a question is rendered for every member";
     });
 }

@@ -1,6 +1,7 @@
 /** What a completion takes and gives: the types of {@link complete}. */
 
-import type { ChatMessage } from "../ensemble/prompt.js";
+import type { ChatMessage } from "../ensemble/messages.js";
+import type { TemplateVariables } from "../ensemble/prompt.js";
 import type { SpeculationStatistics } from "../ensemble/statistics.js";
 import type { SamplingOptions } from "../types.js";
 import type { SpeculationOptions } from "./drafter.js";
@@ -13,6 +14,11 @@ export interface CompletionOptions {
     readonly prompt: string | readonly ChatMessage[];
     /** Show the text to all members as it is, without templates. Default false. */
     readonly raw?: boolean;
+    /**
+     * What the templates are given besides the messages, such as `{ enable_thinking: false }` or `tools`; overlays what the
+     * recipe says.
+     */
+    readonly templateVariables?: TemplateVariables;
     /** Most tokens to generate. Default: as many as the context holds. */
     readonly maxTokens?: number;
     /** Overlays the recipe's sampling. */

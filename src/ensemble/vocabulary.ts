@@ -7,7 +7,7 @@ import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 
 /** llama.cpp's attribute bits that decide what a token's text stands for; the others concern white space around it. */
-const KIND_BITS = {
+export const KIND_BITS = {
     unknown: 1 << 0,
     unused: 1 << 1,
     normal: 1 << 2,

@@ -4,7 +4,9 @@ import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { checkKeys, checkText } from "../ensemble/options.js";
-import { surelyExceeds, tokenizePlain } from "../ensemble/prompt.js";
+import { toMessages, type ChatMessage } from "../ensemble/messages.js";
+import { checkVariables, renderPrompts, type TemplateVariables } from "../ensemble/prompt.js";
+import { surelyExceeds, tokenizeContinuation, tokenizePlain } from "../ensemble/tokens.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import { EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
@@ -15,16 +17,23 @@ const MAX_ROWS_AT_ONCE = 128;
 
 /** A text to score. */
 export interface ScoreItem {
-    /** What precedes the text; not scored. Default: nothing but BOS. */
-    readonly context?: string;
-    /** The text whose tokens are scored, each given everything before it. */
+    /** What precedes the text; not scored. Messages need `chat`. Default: nothing but BOS. */
+    readonly context?: string | readonly ChatMessage[];
+    /** The text whose tokens are scored, each given everything before it. Control tokens that it spells are text. */
     readonly continuation: string;
+    /** Score the token that ends an answer, too, after the text. Default false. */
+    readonly withEnd?: boolean;
 }
 
 /** How {@link score} scores. */
 export interface ScoreOptions {
-    /** The context is a user's turn and goes through each member's prompt template. Default false: plain text. */
+    /**
+     * The context is a user's turn, or a conversation, and each member sees it as it does in `complete()`: the text is scored
+     * as an answer. Default false: plain text.
+     */
     readonly chat?: boolean;
+    /** With `chat`: what the templates are given besides the messages; overlays what the recipe says. */
+    readonly templateVariables?: TemplateVariables;
     /** Overlays the ensemble's parameters. */
     readonly parameters?: Readonly<Record<string, number>>;
     /** Report the whole target row at each token. Default false. */
@@ -69,9 +78,11 @@ export async function score(
     items: readonly ScoreItem[],
     options: ScoreOptions = {},
 ): Promise<Score[]> {
-    checkKeys("score", options, ["chat", "parameters", "scores", "signal", "onProgress"]);
+    checkKeys("score", options, ["chat", "templateVariables", "parameters", "scores", "signal", "onProgress"]);
     const { pool, steps } = ensemble;
-    const prepared = items.map((item, index) => prepare(ensemble, item, index, options.chat ?? false));
+    const variables = checkVariables("templateVariables", options.templateVariables ?? {});
+    const { chat = false } = options;
+    const prepared = items.map((item, index) => prepare(ensemble, item, index, chat ? { variables } : undefined));
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...options.parameters });
     const fusion = createFusion(ensemble.recipe, parameters);
     const { scores = false } = options;
@@ -128,9 +139,16 @@ export async function score(
     return prepared.map((item) => done.get(item) as Score);
 }
 
-function prepare(ensemble: Ensemble, item: ScoreItem, index: number, chat: boolean): Prepared {
-    const context = checkText("context", item.context ?? "");
-    const continuation = checkText("continuation", item.continuation);
+/** @param chat - for a context that goes through the templates: their variables */
+function prepare(
+    ensemble: Ensemble,
+    item: ScoreItem,
+    index: number,
+    chat: { readonly variables: TemplateVariables } | undefined,
+): Prepared {
+    checkKeys("A text to score", item, ["context", "continuation", "withEnd"]);
+    const { context = "", withEnd = false } = item;
+    const text = checkText("continuation", item.continuation);
     const most = ensemble.contextSize + 1;
     const checkLength = (count: number | undefined): void => {
         if (count !== undefined && count <= most) return;
@@ -140,40 +158,75 @@ function prepare(ensemble: Ensemble, item: ScoreItem, index: number, chat: boole
                 "load with a larger contextSize.",
         );
     };
-    const sides = ensemble.members.map(({ model, prompt }) => {
-        const rendered = chat ? prompt.render([{ role: "user", content: context }]) : context;
-        if (surelyExceeds(model, rendered + continuation, most)) checkLength(undefined);
-        return splitTokens(model, rendered, continuation, chat);
+    const { contexts, continuation } = chat
+        ? splitChat(ensemble, toMessages(context), text, { ...chat, most, checkLength })
+        : splitPlain(ensemble, checkText("context", context), text, { most, checkLength });
+    const scored = withEnd ? Int32Array.from([...continuation, endToken(ensemble)]) : continuation;
+    const seen = contexts.map((tokens, member) => (tokens.length > 0 ? tokens : startOf(ensemble, member)));
+    checkLength(Math.max(...seen.map((tokens) => tokens.length)) + scored.length);
+    return { item, contextKey: seen.join(";"), contexts: seen, continuation: scored };
+}
+
+/** Per member what precedes, and the tokens that are scored. */
+type Split = Pick<Prepared, "contexts" | "continuation">;
+
+interface Limit {
+    /** Tokens that can be scored. */
+    readonly most: number;
+    /** @throws EftError CONTEXT_OVERFLOW for more than these; undefined is certainly more */
+    readonly checkLength: (count: number | undefined) => void;
+}
+
+/** The prompts of `complete()`, and an answer whose tokens do not depend on where they end. */
+function splitChat(
+    { members }: Ensemble,
+    messages: readonly ChatMessage[],
+    text: string,
+    { variables, most, checkLength }: Limit & { readonly variables: TemplateVariables },
+): Split {
+    const contexts = renderPrompts(members, messages, { variables, limit: most }).map(({ tokens }) => {
+        if (tokens === undefined) checkLength(undefined);
+        return tokens ?? new Int32Array(0);
     });
-    const contexts = sides.map(({ before }) => before);
-    const after = sides[0]?.after ?? new Int32Array(0);
-    checkLength(Math.max(...contexts.map((tokens) => tokens.length)) + after.length);
-    return { item, contextKey: contexts.join(";"), contexts, continuation: after };
+    const model = members[0]?.model as NativeModel;
+    if (surelyExceeds(model, text, most)) checkLength(undefined);
+    return { contexts, continuation: tokenizeContinuation(model, text) };
 }
 
 /**
- * Tokens of a context and of what follows it, tokenized together. A token that reaches over the seam, as a space at the
- * end of the context does, counts as what follows.
+ * Context and text are tokenized together. A token that reaches over the seam, as a space at the end of the context does,
+ * counts as what follows.
  */
-function splitTokens(
-    model: NativeModel,
-    context: string,
-    continuation: string,
-    parseSpecial: boolean,
-): { before: Int32Array; after: Int32Array } {
-    const tokenize = (part: string): Int32Array =>
-        parseSpecial ? model.tokenize(part, !startsWithBos(model, part), true) : tokenizePlain(model, part);
-    const [alone, whole] = [tokenize(context), tokenize(context + continuation)];
-    const seam = alone.findIndex((token, index) => token !== whole[index]);
-    const length = seam < 0 ? alone.length : seam;
-    if (length > 0) return { before: whole.subarray(0, length), after: whole.subarray(length) };
-    const { bos, eos } = model.info;
-    return { before: Int32Array.of(bos >= 0 ? bos : eos), after: whole };
+function splitPlain({ members }: Ensemble, context: string, text: string, { most, checkLength }: Limit): Split {
+    const sides = members.map(({ model }) => {
+        if (surelyExceeds(model, context + text, most)) checkLength(undefined);
+        const [alone, whole] = [tokenizePlain(model, context), tokenizePlain(model, context + text)];
+        const seam = alone.findIndex((token, index) => token !== whole[index]);
+        const length = seam < 0 ? alone.length : seam;
+        return { before: whole.subarray(0, length), after: whole.subarray(length) };
+    });
+    return { contexts: sides.map(({ before }) => before), continuation: sides[0]?.after ?? new Int32Array(0) };
 }
 
-function startsWithBos(model: NativeModel, text: string): boolean {
-    const { bos } = model.info;
-    return bos >= 0 && text.startsWith(model.tokenTexts(bos, bos + 1)[0] ?? "\0");
+/** What stands before a text that nothing precedes. @throws EftError OPTION_INVALID for a vocabulary without such a token */
+function startOf({ members }: Ensemble, member: number): Int32Array {
+    const { name, model } = members[member] as Ensemble["members"][number];
+    const { bos, eos } = model.info;
+    if (bos >= 0 || eos >= 0) return Int32Array.of(bos >= 0 ? bos : eos);
+    throw new EftError(
+        "OPTION_INVALID",
+        `The vocabulary of member ${name} has neither a BOS nor an EOS token that a text could begin after; give each text a ` +
+            "context.",
+    );
+}
+
+/** The token that ends an answer for most members, the lowest id among equals. */
+function endToken({ members }: Ensemble): number {
+    const ends = members.map(({ prompt }) => prompt.eos).filter((token) => token >= 0);
+    const count = (token: number): number => ends.filter((other) => other === token).length;
+    const [end] = ends.toSorted((a, b) => count(b) - count(a) || a - b);
+    if (end !== undefined) return end;
+    throw new EftError("OPTION_INVALID", "No member has a token that ends an answer; score the text without it.");
 }
 
 /** What each cache lacks of the first `ends[member]` of the tokens. */
