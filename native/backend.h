@@ -14,7 +14,7 @@ struct Device {
     uint64_t memory_free, memory_total;
 };
 
-/// Loads one more backend library. Returns "" or the reason why it failed.
+/// Loads one more backend library, once a process. Returns "" or the reason why it failed.
 std::string load_backend(const std::string & path);
 
 std::vector<Device> list_devices();
@@ -39,7 +39,8 @@ class ThreadPool {
 };
 
 /// While one lives on a thread, a failed assertion of ggml on that thread throws Failure NATIVE_FAILURE instead of
-/// aborting the process. What failed is in an unknown state afterwards and must not be touched again.
+/// aborting the process. What failed is in an unknown state afterwards and must not be touched again. It does so
+/// through the callback that join_copies() has installed.
 class AssertionGuard {
   public:
     AssertionGuard();
@@ -47,5 +48,8 @@ class AssertionGuard {
     AssertionGuard(const AssertionGuard &) = delete;
     AssertionGuard & operator=(const AssertionGuard &) = delete;
 };
+
+/// For that callback: throws if an AssertionGuard lives on this thread.
+void throw_if_guarded(const char * message);
 
 }  // namespace eft
