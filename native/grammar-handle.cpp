@@ -16,9 +16,10 @@ Napi::Value GrammarHandle::Create(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&] {
         const Napi::Object options = info[0].As<Napi::Object>();
-        auto grammar = std::make_shared<Grammar>(GrammarOptions{
-            ModelHandle::ModelOf(env, options.Get("model")), options.Get("text").As<Napi::String>(),
-            to_vector<uint8_t>(options.Get("endOfGeneration")), to_vector<int32_t>(options.Get("namedTokens"))});
+        auto grammar = std::make_shared<Grammar>(
+            GrammarOptions{ModelHandle::ModelOf(env, options.Get("model")), options.Get("text").As<Napi::String>(),
+                           to_vector<uint8_t>(options.Get("endOfGeneration"), "endOfGeneration"),
+                           to_vector<int32_t>(options.Get("namedTokens"), "namedTokens")});
         const Napi::Object object = AddonState::of(env).grammar_class.New({});
         Napi::ObjectWrap<GrammarHandle>::Unwrap(object)->grammar_ = std::move(grammar);
         return object;
@@ -30,7 +31,7 @@ std::shared_ptr<Grammar> GrammarHandle::GrammarOf(Napi::Env env, const Napi::Val
     if (value.IsObject() && value.As<Napi::Object>().InstanceOf(AddonState::of(env).grammar_class.Value())) {
         return Napi::ObjectWrap<GrammarHandle>::Unwrap(value.As<Napi::Object>())->grammar_;
     }
-    throw Napi::TypeError::New(env, "not a grammar");
+    throw Failure("OPTION_INVALID", "A grammar is of another copy of eft-llama, or of another thread.");
 }
 
 GrammarHandle::GrammarHandle(const Napi::CallbackInfo & info) : Napi::ObjectWrap<GrammarHandle>(info) {}

@@ -1,6 +1,7 @@
 // A loaded GGUF file: its weights, its vocabulary, the adapters on top of it.
 #pragma once
 
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -46,8 +47,6 @@ class Model {
     const std::vector<uint8_t> & splits_characters() const;
     /// FNV-1a over texts and attributes of the ids below `to`.
     uint64_t vocabulary_hash(int32_t to) const;
-    /// Bytes of KV cache that one token takes at F16.
-
     /// The adapter of that file, loaded once; lives as long as the model. Throws Failure LORA_INVALID.
     llama_adapter_lora * adapter(const std::string & path);
 
@@ -62,6 +61,21 @@ class Model {
     std::map<std::string, llama_adapter_lora *> adapters_;
     mutable std::once_flag splits_characters_once_;
     mutable std::vector<uint8_t> splits_characters_;
+};
+
+/// A model that is loaded once, however many ask for it at a time.
+class SharedModel {
+  public:
+    /// The model, if somebody still has it, else what `load` returns. From any thread; waits for whoever is loading it
+    /// already. Throws what `load` throws, and Failure ABORTED where `cancelled` becomes true while it waits.
+    std::shared_ptr<Model> get(const std::function<std::shared_ptr<Model>()> & load,
+                               const std::function<bool()> & cancelled);
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable loaded_;
+    bool loading_ = false;
+    std::weak_ptr<Model> model_;
 };
 
 }  // namespace eft
