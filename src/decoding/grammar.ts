@@ -1,7 +1,7 @@
 /** What constrains a completion: a grammar, given as one or as a JSON schema. */
 
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkText } from "../ensemble/options.js";
+import { checkText } from "../options.js";
 import { EftError } from "../errors.js";
 import type { NativeGrammar } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
