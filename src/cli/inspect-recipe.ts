@@ -5,7 +5,6 @@ import path from "node:path";
 import {
     combinationWeights,
     findModel,
-    memoryRoom,
     planMemory,
     readGguf,
     readVocabularies,
@@ -22,7 +21,7 @@ import {
 import { formatBytes } from "../ensemble/bytes.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeSpeculation, inspectSpeculation, type SpeculationInspection } from "./inspect-speculation.js";
-import { describeBackend } from "./load.js";
+import { describeBackend, memoryOptions } from "./load.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
 import { colors, formatCount, formatTable } from "./terminal.js";
 
@@ -79,7 +78,7 @@ export async function inspectRecipe(
         backend,
     };
     if (vocabulary === undefined) return found;
-    const memory = await planMemory(local, { ...args, room: memoryRoom(backend) });
+    const memory = await planMemory(local, memoryOptions(args, backend));
     return { ...found, vocabulary, memory };
 }
 

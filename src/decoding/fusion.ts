@@ -3,6 +3,7 @@
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import type { NativeFusion } from "../native/binding.js";
+import { mapping } from "../options.js";
 import { combinationWeights, resolveParameters } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import type { DrafterForm } from "./drafter.js";
@@ -57,8 +58,9 @@ export function createDials(
             return current().drafter;
         },
         turn(values) {
-            resolveParameters(recipe, values);
-            own = { ...own, ...values };
+            const turned = mapping<number>("What setParameters takes", values);
+            resolveParameters(recipe, turned);
+            own = { ...own, ...turned };
             forms = compute();
         },
     };

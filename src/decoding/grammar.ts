@@ -1,7 +1,6 @@
 /** What constrains a completion: a grammar, given as one or as a JSON schema. */
 
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkText } from "../options.js";
 import { EftError } from "../errors.js";
 import type { NativeGrammar } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
@@ -25,7 +24,7 @@ export function createGrammar(ensemble: Ensemble, { grammar, jsonSchema }: Gramm
     if (grammar !== undefined && jsonSchema !== undefined) {
         throw new EftError("OPTION_INVALID", "grammar and jsonSchema exclude each other; give one of them.");
     }
-    const text = jsonSchema === undefined ? checkText("grammar", grammar) : jsonSchemaToGbnf(jsonSchema);
+    const text = jsonSchema === undefined ? (grammar ?? "") : jsonSchemaToGbnf(jsonSchema);
     const named = checkGbnf(text, jsonSchema === undefined ? undefined : "The grammar of the JSON schema");
     const { size, endOfGeneration } = ensemble.vocabulary;
     const models = ensemble.members.map(({ model }) => model);

@@ -10,8 +10,8 @@ import type { Sequence } from "../ensemble/sequences.js";
 import { createStatistics, type SpeculationStatistics } from "../ensemble/statistics.js";
 import type { Evaluated } from "../ensemble/step-plan.js";
 import { createDrafted, MOST_APPENDED } from "../ensemble/steps.js";
-import { EftError } from "../errors.js";
 import type { NativeDraw, NativeSpeculation } from "../native/binding.js";
+import { integer, listOf } from "../options.js";
 import type { SamplingOptions } from "../types.js";
 import { createAcceptance } from "./acceptance.js";
 import { bestPlan, MOST_DRAFTS } from "./draft-length.js";
@@ -103,15 +103,9 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
     async function attemptDrafts(draw: NativeDraw, room: number): Promise<Attempt> {
         const { fusion, drafter } = dials;
         const verifying = members.filter((member) => reads(fusion, member));
-        const proposal = propose?.([...(prompts[0] ?? []), ...generated], room).slice(0, room) ?? [];
+        const proposed = propose?.([...(prompts[0] ?? []), ...generated], room) ?? [];
         const { size } = ensemble.vocabulary;
-        const wrong = proposal.find((token) => !Number.isInteger(token) || token < 0 || token >= size);
-        if (wrong !== undefined) {
-            throw new EftError(
-                "OPTION_INVALID",
-                `lookup proposed ${wrong}, which is no token id from 0 to ${size - 1}.`,
-            );
-        }
+        const proposal = listOf(integer(0, size - 1))("lookup's proposal", proposed).slice(0, room);
         const lookup: DraftProspect | undefined =
             proposal.length === 0
                 ? undefined

@@ -2,7 +2,7 @@
 
 import pMap from "p-map";
 import pRetry from "p-retry";
-import { EftError } from "../errors.js";
+import { abortError, EftError } from "../errors.js";
 import { parseHubReference, SPLIT } from "./model-files.js";
 
 /** A file on a server, past all redirections. */
@@ -168,7 +168,7 @@ async function request(
         return answer;
     } catch (error) {
         if (EftError.isInstance(error)) throw error;
-        if (signal?.aborted) throw new EftError("ABORTED", "The download was aborted.");
+        if (signal?.aborted) throw abortError("The download was aborted.", signal);
         const { message, cause } = error as Error & { cause?: Error };
         throw new EftError(
             "DOWNLOAD_FAILED",

@@ -5,7 +5,7 @@ import { createReadStream } from "node:fs";
 import { rm, stat } from "node:fs/promises";
 import path from "node:path";
 import type { ModelDownloader } from "node-llama-cpp";
-import { EftError } from "../errors.js";
+import { abortError, EftError } from "../errors.js";
 import { describeFile, type RemoteFile } from "./download-source.js";
 
 /** What is to be transferred. */
@@ -58,7 +58,7 @@ async function receive(remote: RemoteFile, transfer: Transfer): Promise<void> {
     let downloader: ModelDownloader | undefined;
     let moved = Date.now();
     const watch = startWatch(async () => {
-        if (signal?.aborted) throw aborted();
+        if (signal?.aborted) throw aborted(signal);
         if (Date.now() - moved > 1000 * patience) {
             throw new EftError(
                 "DOWNLOAD_FAILED",
@@ -156,7 +156,7 @@ async function verify({ bytes, sha256 }: RemoteFile, transfer: Transfer): Promis
     const hash = createHash("sha256");
     let hashed = 0;
     for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-        if (signal?.aborted) throw aborted();
+        if (signal?.aborted) throw aborted(signal);
         hash.update(chunk);
         onCheck?.((hashed += chunk.length) / size);
     }
@@ -168,8 +168,8 @@ async function verify({ bytes, sha256 }: RemoteFile, transfer: Transfer): Promis
     );
 }
 
-function aborted(): EftError {
-    return new EftError("ABORTED", "The download was aborted; the next one goes on from here.");
+function aborted(signal: AbortSignal): EftError {
+    return abortError("The download was aborted; the next one goes on from here.", signal);
 }
 
 function toDownloadError(error: unknown, reference: string): EftError {

@@ -8,6 +8,7 @@ import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, writeFile } f
 import path from "node:path";
 import { EftError } from "../errors.js";
 import { loadBinding } from "../native/load-binding.js";
+import { callback, checkOptions, listOf, place, signal as aSignal, text, type OptionTable } from "../options.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
 import { formatBytes } from "./bytes.js";
 import { describeFiles, findAddresses } from "./download-source.js";
@@ -41,14 +42,25 @@ export interface DownloadPlan {
 /** How {@link downloadModels} downloads. */
 export interface DownloadOptions {
     /** Called with the model in work, and the bytes that are there of all models that were missing. */
-    readonly onProgress?: (model: ModelDownload, bytes: number) => void;
+    readonly onProgress?: ((model: ModelDownload, bytes: number) => void) | undefined;
     /** Called while a file of the model is compared with the hub's checksum; from 0 to 1 for each file. */
-    readonly onCheck?: (model: ModelDownload, fraction: number) => void;
+    readonly onCheck?: ((model: ModelDownload, fraction: number) => void) | undefined;
     /** Called when a model has got to its place. */
-    readonly onModel?: (model: ModelDownload) => void;
+    readonly onModel?: ((model: ModelDownload) => void) | undefined;
     /** Aborts the download; what is there stays for the next one. */
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
 }
+
+/** How {@link planDownload} plans. */
+interface PlanOptions {
+    readonly folder?: string | undefined;
+    readonly signal?: AbortSignal | undefined;
+}
+
+const PLAN_OPTIONS: OptionTable<PlanOptions> = { folder: place, signal: aSignal };
+const DOWNLOAD_OPTIONS: OptionTable<DownloadOptions> = {
+    ...{ onProgress: callback, onCheck: callback, onModel: callback, signal: aSignal },
+};
 
 /** Where files are received, in the folder of models. */
 const WORKSHOP = ".incomplete";
@@ -60,10 +72,9 @@ const WORKSHOP = ".incomplete";
  * @param options - `folder`: where models are. Default: `modelFolder()`
  * @throws EftError OPTION_INVALID, MODEL_NOT_FOUND, MODEL_GATED, DOWNLOAD_FAILED, ABORTED
  */
-export async function planDownload(
-    references: readonly string[],
-    { folder = modelFolder(), signal }: { readonly folder?: string; readonly signal?: AbortSignal } = {},
-): Promise<DownloadPlan> {
+export async function planDownload(references: readonly string[], options: PlanOptions = {}): Promise<DownloadPlan> {
+    const { folder = modelFolder(), signal } = checkOptions("planDownload", options, PLAN_OPTIONS);
+    listOf(text)("references", references);
     const root = path.resolve(folder);
     for (const reference of references) {
         const fault = isRemote(reference) ? findReferenceProblem(reference) : "is not an hf: or https: reference";
@@ -94,7 +105,8 @@ export async function planDownload(
  *
  * @throws EftError DISK_FULL, before and while it downloads; DOWNLOAD_FAILED, CHECKSUM_MISMATCH, MODEL_*, ABORTED
  */
-export async function downloadModels(plan: DownloadPlan, options: DownloadOptions = {}): Promise<void> {
+export async function downloadModels(plan: DownloadPlan, given: DownloadOptions = {}): Promise<void> {
+    const options = checkOptions("downloadModels", given, DOWNLOAD_OPTIONS);
     const { folder } = plan;
     checkSpace(plan.missingBytes, plan.freeBytes, folder);
     const missing = plan.models.filter(({ present }) => !present);
@@ -256,12 +268,25 @@ async function freeBytes(folder: string): Promise<number> {
 async function receivedBytes(folder: string, reference: string): Promise<number> {
     const workshop = workshopOf(folder, reference);
     const names = await readdir(workshop).catch(() => []);
-    const sizes = await Promise.all(names.map(async (name) => 512 * (await stat(path.join(workshop, name))).blocks));
-    return sizes.reduce((total, size) => total + size, 0);
+    // Another process may take away what it has finished.
+    const blocks = (name: string) =>
+        stat(path.join(workshop, name)).then(
+            (file) => file.blocks,
+            () => 0,
+        );
+    const sizes = await Promise.all(names.map(blocks));
+    return 512 * sizes.reduce((total, size) => total + size, 0);
 }
 
 async function sizeOf(file: string): Promise<number> {
     const count = Number(SPLIT.exec(file)?.[2] ?? 1);
-    const parts = await Promise.all(partFiles(file, count).map((part) => stat(part)));
-    return parts.reduce((total, { size }) => total + size, 0);
+    const measure = async (part: string): Promise<number> => {
+        const found = await stat(part).catch((cause: unknown) => {
+            const remedy = `${file} is one of ${count} parts; put all of them there, or delete them and download again`;
+            throw new EftError("MODEL_NOT_FOUND", `${part} is not there: ${remedy}.`, { cause });
+        });
+        return found.size;
+    };
+    const sizes = await Promise.all(partFiles(file, count).map(measure));
+    return sizes.reduce((total, size) => total + size, 0);
 }

@@ -1,9 +1,11 @@
 /** What GGUF files say about themselves. Only headers are read: quick and cheap, however large the models. */
 
 import type { GgufInsights } from "node-llama-cpp";
-import { EftError } from "../errors.js";
+import { EftError, withStack } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
+import { text } from "../options.js";
+import { checkRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import { compareVocabularies, type VocabularyReport } from "./vocabulary.js";
 
@@ -33,14 +35,16 @@ export interface GgufSummary {
     readonly chatTemplate?: string;
 }
 
-/** @throws EftError MODEL_NOT_FOUND, MODEL_INVALID */
+/** @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, OPTION_INVALID */
 export async function readGguf(file: string): Promise<GgufSummary> {
+    text("What readGguf reads", file);
     return (await openGguf(file)).summary;
 }
 
 /**
  * The header, and node-llama-cpp's view of it, which estimates memory.
  *
+ * @internal Declarations that name node-llama-cpp's types do not compile everywhere.
  * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID
  */
 export async function openGguf(file: string): Promise<{ summary: GgufSummary; insights: GgufInsights }> {
@@ -80,6 +84,7 @@ export async function openGguf(file: string): Promise<{ summary: GgufSummary; in
  * @throws EftError MODEL_*
  */
 export async function readVocabularies(recipe: Pick<Recipe, "members">): Promise<VocabularyReport> {
+    checkRecipe("readVocabularies", recipe);
     return withVocabularies(
         recipe.members.map(({ model }) => model),
         (models) => {
@@ -110,6 +115,8 @@ export async function withVocabularies<T>(
         for (const path of files)
             models.push(await engine.loadModel({ path, gpuLayers: 0, devices: [], vocabularyOnly: true }));
         return use(models);
+    } catch (error) {
+        throw withStack(error);
     } finally {
         await engine.dispose();
     }

@@ -4,7 +4,8 @@ import { existsSync, readdirSync } from "node:fs";
 import { homedir } from "node:os";
 import path from "node:path";
 import { EftError } from "../errors.js";
-import { listRecipes } from "../recipe/index.js";
+import { text } from "../options.js";
+import { checkRecipe, listRecipes } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 
 /** The end of the name of one part of a split GGUF, as llama.cpp's `llama-gguf-split` makes them. */
@@ -33,9 +34,9 @@ export function modelFolder(): string {
     return path.join(xdg || path.join(home, ".cache"), "eft-llama", "models");
 }
 
-/** Whether a model has to be downloaded before it can be loaded. */
+/** Whether a model has to be downloaded before it can be loaded. @throws EftError OPTION_INVALID */
 export function isRemote(reference: string): boolean {
-    return /^(?:hf|https):/.test(reference);
+    return /^(?:hf|https):/.test(text("A reference", reference));
 }
 
 /**
@@ -43,9 +44,10 @@ export function isRemote(reference: string): boolean {
  *
  * @param reference - a path, or an `hf:` or `https:` reference
  * @param folder - where downloads are. Default: {@link modelFolder}
+ * @throws EftError OPTION_INVALID
  */
 export function findModel(reference: string, folder = modelFolder()): string | undefined {
-    const file = modelPath(reference, folder);
+    const file = modelPath(reference, text("folder", folder));
     if (existsSync(file)) return file;
     // A tag may stand for a model in parts, and only the hub knows how many there are. A file name says it.
     if (!reference.startsWith("hf:") || parseHubReference(reference).file !== undefined) return undefined;
@@ -83,8 +85,9 @@ export async function locateModels(recipe: Recipe, folder = modelFolder()): Prom
     return { ...recipe, members };
 }
 
-/** The members whose models would have to be downloaded. */
+/** The members whose models would have to be downloaded. @throws EftError OPTION_INVALID */
 export function missingModels(recipe: Pick<Recipe, "members">, folder = modelFolder()): Recipe["members"] {
+    checkRecipe("missingModels", recipe);
     return recipe.members.filter(({ model }) => isRemote(model) && findModel(model, folder) === undefined);
 }
 

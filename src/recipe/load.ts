@@ -3,6 +3,7 @@ import { readdir } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
+import { text as aText } from "../options.js";
 import type { Recipe } from "../types.js";
 import { MAX_CHARACTERS } from "./document.js";
 import { suggestion } from "./problems.js";
@@ -32,9 +33,10 @@ const IS_MODEL =
  *
  * @param source - path of a YAML or JSON file, or the name of a built-in recipe; a built-in name that should mean a
  *   file is written as a path: `./demo`
- * @throws RECIPE_NOT_FOUND, and what `parseRecipe` throws
+ * @throws RECIPE_NOT_FOUND, OPTION_INVALID, and what `parseRecipe` throws
  */
 export async function loadRecipe(source: string): Promise<Recipe> {
+    aText("What loadRecipe reads", source);
     const names = await builtInNames();
     const file = names.includes(source) ? builtInFile(source) : source;
     const text = await readRecipe(file, names);
