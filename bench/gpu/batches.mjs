@@ -1,6 +1,6 @@
-// What a batch of m tokens costs each member, alone in an ensemble and so charged for nothing but its own work: g(m) is that in
-// units of one token. Two figures, because llama.cpp builds its graph anew when the size of the batch has changed: of batches
-// that follow one of their own size, and of the first after another size.
+// What a batch of m tokens costs each member, alone in an ensemble and so charged for nothing but its own work, all m rows on
+// their way to the host included: g(m) is that in units of one token. Two figures, because llama.cpp builds its graph anew when
+// the size of the batch has changed: of batches that follow one of their own size, and of the first after another size.
 
 import { createRecipe, FAMILIES, findFamily } from "../families.mjs";
 import { summarize } from "../report.mjs";

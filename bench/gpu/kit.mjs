@@ -4,12 +4,14 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { constants } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { PARTS } from "./parts.mjs";
 import { createReport } from "./report.mjs";
 import { chooseFolder } from "./room.mjs";
 
+const SIGNALS = ["SIGINT", "SIGTERM"];
 const program = fileURLToPath(new URL("part.mjs", import.meta.url));
 /** A part ends by itself when its time is up, after the measurement that it is in; so much later it is ended. */
 const [GRACE, GRACE_SECONDS] = [0.15, 20];
@@ -27,12 +29,12 @@ export async function measureParts(options) {
     const report = await createReport(options);
     const folder = await mkdtemp(path.join(await chooseFolder(), "eft-llama-gpu-"));
     const start = performance.now();
-    let running;
+    let running, stopped;
     const stop = (signal) => {
+        stopped = signal;
         running?.kill("SIGKILL");
-        void rm(folder, { recursive: true, force: true }).then(() => process.exit(signal === "SIGINT" ? 130 : 143));
     };
-    for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, stop);
+    for (const signal of SIGNALS) process.on(signal, stop);
     try {
         let { backend } = options;
         let device;
@@ -44,8 +46,9 @@ export async function measureParts(options) {
             const part = report.begin(letter, seconds);
             const child = startPart(letter, { ...options, backend, device, folder, seconds });
             running = child.process;
-            await child.follow(part);
+            await child.follow(part, () => stopped !== undefined);
             report.end(part);
+            if (stopped !== undefined) break;
             if (letter !== "device") continue;
             // Without a device there is nothing to measure; the reason has been printed.
             if (part.state === "failed") break;
@@ -55,8 +58,9 @@ export async function measureParts(options) {
         report.conclude();
         return report.isGood();
     } finally {
-        for (const signal of ["SIGINT", "SIGTERM"]) process.off(signal, stop);
         await rm(folder, { recursive: true, force: true });
+        for (const signal of SIGNALS) process.off(signal, stop);
+        if (stopped !== undefined) process.exit(128 + constants.signals[stopped]);
     }
 }
 
@@ -67,19 +71,25 @@ function startPart(letter, settings) {
         env: { ...process.env, ...env },
         stdio: ["ignore", "inherit", "pipe", "ipc"],
     });
-    return { process: child, follow: (part) => follow(child, part, settings.seconds) };
+    return { process: child, follow: (part, isStopped) => follow(child, part, settings.seconds, isStopped) };
 }
 
 /** Fills `part` with what the process sends, until it has ended. */
-async function follow(child, part, seconds) {
+async function follow(child, part, seconds, isStopped) {
     let said = "";
     child.stderr.setEncoding("utf8").on("data", (text) => (said = (said + text).slice(-2000)));
     child.on("message", part.update);
-    const timer = setTimeout(() => child.kill("SIGKILL"), (seconds * (1 + GRACE) + GRACE_SECONDS) * 1000);
+    let isLate = false;
+    const end = () => {
+        isLate = true;
+        child.kill("SIGKILL");
+    };
+    const timer = setTimeout(end, (seconds * (1 + GRACE) + GRACE_SECONDS) * 1000);
     // Both, because messages may arrive after the end of the process.
     const [[code, signal]] = await Promise.all([once(child, "close"), once(child, "disconnect")]);
     clearTimeout(timer);
-    if (signal === "SIGKILL") part.finish("out of time", "It went on long after its time was up and was ended.");
+    if (isStopped()) part.finish("stopped");
+    else if (isLate) part.finish("out of time", "It went on long after its time was up and was ended.");
     else if (code === 0) part.finish("complete");
     else part.finish("failed", said.trim() || `The process ended with ${signal ?? `exit code ${code}`}.`);
 }

@@ -61,7 +61,11 @@ const kit = {
 };
 
 const { measure } = await PARTS[letter].load();
-await measure(kit);
+try {
+    await measure(kit);
+} catch (error) {
+    result.failures.push(kit.library.EftError.isInstance(error) ? error.message : error.stack);
+}
 kit.save();
 await saving;
 process.disconnect();

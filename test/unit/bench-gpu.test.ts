@@ -1,11 +1,11 @@
 /** The kit that measures a GPU, on the CPU: that it says what it promises, and that a fault would not get past it. */
 
 import { execFile, spawn } from "node:child_process";
-import { mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, jest, test } from "@jest/globals";
 import { compareScores, compareTexts, F16_BATCHING, F32_FORCED } from "../../bench/gpu/near-ties.mjs";
 import { collect, complete, score, type CompletionResult, type Ensemble, type Score } from "../../src/index.js";
 import { demoFile, QUESTIONS, repository, soloRecipe, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
@@ -37,6 +37,8 @@ const flags = (out: string, ...more: string[]): string[] => [
     out,
     ...more,
 ];
+
+jest.setTimeout(300_000);
 
 let folder: string;
 beforeAll(async () => {
@@ -85,7 +87,7 @@ test("ends when its time is up, which is no failure, and says what it has not me
 test("leaves what it has when it is ended, and no models", async () => {
     const prefix = join(folder, "ended");
     const models = join(folder, "models");
-    await run("mkdir", [models]);
+    await mkdir(models);
     const child = spawn(process.execPath, flags(prefix, "--parts", "a", "--minutes", "60"), {
         env: { ...process.env, TMPDIR: models },
     });
@@ -98,11 +100,22 @@ test("leaves what it has when it is ended, and no models", async () => {
     }
     expect(await closed).toBe(143);
     const { parts } = await readReport(prefix);
+    expect(parts[1]?.state).toBe("stopped");
     expect(parts[1]?.checks[0]).toMatchObject({
         what: expect.stringContaining("up-scaling, F16"),
         isGood: true,
     });
     expect(await readdir(models)).toEqual([]);
+});
+
+test("says why there is no such device, and measures nothing", async () => {
+    const backend = process.platform === "darwin" ? "vulkan" : "metal";
+    const prefix = join(folder, "none");
+    await expect(run(process.execPath, [program, "gpu", "--backend", backend, "--out", prefix])).rejects.toMatchObject({
+        code: 1,
+        stdout: expect.stringContaining(`FAILED: The backend ${backend} cannot be used: `),
+    });
+    expect((await readReport(prefix)).parts.map(({ state }) => state)).toEqual(["failed"]);
 });
 
 test.each([
