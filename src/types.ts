@@ -4,9 +4,9 @@
 export interface ParameterSpec {
     /** Value when nobody sets another one. */
     readonly default: number;
-    /** Smallest allowed value, inclusive. Default: -Infinity. */
+    /** Smallest allowed value, inclusive. Range -1e6..1e6. Default: -1e6. */
     readonly min: number;
-    /** Largest allowed value, inclusive. Default: +Infinity. */
+    /** Largest allowed value, inclusive. Range -1e6..1e6. Default: 1e6. */
     readonly max: number;
     /** What the dial does, for humans. */
     readonly description?: string;
@@ -138,8 +138,10 @@ export interface Recipe {
     readonly parameters: Readonly<Record<string, ParameterSpec>>;
     readonly combination: Combination;
     readonly conservative?: ConservativeSpec;
-    /** `combine`: control tokens are fused like all others. `fallback`: they count as outside the conservative set. */
+    /** `combine`: control tokens are fused like all others. `fallback`: the conservative fallback alone decides about them. */
     readonly controlTokens: "combine" | "fallback";
+    /** `mask`: ids of the kind "unused", such as padding, are never drawn. `keep`: they are like all others. Default: `mask`. */
+    readonly unusedTokens?: "mask" | "keep";
     readonly prompt: PromptTemplate;
     /** Only what the recipe says; the defaults of {@link SamplingOptions} fill the rest. */
     readonly sampling: Partial<SamplingOptions>;

@@ -45,7 +45,13 @@ export function resolveSampling(...layers: readonly Partial<SamplingOptions>[]):
     return result;
 }
 
-/** Token ids and what is added to their log-probabilities; -Infinity forbids a token. */
+/** Largest bias; float32 still tells differences of 0.001 there. */
+const MOST_BIAS = 10_000;
+
+/**
+ * Token ids and what is added to their log-probabilities: -10,000 to 10,000, or -Infinity, which forbids a token. A bias does
+ * not make a token possible that is masked.
+ */
 export type LogitBias = Readonly<Record<number, number>>;
 
 /** @throws EftError OPTION_INVALID */
@@ -54,10 +60,11 @@ export function resolveLogitBias(
     vocabularySize: number,
 ): Pick<NativeDraw, "biasTokens" | "biasValues"> {
     const entries = Object.entries(bias).map(([token, value]) => {
-        if (Number.isNaN(value) || value === Infinity) {
+        if (typeof value !== "number" || (value !== -Infinity && !(Math.abs(value) <= MOST_BIAS))) {
             throw new EftError(
                 "OPTION_INVALID",
-                `logitBias of token ${token} must be a number or -Infinity, not ${value}.`,
+                `logitBias of token ${token} must be a number from ${-MOST_BIAS} to ${MOST_BIAS}, or -Infinity to forbid it, ` +
+                    `not ${String(value)}.`,
             );
         }
         return [checkInteger("a token id in logitBias", Number(token), 0, vocabularySize - 1), value] as const;

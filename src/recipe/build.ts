@@ -2,7 +2,7 @@ import { EftError, type EftErrorCode } from "../errors.js";
 import type { Combination, MemberSpec, ParameterSpec, PromptTemplate, Recipe, SpeculationSpec } from "../types.js";
 import { parseCombination } from "./combination.js";
 import type { SourceDocument } from "./document.js";
-import { collectParameters } from "./expression.js";
+import { collectParameters, LARGEST } from "./expression.js";
 import { type Problem, describeRange, problem, suggestion, throwProblems } from "./problems.js";
 import { findAdapterProblem, findReferenceProblem, hidePassword, resolveReference } from "./reference.js";
 import type { MemberSource, ParameterSource, RecipeSource, SpeculationSource } from "./schema.js";
@@ -97,7 +97,7 @@ function checkNames(parameters: readonly string[], context: Context): void {
 }
 
 function buildParameter(name: string, parameter: ParameterSource, context: Context): ParameterSpec {
-    const { min = -Infinity, max = Infinity } = parameter;
+    const { min = -LARGEST, max = LARGEST } = parameter;
     const path = ["parameters", name];
     if (min > max)
         report(context, "RECIPE_INVALID", [...path, "min"], `min (${min}) is above max (${max}); exchange the two`);

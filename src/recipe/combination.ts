@@ -1,6 +1,6 @@
 import { EftError, type EftErrorCode } from "../errors.js";
 import type { Combination, ParameterExpression, ParameterSpec } from "../types.js";
-import { bounds, evaluate } from "./expression.js";
+import { bounds, evaluate, LARGEST } from "./expression.js";
 import { type Location, describeRange, problem, suggestion } from "./problems.js";
 
 /** The names that a combination may use. */
@@ -196,7 +196,7 @@ const ROUNDING = 1e-12;
 /**
  * The weight of each member, in member order; 0 for a member that the combination does not use.
  * @param parameters - a value for each parameter, as `resolveParameters` returns it
- * @throws PARAMETER_RANGE when a weight is not a finite number; COMBINATION_UNKNOWN_NAME when the combination uses a
+ * @throws PARAMETER_RANGE when a weight is not a number from -1e6 to 1e6; COMBINATION_UNKNOWN_NAME when the combination uses a
  *   member that is not among `members`
  */
 export function combinationWeights(
@@ -213,15 +213,26 @@ export function combinationWeights(
                 `"${combination.text}" uses the member "${member}", which is not among: ${members.join(", ")}.`,
             );
         const weight = evaluate(expression, parameters);
-        if (!Number.isFinite(weight))
+        if (!(Math.abs(weight) <= LARGEST))
             throw new EftError(
                 "PARAMETER_RANGE",
                 `The weight of "${member}" in "${combination.text}" is ${weight} with the parameters ` +
-                    `${JSON.stringify(parameters)}; give each parameter a moderate value.`,
+                    `${JSON.stringify(parameters)}, and weights are numbers from ${-LARGEST} to ${LARGEST}; give each ` +
+                    "parameter a moderate value.",
             );
         weights[index] = Math.abs(weight) < ROUNDING ? 0 : weight;
     }
     return weights;
+}
+
+/** Whether a member's weight is above 0 anywhere in the ranges of the parameters; rather true than false where it is not certain. */
+export function canBePositive(
+    { weights }: Combination,
+    member: string,
+    parameters: Readonly<Record<string, ParameterSpec>>,
+): boolean {
+    const weight = Object.hasOwn(weights, member) ? weights[member] : undefined;
+    return weight !== undefined && bounds(weight, parameters)[1] > 0;
 }
 
 type Scalar = Extract<Part, { kind: "scalar" }>;
@@ -276,7 +287,7 @@ function tokenize(text: string, fail: (code: EftErrorCode, offset: number, messa
     return [...tokens, { kind: "end", text: "", start: end }];
 }
 
-/** Refuses weights that are all zero, or not finite, wherever the parameters are set to. */
+/** Refuses weights that are all zero, or too large, wherever the parameters are set to. */
 function checkValues(
     weights: Readonly<Record<string, ParameterExpression>>,
     parameters: Readonly<Record<string, ParameterSpec>>,
@@ -286,8 +297,11 @@ function checkValues(
     for (const values of samplePoints(parameters))
         for (const [member, weight] of Object.entries(weights)) {
             const value = evaluate(weight, values);
-            if (!Number.isFinite(value))
-                fail("COMBINATION_SYNTAX", `the weight of "${member}" is too large for a number`);
+            if (!(Math.abs(value) <= LARGEST))
+                fail(
+                    "COMBINATION_SYNTAX",
+                    `the weight of "${member}" is ${value}; weights are numbers from ${-LARGEST} to ${LARGEST}`,
+                );
             if (value !== 0) isZero = false;
         }
     if (isZero) fail("COMBINATION_ZERO", "every member has the weight 0, whatever the parameters are; nothing is left");

@@ -1,5 +1,8 @@
 import type { ParameterExpression, ParameterSpec } from "../types.js";
 
+/** Largest weight of a member and largest parameter, and the range of a parameter that says nothing about it: -1e6 to 1e6. */
+export const LARGEST = 1_000_000;
+
 /** The value of an expression. A name without a value gives NaN. */
 export function evaluate(expression: ParameterExpression, parameters: Readonly<Record<string, number>>): number {
     switch (expression.kind) {

@@ -15,6 +15,7 @@ export interface RecipeSource {
     readonly combination: string;
     readonly conservative?: { readonly topP: number; readonly fallback: string };
     readonly controlTokens?: "combine" | "fallback";
+    readonly unusedTokens?: "mask" | "keep";
     readonly prompt?: PromptSource;
     readonly sampling?: Partial<SamplingOptions>;
     readonly speculation?: SpeculationSource;

@@ -55,13 +55,18 @@ describe("weights", () => {
         });
     });
 
-    test("that are not finite are refused", () => {
-        const combination = parseCombination("chat / beta", { members, parameters: { beta: dial(1, 1e-320) } });
-        expect(failure(() => combinationWeights(combination, members, { beta: 1e-320 }))).toEqual({
+    test.each([
+        ["chat / beta", 1e-320, "Infinity"],
+        ["chat / beta", 1e-7, "10000000"],
+        ["beta * beta * chat", 1e4, "100000000"],
+        ["-beta * 1e5 * chat", 100, "-10000000"],
+    ])("that are too large are refused: %s at %d", (text, beta, weight) => {
+        const combination = parseCombination(text, { members, parameters: { beta: dial(1, 1e-320) } });
+        expect(failure(() => combinationWeights(combination, members, { beta }))).toEqual({
             code: "PARAMETER_RANGE",
             message:
-                'The weight of "chat" in "chat / beta" is Infinity with the parameters {"beta":1e-320}; ' +
-                "give each parameter a moderate value.",
+                `The weight of "chat" in "${text}" is ${weight} with the parameters {"beta":${beta}}, and weights are ` +
+                "numbers from -1000000 to 1000000; give each parameter a moderate value.",
         });
         expect(failure(() => combinationWeights(combination, members, {})).code).toBe("PARAMETER_RANGE");
     });
@@ -94,6 +99,7 @@ describe("errors", () => {
         "the same number added to every log-probability changes nothing";
     const noPower = 'there are no powers; write "beta * beta" for a square';
     const unknown = "is neither a member nor a parameter";
+    const range = "weights are numbers from -1000000 to 1000000";
     const known = "possible: large, chat, small, beta, gamma, free, above, fixed";
     const zero = "every member has the weight 0, whatever the parameters are; nothing is left";
 
@@ -117,7 +123,9 @@ describe("errors", () => {
             ["chat = small", 6, `"=" ${alphabet}`],
             ["chat 🦙", 6, `"🦙" ${alphabet}`],
             ["1e999 * chat", 1, "1e999 is too large for a number"],
-            ["1e300 * 1e300 * chat", 1, 'the weight of "chat" is too large for a number'],
+            ["1e300 * 1e300 * chat", 1, `the weight of "chat" is Infinity; ${range}`],
+            ["chat - 1e38 * small", 1, `the weight of "small" is -1e+38; ${range}`],
+            ["1e3 * 1e4 * chat", 1, `the weight of "chat" is 10000000; ${range}`],
             ["chat / 0", 8, 'the divisor "0" is 0'],
             ["chat / fixed", 8, 'the divisor "fixed" is 0'],
             ["chat / beta", 8, `the divisor "beta" can be 0, being a number from 0 to 2; ${outside}`],

@@ -79,7 +79,7 @@ describe("one problem", () => {
         [
             `${HEAD}${SUM}beams: 4`,
             'r.yaml:5:1: a recipe has no key "beams"; possible: eft, name, description, source, members, ' +
-                "parameters, combination, conservative, controlTokens, prompt, sampling, speculation, contextSize, cacheType",
+                "parameters, combination, conservative, controlTokens, unusedTokens, prompt, sampling, speculation, contextSize, cacheType",
         ],
         [`${HEAD}${SUM}promt: {}`, 'r.yaml:5:1: a recipe has no key "promt"; did you mean "prompt"?'],
         [`${HEAD}${SUM}sampling:\n  topp: 1`, 'r.yaml:6:3: "sampling" has no key "topp"; did you mean "topP"?'],
@@ -174,10 +174,15 @@ describe("one problem", () => {
             `${HEAD}combination: beta * large + chat\nparameters:\n  beta: { default: 3, min: 2, max: 1 }`,
             "r.yaml:6:28: min (2) is above max (1); exchange the two",
         ],
-        [
-            `${HEAD}combination: beta * large + chat\nparameters:\n  beta: { default: .inf }`,
-            'r.yaml:6:20: "parameters.beta.default" must be a finite number, not Infinity',
-        ],
+        ...[
+            ["default: .inf", '20: "parameters.beta.default"', "Infinity"],
+            ["default: 1e38", '20: "parameters.beta.default"', "1e+38"],
+            ["default: 0, min: -1e7", '28: "parameters.beta.min"', "-10000000"],
+            ["default: 0, max: 1e39", '28: "parameters.beta.max"', "1e+39"],
+        ].map(([entries, place, value]): [string, string] => [
+            `${HEAD}combination: beta * large + chat\nparameters:\n  beta: { ${entries} }`,
+            `r.yaml:6:${place} must be a number from -1000000 to 1000000, not ${value}`,
+        ]),
         [
             `${HEAD}combination: beta * large + chat\nparameters: { beta: {} }`,
             'r.yaml:5:15: "parameters.beta" lacks the key "default"; add default: 1',

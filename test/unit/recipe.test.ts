@@ -33,10 +33,11 @@ describe("loadRecipe", () => {
             file,
             parameters: {
                 beta: { default: 1, min: 0.5, max: 2, description: "a dial" },
-                gamma: { default: -3, min: -Infinity, max: Infinity },
+                gamma: { default: -3, min: -1e6, max: 1e6 },
             },
             conservative: { topP: 0.95, fallback: { text: "chat" } },
             controlTokens: "fallback",
+            unusedTokens: "keep",
             prompt: { kind: "from", member: "chat" },
             speculation: {
                 drafter: { text: "chat - gamma * small" },
@@ -204,7 +205,7 @@ describe("resolveParameters", () => {
 
     test("overlays the defaults", () => {
         expect(resolveParameters(recipe, {})).toEqual({ beta: 1, free: 5, above: 1 });
-        expect(resolveParameters(recipe, { beta: 0, free: -1e9 })).toEqual({ beta: 0, free: -1e9, above: 1 });
+        expect(resolveParameters(recipe, { beta: 0, free: -1e6 })).toEqual({ beta: 0, free: -1e6, above: 1 });
     });
 
     test.each([
@@ -223,12 +224,17 @@ describe("resolveParameters", () => {
         [
             { free: Infinity },
             "PARAMETER_RANGE",
-            'The parameter "free" of the recipe "dials" must be a finite number, not Infinity.',
+            'The parameter "free" of the recipe "dials" must be a number from -1000000 to 1000000, not Infinity.',
+        ],
+        [
+            { free: 1e38 },
+            "PARAMETER_RANGE",
+            'The parameter "free" of the recipe "dials" must be a number from -1000000 to 1000000, not 1e+38.',
         ],
         [
             { above: -1 },
             "PARAMETER_RANGE",
-            'The parameter "above" of the recipe "dials" must be a number of at least 0, not -1.',
+            'The parameter "above" of the recipe "dials" must be a number from 0 to 1000000, not -1.',
         ],
         [
             { beta: "1" as unknown as number },
