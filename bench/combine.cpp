@@ -3,9 +3,8 @@
 // Prints a table, then the same numbers as JSON.
 //
 //   g++ -std=c++17 -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math -Inative
-//       bench/combine.cpp native/combine.cpp native/sample.cpp -o build/bench-combine && build/bench-combine
-
-#include "combine.h"
+//       bench/combine.cpp native/combine.cpp native/fuse.cpp native/sample.cpp -o build/bench-combine &&
+//       build/bench-combine
 
 #include <algorithm>
 #include <chrono>
@@ -16,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "fuse.h"
 #include "sample.h"
 
 using namespace eft;
@@ -54,18 +54,23 @@ void bench(size_t n, std::string & json) {
     std::mt19937 random(1);
     std::vector<std::vector<float>> rows;
     for (size_t m = 0; m < MEMBERS; m++) rows.push_back(random_row(random, n));
-    const float * const pointers[] = {rows[0].data(), rows[1].data(), rows[2].data()};
+    std::vector<MemberRow> pointers;
+    for (const auto & row : rows) pointers.push_back({row.data(), n});
+    // As many control tokens as Llama 3 has, at the end of the vocabulary.
+    TokenGroups groups;
+    for (size_t token = n - 256; token < n; token++) groups.control_and_added.push_back(static_cast<int32_t>(token));
     const Fusion fusion{{1, 1, -1}, {}, false, 1, false};
     const Fusion conservative{{1, 1, -1}, {0, 1, 0}, true, 0.95, false};
+    const Fusion control{{1, 1, -1}, {0, 1, 0}, true, 1, true};
     FuseScratch scratch, conservative_scratch;
     DrawScratch draw_scratch;
-    const FuseResult fused = fuse_rows(pointers, fusion, MEMBERS, n, nullptr, scratch);
+    const FuseResult fused = fuse_rows(pointers.data(), fusion, MEMBERS, n, groups, scratch);
     std::vector<float> target(fused.target, fused.target + n), copy(n * MEMBERS);
     std::vector<TokenLogprob> top;
     uint64_t position = 0;
 
     const auto copy_rows = [&] {
-        for (size_t m = 0; m < MEMBERS; m++) std::memcpy(copy.data() + m * n, pointers[m], n * sizeof(float));
+        for (size_t m = 0; m < MEMBERS; m++) std::memcpy(copy.data() + m * n, rows[m].data(), n * sizeof(float));
     };
     const double bytes_per_microsecond =
         2.0 * sizeof(float) * MEMBERS * static_cast<double>(n) / microseconds(copy_rows);
@@ -82,14 +87,19 @@ void bench(size_t n, std::string & json) {
     const std::vector<Phase> phases = {
         {"summarize, 3 rows", 4 * MEMBERS,
          [&] {
-             for (const float * row : pointers) summarize_row(row, n);
+             for (const auto & row : rows) summarize_row(row.data(), n);
          }},
         {"combine", 4 * MEMBERS + 4,
-         [&] { combine_rows(pointers, fused.log_normalizers, fusion.weights.data(), MEMBERS, n, target.data()); }},
+         [&] {
+             combine_rows(pointers.data(), fused.log_normalizers, fusion.weights.data(), MEMBERS, n, {}, target.data());
+         }},
         {"normalize", 12, [&] { normalize_row(target.data(), n); }},
-        {"fuse (all three)", 4 * (2 * MEMBERS + 4), [&] { fuse_rows(pointers, fusion, MEMBERS, n, nullptr, scratch); }},
-        {"fuse, conservative 0.95", 4 * (2 * MEMBERS + 4 + 10),
-         [&] { fuse_rows(pointers, conservative, MEMBERS, n, nullptr, conservative_scratch); }},
+        {"fuse (all three)", 4 * (2 * MEMBERS + 6),
+         [&] { fuse_rows(pointers.data(), fusion, MEMBERS, n, groups, scratch); }},
+        {"fuse, conservative 0.95", 4 * (MEMBERS + 11),
+         [&] { fuse_rows(pointers.data(), conservative, MEMBERS, n, groups, conservative_scratch); }},
+        {"fuse, control tokens apart", 4 * (2 * MEMBERS + 4 + 3),
+         [&] { fuse_rows(pointers.data(), control, MEMBERS, n, groups, conservative_scratch); }},
         {"draw", 20, draw(1, 0)},
         {"draw, top-p 0.95", 20, draw(0.95, 0)},
         {"draw, top-k 40, top-p 0.95", 20, draw(0.95, 40)},
@@ -112,6 +122,6 @@ void bench(size_t n, std::string & json) {
 
 int main() {
     std::string json;
-    for (const size_t n : {32000, 128000}) bench(n, json);
+    for (const size_t n : {32000, 128000, 262144}) bench(n, json);
     std::printf("\n[%s\n]\n", json.c_str());
 }

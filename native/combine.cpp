@@ -1,7 +1,8 @@
-// Cost of fusing M members of n logits: 4 n (2 M + 4) bytes move: each member twice (log-normaliser, combination), the
-// target written, read for its log-normaliser, read and written for its normalisation. Rows that have just come out of
-// a decode are in memory or in the last cache and this is the bound; with rows in the L2 cache it is the n (M + 1)
-// exponentials, about one cycle each with AVX-512. bench/combine.cpp prints both.
+// Cost of fusing M members of n logits: 4 n (2 M + 6) bytes move: each member twice (log-normaliser, combination), the
+// target written, read and written relative to its maximum, read for its log-normaliser, read and written for its
+// normalisation. Rows that have just come out of a decode are in memory or in the last cache and this is the bound;
+// with rows in the L2 cache it is the n (M + 1) exponentials, about one cycle each with AVX-512. bench/combine.cpp
+// prints both.
 
 #include "combine.h"
 
@@ -19,6 +20,8 @@ namespace {
 constexpr size_t BLOCK = 2048;
 /// Elements that are skipped at once where none of them can be among the largest.
 constexpr size_t STRIDE = 128;
+/// How far above its offset a combined row may reach: what floats near 0 resolve, they nearly do here.
+constexpr float MOST_ABOVE = 16;
 
 struct BlockScan {
     float max;
@@ -59,15 +62,60 @@ EFT_VECTORIZED void accumulate_block(const float * x, size_t n, double weight, d
     }
 }
 
-EFT_VECTORIZED void store_block(const double * sum, const float * lowest, size_t n, float * target) {
+/// target[i] = sum[i] - offset where the token is possible.
+EFT_VECTORIZED void store_block(const double * sum, const float * lowest, size_t n, double offset, float * target) {
     for (size_t i = 0; i < n; i++) {
-        const float value = static_cast<float>(sum[i]);
+        const float value = to_possible(sum[i] - offset);
         target[i] = lowest[i] == MASKED ? MASKED : value;
     }
 }
 
-EFT_VECTORIZED void subtract(float * row, size_t n, double amount) {
-    for (size_t i = 0; i < n; i++) row[i] = static_cast<float>(static_cast<double>(row[i]) - amount);
+double max_of_possible(const double * sum, const float * lowest, size_t n) {
+    double max = MASKED;
+    for (size_t i = 0; i < n; i++) {
+        if (lowest[i] > MASKED && !(sum[i] <= max)) max = sum[i];
+    }
+    return max;
+}
+
+EFT_VECTORIZED void shift_block(const float * row, size_t n, double amount, float * out) {
+    for (size_t i = 0; i < n; i++) out[i] = static_cast<float>(static_cast<double>(row[i]) + amount);
+}
+
+EFT_VECTORIZED void shift_far(const float * row, size_t n, double amount, float * out) {
+    for (size_t i = 0; i < n; i++) {
+        const float value = to_possible(static_cast<double>(row[i]) + amount);
+        out[i] = row[i] == MASKED ? MASKED : value;
+    }
+}
+
+/// The row without the tokens from `skipped` to `end`, ascending ids.
+RowSummary summarize_without(const float * row, size_t n, const int32_t * skipped, const int32_t * end) {
+    float max = MASKED;
+    double sum = 0;  // of exp(row_i - max)
+    float copy[BLOCK];
+    for (size_t begin = 0; begin < n; begin += BLOCK) {
+        const size_t length = std::min(BLOCK, n - begin);
+        const float * block = row + begin;
+        if (skipped != end && static_cast<size_t>(*skipped) < begin + length) {
+            std::copy_n(block, length, copy);
+            block = copy;
+            for (; skipped != end && static_cast<size_t>(*skipped) < begin + length; ++skipped) {
+                copy[static_cast<size_t>(*skipped) - begin] = MASKED;
+            }
+        }
+        const BlockScan scan = scan_block(block, length);
+        if (scan.has_nan) return {0, 0, RowFault::not_a_number};
+        if (scan.max == MASKED) continue;
+        if (scan.max > max) {
+            sum *= std::exp(static_cast<double>(max) - static_cast<double>(scan.max));
+            max = scan.max;
+        }
+        if (max < -MASKED) sum += sum_exponentials(block, length, max);
+    }
+    if (max == -MASKED) return {0, 0, RowFault::plus_infinity};
+    if (max == MASKED) return {0, 0, RowFault::all_masked};
+    return {static_cast<double>(max) + std::log(sum), max, RowFault::none};
 }
 
 }  // namespace
@@ -78,48 +126,81 @@ EFT_VECTORIZED float max_of(const float * x, size_t n) {
     return from_order_key(max);
 }
 
-RowSummary summarize_row(const float * row, size_t n) {
-    float max = MASKED;
-    double sum = 0;  // of exp(row_i - max)
-    for (size_t begin = 0; begin < n; begin += BLOCK) {
-        const size_t length = std::min(BLOCK, n - begin);
-        const BlockScan scan = scan_block(row + begin, length);
-        if (scan.has_nan) return {0, 0, RowFault::not_a_number};
-        if (scan.max == MASKED) continue;
-        if (scan.max > max) {
-            sum *= std::exp(static_cast<double>(max) - static_cast<double>(scan.max));
-            max = scan.max;
-        }
-        if (max < -MASKED) sum += sum_exponentials(row + begin, length, max);
-    }
-    if (max == -MASKED) return {0, 0, RowFault::plus_infinity};
-    if (max == MASKED) return {0, 0, RowFault::all_masked};
-    return {static_cast<double>(max) + std::log(sum), max, RowFault::none};
+RowSummary summarize_row(const float * row, size_t n) { return summarize_without(row, n, nullptr, nullptr); }
+
+double log_add(double a, double b) {
+    const double max = std::max(a, b);
+    return max == static_cast<double>(MASKED) ? max : max + std::log1p(std::exp(std::min(a, b) - max));
 }
 
-void combine_rows(const float * const * rows, const double * log_normalizers, const double * weights, size_t members,
-                  size_t n, float * target) {
+PartedSummary summarize_parts(const float * row, size_t n, const std::vector<int32_t> & apart,
+                              std::vector<float> & buffer) {
+    buffer.clear();
+    for (const int32_t id : apart) {
+        if (static_cast<size_t>(id) < n) buffer.push_back(row[id]);
+    }
+    const RowSummary others = summarize_without(row, n, apart.data(), apart.data() + buffer.size());
+    if (buffer.empty()) return {others.log_normalizer, static_cast<double>(MASKED), others.fault};
+    const RowSummary rest = summarize_row(buffer.data(), buffer.size());
+    const bool no_others = others.fault == RowFault::all_masked, no_rest = rest.fault == RowFault::all_masked;
+    if (others.fault != RowFault::none && !no_others) return {0, 0, others.fault};
+    if (rest.fault != RowFault::none && !no_rest) return {0, 0, rest.fault};
+    return {no_others ? static_cast<double>(MASKED) : others.log_normalizer,
+            no_rest ? static_cast<double>(MASKED) : rest.log_normalizer,
+            no_others && no_rest ? RowFault::all_masked : RowFault::none};
+}
+
+double combine_rows(const MemberRow * rows, const double * log_normalizers, const double * weights, size_t members,
+                    size_t n, const std::vector<int32_t> & apart, float * target) {
     double constant = 0;
+    size_t common = n;
     for (size_t m = 0; m < members; m++) {
-        if (weights[m] != 0) constant -= weights[m] * log_normalizers[m];
+        if (weights[m] == 0) continue;
+        if (log_normalizers[m] > static_cast<double>(MASKED)) constant -= weights[m] * log_normalizers[m];
+        common = std::min(common, rows[m].size);
     }
     constexpr size_t TILE = 1024;
     double sum[TILE];
     float lowest[TILE];
-    for (size_t begin = 0; begin < n; begin += TILE) {
-        const size_t length = std::min(TILE, n - begin);
+    double offset = 0;
+    bool has_offset = false;
+    auto next = apart.begin();
+    for (size_t begin = 0; begin < common; begin += TILE) {
+        const size_t length = std::min(TILE, common - begin);
         std::fill_n(sum, length, constant);
         std::fill_n(lowest, length, -MASKED);
         for (size_t m = 0; m < members; m++) {
-            if (weights[m] != 0) accumulate_block(rows[m] + begin, length, weights[m], sum, lowest);
+            if (weights[m] != 0) accumulate_block(rows[m].data + begin, length, weights[m], sum, lowest);
         }
-        store_block(sum, lowest, length, target + begin);
+        for (; next != apart.end() && static_cast<size_t>(*next) < begin + length; ++next) {
+            lowest[static_cast<size_t>(*next) - begin] = MASKED;
+        }
+        if (has_offset) {
+            store_block(sum, lowest, length, offset, target + begin);
+            if (max_of(target + begin, length) <= MOST_ABOVE) continue;
+        }
+        const double max = max_of_possible(sum, lowest, length);
+        if (has_offset) shift_row(target, begin, offset - max, target);
+        has_offset = max != static_cast<double>(MASKED);
+        if (has_offset) offset = max;
+        store_block(sum, lowest, length, offset, target + begin);
     }
+    std::fill(target + common, target + n, MASKED);
+    return offset;
+}
+
+void shift_row(const float * row, size_t n, double amount, float * out) {
+    constexpr double FAR = 1e30;  // less is lost in the rounding of the largest floats
+    (std::abs(amount) < FAR ? shift_block : shift_far)(row, n, amount, out);
+}
+
+EFT_VECTORIZED void mask_as(const float * row, size_t n, float * out) {
+    for (size_t i = 0; i < n; i++) out[i] = row[i] == MASKED ? MASKED : out[i];
 }
 
 RowSummary normalize_row(float * row, size_t n) {
     const RowSummary summary = summarize_row(row, n);
-    if (summary.fault == RowFault::none) subtract(row, n, summary.log_normalizer);
+    if (summary.fault == RowFault::none) shift_row(row, n, -summary.log_normalizer, row);
     return summary;
 }
 
@@ -131,34 +212,6 @@ EFT_VECTORIZED double exponentials(const float * row, size_t n, float max, float
         sum += static_cast<double>(out[i]);
     }
     return sum;
-}
-
-size_t apply_conservative_filter(const float * fallback, size_t n, double top_p, const uint8_t * excluded,
-                                 float * target, FuseScratch & scratch) {
-    if (top_p >= 1) {
-        size_t inside = 0;
-        for (size_t i = 0; i < n; i++) {
-            const bool is_inside = fallback[i] > MASKED && !(excluded && excluded[i]);
-            if (!is_inside) target[i] = fallback[i];
-            inside += is_inside;
-        }
-        return inside;
-    }
-    auto & candidates = scratch.candidates;
-    scratch.probabilities.resize(n);
-    const float * probabilities = scratch.probabilities.data();
-    const double total = exponentials(fallback, n, 0, 1, scratch.probabilities.data());
-    collect_top_p_candidates(fallback, probabilities, n, top_p, total, candidates);
-    keep_top_p(candidates, probabilities, top_p * total);
-
-    size_t inside = 0;
-    for (const TokenLogprob & candidate : candidates) {
-        if (excluded && excluded[candidate.token]) continue;
-        candidates[inside++] = {candidate.token, target[candidate.token]};
-    }
-    std::copy_n(fallback, n, target);
-    for (size_t i = 0; i < inside; i++) target[candidates[i].token] = candidates[i].logprob;
-    return inside;
 }
 
 void top_logprobs(const float * row, size_t n, size_t count, std::vector<TokenLogprob> & out) {
@@ -227,35 +280,6 @@ void keep_top_p(std::vector<TokenLogprob> & candidates, const float * weights, d
         }
     }
     candidates.resize(end);
-}
-
-FuseResult fuse_rows(const float * const * rows, const Fusion & fusion, size_t members, size_t n,
-                     const uint8_t * control_tokens, FuseScratch & scratch) {
-    scratch.target.resize(n);
-    scratch.log_normalizers.assign(members, std::numeric_limits<double>::quiet_NaN());
-    float * target = scratch.target.data();
-    const double * log_normalizers = scratch.log_normalizers.data();
-
-    for (size_t m = 0; m < members; m++) {
-        if (!is_read(fusion, m)) continue;
-        const RowSummary summary = summarize_row(rows[m], n);
-        if (summary.fault != RowFault::none) {
-            return {target, log_normalizers, summary.fault, static_cast<int32_t>(m)};
-        }
-        scratch.log_normalizers[m] = summary.log_normalizer;
-    }
-
-    combine_rows(rows, log_normalizers, fusion.weights.data(), members, n, target);
-    if (fusion.has_fallback) {
-        scratch.fallback.resize(n);
-        float * fallback = scratch.fallback.data();
-        combine_rows(rows, log_normalizers, fusion.fallback.data(), members, n, fallback);
-        const RowFault fault = normalize_row(fallback, n).fault;
-        if (fault != RowFault::none) return {target, log_normalizers, fault, -1};
-        const uint8_t * excluded = fusion.control_tokens_fallback ? control_tokens : nullptr;
-        apply_conservative_filter(fallback, n, fusion.conservative_top_p, excluded, target, scratch);
-    }
-    return {target, log_normalizers, normalize_row(target, n).fault, -1};
 }
 
 }  // namespace eft

@@ -1,5 +1,7 @@
 #include "context.h"
 
+#include <algorithm>
+
 #include "failure.h"
 #include "log.h"
 
@@ -140,6 +142,18 @@ void Context::clear_batch() {
     outputs_.clear();
 }
 
-const float * Context::row(int32_t index) const { return llama_api().llama_get_logits_ith(context_, index); }
+void Context::set_vocabulary(uint32_t size, const std::vector<int32_t> & lacking) {
+    row_size_ = std::min<size_t>(size, static_cast<size_t>(model_->vocabulary_size()));
+    lacking_.clear();
+    for (const int32_t token : lacking) {
+        if (static_cast<size_t>(token) < row_size_) lacking_.push_back(token);
+    }
+}
+
+MemberRow Context::row(int32_t index) const {
+    float * logits = llama_api().llama_get_logits_ith(context_, index);
+    for (const int32_t token : lacking_) logits[token] = MASKED;
+    return {logits, row_size_};
+}
 
 }  // namespace eft

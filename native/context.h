@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "backend.h"
+#include "combine.h"
 #include "model.h"
 
 namespace eft {
@@ -55,8 +56,11 @@ class Context {
     void synchronize();
     /// Forgets the batch, whatever became of it.
     void clear_batch();
-    /// Logits at batch index `index`; valid until the next decode().
-    const float * row(int32_t index) const;
+    /// Logits at batch index `index`, those of tokens that the member lacks masked; valid until the next decode().
+    MemberRow row(int32_t index) const;
+    /// Ids below the size of the common vocabulary that are no tokens of this member, although it may have rows for
+    /// them.
+    void set_vocabulary(uint32_t size, const std::vector<int32_t> & lacking);
 
   private:
     std::shared_ptr<Model> model_;
@@ -66,6 +70,8 @@ class Context {
     uint32_t context_size_, batch_size_;
     bool on_gpu_;
     std::vector<uint32_t> lengths_;
+    size_t row_size_ = 0;           // of the ids that are read
+    std::vector<int32_t> lacking_;  // among them
     std::vector<int32_t> tokens_, positions_, sequence_counts_;
     std::vector<int32_t> sequences_;
     std::vector<int32_t *> sequence_pointers_;

@@ -117,6 +117,14 @@ Coupling read_coupling(const Napi::Value & value) {
     return value.As<Napi::String>().Utf8Value() == "maximal" ? Coupling::maximal : Coupling::gumbel;
 }
 
+Vocabulary read_vocabulary(const Napi::Object & object) {
+    Vocabulary vocabulary{
+        to_vector<uint8_t>(object.Get("kinds")), to_vector<uint8_t>(object.Get("endOfGeneration")), {}};
+    const Napi::Array lacking = object.Get("lacking").As<Napi::Array>();
+    for (uint32_t m = 0; m < lacking.Length(); ++m) vocabulary.lacking.push_back(to_vector<int32_t>(lacking.Get(m)));
+    return vocabulary;
+}
+
 StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limits) {
     StepEntry entry;
     entry.sequence = object.Get("sequence").As<Napi::Number>();
@@ -143,7 +151,8 @@ StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limit
     if (entry.draw || entry.queries) require(fits(entry.fusion, limits));
     if (entry.queries) {
         require(entry.queries->row.size() == entry.queries->token.size());
-        require(are_tokens(entry.queries->token, limits));
+        const auto & tokens = entry.queries->token;
+        require(std::all_of(tokens.begin(), tokens.end(), [](int32_t token) { return token >= 0; }));
     }
     require(are_tokens(entry.speculation.drafts, limits));
     require(!entry.speculation.drafter || fits(*entry.speculation.drafter, limits));

@@ -16,6 +16,8 @@ struct EntryLimits {
     uint32_t vocabulary_size;  // 0 until it is set; there are no jobs before that
 };
 
+/// A `NativeVocabulary`.
+Vocabulary read_vocabulary(const Napi::Object & object);
 /// A `NativeStepEntry`. Throws Failure OPTION_INVALID if it does not fit the engine.
 StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limits);
 /// A `NativeDraftEntry`. Throws Failure OPTION_INVALID if it does not fit the engine.

@@ -40,11 +40,11 @@ void draw(JobContext & context, Drafting & drafting) {
     const DraftEntry & entry = drafting.entry;
     const size_t n = context.vocabulary_size;
     KeptRows & kept = context.kept[entry.sequence];
-    std::vector<const float *> rows(context.members.size(), nullptr);
+    std::vector<MemberRow> rows(context.members.size());
     for (size_t m = 0; m < rows.size(); ++m) {
         if (drafting.batch_rows[m] < 0) continue;
         rows[m] = context.members[m]->row(drafting.batch_rows[m]);
-        kept.members[m].insert(kept.members[m].end(), rows[m], rows[m] + n);
+        kept.members[m].insert(kept.members[m].end(), rows[m].data, rows[m].data + rows[m].size);
     }
     kept.rows++;
 

@@ -195,10 +195,11 @@ Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value Engine::SetVocabulary(const Napi::CallbackInfo & info) {
-    guarded(info.Env(), [&] { CheckAlive(); });
-    prepare_jobs(context_, info[0].As<Napi::Number>(), to_vector<uint8_t>(info[1]), to_vector<uint8_t>(info[2]),
-                 sequences_);
-    return info.Env().Undefined();
+    return guarded(info.Env(), [&] {
+        CheckAlive();
+        prepare_jobs(context_, read_vocabulary(info[0].As<Napi::Object>()), sequences_);
+        return info.Env().Undefined();
+    });
 }
 
 Napi::Value Engine::Step(const Napi::CallbackInfo & info) {

@@ -16,9 +16,11 @@ Napi::Value GrammarHandle::Create(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&] {
         const Napi::Object options = info[0].As<Napi::Object>();
+        const Napi::Value lacking = options.Get("lacking");
         auto grammar = std::make_shared<Grammar>(GrammarOptions{
             ModelHandle::ModelOf(env, options.Get("model")), options.Get("text").As<Napi::String>(),
-            to_vector<uint8_t>(options.Get("endOfGeneration")), to_vector<int32_t>(options.Get("namedTokens"))});
+            to_vector<uint8_t>(options.Get("endOfGeneration")), to_vector<int32_t>(options.Get("namedTokens")),
+            lacking.IsTypedArray() ? to_vector<int32_t>(lacking) : std::vector<int32_t>()});
         const Napi::Object object = AddonState::of(env).grammar_class.New({});
         Napi::ObjectWrap<GrammarHandle>::Unwrap(object)->grammar_ = std::move(grammar);
         return object;

@@ -1,6 +1,7 @@
 #include "grammar.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "backend.h"
@@ -48,8 +49,11 @@ Grammar::Grammar(const GrammarOptions & options) {
     for (int32_t token = 0; token < size && vocabulary->end_token < 0; ++token) {
         if (options.model->ends_generation(token)) vocabulary->end_token = token;
     }
+    const std::set<int32_t> lacking(options.lacking.begin(), options.lacking.end());
     for (size_t token = 0; token < options.end_of_generation.size(); ++token) {
-        const int32_t attributes = options.model->token_attributes(static_cast<int32_t>(token));
+        const auto id = static_cast<int32_t>(token);
+        const int32_t attributes =
+            lacking.count(id) > 0 ? LLAMA_TOKEN_ATTR_UNKNOWN : options.model->token_attributes(id);
         const bool is_hidden = (attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0;
         const bool is_end = options.end_of_generation[token] != 0;
         vocabulary->kinds.push_back(is_end ? Kind::end : is_hidden ? Kind::never : Kind::text);

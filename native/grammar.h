@@ -20,6 +20,8 @@ struct GrammarOptions {
     std::vector<uint8_t> end_of_generation;
     /// Control tokens that the grammar names. Others never come, since they have no text that it could describe.
     std::vector<int32_t> named_tokens;
+    /// Common token ids that `model` does not have: it cannot say what they stand for, and they never come.
+    std::vector<int32_t> lacking;
 };
 
 /// Used by one thread at a time. Does not keep its model alive; everything throws Failure DISPOSED once that is freed.

@@ -220,6 +220,10 @@ Header read_header(const std::string & path) {
     header.architecture = entries.string("general.architecture");
     header.type = entries.string("general.type");
     header.block_count = entries.count(header.architecture + ".block_count");
+    const int64_t tokens = entries.find("tokenizer.ggml.tokens", GGUF_TYPE_ARRAY);
+    header.vocabulary_size = tokens < 0 ? 0 : static_cast<int64_t>(api.gguf_get_arr_n(gguf.get(), tokens));
+    const int64_t eos = entries.find("tokenizer.ggml.eos_token_id", GGUF_TYPE_UINT32);
+    header.eos = eos < 0 ? -1 : static_cast<int64_t>(api.gguf_get_val_u32(gguf.get(), eos));
     header.has_rope_sections = entries.any_nonzero(header.architecture + ".rope.dimension_sections");
     header.is_activated_lora = api.gguf_find_key(gguf.get(), "adapter.alora.invocation_tokens") >= 0;
     if (header.architecture.empty()) refuse(path, "it names no architecture");

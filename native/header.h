@@ -16,6 +16,8 @@ struct Header {
     uint32_t split_count;
     /// Whether it is a LoRA adapter that counts only behind certain tokens of the prompt.
     bool is_activated_lora;
+    /// Ids in the table of tokens, and the one that ends a text; 0 and -1 where the header does not say it.
+    int64_t vocabulary_size, eos;
     /// Whether `rope.dimension_sections`, which some multimodal families need, says anything.
     bool has_rope_sections;
 };

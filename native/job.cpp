@@ -7,11 +7,17 @@
 
 namespace eft {
 
-void prepare_jobs(JobContext & context, uint32_t vocabulary_size, std::vector<uint8_t> control_tokens,
-                  std::vector<uint8_t> end_of_generation, uint32_t sequences) {
-    context.vocabulary_size = vocabulary_size;
-    context.control_tokens = std::move(control_tokens);
-    context.end_of_generation = std::move(end_of_generation);
+void prepare_jobs(JobContext & context, Vocabulary vocabulary, uint32_t sequences) {
+    const size_t size = vocabulary.kinds.size();
+    if (vocabulary.end_of_generation.size() != size || vocabulary.lacking.size() != context.members.size()) {
+        throw Failure("OPTION_INVALID", "The vocabulary does not fit the members.");
+    }
+    context.vocabulary_size = static_cast<uint32_t>(size);
+    context.groups = group_tokens(vocabulary.kinds.data(), size);
+    context.end_of_generation = std::move(vocabulary.end_of_generation);
+    for (size_t m = 0; m < context.members.size(); ++m) {
+        context.members[m]->set_vocabulary(context.vocabulary_size, vocabulary.lacking[m]);
+    }
     KeptRows none;
     none.members.resize(context.members.size());
     context.kept.assign(sequences, none);
@@ -40,28 +46,35 @@ void decode_batches(JobContext & context, std::vector<DecodeCost> & costs) {
     timed(true, &Context::synchronize);
 }
 
-FuseResult fuse_position(const JobContext & context, const std::vector<const float *> & rows, const Fusion & fusion,
+FuseResult fuse_position(const JobContext & context, const std::vector<MemberRow> & rows, const Fusion & fusion,
                          FuseScratch & scratch) {
     for (size_t m = 0; m < rows.size(); ++m) {
-        if (is_read(fusion, m) && !rows[m]) {
+        if (is_read(fusion, m) && !rows[m].data) {
             throw Failure("DECODE_FAILED", "A job fuses a member that was given no tokens.");
         }
     }
-    const uint8_t * control = context.control_tokens.empty() ? nullptr : context.control_tokens.data();
-    const FuseResult result = fuse_rows(rows.data(), fusion, rows.size(), context.vocabulary_size, control, scratch);
+    const FuseResult result =
+        fuse_rows(rows.data(), fusion, rows.size(), context.vocabulary_size, context.groups, scratch);
+    if (result.fault == RowFault::none) return result;
+    const bool has_culprit = result.faulty_member >= 0;
+    const std::string culprit =
+        has_culprit ? context.members[static_cast<size_t>(result.faulty_member)]->model().path() : "";
     if (result.fault == RowFault::all_masked) {
-        throw Failure("NO_TOKEN_LEFT", "The combination leaves no token: each is masked by some member.");
+        throw Failure("NO_TOKEN_LEFT", has_culprit ? culprit + " masks every token."
+                                                   : "The combination leaves no token: each is masked by some member.");
     }
-    if (result.fault != RowFault::none) {
-        const Context & member = *context.members[static_cast<size_t>(result.faulty_member)];
-        const bool is_alone = member.adapter_path().empty();
+    if (!has_culprit) {
         throw Failure("NON_FINITE_LOGITS",
-                      member.model().path() + (is_alone ? "" : " with the adapter " + member.adapter_path()) +
-                          " produced logits that are not numbers; " +
-                          (is_alone ? "the file or its quantization" : "one of the two files or its quantization") +
-                          " is probably damaged.");
+                      "The combination of the members is not a number, although each member's logits are; give weights "
+                      "and parameters moderate values.");
     }
-    return result;
+    const Context & member = *context.members[static_cast<size_t>(result.faulty_member)];
+    const bool is_alone = member.adapter_path().empty();
+    throw Failure("NON_FINITE_LOGITS",
+                  culprit + (is_alone ? "" : " with the adapter " + member.adapter_path()) +
+                      " produced logits that are not numbers; " +
+                      (is_alone ? "the file or its quantization" : "one of the two files or its quantization") +
+                      " is probably damaged.");
 }
 
 void advance_request(DrawRequest & request, int32_t token, uint32_t history_limit) {

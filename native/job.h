@@ -6,8 +6,8 @@
 #include <memory>
 #include <vector>
 
-#include "combine.h"
 #include "context.h"
+#include "fuse.h"
 #include "speculate.h"
 
 namespace eft {
@@ -40,22 +40,30 @@ struct KeptRows {
 struct JobContext {
     std::vector<std::unique_ptr<Context>> members;
     uint32_t vocabulary_size = 0;
-    std::vector<uint8_t> control_tokens, end_of_generation;
+    TokenGroups groups;
+    std::vector<uint8_t> end_of_generation;
     std::vector<KeptRows> kept;  // one per sequence
     FuseScratch fuse, drafter_fuse;
     SpeculationScratch draw;
 };
 
-/// The vocabulary that the members share, and place for what drafting keeps. Call once, when all members are there.
-void prepare_jobs(JobContext & context, uint32_t vocabulary_size, std::vector<uint8_t> control_tokens,
-                  std::vector<uint8_t> end_of_generation, uint32_t sequences);
+/// The tokens of a target; see `NativeVocabulary` of src/native/binding.ts.
+struct Vocabulary {
+    std::vector<uint8_t> kinds;
+    std::vector<uint8_t> end_of_generation;
+    std::vector<std::vector<int32_t>> lacking;  // one per member
+};
+
+/// The vocabulary of the target, and place for what drafting keeps. Call once, when all members are there. Throws
+/// Failure OPTION_INVALID.
+void prepare_jobs(JobContext & context, Vocabulary vocabulary, uint32_t sequences);
 
 /// Decodes the batches of all members that have one, and adds what it cost to `costs`.
 void decode_batches(JobContext & context, std::vector<DecodeCost> & costs);
 
 /// Fuses one position; `rows` has a row for each member that `fusion` reads. Throws Failure NON_FINITE_LOGITS,
 /// NO_TOKEN_LEFT or DECODE_FAILED. The result lies in `scratch`.
-FuseResult fuse_position(const JobContext & context, const std::vector<const float *> & rows, const Fusion & fusion,
+FuseResult fuse_position(const JobContext & context, const std::vector<MemberRow> & rows, const Fusion & fusion,
                          FuseScratch & scratch);
 
 /// Turns the request of one draw into that of the next position, which follows `token`.

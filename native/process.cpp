@@ -89,6 +89,8 @@ Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
         object.Set("tensorBytes", static_cast<double>(header.tensor_bytes));
         object.Set("fileBytes", static_cast<double>(header.file_bytes));
         object.Set("splitCount", header.split_count);
+        object.Set("vocabularySize", static_cast<double>(header.vocabulary_size));
+        object.Set("eos", static_cast<double>(header.eos));
         return object;
     });
 }

@@ -25,27 +25,28 @@ Napi::Value CombineRows(const Napi::CallbackInfo & info) {
     const Fusion fusion = ReadFusion(info[1].As<Napi::Object>());
     const size_t members = fusion.weights.size();
 
-    // As many ids as all rows have.
+    // As many ids as all rows have, where nothing is said about ids.
     size_t n = std::numeric_limits<size_t>::max();
-    std::vector<const float *> rows(members, nullptr);
+    std::vector<MemberRow> rows(members);
     for (uint32_t m = 0; m < members; m++) {
         const Napi::Value value = arrays.Get(m);
         if (value.IsUndefined() && !is_read(fusion, m)) continue;
         const auto row = value.As<Napi::Float32Array>();
-        rows[m] = row.Data();
+        rows[m] = {row.Data(), row.ElementLength()};
         n = std::min(n, row.ElementLength());
     }
     if (n == std::numeric_limits<size_t>::max()) n = 0;
-    const bool has_flags = info[2].IsTypedArray();
-    const uint8_t * control_tokens = has_flags ? info[2].As<Napi::Uint8Array>().Data() : nullptr;
+    const auto kinds = info[2].IsTypedArray() ? to_vector<uint8_t>(info[2]) : std::vector<uint8_t>(n, 0);
 
     return guarded(info.Env(), [&] {
         FuseScratch scratch;
-        const FuseResult result = fuse_rows(rows.data(), fusion, members, n, control_tokens, scratch);
+        const TokenGroups groups = group_tokens(kinds.data(), kinds.size());
+        const FuseResult result = fuse_rows(rows.data(), fusion, members, kinds.size(), groups, scratch);
         if (result.fault == RowFault::none) return to_typed_array<Napi::Float32Array>(info.Env(), scratch.target);
         if (result.fault == RowFault::all_masked) throw Failure("NO_TOKEN_LEFT", "Masks exclude every token.");
-        throw Failure("NON_FINITE_LOGITS",
-                      "Row " + std::to_string(result.faulty_member) + " holds logits that are not numbers.");
+        const std::string culprit =
+            result.faulty_member < 0 ? "The combination" : "Row " + std::to_string(result.faulty_member);
+        throw Failure("NON_FINITE_LOGITS", culprit + " holds logits that are not numbers.");
     });
 }
 

@@ -4,7 +4,7 @@
 
 #include <napi.h>
 
-#include "combine.h"
+#include "fuse.h"
 #include "sample.h"
 
 namespace eft {

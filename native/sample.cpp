@@ -162,13 +162,16 @@ void apply_penalties_and_bias(float * row, size_t n, const SamplingParameters & 
             const size_t run = i;
             while (i < sorted.size() && sorted[i] == token) i++;
             if (token < 0 || static_cast<size_t>(token) >= n) continue;
+            if (row[token] == MASKED) continue;
             const double occurrences = static_cast<double>(i - run);
-            row[token] = static_cast<float>(row[token] * parameters.repeat_penalty -
-                                            parameters.frequency_penalty * occurrences - parameters.presence_penalty);
+            row[token] = to_possible(row[token] * parameters.repeat_penalty -
+                                     parameters.frequency_penalty * occurrences - parameters.presence_penalty);
         }
     }
     for (const LogitBias & entry : bias) {
-        if (entry.token >= 0 && static_cast<size_t>(entry.token) < n) row[entry.token] += entry.bias;
+        if (entry.token < 0 || static_cast<size_t>(entry.token) >= n || row[entry.token] == MASKED) continue;
+        const double biased = static_cast<double>(row[entry.token]) + static_cast<double>(entry.bias);
+        row[entry.token] = entry.bias == MASKED ? MASKED : to_possible(biased);
     }
 }
 

@@ -29,18 +29,20 @@ bool has_kept_rows(const JobContext & context, const StepEntry & entry, size_t m
     return entry.speculation.kept_rows > 0 && !context.kept[entry.sequence].members[m].empty();
 }
 
-const float * row_of(const JobContext & context, const Progress & progress, size_t m, uint32_t row) {
+MemberRow row_of(const JobContext & context, const Progress & progress, size_t m, uint32_t row) {
     const Context & member = *context.members[m];
-    if (!progress.copies[m].empty()) return progress.copies[m].data();
+    if (!progress.copies[m].empty()) return {progress.copies[m].data(), progress.copies[m].size()};
     if (progress.late_rows[m] >= 0) return member.row(progress.late_rows[m]);
     if (progress.first_rows[m] >= 0) return member.row(progress.first_rows[m] + static_cast<int32_t>(row));
     const bool kept = has_kept_rows(context, progress.entry, m) && row < progress.entry.speculation.kept_rows;
-    const auto & rows = context.kept[progress.entry.sequence].members[m];
-    return kept ? rows.data() + static_cast<size_t>(row) * context.vocabulary_size : nullptr;
+    if (!kept) return {};
+    const KeptRows & rows = context.kept[progress.entry.sequence];
+    const size_t size = rows.members[m].size() / rows.rows;
+    return {rows.members[m].data() + row * size, size};
 }
 
-std::vector<const float *> rows_at(const JobContext & context, const Progress & progress, uint32_t row) {
-    std::vector<const float *> rows(context.members.size());
+std::vector<MemberRow> rows_at(const JobContext & context, const Progress & progress, uint32_t row) {
+    std::vector<MemberRow> rows(context.members.size());
     for (size_t m = 0; m < rows.size(); ++m) rows[m] = row_of(context, progress, m, row);
     return rows;
 }
@@ -68,37 +70,38 @@ void enqueue(JobContext & context, Progress & progress) {
     }
 }
 
-double member_logprob(const float * row, double log_normalizer, int32_t token) {
-    return row ? row[token] - log_normalizer : std::numeric_limits<double>::quiet_NaN();
+/// NaN for a member that was not read, -inf for one that does not have the token.
+double member_logprob(const MemberRow & row, double log_normalizer, int32_t token) {
+    if (!row.data) return std::numeric_limits<double>::quiet_NaN();
+    return static_cast<size_t>(token) < row.size ? row.data[token] - log_normalizer : static_cast<double>(MASKED);
 }
 
 /// fuse_rows() normalises only the members that it reads; reports want the others too, where they have a row.
-std::vector<double> all_log_normalizers(const JobContext & context, const std::vector<const float *> & rows,
-                                        const double * known) {
+std::vector<double> all_log_normalizers(const std::vector<MemberRow> & rows, const double * known) {
     std::vector<double> result(known, known + rows.size());
     for (size_t m = 0; m < rows.size(); ++m) {
-        if (!rows[m] || !std::isnan(result[m])) continue;
-        const RowSummary summary = summarize_row(rows[m], context.vocabulary_size);
+        if (!rows[m].data || !std::isnan(result[m])) continue;
+        const RowSummary summary = summarize_row(rows[m].data, rows[m].size);
         if (summary.fault == RowFault::none) result[m] = summary.log_normalizer;
     }
     return result;
 }
 
-std::vector<double> member_logprobs(const std::vector<const float *> & rows,
-                                    const std::vector<double> & log_normalizers, int32_t token) {
+std::vector<double> member_logprobs(const std::vector<MemberRow> & rows, const std::vector<double> & log_normalizers,
+                                    int32_t token) {
     std::vector<double> result;
     for (size_t m = 0; m < rows.size(); ++m) result.push_back(member_logprob(rows[m], log_normalizers[m], token));
     return result;
 }
 
-DrawResult report(JobContext & context, const std::vector<const float *> & rows, const FuseResult & fused,
-                  int32_t token, const DrawRequest & request) {
+DrawResult report(JobContext & context, const std::vector<MemberRow> & rows, const FuseResult & fused, int32_t token,
+                  const DrawRequest & request) {
     DrawResult result;
     result.token = token;
     result.logprob = fused.target[token];
     if (request.top > 0) top_logprobs(fused.target, context.vocabulary_size, request.top, result.top);
     if (request.members) {
-        const auto log_normalizers = all_log_normalizers(context, rows, fused.log_normalizers);
+        const auto log_normalizers = all_log_normalizers(rows, fused.log_normalizers);
         result.member_logprobs = member_logprobs(rows, log_normalizers, token);
         for (const auto & candidate : result.top) {
             for (const double logprob : member_logprobs(rows, log_normalizers, candidate.token)) {
@@ -110,7 +113,7 @@ DrawResult report(JobContext & context, const std::vector<const float *> & rows,
     return result;
 }
 
-Comparison compare(JobContext & context, const std::vector<const float *> & rows, const FuseResult & fused,
+Comparison compare(JobContext & context, const std::vector<MemberRow> & rows, const FuseResult & fused,
                    const float * drafter, const DrawRequest & request) {
     Comparison result;
     const size_t n = context.vocabulary_size;
@@ -119,7 +122,7 @@ Comparison compare(JobContext & context, const std::vector<const float *> & rows
     result.confidence = draft.confidence;
     result.total_variation = total_variation(fused.target, drafter, n);
     if (result.token >= 0) {
-        const auto log_normalizers = all_log_normalizers(context, rows, fused.log_normalizers);
+        const auto log_normalizers = all_log_normalizers(rows, fused.log_normalizers);
         result.member_logprobs = member_logprobs(rows, log_normalizers, result.token);
     }
     return result;
@@ -194,8 +197,8 @@ void draw_late_rows(JobContext & context, std::vector<Progress> & steps, StepRes
                                          [&](const Progress * progress) { return evaluates(progress, m); });
         for (Progress * progress : waiting) {
             if (!decodes || progress->first_rows[m] < 0) continue;
-            const float * row = row_of(context, *progress, m, last_row(progress->entry));
-            progress->copies[m].assign(row, row + context.vocabulary_size);
+            const MemberRow row = row_of(context, *progress, m, last_row(progress->entry));
+            progress->copies[m].assign(row.data, row.data + row.size);
         }
         for (Progress * progress : waiting) {
             if (!evaluates(progress, m)) continue;
@@ -217,12 +220,13 @@ QueryResult query(JobContext & context, const Progress & progress) {
         if (next == queries.row.size() || queries.row[next] != static_cast<int32_t>(row)) continue;
         const auto rows = rows_at(context, progress, row);
         const FuseResult fused = fuse_position(context, rows, progress.entry.fusion, context.fuse);
-        const auto log_normalizers = all_log_normalizers(context, rows, fused.log_normalizers);
+        const auto log_normalizers = all_log_normalizers(rows, fused.log_normalizers);
         std::vector<TokenLogprob> best;
         top_logprobs(fused.target, context.vocabulary_size, 1, best);
         for (; next < queries.row.size() && queries.row[next] == static_cast<int32_t>(row); ++next) {
             const int32_t token = queries.token[next];
-            result.logprobs.push_back(fused.target[token]);
+            const bool is_known = static_cast<uint32_t>(token) < context.vocabulary_size;
+            result.logprobs.push_back(is_known ? fused.target[token] : MASKED);
             result.is_argmax.push_back(best[0].token == token ? 1 : 0);
             for (const double logprob : member_logprobs(rows, log_normalizers, token)) {
                 result.member_logprobs.push_back(logprob);

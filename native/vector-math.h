@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 // One copy of a function per instruction set, chosen when the library is loaded. Needs ifunc: ELF and glibc.
 // Define EFT_NO_CLONES to have one copy for the instruction set that the compiler's flags name.
@@ -62,5 +63,20 @@ EFT_INLINE int32_t order_key(float x) {
 }
 
 EFT_INLINE float from_order_key(int32_t key) { return bits_to<float>(key ^ ((key >> 31) & 0x7fffffff)); }
+
+/// The same for doubles; NaN, unless it is negative, is above all of them.
+EFT_INLINE int64_t order_key(double x) {
+    const int64_t bits = bits_to<int64_t>(x);
+    return bits ^ ((bits >> 63) & INT64_MAX);
+}
+
+EFT_INLINE double from_order_key(int64_t key) { return bits_to<double>(key ^ ((key >> 63) & INT64_MAX)); }
+
+/// A log-value as the nearest finite float: -inf would mean "masked". NaN stays NaN.
+EFT_INLINE float to_possible(double value) {
+    constexpr double MOST = static_cast<double>(std::numeric_limits<float>::max());
+    const double bounded = value < -MOST ? -MOST : value;
+    return static_cast<float>(bounded > MOST ? MOST : bounded);
+}
 
 }  // namespace eft

@@ -16,7 +16,7 @@ export const ERROR_CODES = {
     COMBINATION_ZERO: "A combination gives every member the weight 0, whatever the parameters are.",
     MEMBER_UNUSED: "A member is declared and no combination uses it.",
     PARAMETER_UNKNOWN: "A parameter was set that the recipe does not declare.",
-    PARAMETER_RANGE: "A parameter was set outside its range or to something that is not a finite number.",
+    PARAMETER_RANGE: "A parameter was set outside its range, or so that a weight is too large or no weight is left.",
     // options
     OPTION_INVALID: "An option has the wrong type or is out of range.",
     CONFIG_INVALID: "The configuration file is not well-formed, or has a misspelled or out-of-range entry.",
@@ -38,7 +38,7 @@ export const ERROR_CODES = {
     LORA_INVALID: "A LoRA adapter does not fit its base model or is damaged.",
     MEMORY_EXCEEDED: "A recipe needs more memory than there is, in the machine or on its GPU.",
     CONTEXT_FAILED: "A context could not be created, usually for lack of memory.",
-    VOCABULARY_MISMATCH: "Members disagree about what a token id means.",
+    VOCABULARY_MISMATCH: "Members disagree about what a token id means, or a recipe makes the end of a text impossible.",
     TEMPLATE_MISSING: "A prompt template was asked for that the model file does not carry.",
     TEMPLATE_INVALID: "A prompt template cannot be parsed or rendered.",
     // downloads

@@ -30,7 +30,7 @@ export {
     type ModelDownload,
 } from "./ensemble/download.js";
 export { findModel, isRemote, missingModels, modelFolder } from "./ensemble/model-files.js";
-export { readGguf, readVocabularies, type GgufSummary } from "./ensemble/gguf.js";
+export { readGguf, readVocabularies, recommendControlTokens, type GgufSummary } from "./ensemble/gguf.js";
 export {
     CACHE_TYPES,
     memoryRoom,
@@ -44,7 +44,12 @@ export {
 export { chooseBackend } from "./native/backend.js";
 export type { Member } from "./ensemble/members.js";
 export type { ChatMessage, PromptRenderer } from "./ensemble/prompt.js";
-export { describeDifference, type VocabularyDifference, type VocabularyReport } from "./ensemble/vocabulary.js";
+export {
+    describeDifference,
+    type MemberVocabulary,
+    type VocabularyDifference,
+    type VocabularyReport,
+} from "./ensemble/vocabulary.js";
 
 export { collect, complete } from "./decoding/complete.js";
 export type {

@@ -20,6 +20,7 @@ import {
     type VocabularyReport,
 } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
+import { describeAgreement } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeSpeculation, inspectSpeculation, type SpeculationInspection } from "./inspect-speculation.js";
 import { describeBackend } from "./load.js";
@@ -122,7 +123,9 @@ export function recipeToJson(inspection: RecipeInspection): object {
         ...(vocabulary && {
             vocabulary: {
                 ...vocabulary,
+                members: vocabulary.members.map((member) => ({ ...member, lacks: countFlags(member.lacks) })),
                 controlTokens: countFlags(vocabulary.controlTokens),
+                addedTokens: countFlags(vocabulary.addedTokens),
                 endOfGeneration: countFlags(vocabulary.endOfGeneration),
             },
         }),
@@ -183,7 +186,7 @@ export function describeForms({ recipe, parameters, speculation }: RecipeForms, 
         ...(conservative === undefined
             ? []
             : [`Outside the top-p ${conservative.topP} set of ${conservative.fallback.text}: that form alone`]),
-        ...(controlTokens === "combine" ? [] : ["  control tokens count as outside that set"]),
+        ...(controlTokens === "combine" ? [] : ["  control tokens: that form alone decides about them"]),
         ...describeSpeculation(recipe, speculation, isMissing),
     ];
 }
@@ -229,11 +232,11 @@ function nameFile({ model, lora }: MemberSpec): string {
         : `${name}\n+ ${path.basename(lora.path)}${lora.scale === 1 ? "" : ` x ${lora.scale}`}`;
 }
 
-function describeVocabulary({ compatible, type, size, members, notes, controlTokens }: VocabularyReport): string[] {
-    const control = countFlags(controlTokens);
+function describeVocabulary(report: VocabularyReport): string[] {
+    const { compatible, members, notes, controlTokens } = report;
     return [
         compatible
-            ? `Vocabulary: ${type}, ${size} ids mean the same to all members, ${control} of them are control tokens`
+            ? `Vocabulary: ${describeAgreement(report)}, ${countFlags(controlTokens)} of them are control tokens`
             : `Vocabulary: ${colors.red("the members differ and cannot be combined")}`,
         `  ids: ${members.map(({ name, width }) => `${name} ${width}`).join(", ")}`,
         ...notes.map((note) => `  ${note}`),

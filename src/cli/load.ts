@@ -2,8 +2,11 @@
 
 import {
     adHocRecipe,
+    EftError,
+    findModel,
     loadEnsemble,
     loadRecipe,
+    recommendControlTokens,
     resolveParameters,
     type BackendChoice,
     type Ensemble,
@@ -88,7 +91,21 @@ export function describeBackend({ backend, devices, cpu, rejected }: BackendChoi
 
 async function chooseRecipe({ recipe, base = "", tuned = "", reference = "" }: RecipeArguments): Promise<Recipe> {
     if (recipe !== undefined) return loadRecipe(recipe);
-    return adHocRecipe(isAdapter(tuned) ? { base, lora: tuned, reference } : { base, tuned, reference });
+    const models = isAdapter(tuned) ? { base, lora: tuned, reference } : { base, tuned, reference };
+    const controlTokens = await chooseControlTokens(adHocRecipe(models));
+    return adHocRecipe({ ...models, controlTokens });
+}
+
+/** What the files call for. What is wrong with them comes out while loading, in the words of that. */
+async function chooseControlTokens({ members }: Recipe): Promise<Recipe["controlTokens"]> {
+    const [, own, base] = members.map(({ model }) => findModel(model));
+    if (own === undefined || base === undefined) return "combine";
+    try {
+        return await recommendControlTokens(own, base);
+    } catch (error) {
+        if (EftError.isInstance(error)) return "combine";
+        throw error;
+    }
 }
 
 /** Whether a GGUF is a LoRA adapter; what it otherwise is, and whether it is there, comes out while loading. */

@@ -16,11 +16,12 @@ import {
 } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
 import { withVocabularies } from "../ensemble/gguf.js";
-import { checkKind, resolveTemplate } from "../ensemble/members.js";
+import { checkKind, createMemberRenderer } from "../ensemble/members.js";
 import { locateModels, notAt } from "../ensemble/model-files.js";
-import { createPromptRenderer } from "../ensemble/prompt.js";
-import { checkVocabularies } from "../ensemble/vocabulary.js";
+import { describeForeignTokens } from "../ensemble/template-tokens.js";
+import { checkVocabularies, describeAgreement } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
+import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
@@ -131,7 +132,7 @@ async function checkHeaders({ members }: Recipe): Promise<Finding> {
 async function compareAll(recipe: Recipe): Promise<Finding> {
     const report = await readVocabularies(recipe);
     checkVocabularies(report);
-    return `${report.type}, ${report.size} ids mean the same to all members`;
+    return describeAgreement(report);
 }
 
 async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
@@ -139,13 +140,15 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
     if (templates.every(({ kind }) => kind === "plain")) return "none: members see the text as it is";
     const files = members.map(({ model }) => model);
     return withVocabularies(files, (models) => {
-        const byName = new Map(models.map((model, index) => [members[index]?.name ?? "", model]));
-        models.forEach((model, index) => {
-            const template = resolveTemplate(templates[index] ?? prompt, byName);
-            const renderer = createPromptRenderer(members[index]?.name ?? "", template, model);
+        const named = members.map(({ name }, index) => ({ name, model: models[index] as NativeModel }));
+        const byName = new Map(named.map(({ name, model }) => [name, model]));
+        members.forEach(({ name }, index) => {
+            const renderer = createMemberRenderer(name, templates[index] ?? prompt, byName);
             renderer.tokenize([{ role: "user", content: "Hello" }]);
         });
-        return "a question is rendered for every member";
+        const foreign = describeForeignTokens({ members, prompt }, named);
+        const finding = "a question is rendered for every member";
+        return foreign.length === 0 ? finding : { warning: [finding, ...foreign].join("; ") };
     });
 }
 

@@ -3,7 +3,15 @@
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { EftError, findModel, isRemote, loadRecipe, parseRecipe, readVocabularies } from "../index.js";
+import {
+    EftError,
+    findModel,
+    isRemote,
+    loadRecipe,
+    parseRecipe,
+    readVocabularies,
+    recommendControlTokens,
+} from "../index.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { expandHome, writeWhole } from "../files.js";
 import { loadBinding } from "../native/load-binding.js";
@@ -76,7 +84,7 @@ async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
         files.map(find),
         askForTuned,
     );
-    const text = draft(roles, output);
+    const text = await draft(roles, output);
     parseRecipe(text, { file: output });
     await write(output, text, args.force);
     const lines = (Object.keys(ROLES) as Role[]).map(
@@ -121,7 +129,7 @@ async function askForTuned(pair: readonly [Candidate, Candidate]): Promise<Candi
     return pair[Number(answer) - 1];
 }
 
-function draft(roles: Roles, output: string): string {
+async function draft(roles: Roles, output: string): Promise<string> {
     const { adapter, tuned: tunedModel, base: baseModel, reference: referenceModel } = roles;
     const folder = path.dirname(output);
     const member = (role: Role): DraftMember => ({
@@ -134,7 +142,8 @@ function draft(roles: Roles, output: string): string {
         tuned: { ...member("tuned"), ...(adapter && { lora: writeReference(adapter.source, folder) }) },
         reference: member("reference"),
         isUpscaling: baseModel.summary.parameters > referenceModel.summary.parameters,
-        ...(tunedModel.summary.chatTemplate !== undefined && { chatTemplate: tunedModel.summary.chatTemplate }),
+        hasTemplate: tunedModel.summary.chatTemplate !== undefined,
+        controlTokens: await recommendControlTokens(tunedModel.summary.file, referenceModel.summary.file),
     });
 }
 

@@ -1,19 +1,38 @@
 /** The recipe's combination at the current dials, in the form that the native step takes. */
 
+import { addedTokensForm } from "../ensemble/added-tokens.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../ensemble/sequences.js";
+import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
 import { combinationWeights, resolveParameters } from "../recipe/index.js";
-import type { Recipe } from "../types.js";
 import type { DrafterForm } from "./drafter.js";
 
-/** @param parameters - a value for each parameter of the recipe */
-export function createFusion(recipe: Recipe, parameters: Readonly<Record<string, number>>): NativeFusion {
+/**
+ * @param parameters - a value for each parameter of the recipe
+ * @throws EftError PARAMETER_RANGE where weights are too large, or all of them 0
+ */
+export function createFusion(
+    { recipe, vocabulary }: Pick<Ensemble, "recipe" | "vocabulary">,
+    parameters: Readonly<Record<string, number>>,
+): NativeFusion {
     const names = recipe.members.map(({ name }) => name);
-    const { conservative } = recipe;
+    const { combination, conservative } = recipe;
+    const weights = combinationWeights(combination, names, parameters);
+    if (weights.every((weight) => weight === 0)) {
+        throw new EftError(
+            "PARAMETER_RANGE",
+            `With the parameters ${JSON.stringify(parameters)}, "${combination.text}" gives every member the weight 0, and ` +
+                "nothing is left; set one of them to another value.",
+        );
+    }
+    const fallback =
+        conservative === undefined
+            ? addedTokensForm(weights, vocabulary)
+            : combinationWeights(conservative.fallback, names, parameters);
     return {
-        weights: combinationWeights(recipe.combination, names, parameters),
-        ...(conservative && { fallback: combinationWeights(conservative.fallback, names, parameters) }),
+        weights,
+        ...(fallback && { fallback }),
         conservativeTopP: conservative?.topP ?? 1,
         controlTokensFallback: recipe.controlTokens === "fallback",
     };
@@ -36,16 +55,16 @@ export function createDials(
     drafterForm: DrafterForm = () => undefined,
 ): Dials {
     const { recipe } = ensemble;
-    const compute = (): Pick<Dials, "fusion" | "drafter"> => {
-        const parameters = resolveParameters(recipe, { ...ensemble.parameters, ...own });
-        return { fusion: createFusion(recipe, parameters), drafter: drafterForm(parameters) };
+    const compute = (values: Readonly<Record<string, number>>): Pick<Dials, "fusion" | "drafter"> => {
+        const parameters = resolveParameters(recipe, { ...ensemble.parameters, ...values });
+        return { fusion: createFusion(ensemble, parameters), drafter: drafterForm(parameters) };
     };
     let seen = ensemble.parameters;
-    let forms = compute();
+    let forms = compute(own);
     const current = (): Pick<Dials, "fusion" | "drafter"> => {
         if (seen !== ensemble.parameters) {
+            forms = compute(own);
             seen = ensemble.parameters;
-            forms = compute();
         }
         return forms;
     };
@@ -58,8 +77,8 @@ export function createDials(
         },
         turn(values) {
             resolveParameters(recipe, values);
+            forms = compute({ ...own, ...values });
             own = { ...own, ...values };
-            forms = compute();
         },
     };
 }
@@ -69,21 +88,49 @@ export function reads({ weights, fallback }: NativeFusion, member: number): bool
     return weights[member] !== 0 || (fallback?.[member] ?? 0) !== 0;
 }
 
+/** The text so far. */
+export interface Continuation {
+    /** Its tokens. */
+    readonly tokens: readonly number[];
+    /** Per member: what its cache gets of it. More tokens than there are only for a member that lacks one of them. */
+    readonly fed: readonly (readonly number[])[];
+    /** Per member: how many of `fed` come before the last token. */
+    readonly settled: readonly number[];
+    push(token: number): void;
+}
+
+export function createContinuation({ members, texts }: Pick<Ensemble, "members" | "texts">): Continuation {
+    const tokens: number[] = [];
+    const fed = members.map((): number[] => []);
+    const settled = members.map(() => 0);
+    return {
+        ...{ tokens, fed, settled },
+        push(token) {
+            tokens.push(token);
+            fed.forEach((list, member) => {
+                settled[member] = list.length;
+                list.push(...texts.feed(member, token));
+            });
+        },
+    };
+}
+
 /**
- * What each member's cache lacks before the next row: the rest of its prompt and the generated tokens. A member that is
- * not read gets nothing; it catches up when it is read again.
+ * What each member's cache lacks before the next row: the rest of its prompt and of the text. A member that is not read gets
+ * nothing; it catches up when it is read again.
  */
 export function missingTokens(
     sequence: Sequence,
     prompts: readonly Int32Array[],
-    generated: readonly number[],
+    { fed }: Continuation,
     isRead: (member: number) => boolean,
 ): readonly Int32Array[] {
     return prompts.map((prompt, member) => {
         if (!isRead(member)) return new Int32Array(0);
         const held = sequence.held[member]?.length ?? 0;
+        const text = fed[member] ?? [];
         return held >= prompt.length
-            ? Int32Array.from(generated.slice(held - prompt.length))
-            : Int32Array.from([...prompt.subarray(held), ...generated]);
+            ? Int32Array.from(text.slice(held - prompt.length))
+            : Int32Array.from([...prompt.subarray(held), ...text]);
     });
 }

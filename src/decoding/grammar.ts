@@ -1,9 +1,11 @@
 /** What constrains a completion: a grammar, given as one or as a JSON schema. */
 
 import type { Ensemble } from "../ensemble/ensemble.js";
+import type { Member } from "../ensemble/members.js";
 import { checkText } from "../ensemble/options.js";
+import { flaggedIds } from "../ensemble/vocabulary.js";
 import { EftError } from "../errors.js";
-import type { NativeGrammar } from "../native/binding.js";
+import type { NativeGrammar, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { checkGbnf, type NamedToken } from "./gbnf.js";
 import { jsonSchemaToGbnf, type JsonSchema } from "./json-schema.js";
@@ -27,24 +29,25 @@ export function createGrammar(ensemble: Ensemble, { grammar, jsonSchema }: Gramm
     }
     const text = jsonSchema === undefined ? checkText("grammar", grammar) : jsonSchemaToGbnf(jsonSchema);
     const named = checkGbnf(text, jsonSchema === undefined ? undefined : "The grammar of the JSON schema");
-    const { size, endOfGeneration } = ensemble.vocabulary;
-    const models = ensemble.members.map(({ model }) => model);
-    // All know the same texts, but only one that knows an end of the text can say whether it is allowed.
-    const model = models.find((one) => one.endOfGeneration().includes(1)) ?? models[0];
-    if (model === undefined) throw new EftError("RECIPE_INVALID", "The recipe has no members.");
+    const { size, endOfGeneration, members } = ensemble.vocabulary;
+    // Whoever has most tokens knows most texts; but only one that knows an end of the text can say whether it is allowed.
+    const { speaker } = ensemble.texts;
+    const order = [speaker, ...ensemble.members.keys()];
+    const index = order.find((member) => modelOf(member).endOfGeneration().includes(1)) ?? speaker;
+    const model = modelOf(index);
+    const lacks = members[index]?.lacks ?? new Uint8Array(size);
     const namedTokens = Int32Array.from(named, (token) => idOf(token));
-    return loadBinding().createGrammar({
-        model,
-        text,
-        endOfGeneration: endOfGeneration.subarray(0, size),
-        namedTokens,
-    });
+    return loadBinding().createGrammar({ model, text, endOfGeneration, namedTokens, lacking: flaggedIds(lacks) });
+
+    function modelOf(member: number): NativeModel {
+        return (ensemble.members[member] as Member).model;
+    }
 
     function idOf(token: NamedToken): number {
         const written = "id" in token ? `<[${token.id}]>` : token.text;
-        const ids = "id" in token ? [token.id] : (model?.tokenize(token.text, false, true) ?? []);
+        const ids = "id" in token ? [token.id] : model.tokenize(token.text, false, true);
         const [id = -1] = ids;
-        if (ids.length === 1 && id < size) return id;
+        if (ids.length === 1 && lacks[id] === 0) return id;
         throw new EftError("GRAMMAR_INVALID", `The grammar names the token ${written}, which the vocabulary lacks.`);
     }
 }

@@ -8,7 +8,7 @@ import type { SamplingOptions } from "../types.js";
 import type { CompletionTimings, FinishPart, FinishReason, TokenPart } from "./completion.js";
 import type { Speculation } from "./drafter.js";
 import { viewDrafter } from "./explain.js";
-import { missingTokens, reads, type Dials } from "./fusion.js";
+import { createContinuation, missingTokens, reads, type Continuation, type Dials } from "./fusion.js";
 import { penaltyHistory } from "./sampling.js";
 import { createSpeculator, type Speculator } from "./speculation.js";
 import { createTextStream, tokenText } from "./text-stream.js";
@@ -34,38 +34,41 @@ export async function* generate(
     dials: Dials,
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
     const { prompts, maxTokens, stop, sampling, draw: common, speculation, explain, signal } = generation;
-    const [main] = ensemble.members;
-    if (main === undefined) throw new EftError("RECIPE_INVALID", "The recipe has no members.");
-    const text = createTextStream(main.model, stop);
+    const text = createTextStream(ensemble.texts, stop);
     const clock = createClock(ensemble);
-    const generated: number[] = [];
+    const continuation = createContinuation(ensemble);
+    const { tokens: generated, fed } = continuation;
+    /** Tokens that may still come: as many as were asked for and every cache holds. */
+    const room = (): number => {
+        const used = prompts.map((prompt, member) => prompt.length + (fed[member]?.length ?? 0));
+        return Math.min(maxTokens - generated.length, ensemble.contextSize - Math.max(...used));
+    };
     const { pool, steps } = ensemble;
     let sequence: Sequence | undefined;
     let speculator: Speculator | undefined;
     let reason: FinishReason = "length";
     try {
-        const most = Math.min(maxTokens, ensemble.contextSize - Math.max(...prompts.map((p) => p.length)));
-        if (most > 0) sequence = await pool.acquire(prompts, 1, signal);
+        if (room() > 0) sequence = await pool.acquire(prompts, 1, signal);
         if (sequence !== undefined && speculation !== undefined) {
-            const parts = { ensemble, speculation, dials, sequence, prompts, generated, sampling, explain, signal };
+            const parts = { ensemble, speculation, dials, sequence, prompts, continuation, sampling, explain, signal };
             speculator = createSpeculator(parts);
         }
-        blocks: while (sequence !== undefined && generated.length < most) {
+        blocks: while (sequence !== undefined && room() > 0) {
             const { fusion, drafter } = dials;
             const history = penaltyHistory(sampling, prompts[0] ?? new Int32Array(0), generated);
             const draw = { ...common, history, position: generated.length };
             const isRead = (member: number): boolean => common.members || reads(fusion, member);
-            const block = await speculator?.draft(draw, most - generated.length - 1);
+            const block = await speculator?.draft(draw, room() - 1);
             const evaluated = await steps.evaluate({
                 ...{ sequence, fusion, draw },
-                append: block?.append ?? missingTokens(sequence, prompts, generated, isRead),
+                append: block?.append ?? missingTokens(sequence, prompts, continuation, isRead),
                 ...(block?.verification && { speculation: block.verification }),
                 ...(signal && { signal }),
             });
             clock.add(evaluated, block);
             speculator?.learn(evaluated);
             for (const drawn of evaluated.draws) {
-                generated.push(drawn.token);
+                continuation.push(drawn.token);
                 const ended = ensemble.vocabulary.endOfGeneration[drawn.token] === 1;
                 if (!ended) common.grammar?.accept(drawn.token);
                 yield {
@@ -79,7 +82,7 @@ export async function* generate(
                 // The rest of the block was drawn from the target as it was before a dial was turned, or is not wanted.
                 if (dials.fusion !== fusion || signal?.aborted) break;
             }
-            forgetRejected(sequence, prompts, generated);
+            forgetRejected(sequence, prompts, continuation);
         }
     } catch (error) {
         // Only the caller's own signal is an ordinary end; an ensemble that is disposed meanwhile is not.
@@ -87,7 +90,7 @@ export async function* generate(
         reason = "abort";
     } finally {
         if (sequence !== undefined) {
-            forgetRejected(sequence, prompts, generated);
+            forgetRejected(sequence, prompts, continuation);
             pool.release(sequence);
         }
     }
@@ -109,9 +112,9 @@ export async function* generate(
  * Cuts the caches down to what was generated: only the last token of a step differs from its draft. That one is left out,
  * since what follows it is not known yet.
  */
-function forgetRejected({ held }: Sequence, prompts: readonly Int32Array[], generated: readonly number[]): void {
+function forgetRejected({ held }: Sequence, prompts: readonly Int32Array[], { settled }: Continuation): void {
     held.forEach((tokens, member) => {
-        const most = (prompts[member]?.length ?? 0) + Math.max(0, generated.length - 1);
+        const most = (prompts[member]?.length ?? 0) + (settled[member] ?? 0);
         tokens.length = Math.min(tokens.length, most);
     });
 }

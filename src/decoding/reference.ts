@@ -1,14 +1,15 @@
 /**
  * Emulated fine-tuning in plain arithmetic: from the logits of several models to the next token.
  *
- * This is the slow, readable twin of `native/combine.cpp` and `native/sample.cpp`, in double precision and without a
+ * This is the slow, readable twin of `native/fuse.cpp` and `native/sample.cpp`, in double precision and without a
  * trick. Generation never calls it; the tests hold the native code against it. It reads from top to bottom in the order
  * in which a token is made:
  *
  * 1. {@link normalize}: each model's logits become log-probabilities.
  * 2. {@link combine}: a weighted sum of them. For up-scaling, `large + (chat - small)`: what the large model knows, plus
  *    what fine-tuning has changed in the small one. Adding logarithms multiplies probabilities.
- * 3. {@link applyConservativeFilter}: for tokens that the small fine-tuned model finds improbable, believe it alone.
+ * 3. {@link applyConservativeFilter}: for tokens that the small fine-tuned model finds improbable, believe it alone. And
+ *    {@link fuse}, which takes tokens that bases know nothing about from the fine-tuned model too.
  * 4. {@link applyPenaltiesAndBias}, {@link mask}, {@link shape}: the user's wishes about the text: penalties, grammar,
  *    temperature, filters.
  * 5. {@link drawGumbel}: one token, by noise that only depends on a seed and on places in the text and the vocabulary.
@@ -20,7 +21,7 @@
  */
 
 import { EftError } from "../errors.js";
-import type { NativeFusion } from "../native/binding.js";
+import { TOKEN_KIND, type NativeFusion } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";
 
 /** One number per token id: logits or log-probabilities. -Infinity: the token is not possible ("masked"). */
@@ -67,6 +68,11 @@ export function normalize(row: Row): Float64Array {
     return values.map((value) => value - logNormalizer);
 }
 
+/** The same, but a row that is masked entirely stays as it is. */
+function normalizeIfPossible(row: Row): Float64Array {
+    return logSumExp(row) === -Infinity ? Float64Array.from(row) : normalize(row);
+}
+
 // ------------------------------------------------------------------------------------------------- 2. combination
 
 /**
@@ -78,14 +84,19 @@ export function normalize(row: Row): Float64Array {
  * is not in the target, whatever the sign of that member's weight.
  *
  * @param rows - the members' logits, equally long; undefined is allowed where the weight is 0
+ * @param length - of the rows
  * @returns log-values that are not normalised yet
+ * @throws EftError NON_FINITE_LOGITS
  */
-export function combine(rows: readonly (Row | undefined)[], weights: ArrayLike<number>): Float64Array {
+export function combine(
+    rows: readonly (Row | undefined)[],
+    weights: ArrayLike<number>,
+    length = Math.max(...rows.map((row) => row?.length ?? 0)),
+): Float64Array {
     const terms = rows.flatMap((row, member) => {
         const weight = weights[member] ?? 0;
-        return weight === 0 || row === undefined ? [] : [{ weight, logprobs: normalize(row) }];
+        return weight === 0 || row === undefined ? [] : [{ weight, logprobs: normalizeIfPossible(row) }];
     });
-    const length = Math.max(...rows.map((row) => row?.length ?? 0));
     return Float64Array.from({ length }, (_, i) => {
         const masked = terms.some(({ logprobs }) => at(logprobs, i) === -Infinity);
         return masked ? -Infinity : sum(terms.map(({ weight, logprobs }) => weight * at(logprobs, i)));
@@ -125,38 +136,54 @@ export function nucleus(ranking: readonly number[], weight: (id: number) => numb
  *
  * @param target - the combination, as {@link combine} returns it
  * @param fallback - normalised log-probabilities
- * @param isExcluded - tokens that count as outside the nucleus although their mass counts (control tokens, if asked for)
  * @returns log-values that are not normalised
  */
-export function applyConservativeFilter(
-    target: Row,
-    fallback: Row,
-    topP: number,
-    isExcluded: (id: number) => boolean = () => false,
-): Float64Array {
-    const kept = nucleus(rank(fallback), (id) => Math.exp(at(fallback, id)), topP);
-    const inside = new Set(kept.filter((id) => !isExcluded(id)));
+export function applyConservativeFilter(target: Row, fallback: Row, topP: number): Float64Array {
+    const inside = new Set(nucleus(rank(fallback), (id) => Math.exp(at(fallback, id)), topP));
     return Float64Array.from(fallback, (value, i) => (inside.has(i) ? at(target, i) : value));
 }
 
 /**
- * Steps 1 to 3 together.
+ * Steps 1 to 3 together. What bases know nothing about stands apart: added tokens, which some members do not even have, and
+ * control tokens, if asked for. With f the fallback, p the filtered combination of the others and A the tokens apart:
  *
- * @param rows - one row of logits per member, equally long
- * @param controlTokens - 1 for control tokens; they matter with `fusion.controlTokensFallback`
+ *     target_i = f_i                            for i in A
+ *     target_i = (1 - sum of f over A) * p_i    for all others
+ *
+ * where p is made as if the tokens apart did not exist: each member is normalised over the others alone.
+ *
+ * @param rows - one row of logits per member; what lies behind the end of a row is none of the member's tokens
+ * @param kinds - one of {@link TOKEN_KIND} per id. Default: all are combined, as far as the shortest row reaches
  * @returns the normalised log-probabilities of the target
  * @throws EftError NON_FINITE_LOGITS, NO_TOKEN_LEFT
  */
 export function fuse(
     rows: readonly (Row | undefined)[],
     fusion: NativeFusion,
-    controlTokens?: ArrayLike<number>,
+    kinds?: ArrayLike<number>,
 ): Float64Array {
-    const target = combine(rows, fusion.weights);
-    if (fusion.fallback === undefined) return normalize(target);
-    const isExcluded = (id: number): boolean => fusion.controlTokensFallback && controlTokens?.[id] === 1;
-    const fallback = normalize(combine(rows, fusion.fallback));
-    return normalize(applyConservativeFilter(target, fallback, fusion.conservativeTopP, isExcluded));
+    const { weights, fallback: fallbackWeights, conservativeTopP } = fusion;
+    const length = kinds?.length ?? Math.min(...rows.flatMap((row) => row?.length ?? []));
+    const whole = rows.map((row, member) => {
+        if ((weights[member] ?? 0) === 0 && (fallbackWeights?.[member] ?? 0) === 0) return undefined;
+        const logits = Float64Array.from({ length }, (_, id) => row?.[id] ?? -Infinity);
+        return normalize(logits);
+    });
+    const isControlApart = fallbackWeights !== undefined && fusion.controlTokensFallback;
+    const isApart = (id: number): boolean =>
+        kinds?.[id] === TOKEN_KIND.added || (isControlApart && kinds?.[id] === TOKEN_KIND.control);
+    const others = whole.map((row) => row && mask(row, (id) => !isApart(id)));
+    if (fallbackWeights === undefined) return normalize(combine(others, weights, length));
+
+    const fallback = normalize(combine(whole, fallbackWeights, length));
+    const rest = logSumExp(mask(fallback, (id) => !isApart(id)));
+    const filtered = applyConservativeFilter(
+        combine(others, weights, length),
+        normalizeIfPossible(combine(others, fallbackWeights, length)),
+        conservativeTopP,
+    );
+    const shares = normalizeIfPossible(filtered);
+    return normalize(fallback.map((logprob, id) => (isApart(id) ? logprob : rest + at(shares, id))));
 }
 
 /** The `count` most probable tokens of a row, most probable first, ties to the lower id. */

@@ -16,7 +16,7 @@ import type { SamplingOptions } from "../types.js";
 import { createAcceptance } from "./acceptance.js";
 import { bestPlan, MOST_DRAFTS } from "./draft-length.js";
 import type { Speculation } from "./drafter.js";
-import { missingTokens, reads, type Dials } from "./fusion.js";
+import { missingTokens, reads, type Continuation, type Dials } from "./fusion.js";
 import { penaltyWindow } from "./sampling.js";
 
 /** A block that is about to be verified. Without drafts, its step is a plain one. */
@@ -51,8 +51,8 @@ export interface SpeculatorParts {
     readonly sequence: Sequence;
     /** Tokens of the prompt, per member. */
     readonly prompts: readonly Int32Array[];
-    /** The tokens so far; the loop adds to them. */
-    readonly generated: readonly number[];
+    /** The text so far; the loop adds to it. */
+    readonly continuation: Continuation;
     readonly sampling: SamplingOptions;
     /** Report the drafter at every token. */
     readonly explain: boolean;
@@ -76,7 +76,8 @@ interface Attempt {
 }
 
 export function createSpeculator(parts: SpeculatorParts): Speculator {
-    const { ensemble, dials, sequence, prompts, generated, explain, signal } = parts;
+    const { ensemble, dials, sequence, prompts, continuation, explain, signal } = parts;
+    const { tokens: generated } = continuation;
     const { propose, policy, coupling, length, drafterSampling } = parts.speculation;
     const { steps, costs } = ensemble;
     const members = ensemble.members.map((_, member) => member);
@@ -103,15 +104,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
     async function attemptDrafts(draw: NativeDraw, room: number): Promise<Attempt> {
         const { fusion, drafter } = dials;
         const verifying = members.filter((member) => reads(fusion, member));
-        const proposal = propose?.([...(prompts[0] ?? []), ...generated], room).slice(0, room) ?? [];
-        const { size } = ensemble.vocabulary;
-        const wrong = proposal.find((token) => !Number.isInteger(token) || token < 0 || token >= size);
-        if (wrong !== undefined) {
-            throw new EftError(
-                "OPTION_INVALID",
-                `lookup proposed ${wrong}, which is no token id from 0 to ${size - 1}.`,
-            );
-        }
+        const proposal = proposeTokens(room);
         const lookup: DraftProspect | undefined =
             proposal.length === 0
                 ? undefined
@@ -147,6 +140,24 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
         return { drafted, proposal, isLookup, forecast: drafted.plan.forecast };
     }
 
+    /** What all members can verify of a proposal: a member cannot read a token that it lacks, so a block ends before one. */
+    function proposeTokens(room: number): readonly number[] {
+        const { size, members: vocabularies } = ensemble.vocabulary;
+        const proposal = propose?.([...(prompts[0] ?? []), ...generated], room).slice(0, room) ?? [];
+        const known = Math.max(...vocabularies.map(({ width }) => width));
+        const wrong = proposal.find((token) => !Number.isInteger(token) || token < 0 || token >= known);
+        if (wrong !== undefined) {
+            throw new EftError(
+                "OPTION_INVALID",
+                `lookup proposed ${wrong}, which is no token id from 0 to ${known - 1}.`,
+            );
+        }
+        const end = proposal.findIndex(
+            (token) => token >= size || vocabularies.some(({ lacks }) => lacks[token] === 1),
+        );
+        return end < 0 ? proposal : proposal.slice(0, end);
+    }
+
     /** Only the adaptive policy has reason to prefer the drafter: otherwise, what costs nothing is tried first. */
     function promisesMore(lookup: DraftProspect, asked: DraftProspect): boolean {
         return length !== "adaptive" || bestPlan(lookup, costs).rate >= bestPlan(asked, costs).rate;
@@ -154,11 +165,11 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
 
     /** Tokens that the drafter's members lack. Many of them are evaluated at once, before the block. */
     async function appendForDrafter(isRead: (member: number) => boolean): Promise<readonly Int32Array[]> {
-        const append = missingTokens(sequence, prompts, generated, isRead);
+        const append = missingTokens(sequence, prompts, continuation, isRead);
         if (append.every((tokens) => tokens.length <= MOST_APPENDED)) return append;
         const bulk = append.map((tokens) => tokens.subarray(0, Math.max(0, tokens.length - 1)));
         await steps.evaluate({ sequence, append: bulk, ...(signal && { signal }) });
-        return missingTokens(sequence, prompts, generated, isRead);
+        return missingTokens(sequence, prompts, continuation, isRead);
     }
 
     return {
@@ -189,7 +200,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
                 draw.members || reads(fusion, member) || (needsDrafter && reads(drafter, member));
             const hasDrafted = (member: number): boolean =>
                 keptRows > 0 && drafter !== undefined && reads(drafter, member);
-            const missing = missingTokens(sequence, prompts, generated, isRead);
+            const missing = missingTokens(sequence, prompts, continuation, isRead);
             return {
                 append: missing.map((tokens, member) => {
                     if (!isRead(member) || hasDrafted(member)) return new Int32Array(0);

@@ -1,7 +1,7 @@
 /** From tokens to text that may be shown: whole UTF-8 characters, and nothing of a stop string. */
 
 import type { Ensemble } from "../ensemble/ensemble.js";
-import type { NativeModel } from "../native/binding.js";
+import type { TokenTexts } from "../ensemble/added-tokens.js";
 
 export interface TextStream {
     /** Adds a token; returns the text that is certain now, often that of earlier tokens too. */
@@ -13,7 +13,7 @@ export interface TextStream {
 }
 
 /** @param stop - texts that end the generation; the first to occur wins, and is not part of the text */
-export function createTextStream(model: NativeModel, stop: readonly string[]): TextStream {
+export function createTextStream(texts: Pick<TokenTexts, "detokenize">, stop: readonly string[]): TextStream {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     let pending = "";
     let stoppedBy: string | undefined;
@@ -38,7 +38,7 @@ export function createTextStream(model: NativeModel, stop: readonly string[]): T
     return {
         push(token) {
             if (stoppedBy !== undefined) return "";
-            pending += decoder.decode(model.detokenize(Int32Array.of(token), false), { stream: true });
+            pending += decoder.decode(texts.detokenize(Int32Array.of(token), false), { stream: true });
             return release();
         },
         flush() {
@@ -63,5 +63,5 @@ function overlap(text: string, stop: string): number {
 
 /** Text of a token by itself, control tokens spelled out; bytes that are no whole character become U+FFFD. */
 export function tokenText(ensemble: Ensemble, token: number): string {
-    return ensemble.members[0]?.model.detokenize(Int32Array.of(token), true).toString("utf8") ?? "";
+    return ensemble.texts.detokenize(Int32Array.of(token), true).toString("utf8");
 }

@@ -3,7 +3,7 @@
 import { availableParallelism } from "node:os";
 import { EftError } from "../errors.js";
 import { BACKENDS, chooseBackend, type BackendChoice, type BackendName } from "../native/backend.js";
-import type { NativeEngine } from "../native/binding.js";
+import { TOKEN_KIND, type NativeEngine, type NativeVocabulary } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { toEftError } from "../native/native-error.js";
 import { resolveParameters } from "../recipe/index.js";
@@ -17,7 +17,9 @@ import { checkInteger, checkKeys, checkOneOf } from "./options.js";
 import { createSequencePool, type SequencePool } from "./sequences.js";
 import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "./statistics.js";
 import { createStepQueue, type StepQueue } from "./steps.js";
-import { checkVocabularies, compareVocabularies, type VocabularyReport } from "./vocabulary.js";
+import { readVocabularies } from "./gguf.js";
+import { createTokenTexts, examineVocabularies, type TokenTexts } from "./added-tokens.js";
+import { checkVocabularies, flaggedIds, type VocabularyReport } from "./vocabulary.js";
 
 /** How {@link loadEnsemble} loads. */
 export interface LoadOptions {
@@ -92,6 +94,8 @@ export interface Ensemble {
     readonly speculation: StatisticsRecorder;
     /** @internal How far forecasts of drafts can be believed, by the same reports. */
     readonly trust: Trust;
+    /** @internal How the members spell tokens, those included that some of them lack. */
+    readonly texts: TokenTexts;
     /** @internal The caches. @throws EftError DISPOSED after dispose() */
     readonly pool: SequencePool;
     /** @internal Continuous batching. @throws EftError DISPOSED after dispose() */
@@ -125,6 +129,7 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
     const cacheType = checkOneOf("cacheType", options.cacheType ?? recipe.cacheType ?? "f16", CACHE_TYPES);
     const backend = chooseBackend(checkOneOf("backend", options.backend ?? "auto", BACKENDS));
     const local = await locateModels(recipe);
+    await refuseEarly(local);
     const plan = await planIfLarge(local, backend, { ...options, sequences });
 
     const engine = binding.createEngine({ threads, batchSize, sequences });
@@ -134,7 +139,7 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
         throwIfAborted(signal);
         const { gpuLayers, onProgress } = options;
         const members = await loadMembers(engine, local, backend, { plan, gpuLayers, onProgress });
-        const vocabulary = compareVocabularies(members);
+        const vocabulary = examineVocabularies(local, members);
         checkVocabularies(vocabulary);
         const trained = members.map(({ model }) => model.info.trainContextSize);
         const contextSize = plan?.contextSize ?? wantedContextSize(recipe, options.contextSize, trained);
@@ -148,7 +153,7 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
                 offloadCache: backend.backend !== "cpu" && member.gpuLayers !== 0,
             });
         }
-        engine.setVocabulary(vocabulary.size, vocabulary.controlTokens, vocabulary.endOfGeneration);
+        engine.setVocabulary(toNativeVocabulary(vocabulary));
         throwIfAborted(signal);
         return createEnsemble(engine, {
             recipe,
@@ -203,6 +208,7 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
 
     return {
         ...parts,
+        texts: createTokenTexts(parts.members, parts.vocabulary),
         costs,
         speculation,
         trust,
@@ -227,6 +233,29 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
         dispose,
         [Symbol.asyncDispose]: dispose,
     };
+}
+
+function toNativeVocabulary({ size, members, controlTokens, addedTokens, endOfGeneration }: VocabularyReport) {
+    const { combined, control, added } = TOKEN_KIND;
+    return {
+        kinds: Uint8Array.from({ length: size }, (_, token) =>
+            addedTokens[token] === 1 ? added : controlTokens[token] === 1 ? control : combined,
+        ),
+        endOfGeneration,
+        lacking: members.map(({ lacks }) => flaggedIds(lacks)),
+    } satisfies NativeVocabulary;
+}
+
+/**
+ * Looks into vocabularies before weights are read, but only where a text may not come to its end: it takes as long as loading
+ * small models does.
+ *
+ * @throws EftError VOCABULARY_MISMATCH, MODEL_*
+ */
+async function refuseEarly(recipe: Recipe): Promise<void> {
+    const headers = recipe.members.map(({ model }) => loadBinding().readHeader(model));
+    const smallest = Math.min(...headers.map(({ vocabularySize }) => vocabularySize));
+    if (headers.some(({ eos }) => eos >= smallest)) checkVocabularies(await readVocabularies(recipe));
 }
 
 /**

@@ -5,7 +5,9 @@ import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { Recipe } from "../types.js";
+import { examineVocabularies } from "./added-tokens.js";
 import { modelPath } from "./model-files.js";
+import { usesUnfamiliarTokens } from "./template-tokens.js";
 import { compareVocabularies, type VocabularyReport } from "./vocabulary.js";
 
 /** The header of a GGUF. Optional entries are missing where the file does not say it. */
@@ -80,16 +82,17 @@ export async function openGguf(named: string): Promise<{ summary: GgufSummary; i
 }
 
 /**
- * Compares the vocabularies of a recipe's members without loading their weights.
+ * Compares the vocabularies of a recipe's members without loading their weights. The members alone are enough, but then
+ * nothing is said about tokens that some of them lack.
  *
  * @throws EftError MODEL_*
  */
-export async function readVocabularies(recipe: Pick<Recipe, "members">): Promise<VocabularyReport> {
+export async function readVocabularies(recipe: Recipe | Pick<Recipe, "members">): Promise<VocabularyReport> {
     return withVocabularies(
         recipe.members.map(({ model }) => model),
         (models) => {
             const members = recipe.members.map(({ name }, index) => ({ name, model: models[index] as NativeModel }));
-            return compareVocabularies(members);
+            return "combination" in recipe ? examineVocabularies(recipe, members) : compareVocabularies(members);
         },
     );
 }
@@ -102,6 +105,20 @@ export async function readVocabularies(recipe: Pick<Recipe, "members">): Promise
  */
 export async function readChatTemplate(file: string): Promise<string | undefined> {
     return withVocabularies([file], ([model]) => model?.info.chatTemplate);
+}
+
+/**
+ * Who should decide about control tokens in up-scaling: the fallback, where the tuned model uses some that its base has hardly been
+ * trained on. `recipe init` writes this, and `adHocRecipe` takes it.
+ *
+ * @param tuned - file of the fine-tuned model; of an adapter, that of its base
+ * @param reference - file of the model that it was tuned from
+ * @throws EftError MODEL_*
+ */
+export async function recommendControlTokens(tuned: string, reference: string): Promise<Recipe["controlTokens"]> {
+    return withVocabularies([tuned, reference], ([own, base]) =>
+        usesUnfamiliarTokens(own as NativeModel, base as NativeModel) ? "fallback" : "combine",
+    );
 }
 
 /** Loads vocabularies and metadata without weights, for the duration of `use`. @throws EftError MODEL_* */

@@ -71,7 +71,7 @@ export async function loadMembers(
         spec,
         model,
         gpuLayers,
-        prompt: createPromptRenderer(spec.name, resolveTemplate(spec.prompt ?? recipe.prompt, models), model),
+        prompt: createMemberRenderer(spec.name, spec.prompt ?? recipe.prompt, models),
     }));
 }
 
@@ -101,8 +101,22 @@ export function checkKind({ name, model: file }: MemberSpec, model: NativeModel)
     if (info.vocabularyType === "RWKV") refuse("its tokenizer is one of recurrent models");
 }
 
-/** Templates that members carry as text. @throws EftError TEMPLATE_MISSING */
-export function resolveTemplate(
+/**
+ * How a member sees messages.
+ *
+ * @param models - of all members, by name
+ * @throws EftError TEMPLATE_MISSING, TEMPLATE_INVALID
+ */
+export function createMemberRenderer(
+    member: string,
+    template: PromptTemplate,
+    models: ReadonlyMap<string, NativeModel>,
+): PromptRenderer {
+    const owner = template.kind === "from" ? models.get(template.member) : undefined;
+    return createPromptRenderer(member, resolveTemplate(template, models), models.get(member) as NativeModel, owner);
+}
+
+function resolveTemplate(
     template: PromptTemplate,
     models: ReadonlyMap<string, NativeModel>,
 ): Exclude<PromptTemplate, { kind: "from" }> {

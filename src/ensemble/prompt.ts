@@ -42,19 +42,26 @@ export interface PromptRenderer {
 
 /**
  * @param template - `from` must have been resolved to the Jinja text before
+ * @param owner - the model that the template comes from, whose `bos_token` and `eos_token` it means. Default: the member's own
  * @throws EftError TEMPLATE_INVALID, also from the renderer's functions
  */
 export function createPromptRenderer(
     member: string,
     template: Exclude<PromptTemplate, { kind: "from" }>,
     model: NativeModel,
+    owner = model,
 ): PromptRenderer {
     if (template.kind === "plain") {
         const render = (messages: readonly ChatMessage[]): string => messages.map(({ content }) => content).join("\n");
         return { render, tokenize: (messages, text = render(messages)) => tokenizePlain(model, text) };
     }
     const compiled = attempt(member, () => new Template(template.template));
-    const special = specialTexts(model);
+    const special = specialTexts(owner);
+    // The owner's BOS takes the place of the member's, if the member reads it as a token.
+    const beginnings = [
+        specialTexts(model).bos,
+        ...(special.bos !== "" && spellsControlToken(model, special.bos) ? [special.bos] : []),
+    ];
     const render = (messages: readonly ChatMessage[]): string =>
         attempt(member, () =>
             compiled.render({
@@ -66,7 +73,7 @@ export function createPromptRenderer(
         );
     return {
         render,
-        tokenize: (messages, text = render(messages)) => tokenizeRendered(model, text, messages, special.bos),
+        tokenize: (messages, text = render(messages)) => tokenizeRendered(model, text, messages, beginnings),
     };
 }
 
@@ -92,9 +99,9 @@ function tokenizeRendered(
     model: NativeModel,
     rendered: string,
     messages: readonly ChatMessage[],
-    bos: string,
+    beginnings: readonly string[],
 ): Int32Array {
-    const addSpecial = bos === "" || !rendered.startsWith(bos);
+    const addSpecial = !beginnings.some((bos) => bos !== "" && rendered.startsWith(bos));
     const pieces = isolateControlTokens(model, rendered, messages);
     const tokens = pieces.flatMap(({ text, parseSpecial }, index) => [
         ...model.tokenize(text, addSpecial && index === 0, parseSpecial),

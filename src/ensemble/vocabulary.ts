@@ -1,10 +1,12 @@
 /**
- * Members can be fused only if a token id means the same text to all of them. Files of one family usually agree on
- * everything but the padding at the end of the table, so ids beyond the common range are masked and the rest must match.
+ * Members can be fused only if a token id means the same text to all members that have it. Files of one family usually agree
+ * on everything but the end of the table: padding, and tokens that were added for a fine-tuning. Ids that are nobody's tokens
+ * are masked, ids that some members lack are treated by `added-tokens.ts`, and the rest must match.
  */
 
 import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
+import type { Recipe } from "../types.js";
 
 /** llama.cpp's attribute bits that decide what a token's text stands for; the others concern white space around it. */
 const KIND_BITS = {
@@ -28,26 +30,40 @@ export interface VocabularyDifference {
     readonly referenceMeaning: string;
 }
 
-/** Outcome of comparing the vocabularies of all members with that of the first. */
+/** The vocabulary of one member. */
+export interface MemberVocabulary {
+    readonly name: string;
+    /** Ids in the member's own table, padding included. */
+    readonly width: number;
+    readonly special: Readonly<Record<"bos" | "eos" | "eot", number>>;
+    /**
+     * V flags: 1 for ids that are no tokens of this member: beyond its table, unused there, or of disputed meaning. An id that
+     * nobody has is masked.
+     */
+    readonly lacks: Uint8Array;
+    /** Whether the token with which it ends a text or a turn, EOS or EOT, is an added one. */
+    readonly endsAlone: boolean;
+}
+
+/** Outcome of comparing the vocabularies of all members. */
 export interface VocabularyReport {
     readonly compatible: boolean;
-    /** Number of ids all members have; larger ids are masked. */
+    /** V: the ids of the target are 0 to V - 1. Beyond them no member has a token. */
     readonly size: number;
     /** llama.cpp's tokenizer type, e.g. `SPM` or `BPE`. */
     readonly type: string;
-    readonly members: readonly {
-        readonly name: string;
-        /** Ids in the member's own table, padding included. */
-        readonly width: number;
-        readonly special: Readonly<Record<"bos" | "eos" | "eot", number>>;
-    }[];
-    /** Reasons for a refusal, the first few. */
+    readonly members: readonly MemberVocabulary[];
+    /** Reasons for a refusal: the first few ids that mean different things. */
     readonly differences: readonly VocabularyDifference[];
+    /** Reasons for a refusal, as sentences: ends of a text that the recipe makes impossible. */
+    readonly problems: readonly string[];
     /** Differences that are allowed but worth knowing, as sentences. */
     readonly notes: readonly string[];
     /** V flags: 1 for control tokens. */
     readonly controlTokens: Uint8Array;
-    /** V flags: 1 for tokens that end a generation in the eyes of at least one member. */
+    /** V flags: 1 for added tokens, which some members have and others lack. */
+    readonly addedTokens: Uint8Array;
+    /** V flags: 1 for tokens that end a generation in the eyes of at least one member that has them. */
     readonly endOfGeneration: Uint8Array;
 }
 
@@ -56,73 +72,87 @@ export interface NamedModel {
     readonly model: NativeModel;
 }
 
-/** Compares texts and kinds of all common ids. Never throws; see {@link checkVocabularies}. */
-export function compareVocabularies(members: readonly NamedModel[]): VocabularyReport {
-    const [first] = members;
+interface TokenTable extends NamedModel {
+    readonly width: number;
+    /** llama.cpp's, one per id. */
+    readonly attributes: Int32Array;
+    readonly endOfGeneration: Uint8Array;
+    /** EOS and EOT. llama.cpp lets more tokens end a text, by how they are spelled, padding among them. */
+    readonly ends: readonly number[];
+    /** 1 where the member has a token. */
+    readonly has: Uint8Array;
+    /** Read when they are needed. */
+    readonly texts: () => readonly string[];
+}
+
+/**
+ * Compares texts and kinds of all ids, whatever a recipe makes of them. Never throws; see {@link checkVocabularies}.
+ *
+ * @param unusedTokens - `mask`: ids of the kind "unused" are nobody's tokens, but for EOS and EOT
+ */
+export function compareVocabularies(
+    members: readonly NamedModel[],
+    unusedTokens: Recipe["unusedTokens"] = "mask",
+): VocabularyReport {
+    const top = Math.max(...members.map(({ model }) => model.info.vocabularySize));
+    const tables = members.map((member) => readTable(member, unusedTokens, top));
+    const [first] = tables;
     if (first === undefined) throw new EftError("OPTION_INVALID", "There is no member to compare vocabularies of.");
-    const size = Math.min(...members.map(({ model }) => model.info.vocabularySize));
-    const differences: VocabularyDifference[] = [];
-    const notes: string[] = [];
+    const differences = findDifferences(tables);
+    const disputed = findDisputed(tables);
+    for (const token of disputed) for (const { has } of tables) has[token] = 0;
 
-    for (const member of members.slice(1)) {
-        const [own, reference] = [member.model.info, first.model.info];
-        if (own.vocabularyType !== reference.vocabularyType) {
-            differences.push({
-                token: -1,
-                member: member.name,
-                reference: first.name,
-                memberMeaning: `a ${own.vocabularyType} tokenizer`,
-                referenceMeaning: `a ${reference.vocabularyType} tokenizer`,
-            });
-        } else if (member.model.vocabularyHash(size) !== first.model.vocabularyHash(size)) {
-            differences.push(...findDifferences(member, first, size, MAX_DIFFERENCES - differences.length));
-        }
-        if (own.vocabularySize !== reference.vocabularySize) {
-            notes.push(
-                `${member.name} has ${own.vocabularySize} ids and ${first.name} ${reference.vocabularySize}; ` +
-                    `ids from ${size} on are masked.`,
-            );
-        }
-        for (const special of ["bos", "eos"] as const) {
-            if (own[special] !== reference[special]) {
-                notes.push(
-                    `${special.toUpperCase()} is ${own[special]} for ${member.name} and ${reference[special]} for ` +
-                        `${first.name}; both are honoured where they apply.`,
-                );
-            }
-        }
-    }
-
+    const holders = Uint8Array.from({ length: top }, (_, token) =>
+        tables.reduce((count, { has }) => count + (has[token] ?? 0), 0),
+    );
+    const size = holders.findLastIndex((count) => count > 0) + 1;
+    const flags = (test: (token: number) => boolean): Uint8Array =>
+        Uint8Array.from({ length: size }, (_, token) => (test(token) ? 1 : 0));
+    const isAdded = (token: number): boolean => (holders[token] ?? 0) > 0 && (holders[token] ?? 0) < tables.length;
+    const someHolder = (token: number, test: (table: TokenTable) => boolean): boolean =>
+        tables.some((table) => table.has[token] === 1 && test(table));
     return {
         compatible: differences.length === 0,
         size,
         type: first.model.info.vocabularyType,
-        members: members.map(({ name, model: { info } }) => ({
+        members: tables.map(({ name, width, has, ends, model: { info } }) => ({
             name,
-            width: info.vocabularySize,
+            width,
             special: { bos: info.bos, eos: info.eos, eot: info.eot },
+            lacks: flags((token) => has[token] === 0),
+            endsAlone: ends.some((token) => has[token] === 1 && isAdded(token)),
         })),
         differences,
-        notes,
-        controlTokens: Uint8Array.from(first.model.tokenAttributes().subarray(0, size), (attributes) =>
-            (attributes & KIND_BITS.control) === 0 ? 0 : 1,
-        ),
-        endOfGeneration: mergeFlags(
-            members.map(({ model }) => model.endOfGeneration()),
-            size,
-        ),
+        problems: [],
+        notes: [
+            ...tables.slice(1).flatMap((table) => describeTable(table, first)),
+            ...describeMasked(holders, disputed),
+        ],
+        controlTokens: flags((token) => someHolder(token, ({ attributes }) => isControl(attributes[token]))),
+        addedTokens: flags(isAdded),
+        endOfGeneration: flags((token) => someHolder(token, ({ endOfGeneration }) => endOfGeneration[token] === 1)),
     };
 }
 
 /** @throws EftError VOCABULARY_MISMATCH with the first differences, if the report is not favourable */
-export function checkVocabularies(report: VocabularyReport): void {
-    if (report.compatible) return;
-    const lines = report.differences.map((difference) => `  ${describeDifference(difference)}`);
-    throw new EftError(
-        "VOCABULARY_MISMATCH",
-        "The members' vocabularies differ, so their distributions cannot be combined. Use models of one family " +
-            `(same tokenizer). First differences:\n${lines.join("\n")}`,
-    );
+export function checkVocabularies({ differences, problems }: VocabularyReport): void {
+    if (differences.length > 0) {
+        const lines = differences.map((difference) => `  ${describeDifference(difference)}`);
+        throw new EftError(
+            "VOCABULARY_MISMATCH",
+            "The members' vocabularies differ, so their distributions cannot be combined. Use models of one family " +
+                `(same tokenizer). First differences:\n${lines.join("\n")}`,
+        );
+    }
+    if (problems.length > 0) throw new EftError("VOCABULARY_MISMATCH", problems.join("\n"));
+}
+
+/** How far vocabularies agree, as half a sentence. */
+export function describeAgreement({ type, size, addedTokens, members }: VocabularyReport): string {
+    const added = addedTokens.reduce((count, flag) => count + flag, 0);
+    const masked = Array.from({ length: size }, (_, token) => members.every(({ lacks }) => lacks[token] === 1));
+    const common = size - added - masked.filter((isMasked) => isMasked).length;
+    return `${type}, ${common} ids mean the same to all members${added > 0 ? `, ${added} more are tokens of some alone` : ""}`;
 }
 
 /** A difference as half a sentence, e.g. `id 5: "a" (normal) for chat, "b" (normal) for large`. */
@@ -132,43 +162,104 @@ export function describeDifference(difference: VocabularyDifference): string {
     return `${subject}${memberMeaning} for ${member}, ${referenceMeaning} for ${reference}`;
 }
 
-function findDifferences(member: NamedModel, first: NamedModel, size: number, limit: number): VocabularyDifference[] {
-    const [own, reference] = [readTable(member.model, size), readTable(first.model, size)];
+/** Whether llama.cpp's attributes are those of a control token. */
+export function isControl(attributes = 0): boolean {
+    return (attributes & KIND_BITS.control) !== 0;
+}
+
+/** Ids whose flag is 1. */
+export function flaggedIds(flags: Uint8Array): Int32Array {
+    return Int32Array.from([...flags.keys()].filter((id) => flags[id] === 1));
+}
+
+function readTable({ name, model }: NamedModel, unusedTokens: Recipe["unusedTokens"], top: number): TokenTable {
+    const [attributes, endOfGeneration] = [model.tokenAttributes(), model.endOfGeneration()];
+    const width = model.info.vocabularySize;
+    const ends = [model.info.eos, model.info.eot].filter((token) => token >= 0);
+    // Files exist whose end token is marked as unused.
+    const isUnused = (token: number): boolean =>
+        unusedTokens === "mask" && ((attributes[token] ?? 0) & KIND_BITS.unused) !== 0 && !ends.includes(token);
+    const has = Uint8Array.from({ length: top }, (_, token) => (token < width && !isUnused(token) ? 1 : 0));
+    let texts: readonly string[] | undefined;
+    return {
+        ...{ name, model, width, attributes, endOfGeneration, ends, has },
+        texts: () => (texts ??= model.tokenTexts(0, width)),
+    };
+}
+
+/** Ids that all members have and that do not mean the same to all, the first few. */
+function findDifferences(tables: readonly TokenTable[]): VocabularyDifference[] {
+    const [first, ...others] = tables as readonly [TokenTable, ...TokenTable[]];
+    const common = Math.min(...tables.map(({ width }) => width));
     const differences: VocabularyDifference[] = [];
-    for (let token = 0; token < size && differences.length < limit; token++) {
-        const sameText = own.texts[token] === reference.texts[token];
-        const sameKind = kindOf(own, token) === kindOf(reference, token);
-        if (sameText && sameKind) continue;
-        differences.push({
-            token,
-            member: member.name,
-            reference: first.name,
-            memberMeaning: meaning(own, token),
-            referenceMeaning: meaning(reference, token),
-        });
+    for (const other of others) {
+        const [own, reference] = [other.model.info.vocabularyType, first.model.info.vocabularyType];
+        const names = { member: other.name, reference: first.name };
+        if (own !== reference) {
+            differences.push({
+                ...{ token: -1, ...names },
+                memberMeaning: `a ${own} tokenizer`,
+                referenceMeaning: `a ${reference} tokenizer`,
+            });
+            continue;
+        }
+        if (other.model.vocabularyHash(common) === first.model.vocabularyHash(common)) continue;
+        for (let token = 0; token < common && differences.length < MAX_DIFFERENCES; token++) {
+            if (tables.some(({ has }) => has[token] === 0) || isSame(other, first, token)) continue;
+            const [memberMeaning, referenceMeaning] = [meaning(other, token), meaning(first, token)];
+            differences.push({ token, ...names, memberMeaning, referenceMeaning });
+        }
     }
     return differences;
 }
 
-interface TokenTable {
-    readonly texts: readonly string[];
-    readonly attributes: Int32Array;
+/** Ids that some members lack and that do not mean the same to those that have them. */
+function findDisputed(tables: readonly TokenTable[]): number[] {
+    const top = Math.max(...tables.map(({ width }) => width));
+    const disputed: number[] = [];
+    for (let token = 0; token < top; token++) {
+        const holders = tables.filter(({ has }) => has[token] === 1);
+        const [one, ...others] = holders;
+        if (one === undefined || holders.length === tables.length) continue;
+        if (others.some((other) => !isSame(other, one, token))) disputed.push(token);
+    }
+    return disputed;
 }
 
-function readTable(model: NativeModel, size: number): TokenTable {
-    return { texts: model.tokenTexts(0, size), attributes: model.tokenAttributes() };
+function isSame(one: TokenTable, other: TokenTable, token: number): boolean {
+    return kindOf(one, token) === kindOf(other, token) && one.texts()[token] === other.texts()[token];
 }
 
-function kindOf(table: TokenTable, token: number): number {
-    return (table.attributes[token] ?? 0) & KIND_MASK;
+function kindOf({ attributes }: TokenTable, token: number): number {
+    return (attributes[token] ?? 0) & KIND_MASK;
 }
 
 function meaning(table: TokenTable, token: number): string {
     const kind = kindOf(table, token);
     const names = Object.entries(KIND_BITS).flatMap(([name, bit]) => ((kind & bit) === 0 ? [] : [name]));
-    return `${JSON.stringify(table.texts[token])} (${names.join(", ") || "undefined"})`;
+    return `${JSON.stringify(table.texts()[token])} (${names.join(", ") || "undefined"})`;
 }
 
-function mergeFlags(flags: readonly Uint8Array[], size: number): Uint8Array {
-    return Uint8Array.from({ length: size }, (_, token) => (flags.some((member) => member[token] === 1) ? 1 : 0));
+function describeTable({ name, width, model }: TokenTable, first: TokenTable): string[] {
+    const [own, reference] = [model.info, first.model.info];
+    return [
+        ...(width === first.width ? [] : [`${name} has ${width} ids and ${first.name} ${first.width}.`]),
+        ...(own.bos === reference.bos
+            ? []
+            : [`BOS is ${own.bos} for ${name} and ${reference.bos} for ${first.name}; each begins with its own.`]),
+        ...(own.eos === reference.eos
+            ? []
+            : [`EOS is ${own.eos} for ${name} and ${reference.eos} for ${first.name}; a text ends with either.`]),
+    ];
+}
+
+/** @param holders - how many members have each id */
+function describeMasked(holders: Uint8Array, disputed: readonly number[]): string[] {
+    const unused = holders.reduce((count, held) => count + (held === 0 ? 1 : 0), 0) - disputed.length;
+    return [
+        ...(unused > 0 ? [unused === 1 ? "One unused id is masked." : `${unused} unused ids are masked.`] : []),
+        ...(disputed.length === 0
+            ? []
+            : [`Ids that mean different things to the members that have them are masked: ${disputed.join(", ")}.`]),
+    ];
 }

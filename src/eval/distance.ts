@@ -57,8 +57,8 @@ async function rowsAlong(
 }
 
 /** As the vocabulary spells it, so that it is tokenized as itself. */
-function endOfText({ members }: Ensemble): string {
-    const model = members[0]?.model;
+function endOfText({ members, texts }: Ensemble): string {
+    const model = members[texts.speaker]?.model;
     const eos = model?.info.eos ?? -1;
     return model === undefined || eos < 0 ? "" : (model.tokenTexts(eos, eos + 1)[0] ?? "");
 }

@@ -36,6 +36,10 @@ export interface NativeHeader {
     readonly fileBytes: number;
     /** Files of a split model; 0 where nothing was split. */
     readonly splitCount: number;
+    /** Ids in the table of tokens; 0 if the header has none. */
+    readonly vocabularySize: number;
+    /** Id of the token that ends a text; -1 if the header does not say it. */
+    readonly eos: number;
 }
 
 /** What a loaded model says about itself. */
@@ -88,15 +92,35 @@ export interface NativeModel {
     vocabularyHash(to: number): string;
 }
 
+/** What becomes of a token id in a fusion. */
+export const TOKEN_KIND = {
+    /** It is combined. */
+    combined: 0,
+    /** A control token: combined, or decided by the fallback alone where {@link NativeFusion.controlTokensFallback} says so. */
+    control: 1,
+    /** A token that not all members have: the fallback decides about it alone; without one it is not possible. */
+    added: 2,
+} as const;
+
+/** The ids of an engine's targets, 0 .. V - 1. */
+export interface NativeVocabulary {
+    /** V values of {@link TOKEN_KIND}. */
+    readonly kinds: Uint8Array;
+    /** V flags: 1 for tokens that end a text. */
+    readonly endOfGeneration: Uint8Array;
+    /** M lists of ids below V that are no tokens of the member, whether or not its model has rows for them. */
+    readonly lacking: readonly Int32Array[];
+}
+
 /** How the rows of one entry become a target row: weights in member order. */
 export interface NativeFusion {
     /** M weights of the combination. A member with weight 0 here and in `fallback` is not read. */
     readonly weights: Float64Array;
-    /** M weights of the fallback form, or undefined for no conservative filter. */
+    /** M weights of the fallback form, or undefined: no conservative filter, and no added tokens. */
     readonly fallback?: Float64Array;
     /** Mass of the conservative set, (0, 1]. */
     readonly conservativeTopP: number;
-    /** Whether control tokens count as outside the conservative set. */
+    /** Whether the fallback alone decides about control tokens. */
     readonly controlTokensFallback: boolean;
 }
 
@@ -142,7 +166,7 @@ export interface NativeQueries {
     readonly rows: number;
     /** Row of each query, 0 .. rows - 1, ascending. */
     readonly row: Int32Array;
-    /** Token id of each query. */
+    /** Token id of each query. From V on, nothing is possible. */
     readonly token: Int32Array;
     /** Report the whole target row at each query. */
     readonly scores: boolean;
@@ -249,7 +273,7 @@ export interface NativeDrawResult {
     readonly token: number;
     /** Log-probability under the target, before penalties, bias, temperature and filters. */
     readonly logprob: number;
-    /** M log-probabilities of the token; NaN for a member that was not read. */
+    /** M log-probabilities of the token; NaN for a member that was not read, -Infinity for one that lacks the token. */
     readonly memberLogprobs?: Float64Array;
     readonly topTokens?: Int32Array;
     readonly topLogprobs?: Float32Array;
@@ -306,8 +330,8 @@ export interface NativeEngine {
         readonly onProgress?: (fraction: number) => void;
     }): Promise<NativeModel>;
     addMember(options: NativeMemberOptions): Promise<void>;
-    /** V, and which of its ids are control tokens or end a text. Call once, before the first step. */
-    setVocabulary(size: number, controlTokens: Uint8Array, endOfGeneration: Uint8Array): void;
+    /** Call once, after the last addMember() and before the first step. */
+    setVocabulary(vocabulary: NativeVocabulary): void;
     /**
      * One `llama_decode` per member over the tokens of all entries, then fuse and draw or query. At most `batchSize`
      * tokens per member. A job that fails or is interrupted leaves every sequence at `keep`.
@@ -372,10 +396,17 @@ export interface NativeBinding {
         readonly endOfGeneration: Uint8Array;
         /** Control tokens that the grammar names; others never come. Each below V. */
         readonly namedTokens: Int32Array;
+        /** Ids below V that `model` does not have; they come at most where the text may end. Default: none. */
+        readonly lacking?: Int32Array;
     }): NativeGrammar;
 
-    /** `native/combine.h` on rows in JavaScript memory: rows M x V. Returns V normalised log-probabilities. */
-    combineRows(rows: readonly (Float32Array | undefined)[], fusion: NativeFusion, controlTokens?: Uint8Array): Float32Array;
+    /**
+     * `native/fuse.h` on rows of M members in JavaScript memory. Returns V normalised log-probabilities.
+     *
+     * @param kinds - V values of {@link TOKEN_KIND}; shorter rows lack what lies behind their end. Default: all are combined,
+     * and V is the length of the shortest row
+     */
+    combineRows(rows: readonly (Float32Array | undefined)[], fusion: NativeFusion, kinds?: Uint8Array): Float32Array;
     /** `native/sample.h` on a row of V log-probabilities, which is not changed. Returns the token. */
     sampleRow(row: Float32Array, options: NativeSampleOptions): number;
     /** `native/speculate.h`: a draft from the drafter's row, and the probability of its most probable token. */

@@ -16,6 +16,11 @@ export interface AdHocModels {
     readonly reference: string;
     /** Default of the parameter `beta`, the strength of up-scaling. Range 0..2. Default 1. */
     readonly beta?: number;
+    /**
+     * `fallback`: the tuned model alone decides about control tokens. `recommendControlTokens` says what the files call for, and
+     * the commands and `recipe init` do that. Default `combine`.
+     */
+    readonly controlTokens?: Recipe["controlTokens"];
 }
 
 /**
@@ -23,13 +28,21 @@ export interface AdHocModels {
  * @throws OPTION_INVALID when a reference cannot be one, or not exactly one of `tuned` and `lora` is given;
  *         PARAMETER_RANGE when beta is out of range
  */
-export function adHocRecipe({ base, tuned, lora, reference, beta = 1 }: AdHocModels): Recipe {
+export function adHocRecipe({
+    base,
+    tuned,
+    lora,
+    reference,
+    beta = 1,
+    controlTokens = "combine",
+}: AdHocModels): Recipe {
     if ((tuned === undefined) === (lora === undefined))
         throw new EftError("OPTION_INVALID", "Name either a tuned model or a LoRA adapter (lora), and not both.");
     const models = { base, tuned: tuned ?? reference, reference };
     const name = "ad-hoc";
     const parameters = { beta: { default: 1, min: 0, max: 2, description: "strength of up-scaling" } };
     const { beta: value } = resolveParameters({ name, parameters }, { beta }) as { beta: number };
+    const scope = { members: Object.keys(models), parameters };
     return {
         eft: 1,
         name,
@@ -43,11 +56,11 @@ export function adHocRecipe({ base, tuned, lora, reference, beta = 1 }: AdHocMod
             return { ...spec, lora: { path: resolveReference(lora, "."), scale: 1 } };
         }),
         parameters: { beta: { ...parameters.beta, default: value } },
-        combination: parseCombination("tuned + beta * (base - reference)", {
-            members: Object.keys(models),
-            parameters,
+        combination: parseCombination("tuned + beta * (base - reference)", scope),
+        ...(controlTokens === "fallback" && {
+            conservative: { topP: 1, fallback: parseCombination("tuned", scope) },
         }),
-        controlTokens: "combine",
+        controlTokens,
         prompt: { kind: "from", member: "tuned" },
         sampling: {},
     };

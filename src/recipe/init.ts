@@ -1,5 +1,7 @@
 /** The text of a new recipe for three models: a base model, and the pair of a fine-tuned model and what it was tuned from. */
 
+import type { Recipe } from "../types.js";
+
 /** A member of the recipe to be written. */
 export interface DraftMember {
     /** Path as seen from the recipe's folder, or an `hf:` / `https:` reference. */
@@ -18,12 +20,14 @@ export interface RecipeDraft {
     readonly reference: DraftMember;
     /** Whether the base model is larger than the pair, so that the pair's tuned model can draft for it. */
     readonly isUpscaling: boolean;
-    /** The chat template that the tuned model carries, if it does. */
-    readonly chatTemplate?: string;
+    /** Whether the tuned model carries a chat template. */
+    readonly hasTemplate: boolean;
+    /** Who decides about control tokens. */
+    readonly controlTokens: Recipe["controlTokens"];
 }
 
 /** YAML that `parseRecipe` takes, with comments for whoever goes on from there. */
-export function draftRecipe({ name, base, tuned, reference, isUpscaling, chatTemplate }: RecipeDraft): string {
+export function draftRecipe({ name, base, tuned, reference, isUpscaling, ...rest }: RecipeDraft): string {
     const member = (key: string, { model, lora, note }: DraftMember): string => {
         const adapter = lora === undefined ? "" : `, lora: ${JSON.stringify(lora)}`;
         return `  # ${note}\n  ${key}: { model: ${JSON.stringify(model)}${adapter} }`;
@@ -48,17 +52,16 @@ parameters:
   beta: { default: 1, min: 0, max: 2, description: strength of the base model }
 combination: tuned + beta * (base - reference)
 
-${describeFilter(chatTemplate)}
+${describeFilter(rest)}
 
-${describePrompt(chatTemplate)}
+${describePrompt(rest)}
 
 sampling: { temperature: 0.7, topP: 0.95 }
 ${isUpscaling ? "\n# The tuned model drafts, and one pass of the two others checks a block of tokens.\nspeculation: {}\n" : ""}`;
 }
 
-/** Control tokens such as `<|im_end|>` have never been seen by many base models, whose difference is then noise. */
-function describeFilter(chatTemplate = ""): string {
-    return /<\|[^|]+\|>/.test(chatTemplate)
+function describeFilter({ controlTokens }: Pick<RecipeDraft, "controlTokens">): string {
+    return controlTokens === "fallback"
         ? `# The base models may never have been trained on the control tokens of the chat template; the tuned model decides alone
 # about those. A topP below 1, such as 0.95, also leaves other tokens to it that it finds improbable.
 conservative: { topP: 1, fallback: tuned }
@@ -67,10 +70,10 @@ controlTokens: fallback`
 # conservative: { topP: 0.95, fallback: tuned }`;
 }
 
-function describePrompt(chatTemplate: string | undefined): string {
-    return chatTemplate === undefined
-        ? `# The tuned model's file carries no chat template. If it was tuned on one, write its Jinja text here.
-prompt: { template: plain }`
-        : `# The chat template that the tuned model's file carries, for all members.
-prompt: { template: from tuned }`;
+function describePrompt({ hasTemplate }: Pick<RecipeDraft, "hasTemplate">): string {
+    return hasTemplate
+        ? `# The chat template that the tuned model's file carries, for all members.
+prompt: { template: from tuned }`
+        : `# The tuned model's file carries no chat template. If it was tuned on one, write its Jinja text here.
+prompt: { template: plain }`;
 }

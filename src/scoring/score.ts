@@ -73,7 +73,7 @@ export async function score(
     const { pool, steps } = ensemble;
     const prepared = items.map((item, index) => prepare(ensemble, item, index, options.chat ?? false));
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...options.parameters });
-    const fusion = createFusion(ensemble.recipe, parameters);
+    const fusion = createFusion(ensemble, parameters);
     const { scores = false } = options;
     const signal = options.signal === undefined ? {} : { signal: options.signal };
     const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize);
@@ -88,12 +88,22 @@ export async function score(
         const results: NativeQueryResult[] = [];
         if (continuation.length === 0) return toScore(ensemble, item, continuation, results, scores);
         // The row that predicts a token is that of the token before it, so the last one need not be evaluated.
-        const tokens = contexts.map((context) => Int32Array.from([...context, ...continuation.subarray(0, -1)]));
-        const sequence = await pool.acquire(tokens, continuation.length, options.signal);
+        const fed = contexts.map((_, member) =>
+            Array.from(continuation.subarray(0, -1), (token) => ensemble.texts.feed(member, token)),
+        );
+        const tokens = contexts.map((context, member) => Int32Array.from([...context, ...(fed[member] ?? []).flat()]));
+        const rows = contexts.map((context, member) => (tokens[member]?.length ?? 0) - context.length + 1);
+        const sequence = await pool.acquire(tokens, Math.max(...rows), options.signal);
         try {
-            for (let from = 0; from < continuation.length; from += rowsAtOnce) {
-                const token = continuation.subarray(from, from + rowsAtOnce);
-                const ends = contexts.map((context) => context.length - 1 + from + token.length);
+            for (let from = 0; from < continuation.length;) {
+                // After a token that a member reads as several, the rows of that member do not follow each other.
+                const more = continuation.subarray(from, from + rowsAtOnce);
+                const last = more.findIndex((token) => ensemble.vocabulary.addedTokens[token] === 1);
+                const token = last < 0 ? more : more.subarray(0, last + 1);
+                const ends = contexts.map(
+                    (context, member) =>
+                        context.length + (fed[member] ?? []).slice(0, from + token.length - 1).flat().length,
+                );
                 const evaluated = await steps.evaluate({
                     sequence,
                     append: missing(sequence, tokens, ends),
@@ -102,6 +112,7 @@ export async function score(
                     ...signal,
                 });
                 results.push(evaluated.queries as NativeQueryResult);
+                from += token.length;
             }
             return toScore(ensemble, item, continuation, results, scores);
         } finally {
@@ -146,8 +157,11 @@ function prepare(ensemble: Ensemble, item: ScoreItem, index: number, chat: boole
         return splitTokens(model, rendered, continuation, chat);
     });
     const contexts = sides.map(({ before }) => before);
-    const after = sides[0]?.after ?? new Int32Array(0);
-    checkLength(Math.max(...contexts.map((tokens) => tokens.length)) + after.length);
+    const after = sides[ensemble.texts.speaker]?.after ?? new Int32Array(0);
+    const longest = contexts.map((tokens, member) =>
+        [...after].reduce((sum, token) => sum + ensemble.texts.feed(member, token).length, tokens.length),
+    );
+    checkLength(Math.max(...longest));
     return { item, contextKey: contexts.join(";"), contexts, continuation: after };
 }
 

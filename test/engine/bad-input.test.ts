@@ -226,7 +226,7 @@ describe("options", () => {
         [
             "logitBias value",
             { logitBias: { 5: NaN } },
-            /^logitBias of token 5 must be a number or -Infinity, not NaN\.$/,
+            /^logitBias of token 5 must be a number from -10000 to 10000, or -Infinity to forbid it, not NaN\.$/,
         ],
         ["prompt", { prompt: 5 }, /^prompt must be a text or a list of messages, each/],
         ["prompt", { prompt: [{ role: "user" }] }, /^prompt must be a text or a list of messages, each/],

@@ -84,6 +84,7 @@ describe("target", () => {
                         ensemble.vocabulary.controlTokens,
                     );
                     const actual = await targetRow(ensemble, prompt, weights);
+                    if (control) expectControlOf(members[1] ?? [], actual, ensemble.vocabulary.controlTokens);
                     expect({ prompt, beta, ...worst(actual, expected, members, weights) }).toEqual({
                         prompt,
                         beta,
@@ -111,6 +112,13 @@ function worst(
         return Math.abs((actual[id] ?? NaN) - value) - LOGPROB - (Math.abs(value) + rounded) * 2 ** -23;
     });
     return { excess: Math.max(0, ...excess), argmax: indexOfMaximum(actual) };
+}
+
+/** Control tokens are as probable as the fallback says. */
+function expectControlOf(fallback: ArrayLike<number>, actual: Float32Array, controlTokens: Uint8Array): void {
+    const ids = [...controlTokens.keys()].filter((id) => controlTokens[id] === 1);
+    expect(ids.length).toBeGreaterThan(0);
+    for (const id of ids) expect(Math.abs((actual[id] ?? NaN) - (fallback[id] ?? NaN))).toBeLessThan(2 * LOGPROB);
 }
 
 function indexOfMaximum(row: ArrayLike<number>): number {

@@ -148,7 +148,7 @@ speculation: {}
     });
 
     test("reports are those of the plain loop", async () => {
-        const request = { prompt: QUESTIONS[0], seed: 4, memberLogprobs: true, topLogprobs: 3, explain: true };
+        const request = { prompt: QUESTIONS[0], seed: 5, memberLogprobs: true, topLogprobs: 3, explain: true };
         const plain = await run(ensemble, { ...request, speculation: false });
         const result = await run(ensemble, { ...request, speculation: { length: 4 } });
         const numbers = ({ parts }: CompletionResult): number[] =>

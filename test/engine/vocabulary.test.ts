@@ -5,8 +5,11 @@ import { afterAll, describe, expect, test } from "@jest/globals";
 import { collect, complete, score, type EftError, type Recipe } from "../../src/index.js";
 import { demoFile, demoRecipe, loadOnCpu, QUESTIONS, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import {
+    fromFloat32,
     mapEntry,
     readGguf,
+    readWeights,
+    toFloat32,
     withMetadata,
     writeGguf,
     type Gguf,
@@ -15,8 +18,8 @@ import {
 } from "../helpers/gguf.js";
 import { largestError } from "../helpers/oracle.js";
 import { temporaryFolder } from "../helpers/temporary.js";
+import { addTokens, EOS, TOKEN_TYPE, VOCABULARY, withEos, withTokenTypes } from "../helpers/vocabulary.js";
 
-const VOCABULARY = 2048;
 const PADDING = 40;
 const small = readGguf(demoFile("small-base"));
 const { folder, remove } = temporaryFolder();
@@ -112,28 +115,15 @@ function mapEntryValue(id: number): Scalar | undefined {
 describe("padding", () => {
     /** More rows in the tables of tokens than there are tokens, of which the output likes every one best. */
     function padded(): Gguf {
-        const grow = (key: string, value: (index: number) => Scalar): Record<string, MetadataValue> => {
-            const entry = small.metadata.get(key);
-            if (entry?.type !== "array") throw new Error(`There is no array ${key}.`);
-            return {
-                [key]: { ...entry, value: [...entry.value, ...Array.from({ length: PADDING }, (_, i) => value(i))] },
-            };
-        };
+        const padding = Array.from({ length: PADDING }, (_, i) => ({ text: `[PAD${i}]`, type: TOKEN_TYPE.unused }));
+        const gguf = addTokens(toFloat32(small), padding);
         return {
-            ...withMetadata(small, {
-                ...grow("tokenizer.ggml.tokens", (i) => `[PAD${i}]`),
-                ...grow("tokenizer.ggml.scores", () => 0),
-                ...grow("tokenizer.ggml.token_type", () => 5),
-                "llama.vocab_size": { type: "uint32", value: VOCABULARY + PADDING },
-            }),
-            tensors: small.tensors.map((tensor) => {
+            ...gguf,
+            tensors: gguf.tensors.map((tensor) => {
                 const [width = 0, rows = 0] = tensor.shape;
-                if (rows !== VOCABULARY) return tensor;
-                const row = Buffer.alloc(2 * width);
-                // 4.0 as a float16.
-                for (let i = 0; i < width; i++) row.writeUInt16LE(0x4400, 2 * i);
-                const padding = Array.from({ length: PADDING }, () => row);
-                return { ...tensor, shape: [width, rows + PADDING], data: Buffer.concat([tensor.data, ...padding]) };
+                if (rows !== VOCABULARY + PADDING) return tensor;
+                const weights = readWeights(tensor.type, tensor.data).fill(4, VOCABULARY * width);
+                return { ...tensor, data: fromFloat32(weights) };
             }),
         };
     }
@@ -148,22 +138,90 @@ describe("padding", () => {
                 ),
                 score: (await score(ensemble, [{ continuation: "The capital is Lima." }]))[0],
             }));
-        const plain = await run(pair(demoFile("small-base"), demoFile("small-chat")));
+        const plain = await run(pair(write("plain", toFloat32(small)), demoFile("small-chat")));
         const mixed = await run(pair(file, demoFile("small-chat")));
         expect(mixed.vocabulary).toMatchObject({ compatible: true, size: VOCABULARY });
         expect(mixed.vocabulary.members.map(({ width }) => width)).toEqual([VOCABULARY + PADDING, VOCABULARY]);
         expect(mixed.vocabulary.notes).toEqual([
-            `second has ${VOCABULARY} ids and first ${VOCABULARY + PADDING}; ids from ${VOCABULARY} on are masked.`,
+            `second has ${VOCABULARY} ids and first ${VOCABULARY + PADDING}.`,
+            `${PADDING} unused ids are masked.`,
         ]);
         expect(mixed.result.text).toBe(plain.result.text);
         // The very same numbers as without padding.
         const rows = [mixed, plain].map(({ result }) => result.parts.map(({ scores }) => scores ?? []));
         expect(largestError(rows[0] ?? [], rows[1] ?? [])).toBe(0);
         expect(mixed.score?.logprobs).toEqual(plain.score?.logprobs);
-        // By itself, the padding is part of the vocabulary.
+        // By itself too.
         const alone = await run(soloRecipe(file));
-        expect(alone.vocabulary.size).toBe(VOCABULARY + PADDING);
-        expect(alone.result.parts.some(({ id }) => id >= VOCABULARY)).toBe(true);
+        expect(alone.vocabulary.size).toBe(VOCABULARY);
+        expect(alone.result.parts.every(({ id }) => id < VOCABULARY)).toBe(true);
+        // Unless it is said to be none.
+        const kept = await run(soloRecipe(file, "unusedTokens: keep"));
+        expect(kept.vocabulary).toMatchObject({ size: VOCABULARY + PADDING, notes: [] });
+        expect(kept.result.parts.some(({ id }) => id >= VOCABULARY)).toBe(true);
+    });
+});
+
+describe("unused ids among the others", () => {
+    const [A, B, C] = [300, 700, 1500] as const;
+    const { unused, control } = TOKEN_TYPE;
+    const solo = (name: string, types: Readonly<Record<number, number>>, eos: number = EOS): Recipe =>
+        soloRecipe(write(name, withEos(withTokenTypes(small, types), eos)));
+
+    test.each<[string, Readonly<Record<number, number>>, Readonly<Record<number, number>>, number[]]>([
+        ["in all members", { [A]: unused, [B]: unused }, { [A]: unused, [B]: unused }, [A, B]],
+        ["in the first", { [A]: unused, [C]: unused }, {}, [A, C]],
+        ["in the second", {}, { [B]: unused }, [B]],
+        ["in one, and a control token in the other", { [A]: unused }, { [A]: control }, [A]],
+    ])("%s are neither drawn nor counted", async (_name, one, other, masked) => {
+        const recipe = pair(write("one", withTokenTypes(small, one)), write("other", withTokenTypes(small, other)));
+        await withEnsemble(recipe, { sequences: 1 }, async (ensemble) => {
+            const options = { prompt: "The capital", raw: true, seed: 3, scores: true, memberLogprobs: true } as const;
+            const bias = Object.fromEntries(masked.map((id) => [id, 1000]));
+            const { parts } = await collect(complete(ensemble, { ...options, logitBias: bias, maxTokens: 6 }));
+            const speculative = await collect(
+                complete(ensemble, { ...options, logitBias: bias, maxTokens: 6, speculation: { drafter: "first" } }),
+            );
+            expect(speculative.parts.map(({ id }) => id)).toEqual(parts.map(({ id }) => id));
+            for (const { id, scores = [] } of parts) {
+                expect(masked).not.toContain(id);
+                for (const each of masked) expect(scores[each]).toBe(-Infinity);
+                const mass = Array.from(scores, Math.exp).reduce((sum, value) => sum + value);
+                expect(Math.abs(mass - 1)).toBeLessThan(1e-4);
+            }
+            const [text] = await score(ensemble, [{ continuation: "The capital is Lima." }], { scores: true });
+            for (const row of text?.scores ?? []) for (const id of masked) expect(row[id]).toBe(-Infinity);
+        });
+    });
+
+    test("are tokens where the recipe keeps them, and must then match", async () => {
+        const file = write("kept", withTokenTypes(small, { [A]: unused }));
+        const keep = (second: string): Recipe => ({ ...pair(file, second), unusedTokens: "keep" });
+        await withEnsemble(keep(file), { sequences: 1 }, async (ensemble) => {
+            const { parts } = await collect(
+                complete(ensemble, { prompt: "The", raw: true, logitBias: { [A]: 1000 }, maxTokens: 2 }),
+            );
+            expect(parts.map(({ id }) => id)).toEqual([A, A]);
+        });
+        await expect(loadOnCpu(keep(demoFile("small-base")))).rejects.toMatchObject({ code: "VOCABULARY_MISMATCH" });
+    });
+
+    test("but for one that is EOS", async () => {
+        await withEnsemble(solo("eos-unused", { [A]: unused, [B]: unused }, A), {}, async (ensemble) => {
+            const options = { prompt: "The", raw: true, logitBias: { [A]: 1000, [B]: 2000 } } as const;
+            const { parts, reason } = await collect(complete(ensemble, options));
+            expect([reason, ...parts.map(({ id }) => id)]).toEqual(["stop", A]);
+            expect(ensemble.vocabulary.notes).toEqual(["One unused id is masked."]);
+        });
+    });
+
+    test("cannot be named by a grammar", async () => {
+        await withEnsemble(solo("named", { [A]: unused }), {}, (ensemble) => {
+            const completion = (id: number) => () => complete(ensemble, { prompt: "", grammar: `root ::= <[${id}]>` });
+            expect(completion(A)).toThrow(expect.objectContaining({ code: "GRAMMAR_INVALID" }));
+            expect(completion(B)).not.toThrow();
+            return Promise.resolve();
+        });
     });
 });
 
@@ -182,7 +240,7 @@ combination: chat + w * other
 prompt: { template: from chat }`);
         await withEnsemble(recipe, {}, async (ensemble) => {
             expect(ensemble.vocabulary.notes).toEqual([
-                `EOS is ${stop} for other and 2 for chat; both are honoured where they apply.`,
+                `EOS is ${stop} for other and 2 for chat; a text ends with either.`,
             ]);
             const { text, parts, reason } = await collect(
                 complete(ensemble, { prompt: QUESTIONS[0], sampling: { temperature: 0 } }),

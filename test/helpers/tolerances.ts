@@ -4,14 +4,12 @@
 export const LOGPROB = 1e-5;
 
 /**
- * ...as far as float32 can hold the numbers. The target is rounded twice, each time by at most 2^-24 of the number: after
- * combining and after normalising. Amplified combinations of extreme logits run into the hundreds before they are
- * normalised, where that is more than {@link LOGPROB}.
- *
- * @param sizes - the numbers that are rounded
+ * ...as far as float32 can hold it. The target is rounded twice, each time by at most 2^-24 of the number: after combining,
+ * relative to about the largest entry, and after normalising. Log-probabilities of some hundred are rounded by more than
+ * {@link LOGPROB}.
  */
-export function logprobTolerance(...sizes: readonly number[]): number {
-    return LOGPROB + sizes.reduce((sum, size) => sum + Math.abs(size), 0) * 2 ** -24;
+export function logprobTolerance(logprob: number): number {
+    return LOGPROB + 2 * Math.abs(logprob) * 2 ** -24;
 }
 
 /** Sums of some hundred doubles that are of the order of 1, in another order or by another formula. */

@@ -2,9 +2,9 @@
 
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { combine, fuse } from "../../src/decoding/reference.js";
+import { fuse } from "../../src/decoding/reference.js";
 import { EftError } from "../../src/errors.js";
-import type { NativeFusion } from "../../src/native/binding.js";
+import { TOKEN_KIND, type NativeFusion } from "../../src/native/binding.js";
 import { loadBinding } from "../../src/native/load-binding.js";
 import { normalRow } from "../helpers/statistics.js";
 import { logprobTolerance } from "../helpers/tolerances.js";
@@ -33,14 +33,10 @@ function outcome(body: () => ArrayLike<number>): ArrayLike<number> | string {
 const argmax = (row: ArrayLike<number>): number =>
     Array.from(row).reduce((best, value, token) => (value > (row[best] as number) ? token : best), 0);
 
-/**
- * Log-probabilities within the tolerance, and the same argmax up to ties within it.
- *
- * @param combined - the target before it was normalised
- */
-function expectSame(actual: ArrayLike<number>, expected: ArrayLike<number>, combined: ArrayLike<number>): void {
+/** Log-probabilities within the tolerance, and the same argmax up to ties within it. */
+function expectSame(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
     expect(actual).toHaveLength(expected.length);
-    const tolerance = (token: number): number => logprobTolerance(expected[token] as number, combined[token] as number);
+    const tolerance = (token: number): number => logprobTolerance(expected[token] as number);
     const wrong: { token: number; actual: number; expected: number }[] = [];
     for (let token = 0; token < expected.length; token++) {
         const [a, e] = [actual[token] as number, expected[token] as number];
@@ -57,13 +53,13 @@ function expectSame(actual: ArrayLike<number>, expected: ArrayLike<number>, comb
 function check(
     rows: readonly (Float32Array | undefined)[],
     fusion: NativeFusion,
-    controlTokens?: Uint8Array,
+    kinds?: Uint8Array,
     reference: { rows: readonly (Float32Array | undefined)[]; fusion: NativeFusion } = { rows, fusion },
 ): void {
-    const expected = outcome(() => fuse(reference.rows, reference.fusion, controlTokens));
-    const actual = outcome(() => native.combineRows(rows, fusion, controlTokens));
+    const expected = outcome(() => fuse(reference.rows, reference.fusion, kinds));
+    const actual = outcome(() => native.combineRows(rows, fusion, kinds));
     if (typeof expected === "string" || typeof actual === "string") expect(actual).toBe(expected);
-    else expectSame(actual, expected, combine(reference.rows, reference.fusion.weights));
+    else expectSame(actual, expected);
 }
 
 // ------------------------------------------------------------------------------------------------------ arbitraries
@@ -126,23 +122,72 @@ describe("the native combination equals the reference", () => {
         },
     );
 
-    test("with the conservative filter and control tokens", () => {
-        const flags = fc.uint8Array({ minLength: 300, maxLength: 300, max: 1 });
+    test("with the conservative filter, control tokens and added tokens", () => {
+        const anyKind = fc.uint8Array({ minLength: 300, maxLength: 300, max: TOKEN_KIND.added });
         fc.assert(
             fc.property(
                 rowsOf(logitOrMask, 3),
                 weights(3),
-                fc.constantFrom([0, 1, 0], [1, 0, 0], [0.5, 0.5, 0]),
+                fc.constantFrom(undefined, [0, 1, 0], [1, 0, 0], [0.5, 0.5, 0], [0, 0, 2]),
                 fc.oneof(topP, fc.constant(1)),
                 fc.boolean(),
-                flags,
-                (rows, w, fallback, conservativeTopP, controlTokensFallback, controlTokens) => {
-                    const fusion = { weights: Float64Array.from(w), fallback: Float64Array.from(fallback) };
-                    check(rows, { ...fusion, conservativeTopP, controlTokensFallback }, controlTokens);
-                    check(rows, { ...fusion, conservativeTopP, controlTokensFallback });
+                anyKind,
+                (rows, w, fallback, conservativeTopP, controlTokensFallback, kinds) => {
+                    const fusion = {
+                        weights: Float64Array.from(w),
+                        ...(fallback && { fallback: Float64Array.from(fallback) }),
+                        ...{ conservativeTopP, controlTokensFallback },
+                    };
+                    check(rows, fusion, kinds.subarray(0, rows[0]?.length));
+                    check(rows, fusion);
                 },
             ),
             { seed: SEED, numRuns: 1000 },
+        );
+    });
+
+    test("for members that end at different ids", () => {
+        const sizes = fc.array(fc.integer({ min: 1, max: 60 }), { minLength: 3, maxLength: 3 });
+        const logits = fc.array(logitOrMask, { minLength: 180, maxLength: 180 });
+        fc.assert(
+            fc.property(
+                sizes,
+                logits,
+                weights(3),
+                fc.constantFrom(undefined, [0, 1, 0], [0, 0.5, 0.5]),
+                fc.constantFrom(0.6, 1),
+                (lengths, values, w, fallback, conservativeTopP) => {
+                    const rows = lengths.map((length, m) => Float64Array.from(values.slice(60 * m, 60 * m + length)));
+                    const [shortest, longest] = [Math.min(...lengths), Math.max(...lengths)];
+                    const kinds = Uint8Array.from({ length: longest }, (_, id) =>
+                        id < shortest ? TOKEN_KIND.combined : TOKEN_KIND.added,
+                    );
+                    const fusion = {
+                        ...plain(w),
+                        ...(fallback && { fallback: Float64Array.from(fallback) }),
+                        conservativeTopP,
+                    };
+                    check(
+                        rows.map((row) => Float32Array.from(row)),
+                        fusion,
+                        kinds,
+                    );
+                },
+            ),
+            { seed: SEED, numRuns: 500 },
+        );
+    });
+
+    test("for weights of any size that a recipe may have", () => {
+        const large = fc.array(fc.oneof(weight, fc.constantFrom(1e6, -1e6, 1e5, -99_999.5, 1e-6)), {
+            minLength: 3,
+            maxLength: 3,
+        });
+        fc.assert(
+            fc.property(rowsOf(logitOrMask, 3), large, fc.boolean(), (rows, w, hasFallback) => {
+                check(rows, { ...plain(w), ...(hasFallback && { fallback: Float64Array.of(0, 1, 0) }) });
+            }),
+            { seed: SEED, numRuns: 500 },
         );
     });
 
@@ -150,6 +195,30 @@ describe("the native combination equals the reference", () => {
         check([Float32Array.of(1e38, 1, -1e38), Float32Array.of(0, 5, 9)], plain([1, 1]));
         check([Float32Array.of(1e-45, 0, -1e-45, 1e-38)], plain([1]));
         check([Float32Array.of(88, -88, -104, 0)], plain([1]));
+        const most = 3.4028234663852886e38;
+        const extremes = [-most, -1e38, -1, 0, 1, 1e38, most];
+        const extreme = fc.array(fc.constantFrom(...extremes), { minLength: 4, maxLength: 4 });
+        fc.assert(
+            fc.property(
+                fc.array(extreme, { minLength: 2, maxLength: 2 }),
+                fc.constantFrom(1, -1, 1e6, -1e6),
+                fc.constantFrom(undefined, 1, 0.7),
+                (values, w, conservativeTopP) => {
+                    const fusion = {
+                        ...plain([1, w]),
+                        ...(conservativeTopP && { fallback: Float64Array.of(1, 0), conservativeTopP }),
+                    };
+                    const row = native.combineRows(
+                        values.map((value) => Float32Array.from(value)),
+                        fusion,
+                    );
+                    // Where float32 ends, differences are lost, but never the distribution.
+                    expect(row.every((logprob) => logprob <= 1e-6 && logprob >= -most)).toBe(true);
+                    expect(Math.abs(row.reduce((sum, logprob) => sum + Math.exp(logprob), 0) - 1)).toBeLessThan(1e-5);
+                },
+            ),
+            { seed: SEED, numRuns: 500 },
+        );
     });
 });
 
@@ -213,6 +282,13 @@ describe("the native combination", () => {
                 }
             }
         }
+    });
+
+    test("that is not a number although all logits are is nobody's fault", () => {
+        const huge = Float32Array.of(3e38, -3e38, 0);
+        expect(() => native.combineRows([huge, huge], plain([1e300, -1e300]))).toThrow(
+            expect.objectContaining({ code: "NON_FINITE_LOGITS", message: expect.stringMatching(/^The combination/) }),
+        );
     });
 
     test("of members that mask everything leaves no token", () => {

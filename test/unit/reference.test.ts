@@ -23,14 +23,15 @@ import {
     totalVariation,
     verify,
 } from "../../src/decoding/speculative-reference.js";
+import { TOKEN_KIND } from "../../src/native/binding.js";
 import { chiSquareTest } from "../helpers/statistics.js";
 import { DOUBLE, P_VALUE } from "../helpers/tolerances.js";
 
 const logs = (...probabilities: number[]): number[] => probabilities.map(Math.log);
 const probabilities = (row: ArrayLike<number>): number[] => Array.from(row, Math.exp);
-const close = (actual: ArrayLike<number>, expected: readonly number[]): void => {
+const close = (actual: ArrayLike<number>, expected: ArrayLike<number>): void => {
     expect(actual).toHaveLength(expected.length);
-    expected.forEach((value, i) => {
+    Array.from(expected, (value, i) => {
         expect(Math.abs((actual[i] as number) - value)).toBeLessThanOrEqual(DOUBLE);
     });
 };
@@ -97,8 +98,8 @@ describe("the combination", () => {
 
 describe("the conservative filter", () => {
     const fallback = logs(0.1, 0.4, 0.1, 0.3, 0.1);
-    const inside = (topP: number, isExcluded?: (id: number) => boolean): number[] => {
-        const marked = applyConservativeFilter([9, 9, 9, 9, 9], fallback, topP, isExcluded);
+    const inside = (topP: number): number[] => {
+        const marked = applyConservativeFilter([9, 9, 9, 9, 9], fallback, topP);
         return Array.from(marked, (value, id) => (value === 9 ? id : -1)).filter((id) => id >= 0);
     };
 
@@ -109,22 +110,72 @@ describe("the conservative filter", () => {
         expect(inside(1)).toEqual([0, 1, 2, 3, 4]);
     });
 
-    test("lets an excluded token take up its mass", () => {
-        expect(inside(0.75, (id) => id === 1)).toEqual([0, 3]);
-    });
-
     test("gives the tokens outside the fallback's weight", () => {
         const rows = [logs(0.2, 0.2, 0.2, 0.2, 0.2), fallback, logs(0.3, 0.1, 0.3, 0.1, 0.2)];
         const fusion = { weights: Float64Array.of(1, 1, -1), fallback: Float64Array.of(0, 1, 0) };
         // Inside: token 1 with 0.2 * 0.4 / 0.1 = 0.8.
         const fused = fuse(rows, { ...fusion, conservativeTopP: 0.39, controlTokensFallback: false });
         close(probabilities(fused), [0.1 / 1.4, 0.8 / 1.4, 0.1 / 1.4, 0.3 / 1.4, 0.1 / 1.4]);
-        const controlled = fuse(
-            rows,
-            { ...fusion, conservativeTopP: 0.39, controlTokensFallback: true },
-            [0, 1, 0, 0, 0],
-        );
-        close(probabilities(controlled), probabilities(fallback));
+    });
+});
+
+describe("tokens that stand apart", () => {
+    // Large is mad about token 1.
+    const large = logs(0.02, 0.9, 0.02, 0.03, 0.03);
+    const chat = logs(0.1, 0.4, 0.1, 0.3, 0.1);
+    const small = logs(0.2, 0.1, 0.2, 0.4, 0.1);
+    const fusion = { weights: Float64Array.of(1, 1, -1), fallback: Float64Array.of(0, 1, 0) };
+    const { combined, control, added } = TOKEN_KIND;
+    const second = (kind: number): number[] => [combined, kind, combined, combined, combined];
+
+    test("have the probability that the fallback gives them; the combination shares out the rest", () => {
+        const expected = [0.01, 0, 0.01, 0.0225, 0.03].map((weight) => (0.6 * weight) / 0.0725);
+        expected[1] = 0.4;
+        const rule = { ...fusion, conservativeTopP: 1, controlTokensFallback: true };
+        close(probabilities(fuse([large, chat, small], rule, second(control))), expected);
+        close(probabilities(fuse([large, chat, small], rule, second(added))), expected);
+    });
+
+    test("are control tokens only if that is asked for, and added ones always", () => {
+        const rule = { ...fusion, conservativeTopP: 1, controlTokensFallback: false };
+        close(fuse([large, chat, small], rule, second(control)), fuse([large, chat, small], rule));
+        expect(probabilities(fuse([large, chat, small], rule, second(added)))[1]).toBeCloseTo(0.4, 12);
+    });
+
+    test("leave the conservative filter to the others", () => {
+        const rule = { ...fusion, conservativeTopP: 0.45, controlTokensFallback: true };
+        // Without token 1, chat's nucleus is token 3 alone: there 0.3 * 0.5 / (4 / 9), elsewhere chat's 1 / 6.
+        const total = 0.3375 + 3 / 6;
+        const outside = 0.1 / total;
+        close(probabilities(fuse([large, chat, small], rule, second(control))), [
+            ...[outside, 0.4, outside],
+            ...[(0.6 * 0.3375) / total, outside],
+        ]);
+    });
+
+    test("are impossible without a fallback, or if it lacks them", () => {
+        const rows = [logs(0.5, 0.5), logs(0.2, 0.4, 0.4), logs(0.5, 0.5)];
+        const kinds = [combined, combined, added];
+        close(probabilities(fuse(rows, { weights: fusion.weights, ...noFallback }, kinds)), [1 / 3, 2 / 3, 0]);
+        const other = { weights: fusion.weights, fallback: Float64Array.of(1, 0, 0), ...noFallback };
+        close(probabilities(fuse(rows, other, kinds)), [1 / 3, 2 / 3, 0]);
+    });
+
+    test("share everything where nothing else is possible", () => {
+        const rows = [
+            [-Infinity, 0],
+            [0, -Infinity, 1, 1],
+            [0, 0],
+        ];
+        const kinds = [combined, combined, added, added];
+        const rule = { ...fusion, ...noFallback };
+        close(probabilities(fuse(rows, rule, kinds)), [0, 0, 0.5, 0.5]);
+        const nothing = [
+            [-Infinity, 0],
+            [0, -Infinity, -Infinity, -Infinity],
+            [0, 0],
+        ];
+        expect(() => fuse(nothing, rule, kinds)).toThrow(expect.objectContaining({ code: "NO_TOKEN_LEFT" }));
     });
 });
 
