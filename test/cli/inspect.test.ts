@@ -243,7 +243,7 @@ speculation: { drafter: 2 * share * b, length: 3, coupling: maximal, lookup: tru
         expect(vocabulary?.size).toBe(2048);
         expect(vocabulary?.members.map(({ width }) => width)).toEqual([2048, 2049]);
         const { stdout } = await run(["inspect", recipe]);
-        expect(stdout).toMatch(/ids: a 2048, b 2049\n {2}b has 2049 ids .* ids from 2048 on are masked/);
+        expect(stdout).toMatch(/ids: a 2048, b 2049\n {2}b has 2049 ids and a 2048\.\n {2}One unused id is masked\./);
     });
 
     it("whose vocabularies differ is described, and ends with 1 and the differences", async () => {

@@ -5,9 +5,10 @@ import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { listRecipes, loadRecipe, parseRecipe } from "../../src/index.js";
 import { demoFile, demoFolder } from "../helpers/demo.js";
-import { metadataArray, readGguf, writeGguf } from "../helpers/gguf.js";
+import { metadataArray, readGguf, toFloat32, writeGguf } from "../helpers/gguf.js";
 import { loraAdapter } from "../helpers/lora.js";
 import { temporaryFolder } from "../helpers/temporary.js";
+import { addTokens, TOKEN_TYPE, VOCABULARY, withEos } from "../helpers/vocabulary.js";
 import { program, run, type Run } from "./run.js";
 import { hasTmux, openScreen } from "./screen.js";
 
@@ -272,6 +273,49 @@ describe("check", () => {
         expect(names).toEqual(
             ["recipe", "files", "headers", "vocabularies", "templates", "memory"].map((name) => ["ok", name]),
         );
+    });
+
+    describe("a fine-tuned model with an added end token", () => {
+        const write = (more: string): string => {
+            const tokens = ["<|im_end|>", "<|im_start|>"].map((text) => ({ text, type: TOKEN_TYPE.control }));
+            const tuned = withEos(addTokens(toFloat32(readGguf(chat)), tokens), VOCABULARY);
+            const template = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";
+            tuned.metadata.set("tokenizer.chat_template", { type: "string", value: template });
+            writeGguf(inFolder("tuned.gguf"), tuned);
+            return writeRecipe(
+                `members: { large: { model: ${large} }, chat: { model: tuned.gguf }, small: { model: ${small} } }\n` +
+                    `combination: chat + large - small\nprompt: { template: from chat }\n${more}`,
+            );
+        };
+
+        it("is fine, with a warning about the template", async () => {
+            const { stdout, code } = await recipe("check", write(""));
+            expect(code).toBe(0);
+            expect(stdout).toMatch(
+                /^ok +vocabularies +SPM, 2048 ids mean the same to all members, 2 more are tokens of some/m,
+            );
+            expect(stdout).toMatch(
+                /^warning +templates .*; large and small read <\|im_start\|> and <\|im_end\|> of the template as plain text/m,
+            );
+            const inspected = await run(["inspect", "r.yaml"], { cwd: temporary.folder });
+            expect(inspected.stdout).toMatch(
+                /^ {2}Only chat has <\|im_end\|> \(id 2048\), .*: chat alone decides about them; .*\n {2}large and small read /m,
+            );
+            const json = await run(["inspect", "r.yaml", "--json"], { cwd: temporary.folder });
+            expect(JSON.parse(json.stdout)).toMatchObject({
+                vocabulary: { size: 2050, addedTokens: 2, members: [{ lacks: 2 }, { lacks: 0 }, { lacks: 2 }] },
+            });
+        });
+
+        it("is refused where the fallback lacks it", async () => {
+            const file = write("conservative: { topP: 0.9, fallback: small }\n");
+            const { stdout, code } = await recipe("check", file);
+            expect(code).toBe(1);
+            expect(stdout).toMatch(
+                /^FAILED +vocabularies +chat ends a text with <\|im_end\|> \(id 2048\), which large and small lack/m,
+            );
+            expect((await run(["inspect", "r.yaml"], { cwd: temporary.folder })).code).toBe(1);
+        });
     });
 
     it("refuses what memory cannot hold", async () => {
