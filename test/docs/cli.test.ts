@@ -1,6 +1,6 @@
 /** docs/cli.md is executed: each command of its `console` blocks prints what stands below it. */
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -40,11 +40,13 @@ function expectOutput(printed: string, expected: string): void {
 describe("docs/cli.md", () => {
     it.each(examples)("%s", (command, output) => {
         const program = `eft-llama() { "${process.execPath}" "${path.join(repository, "dist", "cli", "main.js")}" "$@"; }`;
-        const printed = execFileSync("bash", ["-c", `${program}; { ${command}; } 2>&1`], {
+        const { status, stdout } = spawnSync("bash", ["-c", `${program}; { ${command}; } 2>&1`], {
             cwd: folder,
             encoding: "utf8",
         });
-        expectOutput(printed.trimEnd(), output.trimEnd());
+        // With what it printed, which is the only trace of a failure.
+        expect({ status, stdout }).toEqual({ status: 0, stdout });
+        expectOutput(stdout.trimEnd(), output.trimEnd());
     });
 
     it("names every flag, and no other", () => {
