@@ -38,7 +38,8 @@ export const ERROR_CODES = {
     LORA_INVALID: "A LoRA adapter does not fit its base model or is damaged.",
     MEMORY_EXCEEDED: "A recipe needs more memory than there is, in the machine or on its GPU.",
     CONTEXT_FAILED: "A context could not be created, usually for lack of memory.",
-    VOCABULARY_MISMATCH: "Members disagree about what a token id means, or a recipe makes the end of a text impossible.",
+    VOCABULARY_MISMATCH:
+        "Members disagree about what a token id means, or a recipe makes the end of a text impossible.",
     TEMPLATE_MISSING: "A prompt template was asked for that the model file does not carry.",
     TEMPLATE_INVALID: "A prompt template cannot be parsed or rendered.",
     // downloads
