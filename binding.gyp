@@ -1,7 +1,7 @@
 {
     # An alternative to CMakeLists.txt for those who have node-gyp and no CMake: the same sources, flags and output.
     "variables": {
-        "arithmetic": ["native/combine.cpp", "native/fuse.cpp", "native/sample.cpp", "native/speculate.cpp"],
+        "arithmetic": ["native/combine.cpp", "native/constrain.cpp", "native/fuse.cpp", "native/sample.cpp", "native/speculate.cpp"],
         "warnings": ["-Wall", "-Wextra"],
     },
     "target_defaults": {

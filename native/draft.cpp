@@ -73,7 +73,7 @@ DraftResult run_draft(JobContext & context, const std::vector<DraftEntry> & entr
         context.kept[entry.sequence].clear();
         draftings.push_back({entry,
                              entry.draw,
-                             GrammarCursor(entry.grammar),
+                             GrammarCursor(entry.grammar, context.cancelled),
                              std::vector<int32_t>(context.members.size(), -1),
                              {},
                              {},

@@ -73,6 +73,7 @@ Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info)
     const uint32_t threads = options.Get("threads").As<Napi::Number>();
     guarded(info.Env(), [&] { pool_ = std::make_unique<ThreadPool>(threads); });
     worker_ = std::make_unique<Worker>(info.Env());
+    context_.cancelled = &worker_->cancelled();
     napi_add_env_cleanup_hook(info.Env(), stop_worker, worker_.get());
     AddonState::of(info.Env()).workers.insert(worker_.get());
 }

@@ -12,7 +12,7 @@ namespace eft {
 class GrammarHandle : public Napi::ObjectWrap<GrammarHandle> {
   public:
     static void Register(Napi::Env env);
-    /// createGrammar({ model, text, endOfGeneration, namedTokens }).
+    /// createGrammar({ model, program, endOfGeneration }).
     static Napi::Value Create(const Napi::CallbackInfo & info);
     /// The grammar of a draw; null if it has none. Throws a TypeError for anything else.
     static std::shared_ptr<Grammar> GrammarOf(Napi::Env env, const Napi::Value & value);
@@ -21,6 +21,7 @@ class GrammarHandle : public Napi::ObjectWrap<GrammarHandle> {
 
   private:
     Napi::Value Accept(const Napi::CallbackInfo & info);
+    Napi::Value Allowed(const Napi::CallbackInfo & info);
 
     std::shared_ptr<Grammar> grammar_;
 };

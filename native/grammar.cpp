@@ -1,130 +1,181 @@
 #include "grammar.h"
 
 #include <algorithm>
-#include <set>
-#include <utility>
+#include <string>
+#include <unordered_map>
 
-#include "backend.h"
 #include "failure.h"
-#include "log.h"
+#include "token-texts.h"
+#include "utf8.h"
 
 namespace eft {
 
-/// What all places in a grammar have in common.
-struct Grammar::Vocabulary {
-    enum class Kind : uint8_t { text, end, never };
-
-    std::weak_ptr<Model> model;
-    std::vector<Kind> kinds;  // one per common token id
-    // A token that this model regards as the end, through which the grammar says whether the text may end here; -1 if
-    // there is none. Other members' end tokens are text to llama.cpp's grammar.
-    int32_t end_token = -1;
-
-    std::shared_ptr<Model> alive() const {
-        auto locked = model.lock();
-        if (!locked) throw Failure("DISPOSED", "The ensemble that this grammar was made for has been disposed.");
-        return locked;
-    }
-};
-
 namespace {
 
-llama_token_data candidate(int32_t token) { return {token, 0, 0}; }
-
-bool is_rejected(const llama_token_data & candidate) { return candidate.logit == MASKED; }
+constexpr size_t MOST_MEMORY = size_t{64} << 20;  // bytes of what has been found out about one grammar
+/// To ask about all tokens costs as much as to ask about some thousand; so it does not take long to be worth it.
+constexpr int PATIENCE = 256;
 
 }  // namespace
 
-Grammar::Grammar(const GrammarOptions & options) {
-    using Kind = Vocabulary::Kind;
-    const AssertionGuard guard;
-    const LogCapture log;
-    sampler_.reset(
-        llama_api().llama_sampler_init_grammar(options.model->vocab(), options.text.c_str(), /*grammar_root=*/"root"));
-    if (!sampler_) throw Failure("GRAMMAR_INVALID", "The grammar cannot be used." + log.said());
+/// What all places in a grammar have in common.
+struct Grammar::Setting {
+    std::weak_ptr<Model> model;
+    std::shared_ptr<const GrammarProgram> program;
+    std::vector<uint8_t> end_of_generation;
+    std::vector<int32_t> named_tokens;
+    std::vector<uint8_t> is_lacking;  // one flag per common token id
+};
 
-    auto vocabulary = std::make_shared<Vocabulary>();
-    vocabulary->model = options.model;
-    const int32_t size = options.model->vocabulary_size();
-    for (int32_t token = 0; token < size && vocabulary->end_token < 0; ++token) {
-        if (options.model->ends_generation(token)) vocabulary->end_token = token;
+/// What has been found out about the grammar.
+struct Grammar::Machine {
+    Machine(std::shared_ptr<const TokenTexts> texts_, std::shared_ptr<const GrammarProgram> program)
+        : texts(std::move(texts_)), automaton(std::move(program)) {}
+    /// Knows nothing but the given states.
+    Machine(const Machine & other, std::vector<State> & states)
+        : texts(other.texts), automaton(other.automaton, states) {}
+
+    std::shared_ptr<const TokenTexts> texts;
+    Automaton automaton;
+    std::unordered_map<State, std::vector<uint8_t>> masks;
+
+    size_t size() const { return automaton.size() + masks.size() * (masks.empty() ? 0 : masks.begin()->second.size()); }
+};
+
+Grammar::Grammar(GrammarOptions options) {
+    options.program.check();
+    auto setting = std::make_shared<Setting>();
+    setting->model = options.model;
+    setting->end_of_generation = std::move(options.end_of_generation);
+    setting->is_lacking.resize(setting->end_of_generation.size());
+    const auto known = static_cast<size_t>(options.model->vocabulary_size());
+    for (size_t token = known; token < setting->is_lacking.size(); ++token) setting->is_lacking[token] = 1;
+    for (const int32_t token : options.lacking) setting->is_lacking.at(static_cast<size_t>(token)) = 1;
+    for (const int32_t element : options.program.code) {
+        const auto kind = static_cast<GrammarElement>(element & 7);
+        if (kind == GrammarElement::token || kind == GrammarElement::other_token) {
+            setting->named_tokens.push_back(element >> 3);
+        }
     }
-    const std::set<int32_t> lacking(options.lacking.begin(), options.lacking.end());
-    for (size_t token = 0; token < options.end_of_generation.size(); ++token) {
-        const auto id = static_cast<int32_t>(token);
-        const int32_t attributes =
-            lacking.count(id) > 0 ? LLAMA_TOKEN_ATTR_UNKNOWN : options.model->token_attributes(id);
-        const bool is_hidden = (attributes & (LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN)) != 0;
-        const bool is_end = options.end_of_generation[token] != 0;
-        vocabulary->kinds.push_back(is_end ? Kind::end : is_hidden ? Kind::never : Kind::text);
-    }
-    for (const int32_t token : options.named_tokens) {
-        auto & kind = vocabulary->kinds.at(static_cast<size_t>(token));
-        if (kind == Kind::never) kind = Kind::text;
-    }
-    vocabulary_ = std::move(vocabulary);
+    setting->program = std::make_shared<const GrammarProgram>(std::move(options.program));
+    setting_ = std::move(setting);
 }
 
-Grammar::Grammar(std::shared_ptr<const Vocabulary> vocabulary, Sampler sampler, Utf8Position utf8)
-    : vocabulary_(std::move(vocabulary)), sampler_(std::move(sampler)), utf8_(utf8) {}
+size_t Grammar::vocabulary_size() const { return setting_->end_of_generation.size(); }
 
-Grammar Grammar::clone() const {
-    return Grammar(vocabulary_, Sampler(llama_api().llama_sampler_clone(sampler_.get())), utf8_);
-}
-
-void Grammar::accept(int32_t token) {
-    const auto model = vocabulary_->alive();
-    // llama.cpp throws if the grammar does not allow the token.
-    const AssertionGuard guard;
-    llama_api().llama_sampler_accept(sampler_.get(), token);
-    utf8_.advance(model->detokenize({token}, true));
-    allowed_.clear();
-}
-
-void Grammar::apply(const Model & model, std::vector<llama_token_data> & candidates) const {
-    llama_token_data_array array{candidates.data(), candidates.size(), -1, false};
-    llama_api().llama_sampler_apply(sampler_.get(), &array);
-    const auto & splits_characters = model.splits_characters();
-    for (auto & entry : candidates) {
-        if (is_rejected(entry) || splits_characters[static_cast<size_t>(entry.id)] == 0) continue;
-        Utf8Position position = utf8_;
-        if (!position.advance(model.detokenize({entry.id}, true))) entry.logit = MASKED;
+void Grammar::settle(Cancelled cancelled) {
+    GrammarWork work(cancelled);
+    if (!machine_) {
+        const auto model = setting_->model.lock();
+        if (!model) throw Failure("DISPOSED", "The ensemble that this grammar was made for has been disposed.");
+        const auto machine = std::make_shared<Machine>(model->texts(), setting_->program);
+        state_ = machine->automaton.start(work);
+        machine_ = machine;
     }
+    if (!accepted_.empty()) {
+        State state = state_;
+        for (const int32_t token : accepted_) state = after(state, token, work);
+        state_ = state;
+        accepted_.clear();
+        refused_ = 0;
+    }
+    std::vector<State> states{state_};
+    make_room(states);
 }
 
-size_t Grammar::vocabulary_size() const { return vocabulary_->kinds.size(); }
-
-bool Grammar::allows(int32_t token) {
-    using Kind = Vocabulary::Kind;
-    if (!allowed_.empty()) return allowed_[static_cast<size_t>(token)] != 0;
-    const Kind kind = vocabulary_->kinds[static_cast<size_t>(token)];
-    const int32_t asked = kind == Kind::end ? vocabulary_->end_token : token;
-    if (kind == Kind::never || asked < 0) return false;
-    std::vector<llama_token_data> candidates{candidate(asked)};
-    apply(*vocabulary_->alive(), candidates);
-    return !is_rejected(candidates[0]);
+void Grammar::make_room(std::vector<State> & states) {
+    if (machine_->size() <= MOST_MEMORY) return;
+    // Copies of this grammar keep what they have.
+    machine_ = std::make_shared<Machine>(*machine_, states);
+    state_ = states.front();
 }
 
-const std::vector<uint8_t> & Grammar::allowed() {
-    using Kind = Vocabulary::Kind;
-    if (!allowed_.empty()) return allowed_;
-    const auto & kinds = vocabulary_->kinds;
-    std::vector<llama_token_data> candidates;
-    candidates.reserve(kinds.size());
-    bool may_end = false;
-    for (size_t token = 0; token < kinds.size(); ++token) {
-        if (kinds[token] == Kind::text) candidates.push_back(candidate(static_cast<int32_t>(token)));
-        // Asked once, for all of them.
-        if (kinds[token] == Kind::end && !may_end) may_end = allows(static_cast<int32_t>(token));
+Grammar::State Grammar::after(State state, int32_t token, GrammarWork & work) {
+    if (state == Automaton::DEAD || setting_->is_lacking[static_cast<size_t>(token)] != 0) return Automaton::DEAD;
+    Automaton & automaton = machine_->automaton;
+    const TokenTexts & texts = *machine_->texts;
+    const std::string & text = texts[token];
+    const auto & named = setting_->named_tokens;
+    const bool is_named = std::find(named.begin(), named.end(), token) != named.end();
+
+    State by_text = text.empty() || texts.is_control(token) ? Automaton::DEAD : state;
+    for (size_t i = 0; i < text.size() && by_text != Automaton::DEAD; ++i) {
+        by_text = automaton.after(by_text, static_cast<uint8_t>(text[i]), work);
     }
-    apply(*vocabulary_->alive(), candidates);
-    std::vector<uint8_t> allowed(kinds.size(), 0);
-    for (const auto & entry : candidates) allowed[static_cast<size_t>(entry.id)] = is_rejected(entry) ? 0 : 1;
-    for (size_t token = 0; token < kinds.size(); ++token) {
-        if (kinds[token] == Kind::end) allowed[token] = may_end ? 1 : 0;
+    if (automaton.token_elements(state).empty()) return by_text;
+    // Control tokens come where they are named, or where any token may that the grammar knows. A token that is a part
+    // of a character comes only as a part of its text.
+    Utf8Position position;
+    const bool is_whole = position.advance(text) && position.is_between_characters();
+    const bool is_known = is_named || (is_whole && !text.empty() && !texts.is_control(token));
+    const State as_token = is_known ? automaton.after_token(state, token, work) : Automaton::DEAD;
+    return automaton.either(by_text, as_token);
+}
+
+bool Grammar::allows(int32_t token, Cancelled cancelled) {
+    settle(cancelled);
+    if (state_ == Automaton::DEAD) return false;
+    if (setting_->end_of_generation[static_cast<size_t>(token)] != 0) return machine_->automaton.may_end(state_);
+    const auto mask = machine_->masks.find(state_);
+    if (mask != machine_->masks.end()) return mask->second[static_cast<size_t>(token)] != 0;
+    GrammarWork work(cancelled);
+    if (after(state_, token, work) != Automaton::DEAD) return true;
+    if (++refused_ == PATIENCE) allowed(cancelled);
+    return false;
+}
+
+const std::vector<uint8_t> & Grammar::allowed(Cancelled cancelled) {
+    settle(cancelled);
+    const auto known = machine_->masks.find(state_);
+    if (known != machine_->masks.end()) return known->second;
+    GrammarWork work(cancelled);
+    std::vector<uint8_t> mask = find_allowed(work);
+    return machine_->masks.emplace(state_, std::move(mask)).first->second;
+}
+
+std::vector<uint8_t> Grammar::find_allowed(GrammarWork & work) {
+    const size_t n = vocabulary_size();
+    std::vector<uint8_t> flags(machine_->texts->size(), 0);
+    if (state_ == Automaton::DEAD) {
+        flags.resize(n);
+        return flags;
     }
-    allowed_ = std::move(allowed);
-    return allowed_;
+    const std::shared_ptr<const TokenTexts> texts = machine_->texts;
+    const auto & tree = texts->tree();
+    std::vector<State> path(texts->depth() + 1, Automaton::DEAD);  // the states before each byte of a prefix
+    path[0] = state_;
+    for (size_t i = 0; i < tree.size();) {
+        const TokenTexts::Node & node = tree[i];
+        const State next = machine_->automaton.after(path[node.depth], node.byte, work);
+        if (next == Automaton::DEAD) {
+            i = node.end;
+            continue;
+        }
+        for (int32_t token = node.token; token >= 0; token = texts->same_text(token)) {
+            flags[static_cast<size_t>(token)] = 1;
+        }
+        path[node.depth + size_t{1}] = next;
+        if (machine_->automaton.size() > MOST_MEMORY) {
+            std::fill(path.begin() + node.depth + 2, path.end(), Automaton::DEAD);
+            make_room(path);
+        }
+        ++i;
+    }
+    const auto elements = machine_->automaton.token_elements(state_);
+    const auto is_for_any = [](const auto & element) { return element.first == GrammarElement::other_token; };
+    const bool asks_all = std::any_of(elements.begin(), elements.end(), is_for_any);
+    for (size_t token = 0; token < n && asks_all; ++token) {
+        flags[token] = after(state_, static_cast<int32_t>(token), work) == Automaton::DEAD ? 0 : 1;
+    }
+    for (const auto & [kind, token] : elements) {
+        if (kind == GrammarElement::token && static_cast<size_t>(token) < n) flags[static_cast<size_t>(token)] = 1;
+    }
+    flags.resize(n);
+    for (size_t token = 0; token < n; ++token) {
+        if (setting_->is_lacking[token] != 0) flags[token] = 0;
+        if (setting_->end_of_generation[token] != 0) flags[token] = machine_->automaton.may_end(state_) ? 1 : 0;
+    }
+    return flags;
 }
 
 }  // namespace eft

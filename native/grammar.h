@@ -1,80 +1,95 @@
-// A grammar in GBNF, llama.cpp's notation, and how far a text has come in it.
+// A place in a grammar, and which tokens of a vocabulary may come next there.
 #pragma once
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <utility>
 #include <vector>
 
+#include "automaton.h"
 #include "model.h"
 #include "sample.h"
-#include "utf8.h"
 
 namespace eft {
 
 struct GrammarOptions {
     std::shared_ptr<Model> model;  // whose tokens the text is made of
-    std::string text;              // GBNF; the start symbol is `root`
+    GrammarProgram program;        // its token elements are ids
     /// One flag per common token id. These tokens may come exactly where the text may end.
     std::vector<uint8_t> end_of_generation;
-    /// Control tokens that the grammar names. Others never come, since they have no text that it could describe.
-    std::vector<int32_t> named_tokens;
-    /// Common token ids that `model` does not have: it cannot say what they stand for, and they never come.
+    /// Common token ids that `model` does not have: it cannot say what they stand for, and they never come by their
+    /// text.
     std::vector<int32_t> lacking;
 };
 
-/// Used by one thread at a time. Does not keep its model alive; everything throws Failure DISPOSED once that is freed.
-class Grammar final : public Constraint {
+/// A place: copies are at the same place and go their own ways from there. Copies share what they find out, so all of
+/// them are used by one thread at a time. Does not keep its model alive; what asks throws Failure DISPOSED if that was
+/// freed before it was first asked.
+class Grammar {
   public:
-    /// Throws Failure GRAMMAR_INVALID. llama.cpp hangs or runs out of memory on some grammars, which are to be kept out
-    /// before: empty repetitions such as {2,1}, hidden left recursion, very many elements.
-    explicit Grammar(const GrammarOptions & options);
+    /// Throws Failure OPTION_INVALID for a program that is none. Reads no text yet: that is left to the first question.
+    explicit Grammar(GrammarOptions options);
 
-    /// A grammar at the same place, which goes its own way from there.
-    Grammar clone() const;
-    /// Goes on to the place after `token`, which it allows and which does not end the text.
-    void accept(int32_t token);
+    /// Goes on to the place after `token`, which it allows and which does not end the text. Takes no time.
+    void accept(int32_t token) { accepted_.push_back(token); }
 
     /// How many tokens it knows.
     size_t vocabulary_size() const;
-    bool allows(int32_t token) override;
-    const std::vector<uint8_t> & allowed() override;
+
+    // These throw Failure ABORTED soon after `cancelled` has become true, and GRAMMAR_INVALID for a grammar that is too
+    // ambiguous.
+
+    /// Gets to where accept() has led. Everything that asks does it first.
+    void settle(Cancelled cancelled);
+    /// Whether `token` may come next. Some tens of nanoseconds.
+    bool allows(int32_t token, Cancelled cancelled);
+    /// One flag per token: whether it may come next. Some nanoseconds for each byte that may come in the tree of all
+    /// texts.
+    const std::vector<uint8_t> & allowed(Cancelled cancelled);
 
   private:
-    struct Vocabulary;
-    struct FreeSampler {
-        void operator()(llama_sampler * sampler) const { llama_api().llama_sampler_free(sampler); }
-    };
-    using Sampler = std::unique_ptr<llama_sampler, FreeSampler>;
+    using State = Automaton::State;
+    struct Setting;
+    struct Machine;
 
-    Grammar(std::shared_ptr<const Vocabulary> vocabulary, Sampler sampler, Utf8Position utf8);
-    /// Sets the logit of those that may not come next to -inf.
-    void apply(const Model & model, std::vector<llama_token_data> & candidates) const;
+    State after(State state, int32_t token, GrammarWork & work);
+    std::vector<uint8_t> find_allowed(GrammarWork & work);
+    /// Forgets what has been found out, but for the given states, where it has become too much.
+    void make_room(std::vector<State> & states);
 
-    std::shared_ptr<const Vocabulary> vocabulary_;
-    Sampler sampler_;
-    // llama.cpp's grammar takes bytes that are no UTF-8 for characters.
-    Utf8Position utf8_;
-    std::vector<uint8_t> allowed_;  // empty until it is asked for
+    std::shared_ptr<const Setting> setting_;
+    std::shared_ptr<Machine> machine_;  // null until the first question
+    State state_ = Automaton::DEAD;
+    std::vector<int32_t> accepted_;  // not yet gone on to
+    int refused_ = 0;                // tokens, since the last one was accepted
 };
 
-/// A place in a grammar that moves through a block of tokens; the grammar that it starts from is only read.
-class GrammarCursor {
+/// A place in a grammar that moves through a block of tokens; the grammar that it starts from stays where it is.
+class GrammarCursor final : public Constraint {
   public:
     /// Null: no grammar, and nothing happens.
-    explicit GrammarCursor(std::shared_ptr<Grammar> start) : place_(std::move(start)) {}
-    Grammar * get() const { return place_.get(); }
+    GrammarCursor(std::shared_ptr<Grammar> start, Cancelled cancelled)
+        : start_(std::move(start)), cancelled_(cancelled) {}
+    /// Null without a grammar.
+    Constraint * get() { return start_ ? this : nullptr; }
     void accept(int32_t token) {
-        if (!place_) return;
-        if (!moved_) place_ = std::make_shared<Grammar>(place_->clone());
-        moved_ = true;
-        place_->accept(token);
+        if (start_) place().accept(token);
     }
+    bool allows(int32_t token) override { return place().allows(token, cancelled_); }
+    const std::vector<uint8_t> & allowed() override { return place().allowed(cancelled_); }
 
   private:
-    std::shared_ptr<Grammar> place_;
-    bool moved_ = false;
+    Grammar & place() {
+        if (!place_) {
+            start_->settle(cancelled_);
+            place_ = std::make_unique<Grammar>(*start_);
+        }
+        return *place_;
+    }
+
+    std::shared_ptr<Grammar> start_;
+    std::unique_ptr<Grammar> place_;  // null until it is asked or moved
+    Cancelled cancelled_;
 };
 
 }  // namespace eft

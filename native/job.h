@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "automaton.h"
 #include "context.h"
 #include "fuse.h"
 #include "speculate.h"
@@ -43,6 +44,7 @@ struct JobContext {
     TokenGroups groups;
     std::vector<uint8_t> end_of_generation;
     std::vector<KeptRows> kept;  // one per sequence
+    Cancelled cancelled = nullptr;
     FuseScratch fuse, drafter_fuse;
     SpeculationScratch draw;
 };

@@ -7,7 +7,6 @@
 #include "failure.h"
 #include "header.h"
 #include "log.h"
-#include "utf8.h"
 
 namespace eft {
 namespace {
@@ -170,17 +169,18 @@ int32_t Model::token_attributes(int32_t token) const {
 
 bool Model::ends_generation(int32_t token) const { return llama_api().llama_vocab_is_eog(vocab_, token); }
 
-const std::vector<uint8_t> & Model::splits_characters() const {
-    std::call_once(splits_characters_once_, [&] {
-        std::vector<uint8_t> flags;
+std::shared_ptr<const TokenTexts> Model::texts() const {
+    std::call_once(texts_once_, [&] {
+        std::vector<std::string> texts;
+        std::vector<uint8_t> is_control;
         for (int32_t token = 0; token < vocabulary_size(); ++token) {
-            Utf8Position position;
-            const bool is_whole = position.advance(detokenize({token}, true)) && position.is_between_characters();
-            flags.push_back(is_whole ? 0 : 1);
+            texts.push_back(detokenize({token}, true));
+            constexpr int32_t CONTROL = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN;
+            is_control.push_back((token_attributes(token) & CONTROL) != 0 ? 1 : 0);
         }
-        splits_characters_ = std::move(flags);
+        texts_ = std::make_shared<const TokenTexts>(std::move(texts), std::move(is_control));
     });
-    return splits_characters_;
+    return texts_;
 }
 
 uint64_t Model::vocabulary_hash(int32_t to) const {

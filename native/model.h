@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "llama-api.h"
+#include "token-texts.h"
 
 namespace eft {
 
@@ -43,8 +44,8 @@ class Model {
     const char * token_text(int32_t token) const;
     int32_t token_attributes(int32_t token) const;
     bool ends_generation(int32_t token) const;
-    /// One flag per token: whether its piece is not made of whole UTF-8 characters. Computed at the first call.
-    const std::vector<uint8_t> & splits_characters() const;
+    /// The bytes of each token. Computed at the first call; outlives the model.
+    std::shared_ptr<const TokenTexts> texts() const;
     /// FNV-1a over texts and attributes of the ids below `to`.
     uint64_t vocabulary_hash(int32_t to) const;
 
@@ -66,8 +67,8 @@ class Model {
     /// By the identity of their files.
     std::map<std::string, llama_adapter_lora *> adapters_;
     std::atomic<bool> retired_{false};
-    mutable std::once_flag splits_characters_once_;
-    mutable std::vector<uint8_t> splits_characters_;
+    mutable std::once_flag texts_once_;
+    mutable std::shared_ptr<const TokenTexts> texts_;
 };
 
 /// Whether a file can be an adapter of some model. Throws Failure LORA_INVALID, MODEL_UNSUPPORTED, or as read_header().

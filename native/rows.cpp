@@ -6,6 +6,7 @@
 
 #include "convert.h"
 #include "failure.h"
+#include "grammar-handle.h"
 #include "speculate.h"
 #include "values.h"
 #include "worker.h"
@@ -58,17 +59,28 @@ void check_row(const float * row, size_t n) {
     throw Failure("NON_FINITE_LOGITS", "The row holds log-probabilities that are not numbers.");
 }
 
+/// The grammar of a draw from rows of n entries, at its place.
+GrammarCursor read_cursor(const Napi::Value & draw, size_t n) {
+    auto grammar = GrammarHandle::GrammarOf(draw.Env(), draw.As<Napi::Object>().Get("grammar"));
+    if (grammar && grammar->vocabulary_size() != n) {
+        throw Failure("OPTION_INVALID", "The row and the grammar are of different vocabularies.");
+    }
+    return GrammarCursor(std::move(grammar), nullptr);
+}
+
 void check_token(int32_t token) {
-    if (token < 0) throw Failure("NO_TOKEN_LEFT", "The row and the logit biases exclude every token.");
+    if (token < 0) throw Failure("NO_TOKEN_LEFT", "The row, the logit biases and the grammar exclude every token.");
 }
 
 Napi::Value SampleRow(const Napi::CallbackInfo & info) {
     const auto row = info[0].As<Napi::Float32Array>();
     const size_t n = row.ElementLength();
-    const DrawRequest request = ReadDraw(info[1].As<Napi::Object>());
+    DrawRequest request = ReadDraw(info[1].As<Napi::Object>());
 
     return guarded(info.Env(), [&] {
         check_row(row.Data(), n);
+        GrammarCursor grammar = read_cursor(info[1], n);
+        request.constraint = grammar.get();
         DrawScratch scratch;
         const int32_t token = draw_token(row.Data(), n, request, scratch);
         check_token(token);
@@ -80,10 +92,12 @@ Napi::Value DraftRow(const Napi::CallbackInfo & info) {
     const auto row = info[0].As<Napi::Float32Array>();
     const size_t n = row.ElementLength();
     const Coupling coupling = read_coupling(info[1]);
-    const DrawRequest request = ReadDraw(info[2].As<Napi::Object>());
+    DrawRequest request = ReadDraw(info[2].As<Napi::Object>());
 
     return guarded(info.Env(), [&] {
         check_row(row.Data(), n);
+        GrammarCursor grammar = read_cursor(info[2], n);
+        request.constraint = grammar.get();
         SpeculationScratch scratch;
         const Draft draft = draw_draft(row.Data(), n, request, coupling, scratch);
         check_token(draft.token);
@@ -103,10 +117,12 @@ Napi::Value VerifyRow(const Napi::CallbackInfo & info) {
     const float * drafter_row = drawn ? drafter.Data() : nullptr;
     const int32_t draft = info[2].As<Napi::Number>();
     const Coupling coupling = read_coupling(info[3]);
-    const DrawRequest request = ReadDraw(info[4].As<Napi::Object>());
-    const DrawRequest drafted_by = info[5].IsObject() ? ReadDraw(info[5].As<Napi::Object>()) : request;
+    DrawRequest request = ReadDraw(info[4].As<Napi::Object>());
+    DrawRequest drafted_by = info[5].IsObject() ? ReadDraw(info[5].As<Napi::Object>()) : request;
 
     return guarded(info.Env(), [&] {
+        GrammarCursor grammar = read_cursor(info[4], n);
+        request.constraint = drafted_by.constraint = grammar.get();
         check_row(target.Data(), n);
         if (drafter_row) check_row(drafter_row, n);
         SpeculationScratch scratch;

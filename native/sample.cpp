@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "constrain.h"
 #include "vector-math.h"
 
 namespace eft {
@@ -53,6 +54,7 @@ double to_uniform(uint32_t word) { return (word + 0.5) * 0x1p-32; }
 
 /// What the race of the exponentials E_i / weight_i has found so far. E_i = -log u_i; the smallest one wins.
 struct Race {
+    Constraint * constraint;  // null: none
     double best = std::numeric_limits<double>::infinity();
     int32_t token = -1;
     /// A token can win only if floor((1 - u_i) 2^24) <= weight_i * limit, since E_i >= 1 - u_i. The factor covers the
@@ -62,6 +64,8 @@ struct Race {
     void enter(int32_t candidate, float weight, uint32_t word) {
         const double score = -std::log(to_uniform(word)) / static_cast<double>(weight);
         if (score > best || (score == best && candidate > token)) return;
+        // Last, because it costs most.
+        if (constraint && !constraint->allows(candidate)) return;
         best = score;
         token = candidate;
         limit = static_cast<float>(best * (0x1p24 * (1 + 1e-6)));
@@ -105,12 +109,16 @@ double compact(std::vector<float> & weights, float least, std::vector<int32_t> &
     return sum_of(weights.data(), count);
 }
 
-/// Whether a filter drops tokens because of the probabilities of others.
-bool is_filtered(const SamplingParameters & sampling) {
-    return sampling.temperature > 0 && (sampling.top_k > 0 || sampling.top_p < 1 || sampling.min_p > 0);
+}  // namespace
+
+float inverse_temperature(const SamplingParameters & parameters) {
+    // A temperature below 1e-30 cannot be told from 1e-30, and 0 * infinity is avoided.
+    return static_cast<float>(1 / std::max(parameters.temperature, 1e-30));
 }
 
-}  // namespace
+float least_weight(const SamplingParameters & parameters) {
+    return std::max(static_cast<float>(parameters.min_p), std::numeric_limits<float>::min());
+}
 
 PhiloxBlock philox4x32_10(const PhiloxBlock & counter, uint32_t key0, uint32_t key1) {
     return philox_rounds(counter, key0, key1);
@@ -120,13 +128,14 @@ double uniform_noise(uint64_t seed, uint64_t position, int32_t token, NoiseStrea
     return to_uniform(noise_word(seed, position, token, stream));
 }
 
-int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t position, NoiseStream stream) {
+int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t position, NoiseStream stream,
+                    Constraint * constraint) {
     const auto & tokens = distribution.tokens;
     const auto & weights = distribution.weights;
     // The heaviest token first: after it, hardly any other needs a logarithm.
     const float heaviest_weight = max_of(weights.data(), weights.size());
     const size_t heaviest = std::find(weights.begin(), weights.end(), heaviest_weight) - weights.begin();
-    Race race;
+    Race race{constraint};
     race.enter(tokens[heaviest], weights[heaviest], noise_word(seed, position, tokens[heaviest], stream));
 
     constexpr int32_t WINDOW = 1024;  // ids
@@ -188,10 +197,8 @@ bool shape_distribution(const float * row, size_t n, const SamplingParameters & 
         return true;
     }
 
-    // A temperature below 1e-30 cannot be told from 1e-30, and 0 * infinity is avoided.
-    const auto scale = static_cast<float>(1 / std::max(parameters.temperature, 1e-30));
     weights.resize(n);
-    out.total = exponentials(row, n, max, scale, weights.data());
+    out.total = exponentials(row, n, max, inverse_temperature(parameters), weights.data());
 
     const bool top_k = parameters.top_k > 0 && static_cast<size_t>(parameters.top_k) < n;
     const bool top_p = parameters.top_p < 1;
@@ -210,9 +217,7 @@ bool shape_distribution(const float * row, size_t n, const SamplingParameters & 
         clear_below(row, higher, last.logprob, weights.data());
         clear_below(row + higher, n - higher, std::nextafter(last.logprob, -MASKED), weights.data() + higher);
     }
-    // The heaviest token weighs 1, hence min-p is a bound on the weights themselves.
-    const float least = std::max(static_cast<float>(parameters.min_p), std::numeric_limits<float>::min());
-    out.total = compact(weights, least, tokens);
+    out.total = compact(weights, least_weight(parameters), tokens);
     return true;
 }
 
@@ -222,37 +227,6 @@ const float * penalize(const float * row, size_t n, const DrawRequest & request,
     apply_penalties_and_bias(scratch.row.data(), n, request.sampling, request.history.data(), request.history.size(),
                              request.bias);
     return scratch.row.data();
-}
-
-const float * constrain(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch) {
-    if (!request.constraint) return row;
-    const uint8_t * allowed = request.constraint->allowed().data();
-    if (row != scratch.row.data()) scratch.row.assign(row, row + n);
-    for (size_t i = 0; i < n; i++) scratch.row[i] = allowed[i] != 0 ? scratch.row[i] : MASKED;
-    return scratch.row.data();
-}
-
-int32_t draw_constrained(const float *& row, size_t n, const DrawRequest & request, NoiseStream stream,
-                         DrawScratch & scratch) {
-    const auto draw = [&] {
-        if (!shape_distribution(row, n, request.sampling, scratch.distribution)) return -1;
-        return draw_gumbel(scratch.distribution, request.seed, request.position, stream);
-    };
-    if (!request.constraint) return draw();
-    // To ask about one token is some thousand times cheaper than to ask about all. The winner of a race is also the
-    // winner among any of its runners: so the first winner that is allowed is the one that masking all others first
-    // would have given. That is not so where a filter comes in between, since it looks at the probabilities of those
-    // that are allowed.
-    constexpr int ATTEMPTS = 8;
-    for (int attempt = 0; attempt < ATTEMPTS && !is_filtered(request.sampling); attempt++) {
-        const int32_t token = draw();
-        if (token < 0 || request.constraint->allows(token)) return token;
-        if (row != scratch.row.data()) scratch.row.assign(row, row + n);
-        scratch.row[token] = MASKED;
-        row = scratch.row.data();
-    }
-    row = constrain(row, n, request, scratch);
-    return draw();
 }
 
 int32_t draw_token(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch) {

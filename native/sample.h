@@ -33,9 +33,9 @@ struct SamplingParameters {
 class Constraint {
   public:
     virtual ~Constraint() = default;
-    /// Whether `token` may come next. Much cheaper than allowed().
+    /// Whether `token` may come next. Much cheaper than allowed(), and may be asked thousands of times.
     virtual bool allows(int32_t token) = 0;
-    /// One flag per token id: whether it may come next.
+    /// One flag per token id: whether it may come next. Valid until the next question.
     virtual const std::vector<uint8_t> & allowed() = 0;
 };
 
@@ -64,6 +64,7 @@ struct Distribution {
 struct DrawScratch {
     std::vector<float> row;
     Distribution distribution;
+    std::vector<TokenLogprob> leaders;  // of draw_constrained()
 };
 
 /// What noise is for. Streams are independent of each other.
@@ -82,18 +83,15 @@ int32_t draw_token(const float * row, size_t n, const DrawRequest & request, Dra
 /// The row after penalties and bias of the request: in scratch.row, or `row` itself if there are none.
 const float * penalize(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch);
 
-/// The row with what the request's constraint forbids masked: in scratch.row, or `row` itself without a constraint.
-const float * constrain(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch);
-
-/// What draw_token() does after penalties and bias, with the noise of a stream. Leaves the distribution that the draw
-/// saw in the scratch, and the row that this one came from in `row`: what the constraint forbids is masked there, but
-/// not necessarily all of it.
-int32_t draw_constrained(const float *& row, size_t n, const DrawRequest & request, NoiseStream stream,
-                         DrawScratch & scratch);
-
 /// Applies penalties and bias to `row` (n log-probabilities) in place. Tokens outside 0..n-1 are ignored.
 void apply_penalties_and_bias(float * row, size_t n, const SamplingParameters & parameters, const int32_t * history,
                               size_t history_length, const std::vector<LogitBias> & bias);
+
+/// What differences of log-probabilities are multiplied by; the temperature is not 0.
+float inverse_temperature(const SamplingParameters & parameters);
+
+/// Bound on the weights that the draw sees. The heaviest token weighs 1, hence min-p is such a bound itself.
+float least_weight(const SamplingParameters & parameters);
 
 /// Temperature and filters. Returns false if no token is left. With temperature 0: the argmax alone.
 /// The heaviest token weighs 1. A token whose weight is below the smallest normal float (1.2e-38) is dropped.
@@ -111,8 +109,9 @@ double uniform_noise(uint64_t seed, uint64_t position, int32_t token, NoiseStrea
 
 /// argmax_i log weights[i] + g_i with g_i = -log(-log(uniform_noise(seed, position, token_i, stream))), ties to lower
 /// ids. Computed as argmin_i -log(uniform_noise) / weights[i], the same thing with one logarithm less. Reads tokens and
-/// weights. Not for an empty distribution.
+/// weights. Not for an empty distribution. With a constraint: among the tokens that it allows; it is asked only about
+/// those that would be ahead of all that were allowed so far. -1 if it allows none.
 int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t position,
-                    NoiseStream stream = NoiseStream::target);
+                    NoiseStream stream = NoiseStream::target, Constraint * constraint = nullptr);
 
 }  // namespace eft

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "constrain.h"
 #include "vector-math.h"
 
 namespace eft {

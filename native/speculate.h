@@ -21,7 +21,7 @@ struct Draft {
     int32_t token;  // -1 if constraint, biases and masks exclude every token
     /// Probability of the drafter's most probable token under q, in (0, 1]; 0 if there is none. At temperature 0, where
     /// q is certain of everything: its softmax probability after penalties and bias, without filters. With a constraint
-    /// and without filters it is an estimate: not all that is forbidden needs to have been found out.
+    /// it is an estimate: not all that is forbidden needs to have been found out.
     double confidence;
 };
 

@@ -173,10 +173,7 @@ void draw(JobContext & context, Progress & progress) {
         const bool accepted = drafted && token == speculation.drafts[row];
         if (!accepted || context.end_of_generation[static_cast<size_t>(token)] != 0) return;
         progress.grammar.accept(token);
-        for (DrawRequest * next : {&request, &drafted_by}) {
-            advance_request(*next, token, speculation.history_limit);
-            next->constraint = progress.grammar.get();
-        }
+        for (DrawRequest * next : {&request, &drafted_by}) advance_request(*next, token, speculation.history_limit);
     }
 }
 
@@ -248,7 +245,7 @@ StepResult run_step(JobContext & context, const std::vector<StepEntry> & entries
     const std::vector<int32_t> none(result.members, -1);
     const std::vector<std::vector<float>> no_copies(result.members);
     for (const auto & entry : entries) {
-        steps.push_back({entry, {}, GrammarCursor(entry.grammar), none, none, no_copies, false});
+        steps.push_back({entry, {}, GrammarCursor(entry.grammar, context.cancelled), none, none, no_copies, false});
     }
     try {
         for (const auto & member : context.members) member->clear_batch();

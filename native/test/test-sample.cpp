@@ -7,7 +7,6 @@
 #include <random>
 #include <vector>
 
-#include "allow-list.h"
 #include "check.h"
 #include "sample.h"
 
@@ -215,44 +214,6 @@ void test_penalties_and_bias() {
     CHECK(draw_token(two.data(), 2, request, scratch) == -1);
 }
 
-/// A constrained draw is the draw from the masked row, however few tokens were asked about.
-void test_constraint() {
-    std::mt19937 random(11);
-    std::normal_distribution<float> normal(0, 3);
-    std::vector<SamplingParameters> all(6);
-    all[1].temperature = 0;
-    all[2].temperature = 0.7;
-    all[3].top_k = 5;
-    all[4].top_p = 0.8;
-    all[5].min_p = 0.05;
-    DrawScratch scratch;
-    for (const size_t n : {1, 7, 500}) {
-        for (const double share : {0.9, 0.5, 0.02}) {
-            std::vector<uint8_t> flags(n);
-            for (auto & flag : flags) flag = std::bernoulli_distribution(share)(random) ? 1 : 0;
-            for (const SamplingParameters & sampling : all) {
-                std::vector<float> row(n);
-                for (auto & value : row) value = normal(random);
-                test::AllowList list(flags);
-                const std::vector<float> masked = list.masked(row);
-                DrawRequest request, free;
-                request.sampling = free.sampling = sampling;
-                request.bias = free.bias = {{0, -1}};
-                request.constraint = &list;
-                for (uint64_t seed = 0; seed < 100; seed++) {
-                    request.seed = free.seed = seed;
-                    const int32_t token = draw_token(row.data(), n, request, scratch);
-                    CHECK(token == draw_token(masked.data(), n, free, scratch));
-                }
-                // With most tokens allowed, filters alone make it look at all of them.
-                const bool is_filtered = sampling.top_k > 0 || sampling.top_p < 1 || sampling.min_p > 0;
-                if (n == 500 && share == 0.9) CHECK(is_filtered ? list.asked_for_all == 100 : list.asked_for_all == 0);
-                if (is_filtered) CHECK(list.asked_for_one == 0);
-            }
-        }
-    }
-}
-
 }  // namespace
 
 int main() {
@@ -263,6 +224,5 @@ int main() {
     test_shape();
     test_extremes();
     test_penalties_and_bias();
-    test_constraint();
     return test::failures() == 0 ? 0 : 1;
 }

@@ -37,7 +37,8 @@ const COMPLETION_OPTIONS: readonly (keyof CompletionOptions)[] = [
  * ahead of the consumer, but for the rest of a speculative block.
  *
  * @throws EftError OPTION_INVALID, GRAMMAR_INVALID, COMBINATION_*, PARAMETER_*, DISPOSED at once; PROMPT_EMPTY, CONTEXT_OVERFLOW (before
- * anything is evaluated), TEMPLATE_INVALID, NON_FINITE_LOGITS, NO_TOKEN_LEFT and DECODE_FAILED from the iterator
+ * anything is evaluated), TEMPLATE_INVALID, NON_FINITE_LOGITS, NO_TOKEN_LEFT, GRAMMAR_INVALID (where a text can be read in too many
+ * ways) and DECODE_FAILED from the iterator
  */
 export function complete(ensemble: Ensemble, options: CompletionOptions): Completion {
     const request = resolveRequest(ensemble, options);

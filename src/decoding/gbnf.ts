@@ -1,75 +1,103 @@
 /**
- * Reads GBNF, llama.cpp's notation of grammars (https://github.com/ggml-org/llama.cpp/tree/master/grammars), before
- * llama.cpp does: says where a mistake is, and keeps out what llama.cpp would hang on or run out of memory.
+ * Reads GBNF, llama.cpp's notation of grammars (https://github.com/ggml-org/llama.cpp/tree/master/grammars), in time that
+ * grows with the length of the text and no faster.
  */
 
 import { EftError } from "../errors.js";
+import {
+    findEmpty,
+    orderRules,
+    type Alternative,
+    type CharacterRanges,
+    type GrammarRule,
+    type GrammarSymbol,
+} from "./gbnf-rules.js";
 
 /** A token that a grammar names: `<[5]>` by its id, `<think>` by its text. */
 export type NamedToken = { readonly id: number } | { readonly text: string };
 
-type Element =
-    /** Characters or a token; `size` 0 matches nothing and goes on. */
-    | { readonly kind: "terminal"; readonly size: number }
-    | { readonly kind: "rule"; readonly name: string; readonly at: number }
-    | { readonly kind: "group"; readonly alternatives: readonly Alternative[] }
-    | { readonly kind: "repeat"; readonly element: Element; readonly min: number; readonly max: number };
-type Alternative = readonly Element[];
-
-interface Rule {
-    readonly at: number;
-    readonly alternatives: readonly Alternative[];
+/** A grammar that can be followed. */
+export interface Gbnf {
+    readonly rules: readonly GrammarRule[];
+    /** The start rule's place among the rules. */
+    readonly root: number;
+    /** Of each rule, whether it may stand for no text at all. */
+    readonly empty: Uint8Array;
+    /** The rules in an order in which each comes before all that it may begin with. */
+    readonly order: readonly number[];
+    readonly tokens: readonly NamedToken[];
 }
 
-/** llama.cpp takes more repetitions for infinitely many, or refuses them. */
+/** Bounds that llama.cpp has too, where a grammar that is taken here should be taken there. */
 export const MOST_REPETITIONS = 2000;
 const MOST_ELEMENTS = 100_000;
 const DEEPEST_GROUP = 100;
+/** UTF-16 units. */
+export const LONGEST_GRAMMAR = 2 ** 20;
+
+const LAST_CHARACTER = 0x10ffff;
+
+const NAME = /[a-zA-Z\d-]+/y;
+const BLANKS = /(?:[ \t]|#[^\r\n]*)*/y;
+const BLANKS_AND_LINES = /(?:[ \t\r\n]|#[^\r\n]*)*/y;
+const PLAIN_CHARACTER = /[^\\]/uy;
+
+/** The last element of a sequence, as long as a repetition may follow. */
+interface Element {
+    readonly symbols: readonly GrammarSymbol[];
+    /** How many elements it is with repetitions written out. */
+    readonly size: number;
+    /** How many of llama.cpp's rules it stands for: their product with the repetitions is limited. */
+    readonly weight: number;
+}
 
 /**
  * @param what - how messages call the grammar
- * @returns the tokens that it names
  * @throws EftError GRAMMAR_INVALID with line and column
  */
-export function checkGbnf(text: string, what = "The grammar"): readonly NamedToken[] {
-    const { rules, tokens } = parse(text, (at, reason) => fail(text, what, at, reason));
-    const invalid = (at: number, reason: string): never => fail(text, what, at, reason);
-    if (!rules.has("root")) invalid(0, "there is no rule `root`, with which a text begins");
-    for (const { name, at } of [...rules.values()].flatMap(({ alternatives }) => alternatives.flat().flatMap(refs))) {
-        if (!rules.has(name)) invalid(at, `there is no rule \`${name}\``);
+export function readGbnf(text: string, what = "The grammar"): Gbnf {
+    const invalid = (at: number, reason: string): never => {
+        const before = text.slice(0, at).split("\n");
+        const place = `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
+        throw new EftError("GRAMMAR_INVALID", `${what} cannot be used (${place}): ${reason}.`);
+    };
+    if (text.length > LONGEST_GRAMMAR) {
+        invalid(0, `it is longer than ${LONGEST_GRAMMAR} characters; refer to what it repeats by the name of a rule`);
     }
-    const isEmpty = findEmpty(rules);
-    for (const { at, alternatives } of rules.values()) {
-        for (const element of alternatives.flat().flatMap(inner)) {
-            if (element.kind === "repeat" && element.max > 1 && isEmpty(element.element)) {
-                invalid(
-                    at,
-                    "this rule repeats something that may be empty; take the `?` or `*` out of what is repeated",
-                );
-            }
+    const { rules, root, tokens, uses, repeated } = parse(text, invalid);
+    if (root === undefined || rules[root] === undefined)
+        return invalid(0, "there is no rule `root`, with which a text begins");
+    for (const { name, rule, at } of uses) if (rules[rule] === undefined) invalid(at, `there is no rule \`${name}\``);
+    const defined = rules as GrammarRule[];
+    const empty = findEmpty(defined);
+    for (const { symbols, at } of repeated) {
+        if (symbols.every((symbol) => symbol.kind === "rule" && empty[symbol.rule] === 1)) {
+            invalid(at, "this rule repeats something that may be empty; take the `?` or `*` out of what is repeated");
         }
     }
-    checkLeftRecursion(rules, isEmpty, invalid);
-    const size = sum([...rules.values()].map(({ alternatives }) => sizeOf({ kind: "group", alternatives })));
-    if (size > MOST_ELEMENTS) {
-        invalid(0, `it has more than ${MOST_ELEMENTS} elements once its repetitions are written out; reduce those`);
+    const ordered = orderRules(defined, empty);
+    if ("leftRecursive" in ordered) {
+        const { at, name = "" } = ordered.leftRecursive;
+        return invalid(at, `the rule \`${name}\` may begin with itself; let something stand before it`);
     }
-    return tokens;
-}
-
-function fail(text: string, what: string, at: number, reason: string): never {
-    const before = text.slice(0, at).split("\n");
-    const place = `line ${before.length}, column ${(before.at(-1)?.length ?? 0) + 1}`;
-    throw new EftError("GRAMMAR_INVALID", `${what} cannot be used (${place}): ${reason}.`);
+    return { rules: defined, root, empty, order: ordered.order, tokens };
 }
 
 /** Parses as llama.cpp does, but for what can only be a mistake: a rule that is defined twice, an empty `[]`. */
 function parse(text: string, invalid: (at: number, reason: string) => never) {
-    const rules = new Map<string, Rule>();
+    /** Undefined: mentioned and not yet defined. */
+    const rules: (GrammarRule | undefined)[] = [];
+    const places = new Map<string, number>();
     const tokens: NamedToken[] = [];
-    /** Rules that llama.cpp will have: those that are named so far, and one for each group and each optional repetition. */
-    const names = new Set<string>();
+    /** Where rules are mentioned. */
+    const uses: { name: string; rule: number; at: number }[] = [];
+    /** What is repeated more than once, and the beginning of the rule that does so. */
+    const repeated: { symbols: readonly GrammarSymbol[]; at: number }[] = [];
+    const characters = new Map<number, GrammarSymbol>();
+    /** As llama.cpp counts: a rule for each name, for each group and for each optional repetition. */
     let generated = 0;
+    /** Elements with repetitions written out. */
+    let size = 0;
     let at = 0;
     const nul = text.indexOf("\0");
     if (nul >= 0) invalid(nul, "a NUL character ends what llama.cpp reads; write it as \\x00");
@@ -81,37 +109,102 @@ function parse(text: string, invalid: (at: number, reason: string) => never) {
         at += found?.length ?? 0;
         return found;
     }
-    const skip = (newlines: boolean): void =>
-        void take(newlines ? /(?:[ \t\r\n]|#[^\r\n]*)*/y : /(?:[ \t]|#[^\r\n]*)*/y);
+    function takeOne(characters: string): string | undefined {
+        if (at >= text.length || !characters.includes(text.charAt(at))) return undefined;
+        return text.charAt(at++);
+    }
+    const skip = (newlines: boolean): void => void take(newlines ? BLANKS_AND_LINES : BLANKS);
     const here = (): string => {
         const next = String.fromCodePoint(text.codePointAt(at) ?? 0);
         return at >= text.length ? "the end" : JSON.stringify(next);
     };
 
-    function takeCharacter(): void {
-        if (take(/\\(?:x[\da-fA-F]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8}|[trn\\"[\]-])|[^\\]/uy) !== undefined) return;
-        if (at >= text.length) invalid(at, "it ends inside quotes or brackets");
-        invalid(at, 'no such escape; there are \\" \\\\ \\[ \\] \\- \\n \\r \\t \\x0A \\u000A \\U0000000A');
+    function addRule(rule: GrammarRule): GrammarSymbol {
+        rules.push(rule);
+        return { kind: "rule", rule: rules.length - 1 };
     }
 
-    function parseTerminal(): Element | undefined {
+    function placeOf(name: string): number {
+        const known = places.get(name);
+        if (known !== undefined) return known;
+        places.set(name, rules.length);
+        return rules.push(undefined) - 1;
+    }
+
+    function checkSize(more: number): number {
+        if (size + more > MOST_ELEMENTS) {
+            invalid(0, `it has more than ${MOST_ELEMENTS} elements once its repetitions are written out; reduce those`);
+        }
+        return more;
+    }
+
+    function takeCharacter(): number {
+        const plain = take(PLAIN_CHARACTER);
+        if (plain !== undefined) return plain.codePointAt(0) ?? 0;
+        const escape = take(/\\(?:x[\da-fA-F]{2}|u[\da-fA-F]{4}|U[\da-fA-F]{8}|[trn\\"[\]-])/y);
+        if (escape !== undefined) {
+            const [, kind = "", digits = ""] = /^\\(.)(.*)$/.exec(escape) ?? [];
+            if (digits !== "") return Number.parseInt(digits, 16);
+            return ({ t: "\t", r: "\r", n: "\n" }[kind] ?? kind).codePointAt(0) ?? 0;
+        }
+        if (at >= text.length) invalid(at, "it ends inside quotes or brackets");
+        return invalid(at, 'no such escape; there are \\" \\\\ \\[ \\] \\- \\n \\r \\t \\x0A \\u000A \\U0000000A');
+    }
+
+    function symbolOf(character: number): GrammarSymbol {
+        let symbol = characters.get(character);
+        if (symbol === undefined) {
+            symbol = { kind: "characters", ranges: normalize([[character, character]], false) };
+            characters.set(character, symbol);
+        }
+        return symbol;
+    }
+
+    function parseText(): Element {
+        const symbols: GrammarSymbol[] = [];
+        while (takeOne('"') === undefined) {
+            symbols.push(symbolOf(takeCharacter()));
+            checkSize(symbols.length);
+        }
+        return { symbols, size: symbols.length, weight: 1 };
+    }
+
+    function parseBrackets(start: number, isInverted: boolean): Element {
+        const ranges: [number, number][] = [];
+        let count = 0;
+        while (takeOne("]") === undefined) {
+            const first = takeCharacter();
+            const last = take(/-(?!\])/y) === undefined ? first : takeCharacter();
+            ranges.push([first, last]);
+            count += first === last ? 1 : 2;
+            checkSize(count);
+        }
+        if (count === 0) invalid(start, "these brackets are empty");
+        const symbol = { kind: "characters", ranges: normalize(ranges, isInverted) } as const;
+        return { symbols: [symbol], size: count, weight: 1 };
+    }
+
+    /** An element other than a group. */
+    function parsePlain(): Element | undefined {
         const start = at;
-        let size = 0;
-        if (take(/"/y) !== undefined) {
-            for (; take(/"/y) === undefined; size++) takeCharacter();
-            return { kind: "terminal", size };
+        const name = take(NAME);
+        if (name !== undefined) {
+            const rule = placeOf(name);
+            uses.push({ name, rule, at: start });
+            return { symbols: [{ kind: "rule", rule }], size: 1, weight: 1 };
         }
-        if (take(/\[\^?/y) !== undefined) {
-            for (; take(/\]/y) === undefined; size++) takeCharacter();
-            if (size === 0) invalid(start, "these brackets are empty");
-            return { kind: "terminal", size };
+        if (takeOne('"') !== undefined) return parseText();
+        const bracket = take(/\[\^?/y);
+        if (bracket !== undefined) return parseBrackets(start, bracket.length > 1);
+        if (takeOne(".") !== undefined) {
+            return { symbols: [{ kind: "characters", ranges: normalize([], true) }], size: 1, weight: 1 };
         }
-        if (take(/\./y) !== undefined) return { kind: "terminal", size: 1 };
         const token = take(/!?<(?:\[\d{1,9}\]|[^>\n[][^>\n]*)>/y);
         if (token !== undefined) {
             const id = /\[(\d+)\]/.exec(token)?.[1];
             tokens.push(id === undefined ? { text: token.replace("!", "") } : { id: Number(id) });
-            return { kind: "terminal", size: 1 };
+            const symbol = { kind: "token", token: tokens.length - 1, isExcluded: token.startsWith("!") } as const;
+            return { symbols: [symbol], size: 1, weight: 1 };
         }
         if (take(/!?</y) !== undefined) invalid(start, "a token is written <[5]> by its id, or <think> by its text");
         return undefined;
@@ -119,9 +212,9 @@ function parse(text: string, invalid: (at: number, reason: string) => never) {
 
     function parseRepetition(): { min: number; max: number } | undefined {
         const start = at;
-        const sign = take(/[*+?]/y);
+        const sign = takeOne("*+?");
         if (sign !== undefined) return { min: sign === "+" ? 1 : 0, max: sign === "?" ? 1 : Infinity };
-        if (take(/\{/y) === undefined) return undefined;
+        if (takeOne("{") === undefined) return undefined;
         const [, least = "", comma, most] =
             /^\{\s*(\d+)\s*(,)?\s*(\d+)?\s*\}$/.exec(`{${take(/[^}]*\}/y) ?? ""}`) ?? [];
         const min = Number(least);
@@ -134,52 +227,85 @@ function parse(text: string, invalid: (at: number, reason: string) => never) {
         return { min, max };
     }
 
-    function parseAlternatives(depth: number): Alternative[] {
-        const alternatives = [parseSequence(depth)];
-        while (take(/\|/y) !== undefined) {
-            skip(true);
-            alternatives.push(parseSequence(depth));
+    /** What stands in the place of an element and its repetition. `ruleAt`: the beginning of the rule. */
+    function repeat(
+        element: Element,
+        { min, max }: { min: number; max: number },
+        start: number,
+        ruleAt: number,
+    ): Element {
+        const weight = element.weight * Math.max(1, max === Infinity ? min : max);
+        if (weight > MOST_REPETITIONS) {
+            invalid(start, `repetitions inside of repetitions are more than ${MOST_REPETITIONS} together`);
         }
-        return alternatives;
+        const optional = max === Infinity ? 1 : max - min;
+        const written = checkSize(min * element.size + optional * (element.size + 3));
+        generated += optional;
+        if (max > 1) repeated.push({ symbols: element.symbols, at: ruleAt });
+        const [first] = element.symbols;
+        const one =
+            element.symbols.length === 1 && first !== undefined
+                ? first
+                : addRule({ at: ruleAt, alternatives: [element.symbols] });
+        const symbols = new Array<GrammarSymbol>(min).fill(one);
+        if (max === Infinity) {
+            const self: GrammarSymbol = { kind: "rule", rule: rules.length };
+            symbols.push(addRule({ at: ruleAt, alternatives: [[one, self], []] }));
+        } else {
+            // One inside the other, so that there is one way to read each number of repetitions.
+            let rest: GrammarSymbol[] = [];
+            for (let count = 0; count < optional; count++) {
+                rest = [addRule({ at: ruleAt, alternatives: [[one, ...rest], []] })];
+            }
+            symbols.push(...rest);
+        }
+        return { symbols, size: written, weight };
     }
 
-    function parseSequence(depth: number): Alternative {
-        const sequence: Element[] = [];
-        /** How many of llama.cpp's rules the last element stands for: their product with the repetitions is limited. */
-        let weight = 1;
+    function parseAlternatives(depth: number, ruleAt: number): { alternatives: Alternative[]; size: number } {
+        const alternatives: Alternative[] = [];
+        let written = 1;
+        do {
+            skip(true);
+            const { symbols, size: more } = parseSequence(depth, ruleAt);
+            alternatives.push(symbols);
+            written = checkSize(written + 1 + more);
+        } while (takeOne("|") !== undefined);
+        return { alternatives, size: written };
+    }
+
+    function parseGroup(start: number, depth: number, ruleAt: number): Element {
+        if (depth === DEEPEST_GROUP) invalid(start, `groups are nested more than ${DEEPEST_GROUP} deep`);
+        const count = places.size + generated;
+        generated++;
+        const { alternatives, size: written } = parseAlternatives(depth + 1, ruleAt);
+        if (takeOne(")") === undefined) invalid(at, `a \`)\` is missing before ${here()}`);
+        const symbols = [addRule({ at: ruleAt, alternatives })];
+        return { symbols, size: written, weight: Math.max(1, places.size + generated - count) };
+    }
+
+    function parseSequence(depth: number, ruleAt: number): { symbols: GrammarSymbol[]; size: number } {
+        const symbols: GrammarSymbol[] = [];
+        let written = 0;
+        let last: Element | undefined;
+        const finish = (): void => {
+            for (const symbol of last?.symbols ?? []) symbols.push(symbol);
+            written = checkSize(written + (last?.size ?? 0));
+        };
         for (;;) {
             const start = at;
-            const count = names.size + generated;
             const repetition = parseRepetition();
-            const name = repetition === undefined ? take(/[a-zA-Z\d-]+/y) : undefined;
             if (repetition !== undefined) {
-                const element = sequence.pop();
-                if (element === undefined || (element.kind === "terminal" && element.size === 0)) {
+                if (last === undefined || last.size === 0) {
                     return invalid(start, "there is nothing before it to repeat");
                 }
-                const { min, max } = repetition;
-                weight *= Math.max(1, max === Infinity ? min : max);
-                if (weight > MOST_REPETITIONS) {
-                    invalid(start, `repetitions inside of repetitions are more than ${MOST_REPETITIONS} together`);
-                }
-                generated += max === Infinity ? 1 : max - min;
-                sequence.push({ kind: "repeat", element, min, max });
-            } else if (name !== undefined) {
-                names.add(name);
-                sequence.push({ kind: "rule", name, at: start });
-            } else if (take(/\(/y) !== undefined) {
-                if (depth === DEEPEST_GROUP) invalid(start, `groups are nested more than ${DEEPEST_GROUP} deep`);
-                skip(true);
-                generated++;
-                const alternatives = parseAlternatives(depth + 1);
-                if (take(/\)/y) === undefined) invalid(at, `a \`)\` is missing before ${here()}`);
-                sequence.push({ kind: "group", alternatives });
+                last = repeat(last, repetition, start, ruleAt);
             } else {
-                const terminal = parseTerminal();
-                if (terminal === undefined) return sequence;
-                sequence.push(terminal);
+                const element = takeOne("(") === undefined ? parsePlain() : parseGroup(start, depth, ruleAt);
+                finish();
+                if (element === undefined) return { symbols, size: written };
+                last = element;
             }
-            if (repetition === undefined) weight = Math.max(1, names.size + generated - count);
             skip(depth > 0);
         }
     }
@@ -187,106 +313,47 @@ function parse(text: string, invalid: (at: number, reason: string) => never) {
     skip(true);
     while (at < text.length) {
         const start = at;
-        const name = take(/[a-zA-Z\d-]+/y) ?? invalid(at, `a rule begins with its name, not with ${here()}`);
+        const name = take(NAME) ?? invalid(at, `a rule begins with its name, not with ${here()}`);
         skip(false);
         if (take(/::=/y) === undefined) {
             invalid(at, `\`::=\` is missing before ${here()}; names are made of letters, digits and hyphens`);
         }
-        if (rules.has(name)) invalid(start, `the rule \`${name}\` is defined twice`);
-        names.add(name);
-        skip(true);
-        rules.set(name, { at: start, alternatives: parseAlternatives(0) });
+        const place = placeOf(name);
+        if (rules[place] !== undefined) invalid(start, `the rule \`${name}\` is defined twice`);
+        const { alternatives, size: written } = parseAlternatives(0, start);
+        rules[place] = { name, at: start, alternatives };
+        size += checkSize(written);
         if (at < text.length && take(/\r\n?|\n/y) === undefined) invalid(at, `${here()} is not expected here`);
         skip(true);
     }
-    return { rules, tokens };
+    return { rules, root: places.get("root"), tokens, uses, repeated };
 }
 
-/** An element and all inside of it. */
-function inner(element: Element): Element[] {
-    if (element.kind === "group") return [element, ...element.alternatives.flat().flatMap(inner)];
-    return element.kind === "repeat" ? [element, ...inner(element.element)] : [element];
-}
-
-function refs(element: Element): Extract<Element, { kind: "rule" }>[] {
-    return inner(element).filter((one) => one.kind === "rule");
-}
-
-/** How many elements llama.cpp makes of it. */
-function sizeOf(element: Element): number {
-    switch (element.kind) {
-        case "terminal":
-            return element.size;
-        case "rule":
-            return 1;
-        case "group":
-            return 1 + sum(element.alternatives.map((alternative) => 1 + sum(alternative.map(sizeOf))));
-        case "repeat": {
-            const { min, max } = element;
-            const size = sizeOf(element.element);
-            return min * size + (max === Infinity ? 1 : max - min) * (size + 3);
-        }
+/**
+ * Disjoint, ascending ranges of characters that a text can hold. Not of NUL, which llama.cpp takes for the end of a
+ * token, nor of halves of surrogate pairs.
+ */
+function normalize(ranges: [number, number][], isInverted: boolean): CharacterRanges {
+    const sorted = ranges.filter(([first, last]) => first <= last).sort((a, b) => a[0] - b[0]);
+    const merged: [number, number][] = [];
+    for (const [first, last] of sorted) {
+        const before = merged.at(-1);
+        if (before !== undefined && first <= before[1] + 1) before[1] = Math.max(before[1], last);
+        else merged.push([first, last]);
     }
-}
-
-/** Tells of each element whether it may stand for no text at all. */
-function findEmpty(rules: ReadonlyMap<string, Rule>): (element: Element) => boolean {
-    const empty = new Set<string>();
-    const isEmpty = (element: Element): boolean => {
-        switch (element.kind) {
-            case "terminal":
-                return element.size === 0;
-            case "rule":
-                return empty.has(element.name);
-            case "group":
-                return element.alternatives.some((alternative) => alternative.every(isEmpty));
-            case "repeat":
-                return element.min === 0 || isEmpty(element.element);
+    const wanted: [number, number][] = isInverted ? [] : merged;
+    if (isInverted) {
+        let first = 0;
+        for (const [begin, end] of merged) {
+            wanted.push([first, begin - 1]);
+            first = end + 1;
         }
-    };
-    for (let before = -1; before < empty.size;) {
-        before = empty.size;
-        for (const [name, { alternatives }] of rules) if (isEmpty({ kind: "group", alternatives })) empty.add(name);
+        wanted.push([first, LAST_CHARACTER]);
     }
-    return isEmpty;
-}
-
-/** A rule that may begin with itself has no first character: llama.cpp would look for it for ever. */
-function checkLeftRecursion(
-    rules: ReadonlyMap<string, Rule>,
-    isEmpty: (element: Element) => boolean,
-    invalid: (at: number, reason: string) => never,
-): void {
-    const beginnings = (alternative: Alternative): string[] => {
-        const end = alternative.findIndex((element) => !isEmpty(element));
-        return alternative.slice(0, end < 0 ? undefined : end + 1).flatMap((element) => {
-            if (element.kind === "rule") return [element.name];
-            if (element.kind === "group") return element.alternatives.flatMap(beginnings);
-            return element.kind === "repeat" ? beginnings([element.element]) : [];
-        });
-    };
-    // Rules are taken away once all that they may begin with is away; what stays goes round in circles.
-    const left = new Map(
-        [...rules].map(([name, { alternatives }]) => [name, new Set(alternatives.flatMap(beginnings))]),
+    return wanted.flatMap(([first, last]) =>
+        [
+            [Math.max(first, 1), Math.min(last, 0xd7ff)] as const,
+            [Math.max(first, 0xe000), Math.min(last, LAST_CHARACTER)] as const,
+        ].filter(([begin, end]) => begin <= end),
     );
-    const users = new Map<string, string[]>();
-    for (const [name, others] of left)
-        for (const other of others) users.set(other, [...(users.get(other) ?? []), name]);
-    const done = [...left].filter(([, others]) => others.size === 0).map(([name]) => name);
-    for (const name of done) {
-        left.delete(name);
-        for (const user of users.get(name) ?? []) {
-            const others = left.get(user);
-            if (others?.delete(name) && others.size === 0) done.push(user);
-        }
-    }
-    // Some of what stays only leads into a circle; whoever follows the arrows long enough is on it.
-    let [name] = left.keys();
-    for (let step = 0; step < left.size; step++) [name] = left.get(name ?? "") ?? [];
-    if (name === undefined) return;
-    invalid(rules.get(name)?.at ?? 0, `the rule \`${name}\` may begin with itself; let something stand before it`);
-}
-
-function sum(values: readonly number[]): number {
-    return values.reduce((total, value) => total + value, 0);
 }

@@ -5,9 +5,10 @@ import type { Member } from "../ensemble/members.js";
 import { checkText } from "../ensemble/options.js";
 import { flaggedIds } from "../ensemble/vocabulary.js";
 import { EftError } from "../errors.js";
-import type { NativeGrammar, NativeModel } from "../native/binding.js";
+import type { NativeGrammar } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
-import { checkGbnf, type NamedToken } from "./gbnf.js";
+import { readGbnf, type NamedToken } from "./gbnf.js";
+import { compileGbnf } from "./gbnf-program.js";
 import { jsonSchemaToGbnf, type JsonSchema } from "./json-schema.js";
 
 /** At most one of them. */
@@ -28,20 +29,18 @@ export function createGrammar(ensemble: Ensemble, { grammar, jsonSchema }: Gramm
         throw new EftError("OPTION_INVALID", "grammar and jsonSchema exclude each other; give one of them.");
     }
     const text = jsonSchema === undefined ? checkText("grammar", grammar) : jsonSchemaToGbnf(jsonSchema);
-    const named = checkGbnf(text, jsonSchema === undefined ? undefined : "The grammar of the JSON schema");
+    const gbnf = readGbnf(text, jsonSchema === undefined ? undefined : "The grammar of the JSON schema");
     const { size, endOfGeneration, members } = ensemble.vocabulary;
-    // Whoever has most tokens knows most texts; but only one that knows an end of the text can say whether it is allowed.
+    // Whoever has most tokens knows most texts.
     const { speaker } = ensemble.texts;
-    const order = [speaker, ...ensemble.members.keys()];
-    const index = order.find((member) => modelOf(member).endOfGeneration().includes(1)) ?? speaker;
-    const model = modelOf(index);
-    const lacks = members[index]?.lacks ?? new Uint8Array(size);
-    const namedTokens = Int32Array.from(named, (token) => idOf(token));
-    return loadBinding().createGrammar({ model, text, endOfGeneration, namedTokens, lacking: flaggedIds(lacks) });
-
-    function modelOf(member: number): NativeModel {
-        return (ensemble.members[member] as Member).model;
-    }
+    const { model } = ensemble.members[speaker] as Member;
+    const lacks = members[speaker]?.lacks ?? new Uint8Array(size);
+    return loadBinding().createGrammar({
+        model,
+        program: compileGbnf(gbnf, gbnf.tokens.map(idOf)),
+        endOfGeneration,
+        lacking: flaggedIds(lacks),
+    });
 
     function idOf(token: NamedToken): number {
         const written = "id" in token ? `<[${token.id}]>` : token.text;

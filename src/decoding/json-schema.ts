@@ -5,8 +5,9 @@
  */
 
 import { EftError } from "../errors.js";
-import { MOST_REPETITIONS } from "./gbnf.js";
+import { LONGEST_GRAMMAR, MOST_REPETITIONS } from "./gbnf.js";
 import { integerRange, LARGEST_INTEGER } from "./integer-range.js";
+import { copyJson, escapePointer } from "./json-value.js";
 
 /** A JSON schema, of which the following can be enforced: see docs/structured-output.md. */
 export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
@@ -28,7 +29,7 @@ const CONSTRAINTS: Readonly<Record<string, readonly string[]>> = {
 };
 const ENFORCEABLE = ["type", "enum", "const", "anyOf", "oneOf", "$ref", ...Object.values(CONSTRAINTS).flat()];
 
-/** More levels than that are a schema that contains itself. */
+/** Schemas within schemas, not counting those behind a `$ref`. */
 const DEEPEST = 100;
 /** Half of the repetitions that a grammar may have: an item that is a group counts twice. */
 const MOST_ITEMS = MOST_REPETITIONS / 2;
@@ -67,13 +68,18 @@ const FORMATS: Readonly<Record<string, string>> = {
 
 /**
  * The grammar of the texts that a schema describes. Before the value there may be a space, with which texts begin in
- * many vocabularies.
+ * many vocabularies. Takes time that grows with the size of the schema, in which an object that stands in several places
+ * counts once.
  *
  * @throws EftError GRAMMAR_INVALID that names the place in the schema, for what cannot be enforced
  */
-export function jsonSchemaToGbnf(schema: JsonSchema): string {
+export function jsonSchemaToGbnf(given: JsonSchema): string {
+    const { value: schema, shared: sharedObjects, sizes } = copyJson(given, invalid);
     const rules: string[] = [];
     const references = new Map<string, string>();
+    /** Schemas that `$ref` leads to, and the names of their rules. */
+    const pending: { readonly name: string; readonly target: unknown; readonly place: string }[] = [];
+    const converted = new Map<object, string>();
 
     function addRule(body: string): string {
         const name = `rule-${rules.length + 1}`;
@@ -86,6 +92,15 @@ export function jsonSchemaToGbnf(schema: JsonSchema): string {
         if (value === true) return "value";
         if (value === false) return invalid(place, "it is `false`, which no text satisfies");
         if (!isObject(value)) return invalid(place, "a schema is an object, `true` or `false`");
+        const known = converted.get(value);
+        if (known !== undefined) return known;
+        const body = convertSchema(value, place, depth);
+        const result = sharedObjects.has(value) && !/^[a-z\d-]+$/.test(body) ? addRule(body) : body;
+        converted.set(value, result);
+        return result;
+    }
+
+    function convertSchema(value: Fields, place: string, depth: number): string {
         if (depth > DEEPEST) return invalid(place, `it is nested more than ${DEEPEST} deep`);
         for (const keyword of Object.keys(value)) {
             if (ENFORCEABLE.includes(keyword) || ANNOTATIONS.has(keyword)) continue;
@@ -94,10 +109,13 @@ export function jsonSchemaToGbnf(schema: JsonSchema): string {
         const { enum: values, anyOf, oneOf, $ref, type } = value;
         if ($ref !== undefined) {
             onlyBeside(value, place, "$ref", []);
-            return refer($ref, place, depth);
+            return refer($ref, place);
         }
         if ("const" in value || values !== undefined) {
             onlyBeside(value, place, values === undefined ? "const" : "enum", ["type"]);
+            const size = sizes.get(isList(values) ? values : value) ?? 0;
+            if (size > LONGEST_GRAMMAR)
+                return invalid(place, `its values are longer than ${LONGEST_GRAMMAR} characters`);
             return oneOfValues("const" in value ? [value.const] : values, typesOf(type, place), place);
         }
         if (anyOf !== undefined || oneOf !== undefined) {
@@ -127,10 +145,7 @@ export function jsonSchemaToGbnf(schema: JsonSchema): string {
         if (format === undefined) return length === undefined ? "string" : addRule(String.raw`"\"" char${length} "\""`);
         const rule = typeof format === "string" && Object.hasOwn(FORMATS, format) ? FORMATS[format] : undefined;
         if (rule === undefined) {
-            return invalid(
-                place,
-                `\`format\` can be ${Object.keys(FORMATS).join(", ")}, not ${JSON.stringify(format)}`,
-            );
+            return invalid(place, `\`format\` can be ${Object.keys(FORMATS).join(", ")}, not ${show(format)}`);
         }
         if (length !== undefined) invalid(place, "`format` and a length exclude each other");
         return addRule(rule);
@@ -174,10 +189,11 @@ export function jsonSchemaToGbnf(schema: JsonSchema): string {
         if (!isList(required) || !required.every((name) => typeof name === "string")) {
             return invalid(place, "`required` is a list of names");
         }
+        const isRequired = new Set<unknown>(required);
         const missing = required.find((name) => !Object.hasOwn(properties, name));
         if (missing !== undefined) invalid(place, `\`required\` names "${missing}", which is not in \`properties\``);
         const fields = Object.entries(properties).map(([name, property]) => ({
-            isRequired: required.includes(name),
+            isRequired: isRequired.has(name),
             rule: addRule(
                 `${literal(JSON.stringify(name))} ":" space ` +
                     convert(property, `${place}/properties/${escapePointer(name)}`, depth + 1),
@@ -191,19 +207,20 @@ export function jsonSchemaToGbnf(schema: JsonSchema): string {
         }
         // After a property: those behind it, each with a comma before it.
         const behind = [""];
-        for (const { rule, isRequired } of [...fields].reverse()) {
-            const next = `"," space ${rule}`;
-            behind.unshift(addRule(sequence(isRequired ? next : `(${next})?`, behind[0])));
+        for (const field of [...fields].reverse()) {
+            const next = `"," space ${field.rule}`;
+            behind.push(addRule(sequence(field.isRequired ? next : `(${next})?`, behind.at(-1))));
         }
+        behind.reverse();
         // The first property that is there: any up to the first that has to be.
-        const until = fields.findIndex(({ isRequired }) => isRequired);
+        const until = fields.findIndex((field) => field.isRequired);
         const first = fields
             .slice(0, until < 0 ? undefined : until + 1)
             .map(({ rule }, index) => sequence(rule, behind[index + 1]));
         return addRule(`"{" (${first.join(" | ")})${until < 0 ? "?" : ""} "}"`);
     }
 
-    function refer(reference: unknown, place: string, depth: number): string {
+    function refer(reference: unknown, place: string): string {
         if (typeof reference !== "string" || !/^#(\/|$)/.test(reference)) {
             return invalid(place, "`$ref` can lead to a place in the same schema only, such as #/$defs/name");
         }
@@ -220,11 +237,13 @@ export function jsonSchemaToGbnf(schema: JsonSchema): string {
         if (target === undefined) return invalid(place, `\`$ref\` leads to ${reference}, where nothing is`);
         const name = `ref-${references.size + 1}`;
         references.set(reference, name);
-        rules.push(`${name} ::= ${convert(target, reference, depth + 1)}`);
+        pending.push({ name, target, place: reference });
         return name;
     }
 
     const root = convert(schema, "#", 0);
+    // It grows while it is walked through.
+    for (const { name, target, place } of pending) rules.push(`${name} ::= ${convert(target, place, 0)}`);
     const shared = Object.entries(RULES).map(([name, body]) => `${name} ::= ${body}`);
     return [`root ::= space ${root}`, ...rules, ...shared, ""].join("\n");
 }
@@ -232,7 +251,8 @@ export function jsonSchemaToGbnf(schema: JsonSchema): string {
 type Fields = Readonly<Record<string, unknown>>;
 
 function invalid(place: string, reason: string): never {
-    throw new EftError("GRAMMAR_INVALID", `The JSON schema cannot be enforced at ${place}: ${reason}.`);
+    const shown = place.length > 200 ? `${place.slice(0, 200)}...` : place;
+    throw new EftError("GRAMMAR_INVALID", `The JSON schema cannot be enforced at ${shown}: ${reason}.`);
 }
 
 function isObject(value: unknown): value is Fields {
@@ -261,8 +281,12 @@ function group(alternatives: readonly string[]): string {
     return different.length === 1 ? (different[0] ?? "") : `(${different.join(" | ")})`;
 }
 
-function escapePointer(name: string): string {
-    return name.replaceAll("~", "~0").replaceAll("/", "~1");
+/** For messages, which need not tell all of a large value. */
+function show(value: unknown): string {
+    if (isList(value)) return "a list";
+    if (isObject(value)) return "an object";
+    const text = JSON.stringify(value);
+    return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 
 /** A text as GBNF writes it. */
@@ -284,7 +308,7 @@ function typesOf(type: unknown, place: string): readonly Type[] | undefined {
     return types.includes("number") ? types.filter((name) => name !== "integer") : types;
 
     function unknownType(name: unknown): never {
-        return invalid(place, `\`type\` can be ${TYPES.join(", ")}, not ${JSON.stringify(name)}`);
+        return invalid(place, `\`type\` can be ${TYPES.join(", ")}, not ${show(name)}`);
     }
 }
 
@@ -317,7 +341,7 @@ function bounds(
     ] as const) {
         const isCount = Number.isInteger(value) && Number(value) >= 0 && Number(value) <= largest;
         if (value !== undefined && !isCount) {
-            invalid(place, `\`${keyword}\` can be a whole number from 0 to ${largest}, not ${JSON.stringify(value)}`);
+            invalid(place, `\`${keyword}\` can be a whole number from 0 to ${largest}, not ${show(value)}`);
         }
     }
     if (min === undefined && max === undefined) return undefined;

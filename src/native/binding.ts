@@ -155,10 +155,25 @@ export interface NativeDraw extends NativeSampling {
     readonly scores: boolean;
 }
 
-/** A place in a grammar. Its methods and jobs that draw with it fail with DISPOSED once its model is freed. */
+/**
+ * A place in a grammar. What asks it first fails with DISPOSED if its model has been freed, and fails with GRAMMAR_INVALID where
+ * the text can be read in too many ways.
+ */
 export interface NativeGrammar {
-    /** Goes on to the place after a token that was drawn with it and does not end the text. */
+    /** Goes on to the place after a token that was drawn with it and does not end the text; takes no time. */
     accept(token: number): void;
+    /** V flags: which tokens may come next. For what is drawn elsewhere than in a step; takes some milliseconds. */
+    allowed(): Uint8Array;
+}
+
+/** What native/automaton.h calls a GrammarProgram. */
+export interface NativeGrammarProgram {
+    readonly code: Int32Array;
+    readonly rules: Int32Array;
+    readonly starts: Int32Array;
+    readonly mayBeEmpty: Uint8Array;
+    /** 256 bits for each set, lowest byte first. */
+    readonly byteSets: Uint8Array;
 }
 
 /** Log-probabilities of given tokens at the last `rows` rows of an entry. */
@@ -350,7 +365,7 @@ export interface NativeEngine {
 }
 
 /** Options of {@link NativeBinding.sampleRow}; of the speculative draws too. */
-export type NativeSampleOptions = Omit<NativeDraw, "grammar" | "members" | "scores" | "top">;
+export type NativeSampleOptions = Omit<NativeDraw, "members" | "scores" | "top">;
 
 export interface NativeBinding {
     /** `llama_version()` of the headers that the addon was compiled with. */
@@ -387,15 +402,13 @@ export interface NativeBinding {
     /** Whether a file can be an adapter of some model. Throws LORA_INVALID, MODEL_UNSUPPORTED, and what `readHeader` throws. */
     checkAdapter(path: string): void;
     createEngine(options: { threads: number; batchSize: number; sequences: number }): NativeEngine;
-    /** The beginning of `text`, which is GBNF that `checkGbnf()` has found nothing wrong with. Throws GRAMMAR_INVALID. */
+    /** The beginning of a text of the grammar. */
     createGrammar(options: {
         /** Whose tokens the text is made of. */
         readonly model: NativeModel;
-        readonly text: string;
+        readonly program: NativeGrammarProgram;
         /** V flags: these tokens may come exactly where the text may end. */
         readonly endOfGeneration: Uint8Array;
-        /** Control tokens that the grammar names; others never come. Each below V. */
-        readonly namedTokens: Int32Array;
         /** Ids below V that `model` does not have; they come at most where the text may end. Default: none. */
         readonly lacking?: Int32Array;
     }): NativeGrammar;

@@ -407,6 +407,7 @@ describe("what cannot be", () => {
         ["an unknown start symbol", { grammar: 'start ::= "a"' }, "GRAMMAR_INVALID"],
         ["deep nesting", { grammar: `root ::= ${"(".repeat(50_000)}` }, "GRAMMAR_INVALID"],
         ["a schema that cannot be enforced", { jsonSchema: { pattern: "a" } }, "GRAMMAR_INVALID"],
+        ["a schema that is no JSON", { jsonSchema: { const: 1n } }, "GRAMMAR_INVALID"],
         ["a grammar that is no text", { grammar: 5 as unknown as string }, "OPTION_INVALID"],
         ["both", { grammar: 'root ::= "a"', jsonSchema: {} }, "OPTION_INVALID"],
     ])("%s is an error at once", async (_name, options, code) => {
@@ -439,6 +440,15 @@ describe("what cannot be", () => {
         await expect(collect(completion)).rejects.toMatchObject({ code: "DISPOSED" });
         expect(() => complete(gone, request(0))).toThrow(expect.objectContaining({ code: "DISPOSED" }));
     });
+});
+
+test("the search for what may come next stops at once for an abort, and for the exit of the process", async () => {
+    const { exit, stdout, stderr } = await runProgram("grammar-interrupt.mjs", { seconds: 300 });
+    expect([exit, stderr]).toEqual([0, ""]);
+    const result = JSON.parse(stdout) as Record<string, number>;
+    expect(result).toMatchObject({ reason: "abort", tokens: 0, text: "yes" });
+    expect(result.abort).toBeLessThan((result.whole ?? NaN) / 4);
+    expect(result.exit).toBeLessThan((result.whole ?? NaN) / 4);
 });
 
 test("nothing leaks over hundreds of constrained texts", async () => {

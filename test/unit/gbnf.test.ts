@@ -1,24 +1,15 @@
-/** What is found wrong with a grammar before llama.cpp sees it, and what llama.cpp then thinks of the others. */
+/** What is found wrong with a grammar, and that llama.cpp takes what passes. */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { checkGbnf } from "../../src/decoding/gbnf.js";
-import { loadBinding } from "../../src/native/load-binding.js";
-import type { NativeEngine, NativeModel } from "../../src/native/binding.js";
+import { readGbnf } from "../../src/decoding/gbnf.js";
 import { demoFile } from "../helpers/demo.js";
+import { openGrammarOracle, type GrammarOracle } from "../helpers/grammar-oracle.js";
 
-let engine: NativeEngine;
-let model: NativeModel;
+let oracle: GrammarOracle;
 beforeAll(async () => {
-    engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
-    const options = { path: demoFile("small-base"), gpuLayers: 0, devices: [], vocabularyOnly: true };
-    model = await engine.loadModel(options);
+    oracle = await openGrammarOracle(demoFile("small-base"));
 });
-afterAll(() => engine.dispose());
-
-function create(text: string): void {
-    const endOfGeneration = model.endOfGeneration();
-    loadBinding().createGrammar({ model, text, endOfGeneration, namedTokens: new Int32Array() });
-}
+afterAll(() => oracle.dispose());
 
 test.each<[string, string, string]>([
     ["nothing", "", "line 1, column 1): there is no rule `root`"],
@@ -55,11 +46,20 @@ test.each<[string, string, string]>([
     ["left recursion behind what may be empty", 'root ::= a root "b" | "c"\na ::= d d\nd ::= "e"?', "`root` may begin"],
     ["a rule that is itself", "root ::= root", "`root` may begin with itself"],
     ["deep nesting", `root ::= ${"(".repeat(100_000)}`, "nested more than 100 deep"],
+    ["what is too long", `root ::= "a"${" ".repeat(2 ** 20)}`, "it is longer than 1048576 characters"],
+    ["a long text", `root ::= "${"a".repeat(2 ** 19)}"`, "more than 100000 elements"],
+    ["a long set", `root ::= [${"ab".repeat(2 ** 18)}]`, "more than 100000 elements"],
+    ["a long run of signs", `root ::= "a"${"?".repeat(2 ** 19)}`, "more than 100000 elements"],
+    [
+        "a long circle",
+        `root ::= r0\n${Array.from({ length: 20_000 }, (_, i) => `r${i} ::= r${(i + 1) % 20_000}`).join("\n")}`,
+        "may begin with itself",
+    ],
     ["a NUL character", 'root ::= "a\0b"', "column 12): a NUL character"],
     ["a token without a name", "root ::= <>", "a token is written"],
 ])("refuses %s", (_name, text, message) => {
-    expect(() => checkGbnf(text)).toThrow(expect.objectContaining({ code: "GRAMMAR_INVALID" }));
-    expect(() => checkGbnf(text)).toThrow(message);
+    expect(() => readGbnf(text)).toThrow(expect.objectContaining({ code: "GRAMMAR_INVALID" }));
+    expect(() => readGbnf(text)).toThrow(message);
 });
 
 describe("what it lets pass, llama.cpp takes:", () => {
@@ -78,27 +78,37 @@ describe("what it lets pass, llama.cpp takes:", () => {
         ["repetitions in repetitions", 'root ::= ("a"{10} "b"){10}{10}'],
         ["recursion", 'root ::= "(" root ")" | list\nlist ::= "x" ("," list)?'],
         ["rules that are not used", 'root ::= "a"\nother ::= other2 "b"\nother2 ::= "c"?'],
-        ["tokens", "root ::= <[5]> !<[6]> <s>"],
+        ["tokens", "root ::= <[5]> !<[6]>"],
         ["a hundred groups", `root ::= ${"(".repeat(100)}"a"${")".repeat(100)}`],
         [
             "many rules",
             `root ::= r0\n${Array.from({ length: 3000 }, (_, i) => `r${i} ::= "a" r${i + 1}`).join("\n")}\nr3000 ::= "b"`,
         ],
-    ])("%s", (_name, text) => {
-        checkGbnf(text);
-        create(text);
+    ])("%s", async (_name, text) => {
+        readGbnf(text);
+        await oracle.start(text);
+    });
+
+    // llama.cpp recurses, or takes time that grows with a power of the length, where this does not.
+    test.each<[string, string]>([
+        ["long runs of signs", `root ::= "a"${"?".repeat(5000)} "b"${"{1}".repeat(5000)} ("c"+)${"?".repeat(5000)}`],
+        ["many optional characters", `root ::= ${"[a-z ]? ".repeat(10_000)}`],
+        ["many repetitions", `root ::= ${'"a"{0,40} '.repeat(500)}`],
+        [
+            "a long chain of rules",
+            `root ::= a0 "x"\n${Array.from({ length: 20_000 }, (_, i) => `a${i} ::= a${i + 1}`).join("\n")}\na20000 ::= ""`,
+        ],
+        [
+            "many users of one rule",
+            `root ::= b0\nx ::= "y"\n${Array.from({ length: 30_000 }, (_, i) => `b${i} ::= x`).join("\n")}`,
+        ],
+        ["many alternatives", `root ::= ${Array.from({ length: 15_000 }, (_, i) => `"${i}"`).join(" | ")}`],
+        ["many comments", `root ::= "a"\n${"# b\n".repeat(200_000)}`],
+    ])("%s, at any length", (_name, text) => {
+        readGbnf(text);
     });
 
     test("and tells the tokens that are named", () => {
-        expect(checkGbnf("root ::= <[5]> (!<[6]> | <s>)*")).toEqual([{ id: 5 }, { id: 6 }, { text: "<s>" }]);
+        expect(readGbnf("root ::= <[5]> (!<[6]> | <s>)*").tokens).toEqual([{ id: 5 }, { id: 6 }, { text: "<s>" }]);
     });
-});
-
-test("what it has not seen is an error of llama.cpp, in its words", () => {
-    expect(() => {
-        create('root ::= root "a" | "b"');
-    }).toThrow(expect.objectContaining({ code: "GRAMMAR_INVALID" }));
-    expect(() => {
-        create('root ::= root "a" | "b"');
-    }).toThrow("llama.cpp says: unsupported grammar, left recursion detected");
 });

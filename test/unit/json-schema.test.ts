@@ -1,7 +1,7 @@
 /** JSON schemas as grammars: what can be enforced, and what is refused. That texts are valid is shown in test/engine. */
 
 import { describe, expect, test } from "@jest/globals";
-import { checkGbnf } from "../../src/decoding/gbnf.js";
+import { readGbnf } from "../../src/decoding/gbnf.js";
 import { integerRange, LARGEST_INTEGER } from "../../src/decoding/integer-range.js";
 import { jsonSchemaToGbnf, type JsonSchema } from "../../src/decoding/json-schema.js";
 
@@ -43,7 +43,7 @@ test.each<[string, JsonSchema]>([
     ["alternatives", { anyOf: [{ type: "integer" }, { oneOf: [{ type: "null" }, { type: "null" }] }] }],
     ["dates and the like", { items: { anyOf: ["date", "time", "date-time", "uuid"].map((format) => ({ format })) } }],
 ])("a grammar of %s", (_name, schema) => {
-    checkGbnf(jsonSchemaToGbnf(schema));
+    readGbnf(jsonSchemaToGbnf(schema));
 });
 
 test("a schema that refers to itself, at any place", () => {
@@ -52,7 +52,7 @@ test("a schema that refers to itself, at any place", () => {
         $defs: { "a/b": { type: "array", items: { $ref: "#" } } },
     };
     const text = jsonSchemaToGbnf(schema);
-    checkGbnf(text);
+    readGbnf(text);
     expect(text).toContain("(null | ref-1)");
 });
 
@@ -105,7 +105,134 @@ describe("refuses, with the place in the schema:", () => {
 
     test("a reference that leads in a circle", () => {
         const schema = { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/b" }, b: { $ref: "#/$defs/a" } } };
-        expect(() => checkGbnf(jsonSchemaToGbnf(schema))).toThrow("may begin with itself");
+        expect(() => readGbnf(jsonSchemaToGbnf(schema))).toThrow("may begin with itself");
+    });
+});
+
+describe("values that are no JSON are refused with their place:", () => {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    const circle: unknown[] = [];
+    circle.push({ circle });
+    const nested = (depth: number): unknown => {
+        let value: unknown = 1;
+        for (let i = 0; i < depth; i++) value = i % 2 === 0 ? [value] : { a: value };
+        return value;
+    };
+    const values: [string, unknown, string][] = [
+        ["a BigInt", 1n, "the BigInt 1n is not JSON"],
+        ["a function", () => 1, "a function is not JSON"],
+        ["a symbol", Symbol("a"), "a symbol is not JSON"],
+        ["not a number", NaN, "NaN is not JSON"],
+        ["infinity", -Infinity, "-Infinity is not JSON"],
+        ["a date", new Date(0), "an object of class Date is not JSON"],
+        ["a map", new Map(), "an object of class Map is not JSON"],
+        ["a list with holes", [1, undefined], "undefined is not JSON"],
+        ["a method", { toJSON: () => 1 }, "a function is not JSON"],
+        ["a circle", circle, "it contains itself"],
+        ["a very deep value", nested(20_000), "it is nested more than 1000 deep"],
+        ["a very long list", new Array(1e9), "it has more than 200000 values"],
+        [
+            "a getter that throws",
+            {
+                get a(): never {
+                    throw new TypeError("not today");
+                },
+            },
+            "it cannot be read: not today",
+        ],
+        ["a revoked proxy", proxy, "it cannot be read: "],
+        [
+            "a proxy that throws what is no error",
+            new Proxy(
+                {},
+                {
+                    ownKeys() {
+                        // eslint-disable-next-line @typescript-eslint/only-throw-error
+                        throw Symbol("a");
+                    },
+                },
+            ),
+            "it cannot be read",
+        ],
+    ];
+    const places: [string, (value: unknown) => unknown][] = [
+        ["#", (value) => value],
+        ["#/const", (value) => ({ const: value })],
+        ["#/properties/a~1b/enum/1", (value) => ({ properties: { "a/b": { enum: [1, value] } } })],
+        ["#/minLength", (value) => ({ minLength: value })],
+        ["#/default", (value) => ({ default: value })],
+        ["#/$defs/a/anyOf/0/items", (value) => ({ $defs: { a: { anyOf: [{ items: value }] } } })],
+    ];
+    test.each(values)("%s", (_name, value, message) => {
+        for (const [place, make] of places) {
+            const call = (): string => jsonSchemaToGbnf(make(value) as JsonSchema);
+            expect(call).toThrow(expect.objectContaining({ code: "GRAMMAR_INVALID" }));
+            expect(call).toThrow(`The JSON schema cannot be enforced at ${place}`);
+            expect(call).toThrow(message);
+        }
+    });
+
+    test("keywords that are not set are none", () => {
+        expect(jsonSchemaToGbnf({ type: "string", maxLength: undefined })).toBe(jsonSchemaToGbnf({ type: "string" }));
+    });
+
+    test("names that mean something to JavaScript are names", () => {
+        const schema = JSON.parse('{ "properties": { "__proto__": { "const": { "__proto__": 1 } } } }') as JsonSchema;
+        expect(jsonSchemaToGbnf(schema)).toContain(
+            String.raw`rule-1 ::= "\"__proto__\"" ":" space "{\"__proto__\":1}"`,
+        );
+    });
+
+    test("what can be nested is", () => {
+        readGbnf(jsonSchemaToGbnf({ const: nested(990) }));
+    });
+});
+
+describe("parts that stand in several places are written once:", () => {
+    test.each<[string, (part: JsonSchema) => JsonSchema]>([
+        ["alternatives", (part) => ({ anyOf: [part, part] })],
+        ["properties", (part) => ({ properties: { a: part, b: part } })],
+        ["alternatives of objects", (part) => ({ anyOf: [{ properties: { a: part } }, { properties: { b: part } }] })],
+        [
+            "alternatives of alternatives",
+            (part) => ({ anyOf: [{ anyOf: [part, { type: "null" }] }, { oneOf: [part] }] }),
+        ],
+        ["items", (part) => ({ items: part, maxItems: 2 })],
+        ["what else an object has", (part) => ({ additionalProperties: part })],
+    ])("%s", (_name, make) => {
+        const levels = (count: number): string => {
+            let schema: JsonSchema = { type: "integer", minimum: 5 };
+            for (let i = 0; i < count; i++) schema = make(schema);
+            return jsonSchemaToGbnf(schema);
+        };
+        readGbnf(levels(40));
+        // In proportion to the number of levels, and not doubled by each.
+        expect(levels(40).length).toBeLessThan(levels(10).length * 6);
+    });
+
+    test("by references, however long their chain", () => {
+        const chain = (count: number): JsonSchema => ({
+            $ref: "#/$defs/0",
+            $defs: Object.fromEntries(
+                Array.from({ length: count }, (_, index) => {
+                    const next = index + 1 < count ? { $ref: `#/$defs/${index + 1}` } : true;
+                    return [String(index), { properties: { a: next, b: next } }];
+                }),
+            ),
+        });
+        readGbnf(jsonSchemaToGbnf(chain(500)));
+    });
+
+    test("values as well, but what would be too long is refused", () => {
+        let value: unknown = "ab";
+        for (let i = 0; i < 60; i++) value = [value, value];
+        for (const schema of [{ const: value }, { enum: [1, value] }]) {
+            expect(() => jsonSchemaToGbnf(schema)).toThrow("its values are longer than 1048576 characters");
+        }
+        for (const schema of [{ format: value }, { type: value }, { maxLength: value }]) {
+            expect(() => jsonSchemaToGbnf(schema)).toThrow("not a list");
+        }
     });
 });
 

@@ -1,0 +1,47 @@
+// The bytes that each token of a vocabulary writes, and a tree of them. Knows neither Node nor llama.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace eft {
+
+/// Immutable, and safe to use from several threads.
+class TokenTexts {
+  public:
+    /// `is_control`: one flag per token; these are not in the tree.
+    TokenTexts(std::vector<std::string> texts, std::vector<uint8_t> is_control);
+
+    size_t size() const { return texts_.size(); }
+    const std::string & operator[](int32_t token) const { return texts_[static_cast<size_t>(token)]; }
+    bool is_control(int32_t token) const { return is_control_[static_cast<size_t>(token)] != 0; }
+
+    /// A prefix of a text, longer by one byte than that of its parent.
+    struct Node {
+        uint32_t end;    // index of the first node behind those that begin with this prefix
+        int32_t token;   // the first token that is this text; -1: none
+        uint16_t depth;  // bytes before `byte`
+        uint8_t byte;
+    };
+    /// Each node before its children, those in the order of their bytes. Built at the first call.
+    const std::vector<Node> & tree() const;
+    /// The next token of the same text; -1: none.
+    int32_t same_text(int32_t token) const { return same_text_[static_cast<size_t>(token)]; }
+    /// Bytes of the longest text in the tree.
+    size_t depth() const { return depth_; }
+
+  private:
+    void build() const;
+
+    std::vector<std::string> texts_;
+    std::vector<uint8_t> is_control_;
+    mutable std::once_flag built_;
+    mutable std::vector<Node> tree_;
+    mutable std::vector<int32_t> same_text_;
+    mutable size_t depth_ = 0;
+};
+
+}  // namespace eft
