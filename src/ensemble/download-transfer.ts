@@ -277,8 +277,9 @@ export async function writeTo<T>(place: string, reference: string, write: () => 
     try {
         return await write();
     } catch (error) {
-        if (EftError.isInstance(error)) throw error;
-        const { code } = error as NodeJS.ErrnoException;
+        const { code, syscall } = error as NodeJS.ErrnoException;
+        // What else is thrown is no matter of the disk.
+        if (EftError.isInstance(error) || syscall === undefined) throw error;
         if (code === "ENOSPC" || code === "EDQUOT")
             throw new EftError("DISK_FULL", `The disk became full while ${reference} was downloaded.`, {
                 cause: error,

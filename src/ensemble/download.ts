@@ -114,7 +114,8 @@ export async function downloadModels(plan: DownloadPlan, options: DownloadOption
                     ? downloadModel(model, workshop, folder, done, { ...options, signal })
                     : sizeOf(there);
             done += await bytes;
-            await rm(workshop, { recursive: true, force: true });
+            // The model is there, whatever becomes of the rest.
+            await rm(workshop, { recursive: true, force: true }).catch(() => {});
         });
         options.onModel?.(model);
     }
@@ -205,7 +206,8 @@ async function withLock(
     const lost = new AbortController();
     const release = await writeTo(workshop, reference, () => takeLock(workshop, reference, signal, () => lost.abort()));
     try {
-        await body(AbortSignal.any([lost.signal, ...(signal === undefined ? [] : [signal])]));
+        const both = AbortSignal.any([lost.signal, ...(signal === undefined ? [] : [signal])]);
+        await writeTo(workshop, reference, () => body(both));
     } catch (error) {
         if (!lost.signal.aborted) throw error;
         const text = `${reference} is being downloaded by another process, which took this one for dead. Wait for it.`;

@@ -212,7 +212,10 @@ describe("a server", () => {
             code: "DOWNLOAD_FAILED",
             message: expect.stringContaining("Nothing of hf:someone/long/long.gguf has come for 1 seconds"),
         });
-        expect(readFileSync(file).equals(long.subarray(0, 1000))).toBe(true);
+        // Beside a load, nothing at all may have come within a second.
+        const there = existsSync(file) ? readFileSync(file) : Buffer.alloc(0);
+        expect(there.length).toBeLessThanOrEqual(1000);
+        expect(there.equals(long.subarray(0, there.length))).toBe(true);
     });
 
     it("that sends names and places of its own decides nothing", async () => {
@@ -377,7 +380,7 @@ describe("a transfer", () => {
         expect({ code, message }).toEqual({
             code: "DOWNLOAD_FAILED",
             message: expect.stringMatching(
-                /^https:\/\/host\/m\.gguf could not be downloaded to its end: .* Run the same again/,
+                /^(?:https:\/\/host\/m\.gguf could not be downloaded to its end: |Nothing of https:\/\/host\/m\.gguf has come).* Run the same again/,
             ),
         });
     });
@@ -522,6 +525,21 @@ const canMount =
         });
     },
 );
+
+(canMount ? it : it.skip)("what cannot be cleared away after a download does not make it a failure", async () => {
+    const reference = "hf:someone/x/m.gguf";
+    hub.files.set("someone/x/m.gguf", { content: small });
+    const workshop = createHash("sha256").update(reference).digest("hex").slice(0, 16);
+    // Nobody can remove a folder that a disk is mounted on.
+    const mount = `mkdir -p "$1" && mount -t tmpfs none "$1" && exec "$2" "$3" pull "$4"`;
+    const kept = path.join(folder, ".incomplete", workshop, "kept");
+    const main = path.join(repository, "dist", "cli", "main.js");
+    const command = ["-rm", "sh", "-c", mount, "sh", kept, process.execPath, main, reference];
+    const { stdout, stderr } = await promisify(execFile)("unshare", command, { env: process.env });
+    expect(stderr).toBe("");
+    expect(stdout).toContain(findModel(reference));
+    expect(existsSync(kept)).toBe(true);
+});
 
 describe("a recipe", () => {
     it("gets the paths of its models, or the command that downloads them", async () => {
