@@ -1,9 +1,10 @@
 /** Where the files of a model are to be had: what a hub or server says about them, before anything is downloaded. */
 
+import { setTimeout as sleep } from "node:timers/promises";
 import pMap from "p-map";
 import pRetry, { AbortError } from "p-retry";
 import { EftError } from "../errors.js";
-import { describeFailure, fetchThroughProxy, type Response } from "../http.js";
+import { describeFailure, fetchThroughProxy, isPassing, readRetryAfter, type Response } from "../http.js";
 import { hidePassword } from "../recipe/reference.js";
 import { parseHubReference, SPLIT } from "./model-files.js";
 
@@ -23,6 +24,10 @@ const MAX_PARTS = 1000;
 const MAX_REDIRECTIONS = 10;
 /** Milliseconds that a server may take for an answer without a body. */
 const PATIENCE = 30_000;
+/** After the first attempt. */
+const RETRIES = 2;
+/** Milliseconds; a server that asks to wait for longer is not waited for. */
+const MAX_WAIT = 60_000;
 
 /**
  * The addresses of a model's files: one, or those of all parts of a split GGUF in their order.
@@ -202,6 +207,9 @@ interface Question {
     readonly redirect?: "follow";
 }
 
+/** An answer with a status after which another attempt may help. */
+class PassingRefusal extends Error {}
+
 /** An answer that is fine, a redirection or 416. Servers that do not answer HEAD are asked for the first byte. */
 async function request(
     url: URL,
@@ -209,13 +217,14 @@ async function request(
     signal: AbortSignal | undefined,
     { method, headers, redirect }: Question,
 ): Promise<Response> {
+    const prefix = `${reference} cannot be downloaded: ${url.host}`;
     const ask = async (how: Pick<Question, "method" | "headers">): Promise<Response> => {
         // For the answer, and not for its body.
         const deadline = new AbortController();
         const late = (): void => deadline.abort(new Error(`no answer within ${PATIENCE / 1000} seconds`));
         const timer = setTimeout(late, PATIENCE);
         try {
-            const answer = await fetchThroughProxy(url, {
+            return await fetchThroughProxy(url, {
                 method: how.method,
                 redirect: redirect ?? "manual",
                 signal: signal === undefined ? deadline.signal : AbortSignal.any([signal, deadline.signal]),
@@ -227,9 +236,6 @@ async function request(
                     ...how.headers,
                 },
             });
-            if (answer.status < 500 && answer.status !== 429) return answer;
-            await answer.body?.cancel();
-            throw new Error(`${answer.status} ${answer.statusText}`);
         } catch (error) {
             // Retrying helps against none of these.
             throw EftError.isInstance(error) ? new AbortError(error) : error;
@@ -237,30 +243,47 @@ async function request(
             clearTimeout(timer);
         }
     };
-    const attempt = async (): Promise<Response> => {
+    const attempt = async (number: number): Promise<Response> => {
         const answer = await ask({ method, ...(headers && { headers }) });
+        if (isPassing(answer.status)) return refuse(answer, number);
         if (answer.status < 400 || method === "GET" || isHub(url)) return answer;
         const first = await ask({ method: "GET", headers: { range: "bytes=0-0" } });
+        if (isPassing(first.status)) return refuse(first, number);
         await first.body?.cancel();
         return first;
     };
+    const refuse = async (answer: Response, number: number): Promise<never> => {
+        await answer.body?.cancel();
+        const what = `answers ${stateOf(answer)}`;
+        const wait = readRetryAfter(answer);
+        if (wait > MAX_WAIT) {
+            const text = `${what} and asks to wait for ${Math.ceil(wait / 1000)} s. Try again after that.`;
+            throw new AbortError(new EftError("DOWNLOAD_FAILED", `${prefix} ${text}`));
+        }
+        if (number <= RETRIES) await sleep(wait, undefined, signal && { signal });
+        throw new PassingRefusal(what);
+    };
     try {
-        const answer = await pRetry(attempt, { retries: 2, minTimeout: 500, ...(signal && { signal }) });
+        const answer = await pRetry(attempt, { retries: RETRIES, minTimeout: 500, ...(signal && { signal }) });
         if (answer.status < 400 || answer.status === 416) return answer;
         await answer.body?.cancel();
         throw refusal(answer, url, reference);
     } catch (error) {
         if (EftError.isInstance(error)) throw error;
         if (signal?.aborted) throw new EftError("ABORTED", "The download was aborted.");
-        throw new EftError(
-            "DOWNLOAD_FAILED",
-            `${reference} cannot be downloaded: ${url.host} does not answer (${describeFailure(error)}). Try again later.`,
-            { cause: error },
-        );
+        const what =
+            error instanceof PassingRefusal ? error.message : `does not answer (${describeFailure(error, url)})`;
+        throw new EftError("DOWNLOAD_FAILED", `${prefix} ${what}. Try again later.`, { cause: error });
     }
 }
 
-function refusal({ status, headers }: Response, url: URL, reference: string): EftError {
+/** As in "503 (Service Unavailable)". HTTP/2 has no words for it. */
+function stateOf({ status, statusText }: Response): string {
+    return statusText === "" ? `${status}` : `${status} (${statusText})`;
+}
+
+function refusal(answer: Response, url: URL, reference: string): EftError {
+    const { status, headers } = answer;
     const reason = headers.get("x-error-code");
     if (status === 401 || status === 403) {
         if (reason === "RepoNotFound") {
@@ -281,5 +304,8 @@ function refusal({ status, headers }: Response, url: URL, reference: string): Ef
             "MODEL_NOT_FOUND",
             `${url.host} does not have ${reference} (${status}); correct the reference.`,
         );
-    return new EftError("DOWNLOAD_FAILED", `${reference} cannot be downloaded: ${url.host} answers ${status}.`);
+    return new EftError(
+        "DOWNLOAD_FAILED",
+        `${reference} cannot be downloaded: ${url.host} answers ${stateOf(answer)}.`,
+    );
 }

@@ -88,15 +88,17 @@ async function receive(transfer: Transfer, course: Course): Promise<RemoteFile> 
     }
 
     const stall = new AbortController();
-    const timer = setTimeout(() => stall.abort(stalled(transfer)), 1000 * patience);
+    let timer: NodeJS.Timeout | undefined;
     const both = signal === undefined ? stall.signal : AbortSignal.any([signal, stall.signal]);
     const onProgress = (bytes: number): void => {
-        timer.refresh();
+        timer?.refresh();
         if (bytes > course.furthest) [course.furthest, course.moved] = [bytes, Date.now()];
         transfer.onProgress(bytes);
     };
     try {
         const { answer, remote } = await askForRest(transfer, origin, start, both);
+        // From here on: the questions have a limit of their own, and a server may have asked to wait.
+        timer = setTimeout(() => stall.abort(stalled(transfer)), 1000 * patience);
         if (answer.status === 200) {
             if (isSame(origin, remote) === false) course.furthest = 0;
             await writeTo(file, reference, () => begin(file, remote));
@@ -148,7 +150,7 @@ async function askForRest(
 /** Appends to what is there. @throws Interruption; EftError */
 async function write(
     body: Response["body"],
-    { bytes }: RemoteFile,
+    { bytes, url }: RemoteFile,
     start: number,
     { file, reference, onProgress, check }: Transfer,
 ): Promise<void> {
@@ -168,7 +170,7 @@ async function write(
     } catch (error) {
         if (EftError.isInstance(error)) throw error;
         // Some servers cut the connection instead of ending the answer.
-        if (size !== bytes) throw new Interruption(describeFailure(error), { cause: error });
+        if (size !== bytes) throw new Interruption(describeFailure(error, url), { cause: error });
     }
     if (bytes !== undefined && size < bytes) throw new Interruption("the connection ended too early");
     await writeTo(file, reference, async () => {

@@ -22,7 +22,7 @@ import { locateModels, modelPath } from "../../src/ensemble/model-files.js";
 import { demoFile, demoRecipe, repository, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import { readGguf, serializeGguf, splitGguf } from "../helpers/gguf.js";
 import { startHub, type Hub, type StorageManners } from "../helpers/hub.js";
-import { startProxy, type Proxy } from "../helpers/proxy.js";
+import { startProxy, startSocksProxy, type Proxy } from "../helpers/proxy.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 const small = readFileSync(demoFile("small-base"));
@@ -239,6 +239,53 @@ describe("a server", () => {
             expect(readdirSync(temporary.folder)).toEqual([]);
         },
     );
+});
+
+describe("a server that is busy", () => {
+    const reference = "hf:someone/x/m.gguf";
+    const asked = (): number => hub.requests.filter(({ server }) => server === "hub").length;
+    const refuse = (status: number, headers: Readonly<Record<string, string>> = {}): void => {
+        hub.files.set("someone/x/m.gguf", { content: small, refuse: { status, headers } });
+    };
+
+    it.each([
+        [503, "503 (Service Unavailable)"],
+        [429, "429 (Too Many Requests)"],
+    ])("is asked again, and its answer is quoted: %d", async (status, state) => {
+        refuse(status, { "retry-after": "0" });
+        const { code, message } = await failure(planDownload([reference]));
+        const host = new URL(hub.endpoint).host;
+        expect({ code, message }).toEqual({
+            code: "DOWNLOAD_FAILED",
+            message: `${reference} cannot be downloaded: ${host} answers ${state}. Try again later.`,
+        });
+        expect(asked()).toBe(3);
+    });
+
+    it("is waited for as long as it asks to be", async () => {
+        refuse(503, { "retry-after": "0.3" });
+        const start = performance.now();
+        await failure(planDownload([reference]));
+        expect(performance.now() - start).toBeGreaterThan(600);
+        expect(asked()).toBe(3);
+    });
+
+    it("but not for hours", async () => {
+        refuse(429, { "retry-after": "7200" });
+        const { code, message } = await failure(planDownload([reference]));
+        expect(code).toBe("DOWNLOAD_FAILED");
+        expect(message).toMatch(/answers 429 \(.+\) and asks to wait for 7200 s\. Try again after that\.$/);
+        expect(asked()).toBe(1);
+    });
+
+    it("is waited for only until the download is aborted", async () => {
+        refuse(503, { "retry-after": "50" });
+        const controller = new AbortController();
+        const waiting = failure(planDownload([reference], { signal: controller.signal }));
+        while (asked() === 0) await new Promise(setImmediate);
+        controller.abort();
+        expect((await waiting).code).toBe("ABORTED");
+    });
 });
 
 describe("a split model", () => {
@@ -470,13 +517,41 @@ describe("a proxy", () => {
         expect(hub.requests.some(({ server }) => server === "storage")).toBe(true);
     });
 
-    it("is not used for hosts in NO_PROXY", async () => {
-        process.env.HTTP_PROXY = proxy.address;
-        process.env.NO_PROXY = "example.org, .invalid";
-        expect((await failure(planDownload([reference]))).message).toMatch(
-            /hub\.invalid:\d+ does not answer \(getaddrinfo/,
-        );
+    it.each([
+        ["HTTP_PROXY", "example.org, .invalid"],
+        ["HTTP_PROXY", "hub.invalid:PORT"],
+        ["HTTP_PROXY", "*"],
+        ["ALL_PROXY", "INVALID"],
+        ["HTTPS_PROXY", ""],
+    ])("in %s with NO_PROXY=%s is neither used nor named", async (name, none) => {
+        const { port } = new URL(hub.endpoint);
+        process.env[name] = proxy.address;
+        process.env.NO_PROXY = none.replace("PORT", port);
+        const { message } = await failure(planDownload([reference]));
+        expect(message).toMatch(/hub\.invalid:\d+ does not answer \(getaddrinfo [^,]*\)\. Try again later\.$/);
         expect(proxy.requests).toEqual([]);
+    });
+
+    it("is used although NO_PROXY has another port, or another host that ends alike", async () => {
+        process.env.HTTP_PROXY = proxy.address;
+        process.env.NO_PROXY = "hub.invalid:1,b.invalid";
+        await pull(reference);
+        expect(proxy.requests.length).toBeGreaterThan(0);
+    });
+
+    it("of an absurd address does not matter to requests that do not go through it", async () => {
+        process.env.HF_ENDPOINT = hub.endpoint;
+        process.env.ALL_PROXY = "socks4://localhost";
+        await pull(reference);
+        expect(findModel(reference)).toBeDefined();
+    });
+
+    it("may be one of SOCKS 5, which looks up names", async () => {
+        const socks = await startSocksProxy();
+        process.env.ALL_PROXY = socks.address;
+        await pull(reference).finally(() => socks.close());
+        expect(readFileSync(findModel(reference) ?? "").equals(content)).toBe(true);
+        expect(new Set(socks.requests)).toEqual(new Set([`hub.invalid:${new URL(hub.endpoint).port}`]));
     });
 
     it("that does not answer is named, without what is secret", async () => {
@@ -498,10 +573,12 @@ describe("a proxy", () => {
     });
 
     it.each(["ftp://me:secret@host", "http://me:secret@:x"])("must have an address: %s", async (address) => {
-        process.env.HTTPS_PROXY = address;
+        process.env.HTTP_PROXY = address;
         expect(await failure(planDownload([reference]))).toEqual({
             code: "OPTION_INVALID",
-            message: "HTTPS_PROXY must be the address of a proxy, such as http://host:3128; correct it or remove it.",
+            message:
+                "HTTP_PROXY must be the address of a proxy, such as http://host:3128 or socks5://host:1080; " +
+                "correct it or remove it.",
         });
     });
 });

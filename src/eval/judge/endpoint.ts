@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pRetry, { AbortError } from "p-retry";
 import { EftError } from "../../errors.js";
-import { describeFailure, fetchThroughProxy } from "../../http.js";
+import { describeFailure, fetchThroughProxy, isPassing, readRetryAfter } from "../../http.js";
 
 /** A turn of a conversation, as the protocol has it. */
 export interface Message {
@@ -76,14 +76,16 @@ export function createEndpoint({ url, apiKey, retries, timeoutMs, signal }: Endp
         const init = { method: "POST", headers, body: JSON.stringify(request), signal: AbortSignal.any(limits) };
         try {
             const response = await fetchThroughProxy(address, init);
-            const retryAfter = readRetryAfter(response.headers.get("retry-after"));
+            const retryAfter = readRetryAfter(response);
             return { status: response.status, retryAfter, text: await response.text() };
         } catch (cause) {
             throw EftError.isInstance(cause)
                 ? new AbortError(cause)
                 : (cause as Error).name === "TimeoutError"
                   ? fail(`did not answer within ${timeoutMs / 1000} s; start it, or give it more time.`, { cause })
-                  : fail(`cannot be reached (${describeFailure(cause)}); check its URL and that it runs.`, { cause });
+                  : fail(`cannot be reached (${describeFailure(cause, address)}); check its URL and that it runs.`, {
+                        cause,
+                    });
         }
     }
 
@@ -119,17 +121,6 @@ function readKey(apiKey = ""): string {
     const key = apiKey.trim();
     if (/^[\x21-\x7e]*$/.test(key)) return key;
     throw new EftError("OPTION_INVALID", "The judge's API key has characters in it that no key has; copy it again.");
-}
-
-function isPassing(status: number): boolean {
-    return status === 408 || status === 409 || status === 429 || status >= 500;
-}
-
-/** Milliseconds. */
-function readRetryAfter(header: string | null): number {
-    if (header === null) return 0;
-    const milliseconds = /^\d+(?:\.\d+)?$/.test(header) ? Number(header) * 1000 : Date.parse(header) - Date.now();
-    return Number.isNaN(milliseconds) ? 0 : Math.max(0, milliseconds);
 }
 
 /** Undefined if this is not what the protocol says. A reply without text is empty. */
