@@ -3,12 +3,13 @@
 #include <algorithm>
 #include <cctype>
 #include <fstream>
-#include <mutex>
+#include <map>
 #include <set>
 #include <thread>
 
 #include "failure.h"
 #include "log.h"
+#include "siblings.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -23,11 +24,6 @@ namespace {
 
 thread_local int guards = 0;
 
-void on_assertion(const char * message) {
-    if (guards > 0) throw Failure("NATIVE_FAILURE", std::string("llama.cpp stopped: ") + message);
-    fprintf(stderr, "%s\n", message);
-}
-
 const char * type_name(enum ggml_backend_dev_type type) {
     switch (type) {
         case GGML_BACKEND_DEVICE_TYPE_CPU: return "cpu";
@@ -40,16 +36,18 @@ const char * type_name(enum ggml_backend_dev_type type) {
 }  // namespace
 
 LoadedBackend load_backend(const std::string & path) {
-    // The backend registry has no lock of its own.
-    static std::mutex mutex;
-    const std::lock_guard<std::mutex> lock(mutex);
+    const RegistryLock lock(RegistryLock::exclusive);
+    static std::map<std::string, LoadedBackend> outcomes;
+    const auto known = outcomes.find(path);
+    if (known != outcomes.end()) return known->second;
     const LogCapture log;
     const bool loaded = llama_api().ggml_backend_load(path.c_str()) != nullptr;
-    return {loaded, log.text()};
+    return outcomes[path] = {loaded, log.text()};
 }
 
 std::vector<Device> list_devices() {
     const LlamaApi & api = llama_api();
+    const RegistryLock lock(RegistryLock::shared);
     std::vector<Device> devices;
     for (size_t i = 0; i < api.ggml_backend_dev_count(); ++i) {
         ggml_backend_dev_t device = api.ggml_backend_dev_get(i);
@@ -110,12 +108,12 @@ ThreadPool::ThreadPool(uint32_t threads) : threads_(threads) {
 
 ThreadPool::~ThreadPool() { llama_api().ggml_threadpool_free(pool_); }
 
-AssertionGuard::AssertionGuard() {
-    // Installed anew each time: another library in this process may have replaced the process-wide callback.
-    llama_api().ggml_set_abort_callback(on_assertion);
-    ++guards;
-}
+AssertionGuard::AssertionGuard() { ++guards; }
 
 AssertionGuard::~AssertionGuard() { --guards; }
+
+void throw_if_guarded(const char * message) {
+    if (guards > 0) throw Failure("NATIVE_FAILURE", std::string("llama.cpp stopped: ") + message);
+}
 
 }  // namespace eft

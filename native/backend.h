@@ -20,7 +20,7 @@ struct LoadedBackend {
     std::string said;
 };
 
-/// Loads one more backend library.
+/// Loads one more backend library, once a process.
 LoadedBackend load_backend(const std::string & path);
 
 std::vector<Device> list_devices();
@@ -45,7 +45,8 @@ class ThreadPool {
 };
 
 /// While one lives on a thread, a failed assertion of ggml on that thread throws Failure NATIVE_FAILURE instead of
-/// aborting the process. What failed is in an unknown state afterwards and must not be touched again.
+/// aborting the process. What failed is in an unknown state afterwards and must not be touched again. It does so
+/// through the callback that join_copies() has installed.
 class AssertionGuard {
   public:
     AssertionGuard();
@@ -53,5 +54,8 @@ class AssertionGuard {
     AssertionGuard(const AssertionGuard &) = delete;
     AssertionGuard & operator=(const AssertionGuard &) = delete;
 };
+
+/// For that callback: throws if an AssertionGuard lives on this thread.
+void throw_if_guarded(const char * message);
 
 }  // namespace eft

@@ -4,6 +4,7 @@
 
 #include "failure.h"
 #include "log.h"
+#include "siblings.h"
 
 namespace eft {
 
@@ -32,6 +33,7 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
     parameters.abort_callback = [](void * data) { return static_cast<const std::atomic<bool> *>(data)->load(); };
     parameters.abort_callback_data = const_cast<std::atomic<bool> *>(&cancelled);
 
+    const RegistryLock registry(RegistryLock::shared);
     const LogCapture log;
     llama_adapter_lora * adapter = options.lora_path.empty() ? nullptr : model_->adapter(options.lora_path);
     context_ = api.llama_init_from_model(model_->get(), parameters);

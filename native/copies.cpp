@@ -7,6 +7,7 @@
 
 #include "backend.h"
 #include "failure.h"
+#include "siblings.h"
 
 namespace eft {
 namespace {
@@ -29,6 +30,7 @@ std::vector<double> time_each(uint32_t times, const std::function<void()> & copy
 CopyTimes time_copies(const std::string & name, size_t bytes, uint32_t times) {
     const LlamaApi & api = llama_api();
     const AssertionGuard guard;
+    const RegistryLock registry(RegistryLock::shared);
     ggml_backend_dev_t device = api.ggml_backend_dev_by_name(name.c_str());
     if (!device) throw Failure("BACKEND_UNAVAILABLE", "There is no device named " + name + ".");
     const std::unique_ptr<ggml_backend, decltype(api.ggml_backend_free)> backend(

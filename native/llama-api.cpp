@@ -1,11 +1,12 @@
 #include "llama-api.h"
 
-#include <cstdlib>
+#include <exception>
 #include <mutex>
 #include <vector>
 
 #include "failure.h"
 #include "log.h"
+#include "siblings.h"
 #include "vendor/llama.cpp/version.h"
 
 #ifdef _WIN32
@@ -62,12 +63,48 @@ void find(void * library, const char * name, Function & function, std::vector<st
     function = reinterpret_cast<Function>(symbol);
 }
 
+#ifndef _WIN32
+/// Throws if libllama works with the ggml of another release than its own.
+void check_ggml(void * own, void * llama, const LibraryPaths & paths) {
+    decltype(&::ggml_commit) own_commit = nullptr, commit = nullptr;
+    std::vector<std::string> missing;
+    find(own, "ggml_commit", own_commit, missing);
+    find(llama, "ggml_commit", commit, missing);
+    if (!missing.empty() || std::string(own_commit()) == commit()) return;
+    Dl_info used;
+    const bool known = dladdr(reinterpret_cast<const void *>(commit), &used) != 0;
+    throw Failure("LLAMA_VERSION_MISMATCH",
+                  std::string("Another release of llama.cpp is in this process already (") +
+                      (known ? used.dli_fname : "of unknown origin") + "), and " + paths.llama +
+                      " cannot work beside it. Let all packages of the process use one version of node-llama-cpp.");
+}
+#endif
+
+/// ggml takes over what the whole process does about uncaught exceptions, and attaches a debugger to print a backtrace.
+class KeepTerminateHandler {
+  public:
+    KeepTerminateHandler() = default;
+    ~KeepTerminateHandler() { std::set_terminate(handler_); }
+    KeepTerminateHandler(const KeepTerminateHandler &) = delete;
+    KeepTerminateHandler & operator=(const KeepTerminateHandler &) = delete;
+
+  private:
+    std::terminate_handler handler_ = std::get_terminate();
+};
+
 LlamaApi read_table(const LibraryPaths & paths) {
+    const KeepTerminateHandler handler;
     LlamaApi table;
     std::vector<std::string> missing;
     void * base = open_library(paths.base);
     void * ggml = open_library(paths.ggml);
     void * llama = open_library(paths.llama);
+#ifndef _WIN32
+    // Where another copy of these libraries is in the process, the loader gives libllama the ggml of that one, because
+    // it has the same name. So its functions are looked up as libllama finds them.
+    check_ggml(base, llama, paths);
+    base = ggml = llama;
+#endif
 #define EFT_FIND_LLAMA(name) find(llama, #name, table.name, missing);
 #define EFT_FIND_BASE(name) find(base, #name, table.name, missing);
 #define EFT_FIND_GGML(name) find(ggml, #name, table.name, missing);
@@ -111,15 +148,11 @@ void open_cpu_backend(LlamaApi & table, const std::string & directory) {
 std::string open_libraries(const LibraryPaths & paths) {
     const std::lock_guard<std::mutex> lock(mutex);
     if (!opened) {
-        // On a failed assertion ggml would attach a debugger to print a backtrace, which takes seconds.
-#ifdef _WIN32
-        _putenv_s("GGML_NO_BACKTRACE", "1");
-#else
-        setenv("GGML_NO_BACKTRACE", "1", 0);
-#endif
         LlamaApi table = read_table(paths);
         stay_loaded();
         install_log(table);
+        join_copies(table);
+        const RegistryLock registry(RegistryLock::exclusive);
         table.llama_backend_init();
         open_cpu_backend(table, paths.backends);
         api = table;

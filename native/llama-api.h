@@ -9,6 +9,12 @@
 #include "gguf.h"
 #include "llama.h"
 
+// Exported by ggml's base library and declared in none of its public headers.
+extern "C" {
+void ggml_critical_section_start(void);
+void ggml_critical_section_end(void);
+}
+
 namespace eft {
 
 // clang-format off
@@ -28,7 +34,8 @@ namespace eft {
     X(llama_decode) X(llama_synchronize) X(llama_get_logits_ith)
 
 #define EFT_GGML_BASE_FUNCTIONS(X) \
-    X(ggml_set_abort_callback) X(ggml_threadpool_params_default) X(ggml_backend_reg_name) \
+    X(ggml_set_abort_callback) X(ggml_critical_section_start) \
+    X(ggml_critical_section_end) X(ggml_threadpool_params_default) X(ggml_backend_reg_name) \
     X(ggml_backend_reg_get_proc_address) X(ggml_backend_dev_name) X(ggml_backend_dev_description) \
     X(ggml_backend_dev_memory) X(ggml_backend_dev_type) X(ggml_backend_dev_backend_reg) \
     X(ggml_backend_dev_init) X(ggml_backend_dev_buffer_type) X(ggml_backend_dev_host_buffer_type) \

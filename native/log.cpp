@@ -1,9 +1,10 @@
 #include "log.h"
 
 #include <algorithm>
+#include <list>
 #include <vector>
 
-#include "llama-api.h"
+#include "siblings.h"
 
 namespace eft {
 
@@ -42,48 +43,69 @@ namespace {
 constexpr size_t kMaxCaptured = 2000;
 
 thread_local std::string * capture = nullptr;
+// Whether this thread is inside on_log.
+thread_local bool logging = false;
 
 std::mutex mutex;
 std::vector<std::weak_ptr<LogListener>> listeners;
 ggml_log_callback default_callback = nullptr;
-ggml_log_callback next_callback = nullptr;
-void * next_data = nullptr;
 
-void on_log(ggml_log_level level, const char * text, void *) {
-    const bool worth_keeping = level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN;
-    if (worth_keeping && capture && capture->size() < kMaxCaptured) capture->append(text);
-
-    ggml_log_callback next;
-    void * data;
-    std::vector<std::shared_ptr<LogListener>> targets;
-    {
-        const std::lock_guard<std::mutex> lock(mutex);
-        next = next_callback;
-        data = next_data;
-        for (const auto & listener : listeners) {
-            if (auto target = listener.lock()) targets.push_back(std::move(target));
-        }
+/// The same logger, where it stays.
+const Logger * keep(const Logger & logger) {
+    static std::list<Logger> kept;
+    for (const Logger & known : kept) {
+        if (known.callback == logger.callback && known.data == logger.data) return &known;
     }
-    if (next) next(level, text, data);
-    for (const auto & target : targets) target->deliver(level, text);
+    return &kept.emplace_back(logger);
+}
+
+/// Whether lines that a logger is given reach ours, through other copies. There are no circles, because a copy goes
+/// before another one only where this says no; but copies on several threads could make one.
+bool reaches_us(ggml_log_callback callback) {
+    const Copy * copy = copy_of(callback);
+    for (int copies = 0; copy && copies < 100; ++copies) {
+        if (copy == &this_copy()) return true;
+        const Logger * next = copy->next_logger;
+        copy = next ? copy_of(next->callback) : nullptr;
+    }
+    return false;
 }
 
 }  // namespace
 
+void on_log(ggml_log_level level, const char * text, void *) {
+    // Somebody whom we hand our lines on to may hand them back.
+    if (logging) return;
+    struct Inside {
+        Inside() { logging = true; }
+        ~Inside() { logging = false; }
+    } inside;
+    const bool worth_keeping = level == GGML_LOG_LEVEL_ERROR || level == GGML_LOG_LEVEL_WARN;
+    if (worth_keeping && capture && capture->size() < kMaxCaptured) capture->append(text);
+
+    std::vector<std::shared_ptr<LogListener>> targets;
+    {
+        const std::lock_guard<std::mutex> lock(mutex);
+        for (const auto & listener : listeners) {
+            if (auto target = listener.lock()) targets.push_back(std::move(target));
+        }
+    }
+    if (const Logger * next = this_copy().next_logger) next->callback(level, text, next->data);
+    for (const auto & target : targets) target->deliver(level, text);
+}
+
 void install_log(const LlamaApi & api) {
     const std::lock_guard<std::mutex> lock(mutex);
-    ggml_log_callback current = nullptr;
-    void * data = nullptr;
-    api.llama_log_get(&current, &data);
-    if (current == on_log) return;
-    if (!default_callback) {
+    Logger current{nullptr, nullptr};
+    api.llama_log_get(&current.callback, &current.data);
+    if (current.callback == on_log || reaches_us(current.callback)) return;
+    if (!default_callback && !copy_of(current.callback)) {
         // Asking for the default by installing NULL is the only way to learn what the default is.
-        void * default_data = nullptr;
+        void * data = nullptr;
         api.llama_log_set(nullptr, nullptr);
-        api.llama_log_get(&default_callback, &default_data);
+        api.llama_log_get(&default_callback, &data);
     }
-    next_callback = current == default_callback ? nullptr : current;
-    next_data = data;
+    this_copy().next_logger = current.callback == default_callback ? nullptr : keep(current);
     api.llama_log_set(on_log, nullptr);
 }
 

@@ -8,13 +8,17 @@
 #include <mutex>
 #include <string>
 
+#include "llama-api.h"
+
 namespace eft {
 
-struct LlamaApi;
-
 /// Puts our logger before the one that is installed, which keeps getting every line unless it is llama.cpp's default
-/// (that one prints to stderr). May be called again.
+/// (that one prints to stderr). Does nothing where lines reach ours already, through other copies of the addon too. May
+/// be called again.
 void install_log(const LlamaApi & api);
+
+/// Our logger.
+void on_log(ggml_log_level level, const char * text, void * data);
 
 /// While it lives, warnings and errors that this thread logs are collected.
 class LogCapture {

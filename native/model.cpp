@@ -7,6 +7,7 @@
 #include "failure.h"
 #include "header.h"
 #include "log.h"
+#include "siblings.h"
 
 namespace eft {
 namespace {
@@ -52,6 +53,7 @@ std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::func
                                                "whose `model` is the adapter's base.");
     }
 
+    const RegistryLock registry(RegistryLock::shared);
     std::vector<ggml_backend_dev_t> devices;
     for (const auto & name : options.devices) {
         ggml_backend_dev_t device = api.ggml_backend_dev_by_name(name.c_str());
