@@ -27,14 +27,14 @@ void require(bool valid) {
 }
 
 std::vector<uint32_t> read_keep(const Napi::Object & object) {
-    const auto keep = to_vector<int32_t>(object.Get("keep"));
+    const auto keep = to_vector<int32_t>(object.Get("keep"), "keep");
     return std::vector<uint32_t>(keep.begin(), keep.end());
 }
 
 std::vector<std::vector<int32_t>> read_tokens(const Napi::Object & object) {
     std::vector<std::vector<int32_t>> tokens;
     const Napi::Array array = object.Get("tokens").As<Napi::Array>();
-    for (uint32_t m = 0; m < array.Length(); ++m) tokens.push_back(to_vector<int32_t>(array.Get(m)));
+    for (uint32_t m = 0; m < array.Length(); ++m) tokens.push_back(to_vector<int32_t>(array.Get(m), "tokens"));
     return tokens;
 }
 
@@ -46,7 +46,7 @@ std::shared_ptr<Grammar> read_grammar(const Napi::Object & draw, const EntryLimi
 
 Speculation read_speculation(const Napi::Object & object) {
     Speculation speculation;
-    speculation.drafts = to_vector<int32_t>(object.Get("drafts"));
+    speculation.drafts = to_vector<int32_t>(object.Get("drafts"), "drafts");
     speculation.kept_rows = object.Get("keptRows").As<Napi::Number>();
     speculation.coupling = read_coupling(object.Get("coupling"));
     speculation.history_limit = object.Get("historyLimit").As<Napi::Number>();
@@ -118,10 +118,12 @@ Coupling read_coupling(const Napi::Value & value) {
 }
 
 Vocabulary read_vocabulary(const Napi::Object & object) {
-    Vocabulary vocabulary{
-        to_vector<uint8_t>(object.Get("kinds")), to_vector<uint8_t>(object.Get("endOfGeneration")), {}};
+    Vocabulary vocabulary{to_vector<uint8_t>(object.Get("kinds"), "kinds"),
+                          to_vector<uint8_t>(object.Get("endOfGeneration"), "endOfGeneration"),
+                          {}};
     const Napi::Array lacking = object.Get("lacking").As<Napi::Array>();
-    for (uint32_t m = 0; m < lacking.Length(); ++m) vocabulary.lacking.push_back(to_vector<int32_t>(lacking.Get(m)));
+    for (uint32_t m = 0; m < lacking.Length(); ++m)
+        vocabulary.lacking.push_back(to_vector<int32_t>(lacking.Get(m), "lacking"));
     return vocabulary;
 }
 
@@ -142,8 +144,9 @@ StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limit
     if (speculation.IsObject()) entry.speculation = read_speculation(speculation.As<Napi::Object>());
     if (queries.IsObject()) {
         const Napi::Object source = queries.As<Napi::Object>();
-        entry.queries = Queries{source.Get("rows").As<Napi::Number>(), to_vector<int32_t>(source.Get("row")),
-                                to_vector<int32_t>(source.Get("token")), source.Get("scores").As<Napi::Boolean>()};
+        entry.queries =
+            Queries{source.Get("rows").As<Napi::Number>(), to_vector<int32_t>(source.Get("row"), "row"),
+                    to_vector<int32_t>(source.Get("token"), "token"), source.Get("scores").As<Napi::Boolean>()};
     }
 
     require(entry.sequence < limits.sequences && (!entry.copy_from || *entry.copy_from < limits.sequences));

@@ -43,6 +43,7 @@ ggml_type cache_type(const std::string & name) {
     return name == "q8_0" ? GGML_TYPE_Q8_0 : name == "q4_0" ? GGML_TYPE_Q4_0 : GGML_TYPE_F16;
 }
 
+/// The same for files that are the same now: one that has been replaced is read anew.
 std::string model_key(const ModelOptions & options) {
     std::string key = file_identity(options.path);
     key += std::to_string(options.gpu_layers) + (options.vocabulary_only ? " vocabulary" : "");
@@ -128,71 +129,74 @@ void Engine::CheckAlive() const {
 
 Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
-    guarded(env, [&] { CheckAlive(); });
-    const Napi::Object object = info[0].As<Napi::Object>();
-    ModelOptions options{object.Get("path").As<Napi::String>(),
-                         object.Get("gpuLayers").As<Napi::Number>(),
-                         {},
-                         object.Get("vocabularyOnly").ToBoolean()};
-    const Napi::Array devices = object.Get("devices").As<Napi::Array>();
-    for (uint32_t i = 0; i < devices.Length(); ++i) options.devices.push_back(devices.Get(i).As<Napi::String>());
-    const std::string key = model_key(options);
-    std::shared_ptr<Napi::FunctionReference> on_progress;
-    if (object.Get("onProgress").IsFunction()) {
-        on_progress =
-            std::make_shared<Napi::FunctionReference>(Napi::Persistent(object.Get("onProgress").As<Napi::Function>()));
-    }
-
-    auto model = std::make_shared<std::shared_ptr<Model>>(AddonState::of(env).models[key].lock());
-    if (*model && (*model)->retired()) model->reset();
-    const auto report = [this, on_progress](float fraction) {
-        if (on_progress) {
-            worker_->post([on_progress, fraction](Napi::Env progress_env) {
-                if (progress_env == nullptr) return on_progress->SuppressDestruct();
-                const Napi::HandleScope scope(progress_env);
-                on_progress->Call({Napi::Number::New(progress_env, fraction)});
-            });
+    return guarded(env, [&]() -> Napi::Value {
+        CheckAlive();
+        const Napi::Object object = info[0].As<Napi::Object>();
+        ModelOptions options{object.Get("path").As<Napi::String>(),
+                             object.Get("gpuLayers").As<Napi::Number>(),
+                             {},
+                             object.Get("vocabularyOnly").ToBoolean()};
+        const Napi::Array devices = object.Get("devices").As<Napi::Array>();
+        for (uint32_t i = 0; i < devices.Length(); ++i) options.devices.push_back(devices.Get(i).As<Napi::String>());
+        std::shared_ptr<Napi::FunctionReference> on_progress;
+        if (object.Get("onProgress").IsFunction()) {
+            on_progress = std::make_shared<Napi::FunctionReference>(
+                Napi::Persistent(object.Get("onProgress").As<Napi::Function>()));
         }
-        return !worker_->cancelled();
-    };
-    return worker_->submit(make_job(
-                               [this, model, options, report] {
-                                   if (!*model) *model = Model::load(options, report);
-                                   models_.push_back(*model);
-                               },
-                               [model, key, on_progress](Napi::Env result_env) {
-                                   AddonState::of(result_env).models[key] = *model;
-                                   return ModelHandle::Create(result_env, *model);
-                               }),
-                           Value());
+
+        auto & shared = AddonState::of(env).models[model_key(options)];
+        if (!shared) shared = std::make_shared<SharedModel>();
+        auto model = std::make_shared<std::shared_ptr<Model>>();
+        const auto report = [this, on_progress](float fraction) {
+            if (on_progress) {
+                worker_->post([on_progress, fraction](Napi::Env progress_env) {
+                    if (progress_env == nullptr) return on_progress->SuppressDestruct();
+                    const Napi::HandleScope scope(progress_env);
+                    on_progress->Call({Napi::Number::New(progress_env, fraction)});
+                });
+            }
+            return !worker_->cancelled();
+        };
+        return worker_->submit(
+            make_job(
+                [this, shared = shared, model, options, report] {
+                    *model = shared->get([&] { return Model::load(options, report); },
+                                         [this] { return worker_->cancelled().load(); });
+                    models_.push_back(*model);
+                },
+                [model, on_progress](Napi::Env result_env) { return ModelHandle::Create(result_env, *model); }),
+            Value());
+    });
 }
 
 Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
-    guarded(env, [&] { CheckAlive(); });
-    const Napi::Object object = info[0].As<Napi::Object>();
-    ContextOptions options;
-    options.model = ModelHandle::ModelOf(env, object.Get("model"));
-    if (object.Get("lora").IsObject()) {
-        const Napi::Object lora = object.Get("lora").As<Napi::Object>();
-        options.lora_path = lora.Get("path").As<Napi::String>();
-        options.lora_scale = lora.Get("scale").As<Napi::Number>();
-    }
-    options.context_size = object.Get("contextSize").As<Napi::Number>();
-    options.offload_cache = object.Get("offloadCache").As<Napi::Boolean>();
-    options.cache_type = cache_type(object.Get("cacheType").As<Napi::String>());
-    options.sequences = sequences_;
-    options.batch_size = batch_size_;
-    ++members_;
-    return worker_->submit(
-        make_job(
-            [this, options] {
-                RunLlama([&] {
-                    context_.members.push_back(std::make_unique<Context>(options, *pool_, worker_->cancelled()));
-                });
-            },
-            nothing),
-        Value());
+    return guarded(env, [&]() -> Napi::Value {
+        CheckAlive();
+        const Napi::Object object = info[0].As<Napi::Object>();
+        ContextOptions options;
+        options.model = ModelHandle::ModelOf(env, object.Get("model"));
+        if (object.Get("lora").IsObject()) {
+            const Napi::Object lora = object.Get("lora").As<Napi::Object>();
+            options.lora_path = lora.Get("path").As<Napi::String>();
+            options.lora_scale = lora.Get("scale").As<Napi::Number>();
+        }
+        options.context_size = object.Get("contextSize").As<Napi::Number>();
+        options.offload_cache = object.Get("offloadCache").As<Napi::Boolean>();
+        options.cache_type = cache_type(object.Get("cacheType").As<Napi::String>());
+        options.sequences = sequences_;
+        options.batch_size = batch_size_;
+        ++members_;
+        return worker_->submit(
+            make_job(
+                [this, options] {
+                    RunLlama([&] {
+                        context_.members.push_back(std::make_unique<Context>(options, *pool_, worker_->cancelled()));
+                    });
+                },
+                nothing),
+            Value());
+    });
 }
 
 Napi::Value Engine::SetVocabulary(const Napi::CallbackInfo & info) {

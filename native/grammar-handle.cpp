@@ -10,11 +10,11 @@ namespace {
 
 GrammarProgram read_program(const Napi::Object & object) {
     GrammarProgram program;
-    program.code = to_vector<int32_t>(object.Get("code"));
-    program.rules = to_vector<int32_t>(object.Get("rules"));
-    program.starts = to_vector<int32_t>(object.Get("starts"));
-    program.may_be_empty = to_vector<uint8_t>(object.Get("mayBeEmpty"));
-    const auto bits = to_vector<uint8_t>(object.Get("byteSets"));
+    program.code = to_vector<int32_t>(object.Get("code"), "code");
+    program.rules = to_vector<int32_t>(object.Get("rules"), "rules");
+    program.starts = to_vector<int32_t>(object.Get("starts"), "starts");
+    program.may_be_empty = to_vector<uint8_t>(object.Get("mayBeEmpty"), "mayBeEmpty");
+    const auto bits = to_vector<uint8_t>(object.Get("byteSets"), "byteSets");
     program.sets.resize(bits.size() / 32);
     for (size_t i = 0; i < program.sets.size() * 256; ++i) {
         program.sets[i / 256][i % 256] = (bits[i / 8] >> (i % 8) & 1) != 0;
@@ -37,8 +37,8 @@ Napi::Value GrammarHandle::Create(const Napi::CallbackInfo & info) {
         const Napi::Value lacking = options.Get("lacking");
         auto grammar = std::make_shared<Grammar>(GrammarOptions{
             ModelHandle::ModelOf(env, options.Get("model")), read_program(options.Get("program").As<Napi::Object>()),
-            to_vector<uint8_t>(options.Get("endOfGeneration")),
-            lacking.IsTypedArray() ? to_vector<int32_t>(lacking) : std::vector<int32_t>()});
+            to_vector<uint8_t>(options.Get("endOfGeneration"), "endOfGeneration"),
+            lacking.IsUndefined() ? std::vector<int32_t>() : to_vector<int32_t>(lacking, "lacking")});
         const Napi::Object object = AddonState::of(env).grammar_class.New({});
         Napi::ObjectWrap<GrammarHandle>::Unwrap(object)->grammar_ = std::move(grammar);
         return object;
@@ -50,7 +50,7 @@ std::shared_ptr<Grammar> GrammarHandle::GrammarOf(Napi::Env env, const Napi::Val
     if (value.IsObject() && value.As<Napi::Object>().InstanceOf(AddonState::of(env).grammar_class.Value())) {
         return Napi::ObjectWrap<GrammarHandle>::Unwrap(value.As<Napi::Object>())->grammar_;
     }
-    throw Napi::TypeError::New(env, "not a grammar");
+    throw Failure("OPTION_INVALID", "A grammar is of another copy of eft-llama, or of another thread.");
 }
 
 GrammarHandle::GrammarHandle(const Napi::CallbackInfo & info) : Napi::ObjectWrap<GrammarHandle>(info) {}

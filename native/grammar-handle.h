@@ -14,7 +14,7 @@ class GrammarHandle : public Napi::ObjectWrap<GrammarHandle> {
     static void Register(Napi::Env env);
     /// createGrammar({ model, program, endOfGeneration }).
     static Napi::Value Create(const Napi::CallbackInfo & info);
-    /// The grammar of a draw; null if it has none. Throws a TypeError for anything else.
+    /// The grammar of a draw; null if it has none. Throws Failure OPTION_INVALID for anything else.
     static std::shared_ptr<Grammar> GrammarOf(Napi::Env env, const Napi::Value & value);
 
     explicit GrammarHandle(const Napi::CallbackInfo & info);

@@ -82,7 +82,7 @@ std::shared_ptr<Model> ModelHandle::ModelOf(Napi::Env env, const Napi::Value & v
     if (value.IsObject() && value.As<Napi::Object>().InstanceOf(AddonState::of(env).model_class.Value())) {
         return Napi::ObjectWrap<ModelHandle>::Unwrap(value.As<Napi::Object>())->model();
     }
-    throw Napi::TypeError::New(env, "not a loaded model");
+    throw Failure("OPTION_INVALID", "A model was loaded by another copy of eft-llama, or in another thread.");
 }
 
 ModelHandle::ModelHandle(const Napi::CallbackInfo & info) : Napi::ObjectWrap<ModelHandle>(info) {}
@@ -95,22 +95,23 @@ std::shared_ptr<Model> ModelHandle::model() const {
 
 Napi::Value ModelHandle::Tokenize(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
-        const auto tokens = model()->tokenize(info[0].As<Napi::String>().Utf8Value(), info[1].As<Napi::Boolean>(),
-                                              info[2].As<Napi::Boolean>());
+        const auto tokens = model()->tokenize(to_text(info[0], "text"), to_flag(info[1], "addSpecial"),
+                                              to_flag(info[2], "parseSpecial"));
         return to_typed_array<Napi::Int32Array>(info.Env(), tokens);
     });
 }
 
 Napi::Value ModelHandle::Detokenize(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
-        const std::string text = model()->detokenize(to_vector<int32_t>(info[0]), info[1].As<Napi::Boolean>());
+        const std::string text =
+            model()->detokenize(to_vector<int32_t>(info[0], "tokens"), to_flag(info[1], "renderSpecial"));
         return Napi::Buffer<char>::Copy(info.Env(), text.data(), text.size());
     });
 }
 
 Napi::Value ModelHandle::TokenTexts(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
-        const int32_t from = info[0].As<Napi::Number>(), to = info[1].As<Napi::Number>();
+        const int32_t from = to_integer(info[0], "from"), to = to_integer(info[1], "to");
         const auto model = this->model();
         Napi::Array texts = Napi::Array::New(info.Env());
         for (int32_t token = from; token < to; ++token) {
@@ -145,7 +146,7 @@ Napi::Value ModelHandle::EndOfGeneration(const Napi::CallbackInfo & info) {
 Napi::Value ModelHandle::VocabularyHash(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         char hex[17];
-        const uint64_t hash = model()->vocabulary_hash(info[0].As<Napi::Number>());
+        const uint64_t hash = model()->vocabulary_hash(to_integer(info[0], "to"));
         std::snprintf(hex, sizeof(hex), "%016llx", static_cast<unsigned long long>(hash));
         return Napi::String::New(info.Env(), hex);
     });

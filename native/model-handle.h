@@ -14,7 +14,7 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
     static void Register(Napi::Env env);
     /// The handle does not keep the model alive; its methods throw DISPOSED when all engines have let go of it.
     static Napi::Object Create(Napi::Env env, const std::shared_ptr<Model> & model);
-    /// Throws a TypeError if `value` is anything else than a model of this addon environment, and Failure DISPOSED.
+    /// Throws Failure OPTION_INVALID if `value` is anything else than a model of this addon environment, and DISPOSED.
     static std::shared_ptr<Model> ModelOf(Napi::Env env, const Napi::Value & value);
 
     explicit ModelHandle(const Napi::CallbackInfo & info);

@@ -1,6 +1,7 @@
 #include "model.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 
 #include "backend.h"
@@ -231,6 +232,34 @@ llama_adapter_lora * Model::adapter(const std::string & path) {
     if (!adapter) throw Failure("LORA_INVALID", path + " does not fit " + path_ + "." + log.said());
     adapters_.emplace(identity, adapter);
     return adapter;
+}
+
+std::shared_ptr<Model> SharedModel::get(const std::function<std::shared_ptr<Model>()> & load,
+                                        const std::function<bool()> & cancelled) {
+    std::unique_lock<std::mutex> lock(mutex_);
+    while (loading_) {
+        if (cancelled()) throw Failure("ABORTED", "Loading was aborted.");
+        // A cancellation wakes nobody.
+        loaded_.wait_for(lock, std::chrono::milliseconds(10));
+    }
+    if (auto model = model_.lock(); model && !model->retired()) return model;
+    loading_ = true;
+    lock.unlock();
+    std::shared_ptr<Model> model;
+    const auto finish = [&] {
+        lock.lock();
+        model_ = model;
+        loading_ = false;
+        loaded_.notify_all();
+    };
+    try {
+        model = load();
+    } catch (...) {
+        finish();
+        throw;
+    }
+    finish();
+    return model;
 }
 
 }  // namespace eft

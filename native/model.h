@@ -2,6 +2,7 @@
 #pragma once
 
 #include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -73,5 +74,20 @@ class Model {
 
 /// Whether a file can be an adapter of some model. Throws Failure LORA_INVALID, MODEL_UNSUPPORTED, or as read_header().
 void check_adapter(const std::string & path);
+
+/// A model that is loaded once, however many ask for it at a time.
+class SharedModel {
+  public:
+    /// The model, if somebody still has it, else what `load` returns. From any thread; waits for whoever is loading it
+    /// already. Throws what `load` throws, and Failure ABORTED where `cancelled` becomes true while it waits.
+    std::shared_ptr<Model> get(const std::function<std::shared_ptr<Model>()> & load,
+                               const std::function<bool()> & cancelled);
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable loaded_;
+    bool loading_ = false;
+    std::weak_ptr<Model> model_;
+};
 
 }  // namespace eft

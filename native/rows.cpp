@@ -22,24 +22,25 @@ double number_at(const Napi::Object & object, const char * key) {
 bool flag_at(const Napi::Object & object, const char * key) { return object.Get(key).ToBoolean(); }
 
 Napi::Value CombineRows(const Napi::CallbackInfo & info) {
-    const auto arrays = info[0].As<Napi::Array>();
-    const Fusion fusion = ReadFusion(info[1].As<Napi::Object>());
-    const size_t members = fusion.weights.size();
-
-    // As many ids as all rows have, where nothing is said about ids.
-    size_t n = std::numeric_limits<size_t>::max();
-    std::vector<MemberRow> rows(members);
-    for (uint32_t m = 0; m < members; m++) {
-        const Napi::Value value = arrays.Get(m);
-        if (value.IsUndefined() && !is_read(fusion, m)) continue;
-        const auto row = value.As<Napi::Float32Array>();
-        rows[m] = {row.Data(), row.ElementLength()};
-        n = std::min(n, row.ElementLength());
-    }
-    if (n == std::numeric_limits<size_t>::max()) n = 0;
-    const auto kinds = info[2].IsTypedArray() ? to_vector<uint8_t>(info[2]) : std::vector<uint8_t>(n, 0);
-
     return guarded(info.Env(), [&] {
+        const auto arrays = info[0].As<Napi::Array>();
+        const Fusion fusion = ReadFusion(info[1].As<Napi::Object>());
+        const size_t members = fusion.weights.size();
+
+        // As many ids as all rows have, where nothing is said about ids.
+        size_t n = std::numeric_limits<size_t>::max();
+        std::vector<MemberRow> rows(members);
+        for (uint32_t m = 0; m < members; m++) {
+            const Napi::Value value = arrays.Get(m);
+            if (value.IsUndefined() && !is_read(fusion, m)) continue;
+            const auto row = typed_array<float>(value, "A row");
+            rows[m] = {row.Data(), row.ElementLength()};
+            n = std::min(n, row.ElementLength());
+        }
+        if (n == std::numeric_limits<size_t>::max()) n = 0;
+        const auto kinds =
+            info[2].IsUndefined() ? std::vector<uint8_t>(n, 0) : to_vector<uint8_t>(info[2], "The kinds of tokens");
+
         FuseScratch scratch;
         const TokenGroups groups = group_tokens(kinds.data(), kinds.size());
         const FuseResult result = fuse_rows(rows.data(), fusion, members, kinds.size(), groups, scratch);
@@ -73,11 +74,10 @@ void check_token(int32_t token) {
 }
 
 Napi::Value SampleRow(const Napi::CallbackInfo & info) {
-    const auto row = info[0].As<Napi::Float32Array>();
-    const size_t n = row.ElementLength();
-    DrawRequest request = ReadDraw(info[1].As<Napi::Object>());
-
     return guarded(info.Env(), [&] {
+        const auto row = typed_array<float>(info[0], "The row");
+        const size_t n = row.ElementLength();
+        DrawRequest request = ReadDraw(info[1].As<Napi::Object>());
         check_row(row.Data(), n);
         GrammarCursor grammar = read_cursor(info[1], n);
         request.constraint = grammar.get();
@@ -89,12 +89,11 @@ Napi::Value SampleRow(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value DraftRow(const Napi::CallbackInfo & info) {
-    const auto row = info[0].As<Napi::Float32Array>();
-    const size_t n = row.ElementLength();
-    const Coupling coupling = read_coupling(info[1]);
-    DrawRequest request = ReadDraw(info[2].As<Napi::Object>());
-
     return guarded(info.Env(), [&] {
+        const auto row = typed_array<float>(info[0], "The row");
+        const size_t n = row.ElementLength();
+        const Coupling coupling = read_coupling(info[1]);
+        DrawRequest request = ReadDraw(info[2].As<Napi::Object>());
         check_row(row.Data(), n);
         GrammarCursor grammar = read_cursor(info[2], n);
         request.constraint = grammar.get();
@@ -109,22 +108,23 @@ Napi::Value DraftRow(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value VerifyRow(const Napi::CallbackInfo & info) {
-    const auto target = info[0].As<Napi::Float32Array>();
-    const bool drawn = info[1].IsTypedArray();
-    const auto drafter = drawn ? info[1].As<Napi::Float32Array>() : Napi::Float32Array();
-    // As many ids as both rows have.
-    const size_t n = drawn ? std::min(target.ElementLength(), drafter.ElementLength()) : target.ElementLength();
-    const float * drafter_row = drawn ? drafter.Data() : nullptr;
-    const int32_t draft = info[2].As<Napi::Number>();
-    const Coupling coupling = read_coupling(info[3]);
-    DrawRequest request = ReadDraw(info[4].As<Napi::Object>());
-    DrawRequest drafted_by = info[5].IsObject() ? ReadDraw(info[5].As<Napi::Object>()) : request;
-
     return guarded(info.Env(), [&] {
+        const auto target = typed_array<float>(info[0], "The target");
+        const bool drawn = !info[1].IsUndefined();
+        const auto drafter = drawn ? typed_array<float>(info[1], "The drafter's row") : Napi::Float32Array();
+        // As many ids as both rows have.
+        const size_t n = drawn ? std::min(target.ElementLength(), drafter.ElementLength()) : target.ElementLength();
+        const float * drafter_row = drawn ? drafter.Data() : nullptr;
+        const int32_t draft = info[2].As<Napi::Number>();
+        const Coupling coupling = read_coupling(info[3]);
+        DrawRequest request = ReadDraw(info[4].As<Napi::Object>());
+        DrawRequest drafted_by = info[5].IsObject() ? ReadDraw(info[5].As<Napi::Object>()) : request;
         GrammarCursor grammar = read_cursor(info[4], n);
         request.constraint = drafted_by.constraint = grammar.get();
         check_row(target.Data(), n);
         if (drafter_row) check_row(drafter_row, n);
+        if (draft < 0 || static_cast<size_t>(draft) >= n)
+            throw Failure("OPTION_INVALID", "The draft is no id of the row.");
         SpeculationScratch scratch;
         const int32_t token =
             verify_draft(target.Data(), drafter_row, n, draft, request, drafted_by, coupling, scratch);
@@ -137,10 +137,10 @@ Napi::Value VerifyRow(const Napi::CallbackInfo & info) {
 
 Fusion ReadFusion(const Napi::Object & fusion) {
     Fusion result;
-    result.weights = to_vector<double>(fusion.Get("weights"));
+    result.weights = to_vector<double>(fusion.Get("weights"), "weights");
     const Napi::Value fallback = fusion.Get("fallback");
-    result.has_fallback = fallback.IsTypedArray();
-    if (result.has_fallback) result.fallback = to_vector<double>(fallback);
+    result.has_fallback = !fallback.IsUndefined();
+    if (result.has_fallback) result.fallback = to_vector<double>(fallback, "fallback");
     result.conservative_top_p = number_at(fusion, "conservativeTopP");
     result.control_tokens_fallback = flag_at(fusion, "controlTokensFallback");
     return result;
@@ -161,9 +161,10 @@ SamplingParameters ReadSampling(const Napi::Object & draw) {
 DrawRequest ReadDraw(const Napi::Object & draw) {
     DrawRequest result;
     result.sampling = ReadSampling(draw);
-    result.history = to_vector<int32_t>(draw.Get("history"));
-    const auto tokens = to_vector<int32_t>(draw.Get("biasTokens"));
-    const auto values = to_vector<float>(draw.Get("biasValues"));
+    result.history = to_vector<int32_t>(draw.Get("history"), "history");
+    const auto tokens = to_vector<int32_t>(draw.Get("biasTokens"), "biasTokens");
+    const auto values = to_vector<float>(draw.Get("biasValues"), "biasValues");
+    if (values.size() != tokens.size()) throw Failure("OPTION_INVALID", "biasValues must be as long as biasTokens.");
     for (size_t i = 0; i < tokens.size(); i++) result.bias.push_back({tokens[i], values[i]});
     result.seed = static_cast<uint64_t>(number_at(draw, "seed"));
     result.position = static_cast<uint64_t>(number_at(draw, "position"));

@@ -18,8 +18,8 @@ struct AddonState {
     /// Constructors; `error_class` is EftError of src/errors.ts.
     Napi::FunctionReference model_class, engine_class, grammar_class, error_class;
     std::shared_ptr<LogListener> log_listener;
-    /// Loaded models by file and settings, so that each is loaded once however many members and ensembles use it.
-    std::map<std::string, std::weak_ptr<Model>> models;
+    /// Models by file and settings, so that each is loaded once however many members and ensembles use it.
+    std::map<std::string, std::shared_ptr<SharedModel>> models;
     /// Of all engines that are alive.
     std::set<Worker *> workers;
 
