@@ -5,7 +5,7 @@ import { complete } from "../decoding/complete.js";
 import type { Completion, CompletionOptions, FinishPart, TokenPart } from "../decoding/completion.js";
 import { resolveSampling } from "../decoding/sampling.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkInteger, checkKeys, checkText } from "../ensemble/options.js";
+import { checkInteger, checkKeys, checkText } from "../options.js";
 import type { ChatMessage } from "../ensemble/prompt.js";
 import { EftError } from "../errors.js";
 import { resolveParameters } from "../recipe/index.js";

@@ -2,7 +2,7 @@
 
 import { randomInt } from "node:crypto";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkInteger, checkKeys } from "../ensemble/options.js";
+import { checkInteger, checkKeys } from "../options.js";
 import { surelyExceeds, tokenizePlain, toMessages, type ChatMessage } from "../ensemble/prompt.js";
 import { EftError } from "../errors.js";
 import type { Completion, CompletionOptions, CompletionResult, FinishPart, TokenPart } from "./completion.js";

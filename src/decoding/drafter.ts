@@ -2,7 +2,7 @@
 
 import type { DraftLengthPolicy } from "../ensemble/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkInteger, checkKeys, checkOneOf } from "../ensemble/options.js";
+import { checkInteger, checkKeys, checkOneOf } from "../options.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
 import { combinationWeights, parseCombination } from "../recipe/index.js";

@@ -2,7 +2,7 @@
 
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Member } from "../ensemble/members.js";
-import { checkText } from "../ensemble/options.js";
+import { checkText } from "../options.js";
 import { flaggedIds } from "../ensemble/vocabulary.js";
 import { EftError } from "../errors.js";
 import type { NativeGrammar } from "../native/binding.js";

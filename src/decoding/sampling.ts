@@ -1,6 +1,6 @@
 /** Sampling options: defaults, ranges, and their form for the native draw. */
 
-import { checkInteger, checkKeys, checkNumber } from "../ensemble/options.js";
+import { checkInteger, checkKeys, checkNumber } from "../options.js";
 import { EftError } from "../errors.js";
 import type { NativeDraw } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";

@@ -3,7 +3,7 @@
 import path from "node:path";
 import pLimit from "p-limit";
 import { loadEnsemble, type Ensemble } from "../ensemble/ensemble.js";
-import { checkText } from "../ensemble/options.js";
+import { checkText } from "../options.js";
 import { EftError } from "../errors.js";
 import { loadRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";

@@ -13,7 +13,7 @@ import { createCostTable, type CostTable } from "./costs.js";
 import { fileSizes, loadMembers, type Member } from "./members.js";
 import { CACHE_TYPES, memoryRoom, planMemory, wantedContextSize, type MemoryPlan } from "./memory-plan.js";
 import { locateModels } from "./model-files.js";
-import { checkInteger, checkKeys, checkOneOf } from "./options.js";
+import { checkInteger, checkKeys, checkOneOf } from "../options.js";
 import { createSequencePool, type SequencePool } from "./sequences.js";
 import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "./statistics.js";
 import { createStepQueue, type StepQueue } from "./steps.js";

@@ -10,7 +10,7 @@ import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
 import { openGguf } from "./gguf.js";
 import { modelPath } from "./model-files.js";
-import { checkInteger, checkOneOf } from "./options.js";
+import { checkInteger, checkOneOf } from "../options.js";
 
 /** The values of {@link CacheType}. */
 export const CACHE_TYPES = ["f16", "q8_0", "q4_0"] as const satisfies readonly CacheType[];

@@ -3,7 +3,7 @@
 import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkKeys, checkText } from "../ensemble/options.js";
+import { checkKeys, checkText } from "../options.js";
 import { surelyExceeds, tokenizePlain } from "../ensemble/prompt.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import { EftError } from "../errors.js";

@@ -2,7 +2,7 @@
 
 import { createHash } from "node:crypto";
 import pLimit from "p-limit";
-import { checkInteger, checkKeys, checkText } from "../../ensemble/options.js";
+import { checkInteger, checkKeys, checkText } from "../../options.js";
 import { EftError } from "../../errors.js";
 import type { JudgeCriterion, Question } from "../types.js";
 import { openReplyCache } from "./cache.js";

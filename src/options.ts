@@ -1,6 +1,6 @@
 /** Checks of option values, in one wording. */
 
-import { EftError } from "../errors.js";
+import { EftError } from "./errors.js";
 
 /** The value if it is an integer within [min, max] (inclusive). @throws EftError OPTION_INVALID */
 export function checkInteger(name: string, value: unknown, min: number, max: number): number {
