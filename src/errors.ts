@@ -82,7 +82,8 @@ const MARKER = Symbol.for("eft-llama.error");
 
 /** The only error class of this library. Branch on `code`, show `message`. */
 export class EftError extends Error {
-    override readonly name = "EftError";
+    /** `AbortError` where the code is `ABORTED`, as with what Node itself aborts; the cause is the signal's reason then. */
+    override readonly name: "EftError" | "AbortError";
     readonly code: EftErrorCode;
 
     /**
@@ -93,6 +94,7 @@ export class EftError extends Error {
     constructor(code: EftErrorCode, message: string, options?: { cause?: unknown }) {
         super(message, options);
         this.code = code;
+        this.name = code === "ABORTED" ? "AbortError" : "EftError";
         Object.defineProperty(this, MARKER, { value: true });
     }
 
@@ -100,4 +102,22 @@ export class EftError extends Error {
     static isInstance(error: unknown): error is EftError {
         return typeof error === "object" && error !== null && MARKER in error;
     }
+}
+
+/**
+ * The error of what a signal has ended.
+ *
+ * @param signal - its reason is the cause
+ */
+export function abortError(message: string, signal: AbortSignal | undefined): EftError {
+    return new EftError("ABORTED", message, { cause: signal?.reason });
+}
+
+/**
+ * The same error; if it is one of native code, made where no JavaScript runs, with the stack of where it is caught. Behind an
+ * `await`, that includes whoever waits.
+ */
+export function withStack<T>(error: T): T {
+    if (EftError.isInstance(error) && !error.stack?.includes("\n    at ")) Error.captureStackTrace(error, withStack);
+    return error;
 }

@@ -1,11 +1,123 @@
-/** Checks of option values, in one wording. */
+/**
+ * Checks of what callers hand in, in one wording. A function that takes options has a table of them, which says for each
+ * what it may be; {@link checkOptions} does the rest. `undefined` means absent everywhere.
+ */
 
+import { closest, distance } from "fastest-levenshtein";
 import { EftError } from "./errors.js";
+
+/** The value, or a copy of it, if it may be that. @throws EftError OPTION_INVALID */
+export type Check<T> = (name: string, value: unknown) => T;
+
+/** A check for each option. */
+export type OptionTable<Options> = {
+    readonly [Name in keyof Options]-?: Check<Exclude<Options[Name], undefined>>;
+};
+
+/**
+ * A copy of the options, without those that are undefined.
+ *
+ * @param owner - the function, for messages
+ * @throws EftError OPTION_INVALID
+ */
+export function checkOptions<Options>(owner: string, options: unknown, table: OptionTable<Options>): Options {
+    return checkEntries(owner, mapping(`What ${owner} takes`, options), table);
+}
+
+/** Options inside of options. */
+export function options<Options>(owner: string, table: OptionTable<Options>): Check<Options> {
+    return (name, value) => checkEntries(owner, mapping(name, value), table);
+}
+
+function checkEntries<Options>(
+    owner: string,
+    given: Readonly<Record<string, unknown>>,
+    table: OptionTable<Options>,
+): Options {
+    const checks = table as Readonly<Record<string, Check<unknown>>>;
+    const names = Object.keys(checks);
+    return Object.fromEntries(
+        Object.entries(given).map(([name, value]) => {
+            const check = names.includes(name) ? checks[name] : undefined;
+            if (check === undefined) {
+                const all = `there are: ${names.join(", ")}`;
+                throw invalid(`${owner} has no option ${name}; ${guess(name, names) ?? `${all}.`}`);
+            }
+            return [name, check(name, value)];
+        }),
+    ) as Options;
+}
+
+/** A whole number within [min, max], inclusive. */
+export function integer(min: number, max: number): Check<number> {
+    return (name, value) => checkInteger(name, value, min, max);
+}
+
+/** A finite number within [min, max], inclusive; `Number.MIN_VALUE` where the range begins above 0. */
+export function number(min: number, max: number): Check<number> {
+    return (name, value) => checkNumber(name, value, min, max);
+}
+
+/** One of some texts. */
+export function oneOf<T extends string>(allowed: readonly T[]): Check<T> {
+    return (name, value) => checkOneOf(name, value, allowed);
+}
+
+/** true or false. */
+export const flag: Check<boolean> = (name, value) => {
+    if (typeof value === "boolean") return value;
+    throw invalid(`${name} must be true or false, not ${show(value)}.`);
+};
+
+/** A text. */
+export const text: Check<string> = (name, value) => {
+    if (typeof value === "string") return value;
+    throw invalid(`${name} must be a text, not ${show(value)}.`);
+};
+
+/** The name of a place; the empty one would be where the program happens to run. */
+export const place: Check<string> = (name, value) => {
+    if (text(name, value) !== "") return value as string;
+    throw invalid(`${name} must not be empty.`);
+};
+
+/** A function; what it is given and returns shows when it is called. */
+export const callback: Check<never> = (name, value) => {
+    if (typeof value === "function") return value as never;
+    throw invalid(`${name} must be a function, not ${show(value)}.`);
+};
+
+/** Anything that does what an `AbortSignal` does: it may be of another realm. */
+export const signal: Check<AbortSignal> = (name, value) => {
+    const { aborted, addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>;
+    const listens = typeof addEventListener === "function" && typeof removeEventListener === "function";
+    if (typeof aborted === "boolean" && listens) return value as AbortSignal;
+    const remedy = value instanceof AbortController ? "; give its `signal`" : "";
+    throw invalid(`${name} must be an AbortSignal, not ${show(value)}${remedy}.`);
+};
+
+/** An object of values by name, without those that are undefined. What the values are is for the caller to check. */
+export function mapping<T = never>(name: string, value: unknown): Readonly<Record<string, T>> {
+    if (typeof value !== "object" || value === null || Array.isArray(value))
+        throw invalid(`${name} must be an object, not ${show(value)}.`);
+    return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined));
+}
+
+/** A list whose elements pass a check; holes do not. */
+export function listOf<T>(check: Check<T>): Check<readonly T[]> {
+    return (name, value) => {
+        if (!Array.isArray(value)) throw invalid(`${name} must be a list, not ${show(value)}.`);
+        return Array.from(value as readonly unknown[], (element, index) => check(`${name}[${index}]`, element));
+    };
+}
+
+/** For what somebody else checks. */
+export const unchecked: Check<never> = (_name, value) => value as never;
 
 /** The value if it is an integer within [min, max] (inclusive). @throws EftError OPTION_INVALID */
 export function checkInteger(name: string, value: unknown, min: number, max: number): number {
     if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return value;
-    throw new EftError("OPTION_INVALID", `${name} must be a whole number from ${min} to ${max}, not ${show(value)}.`);
+    throw invalid(`${name} must be a whole number from ${min} to ${max}, not ${show(value)}.`);
 }
 
 /**
@@ -17,31 +129,43 @@ export function checkInteger(name: string, value: unknown, min: number, max: num
 export function checkNumber(name: string, value: unknown, min: number, max: number): number {
     if (typeof value === "number" && Number.isFinite(value) && value >= min && value <= max) return value;
     const range = min === Number.MIN_VALUE ? `above 0 and at most ${max}` : `from ${min} to ${max}`;
-    throw new EftError("OPTION_INVALID", `${name} must be a number ${range}, not ${show(value)}.`);
+    throw invalid(`${name} must be a number ${range}, not ${show(value)}.`);
 }
 
 /** The value if it is one of `allowed`. @throws EftError OPTION_INVALID */
 export function checkOneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
     const found = allowed.find((candidate) => candidate === value);
     if (found !== undefined) return found;
-    throw new EftError("OPTION_INVALID", `${name} must be one of ${allowed.join(", ")}, not ${show(value)}.`);
+    throw invalid(`${name} must be one of ${allowed.join(", ")}, not ${show(value)}.`);
 }
 
-/** The value if it is a text. @throws EftError OPTION_INVALID */
-export function checkText(name: string, value: unknown): string {
-    if (typeof value === "string") return value;
-    throw new EftError("OPTION_INVALID", `${name} must be a text, not ${show(value)}.`);
+/** `did you mean "x"?` if one of the candidates is a few keystrokes away, else what there is to choose from. */
+export function suggestion(name: string, candidates: readonly string[]): string {
+    if (candidates.length === 0) return "there are none";
+    return guess(name, candidates) ?? `possible: ${candidates.join(", ")}`;
 }
 
-/** Refuses misspelled options. @throws EftError OPTION_INVALID */
-export function checkKeys(name: string, options: object, allowed: readonly string[]): void {
-    for (const key of Object.keys(options)) {
-        if (!allowed.includes(key)) {
-            throw new EftError("OPTION_INVALID", `${name} has no option ${key}; there are: ${allowed.join(", ")}.`);
-        }
-    }
+function guess(name: string, candidates: readonly string[]): string | undefined {
+    const best = closest(
+        name.toLowerCase(),
+        candidates.map((candidate) => candidate.toLowerCase()),
+    );
+    const match = candidates.find((candidate) => candidate.toLowerCase() === best) ?? "";
+    const tolerance = Math.ceil(Math.min(name.length, match.length) / 3);
+    return distance(name.toLowerCase(), best) <= tolerance ? `did you mean "${match}"?` : undefined;
 }
 
-function show(value: unknown): string {
-    return typeof value === "string" ? JSON.stringify(value) : String(value);
+/** A value in a message, whatever it is. */
+export function show(value: unknown): string {
+    if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
+    if (Array.isArray(value)) return "a list";
+    if (typeof value === "function") return "a function";
+    if (typeof value !== "object" || value === null) return String(value);
+    const { constructor } = value as { readonly constructor?: unknown };
+    const name = typeof constructor === "function" ? constructor.name : "";
+    return name === "" || name === "Object" ? "an object" : `${/^[AEIOU]/.test(name) ? "an" : "a"} ${name}`;
+}
+
+function invalid(message: string): EftError {
+    return new EftError("OPTION_INVALID", message);
 }

@@ -63,6 +63,9 @@ export interface MemberSpec {
  */
 export type CacheType = "f16" | "q8_0" | "q4_0";
 
+/** Some fields of a type; one that is undefined counts as absent. */
+export type Some<T> = { readonly [Key in keyof T]?: T[Key] | undefined };
+
 /** How the next token is drawn from the target distribution. */
 export interface SamplingOptions {
     /** 0 = always the most probable token, ties to the lowest id; 1 = the target itself. Range 0..100. Default 1. */

@@ -4,6 +4,7 @@ import { readFile, stat } from "node:fs/promises";
 import { Ajv, type ValidateFunction } from "ajv";
 import { EftError } from "../errors.js";
 import { decodeText, unreadable, writeWhole } from "../files.js";
+import { text as aText } from "../options.js";
 import { explain } from "../recipe/schema.js";
 import type { ChatDocument, ChatSession, ChatState } from "./types.js";
 
@@ -61,10 +62,11 @@ export function checkState(state: unknown, source: string): void {
  * Reads what `JSON.stringify(chat)` wrote. The result can be given to `createChat`.
  *
  * @param source - what messages call the text, such as its file
- * @throws EftError CHAT_INVALID
+ * @throws EftError CHAT_INVALID, OPTION_INVALID
  */
 export function parseChat(text: string, source = "The conversation"): ChatState {
     let document: unknown;
+    aText("What parseChat reads", text);
     try {
         document = JSON.parse(text);
     } catch (error) {
@@ -76,17 +78,18 @@ export function parseChat(text: string, source = "The conversation"): ChatState 
     return state;
 }
 
-/** Reads a file that {@link saveChat} wrote. @throws EftError FILE_UNREADABLE, CHAT_INVALID */
+/** Reads a file that {@link saveChat} wrote. @throws EftError FILE_UNREADABLE, CHAT_INVALID, OPTION_INVALID */
 export async function loadChat(file: string): Promise<ChatState> {
-    return parseChat(await readConversation(file), file);
+    return parseChat(await readConversation(aText("file", file)), file);
 }
 
 /**
  * Writes a conversation, whole or not at all. A file that is there already is replaced only if it is a conversation.
  *
- * @throws EftError FILE_UNWRITABLE
+ * @throws EftError FILE_UNWRITABLE, OPTION_INVALID
  */
 export async function saveChat(file: string, chat: ChatSession): Promise<void> {
+    aText("file", file);
     if ((await stat(file).catch(() => undefined)) !== undefined) {
         await loadChat(file).catch((error: unknown) => {
             const reason = "exists and is not a saved conversation; choose another name";

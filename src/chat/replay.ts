@@ -1,7 +1,13 @@
 /** An answer once more: what it was drawn with, and where its dials were turned. */
 
 import { complete } from "../decoding/complete.js";
-import type { Completion, CompletionOptions, FinishPart, TokenPart } from "../decoding/completion.js";
+import {
+    toCompletion,
+    type Completion,
+    type CompletionOptions,
+    type FinishPart,
+    type TokenPart,
+} from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 
 type Values = Readonly<Record<string, number>>;
@@ -38,7 +44,7 @@ export function recordDials(ensemble: Ensemble, request: CompletionOptions): Rec
         }
     }
     return {
-        completion: Object.assign(record(), {
+        completion: toCompletion(record(), {
             setParameters(values: Values) {
                 completion.setParameters(values);
                 turned.push({ after: tokens + drawing, values });
@@ -69,7 +75,5 @@ export function createReplay(ensemble: Ensemble, recording: Recording, own: Part
             turnDials();
         }
     }
-    return Object.assign(replay(), {
-        setParameters: (values: Values) => completion.setParameters(values),
-    });
+    return toCompletion(replay(), { setParameters: (values: Values) => completion.setParameters(values) });
 }

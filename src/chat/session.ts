@@ -1,27 +1,40 @@
 /** A conversation: turns, dials and answers. The caches need no care here, since prompts that begin alike share them. */
 
 import { randomInt } from "node:crypto";
-import { complete } from "../decoding/complete.js";
-import type { Completion, CompletionOptions, FinishPart, TokenPart } from "../decoding/completion.js";
+import { complete, COMPLETION_OPTIONS } from "../decoding/complete.js";
+import {
+    toCompletion,
+    type Completion,
+    type CompletionOptions,
+    type FinishPart,
+    type TokenPart,
+} from "../decoding/completion.js";
 import { resolveSampling } from "../decoding/sampling.js";
-import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkInteger, checkKeys, checkText } from "../options.js";
+import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import type { ChatMessage } from "../ensemble/prompt.js";
 import { EftError } from "../errors.js";
+import {
+    callback,
+    checkInteger,
+    checkOptions,
+    mapping,
+    text as aText,
+    unchecked,
+    type OptionTable,
+} from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
 import { checkState } from "./document.js";
 import { createReplay, recordDials, type Recording } from "./replay.js";
 import type { AnswerOptions, ChatOptions, ChatSession, ChatTurn } from "./types.js";
 import { chooseForgotten, messagesFor, messagesOf, type Conversation } from "./window.js";
 
-const ANSWER_OPTIONS = Object.keys({
-    ...{ maxTokens: 1, sampling: 1, seed: 1, stop: 1, logitBias: 1, grammar: 1, jsonSchema: 1, parameters: 1 },
-    ...{ speculation: 1, topLogprobs: 1, memberLogprobs: 1, explain: 1, scores: 1, signal: 1 },
-} satisfies Record<keyof AnswerOptions, 1>);
-const CHAT_OPTIONS = [
-    ...["system", "turns", "forgotten", "onForget"],
-    ...ANSWER_OPTIONS.filter((name) => name !== "signal"),
-];
+const { prompt: _prompt, raw: _raw, ...ANSWER_OPTIONS } = COMPLETION_OPTIONS;
+const { signal: _signal, ...SESSION_OPTIONS } = ANSWER_OPTIONS;
+/** The conversation itself is checked as saved ones are. */
+const CHAT_OPTIONS: OptionTable<ChatOptions> = {
+    ...{ system: unchecked, turns: unchecked, forgotten: unchecked, onForget: callback },
+    ...SESSION_OPTIONS,
+};
 
 /**
  * Begins a conversation, or goes on with a saved one.
@@ -29,9 +42,9 @@ const CHAT_OPTIONS = [
  * @throws EftError OPTION_INVALID, CHAT_INVALID, COMBINATION_*, PARAMETER_*, DISPOSED
  */
 export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatSession {
-    checkObject("What createChat takes", options);
-    checkKeys("createChat", options, CHAT_OPTIONS);
-    const { system, turns = [], forgotten = 0, parameters: given = {}, seed, onForget, ...defaults } = options;
+    checkEnsemble("createChat", ensemble);
+    const checked = checkOptions("createChat", options, CHAT_OPTIONS);
+    const { system, turns = [], forgotten = 0, parameters: given = {}, seed, onForget, ...defaults } = checked;
     let conversation: Conversation = { system, turns, forgotten };
     checkState({ ...conversation, parameters: given }, "The conversation");
     let parameters = given;
@@ -39,6 +52,8 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
     let nextSeed = seed;
     let active: Recording | undefined;
     let last: Recording | undefined;
+
+    const checkAnswer = (own: unknown): AnswerOptions => checkOptions<AnswerOptions>("An answer", own, ANSWER_OPTIONS);
 
     /** Dials and sampling of an answer overlay the session's one by one, the rest as a whole. */
     const overlay = (own: AnswerOptions): AnswerOptions => ({
@@ -58,10 +73,9 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
     }
 
     /** @param before - what precedes the question */
-    function answer(before: readonly ChatTurn[], question: string, own: AnswerOptions = {}): Completion {
-        checkText("What the user says", question);
-        checkObject("What an answer takes besides", own);
-        checkKeys("An answer", own, ANSWER_OPTIONS);
+    function answer(before: readonly ChatTurn[], question: string, options: AnswerOptions = {}): Completion {
+        const own = checkAnswer(options);
+        aText("What the user says", question);
         const asked = conversation;
         const previous = { ...asked, turns: before, forgotten: Math.min(asked.forgotten, before.length) };
         const drawn = overlay(own);
@@ -114,7 +128,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
                 if (!finished) commit();
             }
         }
-        return Object.assign(write(), {
+        return toCompletion(write(), {
             setParameters: (values: Readonly<Record<string, number>>) => recording.completion.setParameters(values),
         });
     }
@@ -157,14 +171,13 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
             return active !== undefined;
         },
         setParameters(values) {
-            checkObject("What setParameters takes", values);
-            resolveParameters(ensemble.recipe, values);
-            parameters = { ...parameters, ...values };
-            active?.completion.setParameters(values);
+            const turned = mapping<number>("What setParameters takes", values);
+            resolveParameters(ensemble.recipe, turned);
+            parameters = { ...parameters, ...turned };
+            active?.completion.setParameters(turned);
         },
         setSampling(values) {
-            checkObject("What setSampling takes", values);
-            const { seed: first = nextSeed, ...own } = values;
+            const { seed: first = nextSeed, ...own } = mapping<number>("What setSampling takes", values);
             // Never started; for its checks.
             complete(ensemble, { ...overlay({ sampling: own }), seed: first, prompt: "" });
             sampling = { ...sampling, ...own };
@@ -174,7 +187,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
             checkIdle();
             conversation = {
                 ...conversation,
-                system: text === undefined ? text : checkText("The system prompt", text),
+                system: text === undefined ? text : aText("The system prompt", text),
             };
         },
         send: (text, own) => answer(conversation.turns, text, own),
@@ -188,9 +201,10 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
             if (last === undefined) {
                 throw new EftError("CHAT_EMPTY", "This session has not answered anything yet; send something first.");
             }
-            return createReplay(ensemble, last, own);
+            return createReplay(ensemble, last, checkAnswer(own));
         },
         render(text) {
+            aText("What the user says", text);
             const forgotten = chooseForgotten(ensemble, conversation, text, defaults.maxTokens);
             const messages = messagesFor({ ...conversation, forgotten }, text);
             return Object.fromEntries(ensemble.members.map(({ name, prompt }) => [name, prompt.render(messages)]));
@@ -198,7 +212,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         fork(count = conversation.turns.length) {
             checkInteger("The number of turns", count, 0, conversation.turns.length);
             return createChat(ensemble, {
-                ...options,
+                ...checked,
                 ...conversation,
                 turns: conversation.turns.slice(0, count),
                 forgotten: Math.min(conversation.forgotten, count),
@@ -209,9 +223,4 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         },
         toJSON: () => ({ eftChat: 1, recipe: ensemble.recipe.name, ...conversation, parameters }),
     };
-}
-
-function checkObject(name: string, value: unknown): void {
-    if (typeof value === "object" && value !== null) return;
-    throw new EftError("OPTION_INVALID", `${name} must be an object, not ${String(value)}.`);
 }

@@ -1,6 +1,6 @@
 /** One member of an ensemble by itself. */
 
-import type { Ensemble } from "../ensemble/ensemble.js";
+import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { parseCombination } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 
@@ -9,9 +9,10 @@ import type { Recipe } from "../types.js";
  * is a view of, and members that have no weight are not evaluated; so nothing is loaded, and prompts that one has seen
  * cost the other nothing.
  *
- * @param member - name of a member. @throws EftError COMBINATION_UNKNOWN_NAME
+ * @param member - name of a member. @throws EftError COMBINATION_UNKNOWN_NAME, OPTION_INVALID
  */
 export function soloView(ensemble: Ensemble, member: string): Ensemble {
+    checkEnsemble("soloView", ensemble);
     return Object.create(ensemble, { recipe: { value: soloRecipe(ensemble.recipe, member) } }) as Ensemble;
 }
 

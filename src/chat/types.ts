@@ -2,7 +2,7 @@
 
 import type { Completion, CompletionOptions } from "../decoding/completion.js";
 import type { ChatMessage } from "../ensemble/prompt.js";
-import type { SamplingOptions } from "../types.js";
+import type { SamplingOptions, Some } from "../types.js";
 
 /** What the user said, and what was answered. */
 export interface ChatTurn {
@@ -14,13 +14,13 @@ export interface ChatTurn {
 /** A conversation as it can be saved, and given to `createChat` again. */
 export interface ChatState {
     /** Instructions that stand before the first turn. Not every template shows them to its model. */
-    readonly system?: string;
+    readonly system?: string | undefined;
     /** Oldest first. Default: none. */
-    readonly turns?: readonly ChatTurn[];
+    readonly turns?: readonly ChatTurn[] | undefined;
     /** How many of the oldest turns are no longer shown to the models. Default 0. */
-    readonly forgotten?: number;
+    readonly forgotten?: number | undefined;
     /** Dials; overlay the ensemble's. Default: none. */
-    readonly parameters?: Readonly<Record<string, number>>;
+    readonly parameters?: Readonly<Record<string, number>> | undefined;
 }
 
 /** How an answer is drawn; what is left out is as in {@link ChatOptions}. */
@@ -29,9 +29,9 @@ export type AnswerOptions = Omit<CompletionOptions, "prompt" | "raw">;
 /** A conversation to go on with, and how its answers are drawn. */
 export interface ChatOptions extends ChatState, Omit<AnswerOptions, "signal" | "parameters"> {
     /** Of the first answer; each further one has the next number. Default: a random one for each answer. */
-    readonly seed?: number;
+    readonly seed?: number | undefined;
     /** Called before an answer to which older turns are no longer shown, with the turns that were left out just now. */
-    readonly onForget?: (turns: readonly ChatTurn[]) => void;
+    readonly onForget?: ((turns: readonly ChatTurn[]) => void) | undefined;
 }
 
 /**
@@ -62,7 +62,7 @@ export interface ChatSession {
      * @param values - `seed` is that of the next answer; each further one has the next number
      * @throws EftError OPTION_INVALID
      */
-    setSampling(values: Partial<SamplingOptions> & { readonly seed?: number }): void;
+    setSampling(values: Some<SamplingOptions> & { readonly seed?: number | undefined }): void;
     /** From the next answer on; undefined: none. @throws EftError OPTION_INVALID */
     setSystem(text: string | undefined): void;
     /**

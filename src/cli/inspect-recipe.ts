@@ -5,7 +5,6 @@ import path from "node:path";
 import {
     combinationWeights,
     findModel,
-    memoryRoom,
     planMemory,
     readGguf,
     readVocabularies,
@@ -23,7 +22,7 @@ import { formatBytes } from "../ensemble/bytes.js";
 import { describeAgreement } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeSpeculation, inspectSpeculation, type SpeculationInspection } from "./inspect-speculation.js";
-import { describeBackend } from "./load.js";
+import { describeBackend, memoryOptions } from "./load.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
 import { colors, formatCount, formatTable } from "./terminal.js";
 
@@ -80,7 +79,7 @@ export async function inspectRecipe(
         backend,
     };
     if (vocabulary === undefined) return found;
-    const memory = await planMemory(local, { ...args, room: memoryRoom(backend) });
+    const memory = await planMemory(local, memoryOptions(args, backend));
     return { ...found, vocabulary, memory };
 }
 

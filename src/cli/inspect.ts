@@ -2,20 +2,11 @@
 
 import { open, stat } from "node:fs/promises";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import {
-    EftError,
-    findModel,
-    isRemote,
-    loadRecipe,
-    memoryRoom,
-    planMemory,
-    readGguf,
-    type GgufSummary,
-} from "../index.js";
+import { EftError, findModel, isRemote, loadRecipe, planMemory, readGguf, type GgufSummary } from "../index.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./inspect-recipe.js";
-import { describeBackend, showLog } from "./load.js";
+import { describeBackend, memoryOptions, showLog } from "./load.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions, sequencesOption, settings } from "./options.js";
 import { printRecipes } from "./recipe-list.js";
@@ -73,10 +64,7 @@ async function printModel(source: string, args: InspectArguments): Promise<void>
     const memory =
         summary.type === "adapter"
             ? undefined
-            : await planMemory(
-                  { members: [{ name: "model", model: summary.file }] },
-                  { ...args, room: memoryRoom(backend) },
-              );
+            : await planMemory({ members: [{ name: "model", model: summary.file }] }, memoryOptions(args, backend));
     print(args, { ...summary, memory, backend }, () => [
         ...describeModel(summary),
         "",

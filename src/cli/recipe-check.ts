@@ -6,7 +6,6 @@ import {
     EftError,
     findModel,
     loadRecipe,
-    memoryRoom,
     missingModels,
     planMemory,
     readGguf,
@@ -24,6 +23,7 @@ import { chooseBackend } from "../native/backend.js";
 import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { withConfig } from "./config.js";
+import { memoryOptions } from "./load.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
 import { colors, plural, sum } from "./terminal.js";
 
@@ -68,7 +68,7 @@ async function runCheck(args: CheckArguments): Promise<void> {
     if (!isReadable) return;
     await check("vocabularies", () => compareAll(local));
     await check("templates", () => checkTemplates(local));
-    await check("memory", () => checkMemory(local, { ...args, room: memoryRoom(backend) }));
+    await check("memory", () => checkMemory(local, memoryOptions(args, backend)));
 }
 
 /** Runs a check and says what it found. @returns whether all is well */

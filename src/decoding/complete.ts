@@ -1,35 +1,43 @@
 /** From the prompt of a turn to text: completes with the target of an ensemble. */
 
 import { randomInt } from "node:crypto";
-import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkInteger, checkKeys } from "../options.js";
+import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { surelyExceeds, tokenizePlain, toMessages, type ChatMessage } from "../ensemble/prompt.js";
 import { EftError } from "../errors.js";
-import type { Completion, CompletionOptions, CompletionResult, FinishPart, TokenPart } from "./completion.js";
-import { checkCanDraft, createDrafterForm, resolveSpeculation } from "./drafter.js";
+import { checkOptions, flag, integer, mapping, show, signal, text, unchecked, type OptionTable } from "../options.js";
+import {
+    toCompletion,
+    type Completion,
+    type CompletionOptions,
+    type CompletionResult,
+    type FinishPart,
+    type TokenPart,
+} from "./completion.js";
+import { checkCanDraft, createDrafterForm, resolveSpeculation, SPECULATION_OPTIONS } from "./drafter.js";
 import { createDials, type Dials } from "./fusion.js";
 import { createGrammar } from "./grammar.js";
 import { generate, type Generation } from "./loop.js";
-import { resolveLogitBias, resolveSampling } from "./sampling.js";
+import { resolveLogitBias, resolveSampling, SAMPLING_OPTIONS } from "./sampling.js";
 
-const COMPLETION_OPTIONS: readonly (keyof CompletionOptions)[] = [
-    "prompt",
-    "raw",
-    "maxTokens",
-    "sampling",
-    "seed",
-    "stop",
-    "logitBias",
-    "grammar",
-    "jsonSchema",
-    "parameters",
-    "speculation",
-    "topLogprobs",
-    "memberLogprobs",
-    "explain",
-    "scores",
-    "signal",
-];
+/** What the options of a completion may be, as far as the ensemble does not matter. */
+export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
+    prompt: (_name, value) => toMessages(value),
+    raw: flag,
+    maxTokens: integer(0, 2 ** 31 - 1),
+    sampling: SAMPLING_OPTIONS,
+    seed: integer(0, Number.MAX_SAFE_INTEGER),
+    stop: (_name, value) => checkStop(value),
+    logitBias: mapping<number>,
+    grammar: text,
+    jsonSchema: unchecked,
+    parameters: mapping<number>,
+    speculation: (name, value) => (typeof value === "boolean" ? value : SPECULATION_OPTIONS(name, value)),
+    topLogprobs: integer(0, 100),
+    memberLogprobs: flag,
+    explain: flag,
+    scores: flag,
+    signal,
+};
 
 /**
  * Generates text from the target. Completions that are consumed at the same time advance in the same steps; more of them
@@ -41,18 +49,26 @@ const COMPLETION_OPTIONS: readonly (keyof CompletionOptions)[] = [
  * ways) and DECODE_FAILED from the iterator
  */
 export function complete(ensemble: Ensemble, options: CompletionOptions): Completion {
-    const request = resolveRequest(ensemble, options);
+    checkEnsemble("complete", ensemble);
+    const checked = checkOptions("complete", options, COMPLETION_OPTIONS);
+    const request = resolveRequest(ensemble, checked);
     const { speculation, explain } = request;
-    const named = typeof options.speculation === "object" ? options.speculation.drafter : undefined;
+    const named = typeof checked.speculation === "object" ? checked.speculation.drafter : undefined;
     const sizes = ensemble.members.map(({ model }) => model.info.size);
     const drafterForm = speculation && createDrafterForm(ensemble.recipe, sizes, named);
-    const dials = createDials(ensemble, options.parameters ?? {}, drafterForm);
+    const dials = createDials(ensemble, checked.parameters ?? {}, drafterForm);
     if (speculation !== undefined) checkCanDraft(dials.drafter, explain ? {} : speculation);
-    return Object.assign(start(ensemble, request, dials), { setParameters: dials.turn });
+    return toCompletion(start(ensemble, request, dials), { setParameters: dials.turn });
 }
 
-/** Runs a completion to its end. */
+/**
+ * Runs a completion to its end.
+ *
+ * @throws EftError what its iterator throws, and OPTION_INVALID if it has been consumed before
+ */
 export async function collect(completion: Completion): Promise<CompletionResult> {
+    if (typeof (completion as Partial<Completion> | null | undefined)?.[Symbol.asyncIterator] !== "function")
+        throw new EftError("OPTION_INVALID", `collect takes a completion, not ${show(completion)}.`);
     const parts: TokenPart[] = [];
     for await (const part of completion) {
         if (part.type === "token") {
@@ -62,7 +78,7 @@ export async function collect(completion: Completion): Promise<CompletionResult>
             return { ...finish, text: parts.map((token) => token.text).join("") + text, parts };
         }
     }
-    throw new EftError("ABORTED", "The completion had been consumed before.");
+    throw new EftError("OPTION_INVALID", "The completion has been consumed before; ask for another one.");
 }
 
 interface Request extends Omit<Generation, "prompts"> {
@@ -71,20 +87,16 @@ interface Request extends Omit<Generation, "prompts"> {
 }
 
 function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request {
-    checkKeys("complete", options, COMPLETION_OPTIONS);
     // Touched for its check: a disposed ensemble is an error here and not at the first token.
     void ensemble.pool;
     const { prompt, raw = false, stop = [], explain = false, signal } = options;
-    if (!Array.isArray(stop) || stop.length > 16 || stop.some((text) => typeof text !== "string" || text === "")) {
-        throw new EftError("OPTION_INVALID", "stop must be at most 16 texts, none of them empty.");
-    }
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
     const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
     const grammar = createGrammar(ensemble, options);
     return {
         messages: toMessages(prompt),
         ...{ raw, stop, sampling, explain, signal },
-        maxTokens: checkInteger("maxTokens", options.maxTokens ?? ensemble.contextSize, 0, 2 ** 31 - 1),
+        maxTokens: options.maxTokens ?? ensemble.contextSize,
         // What is explained without speculation still needs a drafter to be compared with.
         speculation:
             resolveSpeculation(ensemble, sampling, options.speculation) ??
@@ -92,13 +104,20 @@ function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request
         draw: {
             ...{ temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty },
             ...resolveLogitBias(options.logitBias ?? {}, ensemble.vocabulary.size),
-            seed: checkInteger("seed", options.seed ?? randomInt(2 ** 32), 0, Number.MAX_SAFE_INTEGER),
-            top: checkInteger("topLogprobs", options.topLogprobs ?? 0, 0, 100),
+            seed: options.seed ?? randomInt(2 ** 32),
+            top: options.topLogprobs ?? 0,
             members: (options.memberLogprobs ?? false) || explain,
             scores: options.scores ?? false,
             ...(grammar && { grammar }),
         },
     };
+}
+
+function checkStop(value: unknown): readonly string[] {
+    const texts: readonly unknown[] = Array.isArray(value) ? Array.from(value) : [""];
+    if (texts.length <= 16 && texts.every((each) => typeof each === "string" && each !== ""))
+        return texts as readonly string[];
+    throw new EftError("OPTION_INVALID", "stop must be at most 16 texts, none of them empty.");
 }
 
 /** Renders the prompts when the first part is asked for, and not before. */

@@ -1,8 +1,8 @@
-/** What a completion takes and gives: the types of {@link complete}. */
+/** What a completion takes and gives. */
 
 import type { ChatMessage } from "../ensemble/prompt.js";
 import type { SpeculationStatistics } from "../ensemble/statistics.js";
-import type { SamplingOptions } from "../types.js";
+import type { SamplingOptions, Some } from "../types.js";
 import type { SpeculationOptions } from "./drafter.js";
 import type { JsonSchema } from "./json-schema.js";
 import type { LogitBias } from "./sampling.js";
@@ -12,37 +12,37 @@ export interface CompletionOptions {
     /** Text of the user's turn, or a conversation. Each member sees it through its own prompt template. */
     readonly prompt: string | readonly ChatMessage[];
     /** Show the text to all members as it is, without templates. Default false. */
-    readonly raw?: boolean;
+    readonly raw?: boolean | undefined;
     /** Most tokens to generate. Default: as many as the context holds. */
-    readonly maxTokens?: number;
+    readonly maxTokens?: number | undefined;
     /** Overlays the recipe's sampling. */
-    readonly sampling?: Partial<SamplingOptions>;
+    readonly sampling?: Some<SamplingOptions> | undefined;
     /** 0 .. 2^53 - 1: the same seed gives the same text. Default: a random one, reported at the end. */
-    readonly seed?: number;
+    readonly seed?: number | undefined;
     /** Texts that end the generation; they are not part of the text. At most 16. */
-    readonly stop?: readonly string[];
-    readonly logitBias?: LogitBias;
+    readonly stop?: readonly string[] | undefined;
+    readonly logitBias?: LogitBias | undefined;
     /** The text is one of this grammar: GBNF, llama.cpp's notation, with the start symbol `root`. Not with `jsonSchema`. */
-    readonly grammar?: string;
+    readonly grammar?: string | undefined;
     /** The text is JSON of this schema. What cannot be enforced is an error. Not with `grammar`. */
-    readonly jsonSchema?: JsonSchema;
+    readonly jsonSchema?: JsonSchema | undefined;
     /** Overlays the ensemble's parameters, for this completion alone. */
-    readonly parameters?: Readonly<Record<string, number>>;
+    readonly parameters?: Readonly<Record<string, number>> | undefined;
     /**
      * Speculative decoding: an object overlays what the recipe says, true is the same as `{}`, false turns it off.
      * Default: on if the recipe has the key `speculation`.
      */
-    readonly speculation?: boolean | SpeculationOptions;
+    readonly speculation?: boolean | SpeculationOptions | undefined;
     /** How many of the target's most probable tokens to report at each token. Range 0..100. Default 0. */
-    readonly topLogprobs?: number;
+    readonly topLogprobs?: number | undefined;
     /** Report what each member thought of the token (and of the top ones). Default false. */
-    readonly memberLogprobs?: boolean;
+    readonly memberLogprobs?: boolean | undefined;
     /** Report how the target differs from the drafter at each token, with speculation and without. Default false. */
-    readonly explain?: boolean;
+    readonly explain?: boolean | undefined;
     /** Report the whole target row. Default false. */
-    readonly scores?: boolean;
+    readonly scores?: boolean | undefined;
     /** Ends the completion with the finish reason `abort`. */
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
 }
 
 /** A token and what is known about it. Log-probabilities are the target's, before penalties, bias and filters. */
@@ -121,10 +121,21 @@ export interface CompletionTimings {
     readonly fuseMs: number;
 }
 
-/** Parts as they come; ends with a {@link FinishPart}. Leaving the loop early stops the generation. */
+/** Parts as they come; ends with a {@link FinishPart}. Leaving the loop early stops the generation, as does `await using`. */
 export interface Completion extends AsyncGenerator<TokenPart | FinishPart, void, void> {
     /** Turns this completion's dials; takes effect at its next token. @throws EftError PARAMETER_* */
     setParameters(values: Readonly<Record<string, number>>): void;
+    /** Stops the generation, as leaving the loop does; for `await using`. */
+    [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** A generator of parts with what completions have besides. Generators of Node 20 lack `Symbol.asyncDispose`. */
+export function toCompletion<Parts extends AsyncGenerator<unknown, void, void>, Methods extends object>(
+    parts: Parts,
+    methods: Methods,
+): Parts & Methods & { [Symbol.asyncDispose](): Promise<void> } {
+    const dispose = async (): Promise<void> => void (await parts.return());
+    return Object.assign(parts, methods, { [Symbol.asyncDispose]: dispose });
 }
 
 /** A completion that has run to its end. */

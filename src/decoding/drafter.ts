@@ -2,14 +2,14 @@
 
 import type { DraftLengthPolicy } from "../ensemble/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkInteger, checkKeys, checkOneOf } from "../options.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
+import { checkInteger, checkOneOf, oneOf, options, show, text } from "../options.js";
 import { combinationWeights, parseCombination } from "../recipe/index.js";
-import type { Combination, Coupling, DraftLength, Recipe, SamplingOptions } from "../types.js";
+import type { Combination, Coupling, DraftLength, Recipe, SamplingOptions, Some } from "../types.js";
 import { createDraftLengthPolicy, MOST_DRAFTS } from "./draft-length.js";
 import { lookUp, type Proposer } from "./lookup.js";
-import { resolveSampling } from "./sampling.js";
+import { resolveSampling, SAMPLING_OPTIONS } from "./sampling.js";
 
 /** Speculative decoding of one completion. What is left out is as the recipe says, or has its default. */
 export interface SpeculationOptions {
@@ -17,27 +17,31 @@ export interface SpeculationOptions {
      * Form over the members that drafts, e.g. `chat`. Default: the conservative fallback, else the member with the largest
      * weight among those that are not the largest model.
      */
-    readonly drafter?: string;
+    readonly drafter?: string | undefined;
     /** Try what followed an earlier occurrence of the last tokens, or what a function of yours guesses. Default false. */
-    readonly lookup?: boolean | Proposer;
+    readonly lookup?: boolean | Proposer | undefined;
     /** How many tokens a block drafts. Default `adaptive`. */
-    readonly length?: DraftLength;
+    readonly length?: DraftLength | undefined;
     /** How the random choices of drafter and target are tied together. Default `gumbel`. */
-    readonly coupling?: Coupling;
+    readonly coupling?: Coupling | undefined;
     /**
      * Where the drafter is to draw otherwise than the target, e.g. `{ temperature: 0 }`: its most probable token. Penalties
      * look as far back as the target's. Default: nowhere, which is accepted most often.
      */
-    readonly drafterSampling?: Partial<SamplingOptions>;
+    readonly drafterSampling?: Some<SamplingOptions> | undefined;
 }
 
-const SPECULATION_OPTIONS: readonly (keyof SpeculationOptions)[] = [
-    "drafter",
-    "lookup",
-    "length",
-    "coupling",
-    "drafterSampling",
-];
+/** What speculation may be, if it is an object. */
+export const SPECULATION_OPTIONS = options<SpeculationOptions>("speculation", {
+    drafter: text,
+    lookup(name, value) {
+        if (typeof value === "boolean" || typeof value === "function") return value as boolean | Proposer;
+        throw new EftError("OPTION_INVALID", `${name} must be true, false or a function, not ${show(value)}.`);
+    },
+    length: (_name, value) => checkDraftLength(value),
+    coupling: oneOf(["gumbel", "maximal"]),
+    drafterSampling: SAMPLING_OPTIONS,
+});
 
 /** Speculation with all defaults filled in. */
 export interface Speculation {
@@ -56,7 +60,7 @@ export type DrafterForm = (parameters: Readonly<Record<string, number>>) => Nati
  * What a completion speculates with; undefined: nothing.
  *
  * @param sampling - of the target
- * @throws EftError OPTION_INVALID
+ * @param option - as {@link SPECULATION_OPTIONS} returns it
  */
 export function resolveSpeculation(
     { recipe }: Ensemble,
@@ -65,24 +69,14 @@ export function resolveSpeculation(
 ): Speculation | undefined {
     if (option === false) return undefined;
     const own = option === true ? {} : option;
-    checkKeys("speculation", own, SPECULATION_OPTIONS);
     const lookup = own.lookup ?? recipe.speculation?.lookup ?? false;
-    if (typeof lookup !== "boolean" && typeof lookup !== "function") {
-        throw new EftError(
-            "OPTION_INVALID",
-            `lookup must be true, false or a function, not ${JSON.stringify(lookup)}.`,
-        );
-    }
-    const length = checkDraftLength(own.length ?? recipe.speculation?.length ?? "adaptive");
+    const length = own.length ?? recipe.speculation?.length ?? "adaptive";
     return {
         ...(lookup === false ? {} : { propose: lookup === true ? lookUp : lookup }),
         ...(own.drafterSampling && { drafterSampling: resolveSampling(sampling, own.drafterSampling) }),
         length,
         policy: createDraftLengthPolicy(length),
-        coupling: checkOneOf("coupling", own.coupling ?? recipe.speculation?.coupling ?? "gumbel", [
-            "gumbel",
-            "maximal",
-        ]),
+        coupling: own.coupling ?? recipe.speculation?.coupling ?? "gumbel",
     };
 }
 

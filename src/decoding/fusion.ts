@@ -5,6 +5,7 @@ import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
+import { mapping } from "../options.js";
 import { combinationWeights, resolveParameters } from "../recipe/index.js";
 import type { DrafterForm } from "./drafter.js";
 
@@ -76,9 +77,10 @@ export function createDials(
             return current().drafter;
         },
         turn(values) {
-            resolveParameters(recipe, values);
-            forms = compute({ ...own, ...values });
-            own = { ...own, ...values };
+            const turned = mapping<number>("What setParameters takes", values);
+            resolveParameters(recipe, turned);
+            forms = compute({ ...own, ...turned });
+            own = { ...own, ...turned };
         },
     };
 }

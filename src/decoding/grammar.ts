@@ -2,7 +2,6 @@
 
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Member } from "../ensemble/members.js";
-import { checkText } from "../options.js";
 import { flaggedIds } from "../ensemble/vocabulary.js";
 import { EftError } from "../errors.js";
 import type { NativeGrammar } from "../native/binding.js";
@@ -28,7 +27,7 @@ export function createGrammar(ensemble: Ensemble, { grammar, jsonSchema }: Gramm
     if (grammar !== undefined && jsonSchema !== undefined) {
         throw new EftError("OPTION_INVALID", "grammar and jsonSchema exclude each other; give one of them.");
     }
-    const text = jsonSchema === undefined ? checkText("grammar", grammar) : jsonSchemaToGbnf(jsonSchema);
+    const text = jsonSchema === undefined ? (grammar ?? "") : jsonSchemaToGbnf(jsonSchema);
     const gbnf = readGbnf(text, jsonSchema === undefined ? undefined : "The grammar of the JSON schema");
     const { size, endOfGeneration, members } = ensemble.vocabulary;
     // Whoever has most tokens knows most texts.

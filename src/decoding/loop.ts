@@ -54,6 +54,11 @@ export async function* generate(
             speculator = createSpeculator(parts);
         }
         blocks: while (sequence !== undefined && room() > 0) {
+            await pool.resume(
+                sequence,
+                () => prompts.map((prompt, member) => [...prompt, ...(fed[member] ?? [])]),
+                signal,
+            );
             const { fusion, drafter } = dials;
             const history = penaltyHistory(sampling, prompts[0] ?? new Int32Array(0), generated);
             const draw = { ...common, history, position: generated.length };
@@ -71,6 +76,7 @@ export async function* generate(
                 continuation.push(drawn.token);
                 const ended = ensemble.vocabulary.endOfGeneration[drawn.token] === 1;
                 if (!ended) common.grammar?.accept(drawn.token);
+                pool.rest(sequence);
                 yield {
                     ...tokenPart(ensemble, drawn, ended ? "" : text.push(drawn.token)),
                     ...(explain && drafter && { drafter: viewDrafter(ensemble, drawn, { fusion, drafter }) }),

@@ -1,9 +1,9 @@
 /** Sampling options: defaults, ranges, and their form for the native draw. */
 
-import { checkInteger, checkKeys, checkNumber } from "../options.js";
 import { EftError } from "../errors.js";
 import type { NativeDraw } from "../native/binding.js";
-import type { SamplingOptions } from "../types.js";
+import { checkInteger, integer, number, options, show } from "../options.js";
+import type { SamplingOptions, Some } from "../types.js";
 
 /** With these the draw is from the target itself. */
 export const DEFAULT_SAMPLING: SamplingOptions = {
@@ -18,31 +18,27 @@ export const DEFAULT_SAMPLING: SamplingOptions = {
 };
 
 const SMALLEST = Number.MIN_VALUE;
-const CHECKS: { readonly [Key in keyof SamplingOptions]: (name: string, value: unknown) => number } = {
-    temperature: (name, value) => checkNumber(name, value, 0, 100),
-    topK: (name, value) => checkInteger(name, value, 0, 2 ** 31 - 1),
-    topP: (name, value) => checkNumber(name, value, SMALLEST, 1),
-    minP: (name, value) => checkNumber(name, value, 0, 1),
-    repeatPenalty: (name, value) => checkNumber(name, value, SMALLEST, 10),
-    frequencyPenalty: (name, value) => checkNumber(name, value, -100, 100),
-    presencePenalty: (name, value) => checkNumber(name, value, -100, 100),
-    penaltyLastN: (name, value) => checkInteger(name, value, 0, 65_536),
-};
+/** What sampling options may be. */
+export const SAMPLING_OPTIONS = options<Some<SamplingOptions>>("sampling", {
+    temperature: number(0, 100),
+    topK: integer(0, 2 ** 31 - 1),
+    topP: number(SMALLEST, 1),
+    minP: number(0, 1),
+    repeatPenalty: number(SMALLEST, 10),
+    frequencyPenalty: number(-100, 100),
+    presencePenalty: number(-100, 100),
+    penaltyLastN: integer(0, 65_536),
+});
 
 /**
  * Overlays options, later ones winning; undefined values count as absent.
  *
  * @throws EftError OPTION_INVALID
  */
-export function resolveSampling(...layers: readonly Partial<SamplingOptions>[]): SamplingOptions {
-    const result: Record<keyof SamplingOptions, number> = { ...DEFAULT_SAMPLING };
-    for (const layer of layers) {
-        checkKeys("sampling", layer, Object.keys(CHECKS));
-        for (const key of Object.keys(layer) as (keyof SamplingOptions)[]) {
-            if (layer[key] !== undefined) result[key] = CHECKS[key](key, layer[key]);
-        }
-    }
-    return result;
+export function resolveSampling(...layers: readonly Some<SamplingOptions>[]): SamplingOptions {
+    let sampling = DEFAULT_SAMPLING;
+    for (const layer of layers) sampling = { ...sampling, ...SAMPLING_OPTIONS("sampling", layer) };
+    return sampling;
 }
 
 /** Largest bias; float32 still tells differences of 0.001 there. */
@@ -59,12 +55,12 @@ export function resolveLogitBias(
     bias: LogitBias,
     vocabularySize: number,
 ): Pick<NativeDraw, "biasTokens" | "biasValues"> {
-    const entries = Object.entries(bias).map(([token, value]) => {
+    const entries = Object.entries<unknown>(bias).map(([token, value]) => {
         if (typeof value !== "number" || (value !== -Infinity && !(Math.abs(value) <= MOST_BIAS))) {
             throw new EftError(
                 "OPTION_INVALID",
                 `logitBias of token ${token} must be a number from ${-MOST_BIAS} to ${MOST_BIAS}, or -Infinity to forbid it, ` +
-                    `not ${String(value)}.`,
+                    `not ${show(value)}.`,
             );
         }
         return [checkInteger("a token id in logitBias", Number(token), 0, vocabularySize - 1), value] as const;

@@ -10,8 +10,8 @@ import type { Sequence } from "../ensemble/sequences.js";
 import { createStatistics, type SpeculationStatistics } from "../ensemble/statistics.js";
 import type { Evaluated } from "../ensemble/step-plan.js";
 import { createDrafted, MOST_APPENDED } from "../ensemble/steps.js";
-import { EftError } from "../errors.js";
 import type { NativeDraw, NativeSpeculation } from "../native/binding.js";
+import { integer, listOf } from "../options.js";
 import type { SamplingOptions } from "../types.js";
 import { createAcceptance } from "./acceptance.js";
 import { bestPlan, MOST_DRAFTS } from "./draft-length.js";
@@ -143,15 +143,9 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
     /** What all members can verify of a proposal: a member cannot read a token that it lacks, so a block ends before one. */
     function proposeTokens(room: number): readonly number[] {
         const { size, members: vocabularies } = ensemble.vocabulary;
-        const proposal = propose?.([...(prompts[0] ?? []), ...generated], room).slice(0, room) ?? [];
+        const proposed = propose?.([...(prompts[0] ?? []), ...generated], room) ?? [];
         const known = Math.max(...vocabularies.map(({ width }) => width));
-        const wrong = proposal.find((token) => !Number.isInteger(token) || token < 0 || token >= known);
-        if (wrong !== undefined) {
-            throw new EftError(
-                "OPTION_INVALID",
-                `lookup proposed ${wrong}, which is no token id from 0 to ${known - 1}.`,
-            );
-        }
+        const proposal = listOf(integer(0, known - 1))("lookup's proposal", proposed).slice(0, room);
         const end = proposal.findIndex(
             (token) => token >= size || vocabularies.some(({ lacks }) => lacks[token] === 1),
         );

@@ -1,7 +1,8 @@
 /** From tokens to text that may be shown: whole UTF-8 characters, and nothing of a stop string. */
 
-import type { Ensemble } from "../ensemble/ensemble.js";
 import type { TokenTexts } from "../ensemble/added-tokens.js";
+import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
+import { checkInteger } from "../options.js";
 
 export interface TextStream {
     /** Adds a token; returns the text that is certain now, often that of earlier tokens too. */
@@ -61,7 +62,13 @@ function overlap(text: string, stop: string): number {
     return 0;
 }
 
-/** Text of a token by itself, control tokens spelled out; bytes that are no whole character become U+FFFD. */
+/**
+ * Text of a token by itself, control tokens spelled out; bytes that are no whole character become U+FFFD.
+ *
+ * @throws EftError OPTION_INVALID, DISPOSED
+ */
 export function tokenText(ensemble: Ensemble, token: number): string {
+    checkEnsemble("tokenText", ensemble);
+    checkInteger("token", token, 0, 2 ** 31 - 1);
     return ensemble.texts.detokenize(Int32Array.of(token), true).toString("utf8");
 }

@@ -23,7 +23,8 @@ export const WINDOW = 16;
  * characters in 10,000 messages; `parameters`, `sampling` and `logitBias` have at most 1000 entries each.
  */
 export interface RemoteOptions extends Omit<CompletionOptions, "signal" | "speculation"> {
-    readonly speculation?: boolean | (Omit<SpeculationOptions, "lookup"> & { readonly lookup?: boolean });
+    readonly speculation?:
+        boolean | (Omit<SpeculationOptions, "lookup"> & { readonly lookup?: boolean | undefined }) | undefined;
 }
 
 /** {@link LoadOptions} without what cannot cross a process. */

@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 
-import type { FinishPart, TokenPart } from "../decoding/completion.js";
+import { toCompletion, type FinishPart, type TokenPart } from "../decoding/completion.js";
 import { createRequests } from "./inbox.js";
 import { openPort, type ElectronPort, type WebPort } from "./port.js";
 import {
@@ -40,6 +40,8 @@ export interface RemoteCompletion extends AsyncGenerator<TokenPart | FinishPart,
      * @throws EftError PARAMETER_*, CONNECTION_LOST
      */
     setParameters(values: Readonly<Record<string, number>>): Promise<void>;
+    /** Stops the generation, as leaving the loop does; for `await using`. */
+    [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** The ensemble that the host has loaded. */
@@ -53,7 +55,7 @@ export interface RemoteEnsemble {
      * @throws EftError from the iterator: what the library's `complete()` throws, and NOT_LOADED, MESSAGE_INVALID,
      * CONNECTION_LOST
      */
-    complete(options: RemoteOptions & { readonly signal?: AbortSignal }): RemoteCompletion;
+    complete(options: RemoteOptions & { readonly signal?: AbortSignal | undefined }): RemoteCompletion;
     /** Closes the connection; what runs is aborted. */
     close(): void;
 }
@@ -75,7 +77,10 @@ export function connect(port: WebPort | ElectronPort, options: ConnectOptions = 
     );
     const send = (message: WithoutProtocol<RendererMessage>): void => channel.send({ protocol: PROTOCOL, ...message });
 
-    function complete({ signal, ...request }: RemoteOptions & { readonly signal?: AbortSignal }): RemoteCompletion {
+    function complete({
+        signal,
+        ...request
+    }: RemoteOptions & { readonly signal?: AbortSignal | undefined }): RemoteCompletion {
         const id = requests.nextId();
         const dials = { ...request.parameters };
         let started = false;
@@ -100,7 +105,7 @@ export function connect(port: WebPort | ElectronPort, options: ConnectOptions = 
                 abort();
             }
         }
-        return Object.assign(parts(), {
+        return toCompletion(parts(), {
             async setParameters(values: Readonly<Record<string, number>>): Promise<void> {
                 if (!started) Object.assign(dials, values);
                 else

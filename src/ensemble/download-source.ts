@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import pMap from "p-map";
 import pRetry, { AbortError } from "p-retry";
-import { EftError } from "../errors.js";
+import { abortError, EftError } from "../errors.js";
 import { describeFailure, fetchThroughProxy, isPassing, readRetryAfter, type Response } from "../http.js";
 import { hidePassword } from "../recipe/reference.js";
 import { parseHubReference, SPLIT } from "./model-files.js";
@@ -270,7 +270,7 @@ async function request(
         throw refusal(answer, url, reference);
     } catch (error) {
         if (EftError.isInstance(error)) throw error;
-        if (signal?.aborted) throw new EftError("ABORTED", "The download was aborted.");
+        if (signal?.aborted) throw abortError("The download was aborted.", signal);
         const what =
             error instanceof PassingRefusal ? error.message : `does not answer (${describeFailure(error, url)})`;
         throw new EftError("DOWNLOAD_FAILED", `${prefix} ${what}. Try again later.`, { cause: error });

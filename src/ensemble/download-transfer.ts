@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EftError } from "../errors.js";
+import { abortError, EftError } from "../errors.js";
 import { reasonOf } from "../files.js";
 import { describeFailure, type Response } from "../http.js";
 import { describeFile, openFile, type RemoteFile } from "./download-source.js";
@@ -58,7 +58,7 @@ export async function transferFile(transfer: Transfer): Promise<void> {
             await verify(await receive(transfer, course), transfer);
             return;
         } catch (error) {
-            if (signal?.aborted) throw aborted();
+            if (signal?.aborted) throw aborted(signal);
             if (!(error instanceof Interruption)) throw error;
             if (Date.now() - course.moved > 1000 * patience) {
                 if (EftError.isInstance(error.cause)) throw error.cause;
@@ -78,7 +78,7 @@ export async function transferFile(transfer: Transfer): Promise<void> {
 /** One attempt. @throws Interruption; EftError */
 async function receive(transfer: Transfer, course: Course): Promise<RemoteFile> {
     const { address, reference, file, signal, patience = 30 } = transfer;
-    if (signal?.aborted) throw aborted();
+    if (signal?.aborted) throw aborted(signal);
     const origin = (await readOrigin(file)) ?? {};
     const start = canGoOn(origin) ? await sizeOf(file) : 0;
     if (start > 0 && start === origin.bytes) {
@@ -247,7 +247,7 @@ async function verify({ bytes, sha256 }: RemoteFile, transfer: Transfer): Promis
     const hash = createHash("sha256");
     let hashed = 0;
     for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-        if (signal?.aborted) throw aborted();
+        if (signal?.aborted) throw aborted(signal);
         hash.update(chunk);
         onCheck?.((hashed += chunk.length) / size);
     }
@@ -266,8 +266,8 @@ function stalled({ reference, patience = 30 }: Transfer): EftError {
     );
 }
 
-function aborted(): EftError {
-    return new EftError("ABORTED", "The download was aborted; the next one goes on from here.");
+function aborted(signal: AbortSignal): EftError {
+    return abortError("The download was aborted; the next one goes on from here.", signal);
 }
 
 /**

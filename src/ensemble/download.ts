@@ -7,8 +7,9 @@ import { createHash } from "node:crypto";
 import { mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { EftError } from "../errors.js";
+import { abortError, EftError } from "../errors.js";
 import { loadBinding } from "../native/load-binding.js";
+import { callback, checkOptions, listOf, place, signal as aSignal, text, type OptionTable } from "../options.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
 import { formatBytes } from "./bytes.js";
 import { describeFiles, findAddresses } from "./download-source.js";
@@ -42,14 +43,25 @@ export interface DownloadPlan {
 /** How {@link downloadModels} downloads. */
 export interface DownloadOptions {
     /** Called with the model in work, and the bytes that are there of all models that were missing. */
-    readonly onProgress?: (model: ModelDownload, bytes: number) => void;
+    readonly onProgress?: ((model: ModelDownload, bytes: number) => void) | undefined;
     /** Called while a file of the model is compared with the hub's checksum; from 0 to 1 for each file. */
-    readonly onCheck?: (model: ModelDownload, fraction: number) => void;
+    readonly onCheck?: ((model: ModelDownload, fraction: number) => void) | undefined;
     /** Called when a model has got to its place. */
-    readonly onModel?: (model: ModelDownload) => void;
+    readonly onModel?: ((model: ModelDownload) => void) | undefined;
     /** Aborts the download; what is there stays for the next one. */
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
 }
+
+/** How {@link planDownload} plans. */
+interface PlanOptions {
+    readonly folder?: string | undefined;
+    readonly signal?: AbortSignal | undefined;
+}
+
+const PLAN_OPTIONS: OptionTable<PlanOptions> = { folder: place, signal: aSignal };
+const DOWNLOAD_OPTIONS: OptionTable<DownloadOptions> = {
+    ...{ onProgress: callback, onCheck: callback, onModel: callback, signal: aSignal },
+};
 
 /** Where files are received, in the folder of models. */
 const WORKSHOP = ".incomplete";
@@ -63,10 +75,9 @@ const LOCK_LIFE = 10_000;
  * @param options - `folder`: where models are. Default: `modelFolder()`
  * @throws EftError OPTION_INVALID, MODEL_NOT_FOUND, MODEL_GATED, DOWNLOAD_FAILED, ABORTED
  */
-export async function planDownload(
-    references: readonly string[],
-    { folder = modelFolder(), signal }: { readonly folder?: string; readonly signal?: AbortSignal } = {},
-): Promise<DownloadPlan> {
+export async function planDownload(references: readonly string[], options: PlanOptions = {}): Promise<DownloadPlan> {
+    const { folder = modelFolder(), signal } = checkOptions("planDownload", options, PLAN_OPTIONS);
+    listOf(text)("references", references);
     const root = path.resolve(folder);
     for (const reference of references) {
         const fault = isRemote(reference) ? findReferenceProblem(reference) : "is not an hf: or https: reference";
@@ -97,7 +108,8 @@ export async function planDownload(
  *
  * @throws EftError DISK_FULL, before and while it downloads; DOWNLOAD_FAILED, CHECKSUM_MISMATCH, MODEL_*, ABORTED
  */
-export async function downloadModels(plan: DownloadPlan, options: DownloadOptions = {}): Promise<void> {
+export async function downloadModels(plan: DownloadPlan, given: DownloadOptions = {}): Promise<void> {
+    const options = checkOptions("downloadModels", given, DOWNLOAD_OPTIONS);
     const { folder } = plan;
     checkSpace(plan.missingBytes, plan.freeBytes, folder);
     const missing = plan.models.filter(({ present }) => !present);
@@ -240,7 +252,7 @@ async function takeLock(
             );
         }
         await sleep(500, undefined, signal && { signal }).catch(() => {
-            throw new EftError("ABORTED", "The download was aborted.");
+            throw abortError("The download was aborted.", signal);
         });
     }
 }

@@ -1,19 +1,36 @@
 /** A loaded recipe: models, contexts, caches, dials. */
 
 import { availableParallelism } from "node:os";
-import { EftError } from "../errors.js";
+import { abortError, EftError, withStack } from "../errors.js";
 import { BACKENDS, chooseBackend, type BackendChoice, type BackendName } from "../native/backend.js";
 import { TOKEN_KIND, type NativeEngine, type NativeVocabulary } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { toEftError } from "../native/native-error.js";
-import { resolveParameters } from "../recipe/index.js";
+import {
+    callback,
+    checkInteger,
+    checkOptions,
+    integer,
+    mapping,
+    oneOf,
+    show,
+    signal,
+    type OptionTable,
+} from "../options.js";
+import { checkRecipe, resolveParameters } from "../recipe/index.js";
 import type { CacheType, Recipe } from "../types.js";
 import { createTrust, type Trust } from "./trust.js";
 import { createCostTable, type CostTable } from "./costs.js";
 import { fileSizes, loadMembers, type Member } from "./members.js";
-import { CACHE_TYPES, memoryRoom, planMemory, wantedContextSize, type MemoryPlan } from "./memory-plan.js";
+import {
+    CACHE_TYPES,
+    CONTEXT_SIZE,
+    memoryRoom,
+    planMemory,
+    wantedContextSize,
+    type MemoryPlan,
+} from "./memory-plan.js";
 import { locateModels } from "./model-files.js";
-import { checkInteger, checkKeys, checkOneOf } from "../options.js";
 import { createSequencePool, type SequencePool } from "./sequences.js";
 import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "./statistics.js";
 import { createStepQueue, type StepQueue } from "./steps.js";
@@ -24,45 +41,46 @@ import { checkVocabularies, flaggedIds, type VocabularyReport } from "./vocabula
 /** How {@link loadEnsemble} loads. */
 export interface LoadOptions {
     /** Default `auto`: the first of metal, cuda, vulkan that has a device, else the CPU. */
-    readonly backend?: BackendName;
+    readonly backend?: BackendName | undefined;
     /** Threads for members on the CPU. Default: physical cores - 1, at least 1. */
-    readonly threads?: number;
+    readonly threads?: number | undefined;
     /**
      * Tokens each sequence can hold. Default: the recipe's, else the smallest training context, at most 4096, and fewer where
      * memory does not suffice.
      */
-    readonly contextSize?: number;
+    readonly contextSize?: number | undefined;
     /** Sequences that can be active at once; each reserves `contextSize` tokens of cache in every member. Default 4. */
-    readonly sequences?: number;
+    readonly sequences?: number | undefined;
     /** Most tokens that one member evaluates in one step. Range 32..8192. Default 512. */
-    readonly batchSize?: number;
+    readonly batchSize?: number | undefined;
     /**
      * Layers of every member to put on the GPU, where the recipe does not say it. Range 0..1000. Default: as many as
      * {@link planMemory} finds room for.
      */
-    readonly gpuLayers?: number;
+    readonly gpuLayers?: number | undefined;
     /** In what form every member keeps keys and values. Default: the recipe's, else `f16`. */
-    readonly cacheType?: CacheType;
+    readonly cacheType?: CacheType | undefined;
     /** Called with 0..1 while weights are read. */
-    readonly onProgress?: (fraction: number) => void;
+    readonly onProgress?: ((fraction: number) => void) | undefined;
     /** Aborts loading. */
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
 }
 
 /** Tokens of all sequences together; with so many, caches of small models are small. The default is a quarter of it. */
 const ORDINARY_CONTEXT = 1 << 16;
 
-const LOAD_OPTIONS: readonly (keyof LoadOptions)[] = [
-    "backend",
-    "threads",
-    "contextSize",
-    "sequences",
-    "batchSize",
-    "gpuLayers",
-    "cacheType",
-    "onProgress",
-    "signal",
-];
+/** What the options of loading may be. */
+export const LOAD_OPTIONS: OptionTable<LoadOptions> = {
+    backend: oneOf(BACKENDS),
+    threads: integer(1, Math.min(512, 4 * availableParallelism())),
+    contextSize: CONTEXT_SIZE,
+    sequences: integer(1, 64),
+    batchSize: integer(32, 8192),
+    gpuLayers: integer(0, 1000),
+    cacheType: oneOf(CACHE_TYPES),
+    onProgress: callback,
+    signal,
+};
 
 /** A loaded recipe. Created by {@link loadEnsemble}; used through `complete()` and `score()`. */
 export interface Ensemble {
@@ -84,7 +102,7 @@ export interface Ensemble {
     readonly plan: MemoryPlan | undefined;
     /** Current values of the recipe's parameters, used by every call that does not bring its own. */
     readonly parameters: Readonly<Record<string, number>>;
-    /** Turns dials; takes effect at the next token. @throws EftError PARAMETER_UNKNOWN, PARAMETER_RANGE */
+    /** Turns dials; takes effect at the next token. @throws EftError PARAMETER_UNKNOWN, PARAMETER_RANGE, OPTION_INVALID */
     setParameters(values: Readonly<Record<string, number>>): void;
     /** What speculation has done so far, in all completions that have ended. */
     readonly statistics: SpeculationStatistics;
@@ -111,23 +129,21 @@ export interface Ensemble {
  * Loads the members of a recipe and checks that they can be combined.
  *
  * @throws EftError MODEL_*, MEMORY_EXCEEDED, LORA_INVALID, VOCABULARY_MISMATCH, TEMPLATE_*, CONTEXT_FAILED, BACKEND_UNAVAILABLE, ADDON_*,
- * OPTION_INVALID, or ABORTED when `signal` fires; nothing stays loaded then
+ * OPTION_INVALID, ABORTED when `signal` fires, or what `onProgress` throws; nothing stays loaded then
  */
 export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): Promise<Ensemble> {
-    checkKeys("loadEnsemble", options, LOAD_OPTIONS);
+    checkRecipe("loadEnsemble", recipe);
+    return load(recipe, checkOptions("loadEnsemble", options, LOAD_OPTIONS));
+}
+
+async function load(recipe: Recipe, options: LoadOptions): Promise<Ensemble> {
     const { signal } = options;
     const binding = loadBinding();
-    const threads = checkInteger(
-        "threads",
-        options.threads ?? Math.max(1, binding.physicalCores() - 1),
-        1,
-        Math.min(512, 4 * availableParallelism()),
-    );
-    const sequences = checkInteger("sequences", options.sequences ?? 4, 1, 64);
+    const threads = options.threads ?? Math.max(1, binding.physicalCores() - 1);
+    const sequences = options.sequences ?? 4;
     const batchSize = checkInteger("batchSize", options.batchSize ?? 512, Math.max(32, sequences), 8192);
-    if (options.gpuLayers !== undefined) checkInteger("gpuLayers", options.gpuLayers, 0, 1000);
-    const cacheType = checkOneOf("cacheType", options.cacheType ?? recipe.cacheType ?? "f16", CACHE_TYPES);
-    const backend = chooseBackend(checkOneOf("backend", options.backend ?? "auto", BACKENDS));
+    const cacheType = options.cacheType ?? recipe.cacheType ?? "f16";
+    const backend = chooseBackend(options.backend ?? "auto");
     const local = await locateModels(recipe);
     await refuseEarly(local);
     const plan = await planIfLarge(local, backend, { ...options, sequences });
@@ -135,16 +151,31 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
     const engine = binding.createEngine({ threads, batchSize, sequences });
     const interrupt = (): void => engine.interrupt();
     signal?.addEventListener("abort", interrupt);
+    let fault: { readonly thrown: unknown } | undefined;
+    /** Nobody could catch what it throws where it is called. */
+    const onProgress = (fraction: number): void => {
+        if (fault !== undefined) return;
+        try {
+            options.onProgress?.(fraction);
+        } catch (error) {
+            fault = { thrown: error };
+            interrupt();
+        }
+    };
+    const checkWanted = (): void => {
+        if (fault !== undefined) throw fault.thrown;
+        if (signal?.aborted) throw abortError("Loading was aborted.", signal);
+    };
     try {
-        throwIfAborted(signal);
-        const { gpuLayers, onProgress } = options;
-        const members = await loadMembers(engine, local, backend, { plan, gpuLayers, onProgress });
+        checkWanted();
+        const { gpuLayers } = options;
+        const members = await loadMembers(engine, local, backend, { plan, gpuLayers, onProgress, checkWanted });
         const vocabulary = examineVocabularies(local, members);
         checkVocabularies(vocabulary);
         const trained = members.map(({ model }) => model.info.trainContextSize);
         const contextSize = plan?.contextSize ?? wantedContextSize(recipe, options.contextSize, trained);
         for (const member of members) {
-            throwIfAborted(signal);
+            checkWanted();
             await engine.addMember({
                 model: member.model,
                 ...(member.spec.lora === undefined ? {} : { lora: member.spec.lora }),
@@ -154,7 +185,7 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
             });
         }
         engine.setVocabulary(toNativeVocabulary(vocabulary));
-        throwIfAborted(signal);
+        checkWanted();
         return createEnsemble(engine, {
             recipe,
             members,
@@ -169,10 +200,20 @@ export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): P
         });
     } catch (error) {
         await engine.dispose();
-        throw toEftError(error);
+        // An interruption shows as an error of native code, which does not know why it was interrupted.
+        checkWanted();
+        throw withStack(toEftError(error));
     } finally {
         signal?.removeEventListener("abort", interrupt);
     }
+}
+
+/** @param owner - the function that was given it, for the message. @throws EftError OPTION_INVALID */
+export function checkEnsemble(owner: string, ensemble: unknown): asserts ensemble is Ensemble {
+    // A view of an ensemble inherits all of this.
+    if (typeof ensemble === "object" && ensemble !== null && "recipe" in ensemble && "steps" in ensemble) return;
+    const remedy = ensemble instanceof Promise ? "; write `await` before loadEnsemble()" : "";
+    throw new EftError("OPTION_INVALID", `${owner} takes an ensemble, not ${show(ensemble)}${remedy}.`);
 }
 
 type LoadedParts = Pick<
@@ -219,7 +260,8 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
             return parameters;
         },
         setParameters(values) {
-            parameters = alive(resolveParameters(parts.recipe, { ...parameters, ...values }));
+            const own = mapping<number>("What setParameters takes", values);
+            parameters = alive(resolveParameters(parts.recipe, { ...parameters, ...own }));
         },
         get pool() {
             return alive(pool);
@@ -273,11 +315,8 @@ async function planIfLarge(
     const weights = [...fileSizes(recipe).values()].reduce((sum, size) => sum + size);
     const tokens = wantedContextSize(recipe, options.contextSize, []) * sequences;
     if (weights < (room.gpu || room.ram) / 8 && tokens <= ORDINARY_CONTEXT) return undefined;
-    const plan = await planMemory(recipe, { ...options, sequences, room });
+    const { contextSize, batchSize, gpuLayers, cacheType } = options;
+    const plan = await planMemory(recipe, { contextSize, sequences, batchSize, gpuLayers, cacheType, room });
     if (plan.problem !== undefined) throw new EftError("MEMORY_EXCEEDED", plan.problem);
     return plan;
-}
-
-function throwIfAborted(signal: AbortSignal | undefined): void {
-    if (signal?.aborted) throw new EftError("ABORTED", "Loading was aborted.");
 }

@@ -1,9 +1,11 @@
 /** What GGUF files say about themselves. Only headers are read: quick and cheap, however large the models. */
 
 import type { GgufInsights } from "node-llama-cpp";
-import { EftError } from "../errors.js";
+import { EftError, withStack } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
+import { text } from "../options.js";
+import { checkRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import { examineVocabularies } from "./added-tokens.js";
 import { modelPath } from "./model-files.js";
@@ -38,15 +40,17 @@ export interface GgufSummary {
 
 /**
  * @param file - path of a model or adapter; of a split model, that of any part
- * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE
+ * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE, OPTION_INVALID
  */
 export async function readGguf(file: string): Promise<GgufSummary> {
+    text("What readGguf reads", file);
     return (await openGguf(file)).summary;
 }
 
 /**
  * The header, and node-llama-cpp's view of it, which estimates memory.
  *
+ * @internal Declarations that name node-llama-cpp's types do not compile everywhere.
  * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE
  */
 export async function openGguf(named: string): Promise<{ summary: GgufSummary; insights: GgufInsights }> {
@@ -88,6 +92,7 @@ export async function openGguf(named: string): Promise<{ summary: GgufSummary; i
  * @throws EftError MODEL_*
  */
 export async function readVocabularies(recipe: Recipe | Pick<Recipe, "members">): Promise<VocabularyReport> {
+    checkRecipe("readVocabularies", recipe);
     return withVocabularies(
         recipe.members.map(({ model }) => model),
         (models) => {
@@ -134,6 +139,8 @@ export async function withVocabularies<T>(
             models.push(await engine.loadModel(options));
         }
         return use(models);
+    } catch (error) {
+        throw withStack(error);
     } finally {
         await engine.dispose();
     }

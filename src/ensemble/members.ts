@@ -26,7 +26,7 @@ export interface Member {
  *
  * @param recipe - with paths instead of references
  * @param options.plan - how many layers go to a GPU; without it: what recipe or options say, else all
- * @throws EftError MODEL_*, TEMPLATE_*, ABORTED
+ * @throws EftError MODEL_*, TEMPLATE_*, ABORTED, and what `checkWanted` throws
  */
 export async function loadMembers(
     engine: NativeEngine,
@@ -35,7 +35,9 @@ export async function loadMembers(
     options: {
         readonly plan: MemoryPlan | undefined;
         readonly gpuLayers: number | undefined;
-        readonly onProgress: ((fraction: number) => void) | undefined;
+        readonly onProgress: (fraction: number) => void;
+        /** Throws when loading is to end. */
+        readonly checkWanted: () => void;
     },
 ): Promise<Member[]> {
     const { members: specs } = recipe;
@@ -44,7 +46,7 @@ export async function loadMembers(
     const done = new Set<string>();
     const report = (file: string, fraction: number): void => {
         const before = [...done].reduce((sum, each) => sum + (sizes.get(each) ?? 0), 0);
-        options.onProgress?.((before + fraction * (sizes.get(file) ?? 0)) / total);
+        options.onProgress((before + fraction * (sizes.get(file) ?? 0)) / total);
     };
 
     const loaded: { spec: MemberSpec; model: NativeModel; gpuLayers: number }[] = [];
@@ -62,6 +64,7 @@ export async function loadMembers(
         checkKind(spec, model);
         done.add(spec.model);
         report(spec.model, 0);
+        options.checkWanted();
         loaded.push({ spec, model, gpuLayers });
     }
 

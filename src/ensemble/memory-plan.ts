@@ -10,7 +10,8 @@ import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
 import { openGguf } from "./gguf.js";
 import { modelPath } from "./model-files.js";
-import { checkInteger, checkOneOf } from "../options.js";
+import { checkOptions, integer, mapping, oneOf, type OptionTable } from "../options.js";
+import { checkRecipe } from "../recipe/index.js";
 
 /** The values of {@link CacheType}. */
 export const CACHE_TYPES = ["f16", "q8_0", "q4_0"] as const satisfies readonly CacheType[];
@@ -18,8 +19,8 @@ export const CACHE_TYPES = ["f16", "q8_0", "q4_0"] as const satisfies readonly C
 const CACHE_BITS = { f16: 16, q8_0: 8.5, q4_0: 4.5 } as const satisfies Record<CacheType, number>;
 /** Context sizes beyond this must be asked for, and below the other nothing that was not asked for shrinks. */
 const [MAX_DEFAULT_CONTEXT_SIZE, MIN_DEFAULT_CONTEXT_SIZE] = [4096, 512];
-/** Largest context of a sequence. */
-const MAX_CONTEXT_SIZE = 1 << 22;
+/** What the context of a sequence may be, in tokens. */
+export const CONTEXT_SIZE = integer(8, 1 << 22);
 /** What is left free on a GPU, for its driver, other programs and the error of the estimate: a part, at most 1 GiB. */
 const [GPU_RESERVE, MAX_GPU_RESERVE] = [0.06, 2 ** 30];
 
@@ -70,14 +71,23 @@ export interface MemoryPlan {
 
 /** Those of `LoadOptions` that memory depends on, with the same defaults. */
 export interface MemoryOptions {
-    readonly contextSize?: number;
-    readonly sequences?: number;
-    readonly batchSize?: number;
-    readonly gpuLayers?: number;
-    readonly cacheType?: CacheType;
+    readonly contextSize?: number | undefined;
+    readonly sequences?: number | undefined;
+    readonly batchSize?: number | undefined;
+    readonly gpuLayers?: number | undefined;
+    readonly cacheType?: CacheType | undefined;
     /** Default: that of this machine without a GPU. */
-    readonly room?: MemoryRoom;
+    readonly room?: MemoryRoom | undefined;
 }
+
+const MEMORY_OPTIONS: OptionTable<MemoryOptions> = {
+    contextSize: CONTEXT_SIZE,
+    sequences: integer(1, 64),
+    batchSize: integer(32, 8192),
+    gpuLayers: integer(0, 1000),
+    cacheType: oneOf(CACHE_TYPES),
+    room: mapping as (name: string, value: unknown) => MemoryRoom,
+};
 
 /** Members of one file and one number of layers; they share its weights. */
 interface Group {
@@ -116,8 +126,10 @@ export function memoryRoom({ backend, devices }: BackendChoice): MemoryRoom {
  */
 export async function planMemory(
     recipe: Pick<Recipe, "members" | "contextSize" | "cacheType">,
-    options: MemoryOptions = {},
+    given: MemoryOptions = {},
 ): Promise<MemoryPlan> {
+    checkRecipe("planMemory", recipe);
+    const options = checkOptions("planMemory", given, MEMORY_OPTIONS);
     const insights = new Map<string, GgufInsights>();
     for (const { model } of recipe.members)
         if (!insights.has(model)) insights.set(model, (await openGguf(model)).insights);
@@ -125,7 +137,7 @@ export async function planMemory(
     const settings = {
         sequences: options.sequences ?? 4,
         batchSize: options.batchSize ?? 512,
-        cacheType: checkOneOf("cacheType", options.cacheType ?? recipe.cacheType ?? "f16", CACHE_TYPES),
+        cacheType: options.cacheType ?? recipe.cacheType ?? "f16",
         room: options.room ?? { ...memoryRoom({ backend: "cpu", devices: [], cpu: undefined, rejected: [] }) },
     };
     const groups = groupMembers(recipe.members, insights, options.gpuLayers, settings.room);
@@ -163,7 +175,7 @@ export function wantedContextSize(
     const sizes = wanted.filter((size) => size !== undefined);
     const known = trained.filter((size) => size > 0);
     const size = sizes.length > 0 ? Math.min(...sizes) : Math.min(...known, MAX_DEFAULT_CONTEXT_SIZE);
-    return checkInteger("contextSize", size, 8, MAX_CONTEXT_SIZE);
+    return CONTEXT_SIZE("contextSize", size);
 }
 
 function groupMembers(

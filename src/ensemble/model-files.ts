@@ -4,7 +4,8 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { EftError } from "../errors.js";
 import { expandHome, homeFolder, unreadable } from "../files.js";
-import { listRecipes } from "../recipe/index.js";
+import { text } from "../options.js";
+import { checkRecipe, listRecipes } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 
 /** The end of the name of one part of a split GGUF, as llama.cpp's `llama-gguf-split` makes them. */
@@ -45,9 +46,9 @@ export function modelFolder(): string {
     return path.join(caches, "eft-llama", "models");
 }
 
-/** Whether a model has to be downloaded before it can be loaded. */
+/** Whether a model has to be downloaded before it can be loaded. @throws EftError OPTION_INVALID */
 export function isRemote(reference: string): boolean {
-    return /^(?:hf|https):/.test(reference);
+    return /^(?:hf|https):/.test(text("A reference", reference));
 }
 
 /**
@@ -56,10 +57,10 @@ export function isRemote(reference: string): boolean {
  *
  * @param reference - a path, or an `hf:` or `https:` reference
  * @param folder - where downloads are. Default: {@link modelFolder}
- * @throws EftError OPTION_INVALID as {@link modelFolder}
+ * @throws EftError OPTION_INVALID also as {@link modelFolder}
  */
 export function findModel(reference: string, folder?: string): string | undefined {
-    const file = modelPath(reference, folder);
+    const file = modelPath(reference, folder === undefined ? undefined : text("folder", folder));
     // A path is found where any part is: loading tells which of the others is missing.
     if (!isRemote(reference)) return existsSync(file) ? file : undefined;
     if (isWhole(file)) return file;
@@ -131,8 +132,9 @@ export function notAt(what: string, file: string): EftError {
     return new EftError("MODEL_NOT_FOUND", `${what} is not at ${file}; correct the path.`);
 }
 
-/** The members whose models would have to be downloaded. */
+/** The members whose models would have to be downloaded. @throws EftError OPTION_INVALID */
 export function missingModels(recipe: Pick<Recipe, "members">, folder?: string): Recipe["members"] {
+    checkRecipe("missingModels", recipe);
     return recipe.members.filter(({ model }) => isRemote(model) && findModel(model, folder) === undefined);
 }
 

@@ -21,11 +21,13 @@ export interface ChatMessage {
 }
 
 /** A text is the user's only turn. @throws EftError OPTION_INVALID */
-export function toMessages(prompt: string | readonly ChatMessage[]): readonly ChatMessage[] {
+export function toMessages(prompt: unknown): readonly ChatMessage[] {
     if (typeof prompt === "string") return [{ role: "user", content: prompt }];
-    const isMessage = (message: Partial<ChatMessage> | null): boolean =>
+    const isMessage = (message: Partial<ChatMessage> | null | undefined): boolean =>
         ROLES.some((role) => role === message?.role) && typeof message?.content === "string";
-    if (Array.isArray(prompt) && prompt.every(isMessage)) return prompt as readonly ChatMessage[];
+    // Holes of a list are no messages, and every() would pass over them.
+    const messages = Array.isArray(prompt) ? Array.from(prompt as readonly Partial<ChatMessage>[]) : undefined;
+    if (messages?.every(isMessage)) return messages as readonly ChatMessage[];
     throw new EftError(
         "OPTION_INVALID",
         `prompt must be a text or a list of messages, each with a role (${ROLES.join(", ")}) and a text as content.`,

@@ -3,7 +3,7 @@
  * reads its weights once for all of them. Drafts come first, so that the step that verifies them takes everyone along.
  */
 
-import { EftError } from "../errors.js";
+import { abortError, EftError } from "../errors.js";
 import type { NativeDecode, NativeDrawResult, NativeEngine, NativeQueryResult } from "../native/binding.js";
 import { toEftError } from "../native/native-error.js";
 import type { CostTable, Job } from "./costs.js";
@@ -69,20 +69,31 @@ export function createStepQueue(
         while (evaluations.length + draftings.length > 0) {
             // Consumers that were woken by the last job ask for the next one in the same turn of the event loop.
             if (sequences > 1) await nextTurn();
-            dropAborted();
-            if (draftings.length > 0) await runDrafts();
-            else await runStep(planStep(evaluations, members, batchSize));
+            const asked = [...draftings, ...evaluations];
+            try {
+                dropAborted();
+                if (draftings.length > 0) await runDrafts();
+                else await runStep(planStep(evaluations, members, batchSize));
+            } catch (error) {
+                // Jobs deal with their own failures. This is one between them, such as a signal that throws; whose it is, is
+                // not known, and whoever asks later must not suffer.
+                for (const { reject } of asked) reject(error);
+                evaluations = evaluations.filter((waiting) => !asked.includes(waiting));
+                draftings = draftings.filter((drafting) => !asked.includes(drafting));
+            }
         }
         running = false;
     }
 
     function dropAborted(): void {
-        const error = new EftError("ABORTED", "The evaluation was aborted.");
-        for (const waiting of evaluations.filter(({ evaluation }) => evaluation.signal?.aborted)) {
+        for (const waiting of evaluations) {
+            const { signal } = waiting.evaluation;
+            if (!signal?.aborted) continue;
             finish(waiting);
-            waiting.reject(error);
+            waiting.reject(evaluationAborted(signal));
         }
-        for (const { request, reject } of draftings) if (request.signal?.aborted) reject(error);
+        for (const { request, reject } of draftings)
+            if (request.signal?.aborted) reject(evaluationAborted(request.signal));
         draftings = draftings.filter(({ request }) => !request.signal?.aborted);
     }
 
@@ -90,14 +101,23 @@ export function createStepQueue(
         evaluations = evaluations.filter((other) => other !== waiting);
     }
 
-    /** Runs a native job. If it fails, each part tries alone: whose fault it was shows then, and no other must suffer. */
+    /**
+     * Runs a native job for the parts that are still wanted. If it fails, each of them tries alone: whose fault it was shows
+     * then, and no other must suffer.
+     */
     async function runJob<P, R extends { readonly decodes: readonly NativeDecode[] }>(
         job: Job,
-        parts: readonly P[],
+        all: readonly P[],
         describe: (part: P) => Part,
         submit: (parts: readonly P[]) => Promise<R>,
         settle: (result: R, parts: readonly P[]) => void,
     ): Promise<void> {
+        const parts = all.filter((part) => {
+            const { signal, reject } = describe(part);
+            if (signal?.aborted) reject(evaluationAborted(signal));
+            return !signal?.aborted;
+        });
+        if (parts.length === 0) return;
         const described = parts.map(describe);
         const interrupt = (): void => {
             // A job can be interrupted only as a whole, so not while somebody still wants its result.
@@ -116,16 +136,16 @@ export function createStepQueue(
         }
 
         async function handleFailure(error: EftError): Promise<void> {
-            const [only] = described;
-            if (parts.length === 1 && only !== undefined) {
+            if (error.code === "ABORTED") {
                 // A job that somebody still wants is interrupted by nobody but dispose().
-                const disposed = error.code === "ABORTED" && !only.signal?.aborted;
-                only.reject(
-                    disposed ? new EftError("DISPOSED", "The ensemble was disposed during the evaluation.") : error,
-                );
-                return;
+                const disposed = "The ensemble was disposed during the evaluation.";
+                for (const { signal, reject } of described)
+                    reject(signal?.aborted ? evaluationAborted(signal) : new EftError("DISPOSED", disposed));
+            } else if (parts.length === 1) {
+                for (const { reject } of described) reject(error);
+            } else {
+                for (const part of parts) await runJob(job, [part], describe, submit, settle);
             }
-            for (const part of parts) await runJob(job, [part], describe, submit, settle);
         }
     }
 
@@ -249,13 +269,13 @@ export function createStepQueue(
 
     return {
         evaluate: (evaluation) =>
-            new Promise((resolve, reject) => {
+            traced((resolve, reject) => {
                 const waiting = { evaluation, resolve, reject, decodeMs: zeros(), fuseMs: 0, evaluated: zeros() };
                 evaluations.push(waiting);
                 start();
             }),
         draft: (request) =>
-            new Promise((resolve, reject) => {
+            traced((resolve, reject) => {
                 draftings.push({ request, resolve, reject });
                 start();
             }),
@@ -281,6 +301,22 @@ function toEntry({ sequence, drafter }: DraftRequest, { length, stop }: DraftPla
 function addDecodes(decodeMs: number[], decodes: readonly NativeDecode[]): number[] {
     for (const { member, ms } of decodes) decodeMs[member] = (decodeMs[member] ?? 0) + ms;
     return decodeMs;
+}
+
+/** A promise whose errors have the stack of whoever waits for it: the queue's own says nothing. */
+async function traced<T>(
+    executor: (resolve: (value: T) => void, reject: (error: unknown) => void) => void,
+): Promise<T> {
+    try {
+        return await new Promise(executor);
+    } catch (error) {
+        if (EftError.isInstance(error)) Error.captureStackTrace(error, traced);
+        throw error;
+    }
+}
+
+function evaluationAborted(signal: AbortSignal): EftError {
+    return abortError("The evaluation was aborted.", signal);
 }
 
 async function nextTurn(): Promise<void> {

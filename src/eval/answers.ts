@@ -32,7 +32,10 @@ export interface AnswerStore {
 export async function openAnswers(folder: string, experiment: Experiment, restart: boolean): Promise<AnswerStore> {
     const file = path.join(folder, "answers.jsonl");
     await makeFolder(folder);
-    if (restart) await rm(file, { force: true });
+    if (restart)
+        await rm(file, { force: true }).catch((error: unknown) => {
+            throw unwritable(file, error);
+        });
     const header: Header = { eval: 1, experiment: experiment.name, fingerprint: await fingerprint(experiment) };
     const text = await readFile(file, "utf8").catch(() => "");
     const complete = text.slice(0, text.lastIndexOf("\n") + 1);

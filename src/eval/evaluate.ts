@@ -2,10 +2,22 @@
 
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import type { Ensemble } from "../ensemble/ensemble.js";
+import { LOAD_OPTIONS, type Ensemble } from "../ensemble/ensemble.js";
 import { loadBinding, packageRoot } from "../native/load-binding.js";
+import {
+    callback,
+    checkOptions,
+    flag,
+    integer,
+    listOf,
+    place,
+    options as nested,
+    signal,
+    text,
+    type OptionTable,
+} from "../options.js";
 import { findExperiments, loadExperiment, type LoadedExperiment } from "./experiment.js";
-import { createJudge, type JudgeOptions } from "./judge/index.js";
+import { createJudge, JUDGE_OPTIONS, type JudgeOptions } from "./judge/index.js";
 import { writeReport } from "./report/index.js";
 import { runExperiment, type RunOptions, type RunProgress } from "./run.js";
 import type { Experiment, ExperimentReport, RunInfo } from "./types.js";
@@ -13,14 +25,21 @@ import type { Experiment, ExperimentReport, RunInfo } from "./types.js";
 /** What {@link evaluate} is applied to, and how. */
 export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "onLoad" | "judge"> {
     /** Members and tasks for experiments that bring none: a file, or the name of a built-in family. */
-    readonly family?: string;
+    readonly family?: string | undefined;
     /** Most items of each task, evenly spread. */
-    readonly limit?: number;
+    readonly limit?: number | undefined;
     /** The model that graders of the type `judge` ask; its replies are kept in `judge.jsonl` in the folder. */
-    readonly judge?: Omit<JudgeOptions, "cacheFile" | "signal">;
+    readonly judge?: Omit<JudgeOptions, "cacheFile" | "signal"> | undefined;
     /** Called after each answer. */
-    readonly onProgress?: (progress: EvaluationProgress) => void;
+    readonly onProgress?: ((progress: EvaluationProgress) => void) | undefined;
 }
+
+const { cacheFile: _cacheFile, signal: _signal, ...JUDGE } = JUDGE_OPTIONS;
+const EVALUATION_OPTIONS: OptionTable<EvaluationOptions> = {
+    ...{ folder: place, family: text, limit: integer(1, 2 ** 31 - 1), restart: flag, onProgress: callback, signal },
+    load: nested("load", LOAD_OPTIONS),
+    judge: nested<Omit<JudgeOptions, "cacheFile" | "signal">>("judge", JUDGE),
+};
 
 /** How far an evaluation is, over all its experiments. */
 export interface EvaluationProgress extends RunProgress {
@@ -47,10 +66,12 @@ const DEFAULT_FAMILY = "demo";
  * @param names - experiment files, or the name of a built-in set: `paper`, the experiments of Mitchell et al. 2310.12962
  * @throws EftError EXPERIMENT_*, TASK_*, RECIPE_*, JUDGE_*, RESULTS_MISMATCH, ABORTED, and what loading and decoding throw
  */
-export async function evaluate(names: readonly string[], options: EvaluationOptions): Promise<Evaluation> {
+export async function evaluate(names: readonly string[], given: EvaluationOptions): Promise<Evaluation> {
+    const options = checkOptions("evaluate", given, EVALUATION_OPTIONS);
+    place("folder", options.folder);
     const { limit, judge: judgeOptions, ...runOptions } = options;
     const loaded: LoadedExperiment[] = [];
-    for (const name of names) {
+    for (const name of listOf(text)("names", names)) {
         const files = await findExperiments(name);
         const isSet = files.length > 1;
         const family = options.family ?? (isSet ? DEFAULT_FAMILY : undefined);

@@ -4,7 +4,7 @@ import { setMaxListeners } from "node:events";
 import path from "node:path";
 import pMap from "p-map";
 import type { Ensemble, LoadOptions } from "../ensemble/ensemble.js";
-import { EftError } from "../errors.js";
+import { abortError } from "../errors.js";
 import { answerItem } from "./answering.js";
 import { openAnswers, type AnswerStore } from "./answers.js";
 import { measureDistance, type Loaded } from "./distance.js";
@@ -19,17 +19,17 @@ export interface RunOptions {
     /** Folder of the results; the experiment gets one of its name in it. */
     readonly folder: string;
     /** Throw away earlier answers instead of going on after them. Default false. */
-    readonly restart?: boolean;
+    readonly restart?: boolean | undefined;
     /** How ensembles are loaded; `sequences` prompts advance together (default 8). */
-    readonly load?: LoadOptions;
+    readonly load?: LoadOptions | undefined;
     /** For graders of the type `judge`. */
-    readonly judge?: Judge;
+    readonly judge?: Judge | undefined;
     /** Called after each answer. */
-    readonly onProgress?: (progress: RunProgress) => void;
+    readonly onProgress?: ((progress: RunProgress) => void) | undefined;
     /** Called with each ensemble that was loaded. */
-    readonly onLoad?: (ensemble: Ensemble) => void;
+    readonly onLoad?: ((ensemble: Ensemble) => void) | undefined;
     /** Ends the run; what was answered stays, and the next run goes on there. */
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
 }
 
 export interface RunProgress {
@@ -92,7 +92,7 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
             else for (const system of experiment.systems) await answerAll(run, system, task);
         }
     } catch (error) {
-        if (signal?.aborted) throw new EftError("ABORTED", "The evaluation was interrupted; run it again to go on.");
+        if (signal?.aborted) throw abortError("The evaluation was interrupted; run it again to go on.", signal);
         throw error;
     }
     const answers = judge === undefined ? store.list() : await judgeAnswers(experiment, store.list(), judge);

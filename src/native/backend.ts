@@ -2,6 +2,7 @@
 
 import { EftError } from "../errors.js";
 import type { NativeBinding, NativeDevice } from "./binding.js";
+import { checkOneOf } from "../options.js";
 import {
     explainLoadFailure,
     explainMissing,
@@ -35,9 +36,10 @@ type GpuBackend = keyof typeof REGISTRY_NAMES;
 /**
  * Loads the libraries of `wanted` and finds its devices.
  *
- * @throws EftError BACKEND_UNAVAILABLE naming what was tried, unless `wanted` is `auto` or `cpu`
+ * @throws EftError BACKEND_UNAVAILABLE naming what was tried, unless `wanted` is `auto` or `cpu`; OPTION_INVALID
  */
 export function chooseBackend(wanted: BackendName): BackendChoice {
+    checkOneOf("backend", wanted, BACKENDS);
     const binding = loadBinding();
     const cpu = binding.devices().find((device) => device.type === "cpu");
     const rejected: { backend: string; reason: string }[] = [];

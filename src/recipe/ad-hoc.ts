@@ -1,4 +1,5 @@
 import { EftError } from "../errors.js";
+import { checkOptions, oneOf, text, unchecked, type OptionTable } from "../options.js";
 import type { Recipe } from "../types.js";
 import { parseCombination } from "./combination.js";
 import { resolveParameters } from "./recipe.js";
@@ -9,33 +10,41 @@ export interface AdHocModels {
     /** The large pre-trained model. */
     readonly base: string;
     /** The small fine-tuned model, whose behaviour is wanted; its GGUF carries the chat template. */
-    readonly tuned?: string;
+    readonly tuned?: string | undefined;
     /** Instead of `tuned`: path of a LoRA adapter for `reference`, whose GGUF then carries the chat template. */
-    readonly lora?: string;
+    readonly lora?: string | undefined;
     /** The small pre-trained model that was tuned. */
     readonly reference: string;
     /** Default of the parameter `beta`, the strength of up-scaling. Range 0..2. Default 1. */
-    readonly beta?: number;
+    readonly beta?: number | undefined;
     /**
      * `fallback`: the tuned model alone decides about control tokens. `recommendControlTokens` says what the files call for, and
      * the commands and `recipe init` do that. Default `combine`.
      */
-    readonly controlTokens?: Recipe["controlTokens"];
+    readonly controlTokens?: Recipe["controlTokens"] | undefined;
 }
+
+const MODELS: OptionTable<AdHocModels> = {
+    ...{ base: text, tuned: text, lora: text, reference: text },
+    beta: unchecked,
+    controlTokens: oneOf(["combine", "fallback"]),
+};
 
 /**
  * The recipe of up-scaling without a file: `tuned + beta * (base - reference)`, prompted with the template of `tuned`.
  * @throws OPTION_INVALID when a reference cannot be one, or not exactly one of `tuned` and `lora` is given;
  *         PARAMETER_RANGE when beta is out of range
  */
-export function adHocRecipe({
-    base,
-    tuned,
-    lora,
-    reference,
-    beta = 1,
-    controlTokens = "combine",
-}: AdHocModels): Recipe {
+export function adHocRecipe(given: AdHocModels): Recipe {
+    const {
+        base,
+        tuned,
+        lora,
+        reference,
+        beta = 1,
+        controlTokens = "combine",
+    } = checkOptions("adHocRecipe", given, MODELS);
+    for (const [name, model] of Object.entries({ base, reference })) text(name, model);
     if ((tuned === undefined) === (lora === undefined))
         throw new EftError("OPTION_INVALID", "Name either a tuned model or a LoRA adapter (lora), and not both.");
     const models = { base, tuned: tuned ?? reference, reference };

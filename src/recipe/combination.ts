@@ -1,4 +1,5 @@
 import { EftError, type EftErrorCode } from "../errors.js";
+import { listOf, text as aText } from "../options.js";
 import type { Combination, ParameterExpression, ParameterSpec } from "../types.js";
 import { bounds, evaluate, LARGEST } from "./expression.js";
 import { type Location, describeRange, problem, suggestion } from "./problems.js";
@@ -37,6 +38,7 @@ interface Token {
  *   and column and what to write instead
  */
 export function parseCombination(text: string, scope: CombinationScope): Combination {
+    aText("A combination", text);
     const { members, parameters } = scope;
     const locate = scope.location ?? ((offset) => ({ file: "combination", line: 1, column: offset + 1 }));
     const fail = (code: EftErrorCode, offset: number, message: string): never => {
@@ -197,13 +199,14 @@ const ROUNDING = 1e-12;
  * The weight of each member, in member order; 0 for a member that the combination does not use.
  * @param parameters - a value for each parameter, as `resolveParameters` returns it
  * @throws PARAMETER_RANGE when a weight is not a number from -1e6 to 1e6; COMBINATION_UNKNOWN_NAME when the combination uses a
- *   member that is not among `members`
+ *   member that is not among `members`; OPTION_INVALID
  */
 export function combinationWeights(
     combination: Combination,
     members: readonly string[],
     parameters: Readonly<Record<string, number>>,
 ): Float64Array {
+    listOf(aText)("members", members);
     const weights = new Float64Array(members.length);
     for (const [member, expression] of Object.entries(combination.weights)) {
         const index = members.indexOf(member);

@@ -4,4 +4,4 @@ export { type AdHocModels, adHocRecipe } from "./ad-hoc.js";
 export { type CombinationScope, canBePositive, combinationWeights, parseCombination } from "./combination.js";
 export { type BuiltInRecipe, listRecipes, loadRecipe } from "./load.js";
 export type { Location } from "./problems.js";
-export { type RecipeOrigin, parseRecipe, resolveParameters } from "./recipe.js";
+export { type RecipeOrigin, checkRecipe, parseRecipe, resolveParameters } from "./recipe.js";

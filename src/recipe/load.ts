@@ -4,6 +4,7 @@ import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
 import { decodeText, expandHome, reasonOf } from "../files.js";
+import { text as aText } from "../options.js";
 import type { Recipe } from "../types.js";
 import { MAX_CHARACTERS } from "./document.js";
 import { suggestion } from "./problems.js";
@@ -35,10 +36,11 @@ const IS_MODEL =
  *
  * @param source - path of a YAML or JSON file, or the name of a built-in recipe; a built-in name that should mean a
  *   file is written as a path: `./demo`
- * @throws RECIPE_NOT_FOUND, FILE_UNREADABLE where the file is not in UTF-8 (or UTF-16 with a byte-order mark), and what
- *   `parseRecipe` throws
+ * @throws RECIPE_NOT_FOUND, FILE_UNREADABLE where the file is not in UTF-8 (or UTF-16 with a byte-order mark), OPTION_INVALID,
+ *   and what `parseRecipe` throws
  */
 export async function loadRecipe(source: string): Promise<Recipe> {
+    aText("What loadRecipe reads", source);
     const names = await builtInNames();
     const file = names.includes(source) ? builtInFile(source) : expandHome(source);
     const bytes = await readRecipe(file, names);

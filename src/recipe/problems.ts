@@ -1,5 +1,6 @@
-import { closest, distance } from "fastest-levenshtein";
 import { EftError, type EftErrorCode } from "../errors.js";
+
+export { suggestion } from "../options.js";
 
 /** A place in a recipe. */
 export interface Location {
@@ -36,19 +37,6 @@ export function throwProblems(problems: readonly Problem[]): void {
     const lines = errors.slice(0, MAX_SHOWN).map(({ message }) => message);
     if (errors.length > MAX_SHOWN) lines.push(`... and ${errors.length - MAX_SHOWN} more`);
     throw new EftError(first.code, lines.join("\n"));
-}
-
-/** `did you mean "x"?` if one of the candidates is a few keystrokes away, else what there is to choose from. */
-export function suggestion(name: string, candidates: readonly string[]): string {
-    if (candidates.length === 0) return "there are none";
-    const best = closest(
-        name.toLowerCase(),
-        candidates.map((candidate) => candidate.toLowerCase()),
-    );
-    const match = candidates.find((candidate) => candidate.toLowerCase() === best) ?? "";
-    const tolerance = Math.ceil(Math.min(name.length, match.length) / 3);
-    if (distance(name.toLowerCase(), best) <= tolerance) return `did you mean "${match}"?`;
-    return `possible: ${candidates.join(", ")}`;
 }
 
 /** `a number from 0 to 2`, or what is left of it where an end is open. */

@@ -2,12 +2,12 @@
 
 import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
-import type { Ensemble } from "../ensemble/ensemble.js";
-import { checkKeys, checkText } from "../options.js";
+import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { surelyExceeds, tokenizePlain } from "../ensemble/prompt.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import { EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
+import { callback, checkOptions, flag, listOf, mapping, options, signal, text, type OptionTable } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
 
 /** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
@@ -16,7 +16,7 @@ const MAX_ROWS_AT_ONCE = 128;
 /** A text to score. */
 export interface ScoreItem {
     /** What precedes the text; not scored. Default: nothing but BOS. */
-    readonly context?: string;
+    readonly context?: string | undefined;
     /** The text whose tokens are scored, each given everything before it. */
     readonly continuation: string;
 }
@@ -24,15 +24,24 @@ export interface ScoreItem {
 /** How {@link score} scores. */
 export interface ScoreOptions {
     /** The context is a user's turn and goes through each member's prompt template. Default false: plain text. */
-    readonly chat?: boolean;
+    readonly chat?: boolean | undefined;
     /** Overlays the ensemble's parameters. */
-    readonly parameters?: Readonly<Record<string, number>>;
+    readonly parameters?: Readonly<Record<string, number>> | undefined;
     /** Report the whole target row at each token. Default false. */
-    readonly scores?: boolean;
-    readonly signal?: AbortSignal;
+    readonly scores?: boolean | undefined;
+    readonly signal?: AbortSignal | undefined;
     /** Called after each item with the number of items that are done. */
-    readonly onProgress?: (done: number) => void;
+    readonly onProgress?: ((done: number) => void) | undefined;
 }
+
+const SCORE_OPTIONS: OptionTable<ScoreOptions> = {
+    chat: flag,
+    parameters: mapping<number>,
+    scores: flag,
+    signal,
+    onProgress: callback,
+};
+const ITEMS = listOf(options<ScoreItem>("A text to score", { context: text, continuation: text }));
 
 /** The score of one item. Log-probabilities are natural logarithms, one per token of the continuation. */
 export interface Score {
@@ -62,26 +71,26 @@ interface Prepared {
  * and rows of logits are fused and looked up in native memory.
  *
  * @returns scores in the order of the items
- * @throws EftError CONTEXT_OVERFLOW before anything is evaluated, OPTION_INVALID, PARAMETER_*, ABORTED, DISPOSED
+ * @throws EftError CONTEXT_OVERFLOW before anything is evaluated, OPTION_INVALID, PARAMETER_*, ABORTED, DISPOSED; what
+ * `onProgress` throws
  */
 export async function score(
     ensemble: Ensemble,
     items: readonly ScoreItem[],
-    options: ScoreOptions = {},
+    given: ScoreOptions = {},
 ): Promise<Score[]> {
-    checkKeys("score", options, ["chat", "parameters", "scores", "signal", "onProgress"]);
+    checkEnsemble("score", ensemble);
+    const { chat = false, scores = false, ...checked } = checkOptions("score", given, SCORE_OPTIONS);
     const { pool, steps } = ensemble;
-    const prepared = items.map((item, index) => prepare(ensemble, item, index, options.chat ?? false));
-    const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...options.parameters });
+    const prepared = ITEMS("items", items).map((item, index) => prepare(ensemble, item, index, chat));
+    const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...checked.parameters });
     const fusion = createFusion(ensemble, parameters);
-    const { scores = false } = options;
-    const signal = options.signal === undefined ? {} : { signal: options.signal };
     const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize);
 
     const done = new Map<Prepared, Score>();
     const scoreItem = async (item: Prepared): Promise<void> => {
         done.set(item, await evaluateItem(item));
-        options.onProgress?.(done.size);
+        checked.onProgress?.(done.size);
     };
 
     async function evaluateItem({ item, contexts, continuation }: Prepared): Promise<Score> {
@@ -93,7 +102,7 @@ export async function score(
         );
         const tokens = contexts.map((context, member) => Int32Array.from([...context, ...(fed[member] ?? []).flat()]));
         const rows = contexts.map((context, member) => (tokens[member]?.length ?? 0) - context.length + 1);
-        const sequence = await pool.acquire(tokens, Math.max(...rows), options.signal);
+        const sequence = await pool.acquire(tokens, Math.max(...rows), checked.signal);
         try {
             for (let from = 0; from < continuation.length;) {
                 // After a token that a member reads as several, the rows of that member do not follow each other.
@@ -109,7 +118,7 @@ export async function score(
                     append: missing(sequence, tokens, ends),
                     fusion,
                     queries: { rows: token.length, row: token.map((_, index) => index), token, scores },
-                    ...signal,
+                    signal: checked.signal,
                 });
                 results.push(evaluated.queries as NativeQueryResult);
                 from += token.length;
@@ -140,8 +149,8 @@ export async function score(
 }
 
 function prepare(ensemble: Ensemble, item: ScoreItem, index: number, chat: boolean): Prepared {
-    const context = checkText("context", item.context ?? "");
-    const continuation = checkText("continuation", item.continuation);
+    const { context = "" } = item;
+    const continuation = text("continuation", item.continuation);
     const most = ensemble.contextSize + 1;
     const checkLength = (count: number | undefined): void => {
         if (count !== undefined && count <= most) return;

@@ -2,7 +2,15 @@
 
 import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { collect, complete, loadEnsemble, score, type CompletionResult, type Ensemble } from "../../src/index.js";
+import {
+    collect,
+    complete,
+    EftError,
+    loadEnsemble,
+    score,
+    type CompletionResult,
+    type Ensemble,
+} from "../../src/index.js";
 import { loadOnCpu, mappedModels, QUESTIONS, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
 import { expectSameDraws } from "../helpers/draws.js";
 
@@ -76,16 +84,55 @@ describe("a completion", () => {
     });
 
     test("while it waits for a sequence", async () => {
-        const holders = [complete(ensemble, greedy), complete(ensemble, greedy)];
-        for (const holder of holders) await holder.next();
+        const holders = [1, 2].map(() => collect(complete(ensemble, greedy)));
         const controllers = Array.from({ length: 3 }, () => new AbortController());
         const waiting = controllers.map(({ signal }) => collect(complete(ensemble, { ...greedy, signal })));
         await turn();
         controllers[1]?.abort();
         expect(await waiting[1]).toMatchObject({ reason: "abort", tokens: 0, reusedTokens: { large: 0 } });
-        for (const holder of holders) expect((await collect(holder)).reason).toBe("stop");
+        for (const holder of holders) expect((await holder).reason).toBe("stop");
         expect((await waiting[0])?.reason).toBe("stop");
         expect((await waiting[2])?.reason).toBe("stop");
+    });
+
+    test.each([
+        ["steps", false],
+        ["steps and drafts", { length: 8 } as const],
+    ])("in %s that all who share them abort: nothing is evaluated again", async (_name, speculation) => {
+        await withEnsemble(upscalingRecipe(), { sequences: 4 }, async (wide) => {
+            let jobs = 0;
+            const record = wide.costs.record.bind(wide.costs);
+            wide.costs.record = (...args) => (jobs++, record(...args));
+            for (let turns = 1; turns <= 8; turns++) {
+                const controllers = [1, 2, 3, 4].map(() => new AbortController());
+                const request = { ...greedy, logitBias: { [EOS]: -Infinity }, speculation };
+                const begun = controllers.map(({ signal }) => complete(wide, { ...request, signal }));
+                await Promise.all(begun.map((completion) => completion.next()));
+                const ends = begun.map((completion) => collect(completion));
+                for (let i = 0; i < turns; i++) await turn();
+                for (const controller of controllers) controller.abort();
+                jobs = 0;
+                for (const end of ends) expect((await end).reason).toBe("abort");
+                // The one that was running, if it had been done already.
+                expect(jobs).toBeLessThanOrEqual(1);
+            }
+            await expectUsable(wide);
+        });
+    });
+
+    test("in a step that it shares with others fails alone", async () => {
+        await withEnsemble(upscalingRecipe(), { sequences: 2 }, async (wide) => {
+            const controller = new AbortController();
+            const ended = collect(complete(wide, { ...greedy, prompt: LONG, raw: true, signal: controller.signal }));
+            // Fails in the same step, so that both are tried once more.
+            const nothing = Object.fromEntries(Array.from({ length: 2048 }, (_, token) => [token, -Infinity]));
+            const failed = collect(complete(wide, { ...greedy, logitBias: nothing }));
+            await turn();
+            controller.abort();
+            await expect(failed).rejects.toMatchObject({ code: "NO_TOKEN_LEFT" });
+            expect((await ended).reason).toBe("abort");
+            await expectUsable(wide);
+        });
     });
 
     test("leaves those that run beside it alone", async () => {
@@ -114,10 +161,32 @@ describe("score()", () => {
                 const result = score(ensemble, items, { signal: controller.signal });
                 for (let i = 0; i < turns; i++) await turn();
                 controller.abort();
-                await expect(result).rejects.toMatchObject({ name: "EftError", code: "ABORTED" });
+                await expect(result).rejects.toMatchObject({ name: "AbortError", code: "ABORTED" });
             }
             await expectUsable(ensemble);
             expect(await score(ensemble, items.slice(0, 3))).toHaveLength(3);
+        });
+    });
+});
+
+describe("an abort is recognised", () => {
+    const reason = new Error("the user has left");
+
+    test.each<[string, (ensemble: Ensemble, signal: AbortSignal) => Promise<unknown>]>([
+        ["score()", (ensemble, signal) => score(ensemble, [{ continuation: LONG }], { signal })],
+        ["loadEnsemble()", (_, signal) => loadEnsemble(upscalingRecipe(), { backend: "cpu", signal })],
+    ])("by its name and its cause: %s", async (_name, act) => {
+        await withEnsemble(upscalingRecipe(), {}, async (ensemble) => {
+            for (const turns of [0, 1, 3]) {
+                const controller = new AbortController();
+                if (turns === 0) controller.abort(reason);
+                const work = act(ensemble, controller.signal);
+                for (let i = 0; i < turns; i++) await turn();
+                controller.abort(reason);
+                const error: unknown = await work.catch((thrown: unknown) => thrown);
+                expect(error).toMatchObject({ name: "AbortError", code: "ABORTED", cause: reason });
+                expect(EftError.isInstance(error)).toBe(true);
+            }
         });
     });
 });
@@ -126,7 +195,7 @@ describe("loadEnsemble()", () => {
     test("fails with ABORTED and leaves nothing loaded", async () => {
         await expect(
             loadEnsemble(upscalingRecipe(), { backend: "cpu", signal: AbortSignal.abort() }),
-        ).rejects.toMatchObject({ name: "EftError", code: "ABORTED" });
+        ).rejects.toMatchObject({ name: "AbortError", code: "ABORTED" });
         let aborted = 0;
         for (let ms = 0; ms < 30; ms += 3) {
             const controller = new AbortController();
@@ -138,7 +207,7 @@ describe("loadEnsemble()", () => {
                     (ensemble) => ensemble.dispose(),
                     (error: unknown) => {
                         aborted++;
-                        expect(error).toMatchObject({ name: "EftError", code: "ABORTED" });
+                        expect(error).toMatchObject({ name: "AbortError", code: "ABORTED" });
                     },
                 ),
             ]);

@@ -254,7 +254,7 @@ describe("options", () => {
 
     test("of score", async () => {
         await expect(score(ensemble, [], { chatty: true } as ScoreOptions)).rejects.toEqual(
-            invalid(/^score has no option chatty; there are: chat, parameters, /),
+            invalid(/^score has no option chatty; did you mean "chat"\?$/),
         );
         await expect(score(ensemble, [{ continuation: 5 as unknown as string }])).rejects.toEqual(
             invalid(/continuation/),

@@ -1,5 +1,6 @@
 /** Promise 6: what is disposed is gone, what is gone says so, and nothing outlives its process or keeps it alive. */
 
+import { copyFileSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, test } from "@jest/globals";
 import { collect, complete, score, tokenText, type Ensemble } from "../../src/index.js";
@@ -142,6 +143,60 @@ prompt: { template: from one }`);
     const ensemble = await loadOnCpu(recipe);
     if (process.platform === "linux") expect(mappedModels()).toHaveLength(2);
     await ensemble.dispose();
+});
+
+describe("a file that is asked for again", () => {
+    /** How often files of models are mapped, by Linux's account. */
+    const mappings = (): number =>
+        readFileSync("/proc/self/maps", "utf8")
+            .split("\n")
+            .filter((line) => line.includes(".gguf")).length;
+
+    test("while it is being loaded is loaded once", async () => {
+        if (process.platform !== "linux") return;
+        const alone = await loadOnCpu(upscalingRecipe());
+        const once = mappings();
+        await alone.dispose();
+        const ensembles = await Promise.all([1, 2, 3, 4].map(() => loadOnCpu(upscalingRecipe())));
+        expect(mappings()).toBe(once);
+        await Promise.all(ensembles.slice(1).map((ensemble) => ensemble.dispose()));
+        expect((await collect(complete(ensembles[0] as Ensemble, greedy))).text).toBe(ANSWER);
+        await ensembles[0]?.dispose();
+        expect(mappings()).toBe(0);
+    });
+
+    test("while a load of it is aborted or fails is loaded all the same", async () => {
+        for (const stop of [0, 0.4]) {
+            const controller = new AbortController();
+            const aborted = loadOnCpu(upscalingRecipe(), {
+                signal: controller.signal,
+                onProgress: (fraction) => {
+                    if (fraction >= stop) controller.abort();
+                },
+            });
+            const [wanted] = await Promise.all([
+                loadOnCpu(upscalingRecipe()),
+                expect(aborted).rejects.toMatchObject({ code: "ABORTED" }),
+            ]);
+            expect((await collect(complete(wanted, greedy))).text).toBe(ANSWER);
+            await wanted.dispose();
+        }
+        expect(mappedModels()).toEqual([]);
+    });
+
+    test("after it was replaced is read anew", async () => {
+        const { folder, remove } = temporaryFolder();
+        const file = path.join(folder, "model.gguf");
+        copyFileSync(demoFile("small-base"), file);
+        const before = await loadOnCpu(soloRecipe(file));
+        rmSync(file);
+        copyFileSync(demoFile("large-base"), file);
+        const after = await loadOnCpu(soloRecipe(file));
+        const [old, replaced] = [before, after].map(({ members }) => members[0]?.model.info.parameters ?? 0);
+        expect(replaced).toBeGreaterThan(old ?? Infinity);
+        await Promise.all([before.dispose(), after.dispose()]);
+        remove();
+    });
 });
 
 describe("a process", () => {

@@ -239,7 +239,7 @@ describe("resolveParameters", () => {
         [
             { beta: "1" as unknown as number },
             "PARAMETER_RANGE",
-            'The parameter "beta" of the recipe "dials" must be a number from 0 to 2, not 1.',
+            'The parameter "beta" of the recipe "dials" must be a number from 0 to 2, not "1".',
         ],
     ])("refuses %j", async (values, code, message) => {
         expect(await failure(() => resolveParameters(recipe, values))).toEqual({ code, message });

@@ -3,9 +3,11 @@
 import { appendFile, mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../../errors.js";
+import { unwritable } from "../../files.js";
 
 export interface ReplyCache {
     readonly get: (key: string) => string | undefined;
+    /** @throws EftError FILE_UNWRITABLE */
     readonly put: (key: string, reply: string) => Promise<void>;
 }
 
@@ -33,7 +35,9 @@ export async function openReplyCache(file: string): Promise<ReplyCache> {
         get: (key) => replies.get(key),
         put: async (key, reply) => {
             replies.set(key, reply);
-            await appendFile(file, `${JSON.stringify({ key, reply })}\n`);
+            await appendFile(file, `${JSON.stringify({ key, reply })}\n`).catch((error: unknown) => {
+                throw unwritable(file, error);
+            });
         },
     };
 }

@@ -2,7 +2,7 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import pRetry, { AbortError } from "p-retry";
-import { EftError } from "../../errors.js";
+import { abortError, EftError } from "../../errors.js";
 import { describeFailure, fetchThroughProxy, isPassing, readRetryAfter } from "../../http.js";
 
 /** A turn of a conversation, as the protocol has it. */
@@ -101,7 +101,7 @@ export function createEndpoint({ url, apiKey, retries, timeoutMs, signal }: Endp
             const options = { retries, randomize: true, ...(signal && { signal }) };
             return await pRetry((number) => attempt(request, number), options);
         } catch (cause) {
-            if (signal?.aborted) throw new EftError("ABORTED", "The evaluation was aborted.", { cause });
+            if (signal?.aborted) throw abortError("The evaluation was aborted.", signal);
             throw cause;
         }
     }

@@ -1,1 +1,1 @@
-export { createJudge, type Judge, type JudgeOptions } from "./judge.js";
+export { createJudge, JUDGE_OPTIONS, type Judge, type JudgeOptions } from "./judge.js";

@@ -2,8 +2,8 @@
 
 import { createHash } from "node:crypto";
 import pLimit from "p-limit";
-import { checkInteger, checkKeys, checkText } from "../../options.js";
 import { EftError } from "../../errors.js";
+import { checkOptions, integer, signal as aSignal, text, type OptionTable } from "../../options.js";
 import type { JudgeCriterion, Question } from "../types.js";
 import { openReplyCache } from "./cache.js";
 import { createEndpoint, type ChatRequest, type Message } from "./endpoint.js";
@@ -16,17 +16,17 @@ export interface JudgeOptions {
     /** As the endpoint names it. It is asked at temperature 0. */
     readonly model: string;
     /** Sent to the endpoint, and nowhere else to be seen. Default: the environment variable `EFT_JUDGE_API_KEY`. */
-    readonly apiKey?: string;
+    readonly apiKey?: string | undefined;
     /** Replies are kept here (JSONL); what was asked before is not asked again. */
     readonly cacheFile: string;
     /** Requests at the same time, 1..64. Default 4. */
-    readonly concurrency?: number;
+    readonly concurrency?: number | undefined;
     /** How often a request that fails for a passing reason is repeated, 0..20. Default 5. */
-    readonly retries?: number;
+    readonly retries?: number | undefined;
     /** Time for one request, 1 ms..1 h. Default 120,000. */
-    readonly timeoutMs?: number;
+    readonly timeoutMs?: number | undefined;
     /** Ends all requests, running and waiting ones. */
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
 }
 
 /** Its methods may be called at the same time, as often as one likes. */
@@ -46,20 +46,27 @@ export interface Judge {
     readonly compare: (criterion: JudgeCriterion, question: Question, text: string, other: string) => Promise<number>;
 }
 
-const KEYS = ["url", "model", "apiKey", "cacheFile", "concurrency", "retries", "timeoutMs", "signal"];
+/** What the options of a judge may be. */
+export const JUDGE_OPTIONS: OptionTable<JudgeOptions> = {
+    ...{ url: text, model: text, apiKey: text, cacheFile: text },
+    concurrency: integer(1, 64),
+    retries: integer(0, 20),
+    timeoutMs: integer(1, 3_600_000),
+    signal: aSignal,
+};
 
 /** @throws EftError OPTION_INVALID */
-export async function createJudge(options: JudgeOptions): Promise<Judge> {
-    checkKeys("createJudge", options, KEYS);
-    const { url, apiKey = process.env["EFT_JUDGE_API_KEY"], signal } = options;
-    const model = checkText("model", options.model);
-    const limit = pLimit(checkInteger("concurrency", options.concurrency ?? 4, 1, 64));
+export async function createJudge(given: JudgeOptions): Promise<Judge> {
+    const options = checkOptions("createJudge", given, JUDGE_OPTIONS);
+    const { apiKey = process.env["EFT_JUDGE_API_KEY"], signal } = options;
+    const [url, model] = [text("url", options.url), text("model", options.model)];
+    const limit = pLimit(options.concurrency ?? 4);
     const endpoint = createEndpoint({
         ...{ url, ...(apiKey !== undefined && { apiKey }), ...(signal && { signal }) },
-        retries: checkInteger("retries", options.retries ?? 5, 0, 20),
-        timeoutMs: checkInteger("timeoutMs", options.timeoutMs ?? 120_000, 1, 3_600_000),
+        retries: options.retries ?? 5,
+        timeoutMs: options.timeoutMs ?? 120_000,
     });
-    const cache = await openReplyCache(checkText("cacheFile", options.cacheFile));
+    const cache = await openReplyCache(text("cacheFile", options.cacheFile));
     const running = new Map<string, Promise<unknown>>();
 
     /** Inquiries that are the same at the same time share one request. */
