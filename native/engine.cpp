@@ -257,11 +257,14 @@ Napi::Value Engine::Dispose(const Napi::CallbackInfo & info) {
     }
     disposed_ = true;
     worker_->interrupt();
+    // Signals may fire until it is done.
+    constexpr bool interruptible = false;
     return worker_->submit(make_job([this] { FreeContexts(); },
                                     [this](Napi::Env result_env) {
                                         worker_->stop();
                                         return result_env.Undefined();
-                                    }),
+                                    },
+                                    interruptible),
                            Value());
 }
 

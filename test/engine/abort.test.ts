@@ -169,6 +169,23 @@ describe("score()", () => {
     });
 });
 
+test("an abort in the middle of dispose() does not keep anything from being freed", async () => {
+    for (let turns = 0; turns < 12; turns++) {
+        const controller = new AbortController();
+        const ensemble = await loadOnCpu(upscalingRecipe());
+        const { signal } = controller;
+        const request = { prompt: `${turns} ${LONG}`, raw: true, signal };
+        const works = [collect(complete(ensemble, request)), score(ensemble, [{ continuation: LONG }], { signal })];
+        const ends = Promise.allSettled(works);
+        for (let i = 0; i < turns; i++) await turn();
+        const disposal = ensemble.dispose();
+        controller.abort();
+        await disposal;
+        await ends;
+        expect(mappedModels()).toEqual([]);
+    }
+});
+
 describe("an abort is recognised", () => {
     const reason = new Error("the user has left");
 

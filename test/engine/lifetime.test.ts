@@ -10,6 +10,7 @@ import {
     loadOnCpu,
     mappedModels,
     QUESTIONS,
+    repository,
     soloRecipe,
     upscalingRecipe,
 } from "../helpers/demo.js";
@@ -221,6 +222,11 @@ describe("a process", () => {
     test.each(["alone", "beside"])("survives worker threads that are terminated at any moment: %s", async (company) => {
         const { exit, stdout, stderr } = await runProgram("terminate.mjs", { args: [company] });
         expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: "done\n", stderr: "" });
+    });
+
+    test("outlives a storm of aborts and disposals in several threads", async () => {
+        const { exit, stdout, stderr } = await runProgram("storm.mjs", { args: [repository, "1", "2"], seconds: 110 });
+        expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: "calm\n", stderr: "" });
     });
 
     test("collects ensembles that nobody has disposed", async () => {
