@@ -118,9 +118,11 @@ export async function readChatTemplate(file: string): Promise<string | undefined
  *
  * @param tuned - file of the fine-tuned model; of an adapter, that of its base
  * @param reference - file of the model that it was tuned from
- * @throws EftError MODEL_*
+ * @throws EftError MODEL_*, OPTION_INVALID
  */
 export async function recommendControlTokens(tuned: string, reference: string): Promise<Recipe["controlTokens"]> {
+    text("tuned", tuned);
+    text("reference", reference);
     return withVocabularies([tuned, reference], ([own, base]) =>
         usesUnfamiliarTokens(own as NativeModel, base as NativeModel) ? "fallback" : "combine",
     );

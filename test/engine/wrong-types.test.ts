@@ -236,6 +236,8 @@ test("arguments of any wrong type are an error with a code", async () => {
         adHocRecipe: (value) => adHocRecipe(value),
         readGguf,
         readVocabularies,
+        recommendControlTokens: (value) => recommendControlTokens(value, baseFile),
+        "recommendControlTokens, reference": (value) => recommendControlTokens(baseFile, value),
         planMemory: (value) => planMemory(value),
         "planMemory, options": (value) => planMemory(recipe, value),
         planDownload: (value) => planDownload(value, { folder }),
