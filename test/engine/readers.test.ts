@@ -128,7 +128,7 @@ describe("where there are fewer slots than completions", () => {
         const next = aborted.next();
         controller.abort();
         expect((await next).value).toMatchObject({ type: "finish", reason: "abort" });
-        await Promise.all([other.next(), ensemble.dispose()]).catch(() => undefined);
+        await Promise.allSettled([other.next(), ensemble.dispose()]);
         await expect(other.next().then(() => other.next())).resolves.toMatchObject({ done: true });
     });
 });

@@ -28,6 +28,7 @@ import {
     planMemory,
     readGguf,
     readVocabularies,
+    recommendControlTokens,
     resolveParameters,
     saveChat,
     score,
@@ -35,7 +36,7 @@ import {
     tokenText,
     type Ensemble,
 } from "../../src/index.js";
-import { loadOnCpu, QUESTIONS, upscalingRecipe } from "../helpers/demo.js";
+import { demoFile, loadOnCpu, QUESTIONS, upscalingRecipe } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 /** Nothing of this is right anywhere, but for an object or a list here and there. */
@@ -236,8 +237,8 @@ test("arguments of any wrong type are an error with a code", async () => {
         adHocRecipe: (value) => adHocRecipe(value),
         readGguf,
         readVocabularies,
-        recommendControlTokens: (value) => recommendControlTokens(value, baseFile),
-        "recommendControlTokens, reference": (value) => recommendControlTokens(baseFile, value),
+        recommendControlTokens: (value) => recommendControlTokens(value, demoFile("small-base")),
+        "recommendControlTokens, reference": (value) => recommendControlTokens(demoFile("small-chat"), value),
         planMemory: (value) => planMemory(value),
         "planMemory, options": (value) => planMemory(recipe, value),
         planDownload: (value) => planDownload(value, { folder }),

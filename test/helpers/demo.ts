@@ -77,9 +77,16 @@ export function readText(file: string): string {
     return readFileSync(path.join(repository, file), "utf8");
 }
 
-/** Files of models that are in the memory of this process, by Linux's account; empty elsewhere. */
+/** Files of models that this file of tests has in memory, by Linux's account; empty elsewhere. */
 export function mappedModels(): string[] {
+    return mapped().filter((file) => !mappedBefore.includes(file));
+}
+
+function mapped(): string[] {
     if (process.platform !== "linux") return [];
     const files = readFileSync("/proc/self/maps", "utf8").match(/\S+\.gguf/g) ?? [];
     return [...new Set(files)];
 }
+
+// A model in whose evaluation llama.cpp has failed stays in memory, and one process runs many files of tests.
+const mappedBefore = mapped();
