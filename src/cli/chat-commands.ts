@@ -13,6 +13,7 @@ import {
     type FinishPart,
     type TokenPart,
 } from "../index.js";
+import wrapAnsi from "wrap-ansi";
 import { expandHome } from "../files.js";
 import { suggestion } from "../recipe/problems.js";
 import { compareAlone } from "./chat-compare.js";
@@ -291,16 +292,16 @@ async function showStatistics({ ensemble, chat, finish, surface }: Talk): Promis
 }
 
 async function showHelp({ surface }: Talk): Promise<void> {
-    const width = Math.max(...Object.values(COMMANDS).map(({ usage }) => usage.length));
-    const lines = Object.values(COMMANDS).map(({ usage, help }) => `${usage.padEnd(width)}  ${help}`);
-    await surface.print(
-        [
-            ...lines,
-            "",
-            'A line that ends with \\ goes on in the next one; so does a block between """ and """.',
-            "A line that begins with // is said with one slash. Ctrl-C stops an answer.",
-        ].join("\n"),
-    );
+    const indent = 2 + Math.max(...Object.values(COMMANDS).map(({ usage }) => usage.length));
+    const lines = Object.values(COMMANDS).map(({ usage, help }) => {
+        const text = wrapAnsi(help, Math.max(20, surface.width - indent));
+        return usage.padEnd(indent) + text.replaceAll("\n", `\n${" ".repeat(indent)}`);
+    });
+    const more = [
+        'A line that ends with \\ goes on in the next one; so does a block between """ and """.',
+        "A line that begins with // is said with one slash. Ctrl-C stops an answer.",
+    ];
+    await surface.print([...lines, "", ...more.map((line) => wrapAnsi(line, surface.width))].join("\n"));
 }
 
 function quit(talk: Talk): Promise<void> {

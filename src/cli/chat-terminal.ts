@@ -5,9 +5,11 @@
 
 import { clearLine, createInterface, cursorTo, type Completer, type Key } from "node:readline";
 import { Writable } from "node:stream";
+import wrapAnsi from "wrap-ansi";
 import { createLineJoiner } from "./chat-lines.js";
 import { HISTORY_SIZE, historyFile, openHistory, type History } from "./chat-history.js";
 import type { Surface } from "./chat-surface.js";
+import { createKeyboard } from "./keyboard.js";
 import { colors, escapeControls } from "./terminal.js";
 
 const PROMPT = colors.green.bold("> ");
@@ -51,12 +53,13 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
     Object.defineProperty(echo, "columns", { get: () => stdout.columns });
     const resize = (): void => void echo.emit("resize");
     stdout.on("resize", resize);
+    const keyboard = createKeyboard(stdin, { onPaste: paste, onText: (text) => input.write(text) });
     const input = createInterface({
-        ...{ input: stdin, output: echo, terminal: true, prompt: PROMPT, completer },
+        ...{ input: keyboard, output: echo, terminal: true, prompt: PROMPT, completer },
         ...{ history: history.lines, historySize: HISTORY_SIZE, removeHistoryDuplicates: true },
     });
 
-    /** Whether the terminal puts marks around what is pasted, which `readline` reports as keys. */
+    /** Whether the terminal puts marks around what is pasted. */
     function markPastes(on: boolean): void {
         if (process.env.TERM !== "dumb") stdout.write(on ? "\x1b[?2004h" : "\x1b[?2004l");
     }
@@ -66,10 +69,28 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
     };
     /** Sees keys before `readline` does, which stops the process at Ctrl-Z. */
     const watch = (_: unknown, { name, ctrl }: Key): void => {
-        if (name === "paste-start" || name === "paste-end") pasting = name === "paste-start";
         if (ctrl === true && name === "z") markPastes(false);
     };
 
+    /** At the cursor: of several lines, what stands behind it belongs to the last one. */
+    function paste(text: string): void {
+        const whole = text.split("\n");
+        const last = whole.pop() ?? "";
+        if (whole.length === 0) return input.write(last);
+        const behind = input.line.slice(input.cursor);
+        input.write(null, { ctrl: true, name: "k" });
+        pasting = true;
+        for (const line of whole) {
+            input.write(line);
+            input.write(null, { name: "return" });
+        }
+        pasting = false;
+        input.write(last + behind);
+        while (input.cursor > last.length) input.write(null, { name: "left" });
+    }
+    function width(): number {
+        return Math.min(stdout.columns, 160);
+    }
     function goOn(): void {
         if (state === "typing") state = "writing";
         const waiting = resume;
@@ -83,7 +104,6 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         input.write(null, { ctrl: true, name: "e" });
         input.write(null, { ctrl: true, name: "u" });
         lines.flush();
-        pasting = false;
         input.setPrompt(PROMPT);
     }
     function eraseLine(): void {
@@ -107,6 +127,10 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
             stdout.write(colors.dim("\nCtrl-C once more, or Ctrl-D, leaves.\n"));
             input.prompt();
         }
+    }
+    /** Lines that end between words; what is shown besides tables and answers. */
+    function wrap(text: string): string {
+        return wrapAnsi(text, width(), { trim: false });
     }
     async function show(text: string): Promise<void> {
         await untilTyped();
@@ -134,8 +158,8 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
     process.on("SIGINT", interrupt);
     input.on("SIGCONT", wakeUp);
     markPastes(true);
-    stdin.prependListener("keypress", watch);
-    stdin.on("keypress", () => {
+    keyboard.prependListener("keypress", watch);
+    keyboard.on("keypress", () => {
         if (state !== "typing" || input.line !== "") return;
         eraseLine();
         goOn();
@@ -155,6 +179,7 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
     });
     input.on("close", () => {
         closed = true;
+        keyboard.destroy();
         markPastes(false);
         controller?.abort();
         settle(undefined);
@@ -163,7 +188,7 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
 
     return {
         get width() {
-            return Math.min(stdout.columns, 160);
+            return width();
         },
         async read() {
             if (typedAhead.length > 0) await untilTyped();
@@ -206,16 +231,15 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
             inLine = false;
         },
         print: show,
-        note: (text) => show(colors.dim(text)),
-        tell: (text) => show(colors.dim(text)),
-        fail: (message) => show(colors.red(message)),
+        note: (text) => show(wrap(colors.dim(text))),
+        tell: (text) => show(wrap(colors.dim(text))),
+        fail: (message) => show(wrap(colors.red(message))),
         suggest(text) {
             prefill = text;
         },
         close() {
             process.off("SIGINT", interrupt);
             process.off("SIGTERM", terminate);
-            stdin.off("keypress", watch);
             stdout.off("resize", resize);
             input.close();
         },

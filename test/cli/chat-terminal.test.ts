@@ -3,6 +3,7 @@
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "@jest/globals";
+import { repository } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { program } from "./run.js";
 import { hasTmux, openScreen, type Screen } from "./screen.js";
@@ -37,6 +38,84 @@ async function chat(
 function after(shown: string, text: string): string {
     return shown.slice(shown.indexOf(text) + text.length);
 }
+
+/** Lines that are longer than the terminal is wide, and text that comes into the middle of them. */
+describe("a line that is typed", () => {
+    const WIDE = "one two three four five six seven eight nine ten".repeat(3);
+    /** What is on the screen in the rows of the line, without their ends. */
+    const typed = (shown: string): string => after(shown, "\n> ").replaceAll("\n", "");
+
+    onTerminal.each([
+        ["typed", (talk: Screen, text: string) => talk.type(text)],
+        ["pasted with marks", (talk: Screen, text: string) => talk.paste(text, true)],
+        ["pasted without marks", (talk: Screen, text: string) => talk.paste(text, false)],
+    ])("shows where what is %s goes, and sends what it shows", async (_how, put) => {
+        const talk = await chat([], 60);
+        put(talk, WIDE);
+        await talk.wait(/nine ten$/);
+        talk.type("C-a");
+        put(talk, "/system abc ");
+        await talk.wait(/^> \/system abc one two/m);
+        talk.type("C-e");
+        put(talk, " end");
+        const shown = await talk.wait(/ten end$/);
+        expect(typed(shown)).toBe(`/system abc ${WIDE} end`);
+        talk.type("C-a", "Right", "Right");
+        // Takes away everything but "/s", from all rows.
+        talk.type("C-k");
+        await talk.wait(/^> \/s$/m);
+        put(talk, "ystem short");
+        await talk.wait(/^> \/system short$/m);
+        talk.type("Enter");
+        await talk.wait(/small\.\n>$/);
+        talk.type("/system", "Enter");
+        await talk.wait(/^short$/m);
+        expect(talk.read()).not.toContain("seven");
+    });
+
+    onTerminal("takes several pasted lines at its cursor", async () => {
+        const talk = await chat();
+        talk.type("hello world", ...Array<string>(5).fill("Left"));
+        talk.paste("one\ttwo\nthree", true);
+        await talk.wait(/^> hello one +two\n… threeworld$/m);
+        talk.type("!", "Enter");
+        await talk.wait(/three!world\n[^]+\n>$/);
+        talk.type("/prompt", "Enter");
+        await talk.wait(/\[INST\] hello one\\ttwo\nthree!world \[/);
+    });
+
+    onTerminal("leaves nothing behind when it is deleted below an answer", async () => {
+        const talk = await chat(LONG, 60);
+        talk.type(PERU, "Enter");
+        await talk.wait(/Peru\?\n.{40}/);
+        talk.paste(WIDE, true);
+        await talk.wait(/nine ten$/);
+        talk.type("C-u");
+        await talk.wait(/^(?![^]*seven)/);
+        talk.type("C-c");
+        expect(await talk.wait(/\(stopped\)\n>$/)).not.toContain("seven");
+    });
+
+    onTerminal("is not lost to a paste that has no end", async () => {
+        const talk = await chat();
+        talk.type("Escape", "[200~");
+        talk.type("C-c");
+        await talk.wait(/Ctrl-C once more, or Ctrl-D, leaves\.\n>$/);
+        talk.type("/system", "Enter");
+        await talk.wait(/There is no system prompt\.\n>$/);
+    });
+});
+
+onTerminal("help and messages break between words", async () => {
+    const talk = await chat([], 50);
+    talk.type("/help", "Enter");
+    const help = after(await talk.wait(/an answer\.\n>$/), "/help\n");
+    talk.type("/load nowhere-at-all.json", "Enter");
+    const message = after(await talk.wait(/nowhere-at-all[^]*\n>$/), "/load nowhere-at-all.json\n");
+    const words = new Set(readFileSync(path.join(repository, "src/cli/chat-commands.ts"), "utf8").match(/[a-z]{4,}/gi));
+    for (const word of help.match(/[a-z]{4,}/gi) ?? []) expect(words).toContain(word);
+    expect(message).toMatch(/^nowhere-at-all\.json cannot be read: ENOENT: no\n/);
+});
 
 describe("a conversation on a terminal", () => {
     onTerminal("shows answers below questions, and ends with the second Ctrl-C at the prompt", async () => {
