@@ -1,8 +1,6 @@
 // Benchmarks print a table and write JSON. They never pass or fail on a time, and compare within one run alone.
 
-import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import path from "node:path";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { benchBatch, printBatch } from "./batch.mjs";
@@ -12,6 +10,16 @@ import { writeReport } from "./report.mjs";
 import { benchScore, printScore } from "./score.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
 import { benchStep, printStep } from "./step.mjs";
+import { exitCodeOf, SIGNALS, withFolder } from "./temporary.mjs";
+
+for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", ({ code, message }) => {
+        // A reader that has seen enough, such as `head`, is no failure. Signals have set an exit code of their own.
+        if (code === "EPIPE") process.exit();
+        console.error(`The output cannot be written: ${message}`);
+        process.exit(1);
+    });
+}
 
 /** As the library names them, which need not be built to show the help. */
 const BACKENDS = ["auto", "cpu", "vulkan", "cuda", "metal"];
@@ -33,8 +41,8 @@ function command(name, description, bench, print, { choices = Object.keys(FAMILI
         async handler({ family, backend, threads, rounds, tokens, out }) {
             if (!(rounds >= 1) || tokens < 2) throw new Error("At least 1 round of 2 tokens.");
             const library = await importLibrary();
-            const folder = await mkdtemp(path.join(tmpdir(), "eft-llama-bench-"));
-            try {
+            for (const signal of SIGNALS) process.once(signal, () => process.exit(exitCodeOf(signal)));
+            await withFolder(tmpdir(), "eft-llama-bench-", async (folder) => {
                 const families = [];
                 for (const each of family) families.push(await findFamily(each, folder));
                 const results = [];
@@ -44,9 +52,7 @@ function command(name, description, bench, print, { choices = Object.keys(FAMILI
                     results.push(result);
                 }
                 await writeReport(name, { family, backend, threads, rounds, tokens, out }, results);
-            } finally {
-                await rm(folder, { recursive: true });
-            }
+            });
         },
     };
 }

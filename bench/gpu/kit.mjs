@@ -3,15 +3,12 @@
 
 import { fork } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { constants } from "node:os";
-import path from "node:path";
 import { fileURLToPath } from "node:url";
+import { exitCodeOf, SIGNALS, withFolder } from "../temporary.mjs";
 import { PARTS } from "./parts.mjs";
 import { createReport } from "./report.mjs";
 import { chooseFolder } from "./room.mjs";
 
-const SIGNALS = ["SIGINT", "SIGTERM"];
 const program = fileURLToPath(new URL("part.mjs", import.meta.url));
 /** A part ends by itself when its time is up, after the measurement that it is in; so much later it is ended. */
 const [GRACE, GRACE_SECONDS] = [0.15, 20];
@@ -27,15 +24,17 @@ const MEMORY = {
  */
 export async function measureParts(options) {
     const report = await createReport(options);
-    const folder = await mkdtemp(path.join(await chooseFolder(), "eft-llama-gpu-"));
-    const start = performance.now();
     let running, stopped;
     const stop = (signal) => {
         stopped = signal;
+        process.exitCode = exitCodeOf(signal);
         running?.kill("SIGKILL");
     };
     for (const signal of SIGNALS) process.on(signal, stop);
-    try {
+    // Where this process ends by itself, as on a closed pipe; before its folder is removed.
+    process.once("exit", () => running?.kill("SIGKILL"));
+    await withFolder(await chooseFolder(), "eft-llama-gpu-", async (folder) => {
+        const start = performance.now();
         let { backend } = options;
         let device;
         const letters = ["device", ...options.parts];
@@ -47,21 +46,21 @@ export async function measureParts(options) {
             const child = startPart(letter, { ...options, backend, device, folder, seconds });
             running = child.process;
             await child.follow(part, () => stopped !== undefined);
+            if (letter === "device" && stopped === undefined) {
+                device = part.data;
+                // Parts can be measured as soon as it is known on what, whatever failed or was late afterwards.
+                backend = device.backend;
+                if (backend === undefined && part.failures.length === 0)
+                    part.finish("failed", "It was not found out what there is to measure.");
+            }
             report.end(part);
-            if (stopped !== undefined) break;
-            if (letter !== "device") continue;
-            // Without a device there is nothing to measure; the reason has been printed.
-            if (part.state === "failed") break;
-            device = part.data;
-            backend = device.backend;
+            if (stopped !== undefined || backend === undefined) break;
         }
         report.conclude();
-        return report.isGood();
-    } finally {
-        await rm(folder, { recursive: true, force: true });
-        for (const signal of SIGNALS) process.off(signal, stop);
-        if (stopped !== undefined) process.exit(128 + constants.signals[stopped]);
-    }
+    });
+    if (stopped !== undefined) process.exit();
+    for (const signal of SIGNALS) process.off(signal, stop);
+    return report.isGood();
 }
 
 function startPart(letter, settings) {
@@ -77,7 +76,10 @@ function startPart(letter, settings) {
 /** Fills `part` with what the process sends, until it has ended. */
 async function follow(child, part, seconds, isStopped) {
     let said = "";
-    child.stderr.setEncoding("utf8").on("data", (text) => (said = (said + text).slice(-2000)));
+    child.stderr.setEncoding("utf8").on("data", (text) => {
+        said = (said + text).slice(-2000);
+        process.stderr.write(text);
+    });
     child.on("message", part.update);
     let isLate = false;
     const end = () => {

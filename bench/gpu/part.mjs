@@ -1,5 +1,6 @@
 // One part, in the process that kit.mjs starts for it: `node part.mjs a '{ "backend": "cuda", ... }'`.
 
+import { rmSync } from "node:fs";
 import { setImmediate as turn } from "node:timers/promises";
 import { importLibrary, importNative } from "../families.mjs";
 import { createClock } from "./clock.mjs";
@@ -8,9 +9,15 @@ import { NotHere } from "./room.mjs";
 
 const [letter, settings] = process.argv.slice(2);
 const { backend, quick, folder, seconds, device } = JSON.parse(settings);
+/** Who wanted to know is gone, and did not come to remove the models. */
+const abandon = () => {
+    rmSync(folder, { recursive: true, force: true });
+    process.exit(1);
+};
+process.on("disconnect", abandon);
 const clock = createClock(seconds);
 let saving;
-const result = { tables: [], checks: [], goals: [], remarks: [], failures: [], data: {} };
+const result = { tables: [], checks: [], goals: [], remarks: [], skipped: [], failures: [], data: {} };
 
 const kit = {
     ...{ backend, quick, folder, clock, result },
@@ -48,13 +55,17 @@ const kit = {
      * @param body - gets the `performance.now()` at which it should come to its end
      */
     async attempt(name, share, body) {
-        if (clock.isOver()) return kit.remark(`${name}: not measured, the time was up.`);
+        const skip = (reason) => {
+            result.skipped.push(name);
+            kit.remark(`${name}: not measured${reason}`);
+        };
+        if (clock.isOver()) return skip(", the time was up.");
         process.send({ progress: name });
         try {
             await body(clock.share(share));
         } catch (error) {
-            if (error instanceof NotHere) return kit.remark(`${name}: not measured. ${error.message}`);
-            result.failures.push(`${name}: ${error?.message ?? error}`);
+            if (error instanceof NotHere) return skip(`. ${error.message}`);
+            fail(error, `${name}: `);
         }
         kit.save();
     },
@@ -64,8 +75,15 @@ const { measure } = await PARTS[letter].load();
 try {
     await measure(kit);
 } catch (error) {
-    result.failures.push(kit.library.EftError.isInstance(error) ? error.message : error.stack);
+    fail(error);
 }
 kit.save();
 await saving;
+process.off("disconnect", abandon);
 process.disconnect();
+
+/** A sentence for the report; where in the program it came from is for the screen. */
+function fail(error, where = "") {
+    if (!kit.library.EftError.isInstance(error)) console.error(error);
+    result.failures.push(`${where}${error?.message ?? error}`);
+}

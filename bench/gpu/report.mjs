@@ -25,18 +25,23 @@ export async function createReport(options) {
         begin(letter, seconds) {
             const { title } = PARTS[letter];
             const begun = performance.now();
+            /** The measurement that was begun last. */
+            let current;
             const part = {
                 ...{ letter, title, limitSeconds: round(seconds), seconds: 0, state: "running" },
-                ...{ tables: [], checks: [], goals: [], remarks: [], failures: [], data: {} },
+                ...{ tables: [], checks: [], goals: [], remarks: [], skipped: [], failures: [], data: {} },
                 update({ progress, result }) {
-                    if (progress !== undefined)
+                    if (progress !== undefined) {
+                        current = progress;
                         console.log(`  ${round((performance.now() - start) / 1000)} s  ${progress}`);
+                    }
                     if (result !== undefined) Object.assign(part, result);
                     part.seconds = round((performance.now() - begun) / 1000);
                     write();
                 },
                 finish(state, reason) {
                     part.state = part.failures.length > 0 && state === "complete" ? "failed" : state;
+                    if (state === "out of time") part.skipped.push(current ?? title);
                     if (reason !== undefined) part[state === "failed" ? "failures" : "remarks"].push(reason);
                     part.update({});
                 },
@@ -49,16 +54,23 @@ export async function createReport(options) {
         end: print,
         conclude() {
             const bad = parts.flatMap(({ checks }) => checks).filter(({ isGood }) => !isGood);
-            const failed = parts.filter(({ state }) => state === "failed").map(({ letter }) => letter);
+            const failed = parts.filter(hasFailed).map(({ letter }) => letter);
+            const skipped = parts.reduce((sum, part) => sum + part.skipped.length, 0);
+            // Nobody knows what an ended part would have gone on with.
+            const atLeast = parts.some(({ state }) => state === "out of time") ? "at least " : "";
             console.log(
                 `\n${round((performance.now() - start) / 1000)} s; written to ${prefix}.json and ${prefix}.md.`,
             );
+            if (skipped > 0) console.log(`Not measured: ${atLeast}${skipped}, for reasons given above.`);
             for (const { what } of bad) console.log(`FAILED check: ${what}`);
             if (failed.length > 0) console.log(`FAILED parts: ${failed.join(", ")}`);
         },
-        isGood: () => parts.every(({ state, checks }) => state !== "failed" && checks.every(({ isGood }) => isGood)),
+        isGood: () => parts.every((part) => !hasFailed(part) && part.checks.every(({ isGood }) => isGood)),
     };
 }
+
+/** Also when its time was up afterwards. */
+const hasFailed = ({ failures }) => failures.length > 0;
 
 function outPrefix(out) {
     const isFolder = /[\\/]$/.test(out) || statSync(out, { throwIfNoEntry: false })?.isDirectory();

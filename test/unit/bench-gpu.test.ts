@@ -1,7 +1,9 @@
 /** The kit that measures a GPU, on the CPU: that it says what it promises, and that a fault would not get past it. */
 
-import { execFile, spawn } from "node:child_process";
-import { mkdir, mkdtemp, readFile, readdir, rm } from "node:fs/promises";
+import { execFile, fork, spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
@@ -74,7 +76,8 @@ test("checks what the device says, and writes it down for programs and for docum
 
 test("ends when its time is up, which is no failure, and says what it has not measured", async () => {
     const prefix = join(folder, "short");
-    await run(process.execPath, flags(prefix, "--parts", "a,c", "--minutes", "0.0001"));
+    const { stdout } = await run(process.execPath, flags(prefix, "--parts", "a,c", "--minutes", "0.0001"));
+    expect(stdout).toMatch(/^Not measured: (at least )?\d+, for reasons given above\.$/m);
     const { parts } = await readReport(prefix);
     expect(parts.map(({ letter }) => letter)).toEqual(["device", "a", "c"]);
     for (const { state, checks, remarks } of parts.slice(1)) {
@@ -84,9 +87,13 @@ test("ends when its time is up, which is no failure, and says what it has not me
     }
 });
 
-test("leaves what it has when it is ended, and no models", async () => {
-    const prefix = join(folder, "ended");
-    const models = join(folder, "models");
+test.each([
+    ["SIGTERM", 143],
+    // A connection that is gone.
+    ["SIGHUP", 129],
+] as const)("leaves what it has when it is ended by %s, and no models", async (signal, code) => {
+    const prefix = join(folder, `ended-${signal}`);
+    const models = join(folder, `models-${signal}`);
     await mkdir(models);
     const child = spawn(process.execPath, flags(prefix, "--parts", "a", "--minutes", "60"), {
         env: { ...process.env, TMPDIR: models },
@@ -96,9 +103,9 @@ test("leaves what it has when it is ended, and no models", async () => {
     for await (const text of child.stdout.setEncoding("utf8")) {
         said += String(text);
         // By then the first check is in the files.
-        if (said.includes("up-scaling, Q4_0") && !child.killed) child.kill("SIGTERM");
+        if (said.includes("up-scaling, Q4_0") && !child.killed) child.kill(signal);
     }
-    expect(await closed).toBe(143);
+    expect(await closed).toBe(code);
     const { parts } = await readReport(prefix);
     expect(parts[1]?.state).toBe("stopped");
     expect(parts[1]?.checks[0]).toMatchObject({
@@ -106,6 +113,49 @@ test("leaves what it has when it is ended, and no models", async () => {
         isGood: true,
     });
     expect(await readdir(models)).toEqual([]);
+});
+
+test("a part whose kit is gone removes the models and ends", async () => {
+    const models = await mkdtemp(join(folder, "abandoned-"));
+    await writeFile(join(models, "model.gguf"), "");
+    const settings = { backend: "cpu", quick: true, folder: models, seconds: 3600, device: { name: "the CPU" } };
+    const part = join(repository, "bench", "gpu", "part.mjs");
+    const child = fork(part, ["a", JSON.stringify(settings)], { stdio: "ignore" });
+    // It has begun to measure.
+    await once(child, "message");
+    child.disconnect();
+    expect(await once(child, "exit")).toEqual([1, null]);
+    expect(existsSync(models)).toBe(false);
+});
+
+describe("the conclusion", () => {
+    /** What a report prints and returns after `body`, which gets it. */
+    async function conclude(body: string): Promise<{ said: string; isGood: boolean }> {
+        const out = JSON.stringify(join(folder, "conclusion"));
+        const text =
+            `import { createReport } from "./bench/gpu/report.mjs"; const report = await createReport({ out: ${out} });` +
+            `${body}; report.conclude(); console.log(report.isGood());`;
+        const { stdout } = await run(process.execPath, ["--input-type=module", "-e", text], { cwd: repository });
+        return { said: stdout, isGood: stdout.endsWith("\ntrue\n") };
+    }
+    const part = (result: object, ...end: string[]): string =>
+        `{ const part = report.begin("a", 1); part.update({ progress: "first", result: ${JSON.stringify(result)} });` +
+        `part.finish(...${JSON.stringify(end)}); }`;
+
+    test.each([
+        ["a complete part", part({}, "complete"), true, undefined],
+        ["a failed measurement", part({ failures: ["a"] }, "complete"), false, undefined],
+        ["one in a part that was late", part({ failures: ["a"] }, "out of time"), false, "at least 1"],
+        ["a crash", part({}, "failed", "a"), false, undefined],
+        ["a check that failed", part({ checks: [{ what: "a", isGood: false }] }, "out of time"), false, "at least 1"],
+        ["measurements without time", part({ skipped: ["a", "b"] }, "complete"), true, "2"],
+        ["a part that was ended after one", part({ skipped: ["a"] }, "out of time"), true, "at least 2"],
+    ])("%s", async (_name, body, isGood, skipped) => {
+        const conclusion = await conclude(body);
+        expect(conclusion.isGood).toBe(isGood);
+        expect(/^Not measured: (.*), for/m.exec(conclusion.said)?.[1]).toBe(skipped);
+        expect(conclusion.said.includes("FAILED parts: a")).toBe(/failures|"failed"/.test(body));
+    });
 });
 
 test("says why there is no such device, and measures nothing", async () => {

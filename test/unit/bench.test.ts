@@ -1,6 +1,7 @@
 /** Benchmarks run and write what they promise. How long anything takes is none of a test's business. */
 
-import { execFile } from "node:child_process";
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -160,6 +161,15 @@ test("an inflated model computes the same function", async () => {
     });
     // Its feed-forward layers have become five times as wide: 3 layers of 3 matrices of 64 columns.
     expect((await stat(inflated)).size - (await stat(original)).size).toBe(3 * 3 * 64 * (960 - 192) * 4);
+});
+
+test("ends quietly when nobody reads on, as `head` does", async () => {
+    const args = ["step", "--family", "demo", "--threads", "1", "--rounds", "1", "--tokens", "2"];
+    const child = spawn(process.execPath, [program, ...args]);
+    child.stdout.destroy();
+    let said = "";
+    child.stderr.setEncoding("utf8").on("data", (text: string) => (said += text));
+    expect({ end: await once(child, "close"), said }).toEqual({ end: [0, null], said: "" });
 });
 
 test("says what it has no use for", async () => {
