@@ -1,6 +1,6 @@
 /** Why the libraries of a GPU backend cannot be used, and what to do about it. */
 
-import { backendPackageName, type BackendLibrary } from "./load-binding.js";
+import { backendPackageName, scriptCommand, type BackendLibrary } from "./load-binding.js";
 
 /** What is wrong with one library: a clause, and a sentence without its full stop. */
 export interface BackendFailure {
@@ -18,8 +18,8 @@ export function joinFailures(failures: readonly BackendFailure[]): string {
 /** How a backend is built where node-llama-cpp's package does not serve. */
 function buildCommand(backend: string): string {
     return backend === "cuda" && process.platform === "linux"
-        ? "node scripts/build-cuda.mjs"
-        : `node scripts/build-native.mjs --from-source -- -DGGML_${backend.toUpperCase()}=ON`;
+        ? scriptCommand("build-cuda.mjs")
+        : `${scriptCommand("build-native.mjs")} --from-source -- -DGGML_${backend.toUpperCase()}=ON`;
 }
 
 /** No library of it is installed. */
@@ -38,12 +38,16 @@ export function explainMissing(backend: string): BackendFailure {
 }
 
 /** A library that was built for another llama.cpp; undefined for one that fits. */
-export function explainRelease({ file, release }: BackendLibrary, wanted: string): BackendFailure | undefined {
+export function explainRelease(
+    backend: string,
+    { file, release }: BackendLibrary,
+    wanted: string,
+): BackendFailure | undefined {
     if (release === "as pinned" || release.noted === wanted) return undefined;
     const built = release.noted === undefined ? "an unknown release of llama.cpp" : `llama.cpp ${release.noted}`;
     return {
         problem: `${file} was built for ${built}, and the other libraries are those of ${wanted}`,
-        remedy: `Build it again with \`${buildCommand("cuda")}\`, or delete it`,
+        remedy: `Build it again with \`${buildCommand(backend)}\`, or delete it`,
     };
 }
 

@@ -70,7 +70,7 @@ function openBackend(binding: NativeBinding, backend: GpuBackend): readonly Nati
             .devices()
             .filter(({ backend: name, type }) => name === REGISTRY_NAMES[backend] && (type === "gpu" || type === "igpu"));
     const open = (library: BackendLibrary): readonly NativeDevice[] | BackendFailure => {
-        const misfit = explainRelease(library, binding.llamaRelease);
+        const misfit = explainRelease(backend, library, binding.llamaRelease);
         if (misfit !== undefined) return misfit;
         const { loaded, said } = binding.loadBackend(library.file);
         if (!loaded) return explainLoadFailure(library.file, said);

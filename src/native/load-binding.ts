@@ -78,10 +78,22 @@ export function findLibraryFolder(): LibraryFolder {
             // Without --omit=optional, npm would add half a gigabyte for CUDA.
             `llama.cpp's libraries for this platform are not installed: the package ${name} was not found. Install it with` +
                 ` \`npm install --omit=optional ${name}@${nodeLlamaCppVersion()}\`, or build llama.cpp with` +
-                ` \`node ${path.relative(".", path.join(packageRoot, "scripts", "build-native.mjs"))} --from-source\`.`,
+                ` \`${scriptCommand("build-native.mjs")} --from-source\`.`,
         );
     }
     return { directory, origin: "prebuilt" };
+}
+
+/** How a script of this package is run from the current folder; by the Node that the package brings, where it brings one. */
+export function scriptCommand(script: string): string {
+    const shown = (file: string): string => {
+        const relative = path.relative(".", file);
+        // A shell would look for a bare name elsewhere, and see two words where there is a space.
+        const found = relative.includes(path.sep) ? relative : `.${path.sep}${relative}`;
+        return /\s/.test(found) ? `"${found}"` : found;
+    };
+    const node = process.execPath.startsWith(packageRoot + path.sep) ? shown(process.execPath) : "node";
+    return `${node} ${shown(path.join(packageRoot, "scripts", script))}`;
 }
 
 /** A library of an optional GPU backend. */

@@ -48,9 +48,13 @@ function compile(file: string, source = "", flags: readonly string[] = []): void
     });
 }
 
-async function run(what: "find" | "choose"): Promise<Outcome & { stderr: string }> {
+/** In the folder of the package, unless another one is named. */
+async function run(
+    what: "find" | "choose",
+    { cwd = root, node = process.execPath } = {},
+): Promise<Outcome & { stderr: string }> {
     const program = path.join(root, "backend-libraries.mjs");
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, what]);
+    const { stdout, stderr } = await promisify(execFile)(node, [program, what], { cwd });
     return { ...(JSON.parse(stdout) as Outcome), stderr };
 }
 
@@ -98,6 +102,26 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
         );
         expect(error?.message).toBe(`The backend cuda cannot be used: ${reason}. Use --backend cpu or auto.`);
         expect(backend).not.toBe("cuda");
+    });
+
+    it("are built by commands that work from where they are printed, and with the Node that a bundle brings", async () => {
+        const script = path.join("scripts", "build-cuda.mjs");
+        for (const file of [script, "bin/node"]) mkdirSync(path.dirname(path.join(root, file)), { recursive: true });
+        // Says what it has been run with.
+        writeFileSync(path.join(root, script), "console.log(process.execPath);");
+        const own = path.join(root, "bin", "node");
+        cpSync(process.execPath, own);
+        const spaced = path.join(root, "a b", "c");
+        mkdirSync(spaced, { recursive: true });
+        for (const cwd of [root, path.join(root, "bin"), path.join(root, "scripts"), spaced, path.dirname(root)]) {
+            for (const node of [own, process.execPath]) {
+                const { reason = "" } = await run("choose", { cwd, node });
+                const command = /build the backend with `(.*)`$/.exec(reason)?.[1] ?? "";
+                const env = { PATH: node === own ? "" : path.dirname(process.execPath) };
+                const said = execFileSync("/bin/sh", ["-c", command], { cwd, env, encoding: "utf8" });
+                expect([cwd, command, said.trim()]).toEqual([cwd, command, node]);
+            }
+        }
     });
 
     it.each([

@@ -57,17 +57,17 @@ describe("another reason", () => {
 
 describe("the release of a library", () => {
     it("is the pinned one, or the one that its build has noted", () => {
-        expect(explainRelease({ file, release: "as pinned" }, "v2")).toBeUndefined();
-        expect(explainRelease({ file, release: { noted: "v2" } }, "v2")).toBeUndefined();
+        expect(explainRelease("cuda", { file, release: "as pinned" }, "v2")).toBeUndefined();
+        expect(explainRelease("cuda", { file, release: { noted: "v2" } }, "v2")).toBeUndefined();
     });
 
     it.each([
         ["v1", "llama.cpp v1"],
         [undefined, "an unknown release of llama.cpp"],
     ])("is refused where it is %s", (noted, name) => {
-        const failure = explainRelease({ file, release: { noted } }, "v2");
+        const failure = explainRelease("vulkan", { file, release: { noted } }, "v2");
         expect(failure?.problem).toBe(`${file} was built for ${name}, and the other libraries are those of v2`);
-        expect(failure?.remedy).toMatch(/^Build it again with `node scripts\/.*`, or delete it$/);
+        expect(failure?.remedy).toMatch(/^Build it again with `node scripts\/.* -DGGML_VULKAN=ON`, or delete it$/);
     });
 });
 
