@@ -15,9 +15,14 @@ import { getLlama } from "node-llama-cpp";
 export async function createByHand(members, weights, { threads, contextSize }) {
     const llama = await getLlama({ gpu: false, build: "never", maxThreads: threads, logLevel: "error" });
     const sequences = [];
-    for (const modelPath of members) {
-        const model = await llama.loadModel({ modelPath });
-        sequences.push((await model.createContext({ contextSize, threads })).getSequence());
+    try {
+        for (const modelPath of members) {
+            const model = await llama.loadModel({ modelPath });
+            sequences.push((await model.createContext({ contextSize, threads })).getSequence());
+        }
+    } catch (error) {
+        await llama.dispose();
+        throw error;
     }
     const [{ model }] = sequences;
     const scores = new Float64Array(model.fileInfo.metadata.tokenizer.ggml.tokens.length);

@@ -1,6 +1,7 @@
 // Scoring many short continuations of shared contexts, as multiple-choice evaluations do: all in one score() call against
 // one call per item with a single sequence. Contexts take turns, so that one by one nothing is found in the cache.
 
+import { withDisposables } from "./disposables.mjs";
 import { createRecipe } from "./families.mjs";
 import { describeSetting, format, printTable, summarize } from "./report.mjs";
 
@@ -29,41 +30,41 @@ const WORDS = [
 export async function benchScore(library, family, { backend, threads, rounds }) {
     const load = (sequences) =>
         library.loadEnsemble(createRecipe(library, family), { backend, threads, contextSize: 256, sequences });
-    const [together, single] = [await load(SEQUENCES), await load(1)];
-    const results = [];
-    for (const perContext of SHAPES) {
-        const items = createItems(ITEMS / perContext);
-        const tokens = countTokens(together, items);
-        const measured = [];
-        for (let i = -1; i < rounds; i++) {
-            const oneByOne = items.filter((_, index) => index % STRIDE === (i + STRIDE) % STRIDE);
-            const togetherMs = await time(() => library.score(together, items));
-            const oneByOneMs = await time(async () => {
-                for (const item of oneByOne) await library.score(single, [item]);
+    return withDisposables(async (keep) => {
+        const together = await keep(load(SEQUENCES));
+        const single = await keep(load(1));
+        const results = [];
+        for (const perContext of SHAPES) {
+            const items = createItems(ITEMS / perContext);
+            const tokens = countTokens(together, items);
+            const measured = [];
+            for (let i = -1; i < rounds; i++) {
+                const oneByOne = items.filter((_, index) => index % STRIDE === (i + STRIDE) % STRIDE);
+                const togetherMs = await time(() => library.score(together, items));
+                const oneByOneMs = await time(async () => {
+                    for (const item of oneByOne) await library.score(single, [item]);
+                });
+                if (i >= 0) measured.push({ togetherMs, oneByOneMs: oneByOneMs * STRIDE });
+            }
+            results.push({
+                contexts: ITEMS / perContext,
+                perContext,
+                ...tokens,
+                togetherMs: summarize(measured.map(({ togetherMs }) => togetherMs)),
+                oneByOneMs: summarize(measured.map(({ oneByOneMs }) => oneByOneMs)),
+                speedup: summarize(measured.map(({ togetherMs, oneByOneMs }) => oneByOneMs / togetherMs)),
+                rounds: measured,
             });
-            if (i >= 0) measured.push({ togetherMs, oneByOneMs: oneByOneMs * STRIDE });
         }
-        results.push({
-            contexts: ITEMS / perContext,
-            perContext,
-            ...tokens,
-            togetherMs: summarize(measured.map(({ togetherMs }) => togetherMs)),
-            oneByOneMs: summarize(measured.map(({ oneByOneMs }) => oneByOneMs)),
-            speedup: summarize(measured.map(({ togetherMs, oneByOneMs }) => oneByOneMs / togetherMs)),
-            rounds: measured,
-        });
-    }
-    const result = {
-        family: family.name,
-        shape: family.shape,
-        backend: together.backend.backend,
-        threads: together.threads,
-        sequences: SEQUENCES,
-        results,
-    };
-    await together.dispose();
-    await single.dispose();
-    return result;
+        return {
+            family: family.name,
+            shape: family.shape,
+            backend: together.backend.backend,
+            threads: together.threads,
+            sequences: SEQUENCES,
+            results,
+        };
+    });
 }
 
 /** Items whose neighbours have other contexts. */

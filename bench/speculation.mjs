@@ -5,6 +5,7 @@
 // The formula knows of decoding alone. What a step or a block takes beside it (fusing, drawing, JavaScript, the way to the
 // worker thread and back) is measured as well, and a second prediction counts it on both sides.
 
+import { withDisposables } from "./disposables.mjs";
 import { summarize } from "./report.mjs";
 import { runRounds } from "./rounds.mjs";
 import { blockMs, blockTokens, LENGTHS, plainMs, summarizeCosts, timeBatches } from "./speculation-costs.mjs";
@@ -55,51 +56,52 @@ export async function benchSpeculation(library, family, options) {
  */
 export async function benchContenders(library, family, options) {
     const { temperatures = TEMPERATURES, names: chosen = Object.keys(CONTENDERS) } = options;
-    const ensembles = {};
-    for (const name of chosen) {
-        const { ensemble = "fixed" } = CONTENDERS[name];
-        ensembles[ensemble] ??= await load(library, family, options);
-    }
-    const settings = Object.keys(family.texts).flatMap((text) =>
-        temperatures.map((temperature) => ({ text, temperature })),
-    );
-    const rounds = await runRounds(options, chosen, async (i, names) => {
-        const [batches, outcomes] = [[], []];
-        for (const { text, temperature } of i < 0 ? settings.slice(0, 1) : settings) {
-            const prompt = family.texts[text][(i + 1) % family.texts[text].length];
-            if (temperature === temperatures[0]) batches.push(await timeBatches(library, ensembles.fixed, prompt));
-            const results = {};
-            for (const name of names) {
-                const { ensemble = "fixed", speculation } = CONTENDERS[name];
-                results[name] = await generate(library, ensembles[ensemble], {
-                    ...{ prompt, speculation, tokens: options.tokens, sampling: { temperature }, seed: i + 1 },
-                });
-            }
-            outcomes.push(compareTexts(results));
+    return withDisposables(async (keep) => {
+        const ensembles = {};
+        for (const name of chosen) {
+            const { ensemble = "fixed" } = CONTENDERS[name];
+            ensembles[ensemble] ??= await keep(load(library, family, options));
         }
-        return { batches, outcomes };
-    });
-    const { members, threads, backend } = ensembles.fixed;
-    for (const ensemble of Object.values(ensembles)) await ensemble.dispose();
+        const settings = Object.keys(family.texts).flatMap((text) =>
+            temperatures.map((temperature) => ({ text, temperature })),
+        );
+        const rounds = await runRounds(options, chosen, async (i, names) => {
+            const [batches, outcomes] = [[], []];
+            for (const { text, temperature } of i < 0 ? settings.slice(0, 1) : settings) {
+                const prompt = family.texts[text][(i + 1) % family.texts[text].length];
+                if (temperature === temperatures[0]) batches.push(await timeBatches(library, ensembles.fixed, prompt));
+                const results = {};
+                for (const name of names) {
+                    const { ensemble = "fixed", speculation } = CONTENDERS[name];
+                    results[name] = await generate(library, ensembles[ensemble], {
+                        ...{ prompt, speculation, tokens: options.tokens, sampling: { temperature }, seed: i + 1 },
+                    });
+                }
+                outcomes.push(compareTexts(results));
+            }
+            return { batches, outcomes };
+        });
+        const { members, threads, backend } = ensembles.fixed;
 
-    const drafter = members.findIndex(({ name }) => name === "chat");
-    const costs = summarizeCosts(
-        rounds.flatMap(({ batches }) => batches),
-        rounds.map(({ outcomes }) => draftMs(outcomes, drafter)),
-        drafter,
-    );
-    return {
-        ...{ family: family.name, shape: family.shape, backend: backend.backend, threads },
-        ...{ members: members.map(({ name }) => name), costs },
-        settings: settings.map((setting, place) => ({
-            ...setting,
-            ...describe(
-                rounds.map(({ outcomes }) => outcomes[place]),
-                costs,
-            ),
-        })),
-        rounds,
-    };
+        const drafter = members.findIndex(({ name }) => name === "chat");
+        const costs = summarizeCosts(
+            rounds.flatMap(({ batches }) => batches),
+            rounds.map(({ outcomes }) => draftMs(outcomes, drafter)),
+            drafter,
+        );
+        return {
+            ...{ family: family.name, shape: family.shape, backend: backend.backend, threads },
+            ...{ members: members.map(({ name }) => name), costs },
+            settings: settings.map((setting, place) => ({
+                ...setting,
+                ...describe(
+                    rounds.map(({ outcomes }) => outcomes[place]),
+                    costs,
+                ),
+            })),
+            rounds,
+        };
+    });
 }
 
 /** Puts in the place of the ids where they first differ from those of plain steps; -1: nowhere. */

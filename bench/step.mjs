@@ -16,6 +16,7 @@
 
 import { measureReadBandwidth } from "./bandwidth.mjs";
 import { createByHand } from "./by-hand.mjs";
+import { withDisposables } from "./disposables.mjs";
 import { createRecipe, weightBytes } from "./families.mjs";
 import { describeSetting, format, printTable, summarize } from "./report.mjs";
 import { runRounds } from "./rounds.mjs";
@@ -36,45 +37,46 @@ export async function benchStep(library, family, options) {
         library.loadEnsemble(createRecipe(library, family, member), {
             ...{ backend, threads, contextSize: CONTEXT_SIZE, sequences: 1 },
         });
-    const fused = await load();
-    const names = fused.members.map(({ name }) => name);
-    const singles = [];
-    for (const name of names) singles.push(await load(name));
-    const byHand =
-        isByHand &&
-        (await createByHand(
-            Object.values(family.members),
-            library.combinationWeights(fused.recipe.combination, names, {}),
-            { threads: fused.threads, contextSize: CONTEXT_SIZE },
-        ));
+    const result = await withDisposables(async (keep) => {
+        const fused = await keep(load());
+        const names = fused.members.map(({ name }) => name);
+        const singles = [];
+        for (const name of names) singles.push(await keep(load(name)));
+        const byHand =
+            isByHand &&
+            (await keep(
+                createByHand(
+                    Object.values(family.members),
+                    library.combinationWeights(fused.recipe.combination, names, {}),
+                    { threads: fused.threads, contextSize: CONTEXT_SIZE },
+                ),
+            ));
 
-    const contenders = [
-        ...singles.map((ensemble, member) => async (round) => {
-            const { decodeMs } = await timeCompletion(library, ensemble, family.prompt, tokens);
-            round.aloneMs[member] = decodeMs[0];
-        }),
-        async (round) => {
-            round.step = await timeCompletion(library, fused, family.prompt, tokens);
-        },
-        ...(byHand
-            ? [
-                  async (round) => {
-                      round.byHandMs = await byHand.run(family.prompt, { tokens, temperature: TEMPERATURE });
-                  },
-              ]
-            : []),
-    ];
-    const measured = await runRounds({ rounds, warmUp: WARM_UP_ROUNDS, until }, contenders, async (_, inOrder) => {
-        const round = { aloneMs: [] };
-        for (const run of inOrder) await run(round);
-        return round;
+        const contenders = [
+            ...singles.map((ensemble, member) => async (round) => {
+                const { decodeMs } = await timeCompletion(library, ensemble, family.prompt, tokens);
+                round.aloneMs[member] = decodeMs[0];
+            }),
+            async (round) => {
+                round.step = await timeCompletion(library, fused, family.prompt, tokens);
+            },
+            ...(byHand
+                ? [
+                      async (round) => {
+                          round.byHandMs = await byHand.run(family.prompt, { tokens, temperature: TEMPERATURE });
+                      },
+                  ]
+                : []),
+        ];
+        const measured = await runRounds({ rounds, warmUp: WARM_UP_ROUNDS, until }, contenders, async (_, inOrder) => {
+            const round = { aloneMs: [] };
+            for (const run of inOrder) await run(round);
+            return round;
+        });
+        return describe(family, names, fused, measured);
     });
-    for (const ensemble of [...singles, fused]) await ensemble.dispose();
-    if (byHand) await byHand.dispose();
-
-    const result = describe(family, names, fused, measured);
-    if (fused.backend.backend !== "cpu") return result;
-    return { ...result, bound: await describeBound(family, fused.threads, result.step.wallMs.median) };
+    if (result.backend !== "cpu") return result;
+    return { ...result, bound: await describeBound(family, result.threads, result.step.wallMs.median) };
 }
 
 /** Milliseconds per token after the first. */

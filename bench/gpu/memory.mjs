@@ -2,6 +2,7 @@
 // soon a completion ends that is aborted in a long prompt; and whether loading and disposing gives everything back.
 
 import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
+import { withDisposables } from "../disposables.mjs";
 import { createRecipe, FAMILIES, findFamily } from "../families.mjs";
 import { summarize } from "../report.mjs";
 import { prepareFamily, randomFamilies, randomFamily } from "./models.mjs";
@@ -16,6 +17,8 @@ const MOMENTS = [0.1, 0.3, 0.5, 0.7, 0.9];
 const CYCLES = 50;
 /** What is planned against what is allocated, as in the tests. */
 const PLANNED = [0.75, 1.25];
+/** Fewer say nothing: what drivers and allocators take once is divided by them. */
+const FEWEST_CYCLES = 20;
 /** Cycles before, in which drivers and allocators reach their size. */
 const WARM_UP_CYCLES = 10;
 /** MiB a cycle. The smallest model and its context take more. */
@@ -69,17 +72,29 @@ async function comparePlan(kit, family) {
     });
     const before = deviceBytes(kit);
     const lines = [];
-    native.loadBinding().setLog((_, text) => lines.push(text));
-    const ensemble = await load(kit, family, {});
-    // The log arrives by the event loop.
-    await turn();
-    native.loadBinding().setLog(undefined);
-    const missing = deviceBytes(kit) - before;
-    await ensemble.dispose();
+    const missing = await withDisposables(async (keep) => {
+        native.loadBinding().setLog((_, text) => lines.push(text));
+        try {
+            await keep(load(kit, family, {}));
+            // The log arrives by the event loop.
+            await turn();
+        } finally {
+            native.loadBinding().setLog(undefined);
+        }
+        return deviceBytes(kit) - before;
+    });
 
     const allocated = readAllocations(lines.join(""));
     const place = backend === "cpu" ? "ram" : "gpu";
-    const head = ["member", "layers", "weights", "allocated", "context", "allocated", "planned / allocated"];
+    const head = [
+        "member",
+        "layers",
+        "weights planned",
+        "weights allocated",
+        "context planned",
+        "context allocated",
+        "context: planned / allocated",
+    ];
     const title = `Planned and allocated, MiB of ${place === "gpu" ? "the device" : "memory"}, ${OPTIONS.sequences} sequences of ${OPTIONS.contextSize} tokens`;
     plan.members.forEach((member, index) => {
         const [weights, context] = [
@@ -125,12 +140,13 @@ function readAllocations(log) {
     return { weights, contexts };
 }
 
-async function countLeaks(kit, family, until) {
+export async function countLeaks(kit, family, until) {
     const { library } = kit;
     const cycle = async (seed) => {
-        const ensemble = await load(kit, family, { contextSize: 256 });
-        await library.collect(library.complete(ensemble, { prompt: family.prompt, maxTokens: 8, seed }));
-        await ensemble.dispose();
+        await withDisposables(async (keep) => {
+            const ensemble = await keep(load(kit, family, { contextSize: 256 }));
+            await library.collect(library.complete(ensemble, { prompt: family.prompt, maxTokens: 8, seed }));
+        });
     };
     const use = async () => {
         for (let i = 0; i < 3; i++) {
@@ -139,10 +155,14 @@ async function countLeaks(kit, family, until) {
         }
         return { process: process.memoryUsage.rss(), device: deviceBytes(kit) };
     };
-    for (let i = 0; i < WARM_UP_CYCLES; i++) await cycle(i);
+    for (let i = 0; i < WARM_UP_CYCLES && performance.now() < until; i++) await cycle(i);
     const before = await use();
     let cycles = 0;
-    while (cycles < CYCLES && (cycles === 0 || performance.now() < until)) await cycle(cycles++);
+    while (cycles < CYCLES && performance.now() < until) await cycle(cycles++);
+    if (cycles < FEWEST_CYCLES)
+        throw new NotHere(
+            `There was time for ${cycles} times alone; ${FEWEST_CYCLES} are needed to tell leaks from noise.`,
+        );
     const after = await use();
     for (const where of ["process", "device"]) {
         if (Number.isNaN(before[where])) continue;

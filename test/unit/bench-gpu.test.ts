@@ -128,6 +128,22 @@ test("a part whose kit is gone removes the models and ends", async () => {
     expect(existsSync(models)).toBe(false);
 });
 
+test("leaks are not judged by fewer cycles than it takes, and all that was loaded is disposed of", async () => {
+    const text =
+        `import { withDisposables } from "./bench/disposables.mjs"; import { countLeaks } from "./bench/gpu/memory.mjs";` +
+        `const said = []; const keepTwo = async (keep) => { for (const name of ["a", "b"])` +
+        `await keep({ dispose: () => said.push(name) }); await keep(Promise.reject(new Error("no room"))); };` +
+        `await withDisposables(keepTwo).catch(({ message }) => said.push(message));` +
+        `import { importLibrary, importNative } from "./bench/families.mjs";` +
+        `const kit = { library: await importLibrary(), native: await importNative(), backend: "cpu" };` +
+        `await countLeaks(kit, {}, 0).catch(({ constructor, message }) => said.push(constructor.name, message));` +
+        `console.log(JSON.stringify(said));`;
+    const { stdout } = await run(process.execPath, ["--input-type=module", "--expose-gc", "-e", text], {
+        cwd: repository,
+    });
+    expect(JSON.parse(stdout)).toEqual(["b", "a", "no room", "NotHere", expect.stringMatching(/time for 0 times/)]);
+});
+
 describe("the conclusion", () => {
     /** What a report prints and returns after `body`, which gets it. */
     async function conclude(body: string): Promise<{ said: string; isGood: boolean }> {
