@@ -113,10 +113,16 @@ function install(description) {
     mkdirSync(installFolder, { recursive: true });
     const library = path.join(installFolder, libraryName);
     const record = path.join(installFolder, "libggml-cuda.json");
-    rmSync(record, { force: true });
-    copyFileSync(path.join(workFolder, "bin", libraryName), `${library}.new`);
-    renameSync(`${library}.new`, library);
-    writeFileSync(record, `${JSON.stringify(description, undefined, 4)}\n`);
+    const news = [library, record].map((file) => `${file}.new`);
+    try {
+        copyFileSync(path.join(workFolder, "bin", libraryName), news[0]);
+        writeFileSync(news[1], `${JSON.stringify(description, undefined, 4)}\n`);
+        rmSync(record, { force: true });
+        renameSync(news[0], library);
+        renameSync(news[1], record);
+    } finally {
+        for (const file of news) rmSync(file, { force: true });
+    }
     return library;
 }
 

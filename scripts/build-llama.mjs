@@ -1,6 +1,6 @@
 // Builds llama.cpp's shared libraries out of the source that node-llama-cpp ships. The loader prefers build/llama.
 
-import { copyFile, mkdir, readdir, rm } from "node:fs/promises";
+import { copyFile, mkdir, readdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { buildWithCmake, libraryOptions } from "./cmake.mjs";
 import { extractLlamaSource, llamaRelease, projectRoot } from "./llama-source.mjs";
@@ -37,9 +37,13 @@ export async function buildLlama(userFlags) {
     await extractLlamaSource(source);
     buildWithCmake({ what: "llama.cpp", source, folder: workFolder, options, flags: userFlags });
 
-    await rm(installFolder, { recursive: true, force: true });
-    await mkdir(installFolder, { recursive: true });
+    // The loader takes the folder as soon as it is there: it never sees half of one.
+    const partial = `${installFolder}.partial`;
+    await rm(partial, { recursive: true, force: true });
+    await mkdir(partial, { recursive: true });
     const built = await libraries(path.join(workFolder, "bin"));
-    for (const file of built) await copyFile(file, path.join(installFolder, path.basename(file)));
+    for (const file of built) await copyFile(file, path.join(partial, path.basename(file)));
+    await rm(installFolder, { recursive: true, force: true });
+    await rename(partial, installFolder);
     console.log(`eft-llama: installed ${built.map((file) => path.basename(file)).join(", ")} in build/llama.`);
 }

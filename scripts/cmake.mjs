@@ -17,6 +17,12 @@ export const libraryOptions = {
     GGML_OPENMP: "OFF",
 };
 
+/** What CMake reads from the environment when it begins with an empty folder, and never again. */
+const READ_ONCE = [
+    ...["CC", "CFLAGS", "CXX", "CXXFLAGS", "LDFLAGS", "CUDACXX", "CUDAFLAGS", "CUDAARCHS", "CUDAHOSTCXX"],
+    ...["CMAKE_GENERATOR", "CMAKE_TOOLCHAIN_FILE"],
+];
+
 /** How many compilers run at once: CMAKE_BUILD_PARALLEL_LEVEL, or one for each processor. */
 export function compilersAtOnce() {
     return process.env.CMAKE_BUILD_PARALLEL_LEVEL ?? String(availableParallelism());
@@ -43,14 +49,15 @@ export function buildWithCmake({ what, source, folder, generator, options, flags
         ...flags,
     ];
     const record = path.join(folder, "eft-llama-configuration.json");
-    const text = JSON.stringify([configuration, env]);
+    const all = { ...process.env, ...env };
+    const text = JSON.stringify([configuration, env, READ_ONCE.map((name) => all[name] ?? null)]);
     if (!existsSync(record) || readFileSync(record, "utf8") !== text) rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder, { recursive: true });
     writeFileSync(record, text);
 
     const build = ["--build", folder, "--config", "Release", "--parallel", compilersAtOnce()];
     for (const parameters of [configuration, target === undefined ? build : [...build, "--target", target]]) {
-        const { status } = spawnSync("cmake", parameters, { stdio: "inherit", env: { ...process.env, ...env } });
+        const { status } = spawnSync("cmake", parameters, { stdio: "inherit", env: all });
         if (status !== 0) throw new Error(`${what} could not be built; the reason stands above.`);
     }
 }

@@ -21,18 +21,13 @@ function compilerCandidates() {
         ? readdirSync("/usr/local").filter((name) => /^cuda-[\d.]+$/.test(name))
         : [];
     versioned.sort((a, b) => b.localeCompare(a, "en", { numeric: true }));
-    const folders = [
-        process.env.CUDA_HOME,
-        process.env.CUDA_PATH,
-        // Empty entries of PATH stand for the current folder, which nobody means.
-        ...(process.env.PATH ?? "")
-            .split(path.delimiter)
-            .map((folder) => (folder === "" ? "" : path.join(folder, ".."))),
-        "/usr/local/cuda",
-        ...versioned.map((name) => `/usr/local/${name}`),
-        "/opt/cuda",
-    ];
-    return folders.filter(Boolean).map((folder) => path.join(folder, "bin", "nvcc"));
+    const toolkits = (folders) => folders.filter(Boolean).map((folder) => path.join(folder, "bin"));
+    return [
+        ...toolkits([process.env.CUDA_HOME, process.env.CUDA_PATH]),
+        // Empty entries stand for the current folder, which nobody means.
+        ...(process.env.PATH ?? "").split(path.delimiter).filter(Boolean),
+        ...toolkits(["/usr/local/cuda", ...versioned.map((name) => `/usr/local/${name}`), "/opt/cuda"]),
+    ].map((folder) => path.join(folder, "nvcc"));
 }
 
 /** Folders of NVIDIA's packages for Python, e.g. site-packages/nvidia/cu13. */
@@ -53,6 +48,11 @@ function pythonFolders(major) {
  * @throws Error that says what is missing and what brings it
  */
 export function findCudaToolkit() {
+    if (target === undefined) {
+        throw new Error(
+            `there is no CUDA for processors of the kind ${process.arch}; its toolkit is for x64 and arm64 alone.`,
+        );
+    }
     const candidate = compilerCandidates().find((file) => existsSync(file));
     if (candidate === undefined) {
         throw new Error(
