@@ -24,6 +24,11 @@ export function format({ median, q1, q3 }, digits = 3) {
     return `${median.toFixed(digits)} [${q1.toFixed(digits)}, ${q3.toFixed(digits)}]`;
 }
 
+/** Three digits of milliseconds, or more where they lie before the point: "0.0123", "12.3", "1234". */
+export function digits(ms) {
+    return ms >= 100 ? ms.toFixed(0) : ms.toPrecision(3);
+}
+
 /** What was measured on what: "demo: 3.6M + 2 x 0.4M, cpu, 1 thread". */
 export function describeSetting({ family, shape, backend, threads }) {
     return `${family}: ${shape}, ${backend}, ${threads} ${threads === 1 ? "thread" : "threads"}`;

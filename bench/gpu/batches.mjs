@@ -3,7 +3,7 @@
 // the size of the batch has changed: of batches that follow one of their own size, and of the first after another size.
 
 import { createRecipe, FAMILIES, findFamily } from "../families.mjs";
-import { summarize } from "../report.mjs";
+import { digits, summarize } from "../report.mjs";
 import { runRounds } from "../rounds.mjs";
 import { prepareFamily, randomFamilies, randomFamily } from "./models.mjs";
 
@@ -82,7 +82,7 @@ function addRows(kit, name, { steadyMs, changedMs }) {
     const row = (times, sizes) => sizes.map((size) => (times[size].median / one).toFixed(2));
     kit.addRow("Batches of m tokens, in units of one token", head, [
         name,
-        one.toPrecision(3),
+        digits(one),
         ...row(steadyMs, SIZES.slice(1)),
     ]);
     kit.addRow(

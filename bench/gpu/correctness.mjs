@@ -87,9 +87,10 @@ async function listChecks(kit) {
                     results.push(await ask(ensemble, { prompt, jsonSchema: SCHEMA, maxTokens: 64 }));
                 return results;
             });
-            const areWhole = asked.flat().every(({ reason, text }) => reason !== "stop" || isJson(text));
+            const broken = asked.flat().filter(({ reason, text }) => reason === "stop" && !isJson(text));
+            for (const { text } of broken) kit.remark(`JSON schema: ended by itself and is no JSON: ${text}`);
             const check = compareTexts(asked, { tolerance: FORCED_TOLERANCE });
-            return { ...check, isGood: check.isGood && areWhole };
+            return { ...check, isGood: check.isGood && broken.length === 0 };
         },
         "log-probabilities of given texts, in large batches": async () => {
             const scoreAll = (ensemble) => kit.library.score(ensemble, GIVEN);

@@ -58,7 +58,8 @@ export async function prepareFamily({ folder, library, backend, clock }, family)
     const fileOf = (name) => path.join(folder, `${name}.gguf`);
     const missing = models.filter(({ name }) => !existsSync(fileOf(name)));
     const needed = missing.reduce((sum, model) => sum + benchModelBytes(model), 0);
-    await makeRoom(folder, needed, new Set(models.map(({ name }) => fileOf(name))));
+    const free = await makeRoom(folder, needed, new Set(models.map(({ name }) => fileOf(name))));
+    if (free < needed) throw new NotHere(`Its files need ${gib(needed)}, and ${folder} has room for ${gib(free)}.`);
     const seconds = needed / writeRate;
     if (seconds * 1000 > clock.left()) throw new NotHere(`Its files would take ${seconds.toFixed(0)} s to write.`);
     const start = performance.now();
@@ -78,7 +79,13 @@ function checkMemory({ devices }, bytes) {
     if (needed > free) throw new NotHere(`It needs about ${gib(needed)} of memory, and ${gib(free)} are free.`);
 }
 
-async function makeRoom(folder, needed, keep) {
+/**
+ * Removes files from the folder, the oldest first, until so many bytes are free or nothing is left but what is to be kept.
+ *
+ * @param keep - paths
+ * @returns bytes that are free then
+ */
+export async function makeRoom(folder, needed, keep = new Set()) {
     const others = [];
     for (const name of await readdir(folder)) {
         const file = path.join(folder, name);
@@ -86,8 +93,7 @@ async function makeRoom(folder, needed, keep) {
     }
     others.sort((a, b) => a.mtimeMs - b.mtimeMs);
     while ((await freeBytes(folder)) < needed && others.length > 0) await rm(others.shift().file);
-    const free = await freeBytes(folder);
-    if (free < needed) throw new NotHere(`Its files need ${gib(needed)}, and ${folder} has room for ${gib(free)}.`);
+    return freeBytes(folder);
 }
 
 const gib = (bytes) => `${(bytes / GIB).toFixed(1)} GiB`;

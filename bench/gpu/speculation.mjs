@@ -5,12 +5,13 @@ import { rm } from "node:fs/promises";
 import path from "node:path";
 import { inflateModel } from "../../scripts/inflate-model.mjs";
 import { FAMILIES } from "../families.mjs";
-import { format, summarize } from "../report.mjs";
+import { digits, format, summarize } from "../report.mjs";
 import { benchSequences } from "../speculation-sequences.mjs";
 import { benchContenders } from "../speculation.mjs";
 import { blockMs, blockTokens, LENGTHS, plainMs } from "../speculation-costs.mjs";
 import { timeSizes } from "./batches.mjs";
-import { freeBytes, freeMemory } from "./room.mjs";
+import { makeRoom } from "./models.mjs";
+import { freeMemory, NotHere } from "./room.mjs";
 
 /** Cost of the large model in tokens of the drafter: wanted, and what is near enough. */
 const [RATIO, NEAR] = [10, [8.5, 11.5]];
@@ -84,7 +85,10 @@ async function inflateFamily(kit) {
     };
     const { devices } = library.chooseBackend(backend);
     const memory = devices.length > 0 ? devices.reduce((sum, { memoryFree }) => sum + memoryFree, 0) : freeMemory();
-    const mostWidth = Math.floor(Math.min(MOST_BYTES, memory / 8, (await freeBytes(folder)) / 3) / BYTES_PER_WIDTH);
+    const most = Math.min(MOST_BYTES, memory / 8);
+    // The best one until now is kept beside the one that is tried; and the small ones.
+    const mostWidth = Math.floor(Math.min(most, (await makeRoom(folder, 3 * most)) / 3) / BYTES_PER_WIDTH);
+    if (mostWidth < OWN_WIDTH) throw new NotHere("There is no room for inflated models, on disk or in memory.");
 
     const [chat, small] = [await write("chat", feedForward.chat), await write("small", feedForward.small)];
     const drafterMs = await time(chat);
@@ -110,8 +114,8 @@ async function inflateFamily(kit) {
     kit.result.data.inflated = { width: tried.width, largeMs: tried.ms, drafterMs, ratio };
     const size = ((tried.width * BYTES_PER_WIDTH) / 1e6).toFixed(0);
     kit.remark(
-        `On ${device.name}, the demo family's large model inflated to ${size} MB takes ${tried.ms.toPrecision(3)} ms a token, the ` +
-            `drafter ${drafterMs.toPrecision(3)} ms: ${ratio.toFixed(1)} : 1.` +
+        `On ${device.name}, the demo family's large model inflated to ${size} MB takes ${digits(tried.ms)} ms a token, the ` +
+            `drafter ${digits(drafterMs)} ms: ${ratio.toFixed(1)} : 1.` +
             (isNear(ratio) ? "" : " Nearer was not to be had here."),
     );
     return {
@@ -128,13 +132,13 @@ function addCosts(kit, { costs }) {
         "Verifying m tokens: all members but the drafter, in units of one token",
         ["", ...sizes],
         [
-            `${costs.verifyMs[1].toPrecision(3)} ms`,
+            `${digits(costs.verifyMs[1])} ms`,
             ...sizes.map((size) => (costs.verifyMs[size] / costs.verifyMs[1]).toFixed(2)),
         ],
     );
     kit.remark(
-        `While drafting, a token of the drafter takes ${costs.draftMs.toPrecision(3)} ms; a plain step decodes for ` +
-            `${plainMs(costs).toPrecision(3)} ms.`,
+        `While drafting, a token of the drafter takes ${digits(costs.draftMs)} ms; a plain step decodes for ` +
+            `${digits(plainMs(costs))} ms.`,
     );
 }
 

@@ -7,7 +7,7 @@
 // most they can take, since in a step those of one member overlap with another member's computation.
 
 import { FAMILIES, findFamily, weightBytes } from "../families.mjs";
-import { format, summarize } from "../report.mjs";
+import { digits, format, summarize } from "../report.mjs";
 import { benchStep } from "../step.mjs";
 import { prepareFamily, randomFamilies } from "./models.mjs";
 
@@ -94,5 +94,4 @@ function addGoals(kit, { shape, stepToMembers }, { fuse, copies }) {
     );
 }
 
-const digits = (ms) => ms.toPrecision(3);
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
