@@ -2,7 +2,8 @@
 
 import { isUtf8 } from "node:buffer";
 import { randomUUID } from "node:crypto";
-import { chmod, mkdir, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
+import { existsSync, mkdirSync } from "node:fs";
+import { chmod, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
 import { EftError } from "./errors.js";
@@ -96,9 +97,43 @@ function describeInvalidByte(bytes: Uint8Array, firstLine: number): string {
     );
 }
 
-/** Makes a folder and those above it, as far as they are missing. @throws EftError FILE_UNWRITABLE */
+/**
+ * Makes a folder and those above it, as far as they are missing. Node's `mkdir` with `recursive` would try without end where
+ * the system makes no folders, as in /proc.
+ *
+ * @param mode - of those that are made
+ * @throws the system's error
+ */
+export function makeFoldersSync(folder: string, mode = 0o777): void {
+    const missing: string[] = [];
+    for (let place = path.resolve(folder); !existsSync(place); place = path.dirname(place)) {
+        missing.unshift(place);
+        // A drive that there is not.
+        if (path.dirname(place) === place) break;
+    }
+    for (const place of missing) {
+        try {
+            mkdirSync(place, { mode });
+        } catch (error) {
+            // Somebody else may have been quicker.
+            if (!existsSync(place)) throw error;
+        }
+    }
+    // All of it was there, and may be something else than a folder.
+    if (missing.length === 0) mkdirSync(folder, { recursive: true });
+}
+
+/** The same. */
+export function makeFolders(folder: string): Promise<void> {
+    return new Promise((resolve) => {
+        makeFoldersSync(folder);
+        resolve();
+    });
+}
+
+/** The same. @throws EftError FILE_UNWRITABLE */
 export async function makeFolder(folder: string): Promise<void> {
-    await mkdir(folder, { recursive: true }).catch((error: unknown) => {
+    await makeFolders(folder).catch((error: unknown) => {
         throw unwritable(folder, error);
     });
 }

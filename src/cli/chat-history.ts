@@ -1,8 +1,8 @@
 /** What was typed in earlier conversations, in a file of the user's. */
 
-import { appendFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { expandHome, homeFolder } from "../files.js";
+import { expandHome, homeFolder, makeFoldersSync } from "../files.js";
 
 /** Lines that are kept. */
 export const HISTORY_SIZE = 1000;
@@ -38,7 +38,7 @@ export function openHistory(file: string | undefined): History {
     return {
         lines: lines.slice(-HISTORY_SIZE).toReversed(),
         add(line) {
-            mkdirSync(path.dirname(file), { recursive: true, mode: 0o700 });
+            makeFoldersSync(path.dirname(file), 0o700);
             appendFileSync(file, `${line}\n`, { mode: 0o600 });
         },
     };

@@ -4,10 +4,11 @@
  */
 
 import { createHash } from "node:crypto";
-import { mkdir, open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { abortError, EftError } from "../errors.js";
+import { makeFolders } from "../files.js";
 import { loadBinding } from "../native/load-binding.js";
 import { callback, checkOptions, listOf, place, signal as aSignal, text, type OptionTable } from "../options.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
@@ -117,7 +118,7 @@ export async function downloadModels(plan: DownloadPlan, given: DownloadOptions 
     for (const model of missing) {
         const { reference } = model;
         const workshop = workshopOf(folder, reference);
-        await writeTo(folder, reference, () => mkdir(path.dirname(workshop), { recursive: true }));
+        await writeTo(folder, reference, () => makeFolders(path.dirname(workshop)));
         await withLock(workshop, reference, options.signal, async (signal) => {
             // Somebody else may have been quicker.
             const there = findModel(reference, folder);
@@ -142,7 +143,7 @@ async function downloadModel(
     { onProgress, onCheck, signal }: DownloadOptions,
 ): Promise<number> {
     const { reference, addresses, bytes } = model;
-    await writeTo(workshop, reference, () => mkdir(workshop, { recursive: true }));
+    await writeTo(workshop, reference, () => makeFolders(workshop));
     const received = partFiles(path.join(workshop, "model.gguf"), addresses.length);
     let done = 0;
     for (const [index, address] of addresses.entries()) {
@@ -168,7 +169,7 @@ async function downloadModel(
     const places = partFiles(model.file, addresses.length);
     const place = path.dirname(model.file);
     await writeTo(place, reference, async () => {
-        await mkdir(place, { recursive: true });
+        await makeFolders(place);
         // The first part last: a model is there when its first part is.
         for (const index of [...places.keys()].reverse())
             await rename(received[index] as string, places[index] as string);

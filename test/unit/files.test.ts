@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import {
     chmodSync,
+    existsSync,
     lstatSync,
     mkdirSync,
     readdirSync,
@@ -80,6 +81,30 @@ it("errors name the place that was named, and no other", async () => {
     await expect(makeFolder(inFolder("file/folder"))).rejects.toMatchObject({
         message: `${inFolder("file/folder")} cannot be written: ENOTDIR: not a directory. Name another place, or make room there.`,
     });
+});
+
+onUnix("folders are made as far as they are missing, and where the system makes none, that is said", async () => {
+    await makeFolder(inFolder("a/b/c"));
+    await makeFolder(inFolder("a/b/c"));
+    expect(readdirSync(inFolder("a/b"))).toEqual(["c"]);
+    symlinkSync("nowhere", inFolder("dangling"));
+    writeFileSync(inFolder("file"), "");
+    for (const [folder, reason] of [
+        ["file", "EEXIST"],
+        ["file/a/b", "ENOTDIR"],
+        ["dangling", "EEXIST"],
+        ["dangling/a", "EEXIST"],
+        [`a/${"x".repeat(300)}/b`, "ENAMETOOLONG"],
+    ] as const)
+        await expect(makeFolder(inFolder(folder))).rejects.toMatchObject({
+            code: "FILE_UNWRITABLE",
+            message: expect.stringContaining(`cannot be written: ${reason}: `),
+        });
+    // Node's own function would never return.
+    if (existsSync("/proc/self"))
+        await expect(makeFolder("/proc/nope/x")).rejects.toMatchObject({
+            message: expect.stringMatching(/^\/proc\/nope\/x cannot be written: ENOENT: no such file/),
+        });
 });
 
 describe("text", () => {

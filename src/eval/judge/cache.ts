@@ -1,9 +1,9 @@
 /** Replies that were paid for once: a JSON line each. */
 
-import { appendFile, mkdir, readFile } from "node:fs/promises";
+import { appendFile, readFile } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../../errors.js";
-import { unwritable } from "../../files.js";
+import { makeFolders, unwritable } from "../../files.js";
 
 export interface ReplyCache {
     readonly get: (key: string) => string | undefined;
@@ -19,7 +19,7 @@ export interface ReplyCache {
 export async function openReplyCache(file: string): Promise<ReplyCache> {
     const replies = new Map<string, string>();
     try {
-        await mkdir(path.dirname(path.resolve(file)), { recursive: true });
+        await makeFolders(path.dirname(path.resolve(file)));
         await appendFile(file, "");
         const text = await readFile(file, "utf8");
         for (const line of text.split("\n")) {
