@@ -35,11 +35,18 @@ export async function llamaRelease() {
  * @param paths - files or folders of llama.cpp's tree; all of them by default
  */
 export async function extractLlamaSource(target, paths = []) {
+    const source = path.join(bundleFolder(), "gitRelease.bundle");
+    if (!existsSync(source)) {
+        throw new Error(
+            `llama.cpp's source is not in ${source}, as in bundles. One that is made where git is brings the source of the CUDA ` +
+                "backend; all of llama.cpp is built where npm is.",
+        );
+    }
     const repository = await mkdtemp(path.join(tmpdir(), "eft-llama-bundle-"));
     try {
         const git = (...parameters) => run("git", ["-C", repository, ...parameters], { maxBuffer: 2 ** 24 });
         await git("init", "--quiet", "--bare");
-        await git("fetch", "--quiet", "--depth=1", path.join(bundleFolder(), "gitRelease.bundle"), "HEAD");
+        await git("fetch", "--quiet", "--depth=1", source, "HEAD");
         await mkdir(target, { recursive: true });
         await git(
             "--work-tree",

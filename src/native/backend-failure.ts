@@ -1,6 +1,6 @@
 /** Why the libraries of a GPU backend cannot be used, and what to do about it. */
 
-import { backendPackageName, scriptCommand, type BackendLibrary } from "./load-binding.js";
+import { backendPackageName, isBundle, scriptCommand, type BackendLibrary } from "./load-binding.js";
 
 /** What is wrong with one library: a clause, and a sentence without its full stop. */
 export interface BackendFailure {
@@ -25,9 +25,12 @@ function buildCommand(backend: string): string {
 /** No library of it is installed. */
 export function explainMissing(backend: string): BackendFailure {
     if (backend === "cuda" && process.platform === "darwin") return { problem: "there is no CUDA for macOS" };
+    if (isBundle && backend !== "cuda") {
+        return { problem: "the bundle has no library of it", remedy: "Make one where its package is installed" };
+    }
     const build = `build the backend with \`${buildCommand(backend)}\``;
-    // node-llama-cpp has such packages for no other platforms.
-    if (process.arch !== "x64" || process.platform === "darwin") {
+    // node-llama-cpp has such packages for no other platforms, and a bundle has no npm.
+    if (process.arch !== "x64" || process.platform === "darwin" || isBundle) {
         return { problem: "no library of it has been built", remedy: `To have one, ${build}` };
     }
     const name = backendPackageName(backend);

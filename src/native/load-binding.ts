@@ -20,6 +20,13 @@ export interface LibraryFolder {
     readonly origin: "built from source" | "prebuilt";
 }
 
+/** Whether this is a bundle (scripts/bundle.mjs), which brings the Node that runs it, and has neither npm nor a compiler. */
+export const isBundle = process.execPath === path.join(packageRoot, "bin", "node");
+
+/** What to do about a part that is missing or does not fit; `otherwise` is for where there is npm. */
+const restore = (otherwise: string): string =>
+    isBundle ? "Unpack the bundle again, or make one on a machine like this one." : otherwise;
+
 let binding: NativeBinding | undefined;
 
 /**
@@ -50,8 +57,10 @@ function requireAddon(): NativeBinding {
     if (!existsSync(file)) {
         throw new EftError(
             "ADDON_NOT_FOUND",
-            `The native addon is not at ${file}. Build it with \`npm run build:native\` in ${packageRoot}` +
-                " (needs CMake and a C++ compiler).",
+            `The native addon is not at ${file}. ` +
+                restore(
+                    `Build it with \`npm run build:native\` in ${packageRoot} (needs CMake and a C++ compiler).`,
+                ),
         );
     }
     try {
@@ -60,7 +69,7 @@ function requireAddon(): NativeBinding {
         throw new EftError(
             "ADDON_LOAD_FAILED",
             `${file} cannot be loaded into Node ${process.version} on ${process.platform}-${process.arch}:` +
-                ` ${String(error)}. Rebuild it with \`npm run build:native\`.`,
+                ` ${String(error)}. ${restore("Rebuild it with `npm run build:native`.")}`,
             { cause: error },
         );
     }
@@ -75,10 +84,12 @@ export function findLibraryFolder(): LibraryFolder {
     if (directory === undefined) {
         throw new EftError(
             "ADDON_LOAD_FAILED",
-            // Without --omit=optional, npm would add half a gigabyte for CUDA.
-            `llama.cpp's libraries for this platform are not installed: the package ${name} was not found. Install it with` +
-                ` \`npm install --omit=optional ${name}@${nodeLlamaCppVersion()}\`, or build llama.cpp with` +
-                ` \`${scriptCommand("build-native.mjs")} --from-source\`.`,
+            `llama.cpp's libraries for this platform are not installed: the package ${name} was not found. ` +
+                restore(
+                    // Without --omit=optional, npm would add half a gigabyte for CUDA.
+                    `Install it with \`npm install --omit=optional ${name}@${nodeLlamaCppVersion()}\`, or build llama.cpp ` +
+                        `with \`${scriptCommand("build-native.mjs")} --from-source\`.`,
+                ),
         );
     }
     return { directory, origin: "prebuilt" };
@@ -92,7 +103,7 @@ export function scriptCommand(script: string): string {
         const found = relative.includes(path.sep) ? relative : `.${path.sep}${relative}`;
         return /\s/.test(found) ? `"${found}"` : found;
     };
-    const node = process.execPath.startsWith(packageRoot + path.sep) ? shown(process.execPath) : "node";
+    const node = isBundle ? shown(process.execPath) : "node";
     return `${node} ${shown(path.join(packageRoot, "scripts", script))}`;
 }
 

@@ -51,10 +51,10 @@ function compile(file: string, source = "", flags: readonly string[] = []): void
 /** In the folder of the package, unless another one is named. */
 async function run(
     what: "find" | "choose",
-    { cwd = root, node = process.execPath } = {},
+    { cwd = root, node = process.execPath, backend = "cuda" } = {},
 ): Promise<Outcome & { stderr: string }> {
     const program = path.join(root, "backend-libraries.mjs");
-    const { stdout, stderr } = await promisify(execFile)(node, [program, what], { cwd });
+    const { stdout, stderr } = await promisify(execFile)(node, [program, what, backend], { cwd });
     return { ...(JSON.parse(stdout) as Outcome), stderr };
 }
 
@@ -121,6 +121,27 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
                 const said = execFileSync("/bin/sh", ["-c", command], { cwd, env, encoding: "utf8" });
                 expect([cwd, command, said.trim()]).toEqual([cwd, command, node]);
             }
+        }
+    });
+
+    it("and their packages that are missing from a bundle are not to be installed by npm, which it has not", async () => {
+        mkdirSync(path.join(root, "bin"), { recursive: true });
+        const node = path.join(root, "bin", "node");
+        cpSync(process.execPath, node);
+        const reasons = await Promise.all(
+            ["cuda", "vulkan"].map(async (backend) => (await run("choose", { node, backend })).reason),
+        );
+        expect(reasons).toEqual([
+            expect.stringMatching(/^no library of it has been built\. To have one, build .*build-cuda\.mjs`$/),
+            "the bundle has no library of it. Make one where its package is installed",
+        ]);
+        for (const [part, said] of [
+            ["build/Release/eft_llama.node", "The native addon is not"],
+            ["node_modules/@node-llama-cpp/linux-x64", "are not installed"],
+        ] as const) {
+            rmSync(path.join(root, part), { recursive: true });
+            const message = new RegExp(`${said}.* Unpack the bundle again, or make one on a machine like this one\\.`);
+            await expect(run("choose", { node })).rejects.toMatchObject({ stderr: expect.stringMatching(message) });
         }
     });
 
