@@ -9,6 +9,9 @@ import { inflateModel } from "../scripts/inflate-model.mjs";
 
 export const projectRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
 
+/** As in src/native/load-binding.ts, where nothing is built yet. */
+export const isBundle = process.execPath === path.join(projectRoot, "bin", "node");
+
 const model = (folder, file) => path.join(projectRoot, "models", folder, `${file}.gguf`);
 
 const demo = {
@@ -74,7 +77,8 @@ export async function findFamily(name, folder) {
     const family = { name, ...FAMILIES[name] };
     const missing = Object.values(family.members).find((file) => !existsSync(file));
     if (missing !== undefined) {
-        throw new Error(`${missing} is missing; \`node scripts/make-bench-models.mjs\` writes it.`);
+        const { scriptCommand } = await importNative();
+        throw new Error(`${missing} is missing; \`${scriptCommand("make-bench-models.mjs")}\` writes it.`);
     }
     const members = { ...family.members };
     for (const [member, feedForward] of Object.entries(family.feedForward ?? {})) {

@@ -4,8 +4,9 @@ import { tmpdir } from "node:os";
 import yargs from "yargs";
 import { hideBin } from "yargs/helpers";
 import { benchBatch, printBatch } from "./batch.mjs";
-import { FAMILIES, findFamily, importLibrary } from "./families.mjs";
+import { FAMILIES, findFamily, importLibrary, isBundle } from "./families.mjs";
 import { gpuCommand } from "./gpu/command.mjs";
+import { checkOut, outOption } from "./out.mjs";
 import { writeReport } from "./report.mjs";
 import { benchScore, printScore } from "./score.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
@@ -32,7 +33,7 @@ function command(name, description, bench, print, { choices = Object.keys(FAMILI
         threads: { number: true, describe: "of every contender; default: the library's" },
         rounds: { number: true, default: defaults.rounds, describe: "that are measured" },
         ...(defaults.tokens && { tokens: { number: true, default: defaults.tokens, describe: "a round" } }),
-        out: { string: true, describe: "write JSON to this file" },
+        out: outOption("write JSON to this file"),
     };
     return {
         command: name,
@@ -41,6 +42,7 @@ function command(name, description, bench, print, { choices = Object.keys(FAMILI
         async handler({ family, backend, threads, rounds, tokens, out }) {
             if (!(rounds >= 1) || tokens < 2) throw new Error("At least 1 round of 2 tokens.");
             const library = await importLibrary();
+            if (out !== undefined) await checkOut(out, [out]);
             for (const signal of SIGNALS) process.once(signal, () => process.exit(exitCodeOf(signal)));
             await withFolder(tmpdir(), "eft-llama-bench-", async (folder) => {
                 const families = [];
@@ -58,7 +60,7 @@ function command(name, description, bench, print, { choices = Object.keys(FAMILI
 }
 
 await yargs(hideBin(process.argv))
-    .scriptName("npm run bench --")
+    .scriptName(isBundle ? "./eft-llama-bench" : "npm run bench --")
     .command(
         command("step", "a fused step against its members alone, and by hand", benchStep, printStep, {
             ...{ families: ["demo", "1.1b"], rounds: 30, tokens: 16 },

@@ -1,12 +1,13 @@
 // Medians with their spread, tables for people, JSON for programs.
 
 import { execFileSync } from "node:child_process";
-import { mkdir, readFile, writeFile } from "node:fs/promises";
+import { readFile, writeFile } from "node:fs/promises";
 import { cpus, loadavg, platform, release, totalmem } from "node:os";
 import path from "node:path";
 import Table from "cli-table3";
 import { getModuleVersion } from "node-llama-cpp";
 import { importNative, projectRoot } from "./families.mjs";
+import { naming } from "./out.mjs";
 
 /** Median and quartiles. */
 export function summarize(values) {
@@ -55,8 +56,8 @@ export async function writeReport(benchmark, options, results) {
     );
     console.log("Medians [quartiles] of interleaved rounds.");
     if (options.out === undefined) return;
-    await mkdir(path.dirname(path.resolve(options.out)), { recursive: true });
-    await writeFile(options.out, `${JSON.stringify(report, null, 2)}\n`);
+    const text = `${JSON.stringify(report, null, 2)}\n`;
+    await naming(options.out, options.out, () => writeFile(options.out, text));
 }
 
 /** When, on what, and with which versions. */
@@ -78,7 +79,7 @@ export async function describeEnvironment() {
         versions: {
             eftLlama: version,
             node: process.version,
-            llamaCpp: loadBinding().compiledFor,
+            llamaCpp: loadBinding().llamaRelease,
             nodeLlamaCpp: await getModuleVersion(),
         },
     };

@@ -191,8 +191,9 @@ export function unreadable(place: string, cause: unknown): EftError {
 
 /** Why something failed on the disk, in the system's words. */
 export function reasonOf(cause: unknown): string {
-    const { code, message } = cause as NodeJS.ErrnoException;
+    const { code, message, syscall } = cause as NodeJS.ErrnoException;
     if (code === "EISDIR") return "it is a folder";
+    if (code === "EEXIST" && syscall === "mkdir") return "it is not a folder";
     // Node adds the call and its path, which may be one that the user has never seen.
     return message.replace(/^(E[A-Z0-9]+: .*?), [a-z]+(?: '.*')?$/s, "$1");
 }

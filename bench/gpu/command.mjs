@@ -1,6 +1,7 @@
 // The kit that measures a borrowed GPU: one command, part after part, each with its own time. What has been measured is in
 // the files after every measurement, so whoever loses the machine in the middle keeps what there is.
 
+import { outOption } from "../out.mjs";
 import { measureParts } from "./kit.mjs";
 import { PARTS } from "./parts.mjs";
 
@@ -22,11 +23,12 @@ export function gpuCommand(backends) {
                     coerce: readLetters,
                 },
                 minutes: { number: true, describe: "for all parts together; default: 9, quick 5" },
-                out: {
-                    string: true,
-                    default: "bench-gpu",
-                    describe: "folder of gpu.json and gpu.md, or the beginning of the names of both files",
-                },
+                out: outOption(
+                    "the beginning of the names of a JSON and a Markdown file, or a folder for gpu.json and gpu.md",
+                    {
+                        default: "bench-gpu",
+                    },
+                ),
             }),
         async handler({ backend, quick, parts, minutes = quick ? 5 : 9, out }) {
             if (!(minutes > 0)) throw new Error("--minutes takes a number above 0.");

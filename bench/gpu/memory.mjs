@@ -161,7 +161,7 @@ export async function countLeaks(kit, family, until) {
     while (cycles < CYCLES && performance.now() < until) await cycle(cycles++);
     if (cycles < FEWEST_CYCLES)
         throw new NotHere(
-            `There was time for ${cycles} times alone; ${FEWEST_CYCLES} are needed to tell leaks from noise.`,
+            `There was time for ${cycles} of the ${FEWEST_CYCLES} times that it takes to tell leaks from noise.`,
         );
     const after = await use();
     for (const where of ["process", "device"]) {

@@ -1,14 +1,22 @@
 // What the parts have found, on the screen and in two files that are whole after every measurement: JSON for programs, and
 // Markdown whose sections can be pasted into a document, since each of them says on what and when it was measured.
 
-import { mkdirSync, renameSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, renameSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { checkOut } from "../out.mjs";
 import { printTable } from "../report.mjs";
 import { PARTS } from "./parts.mjs";
 
-/** @param options - as of `measureParts` */
+/**
+ * @param options - as of `measureParts`
+ * @throws Error that names `--out`
+ */
 export async function createReport(options) {
     const prefix = outPrefix(options.out);
+    const files = { json: `${prefix}.json`, markdown: `${prefix}.md` };
+    await checkOut(options.out, Object.values(files));
+    /** Why the files are not those of the last measurement. */
+    let lost;
     const parts = [];
     const start = performance.now();
     let date = new Date().toISOString();
@@ -17,8 +25,15 @@ export async function createReport(options) {
         const environment = parts[0]?.data.environment;
         date = environment?.date ?? date;
         const json = { benchmark: "gpu", date, ...environment, options, parts };
-        replace(`${prefix}.json`, `${JSON.stringify(json, null, 2)}\n`);
-        replace(`${prefix}.md`, toMarkdown(parts, date));
+        try {
+            replace(files.json, `${JSON.stringify(json, null, 2)}\n`);
+            replace(files.markdown, toMarkdown(parts, date));
+            lost = undefined;
+        } catch (error) {
+            // What is measured is printed, too, and a disk may have room again.
+            if (lost === undefined) console.error(`--out ${options.out}: not written: ${error.message}`);
+            lost = error;
+        }
     }
 
     return {
@@ -58,25 +73,24 @@ export async function createReport(options) {
             const skipped = parts.reduce((sum, part) => sum + part.skipped.length, 0);
             // Nobody knows what an ended part would have gone on with.
             const atLeast = parts.some(({ state }) => state === "out of time") ? "at least " : "";
-            console.log(
-                `\n${round((performance.now() - start) / 1000)} s; written to ${prefix}.json and ${prefix}.md.`,
-            );
+            const seconds = round((performance.now() - start) / 1000);
+            console.log(`\n${seconds} s; written to ${files.json} and ${files.markdown}.`);
+            if (lost !== undefined) console.log(`FAILED: not all of it. ${lost.message}`);
             if (skipped > 0) console.log(`Not measured: ${atLeast}${skipped}, for reasons given above.`);
             for (const { what } of bad) console.log(`FAILED check: ${what}`);
             if (failed.length > 0) console.log(`FAILED parts: ${failed.join(", ")}`);
         },
-        isGood: () => parts.every((part) => !hasFailed(part) && part.checks.every(({ isGood }) => isGood)),
+        isGood: () =>
+            lost === undefined && parts.every((part) => !hasFailed(part) && part.checks.every(({ isGood }) => isGood)),
     };
 }
 
-/** Also when its time was up afterwards. */
-const hasFailed = ({ failures }) => failures.length > 0;
+/** Also when its time was up afterwards. One that had to be ended may have hung, and says nothing. */
+const hasFailed = ({ failures, state }) => failures.length > 0 || state === "out of time";
 
 function outPrefix(out) {
-    const isFolder = /[\\/]$/.test(out) || statSync(out, { throwIfNoEntry: false })?.isDirectory();
-    const prefix = path.resolve(isFolder ? path.join(out, "gpu") : out.replace(/\.(json|md)$/, ""));
-    mkdirSync(path.dirname(prefix), { recursive: true });
-    return prefix;
+    const isFolder = /[\\/]$/.test(out) || (existsSync(out) && statSync(out).isDirectory());
+    return path.resolve(isFolder ? path.join(out, "gpu") : out.replace(/(?<=[^\\/])\.(json|md)$/, ""));
 }
 
 /** Whole or not at all: whoever is killed while writing keeps the file from before. */

@@ -117,7 +117,7 @@ function countAnswers({ systems, tasks }: Experiment): number {
 /** @param ensemble - one of those that ran; undefined if all answers were there already */
 function describeRun(ensemble: Ensemble | undefined): RunInfo {
     const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
-    const program = { date: new Date().toISOString(), version, llamaRelease: loadBinding().compiledFor };
+    const program = { date: new Date().toISOString(), version, llamaRelease: loadBinding().llamaRelease };
     if (ensemble === undefined) return program;
     const { backend, devices, cpu } = ensemble.backend;
     const names = [...devices, ...(cpu === undefined ? [] : [cpu])].map(({ description }) => description);

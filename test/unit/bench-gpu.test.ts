@@ -76,10 +76,15 @@ test("checks what the device says, and writes it down for programs and for docum
 
 test("ends when its time is up, which is no failure, and says what it has not measured", async () => {
     const prefix = join(folder, "short");
-    const { stdout } = await run(process.execPath, flags(prefix, "--parts", "a,c", "--minutes", "0.0001"));
+    const { code, stdout } = await run(process.execPath, flags(prefix, "--parts", "a,c", "--minutes", "0.0001")).then(
+        ({ stdout }) => ({ code: 0, stdout }),
+        ({ code, stdout }: { code: number; stdout: string }) => ({ code, stdout }),
+    );
     expect(stdout).toMatch(/^Not measured: (at least )?\d+, for reasons given above\.$/m);
     const { parts } = await readReport(prefix);
     expect(parts.map(({ letter }) => letter)).toEqual(["device", "a", "c"]);
+    // On a machine with too much to do, a part does not come to its end in the seconds that it is left.
+    expect(code).toBe(parts.every(({ state }) => state === "complete") ? 0 : 1);
     for (const { state, checks, remarks } of parts.slice(1)) {
         expect(["complete", "out of time"]).toContain(state);
         expect(checks).toEqual([]);
@@ -141,7 +146,7 @@ test("leaks are not judged by fewer cycles than it takes, and all that was loade
     const { stdout } = await run(process.execPath, ["--input-type=module", "--expose-gc", "-e", text], {
         cwd: repository,
     });
-    expect(JSON.parse(stdout)).toEqual(["b", "a", "no room", "NotHere", expect.stringMatching(/time for 0 times/)]);
+    expect(JSON.parse(stdout)).toEqual(["b", "a", "no room", "NotHere", expect.stringMatching(/time for 0 of/)]);
 });
 
 describe("the conclusion", () => {
@@ -165,12 +170,12 @@ describe("the conclusion", () => {
         ["a crash", part({}, "failed", "a"), false, undefined],
         ["a check that failed", part({ checks: [{ what: "a", isGood: false }] }, "out of time"), false, "at least 1"],
         ["measurements without time", part({ skipped: ["a", "b"] }, "complete"), true, "2"],
-        ["a part that was ended after one", part({ skipped: ["a"] }, "out of time"), true, "at least 2"],
+        ["a part that was ended after one", part({ skipped: ["a"] }, "out of time"), false, "at least 2"],
     ])("%s", async (_name, body, isGood, skipped) => {
         const conclusion = await conclude(body);
         expect(conclusion.isGood).toBe(isGood);
         expect(/^Not measured: (.*), for/m.exec(conclusion.said)?.[1]).toBe(skipped);
-        expect(conclusion.said.includes("FAILED parts: a")).toBe(/failures|"failed"/.test(body));
+        expect(conclusion.said.includes("FAILED parts: a")).toBe(/failures|"failed"|"out of time"/.test(body));
     });
 });
 

@@ -1,12 +1,12 @@
 /** Benchmarks run and write what they promise. How long anything takes is none of a test's business. */
 
-import { execFile, spawn } from "node:child_process";
+import { execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { collect, complete, type CompletionResult, type Ensemble } from "../../src/index.js";
 import { demoFile, repository, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import { readGguf, toFloat32, writeGguf } from "../helpers/gguf.js";
@@ -161,6 +161,49 @@ test("an inflated model computes the same function", async () => {
     });
     // Its feed-forward layers have become five times as wide: 3 layers of 3 matrices of 64 columns.
     expect((await stat(inflated)).size - (await stat(original)).size).toBe(3 * 3 * 64 * (960 - 192) * 4);
+});
+
+describe("--out", () => {
+    const commands = ["step", "gpu"] as const;
+    const attempt = (command: (typeof commands)[number], ...out: string[]): unknown => {
+        const { stdout, stderr } = spawnSync(process.execPath, [program, command, ...out], { encoding: "utf8" });
+        return { stdout, stderr };
+    };
+
+    test.each(
+        commands.flatMap((command) =>
+            (
+                [
+                    [
+                        ["--out", "/proc/nope/x"],
+                        /^--out \/proc\/nope\/x: \/proc\/nope cannot be written: ENOENT: .*\. Name/,
+                    ],
+                    [["--out", `${program}/x`], /^--out .*: .*main\.mjs cannot be written: it is not a folder\. Name/],
+                    [["--out", "x".repeat(300)], /^--out x+: .*x(\.json)? cannot be written: ENAMETOOLONG: .*\. Name/],
+                    [["--out="], /^--out takes a name/],
+                    [["--out", "a", "--out", "b"], /^--out is given more than once/],
+                    [["--out"], /Not enough arguments following: out/],
+                ] as const
+            ).map(([out, reason]) => [command, out, reason] as const),
+        ),
+    )("of %s is refused before anything is measured: %j", (command, out, reason) => {
+        expect(attempt(command, ...out)).toMatchObject({ stdout: "", stderr: expect.stringMatching(reason) });
+    });
+
+    test("may not be a folder where one file is written, and what it cannot replace stays", async () => {
+        expect(attempt("step", "--out", folder)).toMatchObject({
+            stdout: "",
+            stderr: `--out ${folder}: ${folder} cannot be written: it is a folder. Name another place.\n`,
+        });
+        const taken = join(folder, "taken");
+        await mkdir(`${taken}.md`, { recursive: true });
+        await writeFile(`${taken}.json`, "of yesterday");
+        expect(attempt("gpu", "--out", `${taken}.json`)).toMatchObject({
+            stdout: "",
+            stderr: `--out ${taken}.json: ${taken}.md cannot be written: it is a folder. Name another place.\n`,
+        });
+        expect(await readFile(`${taken}.json`, "utf8")).toBe("of yesterday");
+    });
 });
 
 test("ends quietly when nobody reads on, as `head` does", async () => {
