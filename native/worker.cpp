@@ -1,5 +1,7 @@
 #include "worker.h"
 
+#include <chrono>
+
 #include "state.h"
 
 namespace eft {
@@ -65,7 +67,9 @@ void Worker::loop() {
         Queued next;
         {
             std::unique_lock<std::mutex> lock(mutex_);
-            wake_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
+            const auto has_work = [this] { return stopping_ || !queue_.empty(); };
+            // Not wait(): compiled by GCC 12 or newer, that needs a newer libstdc++ than anything else here does.
+            while (!wake_.wait_for(lock, std::chrono::hours(1), has_work)) continue;
             if (stopping_) return;
             next = std::move(queue_.front());
             queue_.pop_front();
