@@ -9,7 +9,7 @@
 //
 // SOURCE_DATE_EPOCH, in seconds, is the date of the files in the archive; without it they have the one that npm gives.
 
-import { chmodSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
@@ -21,13 +21,15 @@ import { projectRoot } from "./llama-source.mjs";
 /** What of the project runs, or has to travel with it. */
 const PROJECT_FILES = [
     ...["package.json", "LICENSE", "NOTICE", "README.md", "CHANGELOG.md"],
-    ...["dist", "build/Release/eft_llama.node", "recipes", "experiments", "models/demo", "bench", "scripts"],
+    ...["dist", "build/Release/eft_llama.node", "recipes", "experiments", "models/demo", "bench", "scripts", "docs"],
 ];
 /** Only where they have been made: llama.cpp or a backend built from source, which come before the packages' libraries. */
 const OPTIONAL_FILES = ["build/llama", "build/backends"];
-/** The training of the demo family; models that no recipe, experiment or benchmark uses, 4 MB. */
+/** The training of the demo family; models that no recipe, experiment or benchmark uses, 4 MB; documents for editors. */
 const UNUSED_FILES = [
     "scripts/train-demo-family",
+    // Made of the types, which are left out.
+    "docs/api",
     "models/demo/large-chat-q8_0.gguf",
     "models/demo/small-safe-q8_0.gguf",
 ];
@@ -55,8 +57,12 @@ folder=$(CDPATH= cd -- "\${self%/*}/" && pwd -P) || exit
 exec "$folder/bin/node" "$folder/${program}" "$@"
 `;
 
-const readme = ({ name, platform, llama, needs }) => `\
-${name}: eft-llama for ${platform}, with Node ${process.version} and llama.cpp ${llama}.
+/** Libraries that are opened only when they are asked for, by their file names: of a GPU, and of node-llama-cpp's own addon. */
+const OPTIONAL_LIBRARY = /libggml-(vulkan|cuda)|libllama-common|llama-addon/;
+
+const readme = ({ name, platform, llama, nodeLlamaCpp, needs, hasCudaSource }) => `\
+${name}: eft-llama for ${platform}, with Node ${process.version} and llama.cpp ${llama}, the release of
+ggml-org/llama.cpp that node-llama-cpp ${nodeLlamaCpp} brings.
 It runs where it lies and installs nothing:
 
     ./eft-llama demo
@@ -65,14 +71,20 @@ It runs where it lies and installs nothing:
 
     ./eft-llama-bench gpu
 
-It needs ${needs.join(" and ")}; for a GPU also its driver with Vulkan, and libvulkan.so.1. For CUDA, where its toolkit,
-CMake and a C++ compiler are: bin/node scripts/build-cuda.mjs
+It needs ${needs}
+For a GPU it needs also the driver with Vulkan, and libvulkan.so.1.${hasCudaSource ? CUDA : ""}
+Documents: README.md, docs/install.md and the others beside it.
 Licences: LICENSE, NOTICE, bin/LICENSE-node, and those in the folders below node_modules.
 `;
 
+const CUDA = `
+For CUDA, where its toolkit, CMake and a C++ compiler are: bin/node scripts/build-cuda.mjs`;
+
 function readArguments() {
     const flag = { type: "boolean", default: false };
-    return parseArgs({ options: { out: { type: "string", default: "." }, "folder-only": flag } }).values;
+    const { values } = parseArgs({ options: { out: { type: "string", default: "." }, "folder-only": flag } });
+    if (values.out === "") throw new Error("--out takes the name of a folder.");
+    return values;
 }
 
 function requirePlatform() {
@@ -99,7 +111,13 @@ async function loadLibrary() {
     if (!existsSync(folder))
         throw new Error(`the library is not built in ${projectRoot}; run \`npm run build\` first.`);
     const { loadBinding, backendPackageName } = await import(pathToFileURL(path.join(folder, "load-binding.js")));
-    return { llama: loadBinding().compiledFor, vulkanPackage: backendPackageName("vulkan") };
+    const { makeFoldersSync, reasonOf } = await import(pathToFileURL(path.join(projectRoot, "dist", "files.js")));
+    return {
+        llama: loadBinding().llamaRelease,
+        vulkanPackage: backendPackageName("vulkan"),
+        makeFoldersSync,
+        reasonOf,
+    };
 }
 
 function copyProject(folder) {
@@ -129,13 +147,15 @@ function copyPackages(folder, platform, vulkanPackage) {
     if (!hasVulkan) console.log(`eft-llama: ${vulkanPackage} is not installed; the bundle is for the CPU alone.`);
 }
 
-/** For scripts/build-cuda.mjs on the machine that the bundle is for. */
+/** For scripts/build-cuda.mjs on the machine that the bundle is for. @returns whether it is there */
 async function addCudaSource(folder) {
     try {
         await extractCudaSource(path.join(folder, "build", "cuda-source"));
+        return true;
     } catch (error) {
         console.log(`eft-llama: the bundle has no source of the CUDA backend: ${error.message}`);
         rmSync(path.join(folder, "build", "cuda-source"), { recursive: true, force: true });
+        return false;
     }
 }
 
@@ -160,17 +180,20 @@ function copyNode(folder) {
 
 /** What the programs and libraries in a folder need of the system, by the versions of symbols that they name. */
 function findNeeds(folder) {
-    const compare = (a, b) => a.localeCompare(b, "en", { numeric: true });
-    const newest = { GLIBC: "0", GLIBCXX: "0" };
+    const newer = (a, b) => (a.localeCompare(b, "en", { numeric: true }) > 0 ? a : b);
+    const needs = { always: { GLIBC: "0", GLIBCXX: "0" }, sometimes: { GLIBC: "0", GLIBCXX: "0" } };
     for (const entry of readdirSync(folder, { recursive: true })) {
         const file = path.join(folder, entry);
         if (!/(\.so|\.node|bin\/node)$/.test(file) || !statSync(file).isFile()) continue;
+        const newest = OPTIONAL_LIBRARY.test(path.basename(file)) ? needs.sometimes : needs.always;
         const symbols = readFileSync(file, "latin1").matchAll(/\0(GLIBC|GLIBCXX)_([\d.]+)(?=\0)/g);
-        for (const [, library, version] of symbols) {
-            if (compare(version, newest[library]) > 0) newest[library] = version;
-        }
+        for (const [, library, version] of symbols) newest[library] = newer(newest[library], version);
     }
-    return [`glibc ${newest.GLIBC}`, `a libstdc++ with GLIBCXX_${newest.GLIBCXX}`];
+    const describe = ({ GLIBC, GLIBCXX }) => `glibc ${GLIBC} and a libstdc++ with GLIBCXX_${GLIBCXX}`;
+    const { always, sometimes } = needs;
+    const all = { GLIBC: newer(always.GLIBC, sometimes.GLIBC), GLIBCXX: newer(always.GLIBCXX, sometimes.GLIBCXX) };
+    const [least, most] = [always, all].map(describe);
+    return least === most ? `${least}.` : `${least};\na GPU and \`eft-llama-bench step\` need ${most}.`;
 }
 
 function writeLaunchers(folder) {
@@ -183,32 +206,39 @@ async function makeBundle() {
     const { out, "folder-only": folderOnly } = readArguments();
     requirePlatform();
     if (!folderOnly) requireArchivers();
-    const { llama, vulkanPackage } = await loadLibrary();
-    const { version } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
+    const { llama, vulkanPackage, makeFoldersSync, reasonOf } = await loadLibrary();
+    const { version, dependencies } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
     const platform = `linux-${process.arch === "arm" ? "armv7l" : process.arch}`;
     const name = `eft-llama-${version}-${platform}`;
-    const folder = path.resolve(out, name);
-    const archive = `${folder}.tar.xz`;
-    for (const place of folderOnly ? [folder] : [folder, archive]) {
+    const results = folderOnly ? [name] : [name, `${name}.tar.xz`];
+    const places = results.map((result) => path.resolve(out, result));
+    for (const place of places) {
         if (existsSync(place)) throw new Error(`${place} exists. Delete it, or name another place with --out.`);
     }
+    // Half a bundle would be found out only where it is to run: nothing has its name before it is whole.
+    const work = path.resolve(out, `${name}.partial`);
+    const folder = path.join(work, name);
     try {
-        mkdirSync(folder, { recursive: true });
+        rmSync(work, { recursive: true, force: true });
+        makeFoldersSync(folder);
         copyProject(folder);
         copyPackages(folder, platform, vulkanPackage);
-        await addCudaSource(folder);
+        const hasCudaSource = await addCudaSource(folder);
         copyNode(folder);
         writeLaunchers(folder);
-        writeFileSync(path.join(folder, "README.txt"), readme({ name, platform, llama, needs: findNeeds(folder) }));
-        if (!folderOnly) pack(folder, archive);
+        const contents = { name, platform, llama, nodeLlamaCpp: dependencies["node-llama-cpp"], hasCudaSource };
+        writeFileSync(path.join(folder, "README.txt"), readme({ ...contents, needs: findNeeds(folder) }));
+        if (!folderOnly) pack(folder, `${folder}.tar.xz`);
+        for (const [index, result] of results.entries()) renameSync(path.join(work, result), places[index]);
     } catch (error) {
-        // Half a bundle would be found out only where it is to run.
-        if (existsSync(folder)) rmSync(folder, { recursive: true });
         // A failed call to the system; all others have a sentence of their own.
         if (error.syscall === undefined) throw error;
-        throw new Error(`the bundle cannot be written to ${folder}: ${error.message}`, { cause: error });
+        throw new Error(`--out ${out}: the bundle cannot be written there: ${reasonOf(error)}.`, { cause: error });
+    } finally {
+        if (existsSync(work)) rmSync(work, { recursive: true });
     }
-    console.log(folderOnly ? folder : `${folder}\n${archive}: ${(statSync(archive).size / 1e6).toFixed(1)} MB`);
+    const [made, archive] = places;
+    console.log(folderOnly ? made : `${made}\n${archive}: ${(statSync(archive).size / 1e6).toFixed(1)} MB`);
 }
 
 await makeBundle().catch((error) => {

@@ -1,6 +1,7 @@
 /** scripts/bundle.mjs: a folder that runs by itself, and says why where there is none. `.ci/run` tries it in a bare system. */
 
-import { execFileSync, spawnSync } from "node:child_process";
+import { execFileSync, spawn, spawnSync } from "node:child_process";
+import { once } from "node:events";
 import {
     chmodSync,
     cpSync,
@@ -11,12 +12,14 @@ import {
     statSync,
     symlinkSync,
     utimesSync,
+    watch,
     writeFileSync,
 } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { pack } from "../../scripts/bundle-archive.mjs";
 import { placePackages } from "../../scripts/bundle-packages.mjs";
+import { llamaRelease } from "../../scripts/llama-source.mjs";
 import { repository } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
@@ -52,9 +55,18 @@ ofLinux("a bundle", () => {
     const eft = (args: readonly string[], input = ""): Outcome => run(path.join(bundle, "eft-llama"), args, { input });
 
     beforeAll(() => {
+        // Left by one that was ended.
+        const { version } = JSON.parse(readFileSync(path.join(repository, "package.json"), "utf8")) as {
+            version: string;
+        };
+        const name = `eft-llama-${version}-linux-${process.arch === "arm" ? "armv7l" : process.arch}`;
+        const left = path.join(folder, "new", `${name}.partial`, name, "left");
+        mkdirSync(left, { recursive: true });
         const { status, stdout, stderr } = makeBundle(["--folder-only", "--out", path.join(folder, "new")]);
         expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
         bundle = stdout.trim().split("\n").at(-1) ?? "";
+        expect(readdirSync(path.join(folder, "new"))).toEqual([path.basename(bundle)]);
+        expect(existsSync(path.join(bundle, "left"))).toBe(false);
     });
 
     test.each([
@@ -114,10 +126,20 @@ ofLinux("a bundle", () => {
         }
     });
 
-    test("says what it needs and brings the licences of what is in it", () => {
-        expect(readFileSync(path.join(bundle, "README.txt"), "utf8")).toMatch(
-            /needs glibc 2\.\d+ and a libstdc\+\+ with GLIBCXX_3\.4\.\d+;/,
-        );
+    test("says what it is and needs, and brings documents and the licences of what is in it", async () => {
+        const text = readFileSync(path.join(bundle, "README.txt"), "utf8");
+        expect(text).toMatch(/needs glibc 2\.\d+ and a libstdc\+\+ with GLIBCXX_3\.4\.\d+[.;]/);
+        expect(text).toContain(`and llama.cpp ${await llamaRelease()}, the release`);
+        // What the CPU needs is named apart from what only a GPU needs, and no file needs more than what is named.
+        const named = [...text.matchAll(/GLIBCXX_([\d.]+\d)/g)].map(([, version]) => version);
+        const addon = readFileSync(path.join(bundle, "build", "Release", "eft_llama.node"), "latin1");
+        expect(addon).toContain(`GLIBC_`);
+        for (const [, version = ""] of addon.matchAll(/\0GLIBCXX_([\d.]+)(?=\0)/g))
+            expect(version.localeCompare(named[0] ?? "", "en", { numeric: true })).toBeLessThanOrEqual(0);
+        const hasSource = existsSync(path.join(bundle, "build", "cuda-source", "release.txt"));
+        expect(text.includes("bin/node scripts/build-cuda.mjs")).toBe(hasSource);
+        for (const document of readdirSync(path.join(repository, "docs")).filter((file) => file.endsWith(".md")))
+            expect(existsSync(path.join(bundle, "docs", document))).toBe(true);
         expect(readFileSync(path.join(bundle, "bin", "LICENSE-node"), "utf8")).toContain("Node.js");
         for (const place of ["LICENSE", "NOTICE", "node_modules/node-llama-cpp/LICENSE", "node_modules/vega/LICENSE"])
             expect(existsSync(path.join(bundle, place))).toBe(true);
@@ -136,6 +158,20 @@ ofLinux("a bundle", () => {
         const { status, stderr } = makeBundle(["--folder-only", "--out", path.dirname(bundle)]);
         expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining(`${bundle} exists.`) });
         expect(statSync(bundle).mtimeMs).toBe(before);
+    });
+});
+
+ofLinux("a bundle that is ended before it is whole", () => {
+    test("has not got its name", async () => {
+        const out = path.join(folder, "ended");
+        mkdirSync(out);
+        const child = spawn(process.execPath, [script, "--folder-only", "--out", out], { stdio: "ignore" });
+        const watcher = watch(out);
+        await once(watcher, "change");
+        child.kill("SIGKILL");
+        expect(await once(child, "close")).toEqual([null, "SIGKILL"]);
+        watcher.close();
+        expect(readdirSync(out)).toEqual([expect.stringMatching(/\.partial$/)]);
     });
 });
 
@@ -169,8 +205,14 @@ ofLinux("no bundle is made", () => {
         [
             "where nothing can be written",
             () => makeBundle(["--folder-only", "--out", script]),
-            /cannot be written to .*bundle\.mjs/,
+            /--out .*bundle\.mjs: the bundle cannot be written there: ENOTDIR/,
         ],
+        [
+            "where there can be no folder",
+            () => makeBundle(["--folder-only", "--out", "/proc/nope/x"]),
+            /--out \/proc\/nope\/x: the bundle cannot be written there: ENOENT/,
+        ],
+        ["without a place", () => makeBundle(["--folder-only", "--out="]), /--out takes the name of a folder/],
     ])("%s", (_, attempt, message) => {
         const { status, stdout, stderr } = attempt();
         expect({ status, stdout }).toEqual({ status: 1, stdout: "" });
