@@ -62,8 +62,7 @@ const OPTIONAL_LIBRARY = /libggml-(vulkan|cuda)|libllama-common|llama-addon/;
 
 const readme = ({ name, platform, llama, nodeLlamaCpp, needs, hasCudaSource }) => `\
 ${name}: eft-llama for ${platform}, with Node ${process.version} and llama.cpp ${llama}, the release of
-ggml-org/llama.cpp that node-llama-cpp ${nodeLlamaCpp} brings.
-It runs where it lies and installs nothing:
+ggml-org/llama.cpp that node-llama-cpp ${nodeLlamaCpp} brings. It runs where it lies and installs nothing:
 
     ./eft-llama demo
     ./eft-llama chat --base large.gguf --tuned small-chat.gguf --reference small.gguf
@@ -72,7 +71,7 @@ It runs where it lies and installs nothing:
     ./eft-llama-bench gpu
 
 It needs ${needs}
-For a GPU it needs also the driver with Vulkan, and libvulkan.so.1.${hasCudaSource ? CUDA : ""}
+A GPU needs its driver with Vulkan, and libvulkan.so.1.${hasCudaSource ? CUDA : ""}
 Documents: README.md, docs/install.md and the others beside it.
 Licences: LICENSE, NOTICE, bin/LICENSE-node, and those in the folders below node_modules.
 `;
@@ -189,11 +188,12 @@ function findNeeds(folder) {
         const symbols = readFileSync(file, "latin1").matchAll(/\0(GLIBC|GLIBCXX)_([\d.]+)(?=\0)/g);
         for (const [, library, version] of symbols) newest[library] = newer(newest[library], version);
     }
-    const describe = ({ GLIBC, GLIBCXX }) => `glibc ${GLIBC} and a libstdc++ with GLIBCXX_${GLIBCXX}`;
     const { always, sometimes } = needs;
-    const all = { GLIBC: newer(always.GLIBC, sometimes.GLIBC), GLIBCXX: newer(always.GLIBCXX, sometimes.GLIBCXX) };
-    const [least, most] = [always, all].map(describe);
-    return least === most ? `${least}.` : `${least};\na GPU and \`eft-llama-bench step\` need ${most}.`;
+    const more = Object.keys(always)
+        .filter((library) => newer(always[library], sometimes[library]) !== always[library])
+        .map((library) => `${library}_${sometimes[library]}`);
+    const least = `glibc ${always.GLIBC} and a libstdc++ with GLIBCXX_${always.GLIBCXX}`;
+    return more.length === 0 ? `${least}.` : `${least}; GPUs and \`eft-llama-bench step\` need\n${more.join(" and ")}.`;
 }
 
 function writeLaunchers(folder) {
