@@ -73,6 +73,9 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
         const addon = path.join("build", "Release", "eft_llama.node");
         symlinkSync(path.join(packageRoot, addon), path.join(root, addon));
         writePackage("node-llama-cpp", "index.js");
+        // What options are checked with.
+        const options = path.join("node_modules", "fastest-levenshtein");
+        symlinkSync(path.join(packageRoot, options), path.join(root, options));
         writePackage("@node-llama-cpp/linux-x64", "dist/index.js");
         const bins = path.join(root, "node_modules", "@node-llama-cpp", "linux-x64", "bins");
         mkdirSync(bins);
