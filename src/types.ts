@@ -31,6 +31,10 @@ export interface Combination {
     readonly weights: Readonly<Record<string, ParameterExpression>>;
 }
 
+/** What JSON can say. Entries of mappings that are undefined are left out. */
+export type JsonValue =
+    string | number | boolean | null | undefined | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
 /**
  * How the text of a prompt becomes the tokens that one member sees.
  * - `from`: apply the chat template that the GGUF of that member carries
@@ -38,9 +42,14 @@ export interface Combination {
  * - `plain`: the text itself, with nothing around it
  */
 export type PromptTemplate =
-    | { readonly kind: "from"; readonly member: string }
-    | { readonly kind: "jinja"; readonly template: string }
+    | ({ readonly kind: "from"; readonly member: string } & TemplateVariables)
+    | ({ readonly kind: "jinja"; readonly template: string } & TemplateVariables)
     | { readonly kind: "plain" };
+
+interface TemplateVariables {
+    /** What the template is given besides the messages, such as `enable_thinking`. Default: nothing. */
+    readonly variables?: Readonly<Record<string, JsonValue>>;
+}
 
 /** One language model that takes part, as the recipe declares it. */
 export interface MemberSpec {

@@ -10,7 +10,7 @@ import { demoFile } from "../helpers/demo.js";
 /** Later rows may import from earlier ones, never the other way round. */
 const ROWS = [
     ["errors.ts", "files.ts", "http.ts", "options.ts", "types.ts"],
-    ["recipe", "native"],
+    ["recipe", "native", "template"],
     ["ensemble"],
     ["decoding"],
     ["chat", "scoring"],

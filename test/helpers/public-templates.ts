@@ -1,0 +1,28 @@
+/** Chat templates of well-known models, which llama.cpp has for its own tests and node-llama-cpp brings along. */
+
+import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
+import path from "node:path";
+import { packageRoot } from "../../src/native/load-binding.js";
+
+interface LlamaSource {
+    readonly extractLlamaSource: (target: string, paths: readonly string[]) => Promise<void>;
+    readonly llamaRelease: () => Promise<string>;
+}
+
+const FOLDER = path.join("models", "templates");
+
+/** File names and Jinja texts. They are unpacked once for each release of llama.cpp, which needs git. */
+export async function readPublicTemplates(): Promise<ReadonlyMap<string, string>> {
+    const script = path.join(packageRoot, "scripts", "llama-source.mjs");
+    const { extractLlamaSource, llamaRelease } = (await import(script)) as LlamaSource;
+    const target = path.join(packageRoot, "build", `templates-${await llamaRelease()}`);
+    if (!existsSync(target)) {
+        const unfinished = `${target}.${process.pid}`;
+        await extractLlamaSource(unfinished, [FOLDER]);
+        // Another test may have been quicker.
+        if (!existsSync(target)) renameSync(unfinished, target);
+    }
+    const folder = path.join(target, FOLDER);
+    const names = readdirSync(folder).filter((name) => name.endsWith(".jinja"));
+    return new Map(names.map((name) => [name, readFileSync(path.join(folder, name), "utf8")]));
+}
