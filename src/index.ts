@@ -43,7 +43,8 @@ export {
 } from "./ensemble/memory-plan.js";
 export { chooseBackend } from "./native/backend.js";
 export type { Member } from "./ensemble/members.js";
-export type { ChatMessage, PromptRenderer } from "./ensemble/prompt.js";
+export type { ChatMessage, TextPart } from "./ensemble/messages.js";
+export type { PromptRenderer, TemplateVariables } from "./ensemble/prompt.js";
 export {
     describeDifference,
     type MemberVocabulary,

@@ -11,7 +11,7 @@ import {
 } from "../decoding/completion.js";
 import { resolveSampling } from "../decoding/sampling.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
-import type { ChatMessage } from "../ensemble/prompt.js";
+import type { ChatMessage } from "../ensemble/messages.js";
 import { EftError } from "../errors.js";
 import {
     callback,
@@ -81,7 +81,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         const drawn = overlay(own);
         const shown = {
             ...previous,
-            forgotten: chooseForgotten(ensemble, previous, question, drawn.maxTokens),
+            forgotten: chooseForgotten(ensemble, previous, question, drawn),
         };
         const request: CompletionOptions = {
             ...drawn,
@@ -205,9 +205,12 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         },
         render(text) {
             aText("What the user says", text);
-            const forgotten = chooseForgotten(ensemble, conversation, text, defaults.maxTokens);
+            const forgotten = chooseForgotten(ensemble, conversation, text, defaults);
             const messages = messagesFor({ ...conversation, forgotten }, text);
-            return Object.fromEntries(ensemble.members.map(({ name, prompt }) => [name, prompt.render(messages)]));
+            const variables = defaults.templateVariables;
+            return Object.fromEntries(
+                ensemble.members.map(({ name, prompt }) => [name, prompt.render(messages, variables)]),
+            );
         },
         fork(count = conversation.turns.length) {
             checkInteger("The number of turns", count, 0, conversation.turns.length);

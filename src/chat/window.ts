@@ -1,7 +1,9 @@
 /** Which turns the models see: all, until the context is full. */
 
+import type { CompletionOptions } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { surelyExceeds, type ChatMessage } from "../ensemble/prompt.js";
+import type { ChatMessage } from "../ensemble/messages.js";
+import { renderPrompts, type TemplateVariables } from "../ensemble/prompt.js";
 import type { ChatState, ChatTurn } from "./types.js";
 
 /** The conversation that a question is put into. */
@@ -33,12 +35,12 @@ export function chooseForgotten(
     ensemble: Ensemble,
     conversation: Conversation,
     question: string,
-    maxTokens = Infinity,
+    { maxTokens = Infinity, templateVariables }: Pick<CompletionOptions, "maxTokens" | "templateVariables">,
 ): number {
     const { contextSize } = ensemble;
     const { turns, forgotten } = conversation;
     const measure = (count: number): number =>
-        countTokens(ensemble, messagesFor({ ...conversation, forgotten: count }, question));
+        countTokens(ensemble, messagesFor({ ...conversation, forgotten: count }, question), templateVariables);
     if (measure(forgotten) <= contextSize - Math.min(maxTokens, Math.ceil(contextSize / 4))) return forgotten;
     // A question that is too long by itself is an error of complete(), and no reason to forget anything.
     if (measure(turns.length) >= contextSize) return forgotten;
@@ -52,10 +54,11 @@ export function chooseForgotten(
 }
 
 /** Of the member whose template makes most of the messages. */
-function countTokens({ members, contextSize }: Ensemble, messages: readonly ChatMessage[]): number {
-    const lengths = members.map(({ model, prompt }) => {
-        const text = prompt.render(messages);
-        return surelyExceeds(model, text, contextSize) ? Infinity : prompt.tokenize(messages, text).length;
-    });
-    return Math.max(...lengths);
+function countTokens(
+    { members, contextSize }: Ensemble,
+    messages: readonly ChatMessage[],
+    variables: TemplateVariables | undefined,
+): number {
+    const prompts = renderPrompts(members, messages, { variables, limit: contextSize });
+    return Math.max(...prompts.map(({ tokens }) => tokens?.length ?? Infinity));
 }

@@ -11,6 +11,7 @@ import {
     type Completion,
     type Ensemble,
     type FinishPart,
+    type PromptRenderer,
     type TokenPart,
 } from "../index.js";
 import wrapAnsi from "wrap-ansi";
@@ -228,14 +229,21 @@ async function setSystem(talk: Talk, argument: string): Promise<void> {
     await warnOfSystem(talk);
 }
 
-/** Templates may leave out what they have no place for. */
-export async function warnOfSystem({ chat, surface }: Talk): Promise<void> {
-    const { system } = chat;
-    if (system === undefined || system.trim() === "") return;
-    const blind = Object.entries(chat.render("")).filter(([, prompt]) => !prompt.includes(system.trim()));
-    if (blind.length === 0) return;
-    const names = blind.map(([name]) => name).join(", ");
-    await surface.note(`The prompt template has no place for a system prompt; not shown to: ${names}.`);
+/** Templates may leave out what they have no place for, or have no role for it. */
+export async function warnOfSystem({ chat, ensemble, surface }: Talk): Promise<void> {
+    if (chat.system === undefined || chat.system.trim() === "") return;
+    const namesWith = (fate: PromptRenderer["systemPrompt"]): string =>
+        ensemble.members
+            .filter(({ prompt }) => prompt.systemPrompt === fate)
+            .map(({ name }) => name)
+            .join(", ");
+    const [blind, folded] = [namesWith("left out"), namesWith("in the first question")];
+    if (blind !== "")
+        await surface.note(`The prompt template has no place for a system prompt; not shown to: ${blind}.`);
+    if (folded !== "")
+        await surface.note(
+            `The prompt template has no system role; put in front of the first question for: ${folded}.`,
+        );
 }
 
 function regenerate(talk: Talk): Promise<void> {

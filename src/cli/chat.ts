@@ -8,7 +8,7 @@ import { createTerminal } from "./chat-terminal.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { openEnsemble } from "./load.js";
 import { withConfig } from "./config.js";
-import { checkModels, loadOptions, outputOptions, recipeOptions } from "./options.js";
+import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { colors, plural } from "./terminal.js";
@@ -21,6 +21,7 @@ const options = {
         group: "Input:",
         description: "Instructions that stand before the conversation",
     },
+    ...templateOptions,
     ...samplingOptions,
     ...grammarOptions,
     ...speculationOptions,
@@ -64,6 +65,7 @@ async function converse(ensemble: Ensemble, args: Arguments): Promise<void> {
         seed: args.seed,
         maxTokens: args.maxTokens,
         stop: args.stop,
+        ...(args.templateVariable && { templateVariables: args.templateVariable }),
         sampling: chooseSampling(args),
         ...(await chooseGrammar(args)),
         speculation: chooseSpeculation(args),

@@ -8,7 +8,7 @@ import { checkInput, fileOption, readInput } from "./input.js";
 import { abortOnInterrupt } from "./interrupt.js";
 import { openEnsemble } from "./load.js";
 import { withConfig } from "./config.js";
-import { checkModels, loadOptions, outputOptions, recipeOptions } from "./options.js";
+import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { describeStatistics, speculationToJson } from "./statistics.js";
@@ -22,6 +22,7 @@ const options = {
         group: "Input:",
         description: "Show the text to all members as it is, without chat templates",
     },
+    ...templateOptions,
     ...samplingOptions,
     ...grammarOptions,
     ...speculationOptions,
@@ -84,6 +85,8 @@ function checkArguments(flags: Flags): void {
     checkInput(prompt, file);
     checkGrammar(flags);
     checkSpeculation(flags);
+    if (flags.raw && flags["template-variable"] !== undefined)
+        throw new Error("--raw shows no template, so that --template-variable has no use.");
     if (!json && members) throw new Error("--members needs --json.");
     if (!json && top !== undefined) throw new Error("--top-logprobs needs --json.");
 }
@@ -98,6 +101,7 @@ async function runComplete(args: Arguments): Promise<void> {
         const completion = complete(ensemble, {
             prompt,
             raw: args.raw,
+            ...(args.templateVariable && { templateVariables: args.templateVariable }),
             maxTokens: args.maxTokens,
             sampling: chooseSampling(args),
             seed: args.seed,

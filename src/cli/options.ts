@@ -4,6 +4,7 @@ import type { ArgumentsCamelCase, InferredOptionTypes, Options } from "yargs";
 import { CACHE_TYPES } from "../ensemble/memory-plan.js";
 import { expandHome } from "../files.js";
 import { BACKENDS } from "../native/backend.js";
+import type { JsonValue } from "../types.js";
 
 /** Which models, and where the dials stand. */
 export const recipeOptions = {
@@ -71,6 +72,18 @@ export const loadOptions = {
     },
 } as const satisfies Record<string, Options>;
 
+/** What chat templates are given besides the messages. */
+export const templateOptions = {
+    "template-variable": {
+        type: "string",
+        array: true,
+        requiresArg: true,
+        group: "Input:",
+        description: "Give the chat templates a variable, e.g. --template-variable enable_thinking=false; repeatable",
+        coerce: (pairs: readonly string[]): Record<string, JsonValue> => Object.fromEntries(pairs.map(parseVariable)),
+    },
+} as const satisfies Record<string, Options>;
+
 /** What standard error has besides the results, which are on standard output. */
 export const outputOptions = {
     verbose: {
@@ -116,6 +129,17 @@ function parseSetting(pair: string): [string, number] {
         throw new Error(`--set takes name=number, such as beta=1.2, not ${JSON.stringify(pair)}.`);
     }
     return [name, Number(value)];
+}
+
+/** The value is what JSON makes of it, or else the text itself. */
+function parseVariable(pair: string): [string, JsonValue] {
+    const [, name = "", value = ""] = /^([^=]+)=([^]*)$/.exec(pair) ?? [];
+    if (name === "") throw new Error(`--template-variable takes name=value, not ${JSON.stringify(pair)}.`);
+    try {
+        return [name, JSON.parse(value) as JsonValue];
+    } catch {
+        return [name, value];
+    }
 }
 
 /** For `check()` of commands with {@link recipeOptions}. */

@@ -15,8 +15,9 @@ import {
 } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
 import { withVocabularies } from "../ensemble/gguf.js";
-import { checkKind, createMemberRenderer } from "../ensemble/members.js";
+import { checkKind } from "../ensemble/members.js";
 import { locateModels, notAt } from "../ensemble/model-files.js";
+import { createPromptRenderers } from "../ensemble/prompt.js";
 import { describeForeignTokens } from "../ensemble/template-tokens.js";
 import { checkVocabularies, describeAgreement } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
@@ -141,11 +142,10 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
     const files = members.map(({ model }) => model);
     return withVocabularies(files, (models) => {
         const named = members.map(({ name }, index) => ({ name, model: models[index] as NativeModel }));
-        const byName = new Map(named.map(({ name, model }) => [name, model]));
-        members.forEach(({ name }, index) => {
-            const renderer = createMemberRenderer(name, templates[index] ?? prompt, byName);
-            renderer.tokenize([{ role: "user", content: "Hello" }]);
-        });
+        const renderers = createPromptRenderers(
+            named.map((member, index) => ({ ...member, template: templates[index] ?? prompt })),
+        );
+        for (const renderer of renderers) renderer.tokenize([{ role: "user", content: "Hello" }]);
         const foreign = describeForeignTokens({ members, prompt }, named);
         const finding = "a question is rendered for every member";
         return foreign.length === 0 ? finding : { warning: [finding, ...foreign].join("; ") };

@@ -82,8 +82,10 @@ function describeMembers({ recipe, weights, fallback }: RecipeForms, places: rea
 }
 
 function describePrompt(prompt: PromptTemplate): string {
-    if (prompt.kind === "from") return `from ${prompt.member}`;
-    return prompt.kind === "plain" ? "plain" : "written out";
+    if (prompt.kind === "plain") return "plain";
+    const names = Object.keys(prompt.variables ?? {});
+    const source = prompt.kind === "from" ? `from ${prompt.member}` : "written out";
+    return names.length === 0 ? source : `${source}\nwith ${names.join(", ")}`;
 }
 
 function describeFiles({ model, lora }: MemberSpec, { file = "." }: Recipe, place: string | undefined): string {

@@ -5,7 +5,7 @@ import { EftError, score, type Score, type ScoreItem } from "../index.js";
 import { checkInput, fileOption, readInput } from "./input.js";
 import { openEnsemble } from "./load.js";
 import { withConfig } from "./config.js";
-import { checkModels, loadOptions, outputOptions, recipeOptions, sequencesOption } from "./options.js";
+import { checkModels, loadOptions, outputOptions, recipeOptions, sequencesOption, templateOptions } from "./options.js";
 import { formatTable, plural, startProgress, sum } from "./terminal.js";
 
 const options = {
@@ -24,6 +24,7 @@ const options = {
         group: "Input:",
         description: "With --pairs: the context is a user's turn, seen through the chat templates",
     },
+    ...templateOptions,
     ...loadOptions,
     sequences: { ...sequencesOption, default: 4 },
     json: { type: "boolean", default: false, group: "Output:", description: "One JSON object a text, token by token" },
@@ -53,10 +54,12 @@ export const scoreCommand: CommandModule<object, Flags> = {
     handler: runScore,
 };
 
-function checkArguments({ text, file, lines, pairs, chat }: Flags): void {
+function checkArguments(flags: Flags): void {
+    const { text, file, lines, pairs, chat } = flags;
     checkInput(text, file);
     if (lines && pairs) throw new Error("--lines and --pairs exclude each other.");
     if (chat && !pairs) throw new Error("--chat needs --pairs.");
+    if (!chat && flags["template-variable"] !== undefined) throw new Error("--template-variable needs --chat.");
 }
 
 async function runScore(args: ArgumentsCamelCase<Flags>): Promise<void> {
@@ -66,6 +69,7 @@ async function runScore(args: ArgumentsCamelCase<Flags>): Promise<void> {
     try {
         const scores = await score(ensemble, items, {
             chat: args.chat,
+            ...(args.templateVariable && { templateVariables: args.templateVariable }),
             onProgress: (done) => progress.update(done / items.length),
         });
         progress.stop();

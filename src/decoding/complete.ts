@@ -2,7 +2,8 @@
 
 import { randomInt } from "node:crypto";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
-import { surelyExceeds, tokenizePlain, toMessages, type ChatMessage } from "../ensemble/prompt.js";
+import { toMessages, type ChatMessage } from "../ensemble/messages.js";
+import { checkVariables, renderPrompts, type TemplateVariables } from "../ensemble/prompt.js";
 import { EftError } from "../errors.js";
 import { checkOptions, flag, integer, mapping, show, signal, text, unchecked, type OptionTable } from "../options.js";
 import {
@@ -31,6 +32,7 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
     grammar: text,
     jsonSchema: unchecked,
     parameters: mapping<number>,
+    templateVariables: checkVariables,
     speculation: (name, value) => (typeof value === "boolean" ? value : SPECULATION_OPTIONS(name, value)),
     topLogprobs: integer(0, 100),
     memberLogprobs: flag,
@@ -84,6 +86,7 @@ export async function collect(completion: Completion): Promise<CompletionResult>
 interface Request extends Omit<Generation, "prompts"> {
     readonly messages: readonly ChatMessage[];
     readonly raw: boolean;
+    readonly variables: TemplateVariables;
 }
 
 function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request {
@@ -95,6 +98,7 @@ function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request
     const grammar = createGrammar(ensemble, options);
     return {
         messages: toMessages(prompt),
+        variables: options.templateVariables ?? {},
         ...{ raw, stop, sampling, explain, signal },
         maxTokens: options.maxTokens ?? ensemble.contextSize,
         // What is explained without speculation still needs a drafter to be compared with.
@@ -123,27 +127,30 @@ function checkStop(value: unknown): readonly string[] {
 /** Renders the prompts when the first part is asked for, and not before. */
 async function* start(
     ensemble: Ensemble,
-    { messages, raw, ...generation }: Request,
+    { messages, raw, variables, ...generation }: Request,
     dials: Dials,
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
-    yield* generate(ensemble, { ...generation, prompts: renderPrompts(ensemble, messages, raw) }, dials);
+    const prompts = promptTokens(ensemble, messages, { raw, variables });
+    yield* generate(ensemble, { ...generation, prompts }, dials);
 }
 
-function renderPrompts(ensemble: Ensemble, messages: readonly ChatMessage[], raw: boolean): Int32Array[] {
-    const { contextSize } = ensemble;
-    const plain = messages.map(({ content }) => content).join("\n");
-    return ensemble.members.map(({ name, model, prompt }) => {
-        const overflow = (count: string): EftError =>
-            new EftError(
+function promptTokens(
+    { members, contextSize }: Ensemble,
+    messages: readonly ChatMessage[],
+    options: Pick<Request, "raw" | "variables">,
+): Int32Array[] {
+    const prompts = renderPrompts(members, messages, { ...options, limit: contextSize });
+    return prompts.map(({ tokens }, index) => {
+        const name = members[index]?.name;
+        if (tokens === undefined || tokens.length >= contextSize) {
+            const count = tokens?.length ?? `more than ${contextSize}`;
+            throw new EftError(
                 "CONTEXT_OVERFLOW",
                 `The prompt has ${count} tokens for member ${name}; the context holds ${contextSize} and at least one must be ` +
                     `free for the answer, so at most ${contextSize - 1} fit. Shorten the prompt or load with a larger ` +
                     "contextSize.",
             );
-        const text = raw ? plain : prompt.render(messages);
-        if (surelyExceeds(model, text, contextSize)) throw overflow(`more than ${contextSize}`);
-        const tokens = raw ? tokenizePlain(model, text) : prompt.tokenize(messages, text);
-        if (tokens.length >= contextSize) throw overflow(String(tokens.length));
+        }
         if (tokens.length > 0) return tokens;
         throw new EftError("PROMPT_EMPTY", `The prompt has no tokens for member ${name}; write something into it.`);
     });

@@ -1,6 +1,7 @@
 /** What a completion takes and gives. */
 
-import type { ChatMessage } from "../ensemble/prompt.js";
+import type { ChatMessage } from "../ensemble/messages.js";
+import type { TemplateVariables } from "../ensemble/prompt.js";
 import type { SpeculationStatistics } from "../ensemble/statistics.js";
 import type { SamplingOptions, Some } from "../types.js";
 import type { SpeculationOptions } from "./drafter.js";
@@ -13,6 +14,11 @@ export interface CompletionOptions {
     readonly prompt: string | readonly ChatMessage[];
     /** Show the text to all members as it is, without templates. Default false. */
     readonly raw?: boolean | undefined;
+    /**
+     * What the templates are given besides the messages, such as `{ enable_thinking: false }` or `tools`; overlays what the
+     * recipe says.
+     */
+    readonly templateVariables?: TemplateVariables | undefined;
     /** Most tokens to generate. Default: as many as the context holds. */
     readonly maxTokens?: number | undefined;
     /** Overlays the recipe's sampling. */

@@ -20,7 +20,7 @@ export const WINDOW = 16;
 
 /**
  * {@link CompletionOptions} without what cannot cross a process: functions and signals. A prompt has at most 4,194,304
- * characters in 10,000 messages; `parameters`, `sampling` and `logitBias` have at most 1000 entries each.
+ * characters in 10,000 messages, template variables and other data included; `parameters`, `sampling` and `logitBias` have at most 1000 entries each.
  */
 export interface RemoteOptions extends Omit<CompletionOptions, "signal" | "speculation"> {
     readonly speculation?:

@@ -26,13 +26,13 @@ const OPTION_SCHEMAS: { readonly [Key in keyof Required<RemoteOptions>]: object 
                 items: {
                     type: "object",
                     required: ["role", "content"],
-                    additionalProperties: false,
-                    properties: { role: TEXT, content: { type: "string" } },
+                    properties: { role: TEXT },
                 },
             },
         ],
     },
     raw: BOOLEAN,
+    templateVariables: { type: "object", maxProperties: MAX_PROPERTIES },
     maxTokens: NUMBER,
     sampling: NUMBERS,
     seed: NUMBER,
@@ -117,11 +117,16 @@ export function idOf(message: unknown): number {
 
 function checkPromptSize(message: RendererMessage): void {
     if (message.type !== "complete") return;
-    const { prompt } = message.options;
-    const texts = typeof prompt === "string" ? [prompt] : prompt.map(({ content }) => content);
-    const characters = texts.reduce((sum, { length }) => sum + length, 0);
-    if (characters > MAX_CHARACTERS) {
-        throw invalid(`its prompt has ${characters} characters, and ${MAX_CHARACTERS} are allowed`);
+    const { prompt, templateVariables } = message.options;
+    // Whether it has the right form, the library says; here, that looking at it comes to an end.
+    const open: unknown[] = [prompt, templateVariables];
+    let characters = 0;
+    while (open.length > 0) {
+        const value = open.pop();
+        const inner = typeof value === "object" && value !== null ? Object.entries(value).flat() : [];
+        characters += typeof value === "string" ? value.length : inner.length;
+        if (characters > MAX_CHARACTERS) throw invalid(`its prompt has more than ${MAX_CHARACTERS} characters`);
+        for (const each of inner) open.push(each);
     }
 }
 

@@ -5,10 +5,10 @@ import { EftError } from "../errors.js";
 import type { BackendChoice } from "../native/backend.js";
 import type { NativeEngine, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
-import type { MemberSpec, PromptTemplate, Recipe } from "../types.js";
+import type { MemberSpec, Recipe } from "../types.js";
 import type { MemoryPlan } from "./memory-plan.js";
 import { notAt } from "./model-files.js";
-import { createPromptRenderer, type PromptRenderer } from "./prompt.js";
+import { createPromptRenderers, type PromptRenderer } from "./prompt.js";
 
 /** One loaded language model that takes part. */
 export interface Member {
@@ -68,13 +68,13 @@ export async function loadMembers(
         loaded.push({ spec, model, gpuLayers });
     }
 
-    const models = new Map(loaded.map(({ spec, model }) => [spec.name, model]));
-    return loaded.map(({ spec, model, gpuLayers }) => ({
-        name: spec.name,
-        spec,
-        model,
-        gpuLayers,
-        prompt: createMemberRenderer(spec.name, spec.prompt ?? recipe.prompt, models),
+    const prompts = createPromptRenderers(
+        loaded.map(({ spec, model }) => ({ name: spec.name, model, template: spec.prompt ?? recipe.prompt })),
+    );
+    return loaded.map((member, index) => ({
+        ...member,
+        name: member.spec.name,
+        prompt: prompts[index] as PromptRenderer,
     }));
 }
 
@@ -102,35 +102,4 @@ export function checkKind({ name, model: file }: MemberSpec, model: NativeModel)
     if (info.vocabularySize < 1 || info.vocabularyType === "none") refuse("it has no vocabulary");
     // It runs for ever where a vocabulary is damaged.
     if (info.vocabularyType === "RWKV") refuse("its tokenizer is one of recurrent models");
-}
-
-/**
- * How a member sees messages.
- *
- * @param models - of all members, by name
- * @throws EftError TEMPLATE_MISSING, TEMPLATE_INVALID
- */
-export function createMemberRenderer(
-    member: string,
-    template: PromptTemplate,
-    models: ReadonlyMap<string, NativeModel>,
-): PromptRenderer {
-    const owner = template.kind === "from" ? models.get(template.member) : undefined;
-    return createPromptRenderer(member, resolveTemplate(template, models), models.get(member) as NativeModel, owner);
-}
-
-function resolveTemplate(
-    template: PromptTemplate,
-    models: ReadonlyMap<string, NativeModel>,
-): Exclude<PromptTemplate, { kind: "from" }> {
-    if (template.kind !== "from") return template;
-    const text = models.get(template.member)?.info.chatTemplate;
-    if (text === undefined) {
-        throw new EftError(
-            "TEMPLATE_MISSING",
-            `The prompt is to use the chat template of member ${template.member}, but its GGUF carries none. Write a ` +
-                'template into the recipe (`prompt: { template: "..." }`), or use `template: plain`.',
-        );
-    }
-    return { kind: "jinja", template: text };
 }

@@ -1,161 +1,213 @@
-/**
- * From the text of a prompt to the tokens each member sees.
- *
- * A chat template is rendered to one string, which is tokenized as a whole: that is how models are trained and how
- * other engines evaluate them. Tokenizing template and text apart would be safer against control tokens in the text, but
- * splits words at the seam (`[INST]` + ` ` + `What` instead of `[INST]` + ` What`), so it is done only for texts that do
- * contain the spelling of a control token.
- */
+/** From messages to the tokens that each member sees: one way, whoever asks. */
 
-import { Template } from "@huggingface/jinja";
 import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
-import type { PromptTemplate } from "../types.js";
+import { isData, RESERVED_VARIABLES } from "../template/data.js";
+import { compileTemplate, type Rendered } from "../template/template.js";
+import { NO_STAND_INS } from "../template/stand-ins.js";
+import type { JsonValue, PromptTemplate } from "../types.js";
+import { controlTokens } from "./control-tokens.js";
+import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
+import { textOf, type ChatMessage } from "./messages.js";
+import { surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
 
-const ROLES = ["system", "user", "assistant"] as const;
-
-/** One turn of a conversation. */
-export interface ChatMessage {
-    readonly role: (typeof ROLES)[number];
-    readonly content: string;
-}
-
-/** A text is the user's only turn. @throws EftError OPTION_INVALID */
-export function toMessages(prompt: unknown): readonly ChatMessage[] {
-    if (typeof prompt === "string") return [{ role: "user", content: prompt }];
-    const isMessage = (message: Partial<ChatMessage> | null | undefined): boolean =>
-        ROLES.some((role) => role === message?.role) && typeof message?.content === "string";
-    // Holes of a list are no messages, and every() would pass over them.
-    const messages = Array.isArray(prompt) ? Array.from(prompt as readonly Partial<ChatMessage>[]) : undefined;
-    if (messages?.every(isMessage)) return messages as readonly ChatMessage[];
-    throw new EftError(
-        "OPTION_INVALID",
-        `prompt must be a text or a list of messages, each with a role (${ROLES.join(", ")}) and a text as content.`,
-    );
-}
+export type TemplateVariables = Readonly<Record<string, JsonValue>>;
 
 /** A member's way of turning messages into tokens. */
 export interface PromptRenderer {
-    /** The text that the member sees, special tokens spelled out. */
-    render(messages: readonly ChatMessage[]): string;
-    /** The tokens that the member sees. `rendered`: what render() makes of the messages, if it is known. */
-    tokenize(messages: readonly ChatMessage[], rendered?: string): Int32Array;
+    /**
+     * The text that the member sees, special tokens spelled out.
+     *
+     * @param variables - overlay those of the recipe. @throws EftError TEMPLATE_INVALID
+     */
+    render(messages: readonly ChatMessage[], variables?: TemplateVariables): string;
+    /** The tokens that the member sees. @throws EftError TEMPLATE_INVALID */
+    tokenize(messages: readonly ChatMessage[], variables?: TemplateVariables): Int32Array;
+    /**
+     * What becomes of a system prompt: it is shown; the template leaves it out; or it has no system role, and the first
+     * question begins with the system prompt.
+     */
+    readonly systemPrompt: "shown" | "left out" | "in the first question";
+    /** The token that ends an answer: EOS of the model that the template belongs to. -1: there is none. */
+    readonly eos: number;
+    /** @internal Shared by members that see the same text. */
+    readonly script: PromptScript;
+    /** @internal */
+    tokenizeRendered(rendered: Rendered): Int32Array;
+}
+
+/** Makes the text of a prompt; one for all members that see the same. */
+export interface PromptScript {
+    render(messages: readonly ChatMessage[], variables: TemplateVariables): Rendered;
+    readonly traits: Pick<TemplateTraits, "system">;
+}
+
+/** A member, as far as its prompt goes. */
+export interface PromptMember {
+    readonly name: string;
+    readonly model: NativeModel;
+    readonly template: PromptTemplate;
 }
 
 /**
- * @param template - `from` must have been resolved to the Jinja text before
- * @param owner - the model that the template comes from, whose `bos_token` and `eos_token` it means. Default: the member's own
- * @throws EftError TEMPLATE_INVALID, also from the renderer's functions
+ * @param name - what messages call the variables
+ * @returns a copy, which does not change when the caller's does. @throws EftError OPTION_INVALID
  */
-export function createPromptRenderer(
-    member: string,
-    template: Exclude<PromptTemplate, { kind: "from" }>,
-    model: NativeModel,
-    owner = model,
-): PromptRenderer {
-    if (template.kind === "plain") {
-        const render = (messages: readonly ChatMessage[]): string => messages.map(({ content }) => content).join("\n");
-        return { render, tokenize: (messages, text = render(messages)) => tokenizePlain(model, text) };
-    }
-    const compiled = attempt(member, () => new Template(template.template));
-    const special = specialTexts(owner);
-    // The owner's BOS takes the place of the member's, if the member reads it as a token.
-    const beginnings = [
-        specialTexts(model).bos,
-        ...(special.bos !== "" && spellsControlToken(model, special.bos) ? [special.bos] : []),
-    ];
-    const render = (messages: readonly ChatMessage[]): string =>
-        attempt(member, () =>
-            compiled.render({
-                messages,
-                add_generation_prompt: true,
-                bos_token: special.bos,
-                eos_token: special.eos,
-            }),
+export function checkVariables(name: string, variables: unknown): TemplateVariables {
+    if (typeof variables !== "object" || variables === null || Array.isArray(variables) || !isData(variables))
+        throw new EftError("OPTION_INVALID", `${name} must be a mapping of names to plain data.`);
+    const reserved = Object.keys(variables).find((key) => RESERVED_VARIABLES.includes(key));
+    if (reserved === undefined) return structuredClone(variables as TemplateVariables);
+    throw new EftError("OPTION_INVALID", `${name} cannot set ${reserved}, which templates are given anyway.`);
+}
+
+/** Renderers of the members, in their order. @throws EftError TEMPLATE_MISSING, TEMPLATE_INVALID */
+export function createPromptRenderers(members: readonly PromptMember[]): PromptRenderer[] {
+    const models = new Map(members.map(({ name, model }) => [name, model]));
+    const sources = members.map((member) => resolveSource(member, models));
+    const scripts = new Map<string, PromptScript>();
+    return members.map(({ model }, index) => {
+        const source = sources[index];
+        const sharers = members.filter((_, other) => sources[other]?.key === source?.key);
+        const script = scripts.get(source?.key ?? "") ?? (source ? createScript(source, sharers) : PLAIN);
+        if (source !== undefined) scripts.set(source.key, script);
+        const tokenize = (rendered: Rendered): Int32Array =>
+            source === undefined
+                ? tokenizePlain(model, rendered.text)
+                : tokenizeRendered(model, rendered, source.special.bos_token);
+        return {
+            script,
+            eos: source?.eos ?? model.info.eos,
+            render: (messages, variables = {}) => script.render(messages, variables).text,
+            tokenize: (messages, variables = {}) => tokenize(script.render(messages, variables)),
+            tokenizeRendered: tokenize,
+            get systemPrompt() {
+                const { system } = script.traits;
+                return system === "refused" ? "in the first question" : system;
+            },
+        };
+    });
+}
+
+/** What one member sees of a conversation. */
+export interface MemberPrompt {
+    readonly text: string;
+    /** Undefined where there are certainly more than the limit. */
+    readonly tokens: Int32Array | undefined;
+}
+
+type TokensByModel = Map<NativeModel, Int32Array | undefined>;
+
+/**
+ * What each member sees of a conversation: rendered once for all that see the same text, tokenized once for all that share a
+ * model.
+ *
+ * @param options.raw - the text as it is, without templates
+ * @param options.limit - tokens; longer prompts are not tokenized where that can be told from their beginnings
+ * @throws EftError TEMPLATE_INVALID
+ */
+export function renderPrompts(
+    members: readonly { readonly model: NativeModel; readonly prompt: PromptRenderer }[],
+    messages: readonly ChatMessage[],
+    options: { readonly raw?: boolean; readonly variables?: TemplateVariables | undefined; readonly limit: number },
+): MemberPrompt[] {
+    const { raw = false, variables = {}, limit } = options;
+    const done = new Map<PromptScript, { rendered: Rendered; tokens: TokensByModel }>();
+    return members.map(({ model, prompt }) => {
+        const script = raw ? PLAIN : prompt.script;
+        const entry = done.get(script) ?? {
+            rendered: script.render(messages, variables),
+            tokens: new Map() as TokensByModel,
+        };
+        done.set(script, entry);
+        const { rendered, tokens } = entry;
+        if (!tokens.has(model)) {
+            const tokenize = raw ? () => tokenizePlain(model, rendered.text) : () => prompt.tokenizeRendered(rendered);
+            tokens.set(model, surelyExceeds(model, rendered.text, limit) ? undefined : tokenize());
+        }
+        return { text: rendered.text, tokens: tokens.get(model) };
+    });
+}
+
+/** The words alone. */
+const PLAIN: PromptScript = {
+    render(messages) {
+        const text = messages.map(textOf).join("\n");
+        return { text, marked: text, standIns: NO_STAND_INS };
+    },
+    traits: { system: "shown" },
+};
+
+/** A template with all that its text depends on. */
+interface Source {
+    readonly member: string;
+    readonly template: string;
+    /** The spelling of BOS and EOS to the model that the template belongs to. */
+    readonly special: Readonly<Record<"bos_token" | "eos_token", string>>;
+    /** The id of that EOS, which means the same to all members that have it. */
+    readonly eos: number;
+    readonly variables: TemplateVariables;
+    /** Equal for sources that make the same texts. */
+    readonly key: string;
+}
+
+/** Undefined where there is no template. @throws EftError TEMPLATE_MISSING */
+function resolveSource(
+    { name, model, template }: PromptMember,
+    models: ReadonlyMap<string, NativeModel>,
+): Source | undefined {
+    if (template.kind === "plain") return undefined;
+    const owner = template.kind === "from" ? models.get(template.member) : model;
+    const text = template.kind === "from" ? owner?.info.chatTemplate : template.template;
+    if (text === undefined || owner === undefined) {
+        throw new EftError(
+            "TEMPLATE_MISSING",
+            `The prompt is to use the chat template of member ${template.kind === "from" ? template.member : name}, but its ` +
+                'GGUF carries none. Write a template into the recipe (`prompt: { template: "..." }`), or use `template: plain`.',
         );
+    }
+    const special = { bos_token: tokenText(owner, owner.info.bos), eos_token: tokenText(owner, owner.info.eos) };
+    const { variables = {} } = template;
+    const key = JSON.stringify([text, special, variables]);
+    return { member: name, template: text, special, eos: owner.info.eos, variables, key };
+}
+
+function tokenText(model: NativeModel, token: number): string {
+    return token < 0 ? "" : (model.tokenTexts(token, token + 1)[0] ?? "");
+}
+
+/** @param sharers - members that see its texts: none of their control tokens may come from a message */
+function createScript(
+    { member, template, special, variables: own }: Source,
+    sharers: readonly PromptMember[],
+): PromptScript {
+    const compiled = attempt(member, () => compileTemplate(template));
+    const guarded = new Set(sharers.flatMap(({ model }) => [...controlTokens(model).guarded]));
+    const render = (messages: readonly ChatMessage[], variables: TemplateVariables): Rendered => {
+        const given = { tools: null, documents: null, ...own, ...variables };
+        return compiled.render(special, { ...given, messages, add_generation_prompt: true }, guarded);
+    };
+    let traits: TemplateTraits | undefined;
+    const findTraits = (): TemplateTraits => (traits ??= tryTemplate((messages) => render(messages, {}).text));
     return {
-        render,
-        tokenize: (messages, text = render(messages)) => tokenizeRendered(model, text, messages, beginnings),
+        render: (messages, variables) =>
+            attempt(member, () => render(adaptMessages(messages, findTraits()), variables)),
+        get traits() {
+            return findTraits();
+        },
     };
 }
 
-/**
- * Whether a text certainly has more tokens than `limit`, found out from its beginning alone. Tokenizers take quadratic
- * time on some texts (100 s for a megabyte), which a text that does not fit anyway should not cost.
- */
-export function surelyExceeds(model: NativeModel, text: string, limit: number): boolean {
-    // Sixteen characters a token are more than any language has; only repetitive texts need further looks.
-    for (let length = 16 * limit; length < text.length; length *= 2) {
-        // The cut may split the last word into a few tokens more.
-        if (model.tokenize(text.slice(0, length), false, false).length > limit + 100) return true;
-    }
-    return false;
-}
-
-/** Tokens of a text with nothing around it but what the model's tokenizer itself adds in front (BOS). */
-export function tokenizePlain(model: NativeModel, text: string): Int32Array {
-    return withoutEos(model, model.tokenize(text, true, false), true);
-}
-
-function tokenizeRendered(
-    model: NativeModel,
-    rendered: string,
-    messages: readonly ChatMessage[],
-    beginnings: readonly string[],
-): Int32Array {
-    const addSpecial = !beginnings.some((bos) => bos !== "" && rendered.startsWith(bos));
-    const pieces = isolateControlTokens(model, rendered, messages);
-    const tokens = pieces.flatMap(({ text, parseSpecial }, index) => [
-        ...model.tokenize(text, addSpecial && index === 0, parseSpecial),
-    ]);
-    return withoutEos(model, Int32Array.from(tokens), addSpecial);
-}
-
-/** The rendered text in one piece, unless a message spells a control token: then that message is a piece of its own. */
-function isolateControlTokens(
-    model: NativeModel,
-    rendered: string,
-    messages: readonly ChatMessage[],
-): { text: string; parseSpecial: boolean }[] {
-    const pieces: { text: string; parseSpecial: boolean }[] = [];
-    let rest = rendered;
-    for (const { content } of messages) {
-        const at = rest.indexOf(content);
-        if (at < 0 || !spellsControlToken(model, content)) continue;
-        pieces.push({ text: rest.slice(0, at), parseSpecial: true }, { text: content, parseSpecial: false });
-        rest = rest.slice(at + content.length);
-    }
-    pieces.push({ text: rest, parseSpecial: true });
-    return pieces.filter(({ text }) => text !== "");
-}
-
-function spellsControlToken(model: NativeModel, text: string): boolean {
-    const [parsed, plain] = [model.tokenize(text, false, true), model.tokenize(text, false, false)];
-    return parsed.length !== plain.length || parsed.some((token, index) => token !== plain[index]);
-}
-
-/** Some tokenizers append EOS to every text; a prompt that ends there has nothing left to say. */
-function withoutEos(model: NativeModel, tokens: Int32Array, addedSpecial: boolean): Int32Array {
-    const { addEos, eos } = model.info;
-    return addedSpecial && addEos && tokens.at(-1) === eos ? tokens.subarray(0, -1) : tokens;
-}
-
-function specialTexts(model: NativeModel): { bos: string; eos: string } {
-    const text = (token: number): string => (token < 0 ? "" : (model.tokenTexts(token, token + 1)[0] ?? ""));
-    return { bos: text(model.info.bos), eos: text(model.info.eos) };
-}
+/** Characters. */
+const MAX_REASON = 1000;
 
 function attempt<T>(member: string, body: () => T): T {
     try {
         return body();
     } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
-        throw new EftError(
-            "TEMPLATE_INVALID",
-            `The prompt template of member ${member} cannot be rendered: ${reason}`,
-            {
-                cause: error,
-            },
-        );
+        // A template may have made what it says.
+        const reason = (error instanceof Error ? error.message : String(error)).slice(0, MAX_REASON);
+        const text = `The prompt template of member ${member} cannot be rendered: ${reason}`;
+        throw new EftError("TEMPLATE_INVALID", text, { cause: error });
     }
 }

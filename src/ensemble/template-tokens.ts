@@ -1,9 +1,9 @@
 /** The control tokens that a chat template writes, and what they are to the members. */
 
 import type { NativeModel } from "../native/binding.js";
-import type { PromptTemplate, Recipe } from "../types.js";
-import { createMemberRenderer } from "./members.js";
-import type { ChatMessage } from "./prompt.js";
+import type { Recipe } from "../types.js";
+import type { ChatMessage } from "./messages.js";
+import { createPromptRenderers, type PromptMember, type PromptRenderer } from "./prompt.js";
 import { isControl, type NamedModel } from "./vocabulary.js";
 
 /** Short conversations; a template that refuses one may render another. */
@@ -26,12 +26,12 @@ export function describeForeignTokens(
     { members, prompt }: Pick<Recipe, "members" | "prompt">,
     models: readonly NamedModel[],
 ): string[] {
-    const byName = new Map(models.map(({ name, model }) => [name, model]));
+    const texts = renderSamples(
+        models.map((model, index) => ({ ...model, template: members[index]?.prompt ?? prompt })),
+    );
     const readers = new Map<string, string[]>();
-    for (const { name, prompt: own } of members) {
-        const text = renderSample(name, own ?? prompt, byName);
-        const model = byName.get(name);
-        if (text === undefined || model === undefined) continue;
+    for (const [index, { name, model }] of models.entries()) {
+        const text = texts[index] ?? "";
         const written = new Set(models.flatMap((other) => controlTokensIn(text, other.model)));
         const foreign = [...written].filter((token) => !controlTokensIn(token, model).includes(token));
         if (foreign.length === 0) continue;
@@ -50,8 +50,8 @@ export function describeForeignTokens(
  * Some files do not say that tokens like `<|im_end|>` are control tokens.
  */
 export function usesUnfamiliarTokens(tuned: NativeModel, base: NativeModel): boolean {
-    const template: PromptTemplate = { kind: "from", member: "tuned" };
-    const text = renderSample("tuned", template, new Map([["tuned", tuned]])) ?? tuned.info.chatTemplate ?? "";
+    const [sample] = renderSamples([{ name: "tuned", model: tuned, template: { kind: "from", member: "tuned" } }]);
+    const text = sample ?? tuned.info.chatTemplate ?? "";
     const spell = (token: number): string[] => (token < 0 ? [] : tuned.tokenTexts(token, token + 1));
     const familiar = [base.info.bos, base.info.eos].flatMap((token) =>
         token < 0 ? [] : base.tokenTexts(token, token + 1),
@@ -60,15 +60,21 @@ export function usesUnfamiliarTokens(tuned: NativeModel, base: NativeModel): boo
     return written.some((token) => !familiar.includes(token));
 }
 
-function renderSample(
-    member: string,
-    template: PromptTemplate,
-    models: ReadonlyMap<string, NativeModel>,
-): string | undefined {
-    if (template.kind === "plain") return undefined;
+/** What each member sees of a conversation; undefined where that cannot be rendered. */
+function renderSamples(members: readonly PromptMember[]): (string | undefined)[] {
+    let renderers: readonly PromptRenderer[] = [];
+    try {
+        renderers = createPromptRenderers(members);
+    } catch {
+        // A template that is missing, or is none, shows where it is used.
+    }
+    return renderers.map(renderSample);
+}
+
+function renderSample(renderer: PromptRenderer): string | undefined {
     for (const messages of CONVERSATIONS) {
         try {
-            return createMemberRenderer(member, template, models).render(messages);
+            return renderer.render(messages);
         } catch {
             // Whether the template is at fault, or this conversation, shows where it is used.
         }

@@ -9,7 +9,7 @@ import type { NativeModel } from "../native/binding.js";
 import type { Recipe } from "../types.js";
 
 /** llama.cpp's attribute bits that decide what a token's text stands for; the others concern white space around it. */
-const KIND_BITS = {
+export const KIND_BITS = {
     unknown: 1 << 0,
     unused: 1 << 1,
     normal: 1 << 2,

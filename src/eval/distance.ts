@@ -48,19 +48,13 @@ async function rowsAlong(
     { prompt, text, isEnded }: AnsweredText,
     signal?: AbortSignal,
 ): Promise<readonly Float32Array[]> {
-    const [result] = await score(
-        ensemble,
-        [{ context: prompt, continuation: text + (isEnded ? endOfText(ensemble) : "") }],
-        { chat: true, scores: true, parameters: system.parameters, ...(signal && { signal }) },
-    );
+    const [result] = await score(ensemble, [{ context: prompt, continuation: text, withEnd: isEnded }], {
+        chat: true,
+        scores: true,
+        parameters: system.parameters,
+        ...(signal && { signal }),
+    });
     return result?.scores ?? [];
-}
-
-/** As the vocabulary spells it, so that it is tokenized as itself. */
-function endOfText({ members, texts }: Ensemble): string {
-    const model = members[texts.speaker]?.model;
-    const eos = model?.info.eos ?? -1;
-    return model === undefined || eos < 0 ? "" : (model.tokenTexts(eos, eos + 1)[0] ?? "");
 }
 
 /** @param p - log-probabilities of the reference; @param q - of the system */

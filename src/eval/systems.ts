@@ -207,7 +207,7 @@ async function resolvePrompt(
                 "template into the experiment.",
         );
     }
-    return { template: chatTemplate };
+    return { ...prompt, template: chatTemplate };
 }
 
 /** The texts in which members are named, and where they stand. */

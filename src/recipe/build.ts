@@ -1,11 +1,20 @@
 import { EftError, type EftErrorCode } from "../errors.js";
-import type { Combination, MemberSpec, ParameterSpec, PromptTemplate, Recipe, SpeculationSpec } from "../types.js";
+import type {
+    Combination,
+    JsonValue,
+    MemberSpec,
+    ParameterSpec,
+    PromptTemplate,
+    Recipe,
+    SpeculationSpec,
+} from "../types.js";
 import { parseCombination } from "./combination.js";
 import type { SourceDocument } from "./document.js";
 import { collectParameters, LARGEST } from "./expression.js";
 import { type Problem, describeRange, problem, suggestion, throwProblems } from "./problems.js";
 import { findAdapterProblem, findReferenceProblem, hidePassword, resolveReference } from "./reference.js";
-import type { MemberSource, ParameterSource, RecipeSource, SpeculationSource } from "./schema.js";
+import { isData, RESERVED_VARIABLES } from "../template/data.js";
+import type { MemberSource, ParameterSource, PromptSource, RecipeSource, SpeculationSource } from "./schema.js";
 
 /** What the parts of a recipe are checked against, and where their problems are collected. */
 interface Context {
@@ -36,7 +45,7 @@ export function buildRecipe(source: RecipeSource, document: SourceDocument, dire
         members: Object.entries(members).map(([name, member]) => buildMember(name, member, context)),
         parameters: specs,
         controlTokens,
-        prompt: buildTemplate(prompt.template, ["prompt", "template"], context),
+        prompt: buildTemplate(prompt, ["prompt"], context),
         sampling,
         ...(speculation && { speculation: buildSpeculation(speculation, specs, context) }),
     };
@@ -125,7 +134,7 @@ function buildMember(name: string, { model, lora, prompt, ...rest }: MemberSourc
                 scale: adapter.scale ?? 1,
             },
         }),
-        ...(prompt && { prompt: buildTemplate(prompt.template, [...path, "prompt", "template"], context) }),
+        ...(prompt && { prompt: buildTemplate(prompt, [...path, "prompt"], context) }),
     };
 }
 
@@ -135,13 +144,16 @@ function buildReference(reference: string, fault: string | undefined, path: Path
     return resolveReference(reference, context.directory);
 }
 
-function buildTemplate(template: string, path: Path, context: Context): PromptTemplate {
+function buildTemplate(prompt: PromptSource, at: Path, context: Context): PromptTemplate {
     const { members } = context;
+    const { template } = prompt;
+    const path = [...at, "template"];
+    const variables = buildVariables(prompt, [...at, "variables"], context);
     const member = /^from\s+(\S+)$/.exec(template)?.[1];
     if (member !== undefined) {
         if (!members.includes(member))
             report(context, "RECIPE_INVALID", path, `"${member}" is not a member; ${suggestion(member, members)}`);
-        return { kind: "from", member };
+        return { kind: "from", member, ...variables };
     }
     if (template === "plain") return { kind: "plain" };
     if (!/\{\{|\{%/.test(template))
@@ -152,7 +164,36 @@ function buildTemplate(template: string, path: Path, context: Context): PromptTe
             `${JSON.stringify(template)} is not a template; write "from ${members[0]}" for the chat template in the ` +
                 `GGUF of that member, "plain" for the text alone, or a Jinja text with {{ ... }}`,
         );
-    return { kind: "jinja", template };
+    return { kind: "jinja", template, ...variables };
+}
+
+function buildVariables(
+    { template, variables }: PromptSource,
+    path: Path,
+    context: Context,
+): { readonly variables?: Readonly<Record<string, JsonValue>> } {
+    if (variables === undefined) return {};
+    if (template === "plain")
+        report(
+            context,
+            "RECIPE_INVALID",
+            path,
+            '"variables" are for templates, and "plain" is none; leave them out',
+            "key",
+        );
+    for (const [name, value] of Object.entries(variables)) {
+        if (RESERVED_VARIABLES.includes(name))
+            report(
+                context,
+                "RECIPE_INVALID",
+                [...path, name],
+                `every template is given "${name}"; leave it out`,
+                "key",
+            );
+        if (!isData(value))
+            report(context, "RECIPE_INVALID", [...path, name], `"${name}" must be a value that JSON can say`);
+    }
+    return { variables: variables as Readonly<Record<string, JsonValue>> };
 }
 
 function buildSpeculation(

@@ -40,6 +40,7 @@ export interface ParameterSource {
 
 export interface PromptSource {
     readonly template: string;
+    readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 export interface SpeculationSource extends Omit<SpeculationSpec, "drafter"> {

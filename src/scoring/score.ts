@@ -3,11 +3,23 @@
 import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
-import { surelyExceeds, tokenizePlain } from "../ensemble/prompt.js";
+import { toMessages, type ChatMessage } from "../ensemble/messages.js";
+import { checkVariables, renderPrompts, type TemplateVariables } from "../ensemble/prompt.js";
+import { surelyExceeds, tokenizeContinuation, tokenizePlain } from "../ensemble/tokens.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import { EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
-import { callback, checkOptions, flag, listOf, mapping, options, signal, text, type OptionTable } from "../options.js";
+import {
+    callback,
+    checkOptions,
+    flag,
+    listOf,
+    mapping,
+    options,
+    signal,
+    text as aText,
+    type OptionTable,
+} from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
 
 /** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
@@ -15,16 +27,23 @@ const MAX_ROWS_AT_ONCE = 128;
 
 /** A text to score. */
 export interface ScoreItem {
-    /** What precedes the text; not scored. Default: nothing but BOS. */
-    readonly context?: string | undefined;
-    /** The text whose tokens are scored, each given everything before it. */
+    /** What precedes the text; not scored. Messages need `chat`. Default: nothing but BOS. */
+    readonly context?: string | readonly ChatMessage[] | undefined;
+    /** The text whose tokens are scored, each given everything before it. Control tokens that it spells are text. */
     readonly continuation: string;
+    /** Score the token that ends an answer, too, after the text. Default false. */
+    readonly withEnd?: boolean | undefined;
 }
 
 /** How {@link score} scores. */
 export interface ScoreOptions {
-    /** The context is a user's turn and goes through each member's prompt template. Default false: plain text. */
+    /**
+     * The context is a user's turn, or a conversation, and each member sees it as it does in `complete()`: the text is scored
+     * as an answer. Default false: plain text.
+     */
     readonly chat?: boolean | undefined;
+    /** With `chat`: what the templates are given besides the messages; overlays what the recipe says. */
+    readonly templateVariables?: TemplateVariables | undefined;
     /** Overlays the ensemble's parameters. */
     readonly parameters?: Readonly<Record<string, number>> | undefined;
     /** Report the whole target row at each token. Default false. */
@@ -36,12 +55,19 @@ export interface ScoreOptions {
 
 const SCORE_OPTIONS: OptionTable<ScoreOptions> = {
     chat: flag,
+    templateVariables: checkVariables,
     parameters: mapping<number>,
     scores: flag,
     signal,
     onProgress: callback,
 };
-const ITEMS = listOf(options<ScoreItem>("A text to score", { context: text, continuation: text }));
+const ITEMS = listOf(
+    options<ScoreItem>("A text to score", {
+        context: (name, value) => (typeof value === "string" ? value : toMessages(value, name)),
+        continuation: aText,
+        withEnd: flag,
+    }),
+);
 
 /** The score of one item. Log-probabilities are natural logarithms, one per token of the continuation. */
 export interface Score {
@@ -80,9 +106,12 @@ export async function score(
     given: ScoreOptions = {},
 ): Promise<Score[]> {
     checkEnsemble("score", ensemble);
-    const { chat = false, scores = false, ...checked } = checkOptions("score", given, SCORE_OPTIONS);
+    const checked = checkOptions("score", given, SCORE_OPTIONS);
+    const { chat = false, scores = false, templateVariables: variables = {} } = checked;
     const { pool, steps } = ensemble;
-    const prepared = ITEMS("items", items).map((item, index) => prepare(ensemble, item, index, chat));
+    const prepared = ITEMS("items", items).map((item, index) =>
+        prepare(ensemble, item, index, chat ? { variables } : undefined),
+    );
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...checked.parameters });
     const fusion = createFusion(ensemble, parameters);
     const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize);
@@ -148,9 +177,14 @@ export async function score(
     return prepared.map((item) => done.get(item) as Score);
 }
 
-function prepare(ensemble: Ensemble, item: ScoreItem, index: number, chat: boolean): Prepared {
-    const { context = "" } = item;
-    const continuation = text("continuation", item.continuation);
+/** @param chat - for a context that goes through the templates: their variables */
+function prepare(
+    ensemble: Ensemble,
+    item: ScoreItem,
+    index: number,
+    chat: { readonly variables: TemplateVariables } | undefined,
+): Prepared {
+    const { context = "", continuation: text, withEnd = false } = item;
     const most = ensemble.contextSize + 1;
     const checkLength = (count: number | undefined): void => {
         if (count !== undefined && count <= most) return;
@@ -160,43 +194,81 @@ function prepare(ensemble: Ensemble, item: ScoreItem, index: number, chat: boole
                 "load with a larger contextSize.",
         );
     };
-    const sides = ensemble.members.map(({ model, prompt }) => {
-        const rendered = chat ? prompt.render([{ role: "user", content: context }]) : context;
-        if (surelyExceeds(model, rendered + continuation, most)) checkLength(undefined);
-        return splitTokens(model, rendered, continuation, chat);
-    });
-    const contexts = sides.map(({ before }) => before);
-    const after = sides[ensemble.texts.speaker]?.after ?? new Int32Array(0);
-    const longest = contexts.map((tokens, member) =>
-        [...after].reduce((sum, token) => sum + ensemble.texts.feed(member, token).length, tokens.length),
+    const { contexts, continuation } = chat
+        ? splitChat(ensemble, toMessages(context), text, { ...chat, most, checkLength })
+        : splitPlain(ensemble, aText("context", context), text, { most, checkLength });
+    const scored = withEnd ? Int32Array.from([...continuation, endToken(ensemble)]) : continuation;
+    const seen = contexts.map((tokens, member) => (tokens.length > 0 ? tokens : startOf(ensemble, member)));
+    const lengths = seen.map((tokens, member) =>
+        scored.reduce((sum, token) => sum + ensemble.texts.feed(member, token).length, tokens.length),
     );
-    checkLength(Math.max(...longest));
-    return { item, contextKey: contexts.join(";"), contexts, continuation: after };
+    checkLength(Math.max(...lengths));
+    return { item, contextKey: seen.join(";"), contexts: seen, continuation: scored };
+}
+
+/** Per member what precedes, and the tokens that are scored. */
+type Split = Pick<Prepared, "contexts" | "continuation">;
+
+interface Limit {
+    /** Tokens that can be scored. */
+    readonly most: number;
+    /** @throws EftError CONTEXT_OVERFLOW for more than these; undefined is certainly more */
+    readonly checkLength: (count: number | undefined) => void;
+}
+
+/** The prompts of `complete()`, and an answer whose tokens do not depend on where they end. */
+function splitChat(
+    { members, texts }: Ensemble,
+    messages: readonly ChatMessage[],
+    text: string,
+    { variables, most, checkLength }: Limit & { readonly variables: TemplateVariables },
+): Split {
+    const contexts = renderPrompts(members, messages, { variables, limit: most }).map(({ tokens }) => {
+        if (tokens === undefined) checkLength(undefined);
+        return tokens ?? new Int32Array(0);
+    });
+    const model = members[texts.speaker]?.model as NativeModel;
+    if (surelyExceeds(model, text, most)) checkLength(undefined);
+    return { contexts, continuation: tokenizeContinuation(model, text) };
 }
 
 /**
- * Tokens of a context and of what follows it, tokenized together. A token that reaches over the seam, as a space at the
- * end of the context does, counts as what follows.
+ * Context and text are tokenized together. A token that reaches over the seam, as a space at the end of the context does,
+ * counts as what follows.
  */
-function splitTokens(
-    model: NativeModel,
-    context: string,
-    continuation: string,
-    parseSpecial: boolean,
-): { before: Int32Array; after: Int32Array } {
-    const tokenize = (part: string): Int32Array =>
-        parseSpecial ? model.tokenize(part, !startsWithBos(model, part), true) : tokenizePlain(model, part);
-    const [alone, whole] = [tokenize(context), tokenize(context + continuation)];
-    const seam = alone.findIndex((token, index) => token !== whole[index]);
-    const length = seam < 0 ? alone.length : seam;
-    if (length > 0) return { before: whole.subarray(0, length), after: whole.subarray(length) };
-    const { bos, eos } = model.info;
-    return { before: Int32Array.of(bos >= 0 ? bos : eos), after: whole };
+function splitPlain({ members, texts }: Ensemble, context: string, text: string, { most, checkLength }: Limit): Split {
+    const sides = members.map(({ model }) => {
+        if (surelyExceeds(model, context + text, most)) checkLength(undefined);
+        const [alone, whole] = [tokenizePlain(model, context), tokenizePlain(model, context + text)];
+        const seam = alone.findIndex((token, index) => token !== whole[index]);
+        const length = seam < 0 ? alone.length : seam;
+        return { before: whole.subarray(0, length), after: whole.subarray(length) };
+    });
+    return {
+        contexts: sides.map(({ before }) => before),
+        continuation: sides[texts.speaker]?.after ?? new Int32Array(0),
+    };
 }
 
-function startsWithBos(model: NativeModel, text: string): boolean {
-    const { bos } = model.info;
-    return bos >= 0 && text.startsWith(model.tokenTexts(bos, bos + 1)[0] ?? "\0");
+/** What stands before a text that nothing precedes. @throws EftError OPTION_INVALID for a vocabulary without such a token */
+function startOf({ members }: Ensemble, member: number): Int32Array {
+    const { name, model } = members[member] as Ensemble["members"][number];
+    const { bos, eos } = model.info;
+    if (bos >= 0 || eos >= 0) return Int32Array.of(bos >= 0 ? bos : eos);
+    throw new EftError(
+        "OPTION_INVALID",
+        `The vocabulary of member ${name} has neither a BOS nor an EOS token that a text could begin after; give each text a ` +
+            "context.",
+    );
+}
+
+/** The token that ends an answer for most members, the lowest id among equals. */
+function endToken({ members }: Ensemble): number {
+    const ends = members.map(({ prompt }) => prompt.eos).filter((token) => token >= 0);
+    const count = (token: number): number => ends.filter((other) => other === token).length;
+    const [end] = ends.toSorted((a, b) => count(b) - count(a) || a - b);
+    if (end !== undefined) return end;
+    throw new EftError("OPTION_INVALID", "No member has a token that ends an answer; score the text without it.");
 }
 
 /** What each cache lacks of the first `ends[member]` of the tokens. */

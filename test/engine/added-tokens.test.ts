@@ -268,7 +268,7 @@ prompt: { template: ${JSON.stringify(`${prompted}<tool>`)} }`);
     test("is scored as it is written", async () => {
         const options = { ...first, maxTokens: 6, memberLogprobs: true };
         const { parts, text } = await run(ensemble, { prompt: QUESTIONS[0], ...options });
-        const [scored] = await score(ensemble, [{ context: QUESTIONS[0], continuation: `${text}<|im_end|>` }], {
+        const [scored] = await score(ensemble, [{ context: QUESTIONS[0], continuation: text, withEnd: true }], {
             chat: true,
         });
         expect(scored?.tokens).toEqual([...parts.map(({ id }) => id), END]);

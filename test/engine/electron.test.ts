@@ -173,7 +173,7 @@ describe("a host with a loaded ensemble", () => {
         ["PARAMETER_UNKNOWN", { prompt: QUESTION, parameters: { gamma: 1 } }],
         ["PARAMETER_RANGE", { prompt: QUESTION, parameters: { beta: Number.NaN } }],
         ["OPTION_INVALID", { prompt: QUESTION, sampling: { temperature: -1 } }],
-        ["OPTION_INVALID", { prompt: [{ role: "tool", content: "x" }] }],
+        ["OPTION_INVALID", { prompt: [{ role: "robot", content: "x" }] }],
         ["OPTION_INVALID", { prompt: QUESTION, logitBias: { 5: Infinity } }],
         ["COMBINATION_UNKNOWN_NAME", { prompt: QUESTION, speculation: { drafter: "nobody" } }],
         ["CONTEXT_OVERFLOW", { prompt: "word ".repeat(100_000) }],

@@ -154,7 +154,7 @@ describe("many texts", () => {
         }
     });
 
-    const items: ScoreItem[] = [
+    const items: (ScoreItem & { readonly context?: string })[] = [
         ...["Lima", "Paris", "Tokyo", "Nairobi", "Lima. It is", "Cusco"].map((city) => ({
             context: "The capital of Peru is",
             continuation: ` ${city}.`,

@@ -1,0 +1,58 @@
+/** What is said in a conversation, and by whom. */
+
+import { EftError } from "../errors.js";
+import { isData } from "../template/data.js";
+import type { JsonValue } from "../types.js";
+
+const ROLES = ["system", "user", "assistant", "tool"] as const;
+
+/** A piece of what is said. There are only texts. */
+export type TextPart = Readonly<Record<"type" | "text", string>> & { readonly type: "text" };
+
+/**
+ * One turn of a conversation. Templates get all its keys, as data: some know `tool_calls`, `tool_call_id`, `name`,
+ * `reasoning_content` and others.
+ */
+export interface ChatMessage {
+    readonly role: (typeof ROLES)[number];
+    /** Parts are given as such to a template that knows them; for others they are joined with line ends. */
+    readonly content: string | readonly TextPart[] | null;
+    readonly [key: string]: JsonValue;
+}
+
+/**
+ * A text is the user's only turn.
+ *
+ * @param name - what messages call it
+ * @returns messages of their own, which do not change when the caller's do
+ * @throws EftError OPTION_INVALID
+ */
+export function toMessages(prompt: unknown, name = "prompt"): readonly ChatMessage[] {
+    if (typeof prompt === "string") return [{ role: "user", content: prompt }];
+    // Holes of a list are no messages, and every() would pass over them.
+    const messages = Array.isArray(prompt) ? Array.from(prompt as readonly Partial<ChatMessage>[]) : undefined;
+    if (messages?.every(isMessage)) return structuredClone(messages);
+    throw new EftError(
+        "OPTION_INVALID",
+        `${name} must be a text or a list of messages, each with a role (${ROLES.join(", ")}) and as content a text, or ` +
+            'parts such as { type: "text", text: "..." }; further keys must be plain data.',
+    );
+}
+
+/** What a message says, in one text. */
+export function textOf({ content }: ChatMessage): string {
+    if (typeof content === "string") return content;
+    return (content ?? []).map(({ text }) => text).join("\n");
+}
+
+function isMessage(message: Partial<ChatMessage> | null | undefined): message is ChatMessage {
+    if (typeof message !== "object" || message === null || !isData(message, 0)) return false;
+    const { role, content, tool_calls: calls } = message;
+    if (!ROLES.some((known) => known === role)) return false;
+    if (content === null) return role === "assistant" && Array.isArray(calls);
+    return typeof content === "string" || (Array.isArray(content) && content.every(isTextPart));
+}
+
+function isTextPart(part: Partial<TextPart> | null): part is TextPart {
+    return part?.type === "text" && typeof part.text === "string";
+}
