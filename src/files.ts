@@ -2,7 +2,7 @@
 
 import { isUtf8 } from "node:buffer";
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
+import { createReadStream, existsSync, mkdirSync } from "node:fs";
 import { chmod, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
@@ -68,6 +68,23 @@ export function decodeText(bytes: Uint8Array, source: string, firstLine = 1): st
     return fail(
         `line ${line} has a zero byte in it, as UTF-16 without a byte-order mark has, and what is no text at all`,
     );
+}
+
+/**
+ * The bytes of a file, a pipe or a device, which may have no end: one more than `limit` where there are more.
+ *
+ * @throws the system's error
+ */
+export async function readStart(source: string | AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    const stream = typeof source === "string" ? createReadStream(source, { end: limit }) : source;
+    for await (const chunk of stream as AsyncIterable<Buffer>) {
+        chunks.push(chunk);
+        size += chunk.length;
+        if (size > limit) break;
+    }
+    return Buffer.concat(chunks).subarray(0, limit + 1);
 }
 
 /** Where text stops being UTF-8, in words. */

@@ -1,9 +1,10 @@
 /** Where the text of a command comes from: an argument, a file, or standard input. */
 
-import { readFile } from "node:fs/promises";
-import { buffer } from "node:stream/consumers";
 import type { Options } from "yargs";
-import { decodeText, unreadable } from "../files.js";
+import { decodeText, readStart, unreadable } from "../files.js";
+
+/** Bytes of a text; some hundred times what the largest contexts hold. */
+const MAX_BYTES = 2 ** 26;
 
 export const fileOption = {
     alias: "f",
@@ -30,17 +31,21 @@ export function checkInput(argument: string | undefined, file: string | undefine
 export async function readInput(argument: string | undefined, file: string | undefined): Promise<string> {
     if (argument !== undefined) return argument;
     const content =
-        file === undefined || file === "-"
-            ? decodeText(await buffer(process.stdin), "Standard input")
-            : await readTextFile(file);
+        file === undefined || file === "-" ? await readText("Standard input", process.stdin) : await readTextFile(file);
     return content.replace(/\r?\n$/, "");
 }
 
 /** The text of a file, or of a pipe, without a byte-order mark. @throws EftError FILE_UNREADABLE */
-export async function readTextFile(file: string): Promise<string> {
+export function readTextFile(file: string): Promise<string> {
+    return readText(file, file);
+}
+
+async function readText(name: string, source: string | AsyncIterable<Buffer>): Promise<string> {
     try {
-        return decodeText(await readFile(file), file);
+        const bytes = await readStart(source, MAX_BYTES);
+        if (bytes.length > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES / 2 ** 20} MiB`);
+        return decodeText(bytes, name);
     } catch (error) {
-        throw unreadable(file, error);
+        throw unreadable(name, error);
     }
 }

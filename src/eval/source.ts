@@ -1,9 +1,8 @@
 /** Experiment files as they are written, and how they are read. */
 
-import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../errors.js";
-import { decodeText, reasonOf } from "../files.js";
+import { decodeText, readStart, reasonOf } from "../files.js";
 import { MAX_CHARACTERS, readDocument, type DocumentKind, type SourceDocument } from "../recipe/document.js";
 import { createValidator, type RecipeSource } from "../recipe/schema.js";
 import type { GraderSpec, PlotSpec } from "./types.js";
@@ -71,8 +70,8 @@ export async function readExperimentFile(file: string): Promise<ExperimentFile> 
 
 async function readText(file: string): Promise<string> {
     try {
-        const { size } = await stat(file);
-        if (size <= 3 * MAX_CHARACTERS) return decodeText(await readFile(file), file);
+        const bytes = await readStart(file, 3 * MAX_CHARACTERS);
+        if (bytes.length <= 3 * MAX_CHARACTERS) return decodeText(bytes, file);
     } catch (cause) {
         if (EftError.isInstance(cause)) throw cause;
         const { code } = cause as NodeJS.ErrnoException;

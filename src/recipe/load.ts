@@ -1,9 +1,8 @@
-import { createReadStream } from "node:fs";
 import { readdir } from "node:fs/promises";
 import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
-import { decodeText, expandHome, reasonOf } from "../files.js";
+import { decodeText, expandHome, readStart, reasonOf } from "../files.js";
 import { text as aText } from "../options.js";
 import type { Recipe } from "../types.js";
 import { MAX_CHARACTERS } from "./document.js";
@@ -75,7 +74,7 @@ function builtInFile(name: string): string {
 
 async function readRecipe(file: string, builtIn: readonly string[]): Promise<Buffer> {
     try {
-        return await readStart(file);
+        return await readStart(file, MAX_BYTES);
     } catch (cause) {
         const { code } = cause as NodeJS.ErrnoException;
         const name = basename(file).replace(/\.(?:ya?ml|json)$/, "");
@@ -90,11 +89,4 @@ async function readRecipe(file: string, builtIn: readonly string[]): Promise<Buf
                   : `${resolve(file)} cannot be read: ${reasonOf(cause)}.`;
         throw new EftError("RECIPE_NOT_FOUND", why, { cause });
     }
-}
-
-/** As much of a file as is needed to see that it is too long. */
-async function readStart(file: string): Promise<Buffer> {
-    const chunks: Buffer[] = [];
-    for await (const chunk of createReadStream(file, { end: MAX_BYTES }) as AsyncIterable<Buffer>) chunks.push(chunk);
-    return Buffer.concat(chunks);
 }

@@ -89,16 +89,3 @@ describe.each(Object.keys(TAKERS))("%s", (name) => {
         expect((error as Error).message).not.toMatch(/^(E[A-Z]+:|The "path")/);
     });
 });
-
-test("a model in parts of which one is missing", async () => {
-    const reference = "hf:user/repository:Q4_K_M";
-    const first = inFolder("models/hf/user/repository/Q4_K_M-00001-of-00002.gguf");
-    mkdirSync(path.dirname(first), { recursive: true });
-    writeFileSync(first, "");
-    expect(findModel(reference, inFolder("models"))).toBe(first);
-    await expect(planDownload([reference], { folder: inFolder("models") })).rejects.toMatchObject({
-        name: "EftError",
-        code: "MODEL_NOT_FOUND",
-        message: expect.stringMatching(/Q4_K_M-00002-of-00002\.gguf is not there: .* one of 2 parts/) as unknown,
-    });
-});
