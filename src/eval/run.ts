@@ -5,7 +5,7 @@ import path from "node:path";
 import pMap from "p-map";
 import type { Ensemble, LoadOptions } from "../ensemble/ensemble.js";
 import { abortError } from "../errors.js";
-import { answerItem } from "./answering.js";
+import { answerItem, nameItem } from "./answering.js";
 import { openAnswers, type AnswerStore } from "./answers.js";
 import { measureDistance, type Loaded } from "./distance.js";
 import { contextFor, createShelf, type EnsembleShelf } from "./ensembles.js";
@@ -72,7 +72,7 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
     const sequences = experiment.interleaved ? 1 : (options.load?.sequences ?? DEFAULT_SEQUENCES);
     // Systems that take turns all stay loaded; else a system, and the one that it is compared to.
     const capacity = experiment.interleaved ? Infinity : 2;
-    const contextSize = options.load?.contextSize ?? contextFor(experiment);
+    const contextSize = options.load?.contextSize ?? (await contextFor(experiment));
     const load = { ...options.load, contextSize, sequences, ...(signal && { signal }) };
     await using shelf = createShelf(capacity, load, options.onLoad);
     const total = experiment.systems.length * experiment.tasks.reduce((sum, { items }) => sum + items.length, 0);
@@ -161,7 +161,9 @@ async function compareSystems(run: Run, task: Task, compareTo: string): Promise<
                 ...{ system: system.name, settings: system.settings, task: task.name, item: item.id },
                 ...(item.group !== undefined && { group: item.group }),
                 seed: optionsFor(run, index).seed,
-                grades: await measureDistance(ours, theirs, answered, signal),
+                grades: await measureDistance(ours, theirs, answered, signal).catch((error: unknown) => {
+                    throw nameItem(error, task, item);
+                }),
             });
         };
         await pMap(open, compare, { concurrency: run.concurrency });

@@ -1,6 +1,6 @@
 /** Experiments that really run, on the demo family. */
 
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { loadExperiment } from "../../src/eval/experiment.js";
@@ -131,15 +131,91 @@ baselines: [large]
         expect(meanOf(untouched, "EFT", "right", { beta: 1 })).toBe(1);
     });
 
+    const HEADER = 1;
+    const damages: [name: string, line: number, replace: (line: string) => string][] = [
+        ["half a line", 2, (line) => `?${line.slice(1)}`],
+        ...["null", "{}", "[]", "3", '"text"', '{"eval":1}'].flatMap(
+            (text): [string, number, (line: string) => string][] => [
+                [`the first is ${text}`, HEADER, () => text],
+                [`another is ${text}`, 3, () => text],
+            ],
+        ),
+        ...(
+            [
+                { system: 3 },
+                { settings: null },
+                { settings: { a: [] } },
+                { grades: null },
+                { grades: { right: "1" } },
+                { grades: { right: [1, 2, 3] } },
+                { text: 3 },
+                { tokens: [null] },
+                { tokens: {} },
+                { seed: "1" },
+            ] as const
+        ).map((wrong): [string, number, (line: string) => string] => [
+            `it has ${JSON.stringify(wrong)}`,
+            4,
+            (line) => JSON.stringify({ ...(JSON.parse(line) as object), ...wrong }),
+        ]),
+        ["a byte that is no text", 2, (line) => line.replace(/.$/, "\ufffe")],
+    ];
     test("that were damaged are named, and nothing of them is lost", async () => {
         await run(EXPERIMENT);
-        const damaged = readFileSync(answersFile(), "utf8").replace(/^(.*\n)./, "$1?");
-        writeFileSync(answersFile(), damaged);
+        const whole = readFileSync(answersFile(), "utf8").split("\n");
+        const rejected = async (number: number): Promise<void> => {
+            const before = readFileSync(answersFile());
+            await expect(run(EXPERIMENT)).rejects.toMatchObject({
+                code: "RESULTS_MISMATCH",
+                message: expect.stringMatching(`^Line ${number} of .*answers\\.jsonl is damaged\\.`) as unknown,
+            });
+            expect(readFileSync(answersFile())).toEqual(before);
+        };
+        for (const [name, number, replace] of damages) {
+            const lines = whole.map((line, index) => (index === number - 1 ? replace(line) : line));
+            const bytes = Buffer.from(lines.join("\n"));
+            const odd = bytes.indexOf("\ufffe");
+            if (odd >= 0) bytes[odd] = 0xff;
+            writeFileSync(answersFile(), bytes);
+            await rejected(number).catch((cause: unknown) => {
+                throw new Error(name, { cause });
+            });
+        }
+        // Something else of that name, and a line after an empty one.
+        writeFileSync(answersFile(), "my notes");
+        await rejected(1);
+        writeFileSync(answersFile(), [whole[0], "", "null", ""].join("\n"));
+        await rejected(3);
+    });
+
+    test("in a place that cannot be read are not written over", async () => {
+        mkdirSync(answersFile(), { recursive: true });
+        await expect(run(EXPERIMENT)).rejects.toMatchObject({ code: "FILE_UNREADABLE" });
+    });
+
+    test("an infinite divergence is read again as it was", async () => {
+        await run(EXPERIMENT);
+        const lines = readFileSync(answersFile(), "utf8").trimEnd().split("\n");
+        const changed = { ...(JSON.parse(lines[1] ?? "") as Answer), grades: { right: 0, divergence: [Infinity, 4] } };
+        writeFileSync(answersFile(), `${[lines[0], JSON.stringify(changed), ...lines.slice(2)].join("\n")}\n`);
+        const report = await run(EXPERIMENT);
+        expect(meanOf(report, changed.system, "divergence", changed.settings)).toBe(Infinity);
+    });
+
+    test("to a text that is far too long say so without tokenizing it, with the name of the item", async () => {
+        const long = { id: "long", prompt: "a ".repeat(500_000), answer: "Lima" };
+        writeFileSync(path.join(folder, "questions.jsonl"), `${JSON.stringify(long)}\n`);
+        const error = { code: "CONTEXT_OVERFLOW" };
         await expect(run(EXPERIMENT)).rejects.toMatchObject({
-            code: "RESULTS_MISMATCH",
-            message: expect.stringMatching(/^Line 2 of .*answers\.jsonl is damaged\./) as unknown,
+            ...error,
+            message: expect.stringMatching(/^The item "long" of the task "facts": .* more than \d+ tokens/) as unknown,
         });
-        expect(readFileSync(answersFile(), "utf8")).toBe(damaged);
+        writeFileSync(path.join(folder, "prose.jsonl"), `${JSON.stringify({ id: "long", text: long.prompt })}\n`);
+        const passages = "systems: { small: { combination: small } }\ntasks: { prose: { file: prose.jsonl } }\n";
+        await expect(run(passages, { restart: true })).rejects.toMatchObject({
+            ...error,
+            message: expect.stringMatching(/^The item "long" of the task "prose": .* far too many tokens/) as unknown,
+        });
     });
 
     test("need a place to be written to", async () => {
@@ -160,6 +236,18 @@ baselines: [large]
         expect(readFileSync(answersFile(), "utf8")).toBe(before);
         await run(other, { restart: true });
         expect(readAnswers()).toHaveLength(2 * QUESTIONS.length);
+    });
+
+    test("that are all there when the signal fires make a whole report", async () => {
+        const controller = new AbortController();
+        const onProgress = ({ done, total }: { done: number; total: number }): void => {
+            if (done === total) controller.abort();
+        };
+        const report = await run(EXPERIMENT, { signal: controller.signal, onProgress });
+        expect(report.cells.filter(({ group }) => group === undefined).map(({ count }) => count)).toEqual(
+            expect.arrayContaining([QUESTIONS.length]),
+        );
+        expect(readAnswers()).toHaveLength(3 * QUESTIONS.length);
     });
 
     test("stop when the signal fires, and what was answered is kept", async () => {

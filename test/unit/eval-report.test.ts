@@ -333,7 +333,9 @@ describe("the report", () => {
         expect(page).toContain("&lt;script&gt;");
         expect(xmlProblem(page.replace("<!doctype html>", ""))).toBeUndefined();
         const { markdown } = await renderMarkdown([hostile], INFO, evil, "images");
-        expect(markdown).not.toMatch(/(?<!\\)<(?:script|img)/);
+        // Nothing but what the report itself is made of, whether a reader knows backslashes or not.
+        expect(markdown.replaceAll(/<\/?(?:details|summary|sup)>/g, "")).not.toContain("<");
+        expect(markdown).not.toContain("\0");
         expect(markdown).not.toMatch(/(?<!\\)\[x(?<!\\)\]/);
     });
 
