@@ -122,6 +122,8 @@ export interface Answer {
     readonly reason?: FinishReason;
     /** By measure: the task's graders, and those of `MEASURES` that the kind of task brings along. */
     readonly grades: Readonly<Record<string, Grade>>;
+    /** Measures for which the judge was asked, and gave no verdict. Not kept: it is asked again the next time. */
+    readonly withoutVerdict?: readonly string[];
     /** Where a plot shows tokens: the text token by token, with the drafter's distance to the target. */
     readonly tokens?: readonly TokenView[];
 }

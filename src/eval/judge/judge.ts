@@ -13,7 +13,7 @@ import { askForMark, askForPreference, type Inquiry } from "./prompts.js";
 export interface JudgeOptions {
     /** Base of the API: `https://api.openai.com/v1`, `http://localhost:8080/v1`. */
     readonly url: string;
-    /** As the endpoint names it. It is asked at temperature 0. */
+    /** As the endpoint names it. It is asked at temperature 0, or at its own where it refuses any other. */
     readonly model: string;
     /** Sent to the endpoint, and nowhere else to be seen. Default: the environment variable `EFT_JUDGE_API_KEY`. */
     readonly apiKey?: string | undefined;
@@ -27,6 +27,14 @@ export interface JudgeOptions {
     readonly timeoutMs?: number | undefined;
     /** Ends all requests, running and waiting ones. */
     readonly signal?: AbortSignal | undefined;
+}
+
+/** What a report says about a judge. */
+export interface JudgeSummary {
+    readonly address: string;
+    readonly model: string;
+    /** `own`: the endpoint has refused to be told one. */
+    readonly temperature: number | "own";
 }
 
 /** Its methods may be called at the same time, as often as one likes. */
@@ -44,7 +52,11 @@ export interface Judge {
      * @throws EftError as above
      */
     readonly compare: (criterion: JudgeCriterion, question: Question, text: string, other: string) => Promise<number>;
+    /** Of what has been asked so far. */
+    readonly describe: () => JudgeSummary;
 }
+
+const TEMPERATURE = 0;
 
 /** What the options of a judge may be. */
 export const JUDGE_OPTIONS: OptionTable<JudgeOptions> = {
@@ -104,7 +116,7 @@ export async function createJudge(given: JudgeOptions): Promise<Judge> {
     }
 
     function request(messages: readonly Message[]): ChatRequest {
-        return { model, messages, temperature: 0 };
+        return { model, messages, temperature: TEMPERATURE };
     }
 
     return {
@@ -118,6 +130,10 @@ export async function createJudge(given: JudgeOptions): Promise<Judge> {
             if (first === "A" && second === "B") return 1;
             return first === "B" && second === "A" ? 0 : 0.5;
         },
+        describe: () => ({
+            ...{ address: endpoint.address, model },
+            temperature: endpoint.refusesTemperature() ? "own" : TEMPERATURE,
+        }),
     };
 }
 
