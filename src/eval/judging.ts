@@ -7,6 +7,10 @@ import type { Answer, Experiment, GraderSpec, Task } from "./types.js";
 
 type JudgeGrader = Extract<GraderSpec, { type: "judge" }>;
 
+export function usesJudge({ tasks }: Experiment): boolean {
+    return tasks.some((task) => judgeGraders(task).length > 0);
+}
+
 /** @throws EftError OPTION_INVALID if the experiment asks for a judge and there is none */
 export function checkJudge({ name, tasks }: Experiment, isGiven: boolean): void {
     const task = tasks.find((each) => judgeGraders(each).length > 0);

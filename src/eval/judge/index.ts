@@ -1,1 +1,1 @@
-export { createJudge, JUDGE_OPTIONS, type Judge, type JudgeOptions, type JudgeSummary } from "./judge.js";
+export { createJudge, JUDGE_OPTIONS, type Judge, type JudgeOptions } from "./judge.js";

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import pLimit from "p-limit";
 import { EftError } from "../../errors.js";
 import { checkOptions, integer, signal as aSignal, text, type OptionTable } from "../../options.js";
-import type { JudgeCriterion, Question } from "../types.js";
+import type { JudgeCriterion, JudgeSummary, Question } from "../types.js";
 import { openReplyCache } from "./cache.js";
 import { createEndpoint, type ChatRequest, type Message } from "./endpoint.js";
 import { askForMark, askForPreference, type Inquiry } from "./prompts.js";
@@ -27,14 +27,6 @@ export interface JudgeOptions {
     readonly timeoutMs?: number | undefined;
     /** Ends all requests, running and waiting ones. */
     readonly signal?: AbortSignal | undefined;
-}
-
-/** What a report says about a judge. */
-export interface JudgeSummary {
-    readonly address: string;
-    readonly model: string;
-    /** `own`: the endpoint has refused to be told one. */
-    readonly temperature: number | "own";
 }
 
 /** Its methods may be called at the same time, as often as one likes. */
