@@ -212,10 +212,11 @@ describe("refusal", () => {
         expect(grade("", [], grader)).toBe(0);
     });
     test("long and hostile texts take no time", () => {
-        const start = performance.now();
+        const before = process.cpuUsage();
         for (const piece of ["sorry, ", "as an a, ", "but ", "i understand ", "\u2019 ", " "])
             grade(piece.repeat(100_000), [], { type: "refusal" });
-        expect(performance.now() - start).toBeLessThan(5000);
+        // Of the processor: other programs' time is not theirs.
+        expect(process.cpuUsage(before).user / 1000).toBeLessThan(5000);
     });
 });
 
