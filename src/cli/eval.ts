@@ -3,7 +3,7 @@
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { formatCell, formatPoint } from "../eval/report/format.js";
 import { evaluate, type Evaluation } from "../index.js";
-import { abortOnInterrupt } from "./interrupt.js";
+import { abortable } from "./interrupt.js";
 import { showLog } from "./load.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
@@ -71,28 +71,32 @@ export const evalCommand: CommandModule<object, Flags> = {
 async function runEval(args: ArgumentsCamelCase<Flags>): Promise<void> {
     if (args.verbose) showLog();
     const { family, limit, judgeUrl, judgeModel } = args;
-    const signal = abortOnInterrupt();
     const progress = startProgress("Loading", true);
     try {
-        const evaluation = await evaluate(args.experiments, {
-            folder: args.out,
-            restart: args.restart,
-            ...(family !== undefined && { family }),
-            ...(limit !== undefined && { limit }),
-            ...(judgeUrl !== undefined && judgeModel !== undefined && { judge: { url: judgeUrl, model: judgeModel } }),
-            load: {
-                backend: args.backend,
-                threads: args.threads,
-                contextSize: args.contextSize,
-                gpuLayers: args.gpuLayers,
-                cacheType: args.cacheType,
-                sequences: args.sequences,
-            },
-            onProgress: ({ experiment, system, done, total }) =>
-                progress.update(done / total, `${experiment}: ${system}`.slice(0, 40).padEnd(40)),
-            signal,
-        });
+        const evaluation = await abortable((signal) =>
+            evaluate(args.experiments, {
+                folder: args.out,
+                restart: args.restart,
+                ...(family !== undefined && { family }),
+                ...(limit !== undefined && { limit }),
+                ...(judgeUrl !== undefined &&
+                    judgeModel !== undefined && { judge: { url: judgeUrl, model: judgeModel } }),
+                load: {
+                    backend: args.backend,
+                    threads: args.threads,
+                    contextSize: args.contextSize,
+                    gpuLayers: args.gpuLayers,
+                    cacheType: args.cacheType,
+                    sequences: args.sequences,
+                },
+                onProgress: ({ experiment, system, done, total }) =>
+                    progress.update(done / total, `${experiment}: ${system}`.slice(0, 40).padEnd(40)),
+                signal,
+            }),
+        );
         progress.stop();
+        // Ctrl-C came too late to interrupt anything.
+        process.exitCode = 0;
         process.stdout.write(describe(evaluation));
     } finally {
         progress.stop();

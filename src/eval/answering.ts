@@ -4,6 +4,7 @@ import { collect, complete } from "../decoding/complete.js";
 import type { CompletionOptions, CompletionResult } from "../decoding/completion.js";
 import { tokenText } from "../decoding/text-stream.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
+import { EftError, type EftErrorCode } from "../errors.js";
 import { score, type Score } from "../scoring/score.js";
 import { gradeAnswer } from "./graders/index.js";
 import type { Answer, Choice, Grade, Item, Passage, Question, System, Task, TokenView } from "./types.js";
@@ -18,8 +19,32 @@ export interface AnsweringOptions {
     readonly signal?: AbortSignal;
 }
 
-/** @throws EftError what complete() and score() throw; ABORTED */
+/** Errors that the text of an item is the cause of. */
+const ABOUT_TEXTS: readonly EftErrorCode[] = ["CONTEXT_OVERFLOW", "PROMPT_EMPTY", "PATTERN_UNUSABLE"];
+
+/** @throws EftError what complete() and score() throw, with the name of the item; ABORTED */
 export async function answerItem(
+    ensemble: Ensemble,
+    system: System,
+    task: Task,
+    item: Item,
+    options: AnsweringOptions,
+): Promise<Answer> {
+    try {
+        return await answer(ensemble, system, task, item, options);
+    } catch (error) {
+        throw nameItem(error, task, item);
+    }
+}
+
+/** An error about a text says which of the many it is. */
+export function nameItem(error: unknown, task: Task, item: Item): unknown {
+    if (!EftError.isInstance(error) || !ABOUT_TEXTS.includes(error.code)) return error;
+    const text = `The item "${item.id}" of the task "${task.name}": ${error.message}`;
+    return new EftError(error.code, text, { cause: error });
+}
+
+async function answer(
     ensemble: Ensemble,
     system: System,
     task: Task,
@@ -65,8 +90,9 @@ async function answerQuestion(
             ...(signal && { signal }),
         }),
     );
-    signal?.throwIfAborted();
     const { text, reason } = result;
+    // What was complete when the signal fired is an answer.
+    if (reason === "abort") signal?.throwIfAborted();
     const grades = {
         ...gradeAnswer(item, { text, reason }, graders),
         ...(isTimed && measureSpeed(result)),

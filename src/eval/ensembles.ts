@@ -1,6 +1,8 @@
 /** The ensembles of an experiment: loaded when a system needs them, shared by the points of a grid that differ in dials alone. */
 
 import { loadEnsemble, type Ensemble, type LoadOptions } from "../ensemble/ensemble.js";
+import { readGguf } from "../ensemble/gguf.js";
+import { findModel } from "../ensemble/model-files.js";
 import type { Experiment, System } from "./types.js";
 
 export interface EnsembleShelf extends AsyncDisposable {
@@ -8,6 +10,8 @@ export interface EnsembleShelf extends AsyncDisposable {
     open(system: System): Promise<Ensemble>;
 }
 
+/** Tokens that any model is asked for without a look at what it is trained for. */
+const ORDINARY_CONTEXT = 4096;
 /** Tokens of a template around a prompt, at most. */
 const TEMPLATE_TOKENS = 128;
 
@@ -46,12 +50,26 @@ export function createShelf(
     };
 }
 
-/** Tokens that a sequence has to hold: no text has more tokens than bytes. */
-export function contextFor({ tasks, maxTokens, systems }: Experiment): number | undefined {
-    const lengths = tasks.flatMap(({ items }) => items.map(byteLength));
-    const needed = Math.max(0, ...lengths) + TEMPLATE_TOKENS + maxTokens;
-    const limits = systems.map(({ recipe }) => recipe.contextSize).filter((size) => size !== undefined);
-    return limits.length > 0 ? Math.min(needed, ...limits) : needed;
+/**
+ * Tokens that a sequence has to hold: no text has more tokens than bytes. Beyond an ordinary context it is not more than the
+ * models are trained for, so that a text that is far too long is told by its beginning, and not tokenized.
+ */
+export async function contextFor({ tasks, maxTokens, systems }: Experiment): Promise<number> {
+    const longest = tasks
+        .flatMap(({ items }) => items.map(byteLength))
+        .reduce((most, length) => Math.max(most, length), 0);
+    const needed = longest + TEMPLATE_TOKENS + maxTokens;
+    const limits = systems.flatMap(({ recipe }) => recipe.contextSize ?? []);
+    if (needed > ORDINARY_CONTEXT && limits.length === 0) limits.push(...(await trainedContexts(systems)));
+    return Math.min(needed, ...limits);
+}
+
+/** Of all models that are here; loading says which are not. */
+async function trainedContexts(systems: readonly System[]): Promise<number[]> {
+    const references = new Set(systems.flatMap(({ recipe }) => recipe.members.map(({ model }) => model)));
+    const files = [...references].flatMap((reference) => findModel(reference) ?? []);
+    const sizes = await Promise.all(files.map(async (file) => (await readGguf(file)).trainContextSize));
+    return sizes.flatMap((size) => size || []);
 }
 
 function byteLength(item: Experiment["tasks"][number]["items"][number]): number {

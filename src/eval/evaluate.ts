@@ -23,7 +23,7 @@ import { runExperiment, type RunOptions, type RunProgress } from "./run.js";
 import type { Experiment, ExperimentReport, RunInfo } from "./types.js";
 
 /** What {@link evaluate} is applied to, and how. */
-export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "onLoad" | "judge"> {
+export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "onLoad" | "judge" | "leftOut"> {
     /** Members and tasks for experiments that bring none: a file, or the name of a built-in family. */
     readonly family?: string | undefined;
     /** Most items of each task, evenly spread. */
@@ -94,10 +94,15 @@ export async function evaluate(names: readonly string[], given: EvaluationOption
     const reports: ExperimentReport[] = [];
     let before = 0;
     let machine: Ensemble | undefined;
-    for (const { experiment } of loaded) {
-        if (experiment.systems.length === 0 || experiment.tasks.length === 0) continue;
+    const skipped: string[] = [];
+    for (const { experiment, leftOut } of loaded) {
+        if (experiment.systems.length === 0 || experiment.tasks.length === 0) {
+            skipped.push(...leftOut.map((sentence) => `experiment "${experiment.name}": ${sentence}`));
+            continue;
+        }
         const report = await runExperiment(experiment, {
             ...runOptions,
+            leftOut,
             ...(judge && { judge }),
             onLoad: (ensemble) => (machine ??= ensemble),
             onProgress: ({ done, ...progress }) =>
@@ -106,7 +111,7 @@ export async function evaluate(names: readonly string[], given: EvaluationOption
         before += countAnswers(experiment);
         reports.push(report);
     }
-    const files = await writeReport(options.folder, reports, describeRun(machine), titleOf(names));
+    const files = await writeReport(options.folder, reports, describeRun(machine, skipped), titleOf(names));
     return { reports, files, leftOut: loaded.flatMap(({ leftOut }) => leftOut) };
 }
 
@@ -115,9 +120,12 @@ function countAnswers({ systems, tasks }: Experiment): number {
 }
 
 /** @param ensemble - one of those that ran; undefined if all answers were there already */
-function describeRun(ensemble: Ensemble | undefined): RunInfo {
+function describeRun(ensemble: Ensemble | undefined, leftOut: readonly string[]): RunInfo {
     const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
-    const program = { date: new Date().toISOString(), version, llamaRelease: loadBinding().llamaRelease };
+    const program = {
+        ...{ date: new Date().toISOString(), version, llamaRelease: loadBinding().llamaRelease },
+        ...{ node: process.version, platform: `${process.platform} ${process.arch}`, leftOut },
+    };
     if (ensemble === undefined) return program;
     const { backend, devices, cpu } = ensemble.backend;
     const names = [...devices, ...(cpu === undefined ? [] : [cpu])].map(({ description }) => description);

@@ -5,13 +5,13 @@ import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
 import { expandHome } from "../files.js";
-import { problem, suggestion, throwProblems, type Problem } from "../recipe/problems.js";
-import { checkGraders } from "./graders/index.js";
+import { problem, suggestion, throwProblems, type Location, type Problem } from "../recipe/problems.js";
+import { checkGraders, readGrader } from "./graders/index.js";
 import { EXPERIMENTS_FOLDER, readExperimentFile, type ExperimentFile, type TaskSource } from "./source.js";
-import { buildSystems, findMissingMembers } from "./systems.js";
+import { buildSystems, checkGrids, findMissingMembers } from "./systems.js";
 import { readItems } from "./tasks.js";
 import type { MEASURES } from "./types.js";
-import type { Experiment, GraderSpec, Item, PlotSpec, System, Task } from "./types.js";
+import type { Experiment, Item, PlotSpec, System, Task } from "./types.js";
 
 export interface LoadExperimentOptions {
     /** Family file, or the name of one that comes with the package: members and tasks that the experiment may use. */
@@ -62,11 +62,12 @@ export async function loadExperiment(file: string, options: LoadExperimentOption
             leftOut.push(`system "${name}": there is no ${missing.join(", ")}`);
         else names.push(name);
     }
+    checkGrids(names, own);
     const systems: System[] = [];
     for (const name of names) systems.push(...(await buildSystems(name, files)));
 
     const tasks: Task[] = [];
-    for (const [name, task] of Object.entries(source.tasks ?? family[0]?.source.tasks ?? {})) {
+    for (const [name, task] of Object.entries(source.tasks ?? tasksOf(family[0]))) {
         const lacks = findMissing(name, task, files, names);
         if (lacks === undefined) tasks.push(await buildTask(name, task, files, options.limit));
         else if (options.isLenient) leftOut.push(`task "${name}": ${lacks}`);
@@ -103,6 +104,14 @@ async function listFolders(parent: URL): Promise<string[]> {
     return entries.filter((entry) => entry.isDirectory() && entry.name !== "families").map(({ name }) => name);
 }
 
+/** A family's tasks, as an experiment takes them over. */
+function tasksOf(family: ExperimentFile | undefined): Readonly<Record<string, TaskSource>> {
+    const tasks = Object.entries(family?.source.tasks ?? {});
+    return Object.fromEntries(
+        tasks.map(([name, { compareTo }]) => [name, compareTo === undefined ? {} : { compareTo }]),
+    );
+}
+
 /** What the task needs and nobody has. */
 function findMissing(
     name: string,
@@ -117,17 +126,24 @@ function findMissing(
     return `it names no file, and the family has no task "${task.from ?? name}"; ${suggestion(task.from ?? name, familiar)}`;
 }
 
-/** The task with what it takes over from the family, and the folder of its file. */
+/** The task with what it takes over from the family, the folder of its file, and where its graders are written. */
 function findSource(
     name: string,
     task: TaskSource,
     [own, family]: readonly ExperimentFile[],
-): { source: TaskSource & { file: string }; folder: string } | undefined {
+): { source: TaskSource & { file: string }; folder: string; graders: Location } | undefined {
+    if (own === undefined) return undefined;
     const { file } = task;
-    if (file !== undefined && own !== undefined) return { source: { ...task, file }, folder: own.folder };
+    const graders = own.document.locate(["tasks", name, "graders"], "key");
+    if (file !== undefined) return { source: { ...task, file }, folder: own.folder, graders };
     const shared = family?.source.tasks?.[task.from ?? name];
     if (shared?.file === undefined || family === undefined) return undefined;
-    return { source: { ...shared, ...task, file: shared.file }, folder: family.folder };
+    const isOwn = task.graders !== undefined || shared.graders === undefined;
+    return {
+        source: { ...shared, ...task, file: shared.file },
+        folder: family.folder,
+        graders: isOwn ? graders : family.document.locate(["tasks", task.from ?? name, "graders"], "key"),
+    };
 }
 
 async function buildTask(
@@ -138,19 +154,14 @@ async function buildTask(
 ): Promise<Task> {
     const found = findSource(name, task, files);
     if (found === undefined) throw new Error(`The task ${name} has not been checked.`);
-    const { source, folder } = found;
+    const { source, folder, graders: at } = found;
     const items = await readItems(path.resolve(folder, expandHome(source.file)));
     const graders = Object.fromEntries(
-        Object.entries(source.graders ?? {}).map(([measure, grader]) => [
-            measure,
-            (typeof grader === "string" ? { type: grader } : grader) as GraderSpec,
-        ]),
+        Object.entries(source.graders ?? {}).map(([measure, grader]) => [measure, readGrader(grader)]),
     );
     const kind = items[0]?.kind ?? "question";
     const { compareTo } = task;
     const isGraded = kind === "question" && compareTo === undefined;
-    const [{ document }] = files as readonly [ExperimentFile];
-    const at = document.locate(["tasks", name, "graders"], "key");
     if (isGraded && Object.keys(graders).length === 0) {
         throw problem("EXPERIMENT_INVALID", at, `the task "${name}" has no graders; add graders: { right: contains }`)
             .error;
@@ -182,6 +193,15 @@ function checkNames({ source, document }: ExperimentFile, tasks: readonly Task[]
     };
     for (const name of source.baselines ?? []) {
         if (!systems.includes(name)) report("baselines", `there is no system "${name}"; ${suggestion(name, systems)}`);
+    }
+    for (const task of tasks) {
+        for (const [measure, grader] of Object.entries(task.graders)) {
+            const against = grader.type === "judge" ? grader.against : undefined;
+            if (against !== undefined && !systems.includes(against)) {
+                const text = `the grader "${measure}" of the task "${task.name}" compares with the system "${against}"`;
+                report("tasks", `${text}, which there is not; ${suggestion(against, systems)}`);
+            }
+        }
     }
     const known = tasks.flatMap((task) => measuresOf(task).map((measure) => `${task.name}/${measure}`));
     for (const { kind, x, y, systems: shown = [] } of source.plots ?? []) {

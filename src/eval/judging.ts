@@ -7,6 +7,10 @@ import type { Answer, Experiment, GraderSpec, Task } from "./types.js";
 
 type JudgeGrader = Extract<GraderSpec, { type: "judge" }>;
 
+export function usesJudge({ tasks }: Experiment): boolean {
+    return tasks.some((task) => judgeGraders(task).length > 0);
+}
+
 /** @throws EftError OPTION_INVALID if the experiment asks for a judge and there is none */
 export function checkJudge({ name, tasks }: Experiment, isGiven: boolean): void {
     const task = tasks.find((each) => judgeGraders(each).length > 0);
@@ -20,9 +24,9 @@ export function checkJudge({ name, tasks }: Experiment, isGiven: boolean): void 
 
 /**
  * The answers with the judge's marks added. Those of an `against` are compared with the named system's answer to the same
- * item, at the settings that both have.
+ * item, at the settings that both have. Where the judge gave no verdict, there is no mark, and the answer says so.
  *
- * @throws EftError JUDGE_FAILED, JUDGE_VERDICT_INVALID, ABORTED; verdicts so far are kept in the judge's cache
+ * @throws EftError JUDGE_FAILED, ABORTED; verdicts so far are kept in the judge's cache
  */
 export async function judgeAnswers(
     { tasks }: Experiment,
@@ -34,15 +38,22 @@ export async function judgeAnswers(
         const item = task?.items.find(({ id }) => id === answer.item);
         if (task === undefined || item?.kind !== "question") return answer;
         const marks: Record<string, number> = {};
+        const withoutVerdict: string[] = [];
         for (const [measure, { criterion, against }] of judgeGraders(task)) {
             const text = answer.text ?? "";
-            if (against === undefined) marks[measure] = await judge.mark(criterion, item, text);
-            else {
-                const other = findOther(answers, answer, against);
-                if (other !== undefined) marks[measure] = await judge.compare(criterion, item, text, other.text ?? "");
+            const other = against === undefined ? undefined : findOther(answers, answer, against);
+            if (against !== undefined && other === undefined) continue;
+            try {
+                marks[measure] = await (other === undefined
+                    ? judge.mark(criterion, item, text)
+                    : judge.compare(criterion, item, text, other.text ?? ""));
+            } catch (error) {
+                if (!EftError.isInstance(error) || error.code !== "JUDGE_VERDICT_INVALID") throw error;
+                withoutVerdict.push(measure);
             }
         }
-        return { ...answer, grades: { ...answer.grades, ...marks } };
+        const grades = { ...answer.grades, ...marks };
+        return { ...answer, grades, ...(withoutVerdict.length > 0 && { withoutVerdict }) };
     }
     // The judge itself limits how many requests run at once.
     return Promise.all(answers.map(judgeAnswer));

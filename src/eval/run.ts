@@ -5,15 +5,16 @@ import path from "node:path";
 import pMap from "p-map";
 import type { Ensemble, LoadOptions } from "../ensemble/ensemble.js";
 import { abortError } from "../errors.js";
-import { answerItem } from "./answering.js";
+import { answerItem, nameItem } from "./answering.js";
 import { openAnswers, type AnswerStore } from "./answers.js";
 import { measureDistance, type Loaded } from "./distance.js";
 import { contextFor, createShelf, type EnsembleShelf } from "./ensembles.js";
 import { agree } from "./grid.js";
 import type { Judge } from "./judge/index.js";
-import { checkJudge, judgeAnswers } from "./judging.js";
+import { checkJudge, judgeAnswers, usesJudge } from "./judging.js";
+import { describeFiles } from "./setup.js";
 import { summarise } from "./summary.js";
-import type { Answer, Experiment, ExperimentReport, Item, System, Task, TokenView } from "./types.js";
+import type { Answer, Experiment, ExperimentReport, Item, Setup, System, Task, TokenView } from "./types.js";
 
 export interface RunOptions {
     /** Folder of the results; the experiment gets one of its name in it. */
@@ -24,6 +25,8 @@ export interface RunOptions {
     readonly load?: LoadOptions | undefined;
     /** For graders of the type `judge`. */
     readonly judge?: Judge | undefined;
+    /** Sentences about what is missing in the experiment, for the report. */
+    readonly leftOut?: readonly string[] | undefined;
     /** Called after each answer. */
     readonly onProgress?: ((progress: RunProgress) => void) | undefined;
     /** Called with each ensemble that was loaded. */
@@ -72,7 +75,7 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
     const sequences = experiment.interleaved ? 1 : (options.load?.sequences ?? DEFAULT_SEQUENCES);
     // Systems that take turns all stay loaded; else a system, and the one that it is compared to.
     const capacity = experiment.interleaved ? Infinity : 2;
-    const contextSize = options.load?.contextSize ?? contextFor(experiment);
+    const contextSize = options.load?.contextSize ?? (await contextFor(experiment));
     const load = { ...options.load, contextSize, sequences, ...(signal && { signal }) };
     await using shelf = createShelf(capacity, load, options.onLoad);
     const total = experiment.systems.length * experiment.tasks.reduce((sum, { items }) => sum + items.length, 0);
@@ -96,7 +99,17 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
         throw error;
     }
     const answers = judge === undefined ? store.list() : await judgeAnswers(experiment, store.list(), judge);
-    return summarise(experiment, answers, isWhole ? (performance.now() - start) / 1000 : undefined);
+    const seconds = (performance.now() - start) / 1000;
+    const { gpuLayers, cacheType } = load;
+    const setup: Setup = {
+        ...{ contextSize, sequences },
+        load: { ...(gpuLayers !== undefined && { gpuLayers }), ...(cacheType !== undefined && { cacheType }) },
+        // Whatever has been answered can be reported: a signal comes too late now.
+        ...(await describeFiles(experiment, options.folder)),
+        ...(judge && usesJudge(experiment) && { judge: judge.describe() }),
+        leftOut: options.leftOut ?? [],
+    };
+    return { ...summarise(experiment, answers, isWhole ? seconds : undefined), setup };
 }
 
 /** Items that have no answer yet, with their places in the task. */
@@ -161,7 +174,9 @@ async function compareSystems(run: Run, task: Task, compareTo: string): Promise<
                 ...{ system: system.name, settings: system.settings, task: task.name, item: item.id },
                 ...(item.group !== undefined && { group: item.group }),
                 seed: optionsFor(run, index).seed,
-                grades: await measureDistance(ours, theirs, answered, signal),
+                grades: await measureDistance(ours, theirs, answered, signal).catch((error: unknown) => {
+                    throw nameItem(error, task, item);
+                }),
             });
         };
         await pMap(open, compare, { concurrency: run.concurrency });

@@ -1,7 +1,8 @@
 /** From the answers to what is reported of them: means with intervals, comparisons with the baselines, samples. */
 
-import path from "node:path";
+import { resolveSampling } from "../decoding/sampling.js";
 import { agree } from "./grid.js";
+import { filesOf, nameFiles } from "./setup.js";
 import { compareMeans, drawResamples, meanInterval, resample, type Resampled } from "./statistics.js";
 import {
     MEASURES,
@@ -17,12 +18,24 @@ import {
     type System,
     type SystemSummary,
     type Task,
+    type TaskSummary,
+    type Varying,
+    type WithoutVerdict,
 } from "./types.js";
 
 /** What is summarised of an experiment. */
 export type ExperimentHead = Pick<
     Experiment,
-    "name" | "title" | "description" | "seed" | "baselines" | "plots" | "systems" | "tasks"
+    | "name"
+    | "title"
+    | "description"
+    | "seed"
+    | "baselines"
+    | "plots"
+    | "systems"
+    | "tasks"
+    | "maxTokens"
+    | "interleaved"
 >;
 
 /** Items of a task whose answers the reader gets to see. */
@@ -39,7 +52,7 @@ const SAMPLES = 3;
  * @param seconds - what the experiment took, if it was run as a whole
  */
 export function summarise(experiment: ExperimentHead, answers: readonly Answer[], seconds?: number): ExperimentReport {
-    const { name, title, description, seed, plots, systems, tasks } = experiment;
+    const { name, title, description, seed, plots, systems, tasks, maxTokens, interleaved } = experiment;
     const table = new Map(
         answers.map((answer) => [keyOf(answer.system, answer.settings, answer.task, answer.item), answer]),
     );
@@ -57,6 +70,10 @@ export function summarise(experiment: ExperimentHead, answers: readonly Answer[]
         plots,
         samples: answered.flatMap(chooseSamples),
         systems: describeSystems(experiment),
+        tasks: tasks.map(describeTask),
+        maxTokens,
+        interleaved,
+        withoutVerdict: countWithoutVerdict([...table.values()]),
         ...(seconds !== undefined && { seconds }),
     };
 }
@@ -173,28 +190,71 @@ function chooseSamples({ task, answers }: AnsweredTask): Sample[] {
 
 /** One for each name, whatever the settings. */
 function describeSystems({ systems, baselines }: ExperimentHead): SystemSummary[] {
+    const nameOf = nameFiles(filesOf(systems));
     const firstPoints = systems.filter(
         (system, index) => systems.findIndex(({ name }) => name === system.name) === index,
     );
-    return firstPoints.map(({ name, recipe: { combination, conservative, members } }) => ({
-        name,
-        combination: combination.text,
-        ...(conservative === undefined
-            ? {}
-            : { conservative: `top ${conservative.topP} of ${conservative.fallback.text}` }),
-        models: Object.fromEntries(
-            members.map(({ name, model, lora }) => [
+    return firstPoints.map(
+        ({ name, recipe: { combination, controlTokens, unusedTokens = "mask", cacheType, members } }) => {
+            const points = systems.filter((system) => system.name === name);
+            const filters = points.map(({ recipe: { conservative } }) =>
+                conservative === undefined ? "off" : `top ${conservative.topP} of ${conservative.fallback.text}`,
+            );
+            const speculations = points.map(({ recipe }) => describeSpeculation(recipe));
+            return {
                 name,
-                lora === undefined ? nameOfFile(model) : `${nameOfFile(model)} + ${nameOfFile(lora.path)}`,
-            ]),
-        ),
-        isBaseline: baselines.includes(name),
-    }));
+                combination: combination.text,
+                ...(filters.every((filter) => filter === "off")
+                    ? {}
+                    : { conservative: [...new Set(filters)].join("; ") }),
+                ...{ controlTokens, unusedTokens, ...(cacheType && { cacheType }) },
+                models: Object.fromEntries(
+                    members.map((member) => [
+                        member.name,
+                        member.lora === undefined
+                            ? nameOf(member.model)
+                            : `${nameOf(member.model)} + ${nameOf(member.lora.path)}, scale ${member.lora.scale}`,
+                    ]),
+                ),
+                sampling: vary(points.map(({ recipe }) => ({ ...resolveSampling(recipe.sampling) }))),
+                parameters: vary(points.map(({ parameters }) => parameters)),
+                ...(speculations.some(({ length }) => length !== "off") && { speculation: vary(speculations) }),
+                isBaseline: baselines.includes(name),
+            };
+        },
+    );
 }
 
-/** Where the files lay is of no use to a reader elsewhere. */
-function nameOfFile(reference: string): string {
-    return path.isAbsolute(reference) ? path.basename(reference) : reference;
+function describeSpeculation({ speculation }: System["recipe"]): Record<string, Setting> {
+    if (speculation === undefined) return { length: "off" };
+    const { drafter, length = "adaptive", coupling = "gumbel", lookup = false } = speculation;
+    return { length, coupling, lookup, ...(drafter && { drafter: drafter.text }) };
+}
+
+/** Values of all points: one where they agree, else a list of those that there are. */
+function vary(points: readonly Readonly<Record<string, Setting>>[]): Varying {
+    const keys = new Set(points.flatMap((point) => Object.keys(point)));
+    return Object.fromEntries(
+        [...keys].map((key) => {
+            const values = [...new Set(points.flatMap((point) => point[key] ?? []))];
+            return [key, values.length === 1 ? (values[0] as Setting) : values];
+        }),
+    );
+}
+
+function describeTask({ name, kind, items, graders, compareTo }: Task): TaskSummary {
+    return { name, kind, items: items.length, graders, ...(compareTo !== undefined && { compareTo }) };
+}
+
+function countWithoutVerdict(answers: readonly Answer[]): WithoutVerdict[] {
+    const counts = new Map<string, WithoutVerdict>();
+    for (const { system, task, withoutVerdict = [] } of answers) {
+        for (const measure of withoutVerdict) {
+            const key = JSON.stringify([system, task, measure]);
+            counts.set(key, { system, task, measure, count: (counts.get(key)?.count ?? 0) + 1 });
+        }
+    }
+    return [...counts.values()];
 }
 
 /** The same for the same settings in another order. */

@@ -23,6 +23,8 @@ const SWITCHES: Readonly<Record<string, Path>> = {
     "conservative.topP": ["conservative"],
     "speculation.length": ["speculation"],
 };
+/** Points of all grids of an experiment: each costs bootstrap samples, a row in tables and a recipe. */
+const MAX_POINTS = 1000;
 /** Keys of a system that names a recipe. */
 const OF_RECIPES = ["recipe", "parameters", "sampling"];
 const IDENTIFIER = /[A-Za-z_][A-Za-z0-9_]*/g;
@@ -34,7 +36,40 @@ export function findMissingMembers(system: SystemSource, files: readonly Experim
 }
 
 /**
- * The points of a system's grid.
+ * Counts the points before there are any, so that a grid of millions takes no memory.
+ *
+ * @param names - the systems that will be built
+ * @throws EftError EXPERIMENT_INVALID for too many points, lists without values or with one twice, and two lists of one name
+ */
+export function checkGrids(names: readonly string[], { source, document }: ExperimentFile): void {
+    let total = 0;
+    for (const name of names) {
+        const dimensions = findDimensions(bodyOf(name, source));
+        const seen = new Set<string>();
+        for (const { path: at, values } of dimensions) {
+            const isCommon = at[0] === "sampling" && !(String(at[1]) in (source.systems?.[name]?.sampling ?? {}));
+            const place = isCommon ? at : ["systems", name, ...at];
+            const fail = (text: string): never => {
+                throw problem("EXPERIMENT_INVALID", document.locate(place), `${text} in the system "${name}"`).error;
+            };
+            const setting = settingName(at);
+            if (values.length === 0) fail(`the list of "${setting}" is empty`);
+            if (new Set(values).size < values.length) fail(`the list of "${setting}" has a value twice`);
+            if (seen.has(setting)) fail(`"${setting}" has two lists, which a report could not tell apart,`);
+            seen.add(setting);
+        }
+        const points = dimensions.reduce((product, { values }) => product * values.length, 1);
+        total += points;
+        if (total <= MAX_POINTS) continue;
+        const text =
+            `the grids of this experiment have more than ${MAX_POINTS} points, ${points} of them in the system "${name}"; ` +
+            "take out values, or make several experiments";
+        throw problem("EXPERIMENT_INVALID", document.locate(["systems", name], "key"), text).error;
+    }
+}
+
+/**
+ * The points of a system's grid, which {@link checkGrids} has seen.
  *
  * @param files - the experiment, and its family if there is one: members of the former win
  * @throws EftError EXPERIMENT_INVALID, RECIPE_INVALID, COMBINATION_*, MODEL_* and TEMPLATE_MISSING for a template that
@@ -53,7 +88,7 @@ export async function buildSystems(name: string, files: readonly ExperimentFile[
         throw problem("EXPERIMENT_INVALID", document.locate(["systems", name, foreign], "key"), text).error;
     }
     checkMembers(name, system, files);
-    const body = { ...system, sampling: { ...source.sampling, ...system.sampling } };
+    const body = bodyOf(name, source);
     const dimensions = findDimensions(body);
     const systems: System[] = [];
     for (const point of listPoints(dimensions)) {
@@ -77,6 +112,12 @@ export async function buildSystems(name: string, files: readonly ExperimentFile[
         systems.push({ name, settings, recipe, parameters: resolveParameters(recipe, parameters) });
     }
     return systems;
+}
+
+/** The system with the sampling options that go for all. */
+function bodyOf(name: string, { systems, sampling }: ExperimentFile["source"]): SystemSource {
+    const system = systems?.[name] ?? {};
+    return { ...system, sampling: { ...sampling, ...system.sampling } };
 }
 
 /** Reading the recipe would miss them too, but it would suggest only the members that the system uses. */

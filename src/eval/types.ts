@@ -1,7 +1,7 @@
 /** What the parts of an evaluation hand to each other, in the order of the flow: experiment, item, answer, report. */
 
 import type { FinishReason } from "../decoding/completion.js";
-import type { Recipe } from "../types.js";
+import type { CacheType, Recipe } from "../types.js";
 
 /** An experiment file, read and checked: systems x tasks, and what to show of them. */
 export interface Experiment {
@@ -122,6 +122,8 @@ export interface Answer {
     readonly reason?: FinishReason;
     /** By measure: the task's graders, and those of `MEASURES` that the kind of task brings along. */
     readonly grades: Readonly<Record<string, Grade>>;
+    /** Measures for which the judge was asked, and gave no verdict. Not kept: it is asked again the next time. */
+    readonly withoutVerdict?: readonly string[];
     /** Where a plot shows tokens: the text token by token, with the drafter's distance to the target. */
     readonly tokens?: readonly TokenView[];
 }
@@ -228,8 +230,18 @@ export interface ExperimentReport {
     readonly plots: readonly PlotSpec[];
     /** Answers with tokens, for plots of kind `tokens`, and a few for the reader to see. */
     readonly samples: readonly Sample[];
-    /** Name, combination and models of each system. */
+    /** What each system is. */
     readonly systems: readonly SystemSummary[];
+    /** What was asked. */
+    readonly tasks: readonly TaskSummary[];
+    /** Most tokens of an answer. */
+    readonly maxTokens: number;
+    /** The systems took turns. */
+    readonly interleaved: boolean;
+    /** Answers about which the judge was asked and gave no verdict, as far as there are some. */
+    readonly withoutVerdict: readonly WithoutVerdict[];
+    /** What it was run with. */
+    readonly setup?: Setup;
     /** What it took; undefined if part of the answers had been given before. */
     readonly seconds?: number;
 }
@@ -241,13 +253,80 @@ export interface Sample extends Answer {
     readonly expected?: readonly string[];
 }
 
+/** Answers of a system to a task that have no mark by a measure. */
+export interface WithoutVerdict {
+    readonly system: string;
+    readonly task: string;
+    readonly measure: string;
+    /** Of all points of the system. */
+    readonly count: number;
+}
+
 /** What a report says about a system. */
 export interface SystemSummary {
     readonly name: string;
     readonly combination: string;
     readonly conservative?: string;
+    readonly controlTokens: Recipe["controlTokens"];
+    readonly unusedTokens: NonNullable<Recipe["unusedTokens"]>;
+    /** As the recipe says; an option of loading wins. */
+    readonly cacheType?: CacheType;
+    /** By member. */
     readonly models: Readonly<Record<string, string>>;
+    /** All options, those that the system leaves out included. */
+    readonly sampling: Varying;
+    readonly parameters: Varying;
+    /** Undefined: there is none at any point. */
+    readonly speculation?: Varying;
     readonly isBaseline: boolean;
+}
+
+/** Values by name; a list where the points of a grid differ. */
+export type Varying = Readonly<Record<string, Setting | readonly Setting[]>>;
+
+/** What a report says about a task. */
+export interface TaskSummary {
+    readonly name: string;
+    readonly kind: Task["kind"];
+    readonly items: number;
+    readonly graders: Task["graders"];
+    readonly compareTo?: string;
+}
+
+/** What an experiment was run with, beside what it says itself. */
+export interface Setup {
+    /** Tokens that a sequence could hold. */
+    readonly contextSize: number;
+    /** Prompts that advanced together. */
+    readonly sequences: number;
+    /** How many layers on the GPU, in what form keys and values, ...: options of loading that were given. */
+    readonly load: Readonly<Record<string, Setting>>;
+    /** Models, their parts and adapters. */
+    readonly files: readonly ModelFile[];
+    /** By system and member: the name of the template in `templates`, or `plain`. */
+    readonly prompts: Readonly<Record<string, Readonly<Record<string, string>>>>;
+    /** Jinja texts by name. */
+    readonly templates: Readonly<Record<string, string>>;
+    readonly judge?: JudgeSummary;
+    /** Sentences about what a family could not provide. */
+    readonly leftOut: readonly string[];
+}
+
+/** A file that weights were read from. */
+export interface ModelFile {
+    /** As the systems name it; of a part, the part's. */
+    readonly name: string;
+    readonly bytes: number;
+    /** Of all of it, in hex, as `sha256sum` prints it and hubs list it. */
+    readonly sha256: string;
+}
+
+/** What a report says about a judge. */
+export interface JudgeSummary {
+    readonly address: string;
+    readonly model: string;
+    /** `own`: the endpoint has refused to be told one. */
+    readonly temperature: number | "own";
 }
 
 /** What a report says about where it was made. */
@@ -256,6 +335,11 @@ export interface RunInfo {
     readonly date: string;
     readonly version: string;
     readonly llamaRelease: string;
+    /** Version of Node, operating system and kind of processor. */
+    readonly node: string;
+    readonly platform: string;
+    /** Sentences about experiments of which nothing was left to run. */
+    readonly leftOut: readonly string[];
     /** Undefined if all answers had been given before. */
     readonly machine?: { readonly backend: string; readonly device: string; readonly threads: number };
 }

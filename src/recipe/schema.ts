@@ -126,8 +126,16 @@ export function explain(error: ErrorObject, noun: string): string {
             if (error.propertyName !== undefined)
                 return `"${shorten(error.propertyName)}" must be ${expectation(schema)}; rename it in ${name}`;
             if (error.data === null) return `${name} is empty; it must be ${expectation(schema)}`;
-            return `${name} must be ${expectation(schema)}, not ${show(error.data)}`;
+            return `${name} must be ${expectation(schema)}, not ${show(error.data)}${guess(schema, error.data)}`;
     }
+}
+
+/** What a misspelled word of a list was meant to be, if that can be told. */
+function guess({ enum: words = [] }: SchemaNode, value: unknown): string {
+    if (typeof value !== "string") return "";
+    const texts = words.filter((word) => typeof word === "string");
+    const text = suggestion(value, texts);
+    return text.startsWith("did you mean") ? `; ${text}` : "";
 }
 
 /** What a schema node wants, as a noun phrase. */

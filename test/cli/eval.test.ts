@@ -2,6 +2,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { ExperimentReport } from "../../src/index.js";
 import { demoFile } from "../helpers/demo.js";
@@ -135,26 +136,66 @@ tasks: { many: { file: many.jsonl, graders: { right: contains } } }
         }
     });
 
+    /** Preloaded into the program: Ctrl-C arrives in the middle of a call of `node:fs/promises`, however busy the machine is. */
+    const interruptAt = (call: "appendFile" | "rename", condition: string): { NODE_OPTIONS: string } => {
+        const file = path.join(folder, `interrupt-${call}.mjs`);
+        writeFileSync(
+            file,
+            `import fs from "node:fs/promises";
+import { once } from "node:events";
+import { syncBuiltinESMExports } from "node:module";
+const { ${call}: original } = fs;
+let count = 0;
+fs.${call} = async (...args) => {
+    await original(...args);
+    if (!(${condition})) return;
+    // Waiting for a signal keeps no process alive.
+    const alive = setInterval(() => {}, 1000);
+    const interrupted = once(process, "SIGINT");
+    process.kill(process.pid, "SIGINT");
+    await interrupted;
+    clearInterval(alive);
+};
+syncBuiltinESMExports();
+`,
+        );
+        return { NODE_OPTIONS: `--import ${pathToFileURL(file).href}` };
+    };
+
     test("Ctrl-C keeps the answers, and the same command goes on", async () => {
         if (!hasTerminal) return;
-        const file = experiment(400);
+        const file = experiment(40);
         const out = path.join(folder, "interrupted");
-        const command = `"${process.execPath}" "${program}" eval ${file} --out ${out} ${CPU.join(" ")}`;
         const answers = path.join(out, "mine", "answers.jsonl");
         const lines = (): string[] => (existsSync(answers) ? readFileSync(answers, "utf8").trimEnd().split("\n") : []);
         const screen = runOnTerminal(
-            `${command} & pid=$!; while [ "$(wc -l < ${answers} 2>/dev/null || echo 0)" -lt 20 ]; do sleep 0.05; done; ` +
-                "kill -INT $pid; wait $pid; echo code $?",
+            `"${process.execPath}" "${program}" eval ${file} --out ${out} ${CPU.join(" ")}; echo code $?`,
+            interruptAt("appendFile", 'args[0].endsWith("answers.jsonl") && ++count === 15'),
         );
         expect(screen).toMatch(/mine: chat/);
         expect(screen).toContain("code 130");
         expect(screen).toContain("run it again to go on");
         const kept = lines();
-        expect(kept.length).toBeGreaterThanOrEqual(20);
-        expect(kept.length).toBeLessThan(401);
+        expect(kept.length).toBeGreaterThanOrEqual(16);
+        expect(kept.length).toBeLessThan(41);
+        expect(existsSync(path.join(out, "report.html"))).toBe(false);
         const { code } = await run(["eval", file, "--out", out, ...CPU]);
         expect(code).toBe(0);
         expect(lines().slice(0, kept.length)).toEqual(kept);
-        expect(lines()).toHaveLength(401);
+        expect(lines()).toHaveLength(41);
+    });
+
+    test.each([
+        ["after the last answer", "appendFile", 'args[0].endsWith("answers.jsonl") && ++count === 3'],
+        ["while the report is written", "rename", 'args[1].endsWith("report.html")'],
+    ] as const)("Ctrl-C %s leaves a whole report, and that is no failure", async (_, call, condition) => {
+        const file = experiment(3);
+        const out = path.join(folder, `late-${call}`);
+        const env = interruptAt(call, condition);
+        const { code, stdout, stderr } = await run(["eval", file, "--out", out, ...CPU], { env });
+        expect(stderr).toBe("");
+        expect(code).toBe(0);
+        expect(stdout).toContain(path.join(out, "report.html"));
+        expect(readReports(out)[0]?.cells[0]?.count).toBe(3);
     });
 });

@@ -15,7 +15,7 @@ export interface Run {
 export interface RunOptions {
     /** What standard input holds. Default: nothing. */
     readonly input?: string | Buffer;
-    /** Sent as soon as standard output has this many characters. */
+    /** Ctrl-C comes as soon as standard output has this many characters, however late this process sees them. */
     readonly interruptAfter?: number;
     /** Added to the environment of the tests. */
     readonly env?: Readonly<Record<string, string>>;
@@ -25,17 +25,16 @@ export interface RunOptions {
 
 export function run(
     args: readonly string[],
-    { input = "", interruptAfter = Infinity, env = {}, cwd = repository }: RunOptions = {},
+    { input = "", interruptAfter, env = {}, cwd = repository }: RunOptions = {},
 ): Promise<Run> {
-    const child = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, ...env }, stdio: "pipe" });
+    const preload = interruptAfter === undefined ? [] : ["--import", asModule(interruptItself(interruptAfter))];
+    const child = spawn(process.execPath, [...preload, program, ...args], {
+        ...{ cwd, env: { ...process.env, ...env }, stdio: "pipe" },
+    });
     const output = { stdout: "", stderr: "" };
-    let interrupted = false;
     for (const name of ["stdout", "stderr"] as const) {
         child[name].setEncoding("utf8").on("data", (text: string) => {
             output[name] += text;
-            if (interrupted || output.stdout.length < interruptAfter) return;
-            interrupted = true;
-            child.kill("SIGINT");
         });
     }
     // A command that does not read its input may have ended before this is written.
@@ -47,6 +46,23 @@ export function run(
             resolve({ ...output, code });
         });
     });
+}
+
+/** Code that sends its own process Ctrl-C: from here it would come at one moment on an idle machine, at another on a busy one. */
+function interruptItself(characters: number): string {
+    return `
+        const { write } = process.stdout;
+        let length = 0;
+        process.stdout.write = function (text, ...rest) {
+            const isDue = length < ${characters} && (length += text.length) >= ${characters};
+            const result = write.call(this, text, ...rest);
+            if (isDue) process.kill(process.pid, "SIGINT");
+            return result;
+        };`;
+}
+
+function asModule(code: string): string {
+    return `data:text/javascript,${encodeURIComponent(code)}`;
 }
 
 /** The objects of an output that has one JSON object a line. */

@@ -57,14 +57,20 @@ describe("a completion", () => {
 
     test("inside one long evaluation", async () => {
         await withEnsemble(upscalingRecipe(), {}, async (wide) => {
-            for (const ms of [0, 1, 2, 4, 8, 16]) {
+            let aborted = 0;
+            for (const ms of [0, 0, 1, 2, 4, 8, 16]) {
                 const controller = new AbortController();
                 const prompt = `${ms} ${LONG}`;
-                const result = collect(complete(wide, { prompt, raw: true, maxTokens: 5, signal: controller.signal }));
+                const options = { prompt, raw: true, maxTokens: 5, sampling: { temperature: 0 } };
+                const result = collect(complete(wide, { ...options, signal: controller.signal }));
                 await delay(ms);
                 controller.abort();
-                expect((await result).reason).toBe("abort");
+                const { reason, text } = await result;
+                // On a busy machine a timer may be so late that all is over.
+                if (reason === "abort") aborted++;
+                else expect(await collect(complete(wide, options))).toMatchObject({ reason, text });
             }
+            expect(aborted).toBeGreaterThan(0);
             await expectUsable(wide);
         });
     });

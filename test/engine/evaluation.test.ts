@@ -1,9 +1,14 @@
 /** Experiments that really run, on the demo family. */
 
-import { appendFileSync, readFileSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { appendFileSync, copyFileSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import path from "node:path";
+import { text as readStream } from "node:stream/consumers";
 import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { loadExperiment } from "../../src/eval/experiment.js";
+import { createJudge } from "../../src/eval/judge/index.js";
 import { runExperiment, type RunOptions } from "../../src/eval/run.js";
 import type { Answer, ExperimentReport } from "../../src/eval/types.js";
 import { collect, complete } from "../../src/index.js";
@@ -131,15 +136,91 @@ baselines: [large]
         expect(meanOf(untouched, "EFT", "right", { beta: 1 })).toBe(1);
     });
 
+    const HEADER = 1;
+    const damages: [name: string, line: number, replace: (line: string) => string][] = [
+        ["half a line", 2, (line) => `?${line.slice(1)}`],
+        ...["null", "{}", "[]", "3", '"text"', '{"eval":1}'].flatMap(
+            (text): [string, number, (line: string) => string][] => [
+                [`the first is ${text}`, HEADER, () => text],
+                [`another is ${text}`, 3, () => text],
+            ],
+        ),
+        ...(
+            [
+                { system: 3 },
+                { settings: null },
+                { settings: { a: [] } },
+                { grades: null },
+                { grades: { right: "1" } },
+                { grades: { right: [1, 2, 3] } },
+                { text: 3 },
+                { tokens: [null] },
+                { tokens: {} },
+                { seed: "1" },
+            ] as const
+        ).map((wrong): [string, number, (line: string) => string] => [
+            `it has ${JSON.stringify(wrong)}`,
+            4,
+            (line) => JSON.stringify({ ...(JSON.parse(line) as object), ...wrong }),
+        ]),
+        ["a byte that is no text", 2, (line) => line.replace(/.$/, "\ufffe")],
+    ];
     test("that were damaged are named, and nothing of them is lost", async () => {
         await run(EXPERIMENT);
-        const damaged = readFileSync(answersFile(), "utf8").replace(/^(.*\n)./, "$1?");
-        writeFileSync(answersFile(), damaged);
+        const whole = readFileSync(answersFile(), "utf8").split("\n");
+        const rejected = async (number: number): Promise<void> => {
+            const before = readFileSync(answersFile());
+            await expect(run(EXPERIMENT)).rejects.toMatchObject({
+                code: "RESULTS_MISMATCH",
+                message: expect.stringMatching(`^Line ${number} of .*answers\\.jsonl is damaged\\.`) as unknown,
+            });
+            expect(readFileSync(answersFile())).toEqual(before);
+        };
+        for (const [name, number, replace] of damages) {
+            const lines = whole.map((line, index) => (index === number - 1 ? replace(line) : line));
+            const bytes = Buffer.from(lines.join("\n"));
+            const odd = bytes.indexOf("\ufffe");
+            if (odd >= 0) bytes[odd] = 0xff;
+            writeFileSync(answersFile(), bytes);
+            await rejected(number).catch((cause: unknown) => {
+                throw new Error(name, { cause });
+            });
+        }
+        // Something else of that name, and a line after an empty one.
+        writeFileSync(answersFile(), "my notes");
+        await rejected(1);
+        writeFileSync(answersFile(), [whole[0], "", "null", ""].join("\n"));
+        await rejected(3);
+    });
+
+    test("in a place that cannot be read are not written over", async () => {
+        mkdirSync(answersFile(), { recursive: true });
+        await expect(run(EXPERIMENT)).rejects.toMatchObject({ code: "FILE_UNREADABLE" });
+    });
+
+    test("an infinite divergence is read again as it was", async () => {
+        await run(EXPERIMENT);
+        const lines = readFileSync(answersFile(), "utf8").trimEnd().split("\n");
+        const changed = { ...(JSON.parse(lines[1] ?? "") as Answer), grades: { right: 0, divergence: [Infinity, 4] } };
+        writeFileSync(answersFile(), `${[lines[0], JSON.stringify(changed), ...lines.slice(2)].join("\n")}\n`);
+        const report = await run(EXPERIMENT);
+        expect(meanOf(report, changed.system, "divergence", changed.settings)).toBe(Infinity);
+    });
+
+    test("to a text that is far too long say so without tokenizing it, with the name of the item", async () => {
+        const long = { id: "long", prompt: "a ".repeat(500_000), answer: "Lima" };
+        writeFileSync(path.join(folder, "questions.jsonl"), `${JSON.stringify(long)}\n`);
+        const error = { code: "CONTEXT_OVERFLOW" };
         await expect(run(EXPERIMENT)).rejects.toMatchObject({
-            code: "RESULTS_MISMATCH",
-            message: expect.stringMatching(/^Line 2 of .*answers\.jsonl is damaged\./) as unknown,
+            ...error,
+            message: expect.stringMatching(/^The item "long" of the task "facts": .* more than \d+ tokens/) as unknown,
         });
-        expect(readFileSync(answersFile(), "utf8")).toBe(damaged);
+        writeFileSync(path.join(folder, "prose.jsonl"), `${JSON.stringify({ id: "long", text: long.prompt })}\n`);
+        const passages = "systems: { small: { combination: small } }\ntasks: { prose: { file: prose.jsonl } }\n";
+        await expect(run(passages, { restart: true })).rejects.toMatchObject({
+            ...error,
+            message: expect.stringMatching(/^The item "long" of the task "prose": .* far too many tokens/) as unknown,
+        });
     });
 
     test("need a place to be written to", async () => {
@@ -162,6 +243,18 @@ baselines: [large]
         expect(readAnswers()).toHaveLength(2 * QUESTIONS.length);
     });
 
+    test("that are all there when the signal fires make a whole report", async () => {
+        const controller = new AbortController();
+        const onProgress = ({ done, total }: { done: number; total: number }): void => {
+            if (done === total) controller.abort();
+        };
+        const report = await run(EXPERIMENT, { signal: controller.signal, onProgress });
+        expect(report.cells.filter(({ group }) => group === undefined).map(({ count }) => count)).toEqual(
+            expect.arrayContaining([QUESTIONS.length]),
+        );
+        expect(readAnswers()).toHaveLength(3 * QUESTIONS.length);
+    });
+
     test("stop when the signal fires, and what was answered is kept", async () => {
         const controller = new AbortController();
         const onProgress = ({ done }: { done: number }): void => {
@@ -181,6 +274,105 @@ baselines: [large]
         const yaml = EXPERIMENT.replace("contains", "{ type: judge, criterion: helpfulness }");
         await expect(run(yaml)).rejects.toMatchObject({ code: "OPTION_INVALID" });
     });
+});
+
+test("a report says what it was made with; files are read once, and again when they change", async () => {
+    const model = path.join(folder, "elsewhere", "small-chat-f16.gguf");
+    mkdirSync(path.dirname(model));
+    copyFileSync(demoFile("small-chat"), model);
+    const yaml = `
+systems:
+  EFT: { combination: "${EFT}", parameters: { beta: [0, 1] }, sampling: { temperature: [0, 0.5] } }
+  chat: { combination: chat }
+tasks: { facts: { file: questions.jsonl, graders: { right: contains } } }
+`.replace("chat: { combination: chat }", "chat: { recipe: copy.yaml }");
+    writeFileSync(
+        path.join(folder, "copy.yaml"),
+        `eft: 1\nname: copy\nmembers: { chat: { model: ${model} } }\ncombination: chat\nprompt: { template: plain }\n`,
+    );
+    const report = await run(yaml, { leftOut: ["a sentence"] });
+    const sha256 = (file: string): string => createHash("sha256").update(readFileSync(file)).digest("hex");
+    const chat = { bytes: statSync(model).size, sha256: sha256(model) };
+    const demo = path.basename(path.dirname(demoFile("small-chat")));
+    expect(report.setup?.files).toEqual([
+        { name: "large-base-f16.gguf", ...sizeAndSum("large-base") },
+        { name: `${demo}/small-chat-f16.gguf`, ...chat },
+        { name: "small-base-f16.gguf", ...sizeAndSum("small-base") },
+        { name: "elsewhere/small-chat-f16.gguf", ...chat },
+    ]);
+    function sizeAndSum(name: "large-base" | "small-base"): { bytes: number; sha256: string } {
+        const file = demoFile(name);
+        return { bytes: statSync(file).size, sha256: sha256(file) };
+    }
+    expect(report.setup).toMatchObject({ sequences: 4, leftOut: ["a sentence"] });
+    expect(report.setup?.contextSize).toBeGreaterThan(16);
+    const { templates = {}, prompts = {} } = report.setup ?? {};
+    const [name = ""] = Object.keys(templates);
+    expect(Object.values(templates)).toEqual([expect.stringContaining("[INST]")]);
+    expect(prompts).toEqual({ EFT: { large: name, chat: name, small: name }, chat: { chat: "plain" } });
+    const [eft, copy] = report.systems;
+    expect(eft).toMatchObject({ parameters: { beta: [0, 1] }, sampling: { temperature: [0, 0.5], topP: 1 } });
+    expect(eft?.models).toMatchObject({ chat: `${demo}/small-chat-f16.gguf`, large: "large-base-f16.gguf" });
+    expect(copy?.models).toEqual({ chat: "elsewhere/small-chat-f16.gguf" });
+    expect(report.tasks).toEqual([
+        { name: "facts", kind: "question", items: 3, graders: { right: { type: "contains" } } },
+    ]);
+
+    // What is known of a file counts as long as its size and time are the same.
+    const store = path.join(folder, "results", "checksums.json");
+    const known = JSON.parse(readFileSync(store, "utf8")) as Record<string, { sha256: string }>;
+    expect(Object.keys(known)).toHaveLength(4);
+    const other = "0".repeat(64);
+    for (const entry of Object.values(known)) entry.sha256 = other;
+    writeFileSync(store, JSON.stringify(known));
+    const sums = ({ setup }: ExperimentReport): string[] => setup?.files.map((file) => file.sha256) ?? [];
+    expect(sums(await run(yaml))).toEqual([other, other, other, other]);
+    utimesSync(model, 1, 1);
+    expect(sums(await run(yaml, { restart: true }))).toEqual([other, other, other, chat.sha256]);
+    writeFileSync(store, "null");
+    expect(sums(await run(yaml))).toEqual(report.setup?.files.map((file) => file.sha256));
+});
+
+test("an answer without a verdict of the judge takes nothing away from the others", async () => {
+    let isBad = (_: string): boolean => false;
+    const server = createServer((request, response) => {
+        void readStream(request).then((body) => {
+            const content = isBad(body) ? "I would rather not say." : "Fine.\n**Mark: 10**";
+            response.end(JSON.stringify({ choices: [{ message: { content } }] }));
+        });
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    try {
+        const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`;
+        const judge = await createJudge({ url, model: "j", cacheFile: path.join(folder, "judge.jsonl") });
+        const yaml = `
+systems: { chat: { combination: chat }, EFT: { combination: large + chat - small } }
+tasks: { facts: { file: questions.jsonl, graders: { right: contains, helpful: { type: judge, criterion: helpfulness } } } }
+`;
+        isBad = (body) => body.includes("Japan");
+        const report = await run(yaml, { judge });
+        const helpful = report.cells.filter(({ measure, group }) => measure === "helpful" && group === undefined);
+        expect(helpful.map(({ system, count, mean }) => [system, count, mean])).toEqual([
+            ["chat", 2, 1],
+            ["EFT", 2, 1],
+        ]);
+        expect(report.withoutVerdict).toEqual(
+            ["chat", "EFT"].map((system) => ({ system, task: "facts", measure: "helpful", count: 1 })),
+        );
+        expect(report.samples.filter(({ withoutVerdict }) => withoutVerdict !== undefined)).toHaveLength(2);
+        expect(report.setup?.judge).toEqual({ address: `${url}/chat/completions`, model: "j", temperature: 0 });
+        expect(readAnswers().some((answer) => "withoutVerdict" in answer)).toBe(false);
+        // It is asked again the next time.
+        isBad = () => false;
+        expect((await run(yaml, { judge })).withoutVerdict).toEqual([]);
+        isBad = () => true;
+        const none = await run(yaml.replace("helpfulness", "factuality"), { judge, restart: true });
+        expect(none.cells.filter(({ measure }) => measure === "helpful")).toEqual([]);
+        expect(none.withoutVerdict.map(({ count }) => count)).toEqual([3, 3]);
+    } finally {
+        server.closeAllConnections();
+        await new Promise((resolve) => server.close(resolve));
+    }
 });
 
 test("choices and passages are scored", async () => {

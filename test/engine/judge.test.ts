@@ -72,6 +72,20 @@ describe("marks", () => {
         ["Good.\nMark: 10", 1],
         ["Bad.\n\nMark: 1\n", 0],
         ["<think>Mark it.</think>\n  Mark: 4  ", 1 / 3],
+        ["Good.\n\n**Mark: 10**", 1],
+        ["**Mark:** 10", 1],
+        ["Mark: **10**.", 1],
+        ["__Mark: 10__", 1],
+        ["`Mark: 10`", 1],
+        ["### Mark: 10", 1],
+        ["> Mark: 10", 1],
+        ["Mark: 10.", 1],
+        ["Mark:10", 1],
+        ["mark: 10\r\n", 1],
+        ["<think>\nA guess:\nMark: 3\n</think>\n\nGood.\n\nMark: 10", 1],
+        ["<thinking>\nMark: 3\n</thinking>\nMark: 10", 1],
+        ["The template has begun to think.\nMark: 3\n</think>\nMark: 10", 1],
+        ["<THINK>Mark: 3\nMark: 4</THINK>\n**Mark: 10**", 1],
     ])("%j is %d", async (reply, mark) => {
         respond = (response) => say(response, reply);
         expect(await (await judge()).mark("helpfulness", question, "Lima.")).toBe(mark);
@@ -174,6 +188,54 @@ describe("comparisons", () => {
     });
 });
 
+test.each([
+    ["Verdict: **A**", "Verdict: **B**."],
+    ["**Verdict:** A.", '"Verdict: B"'],
+    ["<think>Verdict: tie</think>\nVerdict: a", "Verdict: B"],
+])("verdicts with emphasis or after thinking: %j and %j", async (first, second) => {
+    respond = (response, { body }) => {
+        const isFirst = /--- answer A .*\ngood\n/.test(body.messages[1]?.content ?? "");
+        say(response, isFirst ? first : second);
+    };
+    expect(await (await judge()).compare("helpfulness", question, "good", "bad")).toBe(1);
+    expect(received).toHaveLength(2);
+});
+
+describe("endpoints that admit no temperature", () => {
+    const refusal = JSON.stringify({
+        error: {
+            message: "Unsupported value: 'temperature' does not support 0 with this model.",
+            param: "temperature",
+        },
+    });
+    test.each([400, 422])("are asked without after the state %d, and the verdicts are kept", async (status) => {
+        respond = (response, { body }) =>
+            "temperature" in body ? refuse(response, status, refusal) : say(response, "Mark: 10");
+        const own = await judge();
+        expect(own.describe()).toMatchObject({ model: "judge-1", temperature: 0 });
+        expect(await own.mark("helpfulness", question, "a")).toBe(1);
+        expect(await own.mark("helpfulness", question, "b")).toBe(1);
+        expect(received.map(({ body }) => "temperature" in body)).toEqual([true, false, false]);
+        expect(received[1]?.body.messages).toEqual(received[0]?.body.messages);
+        expect(own.describe()).toMatchObject({ address: `${url}/chat/completions`, temperature: "own" });
+        expect(await (await judge()).mark("helpfulness", question, "a")).toBe(1);
+        expect(received).toHaveLength(3);
+    });
+    test("another refusal stays one, and one of both is not repeated for ever", async () => {
+        respond = (response) => refuse(response, 400, '{"error":"too long"}');
+        await expect((await judge()).mark("helpfulness", question, "a")).rejects.toMatchObject({
+            code: "JUDGE_FAILED",
+        });
+        expect(received).toHaveLength(1);
+        respond = (response) => refuse(response, 400, refusal);
+        await expect((await judge()).mark("helpfulness", question, "a")).rejects.toMatchObject({
+            code: "JUDGE_FAILED",
+            message: expect.stringContaining("temperature") as unknown,
+        });
+        expect(received).toHaveLength(3);
+    });
+});
+
 describe("verdicts out of form", () => {
     const faults: [reply: unknown, fault: string][] = [
         ["It is good.", 'it has no lines that begin with "Mark:" instead of one'],
@@ -185,6 +247,10 @@ describe("verdicts out of form", () => {
         ["Mark: 7.5", '"Mark: 7.5" is none of'],
         ["The answer says Mark: 10", 'it has no lines that begin with "Mark:"'],
         [null, 'it has no lines that begin with "Mark:"'],
+        ["**Mark: 3**\nMark: 8", 'it has 2 lines that begin with "Mark:" instead of one'],
+        ["<think>Mark: 10</think>\nGood.", 'it has no lines that begin with "Mark:"'],
+        ["**Mark: 7/10**", '"**Mark: 7/10**" is none of'],
+        ["Mark: 7..", '"Mark: 7.." is none of'],
     ];
     test.each(faults)("%j: the judge is told why, and may reply once more", async (reply, fault) => {
         respond = (response, _, index) => say(response, index === 0 ? reply : "Mark: 10");
@@ -387,34 +453,39 @@ describe("failures", () => {
 
     test("aborting ends running, pausing and waiting requests at once", async () => {
         const controller = new AbortController();
+        // Longer than this test may take: that it ends at all says that the pause did.
         respond = (response, _, index) => {
-            if (index === 0) refuse(response, 429, "", { "retry-after": "60" });
+            if (index === 0) refuse(response, 429, "", { "retry-after": "300" });
         };
         const { mark } = await judge({ concurrency: 2, signal: controller.signal });
         const marks = ["a", "b", "c"].map((text) => mark("helpfulness", question, text));
         const settled = Promise.allSettled(marks);
         while (received.length < 2) await sleep(10);
-        const start = performance.now();
         controller.abort();
         for (const result of await settled)
             expect(result).toMatchObject({ status: "rejected", reason: { code: "ABORTED" } });
-        expect(performance.now() - start).toBeLessThan(1000);
         expect(received).toHaveLength(2);
     });
 });
 
 describe("options", () => {
     test("as many requests at once as allowed", async () => {
-        let running = 0;
         let most = 0;
-        respond = async (response) => {
-            most = Math.max(most, ++running);
-            await sleep(20);
-            running--;
-            say(response, "Mark: 10");
+        const waiting: (() => void)[] = [];
+        let arrived = (): void => {};
+        respond = (response) => {
+            waiting.push(() => say(response, "Mark: 10"));
+            most = Math.max(most, waiting.length);
+            arrived();
         };
         const { mark } = await judge({ concurrency: 3 });
-        await Promise.all(Array.from({ length: 12 }, (_, i) => mark("helpfulness", question, String(i))));
+        const marks = Promise.all(Array.from({ length: 12 }, (_, i) => mark("helpfulness", question, String(i))));
+        for (let answered = 0; answered < 12; answered++) {
+            while (waiting.length < Math.min(3, 12 - answered))
+                await new Promise<void>((resolve) => (arrived = resolve));
+            waiting.shift()?.();
+        }
+        await marks;
         expect(most).toBe(3);
         expect(received).toHaveLength(12);
     });

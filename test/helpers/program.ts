@@ -9,7 +9,8 @@ export interface ProgramResult {
     readonly exit: number | NodeJS.Signals | null;
     readonly stdout: string;
     readonly stderr: string;
-    readonly seconds: number;
+    /** From its last words on standard output to its end. */
+    readonly leavingSeconds: number;
 }
 
 /**
@@ -22,7 +23,7 @@ export async function runProgram(
         args = [],
         env = {},
         flags = [],
-        seconds = 60,
+        seconds = 110,
     }: {
         readonly args?: readonly string[];
         readonly env?: Readonly<Record<string, string>>;
@@ -31,20 +32,21 @@ export async function runProgram(
         readonly seconds?: number;
     } = {},
 ): Promise<ProgramResult> {
-    const start = performance.now();
     const child = spawn(
         process.execPath,
         [...flags, path.join(repository, "test", "engine", "programs", name), ...args],
         { env: { ...process.env, NODE_OPTIONS: "", ...env }, stdio: ["ignore", "pipe", "pipe"] },
     );
     const [stdout, stderr] = [collectText(child.stdout), collectText(child.stderr)];
+    let last = performance.now();
+    child.stdout.on("data", () => (last = performance.now()));
     const timer = setTimeout(() => child.kill("SIGKILL"), seconds * 1000);
     const exit = await new Promise<ProgramResult["exit"]>((resolve, reject) => {
         child.on("error", reject);
         child.on("close", (code, signal) => resolve(code ?? signal));
     });
     clearTimeout(timer);
-    return { exit, stdout: stdout(), stderr: stderr(), seconds: (performance.now() - start) / 1000 };
+    return { exit, stdout: stdout(), stderr: stderr(), leavingSeconds: (performance.now() - last) / 1000 };
 }
 
 function collectText(stream: NodeJS.ReadableStream): () => string {

@@ -2,9 +2,10 @@
 
 import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
+import { afterAll, beforeAll, describe, expect, it, test } from "@jest/globals";
 import { renderHtml, renderJson, renderMarkdown, renderPlot, writeReport } from "../../src/eval/report/index.js";
 import { formatCell, formatDifference, formatDuration, formatP, parseReference } from "../../src/eval/report/format.js";
+import { nameFiles } from "../../src/eval/setup.js";
 import { mcnemarTest } from "../../src/eval/statistics.js";
 import { summarise } from "../../src/eval/summary.js";
 import type { Cell, Comparison, ExperimentReport, PlotSpec, RunInfo } from "../../src/eval/types.js";
@@ -42,6 +43,9 @@ const INFO: RunInfo = {
     date: "2026-01-02T03:04:05.000Z",
     version: "0.1.0",
     llamaRelease: "b9999",
+    node: "v99.1.0",
+    platform: "linux x64",
+    leftOut: [],
     machine: { backend: "cpu", device: "Some CPU", threads: 2 },
 };
 
@@ -168,14 +172,28 @@ describe("the summary", () => {
             name: "large-base",
             combination: "large + (chat - small)",
             conservative: "top 0.95 of chat",
+            controlTokens: "combine",
+            unusedTokens: "mask",
+            sampling: {
+                ...{ temperature: 1, topK: 0, topP: 1, minP: 0, repeatPenalty: 1 },
+                ...{ frequencyPenalty: 0, presencePenalty: 0, penaltyLastN: 64 },
+            },
+            parameters: {},
             models: {
                 large: "large-base-q8_0.gguf",
                 chat: "hf:someone/small-chat-GGUF:Q8_0",
-                small: "small-base-q8_0.gguf + tuned.gguf",
+                small: "small-base-q8_0.gguf + tuned.gguf, scale 1",
             },
             isBaseline: true,
         });
     });
+});
+
+test("files of one name are told apart by their folders", () => {
+    const nameOf = nameFiles(["/a/b/model.gguf", "/a/c/model.gguf", "/x/c/model.gguf", "/a/other.gguf", "hf:u/r:Q8_0"]);
+    expect(
+        ["/a/b/model.gguf", "/a/c/model.gguf", "/x/c/model.gguf", "/a/other.gguf", "hf:u/r:Q8_0"].map(nameOf),
+    ).toEqual([...["b/model.gguf", "a/c/model.gguf", "x/c/model.gguf", "other.gguf", "hf:u/r:Q8_0"]]);
 });
 
 describe("numbers", () => {
@@ -309,6 +327,57 @@ describe("the report", () => {
         expect(markdown).toContain(`|  Quito | large | ${distance} |`);
     });
 
+    it("says what a reproduction needs, in all its forms", async () => {
+        const made: ExperimentReport = {
+            ...report,
+            withoutVerdict: [{ system: "up-scaled", task: "facts", measure: "helpful", count: 3 }],
+            setup: {
+                ...{ contextSize: 777, sequences: 5, load: { cacheType: "q8_0" } },
+                files: [{ name: "large-base-q8_0.gguf", bytes: 123456, sha256: "ab".repeat(32) }],
+                prompts: { "up-scaled": { large: "0123456789ab", chat: "plain" } },
+                templates: { "0123456789ab": "{{ bos_token }}[INST] {{ x }} [/INST]" },
+                judge: { address: "http://judge/v1/chat/completions", model: "judge-7", temperature: "own" },
+                leftOut: ['system "large-chat": there is no large'],
+            },
+        };
+        const info = { ...INFO, leftOut: ['experiment "dial": there is no small'] };
+        const facts = [
+            ...["eft-llama 0.1.0", "llama.cpp b9999", "Node v99.1.0", "linux x64", "Seed 1", "at most 40 tokens"],
+            ...[
+                "777 tokens",
+                "5 answers at a time",
+                "cacheType q8",
+                "penaltyLastN: 64",
+                "minP: 0",
+                "ab".repeat(32),
+                "123456",
+            ],
+            ...["large-base-q8", "tuned.gguf, scale 1", "large: 0123456789ab", "90 of the kind question", "contains"],
+            ...[
+                "judge-7 at http://judge/v1/chat/completions",
+                "own temperature",
+                "there is no large",
+                "there is no small",
+            ],
+            ...["Without a verdict of the judge: 3 answers of up-scaled, facts: helpful."],
+        ];
+        const page = (await renderHtml([made], info, "A report")).replaceAll("&quot;", '"');
+        const { markdown } = await renderMarkdown([made], info, "A report", "images");
+        for (const form of [page.replaceAll("&#39;", "'"), markdown.replaceAll("\\", "")]) {
+            for (const fact of facts) expect(form).toContain(fact);
+            expect(form).toContain("{{ bos_token }}[INST] {{ x }} [/INST]");
+        }
+        const json = JSON.parse(renderJson([made], info, "A report")) as {
+            info: RunInfo;
+            experiments: ExperimentReport[];
+        };
+        expect(json.experiments).toEqual([made]);
+        expect(json.info).toEqual(info);
+        expect(json.experiments[0]?.systems.find(({ name }) => name === "up-scaled")?.sampling).toMatchObject({
+            temperature: 1,
+        });
+    });
+
     it("keeps hostile texts from becoming markup", async () => {
         const evil = `</td><script>alert("1")</script><img src=x onerror='a()'>|*_[x](javascript:a)\0`;
         const [sample] = report.samples.filter(({ tokens }) => tokens !== undefined);
@@ -319,22 +388,50 @@ describe("the report", () => {
                 { ...(sample as (typeof report.samples)[0]), prompt: evil, text: evil, expected: [evil], tokens },
             ],
             systems: [
-                { name: evil, combination: evil, conservative: evil, models: { [evil]: evil }, isBaseline: true },
+                {
+                    ...{
+                        name: evil,
+                        combination: evil,
+                        conservative: evil,
+                        models: { [evil]: evil },
+                        isBaseline: true,
+                    },
+                    ...{
+                        controlTokens: "combine",
+                        unusedTokens: "mask",
+                        sampling: { [evil]: evil },
+                        parameters: { [evil]: [evil, 1] },
+                    },
+                    speculation: { drafter: evil },
+                },
             ],
+            tasks: [{ name: evil, kind: "question", items: 1, graders: { [evil]: { type: "regex", pattern: evil } } }],
+            withoutVerdict: [{ system: evil, task: evil, measure: evil, count: 1 }],
+            setup: {
+                ...{ contextSize: 512, sequences: 8, load: { cacheType: evil }, leftOut: [evil] },
+                files: [{ name: evil, bytes: 1, sha256: "0" }],
+                prompts: { [evil]: { [evil]: evil } },
+                templates: { "0123": `\`\`\`\`\n${evil}\n\`\`\`` },
+                judge: { address: evil, model: evil, temperature: "own" },
+            },
             cells: report.cells.map((cell) => ({ ...cell, system: `${cell.system} ${evil}` })),
             plots: PLOTS.map((spec) => ({ ...spec, title: evil, ...(spec.kind === "tokens" ? { where: {} } : {}) })),
         };
         const page = await renderHtml(
             [hostile],
-            { ...INFO, machine: { backend: "cpu", device: evil, threads: 1 } },
+            { ...INFO, leftOut: [evil], machine: { backend: "cpu", device: evil, threads: 1 } },
             evil,
         );
         expect(page.replaceAll(/"[^"]*"/g, '""')).not.toMatch(/<script|<img|<[^>]* onerror/);
         expect(page).toContain("&lt;script&gt;");
         expect(xmlProblem(page.replace("<!doctype html>", ""))).toBeUndefined();
-        const { markdown } = await renderMarkdown([hostile], INFO, evil, "images");
-        expect(markdown).not.toMatch(/(?<!\\)<(?:script|img)/);
-        expect(markdown).not.toMatch(/(?<!\\)\[x(?<!\\)\]/);
+        const { markdown } = await renderMarkdown([hostile], { ...INFO, leftOut: [evil] }, evil, "images");
+        // Nothing but what the report itself is made of, whether a reader knows backslashes or not, and code.
+        const [code = ""] = /^`{5}\n.*?^`{5}$/ms.exec(markdown) ?? [];
+        expect(code).toContain("<script>");
+        expect(markdown.replace(code, "").replaceAll(/<\/?(?:details|summary|sup)>/g, "")).not.toContain("<");
+        expect(markdown).not.toContain("\0");
+        expect(markdown.replace(code, "")).not.toMatch(/(?<!\\)\[x(?<!\\)\]/);
     });
 
     it("is written whole, three files and the plots, over an older one", async () => {

@@ -83,6 +83,31 @@ systems: { EFT: { combination: large + chat - small, speculation: { length: [off
         });
     });
 
+    const numbers = (count: number): string => Array.from({ length: count }, (_, index) => 0.001 * index).join(", ");
+    const wide = (count: number): string =>
+        `{ temperature: [${numbers(count)}], topP: [${numbers(count)}], minP: [${numbers(count)}] }`;
+    test.each([
+        [
+            `{ EFT: { combination: chat, sampling: ${wide(300)} } }`,
+            /:9:12: the grids .* more than 1000 points, 27000000 of/,
+        ],
+        [`{ EFT: { combination: chat }, b: { combination: chat, sampling: ${wide(10)} } }`, /:9:40: .* 1000 of .*"b"/],
+        ["{ EFT: { combination: chat, sampling: { temperature: [] } } }", /:9:63: the list of "temperature" is empty/],
+        [
+            "{ EFT: { combination: chat, sampling: { topK: [1, 2, 1] } } }",
+            /:9:56: the list of "topK" has a value twice/,
+        ],
+        [
+            "{ EFT: { combination: topP * chat, parameters: { topP: [1, 2] }, sampling: { topP: [0.5, 1] } } }",
+            /"topP" has two lists/,
+        ],
+    ])("that cannot be are refused before there are points, %#", async (systems, message) => {
+        expect(await failure(`${HEAD}${MEMBERS}${TASKS}systems: ${systems}`)).toEqual({
+            code: "EXPERIMENT_INVALID",
+            message: expect.stringMatching(message) as unknown,
+        });
+    });
+
     test("a recipe can be a system", async () => {
         const { systems } = await load(`${HEAD}${TASKS}
 systems: { demo: { recipe: demo, parameters: { beta: [0.5, 1.5] }, sampling: { temperature: 1 } } }`);
@@ -103,6 +128,24 @@ describe("families", () => {
         expect(experiment.tasks.map(({ name, items }) => [name, items.length])).toEqual([["facts", 4]]);
         expect(experiment.maxTokens).toBe(12);
         expect(leftOut).toEqual(['system "safe": there is no safe']);
+    });
+
+    test("are named where their graders are wrong", async () => {
+        const family = write("wrong.yaml", FAMILY.replace("contains", "contians"));
+        const systems = "systems: { EFT: { combination: large + chat - small } }\n";
+        expect((await failure(HEAD + systems, { family })).message).toMatch(
+            /^wrong\.yaml:8:42: .*did you mean "contains"/,
+        );
+        const tasks = "tasks: { facts: { graders: { a: contians } } }\n";
+        expect((await failure(HEAD + systems + tasks, { family })).message).toMatch(/^experiment\.yaml:4:19: /);
+    });
+
+    test("bring files of their own folder", async () => {
+        write("elsewhere/three.jsonl", '{"prompt":"a","answer":"b"}\n');
+        const family = write("elsewhere/family.yaml", FAMILY.replace("questions.jsonl", "three.jsonl"));
+        const systems = "systems: { EFT: { combination: large + chat - small } }\n";
+        const { tasks } = await load(HEAD + systems, { family });
+        expect(tasks.map(({ name, items }) => [name, items.length])).toEqual([["facts", 1]]);
     });
 
     test("what an experiment says of a task overlays it", async () => {
@@ -209,6 +252,24 @@ describe("mistakes", () => {
             `${HEAD}${MEMBERS}${SYSTEMS}tasks: { facts: { file: questions.jsonl, graders: { a: { type: not, of: b } } } }`,
             "EXPERIMENT_INVALID",
             /the grader "a" names "b", which is no grader/,
+        ],
+        [
+            "a grader that there is not",
+            `${HEAD}${MEMBERS}${SYSTEMS}tasks: { facts: { file: questions.jsonl, graders: { a: contians } } }`,
+            "EXPERIMENT_INVALID",
+            /^experiment\.yaml:9:42: .*the grader "a" is of the type "contians", which there is not; did you mean "contains"/,
+        ],
+        [
+            "a grader that there is not, in full",
+            `${HEAD}${MEMBERS}${SYSTEMS}tasks: { facts: { file: questions.jsonl, graders: { a: { type: contians } } } }`,
+            "EXPERIMENT_INVALID",
+            /:9:64: "tasks.facts.graders.a.type" must be one of exact, .*, not the text "contians"; did you mean "contains"/,
+        ],
+        [
+            "a judge that compares with nobody",
+            `${GOOD.replace("right: contains", "right: { type: judge, criterion: factuality, against: EFFT }")}`,
+            "EXPERIMENT_INVALID",
+            /the grader "right" of the task "facts" compares with the system "EFFT", which there is not; did you mean "EFT"/,
         ],
         [
             "a wrong task file",

@@ -68,7 +68,7 @@ describe("refuses", () => {
         [
             "{ coupling: gumble }",
             "5:26",
-            '"speculation.coupling" must be one of gumbel, maximal, not the text "gumble"',
+            '"speculation.coupling" must be one of gumbel, maximal, not the text "gumble"; did you mean "gumbel"?',
         ],
         [
             "{ drafter: [chat] }",

@@ -6,16 +6,57 @@ import { findPatternFault } from "./pattern.js";
 
 type Graders = Readonly<Record<string, GraderSpec>>;
 
+/** What each type of grader takes beside its type: what it needs, as an example, and what it may have. */
+const KEYS: Readonly<
+    Record<GraderSpec["type"], { needs?: Readonly<Record<string, string>>; may?: readonly string[] }>
+> = {
+    exact: {},
+    contains: { may: ["ignoreCase"] },
+    regex: { may: ["pattern", "field"] },
+    format: { may: ["pattern", "field"] },
+    refusal: { may: ["phrases"] },
+    all: { needs: { of: "[a, b]" } },
+    any: { needs: { of: "[a, b]" } },
+    not: { needs: { of: "a" } },
+    judge: { needs: { criterion: "helpfulness" }, may: ["against"] },
+};
+
+/** A grader as it may be written, in full: `contains` is `{ type: contains }`. A wrong one is found by {@link checkGraders}. */
+export function readGrader(source: GraderSpec["type"] | GraderSpec): GraderSpec {
+    const grader = typeof source === "string" ? ({ type: source } as GraderSpec) : source;
+    if ((grader.type !== "all" && grader.type !== "any") || typeof grader.of !== "string") return grader;
+    return { ...grader, of: [grader.of] };
+}
+
 /**
  * @param graders - all graders of a task, by name
  * @param items - of the task; what is not a question is passed over
- * @returns what is wrong, a clause for each: names of other graders, patterns, fields and answers that items lack
+ * @returns what is wrong, a clause for each: types, keys, names of other graders, patterns, fields and answers that items lack
  */
 export function checkGraders(graders: Graders, items: readonly Item[] = []): string[] {
     const questions = items.filter((item) => item.kind === "question");
-    return Object.entries(graders).flatMap(([name, grader]) =>
-        findFaults(name, grader, graders, questions).map((fault) => `the grader "${name}" ${fault}`),
-    );
+    return Object.entries(graders).flatMap(([name, grader]) => {
+        const ofKeys = findKeyFaults(grader);
+        const faults = ofKeys.length > 0 ? ofKeys : findFaults(name, grader, graders, questions);
+        return faults.map((fault) => `the grader "${name}" ${fault}`);
+    });
+}
+
+/** Whatever the types say: these come from files. */
+function findKeyFaults(grader: GraderSpec): string[] {
+    const { type } = grader;
+    if (!Object.hasOwn(KEYS, type))
+        return [`is of the type "${type}", which there is not; ${suggestion(type, Object.keys(KEYS))}`];
+    const { needs = {}, may = [] } = KEYS[type];
+    for (const [key, example] of Object.entries(needs))
+        if (!(key in grader)) return [`lacks "${key}"; write { type: ${type}, ${key}: ${example} }`];
+    const known = ["type", ...Object.keys(needs), ...may];
+    const foreign = Object.keys(grader).find((key) => !known.includes(key));
+    if (foreign !== undefined)
+        return [`is of the type "${type}", which has no "${foreign}"; ${suggestion(foreign, known)}`];
+    return type === "not" && typeof grader.of !== "string"
+        ? ['names several graders in "of", and "not" takes one']
+        : [];
 }
 
 function findFaults(name: string, grader: GraderSpec, graders: Graders, questions: readonly Question[]): string[] {

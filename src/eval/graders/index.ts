@@ -1,2 +1,2 @@
-export { checkGraders } from "./check.js";
+export { checkGraders, readGrader } from "./check.js";
 export { gradeAnswer } from "./grade.js";

@@ -15,7 +15,8 @@ export interface Message {
 export interface ChatRequest {
     readonly model: string;
     readonly messages: readonly Message[];
-    readonly temperature: number;
+    /** Left out where the endpoint refuses it. */
+    readonly temperature?: number;
 }
 
 export interface EndpointOptions {
@@ -32,8 +33,11 @@ export interface EndpointOptions {
 export interface Endpoint {
     /** Where requests go. */
     readonly address: string;
+    /** Whether the endpoint has refused a temperature; it is not sent one any more then. */
+    readonly refusesTemperature: () => boolean;
     /**
-     * The text of the reply. Network errors, timeouts and the states 408, 409, 429 and 5xx are tried again, after as long
+     * The text of the reply. Models that admit only their own temperature refuse a request with one (state 400 or 422, with
+     * words about the temperature): it is repeated without. Network errors, timeouts and the states 408, 409, 429 and 5xx are tried again, after as long
      * as the server asks for in `Retry-After`, and a pause that doubles from a second.
      *
      * @throws EftError JUDGE_FAILED; ABORTED
@@ -53,8 +57,15 @@ export function createEndpoint({ url, apiKey, retries, timeoutMs, signal }: Endp
     const fail = (text: string, options?: { cause: unknown }): EftError =>
         new EftError("JUDGE_FAILED", `The judge at ${address} ${text}`, options);
 
+    let refusesTemperature = false;
     async function attempt(request: ChatRequest, number: number): Promise<string> {
-        const { status, retryAfter, text } = await send(request);
+        const { temperature, ...bare } = request;
+        const hasTemperature = temperature !== undefined && !refusesTemperature;
+        const { status, retryAfter, text } = await send(hasTemperature ? request : bare);
+        if (hasTemperature && (status === 400 || status === 422) && /temperature/i.test(text)) {
+            refusesTemperature = true;
+            return attempt(bare, number);
+        }
         if (status === 200) {
             const content = contentOf(text);
             if (content !== undefined) return content;
@@ -105,7 +116,7 @@ export function createEndpoint({ url, apiKey, retries, timeoutMs, signal }: Endp
             throw cause;
         }
     }
-    return { address, ask };
+    return { address, refusesTemperature: () => refusesTemperature, ask };
 }
 
 function readAddress(url: string): string {

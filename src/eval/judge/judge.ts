@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import pLimit from "p-limit";
 import { EftError } from "../../errors.js";
 import { checkOptions, integer, signal as aSignal, text, type OptionTable } from "../../options.js";
-import type { JudgeCriterion, Question } from "../types.js";
+import type { JudgeCriterion, JudgeSummary, Question } from "../types.js";
 import { openReplyCache } from "./cache.js";
 import { createEndpoint, type ChatRequest, type Message } from "./endpoint.js";
 import { askForMark, askForPreference, type Inquiry } from "./prompts.js";
@@ -13,7 +13,7 @@ import { askForMark, askForPreference, type Inquiry } from "./prompts.js";
 export interface JudgeOptions {
     /** Base of the API: `https://api.openai.com/v1`, `http://localhost:8080/v1`. */
     readonly url: string;
-    /** As the endpoint names it. It is asked at temperature 0. */
+    /** As the endpoint names it. It is asked at temperature 0, or at its own where it refuses any other. */
     readonly model: string;
     /** Sent to the endpoint, and nowhere else to be seen. Default: the environment variable `EFT_JUDGE_API_KEY`. */
     readonly apiKey?: string | undefined;
@@ -44,7 +44,11 @@ export interface Judge {
      * @throws EftError as above
      */
     readonly compare: (criterion: JudgeCriterion, question: Question, text: string, other: string) => Promise<number>;
+    /** Of what has been asked so far. */
+    readonly describe: () => JudgeSummary;
 }
+
+const TEMPERATURE = 0;
 
 /** What the options of a judge may be. */
 export const JUDGE_OPTIONS: OptionTable<JudgeOptions> = {
@@ -104,7 +108,7 @@ export async function createJudge(given: JudgeOptions): Promise<Judge> {
     }
 
     function request(messages: readonly Message[]): ChatRequest {
-        return { model, messages, temperature: 0 };
+        return { model, messages, temperature: TEMPERATURE };
     }
 
     return {
@@ -118,6 +122,10 @@ export async function createJudge(given: JudgeOptions): Promise<Judge> {
             if (first === "A" && second === "B") return 1;
             return first === "B" && second === "A" ? 0 : 0.5;
         },
+        describe: () => ({
+            ...{ address: endpoint.address, model },
+            temperature: endpoint.refusesTemperature() ? "own" : TEMPERATURE,
+        }),
     };
 }
 

@@ -91,19 +91,39 @@ function compose(task: string, form: string, parts: readonly Part[]): Message[] 
     ];
 }
 
-/** The only line that begins as the admitted ones do must be one of them, and the last that is not empty. */
+/** What visible thinking stands between. Some templates begin the reply within it, so that only its end is to be seen. */
+const THINKING = /^.*<\/(?:think|thinking|thought|reasoning)>/is;
+const EMPHASIS = /[*_`"]/g;
+
+/**
+ * The only line that begins as the admitted ones do must be one of them, and the last that is not empty. Emphasis, a full
+ * stop, and thinking that comes before the reply are no part of it.
+ */
 function readLastLine<T>(reply: string, admitted: readonly string[], meaning: (index: number) => T): Reading<T> {
     const [example = ""] = admitted;
     const beginning = example.slice(0, example.indexOf(":") + 1);
     const lines = reply
+        .replace(THINKING, "")
         .split("\n")
-        .map((line) => line.trim())
-        .filter((line) => line !== "");
-    const candidates = lines.filter((line) => line.startsWith(beginning));
-    const [candidate = ""] = candidates;
-    if (candidates.length !== 1)
+        .map((line) => ({ line: line.trim(), bare: bareLine(line) }))
+        .filter(({ line }) => line !== "");
+    const candidates = lines.filter(({ bare }) => bare.startsWith(beginning.toLowerCase()));
+    const [candidate] = candidates;
+    if (candidate === undefined || candidates.length > 1)
         return { fault: `it has ${candidates.length || "no"} lines that begin with "${beginning}" instead of one` };
     if (candidate !== lines.at(-1)) return { fault: `the line that begins with "${beginning}" is not the last` };
-    const index = admitted.indexOf(candidate);
-    return index < 0 ? { fault: `"${candidate}" is none of: ${admitted.join(", ")}` } : { verdict: meaning(index) };
+    const index = admitted.findIndex((each) => each.toLowerCase() === candidate.bare);
+    return index < 0
+        ? { fault: `"${candidate.line}" is none of: ${admitted.join(", ")}` }
+        : { verdict: meaning(index) };
+}
+
+/** `**Mark:** 7.` is `mark: 7`. */
+function bareLine(line: string): string {
+    return line
+        .replaceAll(EMPHASIS, "")
+        .replace(/^[#>\s]+/, "")
+        .replace(/\s*\.?\s*$/, "")
+        .replace(/\s*:\s*/, ": ")
+        .toLowerCase();
 }

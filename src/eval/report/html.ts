@@ -13,9 +13,10 @@ import {
     tabulateComparisons,
     tabulateGroups,
     tabulateMeasures,
+    tabulateSetup,
     type MeasureTable,
 } from "./tables.js";
-import { describeExperiment, describeMarks, describeRun } from "./words.js";
+import { describeExperiment, describeGaps, describeMarks, describeRun } from "./words.js";
 import { tokensToHtml } from "./tokens.js";
 
 /** A page without scripts or references to anything outside of it; whatever comes from data is escaped. */
@@ -35,6 +36,7 @@ export async function renderHtml(reports: readonly ExperimentReport[], info: Run
         <body>
             <h1>${title}</h1>
             <p class="note">${describeRun(info)}</p>
+            ${info.leftOut.map((sentence) => html`<p class="note">Left out: ${sentence}.</p>`)}
             <nav aria-label="Experiments">
                 <ol>
                     ${contents}
@@ -59,8 +61,9 @@ async function renderExperiment(report: ExperimentReport): Promise<Markup> {
         ${report.description.split(/\n\s*\n/).map((paragraph) => html`<p>${paragraph}</p>`)} ${figures}
         ${renderMeasures(tabulateMeasures(report), "All items")}
         <p class="note">${describeMarks(markBaselines(report))}</p>
+        ${describeGaps(report).map((sentence) => html`<p class="note">${sentence}</p>`)}
         ${groups.rows.length === 0 ? undefined : renderDetails("By group", renderMeasures(groups, "Items by group"))}
-        ${renderComparisons(report)} ${renderSamples(report)} ${renderDetails("How it was made", renderSystems(report))}
+        ${renderComparisons(report)} ${renderSamples(report)} ${renderDetails("How it was made", renderSetup(report))}
     </section>`;
 }
 
@@ -129,17 +132,15 @@ function renderItem(samples: readonly [Sample, ...Sample[]]): Markup {
         ${renderTable(["system", "answer", "grades"], rows)}`;
 }
 
-function renderSystems(report: ExperimentReport): Markup {
-    const rows = report.systems.map(({ name, combination, conservative = "", models }) => [
-        name,
-        combination,
-        conservative,
-        Object.entries(models)
-            .map(([member, model]) => `${member}: ${model}`)
-            .join("\n"),
-    ]);
-    return html`${renderTable(["system", "combination", "conservative filter", "models"], rows)}
-        <p class="note">${describeExperiment(report)}</p>`;
+function renderSetup(report: ExperimentReport): Markup {
+    const templates = Object.entries(report.setup?.templates ?? {});
+    return html`<p class="note">${describeExperiment(report)}</p>
+        ${tabulateSetup(report).map(({ head, rows }) => renderTable(head, rows))}
+        ${templates.map(
+            ([name, text]) =>
+                html`<p class="note">Template ${name}</p>
+                    <pre>${text}</pre>`,
+        )}`;
 }
 
 function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): Markup {

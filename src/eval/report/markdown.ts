@@ -2,7 +2,7 @@
 
 import type { ExperimentReport, RunInfo, Sample } from "../types.js";
 import { formatPoint } from "./format.js";
-import { escapeMarkdown } from "./markup.js";
+import { escapeMarkdown, replaceControls } from "./markup.js";
 import { renderPlot } from "./plots.js";
 import {
     COMPARISON_HEAD,
@@ -12,11 +12,12 @@ import {
     tabulateComparisons,
     tabulateGroups,
     tabulateMeasures,
+    tabulateSetup,
     type Entry,
     type MeasureTable,
 } from "./tables.js";
 import { tokensToMarkdown } from "./tokens.js";
-import { describeExperiment, describeMarks, describeRun } from "./words.js";
+import { describeExperiment, describeGaps, describeMarks, describeRun } from "./words.js";
 
 export interface MarkdownReport {
     readonly markdown: string;
@@ -46,7 +47,8 @@ export async function renderMarkdown(
         }
         sections.push(renderExperiment(report, plots));
     }
-    const parts = [`# ${escapeMarkdown(title)}`, escapeMarkdown(describeRun(info)), ...sections];
+    const leftOut = info.leftOut.map((sentence) => escapeMarkdown(`Left out: ${sentence}.`));
+    const parts = [`# ${escapeMarkdown(title)}`, escapeMarkdown(describeRun(info)), ...leftOut, ...sections];
     return { markdown: `${parts.join("\n\n")}\n`, images };
 }
 
@@ -60,10 +62,11 @@ function renderExperiment(report: ExperimentReport, plots: readonly string[]): s
         ...plots,
         renderMeasures(tabulateMeasures(report)),
         escapeMarkdown(describeMarks(markBaselines(report))),
+        ...describeGaps(report).map(escapeMarkdown),
         ...(groups.rows.length === 0 ? [] : [renderDetails("By group", renderMeasures(groups))]),
         ...(comparisons.length === 0 ? [] : [renderDetails("Comparisons", renderTable(COMPARISON_HEAD, comparisons))]),
         ...(samples.length === 0 ? [] : [renderDetails("Some answers", samples.map(renderItem).join("\n\n"))]),
-        renderDetails("How it was made", renderSystems(report)),
+        renderDetails("How it was made", renderSetup(report)),
     ].join("\n\n");
 }
 
@@ -99,17 +102,25 @@ function renderItem(samples: readonly [Sample, ...Sample[]]): string {
     return `**${escapeMarkdown(prompt ?? item)}**${right}\n\n${renderTable(["system", "answer", "grades"], rows)}`;
 }
 
-function renderSystems(report: ExperimentReport): string {
-    const rows = report.systems.map(({ name, combination, conservative = "", models }) => [
-        name,
-        combination,
-        conservative,
-        Object.entries(models)
-            .map(([member, model]) => `${member}: ${model}`)
-            .join("; "),
-    ]);
-    const table = renderTable(["system", "combination", "conservative filter", "models"], rows);
-    return `${table}\n\n${describeExperiment(report)}`;
+function renderSetup(report: ExperimentReport): string {
+    const templates = Object.entries(report.setup?.templates ?? {});
+    return [
+        escapeMarkdown(describeExperiment(report)),
+        ...tabulateSetup(report).map(({ head, rows }) => renderTable(head, rows.map(joinLines))),
+        ...templates.map(([name, text]) => `Template ${name}:\n\n${renderCode(text)}`),
+    ].join("\n\n");
+}
+
+/** A cell has one line. */
+function joinLines(cells: readonly string[]): string[] {
+    return cells.map((cell) => cell.replaceAll("\n", "; "));
+}
+
+/** Between fences that do not occur in the text. */
+function renderCode(text: string): string {
+    const longest = [...text.matchAll(/`+/g)].reduce((most, [run]) => Math.max(most, run.length), 2);
+    const fence = "`".repeat(longest + 1);
+    return `${fence}\n${replaceControls(text)}\n${fence}`;
 }
 
 function renderTable(head: readonly string[], rows: readonly (readonly string[])[]): string {

@@ -36,10 +36,15 @@ function escapeHtml(text: string): string {
 /** Control characters are no part of a page or a drawing, escaped or not. */
 export function replaceControls(text: string): string {
     // eslint-disable-next-line no-control-regex
-    return text.replace(/[\0-\x08\x0b\x0c\x0e-\x1f\x7f]/g, "\ufffd");
+    return text.replace(/[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]/g, "\ufffd");
 }
 
-/** Text in a paragraph or a table of Markdown, on one line. */
+/** Not all readers of Markdown take a backslash before them for an escape. */
+const ENTITIES: Readonly<Record<string, string>> = { "<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;" };
+
+/** Text in a paragraph or a table of Markdown, on one line; whatever it holds, it is no markup. */
 export function escapeMarkdown(text: string): string {
-    return text.replace(/[\\`*_[\]<>|~&$#]/g, "\\$&").replace(/\s*[\r\n]+\s*/g, " ");
+    return replaceControls(text)
+        .replace(/[\\`*_[\]<>|~&$#]/g, (character) => ENTITIES[character] ?? `\\${character}`)
+        .replace(/\s*[\r\n]+\s*/g, " ");
 }

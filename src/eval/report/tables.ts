@@ -142,10 +142,60 @@ export function groupSamples({ samples }: ExperimentReport): readonly (readonly 
     return [...items.values()];
 }
 
-/** Marks that a sample got: `right 1, refusal 0`. */
-export function describeGrades({ grades }: Sample): string {
-    return Object.entries(grades)
+/** Marks that a sample got: `right 1, refusal 0`, and those that the judge did not give. */
+export function describeGrades({ grades, withoutVerdict = [] }: Sample): string {
+    const given = Object.entries(grades)
         .filter((entry): entry is [string, number] => typeof entry[1] === "number")
-        .map(([measure, grade]) => `${measureOf(measure).label} ${grade}`)
-        .join(", ");
+        .map(([measure, grade]) => `${measureOf(measure).label} ${grade}`);
+    return [...given, ...withoutVerdict.map((measure) => `${measure}: no verdict`)].join(", ");
+}
+
+/** A table of texts. */
+export interface TextTable {
+    readonly head: readonly string[];
+    readonly rows: readonly (readonly string[])[];
+}
+
+/** What a reproduction needs. A list within a cell has a line for each entry. */
+export function tabulateSetup({ systems, tasks, setup }: ExperimentReport): TextTable[] {
+    const ofSystems = systems.map((system) => [
+        system.name,
+        system.combination,
+        system.conservative ?? "",
+        describeEntries(system.models),
+        describeEntries(setup?.prompts[system.name] ?? {}),
+        describeEntries(system.parameters),
+        describeEntries(system.sampling),
+        describeEntries(system.speculation ?? {}),
+        describeEntries({
+            ...{ "control tokens": system.controlTokens, "unused tokens": system.unusedTokens },
+            ...(system.cacheType && { cache: system.cacheType }),
+        }),
+    ]);
+    const ofTasks = tasks.map(({ name, kind, items, graders, compareTo }) => [
+        name,
+        `${items} of the kind ${kind}`,
+        compareTo === undefined ? describeEntries(graders) : `distance to ${compareTo}`,
+    ]);
+    const files = (setup?.files ?? []).map(({ name, bytes, sha256 }) => [name, String(bytes), sha256]);
+    const systemHead = [
+        ...["system", "combination", "conservative filter", "models", "templates", "parameters", "sampling"],
+        ...["speculation", "otherwise"],
+    ];
+    return [
+        { head: systemHead, rows: ofSystems },
+        { head: ["task", "items", "graded by"], rows: ofTasks },
+        { head: ["file", "bytes", "SHA-256"], rows: files },
+    ].filter(({ rows }) => rows.length > 0);
+}
+
+/** `name: value`, a line each; what a grid has several values of with a stroke between them. */
+function describeEntries(entries: Readonly<Record<string, unknown>>): string {
+    const show = (value: unknown): string => {
+        if (Array.isArray(value)) return value.map(show).join(" | ");
+        return typeof value === "string" ? value : JSON.stringify(value);
+    };
+    return Object.entries(entries)
+        .map(([name, value]) => `${name}: ${show(value)}`)
+        .join("\n");
 }

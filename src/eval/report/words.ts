@@ -1,17 +1,45 @@
 /** Sentences that both forms of the report say. */
 
-import type { ExperimentReport, RunInfo } from "../types.js";
+import type { ExperimentReport, JudgeSummary, RunInfo } from "../types.js";
 import { formatDuration } from "./format.js";
 
-export function describeRun({ date, version, llamaRelease, machine }: RunInfo): string {
-    const program = `eft-llama ${version} on ${date.slice(0, 10)}; llama.cpp ${llamaRelease}`;
+export function describeRun({ date, version, llamaRelease, node, platform, machine }: RunInfo): string {
+    const program = `eft-llama ${version} on ${date.slice(0, 10)}; llama.cpp ${llamaRelease}, Node ${node}, ${platform}`;
     if (machine === undefined) return `${program}.`;
     const { backend, device, threads } = machine;
     return `${program}, ${backend} (${device}), ${threads} thread${threads === 1 ? "" : "s"}.`;
 }
 
-export function describeExperiment({ seed, seconds }: ExperimentReport): string {
-    return seconds === undefined ? `Seed ${seed}.` : `Seed ${seed}; took ${formatDuration(seconds)}.`;
+/** Seed, limits, how it was loaded, how long it took, who judged. */
+export function describeExperiment({ seed, seconds, maxTokens, interleaved, setup }: ExperimentReport): string {
+    const facts = [
+        `Seed ${seed}, one more for each item`,
+        `at most ${maxTokens} tokens an answer`,
+        ...(setup === undefined ? [] : [`a context of ${setup.contextSize} tokens`]),
+        interleaved
+            ? "systems in turns, one answer at a time"
+            : `${setup === undefined ? "several" : setup.sequences} answers at a time`,
+        ...Object.entries(setup?.load ?? {}).map(([name, value]) => `${name} ${value}`),
+        ...(seconds === undefined ? [] : [`took ${formatDuration(seconds)}`]),
+    ];
+    return [`${facts.join("; ")}.`, ...(setup?.judge === undefined ? [] : [describeJudge(setup.judge)])].join(" ");
+}
+
+function describeJudge({ model, address, temperature }: JudgeSummary): string {
+    const how =
+        temperature === "own" ? "the endpoint's own temperature, since it refuses any" : `temperature ${temperature}`;
+    return `Judge: ${model} at ${address}, ${how}.`;
+}
+
+/** What is not in the report though the experiment speaks of it; a sentence each. */
+export function describeGaps({ setup, withoutVerdict }: ExperimentReport): string[] {
+    return [
+        ...(setup?.leftOut ?? []).map((sentence) => `Left out: ${sentence}.`),
+        ...withoutVerdict.map(
+            ({ system, task, measure, count }) =>
+                `Without a verdict of the judge: ${count} answer${count === 1 ? "" : "s"} of ${system}, ${task}: ${measure}.`,
+        ),
+    ];
 }
 
 /** What the intervals are, and what the letters beside the numbers mean. */

@@ -1,0 +1,98 @@
+/** What a reproduction needs to know of a run, beside what the experiment says: files, templates, limits. */
+
+import { createHash } from "node:crypto";
+import path from "node:path";
+import { readChatTemplate } from "../ensemble/gguf.js";
+import { findModel, partCount, partFiles } from "../ensemble/model-files.js";
+import type { MemberSpec, Recipe } from "../types.js";
+import { checksums } from "./checksums.js";
+import type { Experiment, ModelFile, Setup, System } from "./types.js";
+
+/** Where the files lay is of no use to a reader elsewhere; so much of it is shown as tells them apart. */
+export function nameFiles(references: Iterable<string>): (reference: string) => string {
+    const all = [...new Set(references)];
+    const end = (reference: string, parts: number): string => reference.split(/[/\\]/).slice(-parts).join("/");
+    const names = all.map((reference) => {
+        if (!path.isAbsolute(reference)) return [reference, reference] as const;
+        const others = all.filter((other) => other !== reference);
+        let parts = 1;
+        while (others.some((other) => end(other, parts) === end(reference, parts))) parts++;
+        return [reference, end(reference, parts)] as const;
+    });
+    const known = new Map(names);
+    return (reference) => known.get(reference) ?? reference;
+}
+
+/** All that the systems load. */
+export function filesOf(systems: readonly System[]): Set<string> {
+    return new Set(
+        systems.flatMap(({ recipe }) =>
+            recipe.members.flatMap(({ model, lora }) => [model, ...(lora === undefined ? [] : [lora.path])]),
+        ),
+    );
+}
+
+/**
+ * @param folder - where checksums are kept
+ * @throws EftError MODEL_*, FILE_UNREADABLE, FILE_UNWRITABLE
+ */
+export async function describeFiles(
+    { systems }: Experiment,
+    folder: string,
+): Promise<Pick<Setup, "files" | "prompts" | "templates">> {
+    const references = [...filesOf(systems)];
+    const name = nameFiles(references);
+    const parts = references.flatMap((reference) => partsOf(reference).map((file) => ({ reference, file })));
+    const sums = await checksums(
+        parts.map(({ file }) => file),
+        folder,
+    );
+    const files = parts.flatMap(({ reference, file }): ModelFile[] => {
+        const sum = sums.get(file);
+        const isPart = partCount(file) > 1;
+        return sum === undefined ? [] : [{ name: isPart ? path.basename(file) : name(reference), ...sum }];
+    });
+    return { files, ...(await describePrompts(systems)) };
+}
+
+function partsOf(reference: string): string[] {
+    const file = findModel(reference);
+    return file === undefined ? [] : partFiles(file, partCount(file));
+}
+
+async function describePrompts(systems: readonly System[]): Promise<Pick<Setup, "prompts" | "templates">> {
+    const carried = new Map<string, string>();
+    const templates: Record<string, string> = {};
+    const prompts: Record<string, Record<string, string>> = {};
+    for (const { name, recipe } of systems) {
+        if (name in prompts) continue;
+        const ofMembers: [string, string][] = [];
+        for (const member of recipe.members) {
+            const text = await findTemplate(recipe, member, carried);
+            if (text === undefined) ofMembers.push([member.name, "plain"]);
+            else {
+                const key = createHash("sha256").update(text).digest("hex").slice(0, 12);
+                templates[key] = text;
+                ofMembers.push([member.name, key]);
+            }
+        }
+        prompts[name] = Object.fromEntries(ofMembers);
+    }
+    return { prompts, templates };
+}
+
+/** The Jinja text; undefined where there is none. */
+async function findTemplate(
+    recipe: Recipe,
+    member: MemberSpec,
+    carried: Map<string, string>,
+): Promise<string | undefined> {
+    const prompt = member.prompt ?? recipe.prompt;
+    if (prompt.kind === "plain") return undefined;
+    if (prompt.kind === "jinja") return prompt.template;
+    const file = findModel(recipe.members.find(({ name }) => name === prompt.member)?.model ?? "");
+    if (file === undefined) return undefined;
+    const text = carried.get(file) ?? (await readChatTemplate(file)) ?? "";
+    carried.set(file, text);
+    return text;
+}
