@@ -18,6 +18,8 @@ struct Header {
     bool is_activated_lora;
     /// Ids in the table of tokens, and the one that ends a text; 0 and -1 where the header does not say it.
     int64_t vocabulary_size, eos;
+    /// `tokenizer.ggml.model`; empty where the header does not say it.
+    std::string tokenizer;
     /// Whether `rope.dimension_sections`, which some multimodal families need, says anything.
     bool has_rope_sections;
 };

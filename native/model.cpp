@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <limits>
 
 #include "backend.h"
@@ -9,6 +10,7 @@
 #include "header.h"
 #include "log.h"
 #include "siblings.h"
+#include "stack.h"
 
 namespace eft {
 namespace {
@@ -21,9 +23,47 @@ auto tokenizing(const std::string & path, Body && body) {
         return body();
     } catch (const std::exception & exception) {
         throw Failure("MODEL_INVALID", "The tokenizer of " + path +
-                                           " fails, so its vocabulary is damaged; download or convert it again. " +
-                                           "llama.cpp says: " + exception.what());
+                                           " fails. If it fails on every text, its vocabulary is damaged; download or "
+                                           "convert it again. llama.cpp says: " +
+                                           exception.what());
     }
+}
+
+// Many pre-tokenizers of llama.cpp match with std::regex, whose GNU implementation recurses once for each character of
+// a match: 355 bytes of stack each, the same for all of them (x64).
+constexpr size_t kStackPerCharacter = 1024, kStackBesides = 1 << 18;
+constexpr size_t kMaxStretch = 1000000;
+// Half a megabyte at most, which every thread has; so ordinary prompts need no other one.
+constexpr size_t kMaxStretchHere = 500;
+
+/// Whether the character at a place may be white space to a pre-tokenizer: any that Unicode knows.
+bool starts_white_space(const std::string & text, size_t at) {
+    if (text[at] == ' ' || (text[at] >= '\t' && text[at] <= '\r')) return true;
+    const auto is = [&](const char * character) { return text.compare(at, std::strlen(character), character) == 0; };
+    // U+0085, 00A0, 1680, 202F, 205F, 3000, and 2000 to 200F and 2028 to 202B, which have a few more.
+    return is("\xC2\x85") || is("\xC2\xA0") || is("\xE1\x9A\x80") || is("\xE2\x80\xAF") || is("\xE2\x81\x9F") ||
+           is("\xE3\x80\x80") ||
+           (is("\xE2\x80") && at + 2 < text.size() && ((text[at + 2] & 0xF0) == 0x80 || (text[at + 2] & 0xFC) == 0xA8));
+}
+
+/// More than the longest match of a pre-tokenizer, in characters. Matches may reach over spaces and over many line
+/// ends, but no pattern goes on behind a line end with anything else than white space.
+size_t longest_stretch(const std::string & text) {
+    size_t longest = 0, length = 0;
+    bool ended = false;
+    for (size_t at = 0; at < text.size(); ++at) {
+        const auto byte = static_cast<unsigned char>(text[at]);
+        if ((byte & 0xC0) == 0x80) continue;
+        if (byte == '\n' || byte == '\r') {
+            ended = true;
+        } else if (ended && !starts_white_space(text, at)) {
+            ended = false;
+            length = 0;
+        }
+        // What follows may still begin with the last white space before it.
+        longest = std::max(longest, ++length + 1);
+    }
+    return longest;
 }
 
 /// Parts of different models have tensors of the same names; llama.cpp names the tensor, and not its file.
@@ -129,10 +169,24 @@ std::vector<int32_t> Model::tokenize(const std::string & text, bool add_special,
         });
     };
     std::vector<int32_t> tokens(text.size() + 2);
-    int32_t count = into(tokens);
-    if (count < 0 && count != std::numeric_limits<int32_t>::min()) {
-        tokens.resize(static_cast<size_t>(-count));
+    int32_t count = 0;
+    const auto run = [&] {
         count = into(tokens);
+        if (count < 0 && count != std::numeric_limits<int32_t>::min()) {
+            tokens.resize(static_cast<size_t>(-count));
+            count = into(tokens);
+        }
+    };
+    const size_t stretch = llama_api().llama_vocab_type(vocab_) == LLAMA_VOCAB_TYPE_BPE ? longest_stretch(text) : 0;
+    if (stretch <= kMaxStretchHere) {
+        run();
+    } else {
+        if (stretch > kMaxStretch) {
+            throw Failure("OPTION_INVALID", "The text has " + std::to_string(stretch) +
+                                                " characters without a line end, and the tokenizer of " + path_ +
+                                                " can take " + std::to_string(kMaxStretch) + ". Break it into lines.");
+        }
+        run_with_stack(stretch * kStackPerCharacter + kStackBesides, run);
     }
     if (count < 0) throw Failure("OPTION_INVALID", "The tokenizer of " + path_ + " cannot handle this text.");
     tokens.resize(static_cast<size_t>(count));

@@ -90,6 +90,8 @@ Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
         object.Set("fileBytes", static_cast<double>(header.file_bytes));
         object.Set("splitCount", header.split_count);
         object.Set("vocabularySize", static_cast<double>(header.vocabulary_size));
+        object.Set("tokenizer", header.tokenizer);
+        object.Set("identity", file_identity(info[0].As<Napi::String>()));
         object.Set("eos", static_cast<double>(header.eos));
         return object;
     });

@@ -87,6 +87,7 @@ async function runEval(args: ArgumentsCamelCase<Flags>): Promise<void> {
                     contextSize: args.contextSize,
                     gpuLayers: args.gpuLayers,
                     cacheType: args.cacheType,
+                    trust: args.trust,
                     sequences: args.sequences,
                 },
                 onProgress: ({ experiment, system, done, total }) =>

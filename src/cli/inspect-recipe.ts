@@ -23,7 +23,7 @@ import { describeAgreement } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeSpeculation, inspectSpeculation, type SpeculationInspection } from "./inspect-speculation.js";
 import { describeBackend, memoryOptions } from "./load.js";
-import type { LoadArguments, RecipeArguments } from "./options.js";
+import type { PlanArguments, RecipeArguments } from "./options.js";
 import { colors, formatCount, formatTable } from "./terminal.js";
 
 type Weights = Readonly<Record<string, number>>;
@@ -53,7 +53,7 @@ interface RecipeInspection extends RecipeForms {
 /** @throws EftError MODEL_INVALID, PARAMETER_*, OPTION_INVALID, BACKEND_UNAVAILABLE */
 export async function inspectRecipe(
     recipe: Recipe,
-    args: LoadArguments & Pick<RecipeArguments, "set"> & { readonly sequences: number },
+    args: PlanArguments & Pick<RecipeArguments, "set"> & { readonly sequences: number },
 ): Promise<RecipeInspection> {
     const parameters = resolveParameters(recipe, args.set ?? {});
     // Vocabularies and backend before node-llama-cpp is imported: from then on its logger takes llama.cpp's words, which

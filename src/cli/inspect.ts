@@ -12,9 +12,11 @@ import { loadOptions, outputOptions, sequencesOption, settings } from "./options
 import { printRecipes } from "./recipe-list.js";
 import { formatCount } from "./terminal.js";
 
+// Nothing is loaded here with its weights.
+const { trust: _, ...loading } = loadOptions;
 const options = {
     set: settings("Show the weights with this parameter, e.g. --set beta=1.2; repeatable"),
-    ...loadOptions,
+    ...loading,
     sequences: { ...sequencesOption, default: 1 },
     json: { type: "boolean", default: false, group: "Output:", description: "One JSON object" },
     ...outputOptions,

@@ -1,5 +1,6 @@
 /** From the flags of a command to a loaded ensemble. */
 
+import path from "node:path";
 import {
     adHocRecipe,
     EftError,
@@ -67,7 +68,9 @@ export async function loadWithProgress(recipe: Recipe, args: LoadArguments, opti
             contextSize: args.contextSize,
             gpuLayers: args.gpuLayers,
             cacheType: args.cacheType,
-            onProgress: progress.update,
+            trust: args.trust,
+            onTrial: (file) => progress.update(0, `Trying ${path.basename(file)} once`),
+            onProgress: (fraction) => progress.update(fraction),
             ...options,
         });
     } finally {

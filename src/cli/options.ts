@@ -70,6 +70,12 @@ export const loadOptions = {
         description:
             "How keys and values of earlier tokens are kept; fewer bits take less memory; default: the recipe's, else f16",
     },
+    trust: {
+        type: "boolean",
+        default: false,
+        group: "Loading:",
+        description: "Do not try unfamiliar models in a process of their own first",
+    },
 } as const satisfies Record<string, Options>;
 
 /** What chat templates are given besides the messages. */
@@ -109,6 +115,10 @@ export const sequencesOption = {
 } as const satisfies Options;
 
 export type RecipeArguments = InferredOptionTypes<typeof recipeOptions>;
+/** Of commands that load no weights. */
+export type PlanArguments = ArgumentsCamelCase<
+    InferredOptionTypes<Omit<typeof loadOptions, "trust"> & typeof outputOptions>
+>;
 export type LoadArguments = ArgumentsCamelCase<InferredOptionTypes<typeof loadOptions & typeof outputOptions>>;
 
 /** `name=value` pairs, collected into an object. */

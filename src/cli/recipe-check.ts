@@ -28,7 +28,7 @@ import { memoryOptions } from "./load.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
 import { colors, plural, sum } from "./terminal.js";
 
-const { threads: _, ...loading } = loadOptions;
+const { threads: _, trust: _trust, ...loading } = loadOptions;
 const options = {
     ...loading,
     sequences: { ...sequencesOption, default: 1 },

@@ -28,7 +28,7 @@ export interface RemoteOptions extends Omit<CompletionOptions, "signal" | "specu
 }
 
 /** {@link LoadOptions} without what cannot cross a process. */
-export type RemoteLoadOptions = Omit<LoadOptions, "onProgress" | "signal">;
+export type RemoteLoadOptions = Omit<LoadOptions, "onProgress" | "onTrial" | "signal">;
 
 /** What a renderer may know about the loaded recipe. No paths: a renderer has no business with them. */
 export interface Description {

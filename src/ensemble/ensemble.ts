@@ -10,6 +10,7 @@ import {
     callback,
     checkInteger,
     checkOptions,
+    flag,
     integer,
     mapping,
     oneOf,
@@ -35,6 +36,7 @@ import { createSequencePool, type SequencePool } from "./sequences.js";
 import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "./statistics.js";
 import { createStepQueue, type StepQueue } from "./steps.js";
 import { readVocabularies } from "./gguf.js";
+import { tryModels } from "./trial.js";
 import { createTokenTexts, examineVocabularies, type TokenTexts } from "./added-tokens.js";
 import { checkVocabularies, flaggedIds, type VocabularyReport } from "./vocabulary.js";
 
@@ -60,6 +62,13 @@ export interface LoadOptions {
     readonly gpuLayers?: number | undefined;
     /** In what form every member keeps keys and values. Default: the recipe's, else `f16`. */
     readonly cacheType?: CacheType | undefined;
+    /**
+     * Load models that have not been tried in a process of their own. Default false: a model that llama.cpp is not known to be
+     * safe with, whatever the file holds, is tried once; see docs/models.md.
+     */
+    readonly trust?: boolean | undefined;
+    /** Called with the file before a model is tried. */
+    readonly onTrial?: ((file: string) => void) | undefined;
     /** Called with 0..1 while weights are read. */
     readonly onProgress?: ((fraction: number) => void) | undefined;
     /** Aborts loading. */
@@ -78,6 +87,8 @@ export const LOAD_OPTIONS: OptionTable<LoadOptions> = {
     batchSize: integer(32, 8192),
     gpuLayers: integer(0, 1000),
     cacheType: oneOf(CACHE_TYPES),
+    trust: flag,
+    onTrial: callback,
     onProgress: callback,
     signal,
 };
@@ -145,6 +156,12 @@ async function load(recipe: Recipe, options: LoadOptions): Promise<Ensemble> {
     const cacheType = options.cacheType ?? recipe.cacheType ?? "f16";
     const backend = chooseBackend(options.backend ?? "auto");
     const local = await locateModels(recipe);
+    if (options.trust !== true) {
+        await tryModels(
+            local.members.map(({ model }) => model),
+            { threads, signal, onTrial: options.onTrial },
+        );
+    }
     await refuseEarly(local);
     const plan = await planIfLarge(local, backend, { ...options, sequences });
 

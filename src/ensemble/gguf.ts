@@ -61,6 +61,7 @@ export async function openGguf(named: string): Promise<{ summary: GgufSummary; i
     const { GgufFileType, GgufInsights, readGgufFileInfo } = await import("node-llama-cpp");
     try {
         const info = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
+        replaceBigInts(info.metadata);
         const insights = await GgufInsights.from(info);
         const { general, tokenizer } = info.metadata as Partial<typeof info.metadata>;
         const fileType = general?.file_type === undefined ? undefined : GgufFileType[general.file_type];
@@ -82,6 +83,16 @@ export async function openGguf(named: string): Promise<{ summary: GgufSummary; i
         return { summary, insights };
     } catch (error) {
         throw new EftError("MODEL_INVALID", `The header of ${file} cannot be read: ${String(error)}`, { cause: error });
+    }
+}
+
+/** Integers of 64 bits, which a file may have for any number, come as values that cannot be calculated with. */
+function replaceBigInts(entries: object): void {
+    for (const [key, value] of Object.entries(entries) as [string, unknown][]) {
+        if (typeof value === "bigint") Object.assign(entries, { [key]: Number(value) });
+        // Arrays are of one type.
+        else if (Array.isArray(value) && typeof value[0] !== "bigint") continue;
+        else if (typeof value === "object" && value !== null) replaceBigInts(value);
     }
 }
 

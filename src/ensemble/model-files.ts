@@ -27,8 +27,17 @@ export interface HubReference {
  * @throws EftError OPTION_INVALID where the system knows no home folder
  */
 export function modelFolder(): string {
-    const { EFT_LLAMA_MODELS: chosen, XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = process.env;
-    if (chosen) return path.resolve(expandHome(chosen));
+    const chosen = process.env.EFT_LLAMA_MODELS;
+    return chosen ? path.resolve(expandHome(chosen)) : cacheFolder("models");
+}
+
+/**
+ * A folder of ours in the user's folder of caches.
+ *
+ * @throws EftError OPTION_INVALID where the system knows no home folder
+ */
+export function cacheFolder(name: string): string {
+    const { XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = process.env;
     const home = (...folders: string[]): string => {
         const own = homeFolder();
         if (own !== undefined) return path.join(own, ...folders);
@@ -43,7 +52,7 @@ export function modelFolder(): string {
             : process.platform === "darwin"
               ? home("Library", "Caches")
               : xdg || home(".cache");
-    return path.join(caches, "eft-llama", "models");
+    return path.join(caches, "eft-llama", name);
 }
 
 /** Whether a model has to be downloaded before it can be loaded. @throws EftError OPTION_INVALID */

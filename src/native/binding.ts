@@ -36,6 +36,10 @@ export interface NativeHeader {
     readonly fileBytes: number;
     /** Files of a split model; 0 where nothing was split. */
     readonly splitCount: number;
+    /** In GGUF's words, e.g. `llama`; empty if the header does not say it. */
+    readonly tokenizer: string;
+    /** Paths, sizes and times of all files: another text once one of them is another. */
+    readonly identity: string;
     /** Ids in the table of tokens; 0 if the header has none. */
     readonly vocabularySize: number;
     /** Id of the token that ends a text; -1 if the header does not say it. */

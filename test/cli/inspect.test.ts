@@ -47,6 +47,27 @@ async function inspectJson<T>(...args: string[]): Promise<T> {
 }
 
 describe("a GGUF", () => {
+    it("may have its numbers in 64 bits", async () => {
+        const gguf = readGguf(demoFile("small-base"));
+        const metadata = [...gguf.metadata].map(([key, entry]) =>
+            entry.type === "uint32"
+                ? ([key, { type: "uint64", value: entry.value }] as const)
+                : ([key, entry] as const),
+        );
+        // llama.cpp takes these two in 32 bits alone.
+        const file = path.join(folder, "wide.gguf");
+        const kept = ["llama.block_count", "general.alignment"];
+        writeGguf(file, {
+            ...gguf,
+            metadata: new Map(
+                metadata.map(([key, entry]) => [key, kept.includes(key) ? (gguf.metadata.get(key) ?? entry) : entry]),
+            ),
+        });
+        const { file: _, ...wide } = await inspectJson<GgufSummary>(file);
+        const { file: __, ...usual } = await inspectJson<GgufSummary>(demoFile("small-base"));
+        expect(wide).toEqual(usual);
+    });
+
     it("is described", async () => {
         const file = demoFile("large-base");
         const { stdout, stderr, code } = await run(["inspect", file]);

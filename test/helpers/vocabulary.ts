@@ -82,3 +82,29 @@ export function withTokenTypes(gguf: Gguf, types: Readonly<Record<number, number
 export function withEos(gguf: Gguf, eos: number): Gguf {
     return withMetadata(gguf, { "tokenizer.ggml.eos_token_id": { type: "uint32", value: eos } });
 }
+
+/**
+ * The vocabulary of every byte and a few words, for models whose tokenizer is of GPT-2's kind.
+ *
+ * @param pre - how texts are split into words: a name that llama.cpp knows
+ */
+export function byteLevelVocabulary(gguf: Gguf, pre: string): Gguf {
+    // GPT-2 writes bytes that cannot be seen as the characters from U+0100 on.
+    let invisible = 256;
+    const isVisible = (byte: number): boolean =>
+        byte > 32 && byte !== 127 && (byte < 127 || byte > 160) && byte !== 173;
+    const bytes = Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(isVisible(byte) ? byte : invisible++));
+    const tokens = ["<s>", "</s>", ...bytes, "aa", "\u0120a", "\u2581"];
+    const strings = (value: string[]): MetadataValue => ({ type: "array", of: "string", value });
+    const others = [...gguf.metadata.keys()].filter((key) => key.startsWith("tokenizer."));
+    return withMetadata(gguf, {
+        ...Object.fromEntries(others.map((key) => [key, undefined])),
+        "tokenizer.ggml.model": { type: "string", value: "gpt2" },
+        "tokenizer.ggml.pre": { type: "string", value: pre },
+        "tokenizer.ggml.tokens": strings(tokens),
+        "tokenizer.ggml.token_type": { type: "array", of: "int32", value: tokens.map((_, id) => (id < 2 ? 3 : 1)) },
+        "tokenizer.ggml.merges": strings(["a a", "\u0120 a"]),
+        "tokenizer.ggml.bos_token_id": { type: "uint32", value: 0 },
+        "tokenizer.ggml.eos_token_id": { type: "uint32", value: 1 },
+    });
+}

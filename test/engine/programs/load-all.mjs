@@ -7,11 +7,15 @@ import path from "node:path";
 import { collect, complete, EftError, loadEnsemble, parseRecipe, score } from "../../../dist/index.js";
 
 const [folder, base] = process.argv.slice(2);
+// Whether models are loaded here without a trial; after which file to begin, and whether to end after one.
+const { EFT_TEST_TRUST: trust = "", EFT_TEST_AFTER: after = "", EFT_TEST_ONLY: only = "" } = process.env;
 const print = (object) => process.stdout.write(`${JSON.stringify(object)}\n`);
 
 for (const file of readdirSync(folder).sort()) {
+    if (file <= after || /-0000[2-9]-of-/.test(file)) continue;
     print({ file });
     print({ file, outcome: await attempt(file), peak: peakMebibytes() });
+    if (only !== "") break;
 }
 
 // The operating system's other account, maxRSS, begins with what the parent process had.
@@ -31,7 +35,13 @@ async function attempt(file) {
     );
     let ensemble;
     try {
-        ensemble = await loadEnsemble(recipe, { backend: "cpu", threads: 1, contextSize: 64, sequences: 1 });
+        ensemble = await loadEnsemble(recipe, {
+            backend: "cpu",
+            threads: 1,
+            contextSize: 64,
+            sequences: 1,
+            trust: trust !== "",
+        });
         await collect(complete(ensemble, { prompt: "Lima", maxTokens: 2 }));
         await score(ensemble, [{ context: "\n", continuation: "Lima 日本 🇵🇪 <s> \u0000 \u200b\ud800" }]);
         return "works";
