@@ -23,7 +23,7 @@ import type { Surface } from "./chat-surface.js";
 import { describeDecisions, paintText } from "./explain.js";
 import { describeOpinions } from "./opinions.js";
 import { describeStatistics } from "./statistics.js";
-import { colors, escapeControls, formatTable, plural } from "./terminal.js";
+import { colors, escapeControls, escapeLines, formatTable, plural, printable } from "./terminal.js";
 
 /** A conversation that goes on, and where. */
 export interface Talk {
@@ -199,7 +199,7 @@ async function showPrompts({ chat, surface }: Talk): Promise<void> {
 }
 
 async function showRecipe({ ensemble, chat, surface }: Talk): Promise<void> {
-    const { name, description, combination, members, parameters } = ensemble.recipe;
+    const { name, description, combination, members, parameters } = printable(ensemble.recipe);
     const names = members.map((member) => member.name);
     const weights = combinationWeights(combination, names, chat.parameters);
     await surface.print(
@@ -269,7 +269,7 @@ async function save({ chat, surface }: Talk, argument: string): Promise<void> {
     if (argument === "") return surface.fail("Write /save and the name of a file.");
     const file = fileNamed(argument);
     await saveChat(file, chat);
-    await surface.note(`${plural(chat.turns.length, "turn")} written to ${file}`);
+    await surface.note(`${plural(chat.turns.length, "turn")} written to ${escapeControls(file)}`);
 }
 
 async function load(talk: Talk, argument: string): Promise<void> {
@@ -283,7 +283,7 @@ async function load(talk: Talk, argument: string): Promise<void> {
     chat.setParameters(Object.fromEntries(dials));
     talk.chat = chat;
     delete talk.finish;
-    await surface.note(`${plural(chat.turns.length, "turn")} of ${file}`);
+    await surface.note(`${plural(chat.turns.length, "turn")} of ${escapeControls(file)}`);
     const last = chat.turns.at(-1);
     if (last !== undefined) await surface.note(escapeLines(`> ${last.user}\n${last.answer}`));
     await warnOfSystem(talk);
@@ -321,8 +321,4 @@ function quit(talk: Talk): Promise<void> {
 /** Without the quotes that a shell would want around it. */
 function fileNamed(argument: string): string {
     return expandHome(argument.replace(/^(["'])(.+)\1$/, "$2"));
-}
-
-function escapeLines(text: string): string {
-    return text.split("\n").map(escapeControls).join("\n");
 }

@@ -11,7 +11,7 @@ import { withConfig } from "./config.js";
 import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
-import { colors, plural } from "./terminal.js";
+import { colors, escapeControls, plural } from "./terminal.js";
 
 const options = {
     ...recipeOptions,
@@ -85,7 +85,9 @@ async function converse(ensemble: Ensemble, args: Arguments): Promise<void> {
     const talk: Talk = { ensemble, options: given, surface, verbose: args.verbose, chat, over: false };
     try {
         if (isTerminal && !args.quiet)
-            await surface.note(`${colors.bold(ensemble.recipe.name)}  /help lists what else can be done.`);
+            await surface.note(
+                `${colors.bold(escapeControls(ensemble.recipe.name))}  /help lists what else can be done.`,
+            );
         await warnOfSystem(talk);
         for (;;) {
             const input = await surface.read();

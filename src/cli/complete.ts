@@ -12,6 +12,7 @@ import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { describeStatistics, speculationToJson } from "./statistics.js";
+import { print, printAnswer, printError, printJson } from "./terminal.js";
 
 const options = {
     ...recipeOptions,
@@ -126,28 +127,29 @@ function createPrinter(ensemble: Ensemble, args: Arguments): (part: TokenPart | 
     const names = ensemble.members.map(({ name }) => name);
     const explained: TokenPart[] = [];
     return (part) => {
-        if (json) process.stdout.write(`${toJson(part, names)}\n`);
-        else process.stdout.write(explain ? paintText(part) : part.text);
+        if (json) printJson(toJson(part, names));
+        else if (explain) print(paintText(part));
+        else printAnswer(part.text);
         if (part.type === "token") {
             if (explain && !json) explained.push(part);
             return;
         }
-        if (explain && !json) process.stdout.write(describeDecisions(ensemble, explained));
-        else if (!json && process.stdout.isTTY) process.stdout.write("\n");
-        if (stats || verbose) process.stderr.write(describeStatistics(part, names));
+        if (explain && !json) print(describeDecisions(ensemble, explained));
+        else if (!json && process.stdout.isTTY) print("\n");
+        if (stats || verbose) printError(describeStatistics(part, names));
     };
 }
 
 /** @param members - names, in the order of the ensemble */
-function toJson(part: TokenPart | FinishPart, members: readonly string[]): string {
+function toJson(part: TokenPart | FinishPart, members: readonly string[]): object {
     if (part.type === "token") {
         const { type: _, ...token } = part;
-        return JSON.stringify(token);
+        return token;
     }
     const { type: _, reason, speculation, ...rest } = part;
-    return JSON.stringify({
+    return {
         finish: reason,
         ...rest,
         ...(speculation && { speculation: speculationToJson(speculation, members) }),
-    });
+    };
 }

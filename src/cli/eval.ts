@@ -7,7 +7,7 @@ import { abortOnInterrupt } from "./interrupt.js";
 import { showLog } from "./load.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
-import { colors, formatTable, startProgress } from "./terminal.js";
+import { colors, formatTable, print, printable, startProgress } from "./terminal.js";
 
 const options = {
     family: {
@@ -93,7 +93,7 @@ async function runEval(args: ArgumentsCamelCase<Flags>): Promise<void> {
             signal,
         });
         progress.stop();
-        process.stdout.write(describe(evaluation));
+        print(describe(printable(evaluation)));
     } finally {
         progress.stop();
     }

@@ -19,7 +19,7 @@ import { loadBinding } from "../native/load-binding.js";
 import { resolveReference } from "../recipe/reference.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
 import { offerDownload } from "./pull-models.js";
-import { startProgress } from "./terminal.js";
+import { escapeControls, formatMessage, printError, startProgress } from "./terminal.js";
 
 /** ggml's number of the most talkative log level. */
 const DEBUG = 1;
@@ -50,7 +50,7 @@ export async function openEnsemble(
             `Context: ${sequences} x ${contextSize} tokens`,
             ...(ensemble.plan?.remarks ?? []),
         ];
-        process.stderr.write(`${lines.join("\n")}\n`);
+        printError(`${lines.map(escapeControls).join("\n")}\n`);
     }
     return ensemble;
 }
@@ -86,7 +86,7 @@ export function memoryOptions(
 /** llama.cpp's log goes to standard error from now on. */
 export function showLog(): void {
     loadBinding().setLog((level, text) => {
-        if (level > DEBUG) process.stderr.write(text);
+        if (level > DEBUG) printError(formatMessage(text));
     });
 }
 

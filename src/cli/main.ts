@@ -19,7 +19,7 @@ import { checkValues, expandPaths } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe.js";
 import { scoreCommand } from "./score.js";
-import { beQuiet, remark, WIDTH } from "./terminal.js";
+import { beQuiet, escapeControls, formatMessage, printError, remark, WIDTH } from "./terminal.js";
 
 for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -64,7 +64,7 @@ const cli = yargs(args)
         expandPaths(values);
         if (values["quiet"] === true) beQuiet();
         const file = checkConfig();
-        if (values["verbose"] === true && file !== undefined) remark(`Configuration: ${file}\n`);
+        if (values["verbose"] === true && file !== undefined) remark(`Configuration: ${escapeControls(file)}\n`);
     })
     .detectLocale(false)
     .parserConfiguration({ "greedy-arrays": false, "dot-notation": false, "boolean-negation": false })
@@ -83,7 +83,7 @@ try {
 
 function fail(error: unknown): void {
     const expected = EftError.isInstance(error) && !args.includes("--verbose");
-    process.stderr.write(`eft-llama: ${expected ? nameFlags(error) : inspect(error)}\n`);
+    printError(`eft-llama: ${formatMessage(expected ? nameFlags(error) : inspect(error))}\n`);
     // A command that was interrupted has set its own.
     process.exitCode ??= 1;
 }
@@ -97,6 +97,6 @@ function nameFlags({ code, message }: EftError): string {
 function failUsage(message: string): never {
     const command = COMMANDS.find((name) => name === args[0]);
     const help = ["eft-llama", ...(command === undefined ? [] : [command]), "--help"].join(" ");
-    process.stderr.write(`eft-llama: ${message}\nSee \`${help}\`.\n`);
+    printError(`eft-llama: ${formatMessage(message)}\nSee \`${help}\`.\n`);
     process.exit(2);
 }

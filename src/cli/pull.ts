@@ -7,7 +7,7 @@ import { formatBytes } from "../ensemble/bytes.js";
 import { withConfig } from "./config.js";
 import { outputOptions } from "./options.js";
 import { describeMissing, pullModels } from "./pull-models.js";
-import { formatTable, isQuiet } from "./terminal.js";
+import { escapeControls, formatTable, isQuiet, print, printable } from "./terminal.js";
 
 const options = {
     dir: {
@@ -50,12 +50,13 @@ async function runPull({ sources, dir }: ArgumentsCamelCase<Flags>): Promise<voi
         }),
     );
     const references = models.flat();
-    if (references.length === 0) return print([`Nothing to download: ${sources.join(", ")} names files only.`]);
+    if (references.length === 0)
+        return say([escapeControls(`Nothing to download: ${sources.join(", ")} names files only.`)]);
     const plan = await planDownload(references, dir === undefined ? {} : { folder: dir });
-    print(describePlan(plan));
-    await pullModels(plan, (line) => print([line]));
+    say(describePlan(printable(plan)));
+    await pullModels(plan, (line) => say([line]));
     if (plan.folder !== modelFolder())
-        print([`Set EFT_LLAMA_MODELS=${plan.folder} for the other commands, so that they look there.`]);
+        say([`Set EFT_LLAMA_MODELS=${escapeControls(plan.folder)} for the other commands, so that they look there.`]);
 }
 
 function describePlan(plan: DownloadPlan): string[] {
@@ -72,7 +73,6 @@ function describePlan(plan: DownloadPlan): string[] {
     ];
 }
 
-function print(lines: readonly string[]): void {
-    if (isQuiet()) return;
-    process.stdout.write(`${lines.join("\n")}\n`);
+function say(lines: readonly string[]): void {
+    if (!isQuiet()) print(`${lines.join("\n")}\n`);
 }
