@@ -137,6 +137,7 @@ async function answer(talk: Talk, begin: (signal: AbortSignal) => Completion): P
         }
     });
     if (talk.finish?.reason === "abort") await surface.note("(stopped)");
+    if (talk.finish?.reason === "length") await surface.note(`(cut after ${plural(talk.finish.tokens, "token")})`);
     if (talk.verbose) await showStatistics(talk);
 }
 
@@ -229,21 +230,26 @@ async function setSystem(talk: Talk, argument: string): Promise<void> {
     await warnOfSystem(talk);
 }
 
-/** Templates may leave out what they have no place for, or have no role for it. */
+/** Says what becomes of a system prompt. */
 export async function warnOfSystem({ chat, ensemble, surface }: Talk): Promise<void> {
-    if (chat.system === undefined || chat.system.trim() === "") return;
+    for (const sentence of describeSystem(chat.system, ensemble)) await surface.note(sentence);
+}
+
+/** Templates may leave out what they have no place for, or have no role for it: a sentence for each. */
+export function describeSystem(system: string | undefined, { members }: Ensemble): string[] {
+    if (system === undefined || system.trim() === "") return [];
     const namesWith = (fate: PromptRenderer["systemPrompt"]): string =>
-        ensemble.members
+        members
             .filter(({ prompt }) => prompt.systemPrompt === fate)
             .map(({ name }) => name)
             .join(", ");
     const [blind, folded] = [namesWith("left out"), namesWith("in the first question")];
-    if (blind !== "")
-        await surface.note(`The prompt template has no place for a system prompt; not shown to: ${blind}.`);
-    if (folded !== "")
-        await surface.note(
-            `The prompt template has no system role; put in front of the first question for: ${folded}.`,
-        );
+    return [
+        ...(blind === "" ? [] : [`The prompt template has no place for a system prompt; not shown to: ${blind}.`]),
+        ...(folded === ""
+            ? []
+            : [`The prompt template has no system role; put in front of the first question for: ${folded}.`]),
+    ];
 }
 
 function regenerate(talk: Talk): Promise<void> {

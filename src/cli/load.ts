@@ -19,7 +19,7 @@ import { loadBinding } from "../native/load-binding.js";
 import { resolveReference } from "../recipe/reference.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
 import { offerDownload } from "./pull-models.js";
-import { escapeControls, formatMessage, printError, startProgress } from "./terminal.js";
+import { escapeControls, formatMessage, printError, remark, startProgress } from "./terminal.js";
 
 /** ggml's number of the most talkative log level. */
 const DEBUG = 1;
@@ -42,6 +42,7 @@ export async function openEnsemble(
     await offerDownload(recipe);
     const ensemble = await loadWithProgress(recipe, args, options);
     ensemble.setParameters(args.set ?? {});
+    warnOfContext(ensemble);
     if (args.verbose) {
         const { threads, contextSize, sequences } = ensemble;
         const lines = [
@@ -53,6 +54,17 @@ export async function openEnsemble(
         printError(`${lines.map(escapeControls).join("\n")}\n`);
     }
     return ensemble;
+}
+
+/** Beyond what they were trained for, models get worse without a word. */
+function warnOfContext({ members, contextSize }: Ensemble): void {
+    const short = members.filter(({ model }) => model.info.trainContextSize < contextSize);
+    const trained = short.map(({ name, model }) => `${name} for ${model.info.trainContextSize}`);
+    if (trained.length > 0)
+        remark(
+            `The context holds ${contextSize} tokens, and members were trained for fewer: ${trained.join(", ")}. ` +
+                "Beyond that, texts get worse.\n",
+        );
 }
 
 /** @throws EftError what `loadEnsemble` throws */

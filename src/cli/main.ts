@@ -19,7 +19,8 @@ import { checkValues, expandPaths } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe.js";
 import { scoreCommand } from "./score.js";
-import { beQuiet, escapeControls, formatMessage, printError, remark, WIDTH } from "./terminal.js";
+import { asksForHelp, COMMANDS, explainUsage, readWords } from "./usage.js";
+import { beQuiet, escapeControls, formatMessage, print, printError, remark, WIDTH } from "./terminal.js";
 
 for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -30,10 +31,16 @@ for (const stream of [process.stdout, process.stderr]) {
     });
 }
 
-const args = hideBin(process.argv);
+const args = readWords(hideBin(process.argv));
 const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
 
-const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "recipe", "pull", "demo"];
+const EPILOGUE = [
+    "`eft-llama <command> --help` tells all about one. To begin with: `eft-llama demo`.",
+    "",
+    "Defaults of flags: eft-llama/config.yaml in ~/.config (XDG_CONFIG_HOME, on Windows APPDATA), or the file in EFT_LLAMA_CONFIG.",
+    "Models: the folder in EFT_LLAMA_MODELS, else one in the user's cache. NO_COLOR=1 turns colours off.",
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.",
+].join("\n");
 const cli = yargs(args)
     .scriptName("eft-llama")
     .usage("$0 <command>\n\nEmulated fine-tuning on llama.cpp: several GGUF models, combined while decoding.")
@@ -50,7 +57,7 @@ const cli = yargs(args)
         "Print a script that completes commands, flags and recipes in bash or zsh",
         await createCompletion(),
     )
-    .epilogue("`eft-llama <command> --help` tells all about one. To begin with: `eft-llama demo`.")
+    .epilogue(EPILOGUE)
     .demandCommand(1, `Name a command: ${COMMANDS.join(", ")}.`)
     .strict()
     .check((values) => {
@@ -69,14 +76,18 @@ const cli = yargs(args)
     .detectLocale(false)
     .parserConfiguration({ "greedy-arrays": false, "dot-notation": false, "boolean-negation": false })
     .version(version)
-    .help()
+    .alias("version", "v")
+    // With yargs' own help, the word "help" could not be a prompt.
+    .help(false)
+    .option("help", { alias: "h", type: "boolean", description: "Show help" })
     .wrap(WIDTH)
     // What a command throws has no message here, and rejects below.
     .fail((message: string | null) => {
         if (message !== null) failUsage(message);
     });
 try {
-    await cli.parseAsync();
+    if (asksForHelp(args)) print(`${await cli.getHelp()}\n`);
+    else await cli.parseAsync();
 } catch (error) {
     fail(error);
 }
@@ -97,6 +108,12 @@ function nameFlags({ code, message }: EftError): string {
 function failUsage(message: string): never {
     const command = COMMANDS.find((name) => name === args[0]);
     const help = ["eft-llama", ...(command === undefined ? [] : [command]), "--help"].join(" ");
-    printError(`eft-llama: ${formatMessage(message)}\nSee \`${help}\`.\n`);
+    printError(`eft-llama: ${formatMessage(explainUsage(message, args, knownFlags()))}\nSee \`${help}\`.\n`);
     process.exit(2);
+}
+
+function knownFlags(): string[] {
+    // Public, and missing in the types.
+    const { key } = (cli as unknown as { getOptions(): { key: object } }).getOptions();
+    return Object.keys(key);
 }
