@@ -17,6 +17,7 @@ import {
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
 import { resolveReference } from "../recipe/reference.js";
+import { defaultRecipe } from "./config.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
 import { offerDownload } from "./pull-models.js";
 import { escapeControls, formatMessage, printError, remark, startProgress } from "./terminal.js";
@@ -113,6 +114,8 @@ export function describeBackend({ backend, devices, cpu, rejected }: BackendChoi
 
 async function chooseRecipe({ recipe, base = "", tuned = "", reference = "" }: RecipeArguments): Promise<Recipe> {
     if (recipe !== undefined) return loadRecipe(recipe);
+    const byDefault = base === "" ? defaultRecipe() : undefined;
+    if (byDefault !== undefined) return loadRecipe(byDefault);
     const models = isAdapter(tuned) ? { base, lora: tuned, reference } : { base, tuned, reference };
     const controlTokens = await chooseControlTokens(adHocRecipe(models));
     return adHocRecipe({ ...models, controlTokens });

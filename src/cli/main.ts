@@ -64,7 +64,7 @@ const cli = yargs(args)
         for (const flag of ["verbose", "stats"])
             if (values["quiet"] === true && values[flag] === true)
                 throw new Error(`--quiet and --${flag} exclude each other.`);
-        checkValues(values, ["set", "stop", "template-variable", "experiments", "sources", "files"]);
+        checkValues(values, ["set", "stop", "template-variable", "experiments", "sources", "files", "words"]);
         return true;
     })
     .middleware((values) => {
