@@ -62,7 +62,7 @@ async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
     showCost(recipe, systems);
     printLines(
         `Ask it yourself:   eft-llama complete --recipe demo "${QUESTION}"`,
-        "Your own models:   eft-llama complete --help, docs/recipes.md",
+        "Your own models:   eft-llama recipe init --help, eft-llama complete --help",
     );
 }
 

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { inspect } from "node:util";
 import yargs from "yargs";
-import { hideBin, Parser } from "yargs/helpers";
+import { hideBin } from "yargs/helpers";
 import { EftError } from "../errors.js";
 import { packageRoot } from "../native/load-binding.js";
 import { chatCommand } from "./chat.js";
@@ -19,7 +19,7 @@ import { checkValues, expandPaths } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe.js";
 import { scoreCommand } from "./score.js";
-import { asksForHelp, COMMANDS, explainUsage, readWords } from "./usage.js";
+import { asksForHelp, COMMANDS, explainUsage, nameFlags, readWords } from "./usage.js";
 import { beQuiet, escapeControls, formatMessage, print, printError, remark, WIDTH } from "./terminal.js";
 
 for (const stream of [process.stdout, process.stderr]) {
@@ -97,12 +97,6 @@ function fail(error: unknown): void {
     printError(`eft-llama: ${formatMessage(expected ? nameFlags(error) : inspect(error))}\n`);
     // A command that was interrupted has set its own.
     process.exitCode ??= 1;
-}
-
-/** The message, with flags where the library speaks of its options: `--top-k`, not `topK`. */
-function nameFlags({ code, message }: EftError): string {
-    if (code !== "OPTION_INVALID" && code !== "CONTEXT_OVERFLOW") return message;
-    return message.replaceAll(/(?<!["\w])[a-z]+([A-Z][a-z]*)+\b/g, (option) => `--${Parser.decamelize(option, "-")}`);
 }
 
 function failUsage(message: string): never {

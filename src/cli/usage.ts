@@ -1,6 +1,7 @@
 /** What is typed: how yargs is to understand it, and what is said where it does not. */
 
 import { Parser } from "yargs/helpers";
+import type { EftError } from "../errors.js";
 import { suggestion } from "../recipe/problems.js";
 
 export const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "recipe", "pull", "demo"];
@@ -33,6 +34,18 @@ export function asksForHelp(words: readonly string[]): boolean {
     return flagsOf(words).some((word) => word === "--help" || word === "-h");
 }
 
+/** Options of the library whose flags are one word, and which begin its messages. */
+const WORDS =
+    /^(?:threads|sequences|backend|seed|stop|temperature|speculation|drafter|coupling|lookup|grammar)(?= must| cannot)/;
+
+/** The message, with flags where the library speaks of its options: `--top-k`, not `topK`. */
+export function nameFlags({ code, message }: EftError): string {
+    if (code !== "OPTION_INVALID" && code !== "CONTEXT_OVERFLOW") return message;
+    return message
+        .replace(WORDS, "--$&")
+        .replaceAll(/(?<!["\w])[a-z]+([A-Z][a-z]*)+\b/g, (option) => `--${Parser.decamelize(option, "-")}`);
+}
+
 /**
  * Yargs' words for what it does not know, each once, and with what was meant.
  *
@@ -40,6 +53,8 @@ export function asksForHelp(words: readonly string[]): boolean {
  * @param known - names of flags, in all their spellings
  */
 export function explainUsage(message: string, words: readonly string[], known: readonly string[]): string {
+    const [, flag, given, choices = ""] = /Argument: (\S+), Given: (.*), Choices: (.*)$/m.exec(message) ?? [];
+    if (flag !== undefined) return `--${flag} takes ${choices.replaceAll('"', "")}, not ${given}.`;
     const [, list] = /^Unknown arguments?: (.+)$/s.exec(message) ?? [];
     if (list === undefined) return message;
     const [command = "", subcommand = ""] = words;

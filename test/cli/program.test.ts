@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "@jest/globals";
+import { availableParallelism } from "node:os";
 import { readText } from "../helpers/demo.js";
 import { hasTerminal, program, run, runOnTerminal } from "./run.js";
 
@@ -73,6 +74,10 @@ describe("help", () => {
             ["complete", "-m", "x.gguf", "Hi"],
             "There is no -m: name the models with --recipe, or with --base, --tuned and --reference.",
         ],
+        [
+            ["complete", "-r", "demo", "--backend", "gpu", "Hi"],
+            '--backend takes auto, cpu, vulkan, cuda, metal, not "gpu".',
+        ],
         [["complete", "-r", "demo", "--xyzzy", "Hi"], "There is no --xyzzy."],
         [
             ["complete", "-r", "demo", "What", "is", "it?"],
@@ -83,6 +88,28 @@ describe("help", () => {
         expect({ stdout, code }).toEqual({ stdout: "", code: 2 });
         expect(stderr).toMatch(/^eft-llama: [^\n]+\nSee `eft-llama[^\n]* --help`\.\n$/);
         expect(stderr).toContain(`eft-llama: ${message}\n`);
+    });
+
+    const limits = [
+        ...readText("docs/cli.md").matchAll(/^\| (`--[^|]+`) +\| (above 0|-?\d+) +\| ([^|]+?) +\|$/gm),
+    ].flatMap(([, flags = "", smallest = "", largest = ""]) =>
+        [...flags.matchAll(/--[\w-]+/g)].map(([flag]) => [flag, smallest, largest] as const),
+    );
+    it.each(limits)("documents the range of %s: from %s to %s", async (flag, smallest, largest) => {
+        const command =
+            flag === "--sequences" ? ["score", "-r", "demo", "Hi"] : ["complete", "-r", "demo", "--json", "Hi"];
+        const below = smallest === "above 0" ? "0" : `${Number(smallest) - 1}`;
+        const { stderr, code } = await run([...command, `${flag}=${below}`]);
+        expect(code).toBe(1);
+        const most = Math.min(512, 4 * availableParallelism());
+        const range = smallest === "above 0" ? `above 0 and at most ${largest}` : `from ${smallest} to ${largest}`;
+        expect(stderr).toMatch(/^eft-llama: --/);
+        expect(stderr).toContain(`${flag} must be a`);
+        expect(stderr).toContain(range.replace(/four times.*/, `${most}`));
+    });
+
+    it("documents all ranges", () => {
+        expect(limits).toHaveLength(14);
     });
 
     it("knows short flags", async () => {
