@@ -22,7 +22,7 @@ console.log(`lambda 1: ${text}`);
 // A fork shares its first turn with the conversation it comes from, and goes its own way.
 const fork = chat.fork(1);
 await collect(fork.send("What is the capital of Japan?"));
-console.log(fork.messages.map(({ content }) => content).join(" | "));
+console.log(fork.turns.flatMap(({ user, answer }) => [user, answer]).join(" | "));
 
 const saved = JSON.stringify(fork);
 console.log(`${createChat(ensemble, parseChat(saved)).turns.length} turns were read back`);

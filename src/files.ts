@@ -159,9 +159,10 @@ export async function makeFolder(folder: string): Promise<void> {
  * Writes a file as a whole: whoever reads it meanwhile sees the old one or the new one, never a part. A file that is there
  * keeps its permissions, and a symbolic link goes on pointing to it.
  *
+ * @param mode - permissions of a file that was not there. Default: what the process gives to files
  * @throws EftError FILE_UNWRITABLE; the old file is untouched then
  */
-export async function writeWhole(file: string, text: string): Promise<void> {
+export async function writeWhole(file: string, text: string, mode?: number): Promise<void> {
     let unfinished: string | undefined;
     try {
         const place = await followLinks(file);
@@ -169,7 +170,7 @@ export async function writeWhole(file: string, text: string): Promise<void> {
         // A device or a pipe would be replaced by a file.
         if (old?.isFile() === false) throw new Error("it is not a file");
         unfinished = `${place}.${randomUUID()}`;
-        await writeFile(unfinished, text, { flag: "wx", ...(old && { mode: old.mode }) });
+        await writeFile(unfinished, text, { flag: "wx", mode: old?.mode ?? mode });
         // What the process masks when it makes a file.
         if (old !== undefined) await chmod(unfinished, old.mode);
         await rename(unfinished, place);

@@ -84,7 +84,8 @@ export async function loadChat(file: string): Promise<ChatState> {
 }
 
 /**
- * Writes a conversation, whole or not at all. A file that is there already is replaced only if it is a conversation.
+ * Writes a conversation, whole or not at all, for nobody else to read. A file that is there already is replaced only if it
+ * is a conversation, and keeps its permissions.
  *
  * @throws EftError FILE_UNWRITABLE, OPTION_INVALID
  */
@@ -96,7 +97,7 @@ export async function saveChat(file: string, chat: ChatSession): Promise<void> {
             throw new EftError("FILE_UNWRITABLE", `${file} ${reason}.`, { cause: error });
         });
     }
-    await writeWhole(file, `${JSON.stringify(chat, undefined, 2)}\n`);
+    await writeWhole(file, `${JSON.stringify(chat, undefined, 2)}\n`, 0o600);
 }
 
 async function readConversation(file: string): Promise<string> {

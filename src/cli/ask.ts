@@ -1,7 +1,7 @@
 /** Questions to whoever sits at the terminal. */
 
 import { createInterface } from "node:readline";
-import { isQuiet } from "./terminal.js";
+import { escapeLines, isQuiet } from "./terminal.js";
 
 /** Whether there is somebody to ask. */
 export function canAsk(): boolean {
@@ -14,7 +14,7 @@ export function ask(question: string): Promise<string> {
     return new Promise((resolve) => {
         terminal.on("SIGINT", () => process.exit(130));
         terminal.on("close", () => resolve(""));
-        terminal.question(`${question} `, (answer) => {
+        terminal.question(`${escapeLines(question)} `, (answer) => {
             resolve(answer.trim());
             terminal.close();
         });

@@ -23,7 +23,7 @@ import type { Surface } from "./chat-surface.js";
 import { describeDecisions, paintText } from "./explain.js";
 import { describeOpinions } from "./opinions.js";
 import { describeStatistics } from "./statistics.js";
-import { colors, escapeControls, formatTable, plural } from "./terminal.js";
+import { colors, escapeControls, escapeLines, formatTable, plural, printable } from "./terminal.js";
 
 /** A conversation that goes on, and where. */
 export interface Talk {
@@ -68,35 +68,45 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     system: { usage: "/system [text]", help: "show or change the system prompt; - for none", run: setSystem },
     regen: { usage: "/regen", help: "answer the last question anew", run: regenerate },
     edit: { usage: "/edit [text]", help: "ask something else in place of the last question", run: edit },
-    new: { usage: "/new", help: "begin a new conversation, at the same dials", run: beginAnew },
+    undo: { usage: "/undo", help: "take back the last question and its answer", run: undo },
+    new: { usage: "/new, /clear", help: "begin a new conversation, at the same dials", run: beginAnew },
     save: { usage: "/save <file>", help: "write the conversation to a file", run: save },
     load: { usage: "/load <file>", help: "go on with a conversation from a file", run: load },
     stats: { usage: "/stats", help: "what the last answer took", run: showStatistics },
-    help: { usage: "/help", help: "this list", atOnce: true, run: showHelp },
-    quit: { usage: "/quit", help: "leave", atOnce: true, run: quit },
-    exit: { usage: "/exit", help: "the same", atOnce: true, run: quit },
+    help: { usage: "/help, /?", help: "this list", atOnce: true, run: showHelp },
+    quit: { usage: "/quit, /exit, /bye", help: "leave", atOnce: true, run: quit },
 };
+/** Other names, which people know from other programs. */
+const ALIASES: Readonly<Record<string, string>> = { clear: "new", "?": "help", exit: "quit", bye: "quit" };
+const NAMES = [...Object.keys(COMMANDS), ...Object.keys(ALIASES)];
+
+function findCommand(name: string): Command | undefined {
+    const own = Object.hasOwn(ALIASES, name) ? (ALIASES[name] ?? name) : name;
+    return Object.hasOwn(COMMANDS, own) ? COMMANDS[own] : undefined;
+}
 
 /** Says something or obeys a command. */
 export async function handle(talk: Talk, input: string): Promise<void> {
     // A path or a comment is no command: `/etc/hosts`, `/* ... */`.
-    const [, name, argument = ""] = /^\/(\w*)(?:\s+([^]*))?$/.exec(input) ?? [];
+    const [, name, argument = ""] = /^\/(\w*|\?)(?:\s+([^]*))?$/.exec(input) ?? [];
     if (name === undefined) {
         const text = input.replace(/^\/\//, "/");
         await answer(talk, (signal) => talk.chat.send(text, { signal }));
         return;
     }
-    const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+    const command = findCommand(name);
     if (command !== undefined) return command.run(talk, argument.trim());
-    const names = Object.keys(COMMANDS).map((known) => `/${known}`);
-    const guess = suggestion(`/${name}`, names);
+    const guess = suggestion(
+        `/${name}`,
+        NAMES.map((known) => `/${known}`),
+    );
     await talk.surface.fail(`There is no command /${name} (${guess}). To say it: /${input}`);
 }
 
 /** Obeys a command that does not wait for the end of an answer; false for anything else. */
 export function handleAtOnce(talk: Talk, input: string): boolean {
-    const [, name = ""] = /^\/(\w+)(?!\S)/.exec(input) ?? [];
-    if (!Object.hasOwn(COMMANDS, name) || COMMANDS[name]?.atOnce !== true) return false;
+    const [, name = ""] = /^\/(\w+|\?)(?!\S)/.exec(input) ?? [];
+    if (findCommand(name)?.atOnce !== true) return false;
     void report(talk, () => handle(talk, input));
     return true;
 }
@@ -115,9 +125,7 @@ export async function report(talk: Talk, body: () => Promise<void>): Promise<voi
 export function completeWord(talk: Talk, line: string): [string[], string] {
     const [, before = "", dial] = /^(\/set\s+)?(\S*)$/.exec(line) ?? [];
     const words =
-        before === ""
-            ? Object.keys(COMMANDS).map((name) => `/${name} `)
-            : settingNames(talk.chat).map((name) => `${before}${name} `);
+        before === "" ? NAMES.map((name) => `/${name} `) : settingNames(talk.chat).map((name) => `${before}${name} `);
     if (dial === undefined || !line.startsWith("/")) return [[], line];
     return [words.filter((word) => word.startsWith(line)), line];
 }
@@ -137,6 +145,7 @@ async function answer(talk: Talk, begin: (signal: AbortSignal) => Completion): P
         }
     });
     if (talk.finish?.reason === "abort") await surface.note("(stopped)");
+    if (talk.finish?.reason === "length") await surface.note(`(cut after ${plural(talk.finish.tokens, "token")})`);
     if (talk.verbose) await showStatistics(talk);
 }
 
@@ -199,7 +208,7 @@ async function showPrompts({ chat, surface }: Talk): Promise<void> {
 }
 
 async function showRecipe({ ensemble, chat, surface }: Talk): Promise<void> {
-    const { name, description, combination, members, parameters } = ensemble.recipe;
+    const { name, description, combination, members, parameters } = printable(ensemble.recipe);
     const names = members.map((member) => member.name);
     const weights = combinationWeights(combination, names, chat.parameters);
     await surface.print(
@@ -229,21 +238,26 @@ async function setSystem(talk: Talk, argument: string): Promise<void> {
     await warnOfSystem(talk);
 }
 
-/** Templates may leave out what they have no place for, or have no role for it. */
+/** Says what becomes of a system prompt. */
 export async function warnOfSystem({ chat, ensemble, surface }: Talk): Promise<void> {
-    if (chat.system === undefined || chat.system.trim() === "") return;
+    for (const sentence of describeSystem(chat.system, ensemble)) await surface.note(sentence);
+}
+
+/** Templates may leave out what they have no place for, or have no role for it: a sentence for each. */
+export function describeSystem(system: string | undefined, { members }: Ensemble): string[] {
+    if (system === undefined || system.trim() === "") return [];
     const namesWith = (fate: PromptRenderer["systemPrompt"]): string =>
-        ensemble.members
+        members
             .filter(({ prompt }) => prompt.systemPrompt === fate)
             .map(({ name }) => name)
             .join(", ");
     const [blind, folded] = [namesWith("left out"), namesWith("in the first question")];
-    if (blind !== "")
-        await surface.note(`The prompt template has no place for a system prompt; not shown to: ${blind}.`);
-    if (folded !== "")
-        await surface.note(
-            `The prompt template has no system role; put in front of the first question for: ${folded}.`,
-        );
+    return [
+        ...(blind === "" ? [] : [`The prompt template has no place for a system prompt; not shown to: ${blind}.`]),
+        ...(folded === ""
+            ? []
+            : [`The prompt template has no system role; put in front of the first question for: ${folded}.`]),
+    ];
 }
 
 function regenerate(talk: Talk): Promise<void> {
@@ -259,6 +273,15 @@ async function edit(talk: Talk, argument: string): Promise<void> {
     surface.suggest(`/edit ${last.user}`);
 }
 
+async function undo(talk: Talk): Promise<void> {
+    const { chat, surface } = talk;
+    const last = chat.turns.at(-1);
+    if (last === undefined) return surface.fail("Nothing has been asked yet; there is nothing to take back.");
+    talk.chat = chat.fork(chat.turns.length - 1);
+    delete talk.finish;
+    await surface.note(`Taken back: ${escapeControls(last.user)}`);
+}
+
 async function beginAnew(talk: Talk): Promise<void> {
     talk.chat = talk.chat.fork(0);
     delete talk.finish;
@@ -269,13 +292,17 @@ async function save({ chat, surface }: Talk, argument: string): Promise<void> {
     if (argument === "") return surface.fail("Write /save and the name of a file.");
     const file = fileNamed(argument);
     await saveChat(file, chat);
-    await surface.note(`${plural(chat.turns.length, "turn")} written to ${file}`);
+    await surface.note(`${plural(chat.turns.length, "turn")} written to ${escapeControls(file)}`);
 }
 
 async function load(talk: Talk, argument: string): Promise<void> {
+    if (argument === "") return talk.surface.fail("Write /load and the name of a file.");
+    await loadFrom(talk, fileNamed(argument));
+}
+
+/** Goes on with a conversation from a file. @throws EftError CHAT_INVALID, FILE_UNREADABLE */
+export async function loadFrom(talk: Talk, file: string): Promise<void> {
     const { ensemble, options, surface } = talk;
-    if (argument === "") return surface.fail("Write /load and the name of a file.");
-    const file = fileNamed(argument);
     const { parameters, ...state } = await loadChat(file);
     const { sampling } = talk.chat;
     const chat = createChat(ensemble, { ...options, sampling, system: undefined, ...state });
@@ -283,7 +310,7 @@ async function load(talk: Talk, argument: string): Promise<void> {
     chat.setParameters(Object.fromEntries(dials));
     talk.chat = chat;
     delete talk.finish;
-    await surface.note(`${plural(chat.turns.length, "turn")} of ${file}`);
+    await surface.note(`${plural(chat.turns.length, "turn")} of ${escapeControls(file)}`);
     const last = chat.turns.at(-1);
     if (last !== undefined) await surface.note(escapeLines(`> ${last.user}\n${last.answer}`));
     await warnOfSystem(talk);
@@ -299,17 +326,22 @@ async function showStatistics({ ensemble, chat, finish, surface }: Talk): Promis
     await surface.note(`${describeStatistics(finish, names).trim()}\n${context}`);
 }
 
-async function showHelp({ surface }: Talk): Promise<void> {
+/** Lines for each command, of at most so many columns. */
+export function listCommands(columns: number): string[] {
     const indent = 2 + Math.max(...Object.values(COMMANDS).map(({ usage }) => usage.length));
-    const lines = Object.values(COMMANDS).map(({ usage, help }) => {
-        const text = wrapAnsi(help, Math.max(20, surface.width - indent));
-        return usage.padEnd(indent) + text.replaceAll("\n", `\n${" ".repeat(indent)}`);
+    return Object.values(COMMANDS).flatMap(({ usage, help }) => {
+        const [first = "", ...rest] = wrapAnsi(help, Math.max(20, columns - indent)).split("\n");
+        return [usage.padEnd(indent) + first, ...rest.map((line) => " ".repeat(indent) + line)];
     });
+}
+
+async function showHelp({ surface }: Talk): Promise<void> {
     const more = [
         'A line that ends with \\ goes on in the next one; so does a block between """ and """.',
         "A line that begins with // is said with one slash. Ctrl-C stops an answer.",
     ];
-    await surface.print([...lines, "", ...more.map((line) => wrapAnsi(line, surface.width))].join("\n"));
+    const lines = [...listCommands(surface.width), "", ...more.map((line) => wrapAnsi(line, surface.width))];
+    await surface.print(lines.join("\n"));
 }
 
 function quit(talk: Talk): Promise<void> {
@@ -321,8 +353,4 @@ function quit(talk: Talk): Promise<void> {
 /** Without the quotes that a shell would want around it. */
 function fileNamed(argument: string): string {
     return expandHome(argument.replace(/^(["'])(.+)\1$/, "$2"));
-}
-
-function escapeLines(text: string): string {
-    return text.split("\n").map(escapeControls).join("\n");
 }

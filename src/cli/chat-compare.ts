@@ -12,7 +12,7 @@ import {
     type Ensemble,
     type Recipe,
 } from "../index.js";
-import { colors, escapeControls } from "./terminal.js";
+import { colors, escapeLines } from "./terminal.js";
 
 /** Columns that a text needs to be read beside others. */
 const NARROWEST = 24;
@@ -63,7 +63,7 @@ function membersWithOpinion(recipe: Recipe): string[] {
 
 /** With an ellipsis where it was cut. */
 function showAnswer({ text, reason }: CompletionResult): string {
-    const lines = text.trim().split("\n").map(escapeControls).join("\n");
+    const lines = escapeLines(text.trim());
     return reason === "stop" ? lines : `${lines} …`;
 }
 

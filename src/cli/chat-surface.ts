@@ -5,7 +5,7 @@ import { EftError } from "../errors.js";
 import { decodeText, encodingOf } from "../files.js";
 import { createLineJoiner } from "./chat-lines.js";
 import { abortOnInterrupt } from "./interrupt.js";
-import { remark } from "./terminal.js";
+import { formatMessage, print, printAnswer, printError, remark } from "./terminal.js";
 
 export interface Surface {
     /** Columns for tables. */
@@ -46,10 +46,6 @@ export function createPipe(): Surface {
     };
     const iterator = input[Symbol.asyncIterator]();
     signal.addEventListener("abort", () => input.close());
-    const say = (stream: NodeJS.WriteStream, text: string): Promise<void> => {
-        stream.write(text);
-        return Promise.resolve();
-    };
     return {
         width: 100,
         async read() {
@@ -62,13 +58,13 @@ export function createPipe(): Surface {
             }
         },
         work: (body) => body(signal),
-        write: (text) => say(process.stdout, text),
-        endAnswer: () => say(process.stdout, "\n"),
-        print: (text) => say(process.stdout, `${text}\n`),
+        write: (text) => Promise.resolve(printAnswer(text)),
+        endAnswer: () => Promise.resolve(print("\n")),
+        print: (text) => Promise.resolve(print(`${text}\n`)),
         note: (text) => Promise.resolve(remark(`${text}\n`)),
         fail(message) {
             process.exitCode ??= 1;
-            return say(process.stderr, `eft-llama: ${message}\n`);
+            return Promise.resolve(printError(`eft-llama: ${formatMessage(message)}\n`));
         },
         close: () => input.close(),
     };

@@ -10,7 +10,7 @@ import { createLineJoiner } from "./chat-lines.js";
 import { HISTORY_SIZE, historyFile, openHistory, type History } from "./chat-history.js";
 import type { Surface } from "./chat-surface.js";
 import { createKeyboard } from "./keyboard.js";
-import { colors, escapeControls } from "./terminal.js";
+import { colors, escapeLines, formatMessage, print, printAnswer } from "./terminal.js";
 
 const PROMPT = colors.green.bold("> ");
 const CONTINUATION = colors.green.bold("… ");
@@ -134,7 +134,7 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
     }
     async function show(text: string): Promise<void> {
         await untilTyped();
-        stdout.write(`${inLine ? "\n" : ""}${text}\n`);
+        print(`${inLine ? "\n" : ""}${text}\n`);
         inLine = false;
     }
     /** To whoever waits for an input, if somebody does; what comes next is typed ahead. */
@@ -194,7 +194,7 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
             if (typedAhead.length > 0) await untilTyped();
             const next = typedAhead.shift();
             if (next !== undefined) {
-                stdout.write(`${PROMPT}${next.replaceAll("\n", `\n${CONTINUATION}`)}\n`);
+                print(`${PROMPT}${escapeLines(next).replaceAll("\n", `\n${CONTINUATION}`)}\n`);
                 state = "writing";
                 return next;
             }
@@ -221,7 +221,7 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         },
         async write(text) {
             await untilTyped();
-            stdout.write(text.replaceAll(/[^\n\t]+/g, escapeControls));
+            printAnswer(text);
             if (text !== "") inLine = !text.endsWith("\n");
             await untilTyped();
         },
@@ -233,7 +233,7 @@ export function createTerminal({ completer, onInput }: TerminalOptions): Surface
         print: show,
         note: (text) => show(wrap(colors.dim(text))),
         tell: (text) => show(wrap(colors.dim(text))),
-        fail: (message) => show(wrap(colors.red(message))),
+        fail: (message) => show(wrap(colors.red(formatMessage(message)))),
         suggest(text) {
             prefill = text;
         },
@@ -255,7 +255,7 @@ function tryHistory(): History {
             return body();
         } catch (error) {
             failed = true;
-            process.stdout.write(colors.dim(`What is typed is not remembered: ${(error as Error).message}.\n`));
+            print(colors.dim(`What is typed is not remembered: ${formatMessage((error as Error).message)}.\n`));
             return otherwise;
         }
     }

@@ -1,17 +1,27 @@
 /** `eft-llama chat`: a conversation with an ensemble, on a terminal or in a pipe. */
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
+import { expandHome } from "../files.js";
 import { createChat, type ChatOptions, type Ensemble } from "../index.js";
-import { completeWord, handle, handleAtOnce, report, warnOfSystem, type Talk } from "./chat-commands.js";
+import {
+    completeWord,
+    handle,
+    handleAtOnce,
+    listCommands,
+    loadFrom,
+    report,
+    warnOfSystem,
+    type Talk,
+} from "./chat-commands.js";
 import { createPipe, type Surface } from "./chat-surface.js";
 import { createTerminal } from "./chat-terminal.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { openEnsemble } from "./load.js";
-import { withConfig } from "./config.js";
+import { defaultRecipe, withConfig } from "./config.js";
 import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
-import { colors, plural } from "./terminal.js";
+import { colors, escapeControls, escapeLines, plural, WIDTH } from "./terminal.js";
 
 const options = {
     ...recipeOptions,
@@ -21,6 +31,12 @@ const options = {
         group: "Input:",
         description: "Instructions that stand before the conversation",
     },
+    load: {
+        type: "string",
+        requiresArg: true,
+        group: "Input:",
+        description: "Go on with a conversation that /save has written",
+    },
     ...templateOptions,
     ...samplingOptions,
     ...grammarOptions,
@@ -29,28 +45,51 @@ const options = {
     ...outputOptions,
 } as const satisfies Record<string, Options>;
 
-type Flags = InferredOptionTypes<typeof options>;
+type Flags = InferredOptionTypes<typeof options> & { words?: string[] };
 type Arguments = ArgumentsCamelCase<Flags>;
 
 export const chatCommand: CommandModule<object, Flags> = {
-    command: "chat",
+    command: "chat [words..]",
     describe: "Talk, with dials to turn in the middle of an answer",
     builder: (yargs) =>
         yargs
+            .positional("words", {
+                type: "string",
+                array: true,
+                description:
+                    "What is said first; before it the recipe, unless a flag or the configuration names the models",
+            })
             .options(withConfig(options))
             .check((args) => {
-                checkModels(args);
+                checkModels(readWords(args));
                 checkGrammar(args);
                 checkSpeculation(args);
                 return true;
             })
-            .example("$0 chat -r demo", "")
+            .example("$0 chat demo", "")
+            .example('$0 chat demo "What is the capital of Peru?"', "")
             .example('$0 chat -r recipe.yaml --system "Answer in one sentence."', "")
-            .example("$0 chat -r demo < questions.txt", "One line each"),
+            .example("$0 chat -r demo < questions.txt", "One line each")
+            .epilogue(
+                ["Commands in a conversation:", ...listCommands(WIDTH - 2).map((line) => `  ${line}`)].join("\n"),
+            ),
     handler: runChat,
 };
 
-async function runChat(args: Arguments): Promise<void> {
+/** What the words of the command line mean, as flags. @throws Error when there are too many */
+function readWords<T extends Flags>(args: T): T & { readonly message?: string } {
+    const { words = [], recipe, base, tuned, reference } = args;
+    const named = recipe ?? base ?? tuned ?? reference;
+    const isRecipe = named === undefined && (words.length > 1 || defaultRecipe() === undefined);
+    const [message, ...rest] = isRecipe ? words.slice(1) : words;
+    if (rest.length > 0)
+        throw new Error(`Put what is said into quotes: ${JSON.stringify([message, ...rest].join(" "))}.`);
+    const chosen = isRecipe && words[0] !== undefined ? { recipe: expandHome(words[0]) } : {};
+    return { ...args, ...chosen, ...(message !== undefined && { message }) };
+}
+
+async function runChat(given: Arguments): Promise<void> {
+    const args = readWords(given);
     const ensemble = await openEnsemble(args, { sequences: 1 }, (recipe) => checkDrafter(recipe, args.drafter));
     try {
         await converse(ensemble, args);
@@ -59,7 +98,7 @@ async function runChat(args: Arguments): Promise<void> {
     }
 }
 
-async function converse(ensemble: Ensemble, args: Arguments): Promise<void> {
+async function converse(ensemble: Ensemble, args: Arguments & { readonly message?: string }): Promise<void> {
     const given: ChatOptions = {
         system: args.system,
         seed: args.seed,
@@ -85,10 +124,14 @@ async function converse(ensemble: Ensemble, args: Arguments): Promise<void> {
     const talk: Talk = { ensemble, options: given, surface, verbose: args.verbose, chat, over: false };
     try {
         if (isTerminal && !args.quiet)
-            await surface.note(`${colors.bold(ensemble.recipe.name)}  /help lists what else can be done.`);
-        await warnOfSystem(talk);
-        for (;;) {
-            const input = await surface.read();
+            await surface.note(
+                `${colors.bold(escapeControls(ensemble.recipe.name))}  /help lists what else can be done.`,
+            );
+        if (args.load === undefined) await warnOfSystem(talk);
+        else await loadFrom(talk, args.load);
+        for (let first = args.message; ; first = undefined) {
+            if (first !== undefined) await surface.tell?.(`> ${escapeLines(first)}`);
+            const input = first ?? (await surface.read());
             if (input === undefined) return;
             if (input.trim() !== "") await report(talk, () => handle(talk, input));
             if (talk.over) return;

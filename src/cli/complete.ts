@@ -1,7 +1,8 @@
 /** `eft-llama complete`: text from the target, as it comes. */
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { complete, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
+import { complete, EftError, type ChatMessage, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
+import { describeSystem } from "./chat-commands.js";
 import { describeDecisions, paintText } from "./explain.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { checkInput, fileOption, readInput } from "./input.js";
@@ -12,9 +13,16 @@ import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { describeStatistics, speculationToJson } from "./statistics.js";
+import { plural, print, printAnswer, printError, printJson, remark } from "./terminal.js";
 
 const options = {
     ...recipeOptions,
+    system: {
+        type: "string",
+        requiresArg: true,
+        group: "Input:",
+        description: "Instructions that stand before the prompt, in the chat template's place for them",
+    },
     file: fileOption,
     raw: {
         type: "boolean",
@@ -64,7 +72,11 @@ export const completeCommand: CommandModule<object, Flags> = {
     describe: "Complete a prompt",
     builder: (yargs) =>
         yargs
-            .positional("prompt", { type: "string", description: "The prompt; else from --file or standard input" })
+            .positional("prompt", {
+                alias: "p",
+                type: "string",
+                description: "The prompt; else from --file or standard input",
+            })
             .options(withConfig(options))
             .check((args) => {
                 checkModels(args);
@@ -87,19 +99,26 @@ function checkArguments(flags: Flags): void {
     checkSpeculation(flags);
     if (flags.raw && flags["template-variable"] !== undefined)
         throw new Error("--raw shows no template, so that --template-variable has no use.");
+    if (flags.raw && flags.system !== undefined) throw new Error("--raw and --system exclude each other.");
     if (!json && members) throw new Error("--members needs --json.");
     if (!json && top !== undefined) throw new Error("--top-logprobs needs --json.");
 }
 
 async function runComplete(args: Arguments): Promise<void> {
     const prompt = await readInput(args.prompt, args.file);
+    if (!args.raw && prompt.trim() === "")
+        throw new EftError(
+            "PROMPT_EMPTY",
+            "The prompt is empty; write something into it, or let the models begin a text of their own with --raw.",
+        );
     const grammar = await chooseGrammar(args);
     const ensemble = await openEnsemble(args, { sequences: 1 }, (recipe) => checkDrafter(recipe, args.drafter));
     // Not before: there is nothing to finish while models are loaded, so Ctrl-C then ends the process as usual.
     const signal = abortOnInterrupt();
     try {
+        for (const sentence of describeSystem(args.system, ensemble)) remark(`${sentence}\n`);
         const completion = complete(ensemble, {
-            prompt,
+            prompt: withSystem(prompt, args.system),
             raw: args.raw,
             ...(args.templateVariable && { templateVariables: args.templateVariable }),
             maxTokens: args.maxTokens,
@@ -120,34 +139,50 @@ async function runComplete(args: Arguments): Promise<void> {
     }
 }
 
+function withSystem(prompt: string, system: string | undefined): ChatMessage[] {
+    const question = { role: "user", content: prompt } as const;
+    return system === undefined ? [question] : [{ role: "system", content: system }, question];
+}
+
 /** Writes parts as they come, and with the last one what was asked for besides the text. */
 function createPrinter(ensemble: Ensemble, args: Arguments): (part: TokenPart | FinishPart) => void {
     const { json, explain, stats, verbose } = args;
     const names = ensemble.members.map(({ name }) => name);
     const explained: TokenPart[] = [];
     return (part) => {
-        if (json) process.stdout.write(`${toJson(part, names)}\n`);
-        else process.stdout.write(explain ? paintText(part) : part.text);
+        if (json) printJson(toJson(part, names));
+        else if (explain) print(paintText(part));
+        else printAnswer(part.text);
         if (part.type === "token") {
             if (explain && !json) explained.push(part);
             return;
         }
-        if (explain && !json) process.stdout.write(describeDecisions(ensemble, explained));
-        else if (!json && process.stdout.isTTY) process.stdout.write("\n");
-        if (stats || verbose) process.stderr.write(describeStatistics(part, names));
+        if (explain && !json) print(describeDecisions(ensemble, explained));
+        else if (!json) print("\n");
+        if (!json && part.reason === "length") remark(describeCut(part.tokens, ensemble, args.maxTokens));
+        if (stats || verbose) printError(describeStatistics(part, names));
     };
 }
 
+/** Why a text has no end. */
+function describeCut(tokens: number, { contextSize }: Ensemble, limit: number | undefined): string {
+    const why =
+        tokens === limit
+            ? "as --max-tokens says"
+            : `because the context of ${contextSize} tokens is full; --context-size sets it`;
+    return `The text was cut after ${plural(tokens, "token")}, ${why}.\n`;
+}
+
 /** @param members - names, in the order of the ensemble */
-function toJson(part: TokenPart | FinishPart, members: readonly string[]): string {
+function toJson(part: TokenPart | FinishPart, members: readonly string[]): object {
     if (part.type === "token") {
         const { type: _, ...token } = part;
-        return JSON.stringify(token);
+        return token;
     }
     const { type: _, reason, speculation, ...rest } = part;
-    return JSON.stringify({
+    return {
         finish: reason,
         ...rest,
         ...(speculation && { speculation: speculationToJson(speculation, members) }),
-    });
+    };
 }

@@ -12,11 +12,20 @@ import { createValidator } from "../recipe/schema.js";
 /** Keys are those of the flags; `models` is the folder that `EFT_LLAMA_MODELS` names. */
 interface Config {
     readonly models?: string;
+    readonly recipe?: string;
     readonly backend?: string;
     readonly threads?: number;
     readonly "gpu-layers"?: number;
     readonly "cache-type"?: string;
     readonly "context-size"?: number;
+    readonly temperature?: number;
+    readonly "top-k"?: number;
+    readonly "top-p"?: number;
+    readonly "min-p"?: number;
+    readonly "repeat-penalty"?: number;
+    readonly "frequency-penalty"?: number;
+    readonly "presence-penalty"?: number;
+    readonly "max-tokens"?: number;
 }
 
 const KIND: DocumentKind = { noun: "configuration", syntax: "CONFIG_INVALID", invalid: "CONFIG_INVALID" };
@@ -27,16 +36,30 @@ const validate = createValidator<Config>({
     additionalProperties: false,
     properties: {
         models: { title: "the path of a folder", type: "string", minLength: 1 },
+        recipe: { title: "the path or name of a recipe", type: "string", minLength: 1 },
         backend: { enum: BACKENDS },
         threads: { type: "integer", minimum: 1, maximum: 512 },
         "gpu-layers": { type: "integer", minimum: 0, maximum: 1000 },
         "cache-type": { enum: CACHE_TYPES },
         "context-size": { type: "integer", minimum: 8, maximum: 4194304 },
+        temperature: { type: "number", minimum: 0, maximum: 100 },
+        "top-k": { type: "integer", minimum: 0, maximum: 2147483647 },
+        "top-p": { type: "number", exclusiveMinimum: 0, maximum: 1 },
+        "min-p": { type: "number", minimum: 0, maximum: 1 },
+        "repeat-penalty": { type: "number", exclusiveMinimum: 0, maximum: 10 },
+        "frequency-penalty": { type: "number", minimum: -100, maximum: 100 },
+        "presence-penalty": { type: "number", minimum: -100, maximum: 100 },
+        "max-tokens": { type: "integer", minimum: 0, maximum: 2147483647 },
     },
 });
 
 /** The file that a command got defaults from, or why it could not. */
-let consulted: { readonly file?: string; readonly problem?: Error } = {};
+let consulted: { readonly file?: string; readonly recipe?: string; readonly problem?: Error } = {};
+
+/** The recipe for commands to which none is named, absolute or a name; undefined if the file has none. */
+export function defaultRecipe(): string | undefined {
+    return consulted.recipe;
+}
 
 /**
  * The options of a command with the defaults that the configuration file has for them. Its model folder is put into the
@@ -52,7 +75,8 @@ export function withConfig<T extends Readonly<Record<string, Options>>>(options:
         consulted = { problem: error as Error };
         return options;
     }
-    const { models, ...defaults } = config;
+    const { models, recipe, ...defaults } = config;
+    if (recipe !== undefined) consulted = { ...consulted, recipe };
     if (models !== undefined) process.env.EFT_LLAMA_MODELS ||= models;
     const settings: Readonly<Record<string, unknown>> = defaults;
     // The type stays: a default of the same type takes the place of another one or of none.
@@ -103,6 +127,9 @@ function readConfig(): Config {
     // Nothing but comments.
     if (document.value === null) return {};
     const config = validate(document);
-    if (config.models === undefined) return config;
-    return { ...config, models: path.resolve(path.dirname(file), expandHome(config.models)) };
+    const near = (place: string): string => path.resolve(path.dirname(file), expandHome(place));
+    const { models, recipe } = config;
+    // What has neither folder nor ending is the name of a built-in recipe.
+    const isFile = recipe !== undefined && /[/\\]|\.(?:ya?ml|json)$/i.test(recipe);
+    return { ...config, ...(models && { models: near(models) }), ...(isFile && { recipe: near(recipe) }) };
 }

@@ -15,7 +15,7 @@ import { loadWithProgress } from "./load.js";
 import { describeOpinions } from "./opinions.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions } from "./options.js";
-import { colors, formatTable, sum, WIDTH } from "./terminal.js";
+import { colors, escapeControls, formatTable, print, sum, WIDTH } from "./terminal.js";
 
 const QUESTIONS = [
     "What is the capital of Nepal?",
@@ -60,9 +60,9 @@ async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
     await showThoughts(eft);
     await showDial(dial);
     showCost(recipe, systems);
-    print(
+    printLines(
         `Ask it yourself:   eft-llama complete --recipe demo "${QUESTION}"`,
-        "Your own models:   eft-llama complete --help, docs/recipes.md",
+        "Your own models:   eft-llama recipe init --help, eft-llama complete --help",
     );
 }
 
@@ -71,7 +71,7 @@ function showAnswers({ combination }: Recipe, systems: readonly System[]): void 
         const texts = systems.map(({ answers }) => showAnswer(answers[row]));
         return [question, ...texts.slice(0, -1), colors.green(texts.at(-1))];
     });
-    print(
+    printLines(
         heading("1. A small model that was tuned, a large one that was not, and both together"),
         '"chat" is small: it was tuned to answer, and knows little. "large" has learned',
         "its encyclopedia well, and was never tuned: it goes on with questions of its",
@@ -87,7 +87,7 @@ async function showThoughts(eft: Ensemble): Promise<void> {
     const { parts } = await collect(
         complete(eft, { prompt: QUESTION, maxTokens: MAX_TOKENS, memberLogprobs: true, topLogprobs: 100 }),
     );
-    print(
+    printLines(
         heading(`2. What the members thought: ${QUESTION}`),
         "How probable each token of EFT's answer was; in brackets, what the member would",
         "rather have said.",
@@ -102,7 +102,7 @@ async function showDial(dial: Ensemble): Promise<void> {
     const [parameter = ""] = Object.keys(parameters);
     const turned: CompletionResult[][] = [];
     for (const value of DIAL_VALUES) turned.push(await answerAll(dial, DIAL_QUESTIONS, { [parameter]: value }));
-    print(
+    printLines(
         heading("3. A dial between two fine-tunings"),
         'The large model was tuned to neither "chat" nor "safe":',
         colors.bold(combination.text),
@@ -117,7 +117,7 @@ async function showDial(dial: Ensemble): Promise<void> {
 
 function showCost({ members }: Recipe, systems: readonly System[]): void {
     const names = members.map(({ name }) => name);
-    print(
+    printLines(
         heading("4. What it costs"),
         "Milliseconds per token: altogether, and the parts of the native step.",
         formatTable(
@@ -143,7 +143,7 @@ async function answerAll(
 /** The text on one line; with an ellipsis where it was cut. */
 function showAnswer(result: CompletionResult | undefined): string {
     if (result === undefined) return "";
-    const text = result.text.trim().replaceAll(/\s+/g, " ");
+    const text = escapeControls(result.text.trim().replaceAll(/\s+/g, " "));
     return result.reason === "length" ? colors.dim(`${text} …`) : text;
 }
 
@@ -182,6 +182,6 @@ function heading(text: string): string {
     return colors.bold.cyan(text);
 }
 
-function print(...lines: readonly string[]): void {
-    process.stdout.write(`${lines.join("\n")}\n`);
+function printLines(...lines: readonly string[]): void {
+    print(`${lines.join("\n")}\n`);
 }

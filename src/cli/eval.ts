@@ -7,7 +7,7 @@ import { abortable } from "./interrupt.js";
 import { showLog } from "./load.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
-import { colors, formatTable, startProgress } from "./terminal.js";
+import { colors, formatTable, print, printable, remark, startProgress } from "./terminal.js";
 
 const options = {
     family: {
@@ -98,14 +98,16 @@ async function runEval(args: ArgumentsCamelCase<Flags>): Promise<void> {
         progress.stop();
         // Ctrl-C came too late to interrupt anything.
         process.exitCode = 0;
-        process.stdout.write(describe(evaluation));
+        const { leftOut, ...rest } = printable(evaluation);
+        for (const sentence of leftOut) remark(`Left out: ${sentence}\n`);
+        print(describe(rest));
     } finally {
         progress.stop();
     }
 }
 
 /** The measures over all items, a table for each experiment, and where the report is. */
-function describe({ reports, files, leftOut }: Evaluation): string {
+function describe({ reports, files }: Omit<Evaluation, "leftOut">): string {
     const parts = reports.map(({ title, cells }) => {
         const all = cells.filter(({ group }) => group === undefined);
         const columns = [...new Set(all.map(({ task, measure }) => `${task}/${measure}`))];
@@ -120,8 +122,5 @@ function describe({ reports, files, leftOut }: Evaluation): string {
         const rows = [...points].map(([name, cellsOfPoint]) => [name, ...cellsOfPoint]);
         return `${colors.bold(title)}\n${formatTable(["", ...columns], rows)}\n`;
     });
-    const notes = leftOut.map((sentence) => `Left out: ${sentence}\n`);
-    return [...parts, ...(notes.length > 0 ? [notes.join("")] : []), files.map((file) => `${file}\n`).join("")].join(
-        "\n",
-    );
+    return [...parts, files.map((file) => `${file}\n`).join("")].join("\n");
 }

@@ -2,7 +2,7 @@
 
 import type { ChalkInstance } from "chalk";
 import { tokenText, type DrafterView, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
-import { colors, escapeControls, formatProbability, formatTable, plural, quote, sum } from "./terminal.js";
+import { colors, escapeControls, escapeLines, formatProbability, formatTable, plural, quote, sum } from "./terminal.js";
 
 /** From hot to calm: the total-variation distance from which on each colour is taken. Below all of them: none. */
 const HEAT = [
@@ -14,9 +14,9 @@ const HEAT = [
 /** Columns of the table's cells; with its lines they make 80. */
 const WIDTHS = [20, 9, 20, 10, 15];
 
-/** The text of a part, coloured by its distance; as it is where there are no colours. */
+/** The text of a part, coloured by its distance, without anything else that a terminal would obey. */
 export function paintText(part: TokenPart | FinishPart): string {
-    if (part.type === "finish" || part.drafter === undefined || colors.level === 0) return part.text;
+    if (part.type === "finish" || part.drafter === undefined || colors.level === 0) return escapeLines(part.text);
     const heat = chooseHeat(part.drafter.totalVariation);
     const paint = isOther(part, part.drafter) ? heat.underline : heat;
     const lines = part.text.split("\n").map((line) => paint(escapeControls(line)));

@@ -10,7 +10,7 @@ import { describeBackend, memoryOptions, showLog } from "./load.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions, sequencesOption, settings } from "./options.js";
 import { printRecipes } from "./recipe-list.js";
-import { formatCount } from "./terminal.js";
+import { formatCount, print, printable, printJson } from "./terminal.js";
 
 // Nothing is loaded here with its weights.
 const { trust: _, ...loading } = loadOptions;
@@ -48,7 +48,7 @@ async function runInspect(args: InspectArguments): Promise<void> {
     else if (isRemote(args.source) || (await isGguf(args.source))) await printModel(args.source, args);
     else {
         const inspection = await inspectRecipe(await loadRecipe(args.source), args);
-        print(args, recipeToJson(inspection), () => describeRecipe(inspection));
+        show(args, recipeToJson(inspection), () => describeRecipe(printable(inspection)));
         // Last, so that the rest can be read however the members differ.
         if (inspection.vocabulary !== undefined) checkVocabularies(inspection.vocabulary);
     }
@@ -67,11 +67,11 @@ async function printModel(source: string, args: InspectArguments): Promise<void>
         summary.type === "adapter"
             ? undefined
             : await planMemory({ members: [{ name: "model", model: summary.file }] }, memoryOptions(args, backend));
-    print(args, { ...summary, memory, backend }, () => [
-        ...describeModel(summary),
+    show(args, { ...summary, memory, backend }, () => [
+        ...describeModel(printable(summary)),
         "",
-        ...(memory === undefined ? [] : [...describeMemory(memory), ""]),
-        ...describeBackend(backend),
+        ...(memory === undefined ? [] : [...describeMemory(printable(memory)), ""]),
+        ...describeBackend(printable(backend)),
     ]);
 }
 
@@ -93,8 +93,9 @@ function describeModel(summary: GgufSummary): string[] {
     return facts.map(([name, value]) => `${name.padEnd(18)}${value ?? "not said"}`);
 }
 
-function print({ json }: InspectArguments, data: unknown, lines: () => readonly string[]): void {
-    process.stdout.write(json ? `${JSON.stringify(data)}\n` : `${lines().join("\n")}\n`);
+function show({ json }: InspectArguments, data: unknown, lines: () => readonly string[]): void {
+    if (json) printJson(data);
+    else print(`${lines().join("\n")}\n`);
 }
 
 /** By its name, or else by its first bytes: stores of other programs name their files otherwise. */

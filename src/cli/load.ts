@@ -18,9 +18,10 @@ import {
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
 import { resolveReference } from "../recipe/reference.js";
+import { defaultRecipe } from "./config.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
 import { offerDownload } from "./pull-models.js";
-import { startProgress } from "./terminal.js";
+import { escapeControls, formatMessage, printError, remark, startProgress } from "./terminal.js";
 
 /** ggml's number of the most talkative log level. */
 const DEBUG = 1;
@@ -43,6 +44,7 @@ export async function openEnsemble(
     await offerDownload(recipe);
     const ensemble = await loadWithProgress(recipe, args, options);
     ensemble.setParameters(args.set ?? {});
+    warnOfContext(ensemble);
     if (args.verbose) {
         const { threads, contextSize, sequences } = ensemble;
         const lines = [
@@ -51,9 +53,20 @@ export async function openEnsemble(
             `Context: ${sequences} x ${contextSize} tokens`,
             ...(ensemble.plan?.remarks ?? []),
         ];
-        process.stderr.write(`${lines.join("\n")}\n`);
+        printError(`${lines.map(escapeControls).join("\n")}\n`);
     }
     return ensemble;
+}
+
+/** Beyond what they were trained for, models get worse without a word. */
+function warnOfContext({ members, contextSize }: Ensemble): void {
+    const short = members.filter(({ model }) => model.info.trainContextSize < contextSize);
+    const trained = short.map(({ name, model }) => `${name} for ${model.info.trainContextSize}`);
+    if (trained.length > 0)
+        remark(
+            `The context holds ${contextSize} tokens, and members were trained for fewer: ${trained.join(", ")}. ` +
+                "Beyond that, texts get worse.\n",
+        );
 }
 
 /** @throws EftError what `loadEnsemble` throws */
@@ -89,7 +102,7 @@ export function memoryOptions(
 /** llama.cpp's log goes to standard error from now on. */
 export function showLog(): void {
     loadBinding().setLog((level, text) => {
-        if (level > DEBUG) process.stderr.write(text);
+        if (level > DEBUG) printError(formatMessage(text));
     });
 }
 
@@ -104,6 +117,8 @@ export function describeBackend({ backend, devices, cpu, rejected }: BackendChoi
 
 async function chooseRecipe({ recipe, base = "", tuned = "", reference = "" }: RecipeArguments): Promise<Recipe> {
     if (recipe !== undefined) return loadRecipe(recipe);
+    const byDefault = base === "" ? defaultRecipe() : undefined;
+    if (byDefault !== undefined) return loadRecipe(byDefault);
     const models = isAdapter(tuned) ? { base, lora: tuned, reference } : { base, tuned, reference };
     const controlTokens = await chooseControlTokens(adHocRecipe(models));
     return adHocRecipe({ ...models, controlTokens });

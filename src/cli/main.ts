@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { inspect } from "node:util";
 import yargs from "yargs";
-import { hideBin, Parser } from "yargs/helpers";
+import { hideBin } from "yargs/helpers";
 import { EftError } from "../errors.js";
 import { packageRoot } from "../native/load-binding.js";
 import { chatCommand } from "./chat.js";
@@ -19,7 +19,8 @@ import { checkValues, expandPaths } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe.js";
 import { scoreCommand } from "./score.js";
-import { beQuiet, remark, WIDTH } from "./terminal.js";
+import { asksForHelp, COMMANDS, explainUsage, nameFlags, readWords } from "./usage.js";
+import { beQuiet, escapeControls, formatMessage, print, printError, remark, WIDTH } from "./terminal.js";
 
 for (const stream of [process.stdout, process.stderr]) {
     stream.on("error", (error: NodeJS.ErrnoException) => {
@@ -30,10 +31,16 @@ for (const stream of [process.stdout, process.stderr]) {
     });
 }
 
-const args = hideBin(process.argv);
+const args = readWords(hideBin(process.argv));
 const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
 
-const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "recipe", "pull", "demo"];
+const EPILOGUE = [
+    "`eft-llama <command> --help` tells all about one. To begin with: `eft-llama demo`.",
+    "",
+    "Defaults of flags: eft-llama/config.yaml in ~/.config (XDG_CONFIG_HOME, on Windows APPDATA), or the file in EFT_LLAMA_CONFIG.",
+    "Models: the folder in EFT_LLAMA_MODELS, else one in the user's cache. NO_COLOR=1 turns colours off.",
+    "Exit codes: 0 done, 1 failed, 2 wrong usage, 130 Ctrl-C.",
+].join("\n");
 const cli = yargs(args)
     .scriptName("eft-llama")
     .usage("$0 <command>\n\nEmulated fine-tuning on llama.cpp: several GGUF models, combined while decoding.")
@@ -50,53 +57,57 @@ const cli = yargs(args)
         "Print a script that completes commands, flags and recipes in bash or zsh",
         await createCompletion(),
     )
-    .epilogue("`eft-llama <command> --help` tells all about one. To begin with: `eft-llama demo`.")
+    .epilogue(EPILOGUE)
     .demandCommand(1, `Name a command: ${COMMANDS.join(", ")}.`)
     .strict()
     .check((values) => {
         for (const flag of ["verbose", "stats"])
             if (values["quiet"] === true && values[flag] === true)
                 throw new Error(`--quiet and --${flag} exclude each other.`);
-        checkValues(values, ["set", "stop", "template-variable", "experiments", "sources", "files"]);
+        checkValues(values, ["set", "stop", "template-variable", "experiments", "sources", "files", "words"]);
         return true;
     })
     .middleware((values) => {
         expandPaths(values);
         if (values["quiet"] === true) beQuiet();
         const file = checkConfig();
-        if (values["verbose"] === true && file !== undefined) remark(`Configuration: ${file}\n`);
+        if (values["verbose"] === true && file !== undefined) remark(`Configuration: ${escapeControls(file)}\n`);
     })
     .detectLocale(false)
     .parserConfiguration({ "greedy-arrays": false, "dot-notation": false, "boolean-negation": false })
     .version(version)
-    .help()
+    .alias("version", "v")
+    // With yargs' own help, the word "help" could not be a prompt.
+    .help(false)
+    .option("help", { alias: "h", type: "boolean", description: "Show help" })
     .wrap(WIDTH)
     // What a command throws has no message here, and rejects below.
     .fail((message: string | null) => {
         if (message !== null) failUsage(message);
     });
 try {
-    await cli.parseAsync();
+    if (asksForHelp(args)) print(`${await cli.getHelp()}\n`);
+    else await cli.parseAsync();
 } catch (error) {
     fail(error);
 }
 
 function fail(error: unknown): void {
     const expected = EftError.isInstance(error) && !args.includes("--verbose");
-    process.stderr.write(`eft-llama: ${expected ? nameFlags(error) : inspect(error)}\n`);
+    printError(`eft-llama: ${formatMessage(expected ? nameFlags(error) : inspect(error))}\n`);
     // A command that was interrupted has set its own.
     process.exitCode ??= 1;
-}
-
-/** The message, with flags where the library speaks of its options: `--top-k`, not `topK`. */
-function nameFlags({ code, message }: EftError): string {
-    if (code !== "OPTION_INVALID" && code !== "CONTEXT_OVERFLOW") return message;
-    return message.replaceAll(/(?<!["\w])[a-z]+([A-Z][a-z]*)+\b/g, (option) => `--${Parser.decamelize(option, "-")}`);
 }
 
 function failUsage(message: string): never {
     const command = COMMANDS.find((name) => name === args[0]);
     const help = ["eft-llama", ...(command === undefined ? [] : [command]), "--help"].join(" ");
-    process.stderr.write(`eft-llama: ${message}\nSee \`${help}\`.\n`);
+    printError(`eft-llama: ${formatMessage(explainUsage(message, args, knownFlags()))}\nSee \`${help}\`.\n`);
     process.exit(2);
+}
+
+function knownFlags(): string[] {
+    // Public, and missing in the types.
+    const { key } = (cli as unknown as { getOptions(): { key: object } }).getOptions();
+    return Object.keys(key);
 }

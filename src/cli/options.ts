@@ -5,6 +5,7 @@ import { CACHE_TYPES } from "../ensemble/memory-plan.js";
 import { expandHome } from "../files.js";
 import { BACKENDS } from "../native/backend.js";
 import type { JsonValue } from "../types.js";
+import { defaultRecipe } from "./config.js";
 
 /** Which models, and where the dials stand. */
 export const recipeOptions = {
@@ -156,6 +157,7 @@ function parseVariable(pair: string): [string, JsonValue] {
 export function checkModels({ recipe, base, tuned, reference }: RecipeArguments): void {
     const named = [base, tuned, reference].filter((file) => file !== undefined).length;
     if (recipe === undefined && named === 0) {
+        if (defaultRecipe() !== undefined) return;
         throw new Error("Name the models: either --recipe, or --base, --tuned and --reference.");
     }
     if (recipe !== undefined && named > 0)
@@ -180,7 +182,7 @@ export function checkValues(values: Readonly<Record<string, unknown>>, repeatabl
 /** Flags and arguments that name files, folders or models, in all their spellings. */
 const PATHS = [
     ...["recipe", "r", "base", "tuned", "reference", "file", "f", "grammar", "json-schema", "jsonSchema", "dir"],
-    ...["output", "o", "out", "family", "source", "sources", "files", "experiments"],
+    ...["load", "output", "o", "out", "family", "source", "sources", "files", "experiments"],
 ];
 
 /** Puts the home folder in the place of `~/` in paths: shells leave it in `--dir=~/models` and in quotes. */

@@ -4,7 +4,7 @@ import { downloadModels, missingModels, planDownload, type DownloadPlan, type Re
 import { formatBytes } from "../ensemble/bytes.js";
 import { canAsk, confirm } from "./ask.js";
 import { abortable } from "./interrupt.js";
-import { plural, startProgress } from "./terminal.js";
+import { escapeControls, plural, printError, startProgress } from "./terminal.js";
 
 /**
  * Downloads what is missing. The first Ctrl-C ends it so that the next download can go on.
@@ -33,7 +33,7 @@ export async function pullModels(plan: DownloadPlan, tell: (line: string) => voi
         );
     } finally {
         progress.stop();
-        lines.forEach(tell);
+        lines.map(escapeControls).forEach(tell);
     }
 }
 
@@ -54,6 +54,6 @@ export async function offerDownload(recipe: Recipe): Promise<void> {
     const missing = missingModels(recipe);
     if (missing.length === 0 || !canAsk()) return;
     const plan = await planDownload(missing.map(({ model }) => model));
-    const question = `${plural(plan.models.length, "model")} of ${recipe.name} must be downloaded, ${describeMissing(plan)}. Do it now?`;
-    if (await confirm(question)) await pullModels(plan, (line) => process.stderr.write(`${line}\n`));
+    const question = `${plural(plan.models.length, "model")} of ${escapeControls(recipe.name)} must be downloaded, ${describeMissing(plan)}. Do it now?`;
+    if (await confirm(question)) await pullModels(plan, (line) => printError(`${line}\n`));
 }

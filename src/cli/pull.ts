@@ -1,13 +1,14 @@
 /** `eft-llama pull`: the models of recipes, from a hub or server to this machine. */
 
+import { existsSync } from "node:fs";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } from "../index.js";
+import { EftError, isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
 import { withConfig } from "./config.js";
 import { outputOptions } from "./options.js";
 import { describeMissing, pullModels } from "./pull-models.js";
-import { formatTable, isQuiet } from "./terminal.js";
+import { escapeControls, formatTable, isQuiet, print, printable } from "./terminal.js";
 
 const options = {
     dir: {
@@ -45,17 +46,24 @@ async function runPull({ sources, dir }: ArgumentsCamelCase<Flags>): Promise<voi
     const models = await Promise.all(
         sources.map(async (source) => {
             if (isRemote(source)) return [source];
+            // As other programs name what is on a hub.
+            if (/^[\w.-]+\/[\w.-]+(?::[\w.-]+)?$/.test(source) && !existsSync(source))
+                throw new EftError(
+                    "OPTION_INVALID",
+                    `There is no recipe ${source}. A model of the hub is hf:${source}${source.includes(":") ? "" : ":Q4_K_M, or another of its quantizations"}.`,
+                );
             const { members } = await loadRecipe(source);
             return members.map(({ model }) => model).filter(isRemote);
         }),
     );
     const references = models.flat();
-    if (references.length === 0) return print([`Nothing to download: ${sources.join(", ")} names files only.`]);
+    if (references.length === 0)
+        return say([escapeControls(`Nothing to download: ${sources.join(", ")} names files only.`)]);
     const plan = await planDownload(references, dir === undefined ? {} : { folder: dir });
-    print(describePlan(plan));
-    await pullModels(plan, (line) => print([line]));
+    say(describePlan(printable(plan)));
+    await pullModels(plan, (line) => say([line]));
     if (plan.folder !== modelFolder())
-        print([`Set EFT_LLAMA_MODELS=${plan.folder} for the other commands, so that they look there.`]);
+        say([`Set EFT_LLAMA_MODELS=${escapeControls(plan.folder)} for the other commands, so that they look there.`]);
 }
 
 function describePlan(plan: DownloadPlan): string[] {
@@ -72,7 +80,6 @@ function describePlan(plan: DownloadPlan): string[] {
     ];
 }
 
-function print(lines: readonly string[]): void {
-    if (isQuiet()) return;
-    process.stdout.write(`${lines.join("\n")}\n`);
+function say(lines: readonly string[]): void {
+    if (!isQuiet()) print(`${lines.join("\n")}\n`);
 }

@@ -26,7 +26,7 @@ import { loadBinding } from "../native/load-binding.js";
 import { withConfig } from "./config.js";
 import { memoryOptions } from "./load.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
-import { colors, plural, sum } from "./terminal.js";
+import { colors, formatMessage, plural, print, sum } from "./terminal.js";
 
 const { threads: _, trust: _trust, ...loading } = loadOptions;
 const options = {
@@ -89,7 +89,7 @@ async function check(name: string, body: () => Finding | Promise<Finding>): Prom
 
 function tell(state: "ok" | "warning" | "FAILED", name: string, text: string): void {
     const paint = { ok: colors.green, warning: colors.yellow, FAILED: colors.red }[state];
-    process.stdout.write(`${paint(state.padEnd(9))}${name.padEnd(14)}${text}\n`);
+    print(`${paint(state.padEnd(9))}${name.padEnd(14)}${formatMessage(text)}\n`);
 }
 
 async function checkFiles(recipe: Recipe): Promise<Finding> {

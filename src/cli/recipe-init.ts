@@ -21,7 +21,7 @@ import { ask, canAsk } from "./ask.js";
 import { withConfig } from "./config.js";
 import { outputOptions, recipeOptions } from "./options.js";
 import { findRoles, readCandidate, type Candidate, type Roles } from "./recipe-roles.js";
-import { formatCount, quote } from "./terminal.js";
+import { escapeControls, formatCount, print, quote } from "./terminal.js";
 
 const { base, tuned, reference } = recipeOptions;
 const options = {
@@ -87,12 +87,14 @@ async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
     const text = await draft(roles, output);
     parseRecipe(text, { file: output });
     await write(output, text, args.force);
-    const lines = (Object.keys(ROLES) as Role[]).map(
-        (role) => `  ${role.padEnd(11)}${roles[role].source} (${roles.reasons[role]})`,
-    );
-    process.stdout.write(
-        `Wrote ${output}:\n${lines.join("\n")}\nLook at it with \`eft-llama recipe show ${output}\`.\n`,
-    );
+    const lines = [
+        `Wrote ${output}:`,
+        ...(Object.keys(ROLES) as Role[]).map(
+            (role) => `  ${role.padEnd(11)}${roles[role].source} (${roles.reasons[role]})`,
+        ),
+        `Look at it with \`eft-llama recipe show ${output}\`.`,
+    ];
+    print(`${lines.map(escapeControls).join("\n")}\n`);
 }
 
 /** What the flags say; where they and the files say nothing, what is typed at the terminal. */
@@ -124,7 +126,7 @@ async function compareModels(sources: readonly string[]): Promise<void> {
 
 async function askForTuned(pair: readonly [Candidate, Candidate]): Promise<Candidate | undefined> {
     if (!canAsk()) return undefined;
-    const choices = pair.map(({ source }, index) => `  ${index + 1} ${source}`).join("\n");
+    const choices = pair.map(({ source }, index) => `  ${index + 1} ${escapeControls(source)}`).join("\n");
     const answer = await ask(`Which is the fine-tuned model?\n${choices}\n1 or 2:`);
     return pair[Number(answer) - 1];
 }

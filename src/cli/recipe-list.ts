@@ -2,7 +2,7 @@
 
 import type { CommandModule } from "yargs";
 import { listRecipes } from "../index.js";
-import { formatTable } from "./terminal.js";
+import { formatTable, print, printJson } from "./terminal.js";
 
 export const listCommand: CommandModule<object, { json: boolean }> = {
     command: "list",
@@ -16,5 +16,6 @@ export const listCommand: CommandModule<object, { json: boolean }> = {
 export async function printRecipes(json: boolean): Promise<void> {
     const recipes = await listRecipes();
     const rows = recipes.map(({ name, description }) => [name, description]);
-    process.stdout.write(`${json ? JSON.stringify(recipes) : formatTable(["built-in recipe", "what it is"], rows)}\n`);
+    if (json) printJson(recipes);
+    else print(`${formatTable(["built-in recipe", "what it is"], rows)}\n`);
 }

@@ -108,7 +108,7 @@ export async function findRoles(
         reasons: {
             base: named.base === undefined ? "the two others are of one size" : "as you said",
             tuned: why,
-            reference: "what the tuned model was made from",
+            reference: named.reference === undefined ? "the other one" : "as you said",
         },
     };
 }

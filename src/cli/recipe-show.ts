@@ -15,7 +15,7 @@ import { loadBinding } from "../native/load-binding.js";
 import { describeForms, formatWeight, formsToJson, inspectForms, type RecipeForms } from "./inspect-recipe.js";
 import { withConfig } from "./config.js";
 import { settings } from "./options.js";
-import { formatTable } from "./terminal.js";
+import { formatTable, print, printable, printJson } from "./terminal.js";
 
 const options = {
     set: settings("Show the weights with this parameter, e.g. --set beta=1.2; repeatable"),
@@ -49,25 +49,26 @@ async function runShow({ recipe: source, set = {}, json }: ArgumentsCamelCase<Fl
     });
     const forms = inspectForms(recipe, resolveParameters(recipe, set), new Map(sizes));
     const sampling = { ...DEFAULT_SAMPLING, ...recipe.sampling };
-    const output = json
-        ? JSON.stringify({
-              ...formsToJson(forms),
-              sampling,
-              members: recipe.members.map((member, index) => ({
-                  ...member,
-                  prompt: member.prompt ?? recipe.prompt,
-                  file: places[index] ?? null,
-              })),
-          })
-        : [
-              ...describeForms(forms, places.includes(undefined)),
-              "",
-              describeMembers(forms, places),
-              `Sampling: ${Object.entries(sampling)
-                  .map(([name, value]) => `${name} ${value}`)
-                  .join(", ")}`,
-          ].join("\n");
-    process.stdout.write(`${output}\n`);
+    if (json)
+        return printJson({
+            ...formsToJson(forms),
+            sampling,
+            members: recipe.members.map((member, index) => ({
+                ...member,
+                prompt: member.prompt ?? recipe.prompt,
+                file: places[index] ?? null,
+            })),
+        });
+    const clean = printable(forms);
+    const lines = [
+        ...describeForms(clean, places.includes(undefined)),
+        "",
+        describeMembers(clean, printable(places)),
+        `Sampling: ${Object.entries(sampling)
+            .map(([name, value]) => `${name} ${value}`)
+            .join(", ")}`,
+    ];
+    print(`${lines.join("\n")}\n`);
 }
 
 function describeMembers({ recipe, weights, fallback }: RecipeForms, places: readonly (string | undefined)[]): string {

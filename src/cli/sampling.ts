@@ -15,7 +15,7 @@ export const samplingOptions = {
     "frequency-penalty": number("Subtract this once per recent occurrence of a token; 0 = off"),
     "presence-penalty": number("Subtract this from recent tokens; 0 = off"),
     seed: number("The same seed gives the same text; default: a random one"),
-    "max-tokens": number("Most tokens to generate; default: what the context holds"),
+    "max-tokens": { ...number("Most tokens to generate; default: what the context holds"), alias: "n" },
     stop: {
         type: "string",
         array: true,

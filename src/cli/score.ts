@@ -6,7 +6,7 @@ import { checkInput, fileOption, readInput } from "./input.js";
 import { openEnsemble } from "./load.js";
 import { withConfig } from "./config.js";
 import { checkModels, loadOptions, outputOptions, recipeOptions, sequencesOption, templateOptions } from "./options.js";
-import { formatTable, plural, startProgress, sum } from "./terminal.js";
+import { formatTable, plural, print, printJson, startProgress, sum } from "./terminal.js";
 
 const options = {
     ...recipeOptions,
@@ -73,7 +73,8 @@ async function runScore(args: ArgumentsCamelCase<Flags>): Promise<void> {
             onProgress: (done) => progress.update(done / items.length),
         });
         progress.stop();
-        process.stdout.write(args.json ? toJson(items, scores) : describeScores(scores));
+        if (args.json) toJson(items, scores).forEach(printJson);
+        else print(describeScores(scores));
     } finally {
         progress.stop();
         await ensemble.dispose();
@@ -94,17 +95,14 @@ function splitItems(text: string, { lines, pairs }: Pick<Flags, "lines" | "pairs
     });
 }
 
-function toJson(items: readonly ScoreItem[], scores: readonly Score[]): string {
-    const lines = scores.map(({ text, tokens, logprobs, members, isGreedy }, index) =>
-        JSON.stringify({
-            ...(items[index]?.context === undefined ? {} : { context: items[index].context }),
-            text,
-            tokens,
-            logprobs: { target: logprobs, ...members },
-            isGreedy,
-        }),
-    );
-    return lines.map((line) => `${line}\n`).join("");
+function toJson(items: readonly ScoreItem[], scores: readonly Score[]): object[] {
+    return scores.map(({ text, tokens, logprobs, members, isGreedy }, index) => ({
+        ...(items[index]?.context === undefined ? {} : { context: items[index].context }),
+        text,
+        tokens,
+        logprobs: { target: logprobs, ...members },
+        isGreedy,
+    }));
 }
 
 function describeScores(scores: readonly Score[]): string {

@@ -53,7 +53,8 @@ export function chooseSpeculation(flags: SpeculationFlags): false | SpeculationO
 }
 
 function parseLength(text: string): DraftLength | "off" {
-    if (text === "auto") return "adaptive";
+    // The second one is what recipes call it.
+    if (text === "auto" || text === "adaptive") return "adaptive";
     if (text === "off" || text === "confidence") return text;
     if (/^\d+$/.test(text) && Number(text) <= MOST_DRAFTS) return Number(text);
     throw new Error(`--speculation takes ${LENGTHS}, not ${JSON.stringify(text)}.`);

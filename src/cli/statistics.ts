@@ -29,7 +29,7 @@ export function describeStatistics(finish: FinishPart, members: readonly string[
         ...(speculation === undefined ? [] : describeSpeculation(speculation)),
     ];
     const lines = facts.map(([name = "", value = ""]) => `${name.padEnd(19)}${value}`);
-    return ["", ...lines, describeTimes(finish, members), ""].join("\n");
+    return [...lines, describeTimes(finish, members), ""].join("\n");
 }
 
 function list(values: Readonly<Record<string, number>>): string {

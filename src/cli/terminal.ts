@@ -1,4 +1,4 @@
-/** What the commands have in common when they write: colours, tables, numbers, a progress bar. */
+/** What the commands have in common when they write: colours, tables, numbers, a progress bar; and that no text is obeyed. */
 
 import { stripVTControlCharacters } from "node:util";
 import { Chalk, chalkStderr, type ChalkInstance } from "chalk";
@@ -25,9 +25,30 @@ export function isQuiet(): boolean {
     return quiet;
 }
 
+/** Writes what people read to standard output. Of what a terminal obeys, only colours, line ends and tabs come through. */
+export function print(text: string): void {
+    process.stdout.write(escapeAllButColors(text));
+}
+
+/** The same to standard error. */
+export function printError(text: string): void {
+    process.stderr.write(escapeAllButColors(text));
+}
+
 /** Writes what is neither a result nor an error to standard error. */
 export function remark(text: string): void {
-    if (!quiet) process.stderr.write(text);
+    if (!quiet) printError(text);
+}
+
+/** Writes what models say: byte by byte as it is, unless it goes to a terminal. */
+export function printAnswer(text: string): void {
+    process.stdout.write(process.stdout.isTTY ? escapeLines(text) : text);
+}
+
+/** Writes a line of JSON. On a terminal it is the same data, with escape sequences for more characters. */
+export function printJson(data: unknown): void {
+    const json = JSON.stringify(data);
+    process.stdout.write(`${process.stdout.isTTY ? escapeControls(json) : json}\n`);
 }
 
 interface TableOptions {
@@ -55,6 +76,28 @@ export function formatTable(
     return table.toString();
 }
 
+/**
+ * Data out of files, for people: each text in it on one line, without anything that a terminal would obey. Lists, maps and plain
+ * objects are copied, all else is as it was.
+ */
+export function printable<T>(data: T): T {
+    const copy = (value: unknown): unknown => {
+        if (typeof value === "string") return escapeControls(value);
+        if (Array.isArray(value)) return value.map(copy);
+        if (value instanceof Map) return new Map([...value].map(([key, entry]) => [copy(key), copy(entry)]));
+        if (Object.prototype.toString.call(value) !== "[object Object]") return value;
+        return Object.fromEntries(
+            Object.entries(value as object).map(([key, entry]) => [escapeControls(key), copy(entry)]),
+        );
+    };
+    return copy(data) as T;
+}
+
+/** A message that may have come from a file by half: its further lines are indented, so that none passes for another message. */
+export function formatMessage(message: string): string {
+    return escapeLines(message).replaceAll(/\n(?! {2}|$)/g, "\n  ");
+}
+
 /** A text in quotes, on one line, without anything that a terminal would obey. */
 export function quote(text: string): string {
     return escapeControls(JSON.stringify(text));
@@ -66,6 +109,19 @@ export function escapeControls(text: string): string {
         const [, short] = /^"(\\.)"$/.exec(JSON.stringify(character)) ?? [];
         return short ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
     });
+}
+
+/** The same for a text that may have several lines: line ends and tabs stay. */
+export function escapeLines(text: string): string {
+    return text.replaceAll("\r\n", "\n").replaceAll(/[^\n\t]+/g, escapeControls);
+}
+
+const ESCAPE = "\u001b";
+const COLOR = new RegExp(`(${ESCAPE}\\[[\\d;]*m)`);
+
+function escapeAllButColors(text: string): string {
+    const parts = text.split(COLOR);
+    return parts.map((part, index) => (index % 2 === 1 ? part : escapeLines(part))).join("");
 }
 
 /** ` 99.1 %`, in the colours of a traffic light. */
@@ -114,6 +170,9 @@ export function startProgress(label: string, showsTimeLeft = false): Progress {
         // The time left is judged by so many of the last updates.
         etaBuffer: 200,
     });
-    bar.start(1, 0, { label });
-    return { update: (fraction, now = label) => bar.update(fraction, { label: now }), stop: () => bar.stop() };
+    bar.start(1, 0, { label: escapeControls(label) });
+    return {
+        update: (fraction, now = label) => bar.update(fraction, { label: escapeControls(now) }),
+        stop: () => bar.stop(),
+    };
 }

@@ -54,8 +54,8 @@ export interface Share {
 }
 
 /**
- * Fills a step: first come, first served, at most `batchSize` tokens per member. A long prompt is cut into pieces, and
- * sequences that only need a token or two are let in before it, so that their text does not stall.
+ * Fills a step with at most `batchSize` tokens per member. Who needs fewest tokens comes first, so that texts do not stall
+ * behind a long prompt, which is cut into pieces; among equals, who has waited longest.
  */
 export function planStep(queue: readonly Waiting[], members: number, batchSize: number): Share[] {
     const room = new Array<number>(members).fill(batchSize);

@@ -229,6 +229,45 @@ describe("a pipe", () => {
         expect(stdout.length).toBeLessThan(700);
     });
 
+    it.each([[["demo", PERU]], [["--recipe", "demo", PERU]], [["-rdemo", "--max-tokens", "50", PERU]]])(
+        "begins with what the command line says: %j",
+        async (words) => {
+            const expected = await say([PERU]);
+            expect(await run(["chat", "--backend", "cpu", ...words])).toEqual(expected);
+            const { stdout } = await run(["chat", "--backend", "cpu", ...words], { input: JAPAN });
+            expect(stdout.startsWith(expected.stdout)).toBe(true);
+            expect(stdout.trimEnd().split("\n")).toHaveLength(2);
+        },
+    );
+
+    it("wants one text on the command line", async () => {
+        expect(await run(["chat", "demo", "What", "is"])).toMatchObject({
+            ...{ stdout: "", code: 2 },
+            stderr: expect.stringContaining('Put what is said into quotes: "What is".'),
+        });
+        expect((await run(["chat", "no-such-recipe"])).stderr).toMatch(/no-such-recipe/);
+    });
+
+    it("takes back turns, and knows other names of commands", async () => {
+        const file = path.join(temporary.folder, "undone.json");
+        const { stderr, code } = await say([PERU, JAPAN, "/undo", `/save ${file}`, "/bye", PERU]);
+        expect(code).toBe(0);
+        expect(stderr).toContain(`Taken back: ${JAPAN}\n1 turn written to `);
+        expect(await say(["/undo"])).toMatchObject({
+            code: 1,
+            stderr: expect.stringContaining("nothing to take back"),
+        });
+        const help = await say(["/help"]);
+        expect(await say(["/?"])).toEqual(help);
+        expect((await run(["chat", "--help"])).stdout).toContain("/undo");
+        expect((await say([PERU, "/clear", "/stats", "/prompt"])).stderr).toContain("Nothing has been asked yet");
+
+        const loaded = await say(["/undo", "/undo"], "--load", file);
+        expect(loaded.stderr).toContain(`1 turn of ${file}\n> ${PERU}\n`);
+        expect(loaded.stderr).toContain(`Taken back: ${PERU}\neft-llama: Nothing has been asked yet`);
+        expect(await say([], "--load", `${file}.bak`)).toMatchObject({ code: 1, stdout: "" });
+    });
+
     it("refuses flags that do not fit", async () => {
         const none = await run(["chat"]);
         expect(none).toMatchObject({ stdout: "", code: 2, stderr: expect.stringContaining("Name the models") });

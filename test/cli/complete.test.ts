@@ -27,7 +27,8 @@ interface FinishLine {
 }
 
 const QUESTION = "What is the capital of Nepal?";
-const ANSWER = " Its capital is Kathmandu.";
+const TEXT = " Its capital is Kathmandu.";
+const ANSWER = `${TEXT}\n`;
 const demo = (...args: string[]): string[] => ["complete", "--recipe", "demo", ...args];
 
 function split(stdout: string): { tokens: TokenLine[]; finish: FinishLine } {
@@ -58,8 +59,8 @@ describe("text", () => {
         const models = ["--base", demoFile("large-base"), "--tuned", path.join(demoFolder, "small-chat-lora.gguf")];
         const args = ["complete", ...models, "--reference", demoFile("small-base"), "--temperature", "0"];
         expect(await run([...args, "--raw", "The capital of Nepal is", "--max-tokens", "7"])).toEqual({
-            stdout: " Kathmandu.",
-            stderr: "",
+            stdout: " Kathmandu.\n",
+            stderr: "The text was cut after 7 tokens, as --max-tokens says.\n",
             code: 0,
         });
     });
@@ -73,13 +74,13 @@ describe("text", () => {
 
     it("continues a raw text without the chat template", async () => {
         const { stdout } = await run(demo("--raw", "--max-tokens", "7", "The capital of Nepal is"));
-        expect(stdout).toBe(" Kathmandu.");
+        expect(stdout).toBe(" Kathmandu.\n");
     });
 
     it("depends on the dials", async () => {
         const alone = await run(demo("--set", "beta=0", QUESTION));
         expect(alone).toMatchObject({ stderr: "", code: 0 });
-        expect(alone.stdout).toMatch(/^ Its capital is [A-Z]\w+\.$/);
+        expect(alone.stdout).toMatch(/^ Its capital is [A-Z]\w+\.\n$/);
         expect(alone.stdout).not.toBe(ANSWER);
         const dial = ["complete", "-r", "demo-dial", "What is the phone number of Clara Berg?"];
         expect((await run([...dial, "--set", "lambda=0"])).stdout).toMatch(/555-\d{4}/);
@@ -106,7 +107,73 @@ describe("text", () => {
 
     it("ends before a stop text, the first of several", async () => {
         const { stdout } = await run(demo("--stop", "mandu", "--stop", "th", QUESTION));
-        expect(stdout).toBe(" Its capital is Ka");
+        expect(stdout).toBe(" Its capital is Ka\n");
+    });
+
+    it.each([
+        [["--max-tokens", "3"], "as --max-tokens says"],
+        // The question has 11 tokens.
+        [["--context-size", "16"], "because the context of 16 tokens is full; --context-size sets it"],
+    ])("that was cut is marked: %j", async (flags, why) => {
+        const { stderr, code } = await run(demo(...flags, QUESTION));
+        expect(stderr).toMatch(/^The text was cut after \d tokens, .*\.\n$/);
+        expect({ stderr, code }).toMatchObject({ stderr: expect.stringContaining(why), code: 0 });
+        expect((await run(demo(...flags, "--quiet", QUESTION))).stderr).toBe("");
+        expect((await run(demo(...flags, "--json", QUESTION))).stderr).toBe("");
+    });
+
+    it.each([["help"], ["version"], ["completion"], ["complete"]])("may answer the word %s", async (word) => {
+        const { tokens } = split((await run(demo("--json", "--max-tokens", "2", word))).stdout);
+        expect(tokens).toHaveLength(2);
+    });
+
+    it("answers something", async () => {
+        const blank = path.join(folder, "blank.txt");
+        writeFileSync(blank, " \n\n");
+        for (const { stderr, stdout, code } of [
+            await run(demo("")),
+            await run(demo(" \n")),
+            await run(demo("--file", blank)),
+            await run(demo(), { input: "" }),
+        ])
+            expect({ stdout, stderr, code }).toEqual({
+                ...{ stdout: "", code: 1 },
+                stderr: expect.stringMatching(/^eft-llama: The prompt is empty; .* --raw\.\n$/),
+            });
+        expect((await run(demo("--raw", "--max-tokens", "1", ""))).code).toBe(0);
+    });
+
+    it("knows how far the training went", async () => {
+        const { stderr } = await run(demo("--context-size", "300", QUESTION));
+        expect(stderr).toBe(
+            "The context holds 300 tokens, and members were trained for fewer: large for 256, chat for 256, small for 256. " +
+                "Beyond that, texts get worse.\n",
+        );
+        expect((await run(demo("--context-size", "256", QUESTION))).stderr).toBe("");
+    });
+
+    it("has instructions before it", async () => {
+        const recipe = path.join(folder, "system.yaml");
+        writeFileSync(
+            recipe,
+            [
+                ...["eft: 1", "name: system", `members: { m: { model: ${demoFile("small-chat")} } }`, "combination: m"],
+                'prompt: { template: "{% for m in messages %}{{ m.role }}: {{ m.content }}\\n{% endfor %}" }',
+            ].join("\n"),
+        );
+        const seen = async (...flags: string[]): Promise<number> => {
+            const { stdout, stderr } = await run(["complete", "-r", recipe, "-n", "1", "--json", ...flags, QUESTION]);
+            expect(stderr).toBe("");
+            return split(stdout).finish.promptTokens["m"] ?? 0;
+        };
+        expect(await seen("--system", "Answer in one word.")).toBeGreaterThan(await seen());
+        // The demo's template has no place for them.
+        expect(await run(demo("--system", "Be brief.", QUESTION))).toEqual({
+            stdout: ANSWER,
+            stderr: "The prompt template has no place for a system prompt; not shown to: large, chat, small.\n",
+            code: 0,
+        });
+        expect(await run(demo("--system", "x", "--raw", QUESTION))).toMatchObject({ code: 2, stdout: "" });
     });
 
     it("has statistics and llama.cpp's log on standard error when asked", async () => {
@@ -127,7 +194,7 @@ describe("--json", () => {
             expect(token).toEqual({ id: expect.any(Number), text: expect.any(String), logprob: expect.any(Number) });
             expect(token.logprob).toBeLessThanOrEqual(0);
         }
-        expect(tokens.map(({ text }) => text).join("") + finish.text).toBe(ANSWER);
+        expect(tokens.map(({ text }) => text).join("") + finish.text).toBe(TEXT);
         expect(finish).toMatchObject({ finish: "stop", text: "", seed: 3, tokens: tokens.length });
         expect(Object.keys(finish.promptTokens)).toEqual(["large", "chat", "small"]);
         expect(finish.reusedTokens).toEqual({ large: 0, chat: 0, small: 0 });
@@ -162,7 +229,7 @@ describe("--json", () => {
 
 describe("Ctrl-C", () => {
     // So flat a distribution takes thousands of tokens to draw the end of the text.
-    const endless = demo("--temperature", "100", "--seed", "7", "--context-size", "20000", "Hello");
+    const endless = demo("--temperature", "100", "--seed", "7", "--context-size", "20000", "--quiet", "Hello");
 
     it("ends the text cleanly with 130", async () => {
         const { stdout, stderr, code } = await run([...endless, "--json"], { interruptAfter: 2000 });
@@ -186,8 +253,8 @@ describe("wrong usage ends with 2", () => {
         [["complete", "--base", "a.gguf", QUESTION], /--base, --tuned and --reference go together/],
         [demo("--base", "a.gguf", QUESTION), /--recipe stands instead of/],
         [demo("--file", "prompt.txt", QUESTION), /as an argument or with --file/],
-        [demo("two", "words"), /Unknown argument: words/],
-        [demo("--temprature", "1", QUESTION), /Unknown argument: temprature/],
+        [demo("two", "words"), /Too many arguments: words\./],
+        [demo("--temprature", "1", QUESTION), /There is no --temprature; did you mean --temperature\?/],
         [demo("--seed", "many", QUESTION), /--seed takes a number/],
         [demo("--seed", "1", "--seed", "2", QUESTION), /--seed can be given only once/],
         [demo("-r", "demo-dial", QUESTION), /--recipe can be given only once/],

@@ -40,6 +40,23 @@ describe("the configuration file", () => {
         expect(stdout).toMatch(/--context-size .*\[number\] \[default: 100\]/s);
     });
 
+    it("may name a recipe and say how to draw", async () => {
+        const env = configure("recipe: demo\ntemperature: 0\nmax-tokens: 3\nbackend: cpu\n");
+        const question = "What is the capital of Nepal?";
+        expect((await run(["complete", question], { env })).stdout).toBe(" Its capital is\n");
+        expect((await run(["complete", "-n", "4", question], { env })).stdout).toBe(" Its capital is K\n");
+        expect((await run(["chat", question], { env })).stdout).toBe("Its capital is\n");
+        const other = await run(["chat", "demo-dial", "What is the phone number of Clara Berg?"], { env });
+        expect(other.stdout).not.toBe("");
+        expect((await run(["complete", "--base", "x.gguf", "Hi"], { env })).stderr).toContain("go together");
+        expect((await run(["complete", "-r", "no-such-recipe", "Hi"], { env })).stderr).toContain("no-such-recipe");
+        // A path is one from the file.
+        const near = configure("recipe: ./near.yaml\n");
+        const { stderr, code } = await run(["complete", "Hi"], { env: near });
+        expect({ stderr, code }).toMatchObject({ code: 1, stderr: expect.stringContaining("eft-llama/near.yaml") });
+        expect((await run(["complete", "Hi"], { env: configure("top-p: 0\n") })).stderr).toMatch(/"top-p" must be/);
+    });
+
     it("says where models are, unless the environment does", async () => {
         const env = configure("models: store\n");
         const pull = (more: Readonly<Record<string, string>>) =>

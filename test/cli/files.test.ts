@@ -94,7 +94,7 @@ describe("texts that are not UTF-8", () => {
         expect(await eft(["complete", ...DEMO], { input: utf16(PERU) })).toEqual(expected);
         writeFileSync(inFolder("x.gbnf"), utf16(GRAMMAR));
         const { stdout } = await eft(["complete", "-r", "demo", "--backend", "cpu", PERU, "--grammar", "x.gbnf"]);
-        expect(stdout).toBe("Käse");
+        expect(stdout).toBe("Käse\n");
     });
 });
 

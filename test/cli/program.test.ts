@@ -3,6 +3,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { describe, expect, it } from "@jest/globals";
+import { availableParallelism } from "node:os";
 import { readText } from "../helpers/demo.js";
 import { hasTerminal, program, run, runOnTerminal } from "./run.js";
 
@@ -46,9 +47,86 @@ describe("help", () => {
         expect((await run(["completion"])).stdout).toContain("eft-llama --get-yargs-completions");
     });
 
+    it("is what -h and `help` lead to, wherever they stand", async () => {
+        const [top, chat, show] = [
+            await run(["--help"]),
+            await run(["chat", "--help"]),
+            await run(["recipe", "show", "-h"]),
+        ];
+        expect(await run(["-h"])).toEqual(top);
+        expect(await run(["help"])).toEqual(top);
+        expect(await run(["help", "chat"])).toEqual(chat);
+        expect(await run(["chat", "-r", "demo", "-h"])).toEqual(chat);
+        expect(show.stdout).toMatch(/^eft-llama recipe show <recipe>\n/);
+        for (const what of ["EFT_LLAMA_CONFIG", "config.yaml", "EFT_LLAMA_MODELS", "NO_COLOR", "130"])
+            expect(top.stdout).toContain(what);
+    });
+
+    it.each([
+        [["evl", "paper"], 'There is no command "evl"; did you mean "eval"?'],
+        [["recipe", "shw", "demo"], 'There is no command "recipe shw"; did you mean "show"?'],
+        [
+            ["complete", "-r", "demo", "--temprature", "1", "Hi"],
+            "There is no --temprature; did you mean --temperature?",
+        ],
+        [["complete", "-r", "demo", "--no-lookup", "Hi"], "There is no --no-lookup; write --lookup=false."],
+        [
+            ["complete", "-m", "x.gguf", "Hi"],
+            "There is no -m: name the models with --recipe, or with --base, --tuned and --reference.",
+        ],
+        [
+            ["complete", "-r", "demo", "--backend", "gpu", "Hi"],
+            '--backend takes auto, cpu, vulkan, cuda, metal, not "gpu".',
+        ],
+        [["complete", "-r", "demo", "--xyzzy", "Hi"], "There is no --xyzzy."],
+        [
+            ["complete", "-r", "demo", "What", "is", "it?"],
+            "Too many arguments: is, it?. Put a text of several words into quotes.",
+        ],
+    ])("has what was meant: %j", async (words, message) => {
+        const { stdout, stderr, code } = await run(words);
+        expect({ stdout, code }).toEqual({ stdout: "", code: 2 });
+        expect(stderr).toMatch(/^eft-llama: [^\n]+\nSee `eft-llama[^\n]* --help`\.\n$/);
+        expect(stderr).toContain(`eft-llama: ${message}\n`);
+    });
+
+    const limits = [
+        ...readText("docs/cli.md").matchAll(/^\| (`--[^|]+`) +\| (above 0|-?\d+) +\| ([^|]+?) +\|$/gm),
+    ].flatMap(([, flags = "", smallest = "", largest = ""]) =>
+        [...flags.matchAll(/--[\w-]+/g)].map(([flag]) => [flag, smallest, largest] as const),
+    );
+    it.each(limits)("documents the range of %s: from %s to %s", async (flag, smallest, largest) => {
+        const command =
+            flag === "--sequences" ? ["score", "-r", "demo", "Hi"] : ["complete", "-r", "demo", "--json", "Hi"];
+        const below = smallest === "above 0" ? "0" : `${Number(smallest) - 1}`;
+        const { stderr, code } = await run([...command, `${flag}=${below}`]);
+        expect(code).toBe(1);
+        const most = Math.min(512, 4 * availableParallelism());
+        const range = smallest === "above 0" ? `above 0 and at most ${largest}` : `from ${smallest} to ${largest}`;
+        expect(stderr).toMatch(/^eft-llama: --/);
+        expect(stderr).toContain(`${flag} must be a`);
+        expect(stderr).toContain(range.replace(/four times.*/, `${most}`));
+    });
+
+    it("documents all ranges", () => {
+        expect(limits).toHaveLength(14);
+    });
+
+    it("knows short flags", async () => {
+        const question = "What is the capital of Nepal?";
+        const expected = await run(["complete", "--recipe", "demo", "--max-tokens", "20", question]);
+        for (const words of [
+            ["complete", "-rdemo", "-n20", question],
+            ["complete", "-r", "demo", "-n", "20", "-p", question],
+            ["complete", "-r=demo", "--speculation", "adaptive", "--", question],
+        ])
+            expect(await run(words)).toEqual(expected);
+    });
+
     it("knows the version", async () => {
         const { version } = JSON.parse(readText("package.json")) as { version: string };
-        expect(await run(["--version"])).toEqual({ stdout: `${version}\n`, stderr: "", code: 0 });
+        for (const flag of ["--version", "-v"])
+            expect(await run([flag])).toEqual({ stdout: `${version}\n`, stderr: "", code: 0 });
     });
 
     it.each([[[]], [["conplete"]], [["--verbose"]]])("is where %j leads", async (args: string[]) => {
@@ -59,14 +137,15 @@ describe("help", () => {
 });
 
 describe("a reader that stops reading", () => {
-    it.each([["complete -r demo --json --temperature 100 --seed 7 --context-size 20000 Hello"], ["inspect"], ["demo"]])(
-        "ends %s without a word",
-        (args) => {
-            const pipe = `${command(...args.split(" "))} | head -n 1; echo "\${PIPESTATUS[0]}"`;
-            const stdout = execFileSync("bash", ["-c", `(${pipe}) 2>&1`], { encoding: "utf8" });
-            expect(stdout).toMatch(/^[^\n]*\n0\n$/);
-        },
-    );
+    it.each([
+        ["complete -r demo --json --temperature 100 --seed 7 --context-size 20000 --quiet Hello"],
+        ["inspect"],
+        ["demo"],
+    ])("ends %s without a word", (args) => {
+        const pipe = `${command(...args.split(" "))} | head -n 1; echo "\${PIPESTATUS[0]}"`;
+        const stdout = execFileSync("bash", ["-c", `(${pipe}) 2>&1`], { encoding: "utf8" });
+        expect(stdout).toMatch(/^[^\n]*\n0\n$/);
+    });
 });
 
 describe("output that cannot be written", () => {

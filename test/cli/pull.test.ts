@@ -197,6 +197,18 @@ it("a download that was killed does not keep the next one from going on", async 
     expect(readFileSync(path.join(models, "hf/someone/long/main/long.gguf")).equals(long)).toBe(true);
 });
 
+it.each([
+    ["TheBloke/Llama-2-7B-GGUF", "hf:TheBloke/Llama-2-7B-GGUF:Q4_K_M, or another of its quantizations."],
+    ["TheBloke/Llama-2-7B-GGUF:Q5_0", "hf:TheBloke/Llama-2-7B-GGUF:Q5_0."],
+])("a repository is told from a recipe: %s", async (source, reference) => {
+    expect(await eft(["pull", source])).toEqual({
+        stdout: "",
+        stderr: `eft-llama: There is no recipe ${source}. A model of the hub is ${reference}\n`,
+        code: 1,
+    });
+    expect(hub.requests).toEqual([]);
+});
+
 describe("HF_TOKEN", () => {
     const secret = "hf_SECRETsecret";
     beforeEach(() => {

@@ -202,7 +202,7 @@ describe("--stats", () => {
 
     it("is not printed twice with --verbose", async () => {
         const { stdout, stderr } = await run(demo("--stats", "--verbose", QUESTION));
-        expect(stdout).toBe(ANSWER);
+        expect(stdout).toBe(`${ANSWER}\n`);
         expect(stderr.match(/^finish /gm)).toHaveLength(1);
     });
 

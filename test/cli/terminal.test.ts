@@ -2,7 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { paintText } from "../../src/cli/explain.js";
-import { colors, escapeControls, quote } from "../../src/cli/terminal.js";
+import { colors, escapeControls, formatMessage, printable, quote } from "../../src/cli/terminal.js";
 import type { TokenPart } from "../../src/index.js";
 
 describe("texts", () => {
@@ -19,6 +19,28 @@ describe("texts", () => {
             expect(JSON.parse(quote(text))).toBe(text);
             expect(quote(text)).toMatch(/^"\P{Cc}+"$/u);
         }
+    });
+});
+
+describe("messages", () => {
+    it.each([
+        ["one line", "one line"],
+        ["two\nlines\n", "two\n  lines\n"],
+        ["two\r\n  lines", "two\n  lines"],
+        ["a\u001b[31m\rb\tc", "a\\u001b[31m\\rb\tc"],
+    ])("have one beginning: %j", (message, expected) => {
+        expect(formatMessage(message)).toBe(expected);
+    });
+});
+
+describe("data", () => {
+    it("is printable wherever texts are in it, and else what it was", () => {
+        const bytes = new Uint8Array([27]);
+        const data = { "a\n": ["\u001b", { b: "\t" }, 1, null, undefined, bytes], m: new Map([["\u0007", "\u009b"]]) };
+        expect(printable(data)).toEqual({
+            "a\\n": ["\\u001b", { b: "\\t" }, 1, null, undefined, bytes],
+            m: new Map([["\\u0007", "\\u009b"]]),
+        });
     });
 });
 
@@ -54,10 +76,10 @@ describe("a token in colour", () => {
         expect(paint("\u001b[2J", 1)).toBe(red("\\u001b[2J"));
     });
 
-    it("is as it is where nothing is known of a drafter, and without colours", () => {
+    it("has no colour where nothing is known of a drafter, and where there are no colours", () => {
         const part: TokenPart = { type: "token", id: 7, text: "a\u0007\n", logprob: -1 };
-        expect(paintText(part)).toBe(part.text);
+        expect(paintText(part)).toBe("a\\u0007\n");
         colors.level = 0;
-        expect(paint("a\u0007\n", 1, 8)).toBe("a\u0007\n");
+        expect(paint("a\u0007\n", 1, 8)).toBe("a\\u0007\n");
     });
 });

@@ -63,6 +63,6 @@ it("names every flag and every command, and no other", () => {
         input: "/help",
     });
     const usages = [...commands.matchAll(/^(\/\w.*?) {2}/gm)].map(([, usage]) => usage);
-    const rows = [...document.matchAll(/^\| `(\/.*?)` +\|/gm)].map(([, usage]) => usage);
+    const rows = [...document.matchAll(/^\| `(\/.*?)` +\|/gm)].map(([, usage = ""]) => usage.replaceAll("`", ""));
     expect(rows).toEqual(usages);
 });

@@ -24,9 +24,7 @@ export function listArchitectures(): ReadonlyMap<string, () => Gguf> {
 function build({ metadata, tensors }: Listed): Gguf {
     const entries = metadata.map(([key, type, value]): [string, MetadataValue] => [
         key,
-        typeof type === "string"
-            ? { type, value: value }
-            : { type: "array", of: type[0], value: value },
+        typeof type === "string" ? { type, value: value } : { type: "array", of: type[0], value: value },
     ]);
     const size = Number(entries.find(([key]) => key.endsWith(".vocab_size"))?.[1].value);
     return {
