@@ -153,7 +153,7 @@ describe("ordinary logits", () => {
                 code: "OPTION_INVALID",
                 message:
                     "logitBias of token 5 must be a number from -10000 to 10000, or -Infinity to forbid it, not " +
-                    `${String(bias)}.`,
+                    `${typeof bias === "string" ? JSON.stringify(bias) : bias}.`,
             }),
         );
     });
