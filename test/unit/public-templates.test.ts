@@ -7,6 +7,7 @@ import { beforeAll, expect, test } from "@jest/globals";
 import { packageRoot } from "../../src/native/load-binding.js";
 import { compileTemplate } from "../../src/template/template.js";
 import type { JsonValue } from "../../src/types.js";
+import { readText } from "../helpers/demo.js";
 import { readPublicTemplates } from "../helpers/public-templates.js";
 
 interface Given {
@@ -66,4 +67,13 @@ test.each(NAMES)("%s", (name) => {
     const wanted = expected[name]?.texts.split(" ") ?? [];
     const isKnownToDiffer = (kind: string): boolean => `${name} ${kind}` in DIFFERENCES;
     expect(KINDS.filter((kind, index) => render(kind) !== wanted[index])).toEqual(KINDS.filter(isKnownToDiffer));
+});
+
+test("the counts are those of docs/compatibility.md", () => {
+    const [cases, differences] = [NAMES.length * KINDS.length, Object.keys(DIFFERENCES).length];
+    const document = readText("docs/compatibility.md");
+    expect(document).toContain(`The ${NAMES.length} templates`);
+    expect(document).toContain(`each with ${KINDS.length} conversations`);
+    expect(document).toMatch(new RegExp(`^\\| the same +\\| ${cases - differences} of ${cases} +\\|$`, "m"));
+    expect(document).toMatch(new RegExp(`^\\| differently +\\| ${differences} +\\|$`, "m"));
 });
