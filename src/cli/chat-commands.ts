@@ -203,7 +203,9 @@ async function showPrompts({ chat, surface }: Talk): Promise<void> {
     const distinct = new Set(prompts.map(([, prompt]) => prompt));
     for (const text of distinct) {
         const names = prompts.filter(([, prompt]) => prompt === text).map(([name]) => name);
-        await surface.print(`${colors.bold(names.join(", "))}\n${escapeLines(text)}`);
+        // Tabs are shown as what they are, too.
+        const lines = text.split("\n").map(escapeControls).join("\n");
+        await surface.print(`${colors.bold(names.join(", "))}\n${lines}`);
     }
 }
 

@@ -82,7 +82,8 @@ describe("a pipe", () => {
         );
         expect({ stdout, code }).toEqual({ stdout: expected, code: 0 });
         const sampling = "temperature = 4\ntop-k = 500\n";
-        expect(stderr).toBe(`${sampling}seed = 5\nbeta = 0.5\nbeta = 0.5\n${sampling}top-p = 1\nmin-p = 0\n`);
+        const cut = "(cut after 20 tokens)\n".repeat(2);
+        expect(stderr).toBe(`${sampling}seed = 5\nbeta = 0.5\n${cut}beta = 0.5\n${sampling}top-p = 1\nmin-p = 0\n`);
         const wrong = await say(["/set beta 0.5 temperature -1", "/set temperature 2 beta 7", "/set seed 0.5", "/set"]);
         expect(wrong.stderr).toMatch(
             /temperature must be .*\n.* 0 to 2.*\n.*seed must be .*\nbeta = 1\ntemperature = /,
