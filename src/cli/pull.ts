@@ -1,9 +1,8 @@
 /** `eft-llama pull`: the models of recipes, from a hub or server to this machine. */
 
-import { existsSync } from "node:fs";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { EftError, isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } from "../index.js";
+import { isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
 import { withConfig } from "./config.js";
 import { outputOptions } from "./options.js";
@@ -46,12 +45,6 @@ async function runPull({ sources, dir }: ArgumentsCamelCase<Flags>): Promise<voi
     const models = await Promise.all(
         sources.map(async (source) => {
             if (isRemote(source)) return [source];
-            // As other programs name what is on a hub.
-            if (/^[\w.-]+\/[\w.-]+(?::[\w.-]+)?$/.test(source) && !existsSync(source))
-                throw new EftError(
-                    "OPTION_INVALID",
-                    `There is no recipe ${source}. A model of the hub is hf:${source}${source.includes(":") ? "" : ":Q4_K_M, or another of its quantizations"}.`,
-                );
             const { members } = await loadRecipe(source);
             return members.map(({ model }) => model).filter(isRemote);
         }),

@@ -24,8 +24,10 @@ const EXTENSION = ".yaml";
 const MAX_BYTES = 3 * MAX_CHARACTERS;
 /** How a model file begins: four letters, then the version of the format in four bytes of either order. */
 const GGUF = /^GGUF[^]{0,3}\0/;
-/** An address, a reference whose case is wrong, or `user/repository`; `recipes/mine.yaml` is none. */
-const LIKE_REFERENCE = /^(?:hf|https?):|^\w[\w.-]*\/[\w.-]+$(?<!\.(?:ya?ml|json))/i;
+/** An address, or a reference whose case is wrong. */
+const LIKE_REFERENCE = /^(?:hf|https?):/i;
+/** As other programs name what is on a hub: `user/repository`, perhaps with a quantization; `recipes/mine.yaml` is none. */
+const LIKE_REPOSITORY = /^\w[\w.-]*\/[\w.-]+(:[\w.-]+)?$(?<!\.(?:ya?ml|json))/i;
 const IS_MODEL =
     "is a model, not a recipe. Name three models with --base, --tuned and --reference, or have a recipe written for " +
     "them by `eft-llama recipe init`.";
@@ -78,9 +80,13 @@ async function readRecipe(file: string, builtIn: readonly string[]): Promise<Buf
     } catch (cause) {
         const { code } = cause as NodeJS.ErrnoException;
         const name = basename(file).replace(/\.(?:ya?ml|json)$/, "");
-        const help = LIKE_REFERENCE.test(file)
-            ? "recipes are files, and models are written hf:user/repository or https://host/path/model.gguf."
-            : suggestion(name, builtIn);
+        const [repository, tag] = LIKE_REPOSITORY.exec(file) ?? [];
+        const example = `; this one hf:${repository}${tag === undefined ? ":Q4_K_M, or another of its quantizations" : ""}`;
+        const help =
+            repository !== undefined || LIKE_REFERENCE.test(file)
+                ? "recipes are files, and models are written hf:user/repository or https://host/path/model.gguf" +
+                  `${repository === undefined ? "" : example}.`
+                : suggestion(name, builtIn);
         const why =
             code === "ENOENT"
                 ? `There is neither a file ${resolve(file)} nor a built-in recipe "${file}"; ${help}`

@@ -203,7 +203,9 @@ it.each([
 ])("a repository is told from a recipe: %s", async (source, reference) => {
     expect(await eft(["pull", source])).toEqual({
         stdout: "",
-        stderr: `eft-llama: There is no recipe ${source}. A model of the hub is ${reference}\n`,
+        stderr: expect.stringContaining(
+            `models are written hf:user/repository or https://host/path/model.gguf; this one ${reference}\n`,
+        ),
         code: 1,
     });
     expect(hub.requests).toEqual([]);
