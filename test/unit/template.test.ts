@@ -375,6 +375,25 @@ test("what a long conversation takes is not too much", () => {
     expect(render(template, { messages }).text.length).toBeGreaterThan(2e6);
 });
 
+test("templates may look through all messages behind each message", () => {
+    const messages = Array.from({ length: 1000 }, (_, index) => ({
+        role: index % 3 === 0 ? "assistant" : "tool",
+        content: `done ${index}`,
+    }));
+    const template =
+        "{% for m in messages %}{% set ns = namespace(tools=0) %}{% for f in messages[loop.index:] %}" +
+        "{% if f.role == 'tool' and not (f.content is string and f.content.startswith('failed')) %}" +
+        "{% set ns.tools = ns.tools + 1 %}{% endif %}{% endfor %}{{ m.content ~ ': ' ~ ns.tools ~ '\n' }}{% endfor %}";
+    expect(render(template, { messages }).text).toMatch(/^done 0: 666\ndone 1: 665\n[^]*done 999: 0\n$/);
+}, 30_000);
+
+test("a short conversation gives a hostile template no time", () => {
+    const messages = ["user", "assistant", "user"].map((role) => ({ role, content: "Hello." }));
+    const start = performance.now();
+    expect(() => render(HOSTILE["loops within loops"] ?? "", { messages })).toThrow(/steps/);
+    expect(performance.now() - start).toBeLessThan(1000);
+});
+
 describe("nothing but what a template and its data have", () => {
     test.each([
         "{{ 'a'.constructor }}{{ {}.__proto__ }}{{ [].constructor }}{{ (1).constructor }}{{ namespace().constructor }}",
