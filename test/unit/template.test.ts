@@ -45,6 +45,11 @@ const RENDERED: readonly (readonly [string, string, string])[] = [
         "none",
     ],
     [
+        "a first round that breaks counts as none",
+        "{% for i in [1, 2] %}a{% break %}{% else %}none{% endfor %}",
+        "anone",
+    ],
+    [
         "a loop over nothing",
         "{% for i in missing %}x{% else %}none{% endfor %}{% for i in [] %}x{% else %}none{% endfor %}",
         "nonenone",
@@ -162,6 +167,11 @@ const RENDERED: readonly (readonly [string, string, string])[] = [
         "{{ 'a\\nb\\n\\nc' | indent(2) }}|{{ 'a\\nb' | indent(2, true) }}|{{ 'a\\n\\nb' | indent(2, first=true, blank=true) }}|{{ 'a\\nb\\n' | indent }}|{{ 'a\\nb' | indent('> ') }}",
         "a\n  b\n\n  c|  a\n  b|  a\n  \n  b|a\n    b\n|a\n> b",
     ],
+    [
+        "indenting what begins with a line end",
+        "{{ '\\nx\\ny' | indent(2) }}|{{ '\\n\\nx' | indent(2) }}|{{ '\\nx' | indent(2, true) }}|{{ '\\nx\\n\\ny' | indent(2, false, true) }}|{{ '\\n' | indent(2, true, true) }}|{{ '' | indent(2, true) }}",
+        "\n  x\n  y|\n\n  x|  \n  x|\n  x\n  \n  y|  \n  |  ",
+    ],
     ["escaping", "{{ '<a href=\"x\">&' | e }}", "&lt;a href=&#34;x&#34;&gt;&amp;"],
     [
         "JSON",
@@ -217,6 +227,11 @@ const RENDERED: readonly (readonly [string, string, string])[] = [
         "blocks of text",
         "{% set x %}hi {{ 1 }}{% endset %}{{ x }}{% filter upper %}a{{ x }}{% endfilter %}",
         "hi 1AHI 1",
+    ],
+    [
+        "blocks of text keep to themselves what is set in them",
+        "{% set x = 1 %}{% filter upper %}{% set x = 2 %}{% set z = 2 %}a{{ x }}{% endfilter %}{{ x }}{{ z is defined }}{% set y %}{% set x = 3 %}b{{ x }}{% endset %}{{ y }}{{ x }}",
+        "A21Falseb31",
     ],
     ["conditional values", "{{ 1 if false }}|{{ 'a' if none else 'b' }}|{{ 'a' if 1 else 'b' if 2 else 'c' }}", "|b|a"],
     [
