@@ -4,6 +4,8 @@
 #include <cctype>
 #include <fstream>
 #include <map>
+#include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
 
@@ -36,12 +38,21 @@ const char * type_name(enum ggml_backend_dev_type type) {
 }  // namespace
 
 LoadedBackend load_backend(const std::string & path) {
-    const RegistryLock lock(RegistryLock::exclusive);
+    static std::mutex mutex;
     static std::map<std::string, LoadedBackend> outcomes;
-    const auto known = outcomes.find(path);
-    if (known != outcomes.end()) return known->second;
+    const auto find_outcome = [&]() -> std::optional<LoadedBackend> {
+        const std::lock_guard<std::mutex> lock(mutex);
+        const auto known = outcomes.find(path);
+        return known == outcomes.end() ? std::nullopt : std::optional(known->second);
+    };
+    // Without the registry, which is locked while a model is loaded elsewhere: this runs on JavaScript's threads.
+    if (const auto outcome = find_outcome()) return *outcome;
+    const RegistryLock registry(RegistryLock::exclusive);
+    // Another thread may have been quicker.
+    if (const auto outcome = find_outcome()) return *outcome;
     const LogCapture log;
     const bool loaded = llama_api().ggml_backend_load(path.c_str()) != nullptr;
+    const std::lock_guard<std::mutex> lock(mutex);
     return outcomes[path] = {loaded, log.text()};
 }
 

@@ -220,6 +220,7 @@ Header read_header(const std::string & path) {
     header.architecture = entries.string("general.architecture");
     header.type = entries.string("general.type");
     header.block_count = entries.count(header.architecture + ".block_count");
+    header.expert_count = entries.count(header.architecture + ".expert_count");
     header.tokenizer = entries.string("tokenizer.ggml.model");
     const int64_t tokens = entries.find("tokenizer.ggml.tokens", GGUF_TYPE_ARRAY);
     header.vocabulary_size = tokens < 0 ? 0 : static_cast<int64_t>(api.gguf_get_arr_n(gguf.get(), tokens));

@@ -9,6 +9,8 @@ namespace eft {
 struct Header {
     std::string architecture, type;
     uint32_t block_count;
+    /// 0 in dense models.
+    uint32_t expert_count;
     /// Of all files of a split model.
     int64_t tensor_count;
     uint64_t tensor_bytes, file_bytes;

@@ -47,20 +47,23 @@ bool starts_white_space(const std::string & text, size_t at) {
 }
 
 /// More than the longest match of a pre-tokenizer, in characters. Matches may reach over spaces and over many line
-/// ends, but no pattern goes on behind a line end with anything else than white space.
+/// ends, but behind a line end they go on with nothing else than white space and, in some patterns, slashes.
 size_t longest_stretch(const std::string & text) {
-    size_t longest = 0, length = 0;
+    size_t longest = 0, length = 0, since_end = 0;
     bool ended = false;
     for (size_t at = 0; at < text.size(); ++at) {
         const auto byte = static_cast<unsigned char>(text[at]);
         if ((byte & 0xC0) == 0x80) continue;
         if (byte == '\n' || byte == '\r') {
             ended = true;
-        } else if (ended && !starts_white_space(text, at)) {
+            since_end = 0;
+        } else if (ended && byte != '/' && !starts_white_space(text, at)) {
             ended = false;
-            length = 0;
+            // Or they begin behind the line end.
+            length = since_end;
         }
-        // What follows may still begin with the last white space before it.
+        ++since_end;
+        // The line end before it may belong to it, too.
         longest = std::max(longest, ++length + 1);
     }
     return longest;

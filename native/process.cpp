@@ -85,6 +85,7 @@ Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
         object.Set("architecture", header.architecture);
         object.Set("type", header.type);
         object.Set("blockCount", header.block_count);
+        object.Set("expertCount", header.expert_count);
         object.Set("tensorCount", static_cast<double>(header.tensor_count));
         object.Set("tensorBytes", static_cast<double>(header.tensor_bytes));
         object.Set("fileBytes", static_cast<double>(header.file_bytes));

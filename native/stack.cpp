@@ -50,7 +50,11 @@ void * run_call(void * data) {
     return nullptr;
 }
 
+// macOS takes multiples of the size of a page alone; no system has larger pages than 64 KiB by default.
+constexpr size_t kStackUnit = 1 << 16;
+
 bool run_on_thread(size_t bytes, Call & call) {
+    bytes = (bytes + kStackUnit - 1) / kStackUnit * kStackUnit;
     pthread_attr_t attributes;
     if (pthread_attr_init(&attributes) != 0) return false;
     pthread_t thread;

@@ -126,7 +126,7 @@ export function checkInteger(name: string, value: unknown, min: number, max: num
  * @param min - `Number.MIN_VALUE` where the range begins above 0
  * @throws EftError OPTION_INVALID
  */
-export function checkNumber(name: string, value: unknown, min: number, max: number): number {
+function checkNumber(name: string, value: unknown, min: number, max: number): number {
     if (typeof value === "number" && Number.isFinite(value) && value >= min && value <= max) return value;
     const range = min === Number.MIN_VALUE ? `above 0 and at most ${max}` : `from ${min} to ${max}`;
     throw invalid(`${name} must be a number ${range}, not ${show(value)}.`);

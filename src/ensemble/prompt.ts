@@ -2,6 +2,7 @@
 
 import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
+import { mapping } from "../options.js";
 import { isData, RESERVED_VARIABLES } from "../template/data.js";
 import { compileTemplate, type Rendered } from "../template/template.js";
 import { NO_STAND_INS } from "../template/stand-ins.js";
@@ -51,13 +52,14 @@ export interface PromptMember {
 
 /**
  * @param name - what messages call the variables
- * @returns a copy, which does not change when the caller's does. @throws EftError OPTION_INVALID
+ * @returns a copy without those that are undefined, which does not change when the caller's does. @throws EftError OPTION_INVALID
  */
 export function checkVariables(name: string, variables: unknown): TemplateVariables {
     if (typeof variables !== "object" || variables === null || Array.isArray(variables) || !isData(variables))
         throw new EftError("OPTION_INVALID", `${name} must be a mapping of names to plain data.`);
     const reserved = Object.keys(variables).find((key) => RESERVED_VARIABLES.includes(key));
-    if (reserved === undefined) return structuredClone(variables as TemplateVariables);
+    // Those that are undefined would hide the recipe's.
+    if (reserved === undefined) return structuredClone(mapping<JsonValue>(name, variables));
     throw new EftError("OPTION_INVALID", `${name} cannot set ${reserved}, which templates are given anyway.`);
 }
 

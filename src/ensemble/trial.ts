@@ -21,8 +21,9 @@ const [MEMORY_PER_BYTE, MEMORY_BESIDES] = [2, 2 ** 31];
 const LAST_WORDS = 2000;
 
 /**
- * A trial's end. `used`: it loaded the model and used it. `refused`: it got an error, as whoever loads the model will. The
- * others end in an error here.
+ * A trial's end. `used`: it loaded the model and used it. `refused`: it got an error, as whoever loads the model will as a
+ * rule. Where the error is MEMORY_EXCEEDED or CONTEXT_FAILED that depends on the memory, and a GPU may have enough: the model
+ * is loaded there without having been tried. The others end in an error here.
  */
 export type TrialOutcome =
     { readonly outcome: "used" | "refused" } | { readonly outcome: "stopped" | "memory"; readonly reason: string };
@@ -66,8 +67,8 @@ export async function tryModels(
  * Dense Llama models with a usual tokenizer: thousands of damaged ones have shown no crash that the header does not
  * tell. The demo family and most downloads are of this kind.
  */
-function isFamiliar({ architecture, tokenizer }: NativeHeader): boolean {
-    return architecture === "llama" && (tokenizer === "llama" || tokenizer === "gpt2");
+function isFamiliar({ architecture, expertCount, tokenizer }: NativeHeader): boolean {
+    return architecture === "llama" && expertCount === 0 && (tokenizer === "llama" || tokenizer === "gpt2");
 }
 
 /**

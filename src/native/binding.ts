@@ -28,6 +28,8 @@ export interface NativeHeader {
     /** `general.type`: "model", "adapter", ...; empty when absent. */
     readonly type: string;
     readonly blockCount: number;
+    /** 0 in dense models. */
+    readonly expertCount: number;
     /** Of all parts of a split model, as the next two. */
     readonly tensorCount: number;
     /** Bytes the tensors need according to the header. */

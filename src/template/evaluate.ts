@@ -65,6 +65,11 @@ export function evaluate(program: readonly Statement[], globals: ReadonlyMap<str
         return sink.text;
     }
 
+    /** What is set in it is gone behind it. */
+    function renderInner(body: readonly Statement[], outer: Scope): string {
+        return renderBlock(body, { variables: new Map(), outer });
+    }
+
     function run(body: readonly Statement[], scope: Scope, sink: Sink): Exit {
         for (const statement of body) {
             const exit = execute(statement, scope, sink);
@@ -103,7 +108,7 @@ export function evaluate(program: readonly Statement[], globals: ReadonlyMap<str
             case "CallStatement":
                 return callBlock(statement, scope, sink);
             case "FilterStatement": {
-                const text = renderBlock(statement.body, scope);
+                const text = renderInner(statement.body, scope);
                 write(values.text(filter(text, statement.filter, scope)), sink);
                 return undefined;
             }
@@ -125,8 +130,8 @@ export function evaluate(program: readonly Statement[], globals: ReadonlyMap<str
             const inner = enter(item);
             inner.variables.set("loop", new Namespace(loopState(items, index)));
             const exit = run(body, inner, sink);
-            if (exit === "break") return undefined;
-            // As in Python, a round that was cut short does not count here.
+            // As in Jinja, a round that was cut short does not count here.
+            if (exit === "break") break;
             if (exit === undefined) isEmpty = false;
         }
         return isEmpty ? run(defaultBlock, scope, sink) : undefined;
@@ -150,7 +155,7 @@ export function evaluate(program: readonly Statement[], globals: ReadonlyMap<str
     }
 
     function assign({ assignee, value: expression, body }: Set, scope: Scope): undefined {
-        const assigned = expression === null ? renderBlock(body, scope) : value(expression, scope);
+        const assigned = expression === null ? renderInner(body, scope) : value(expression, scope);
         if (assignee.type === "MemberExpression") {
             const owner = value(assignee.object, scope);
             if (!(owner instanceof Namespace)) fail("only attributes of a namespace can be set");

@@ -71,10 +71,11 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     indent(context, value, [width = 4, isFirst = false, isBlank = false]) {
         const text = context.values.text(value);
         const by = typeof width === "string" ? width : blanks(context, toInteger(width, "width"));
-        const starts = [...context.standIns.plain(text).matchAll(/(^|\n)([^\n]?)/g)].flatMap((found) => {
-            const { 1: before = "", 2: next = "", index } = found;
-            const isWanted = before === "" ? isTrue(isFirst) : isTrue(isBlank) || next !== "";
-            return isWanted ? [index + before.length] : [];
+        // The beginnings of lines, and what stands there.
+        const found = context.standIns.plain(text).matchAll(/(?<![^\n])[^\n]?/g);
+        const starts = [...found].flatMap(({ 0: next, index }) => {
+            const isWanted = index === 0 ? isTrue(isFirst) : isTrue(isBlank) || next !== "";
+            return isWanted ? [index] : [];
         });
         context.work.write(text.length + starts.length * by.length);
         const pieces = starts.map((at, index) => text.slice(starts[index - 1] ?? 0, at));

@@ -1,12 +1,16 @@
 /** How much a template may do: it comes with a model file, which anybody can have made. */
 
-/** Steps that every template has, whatever it is given; some million times what an ordinary prompt takes. */
+/** Steps that every template has, whatever it is given; some thousand times what a short conversation takes. */
 const STEPS = 1_000_000;
 /** Characters that every template may make. */
 const CHARACTERS = 1 << 23;
 /** Steps and characters for each character that a template is given, and for each value. */
 const PER_CHARACTER = { steps: 2, characters: 32 };
 const STEPS_PER_VALUE = 500;
+/** Steps for each pair of values: some templates look through all messages behind each message. */
+const STEPS_PER_PAIR = 3;
+/** Of those: some seconds, which more than a thousand messages may take. */
+const MAX_STEPS_FOR_PAIRS = 50_000_000;
 /** Characters that are compared or copied in about the time of a step. */
 const CHARACTERS_PER_STEP = 64;
 /** Where each of them may be compared with each of another text. */
@@ -36,7 +40,8 @@ export interface Work {
  * @param values - that the template is given
  */
 export function createWork(characters: number, values: number): Work {
-    let steps = STEPS + PER_CHARACTER.steps * characters + STEPS_PER_VALUE * values;
+    const forPairs = Math.min(STEPS_PER_PAIR * values * values, MAX_STEPS_FOR_PAIRS);
+    let steps = STEPS + PER_CHARACTER.steps * characters + STEPS_PER_VALUE * values + forPairs;
     let room = CHARACTERS + PER_CHARACTER.characters * characters;
     function step(count = 1): void {
         steps -= count;

@@ -10,8 +10,11 @@ import { runProgram } from "../helpers/program.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { byteLevelVocabulary } from "../helpers/vocabulary.js";
 
-/** Every class of characters that a pattern may repeat; `word ` because one of them goes on over single spaces. */
-const UNITS = ["a", "A", " ", "1", ".", "\n", "日", "क्ष", "\u3000\n", "word ", "a1", "aa bb, "];
+/**
+ * Every class of characters that a pattern may repeat; `word ` because one of them goes on over single spaces, `/` because
+ * some go on over slashes and line ends.
+ */
+const UNITS = ["a", "A", " ", "1", ".", "\n", "日", "क्ष", "\u3000\n", "word ", "a1", "aa bb, ", "/\n", "/\r\n"];
 const LENGTH = 5000;
 /** They read words in other forms than this vocabulary has them. Of these, only that they return or throw. */
 const OTHER_WORDS = ["gemma4", "granite-embed-multi-311m", "sarvam-moe", "whitespace"];

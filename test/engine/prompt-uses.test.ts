@@ -271,6 +271,14 @@ prompt: { template: "{{ bos_token }}[INST] {{ start }}{{ messages[0].content }}{
         });
     });
 
+    test("template variables that are undefined leave the recipe's as they are", async () => {
+        const templateVariables = { start: undefined, end: "!" };
+        const seen = await withEnsemble(demoRecipe(more), { sequences: 1 }, (ensemble) =>
+            Promise.resolve(createChat(ensemble, { templateVariables }).render("x")),
+        );
+        expect(seen).toEqual({ m: "<s>[INST] What x! [/INST]" });
+    });
+
     test.each<[string, unknown]>([
         ["messages", { messages: [] }],
         ["bos_token", { bos_token: "" }],

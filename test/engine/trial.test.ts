@@ -78,6 +78,12 @@ it("the demo family is familiar", async () => {
     expect(await load(demoFile("small-base"))).toEqual([]);
 });
 
+it("of Llama models, those with experts are tried", async () => {
+    const [dense, experts] = ["llama-dense", "llama-moe"].map(write) as [string, string];
+    expect(await load(dense)).toEqual([]);
+    expect(await load(experts)).toEqual([experts]);
+});
+
 it("a model on which llama.cpp crashes is an error that names it, every time", async () => {
     const file = write("glm-dsa-moe");
     for (let times = 0; times < 2; times++) {

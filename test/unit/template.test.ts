@@ -45,6 +45,11 @@ const RENDERED: readonly (readonly [string, string, string])[] = [
         "none",
     ],
     [
+        "a first round that breaks counts as none",
+        "{% for i in [1, 2] %}a{% break %}{% else %}none{% endfor %}",
+        "anone",
+    ],
+    [
         "a loop over nothing",
         "{% for i in missing %}x{% else %}none{% endfor %}{% for i in [] %}x{% else %}none{% endfor %}",
         "nonenone",
@@ -162,6 +167,11 @@ const RENDERED: readonly (readonly [string, string, string])[] = [
         "{{ 'a\\nb\\n\\nc' | indent(2) }}|{{ 'a\\nb' | indent(2, true) }}|{{ 'a\\n\\nb' | indent(2, first=true, blank=true) }}|{{ 'a\\nb\\n' | indent }}|{{ 'a\\nb' | indent('> ') }}",
         "a\n  b\n\n  c|  a\n  b|  a\n  \n  b|a\n    b\n|a\n> b",
     ],
+    [
+        "indenting what begins with a line end",
+        "{{ '\\nx\\ny' | indent(2) }}|{{ '\\n\\nx' | indent(2) }}|{{ '\\nx' | indent(2, true) }}|{{ '\\nx\\n\\ny' | indent(2, false, true) }}|{{ '\\n' | indent(2, true, true) }}|{{ '' | indent(2, true) }}",
+        "\n  x\n  y|\n\n  x|  \n  x|\n  x\n  \n  y|  \n  |  ",
+    ],
     ["escaping", "{{ '<a href=\"x\">&' | e }}", "&lt;a href=&#34;x&#34;&gt;&amp;"],
     [
         "JSON",
@@ -217,6 +227,11 @@ const RENDERED: readonly (readonly [string, string, string])[] = [
         "blocks of text",
         "{% set x %}hi {{ 1 }}{% endset %}{{ x }}{% filter upper %}a{{ x }}{% endfilter %}",
         "hi 1AHI 1",
+    ],
+    [
+        "blocks of text keep to themselves what is set in them",
+        "{% set x = 1 %}{% filter upper %}{% set x = 2 %}{% set z = 2 %}a{{ x }}{% endfilter %}{{ x }}{{ z is defined }}{% set y %}{% set x = 3 %}b{{ x }}{% endset %}{{ y }}{{ x }}",
+        "A21Falseb31",
     ],
     ["conditional values", "{{ 1 if false }}|{{ 'a' if none else 'b' }}|{{ 'a' if 1 else 'b' if 2 else 'c' }}", "|b|a"],
     [
@@ -373,6 +388,25 @@ test("what a long conversation takes is not too much", () => {
         "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('order') }}{% endif %}" +
         "{{ '[' ~ m.role ~ ']' ~ m.content | trim | replace('word', 'term') ~ '\\n' }}{% endfor %}";
     expect(render(template, { messages }).text.length).toBeGreaterThan(2e6);
+});
+
+test("templates may look through all messages behind each message", () => {
+    const messages = Array.from({ length: 1000 }, (_, index) => ({
+        role: index % 3 === 0 ? "assistant" : "tool",
+        content: `done ${index}`,
+    }));
+    const template =
+        "{% for m in messages %}{% set ns = namespace(tools=0) %}{% for f in messages[loop.index:] %}" +
+        "{% if f.role == 'tool' and not (f.content is string and f.content.startswith('failed')) %}" +
+        "{% set ns.tools = ns.tools + 1 %}{% endif %}{% endfor %}{{ m.content ~ ': ' ~ ns.tools ~ '\n' }}{% endfor %}";
+    expect(render(template, { messages }).text).toMatch(/^done 0: 666\ndone 1: 665\n[^]*done 999: 0\n$/);
+}, 30_000);
+
+test("a short conversation gives a hostile template no time", () => {
+    const messages = ["user", "assistant", "user"].map((role) => ({ role, content: "Hello." }));
+    const start = performance.now();
+    expect(() => render(HOSTILE["loops within loops"] ?? "", { messages })).toThrow(/steps/);
+    expect(performance.now() - start).toBeLessThan(1000);
 });
 
 describe("nothing but what a template and its data have", () => {
