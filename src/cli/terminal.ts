@@ -105,7 +105,7 @@ export function quote(text: string): string {
 
 /** Control characters, and those that change the direction of writing, become escape sequences of JSON. */
 export function escapeControls(text: string): string {
-    return text.replaceAll(/[\p{Cc}\u2028-\u202e\u2066-\u2069]/gu, (character) => {
+    return text.replaceAll(/[\p{Cc}\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/gu, (character) => {
         const [, short] = /^"(\\.)"$/.exec(JSON.stringify(character)) ?? [];
         return short ?? `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
     });

@@ -37,13 +37,26 @@ export function asksForHelp(words: readonly string[]): boolean {
 /** Options of the library whose flags are one word, and which begin its messages. */
 const WORDS =
     /^(?:threads|sequences|backend|seed|stop|temperature|speculation|drafter|coupling|lookup|grammar)(?= must| cannot)/;
+/** Options of several words and their flags. Other words in camel case are names of files, members or parameters. */
+const FLAGS: Readonly<Record<string, string>> = {
+    ...{ topK: "top-k", topP: "top-p", minP: "min-p", maxTokens: "max-tokens" },
+    ...{ repeatPenalty: "repeat-penalty", frequencyPenalty: "frequency-penalty", presencePenalty: "presence-penalty" },
+    ...{ contextSize: "context-size", gpuLayers: "gpu-layers", cacheType: "cache-type" },
+    ...{ topLogprobs: "top-logprobs", memberLogprobs: "members", jsonSchema: "json-schema" },
+    templateVariables: "template-variable",
+};
+/** Texts in quotes, which stay, and options: whole words that are no part of a path. */
+const OPTIONS = new RegExp(
+    `"(?:[^"\\\\]|\\\\.)*"|(?<![\\w./\\\\-])(${Object.keys(FLAGS).join("|")})(?![\\w/\\\\-]|\\.\\w)`,
+    "gs",
+);
 
 /** The message, with flags where the library speaks of its options: `--top-k`, not `topK`. */
 export function nameFlags({ code, message }: EftError): string {
     if (code !== "OPTION_INVALID" && code !== "CONTEXT_OVERFLOW") return message;
     return message
         .replace(WORDS, "--$&")
-        .replaceAll(/(?<!["\w])[a-z]+([A-Z][a-z]*)+\b/g, (option) => `--${Parser.decamelize(option, "-")}`);
+        .replaceAll(OPTIONS, (text, option?: string) => (option === undefined ? text : `--${FLAGS[option]}`));
 }
 
 /**

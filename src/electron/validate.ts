@@ -6,6 +6,8 @@ import { PROTOCOL, type RemoteOptions, type RendererMessage } from "./protocol.j
 
 /** Most characters of one prompt, all its messages together. More than any context holds. */
 export const MAX_CHARACTERS = 2 ** 22;
+/** Of a whole message, with its keys. */
+const MAX_SIZE = 2 * MAX_CHARACTERS;
 const MAX_MESSAGES = 10_000;
 const MAX_PROPERTIES = 1000;
 
@@ -96,6 +98,7 @@ const validators = new Map<unknown, ValidateFunction>(
 
 /** @throws EftError MESSAGE_INVALID */
 export function checkRendererMessage(message: unknown): asserts message is RendererMessage {
+    checkSize([message], MAX_SIZE, "it");
     const { protocol, type } = (message ?? {}) as Partial<RendererMessage>;
     if (protocol !== PROTOCOL) {
         throw invalid(
@@ -106,7 +109,8 @@ export function checkRendererMessage(message: unknown): asserts message is Rende
     const validate = validators.get(type);
     if (validate === undefined) throw invalid(`its type has to be one of ${Object.keys(FIELDS).join(", ")}`);
     if (!validate(message)) throw invalid(ajv.errorsText(validate.errors, { dataVar: "message" }));
-    checkPromptSize(message as RendererMessage);
+    const { options } = message as Partial<RendererMessage & { type: "complete" }>;
+    if (options !== undefined) checkSize([options.prompt, options.templateVariables], MAX_CHARACTERS, "its prompt");
 }
 
 /** The id by which an answer to a message finds who asked; 0 if the message has none. */
@@ -115,18 +119,32 @@ export function idOf(message: unknown): number {
     return [id, completion].find((value): value is number => Number.isSafeInteger(value)) ?? 0;
 }
 
-function checkPromptSize(message: RendererMessage): void {
-    if (message.type !== "complete") return;
-    const { prompt, templateVariables } = message.options;
-    // Whether it has the right form, the library says; here, that looking at it comes to an end.
-    const open: unknown[] = [prompt, templateVariables];
-    let characters = 0;
+/**
+ * What form values have, others say; here, that looking at them comes to an end. Nothing is expanded before it is counted: a
+ * typed array has a key for each of its bytes, and an array can be long and have nothing in it.
+ *
+ * @param name - of the values together, for the message
+ */
+function checkSize(values: readonly unknown[], limit: number, name: string): void {
+    const open = [...values];
+    let size = 0;
+    const count = (more: number): void => {
+        size += more;
+        if (size > limit) throw invalid(`${name} has more than ${limit} characters`);
+    };
     while (open.length > 0) {
         const value = open.pop();
-        const inner = typeof value === "object" && value !== null ? Object.entries(value).flat() : [];
-        characters += typeof value === "string" ? value.length : inner.length;
-        if (characters > MAX_CHARACTERS) throw invalid(`its prompt has more than ${MAX_CHARACTERS} characters`);
-        for (const each of inner) open.push(each);
+        if (typeof value === "string") count(value.length);
+        if (typeof value !== "object" || value === null) continue;
+        if (Array.isArray(value)) {
+            count(value.length);
+            for (const each of value) open.push(each);
+        } else if (Object.prototype.toString.call(value) === "[object Object]") {
+            for (const [key, each] of Object.entries(value)) {
+                count(1 + key.length);
+                open.push(each);
+            }
+        } else throw invalid("it may hold objects, lists and simple values, and no buffers or other classes");
     }
 }
 

@@ -16,7 +16,9 @@ export function nameFiles(references: Iterable<string>): (reference: string) => 
         if (!path.isAbsolute(reference)) return [reference, reference] as const;
         const others = all.filter((other) => other !== reference);
         let parts = 1;
-        while (others.some((other) => end(other, parts) === end(reference, parts))) parts++;
+        // Two spellings of one path, such as with / and \, differ in no part.
+        const most = reference.split(/[/\\]/).length;
+        while (parts < most && others.some((other) => end(other, parts) === end(reference, parts))) parts++;
         return [reference, end(reference, parts)] as const;
     });
     const known = new Map(names);

@@ -11,6 +11,7 @@ describe("texts", () => {
             "a\\n\\r\\t\\u0000\\u001b[31m\\u007f\\u009b",
         );
         expect(escapeControls("\u202egnirts\u2066\u2028")).toBe("\\u202egnirts\\u2066\\u2028");
+        expect(escapeControls("a\u061cb\u200ec\u200f")).toBe("a\\u061cb\\u200ec\\u200f");
         expect(escapeControls('à "日本" 😀 \\ \u200c')).toBe('à "日本" 😀 \\ \u200c');
     });
 

@@ -8,6 +8,7 @@ import path from "node:path";
 import { text as readText } from "node:stream/consumers";
 import { setTimeout as sleep } from "node:timers/promises";
 import { createJudge, type Judge, type JudgeOptions } from "../../src/eval/judge/index.js";
+import { askForMark } from "../../src/eval/judge/prompts.js";
 import type { Question } from "../../src/eval/types.js";
 import { startProxy } from "../helpers/proxy.js";
 import { temporaryFolder } from "../helpers/temporary.js";
@@ -233,6 +234,23 @@ describe("endpoints that admit no temperature", () => {
             message: expect.stringContaining("temperature") as unknown,
         });
         expect(received).toHaveLength(3);
+    });
+});
+
+describe("a reply with long runs of blanks", () => {
+    const blanks = " ".repeat(100_000);
+
+    // Each of these would take hours if the time grew with the square or the cube of the run.
+    test.each([
+        [`Mark${blanks}:${blanks}7${blanks}.${blanks}`, 6 / 9],
+        [`> #${blanks}Mark: 7`, 6 / 9],
+        [`Good.${blanks}Bad.\nMark: 7`, 6 / 9],
+        [`Mark: 7${blanks}x`, undefined],
+        [`a${blanks}x${blanks}.${blanks}x`, undefined],
+    ])("is read (case %#)", (reply, expected) => {
+        const reading = askForMark("helpfulness", question, "Lima.").read(reply);
+        if (expected === undefined) expect(reading).toHaveProperty("fault");
+        else expect(reading).toEqual({ verdict: expected });
     });
 });
 

@@ -120,10 +120,13 @@ function readLastLine<T>(reply: string, admitted: readonly string[], meaning: (i
 
 /** `**Mark:** 7.` is `mark: 7`. */
 function bareLine(line: string): string {
-    return line
+    // Patterns with blanks before something else would take a time that grows faster than a run of blanks.
+    const plain = line
         .replaceAll(EMPHASIS, "")
         .replace(/^[#>\s]+/, "")
-        .replace(/\s*\.?\s*$/, "")
-        .replace(/\s*:\s*/, ": ")
+        .trimEnd()
         .toLowerCase();
+    const text = plain.endsWith(".") ? plain.slice(0, -1).trimEnd() : plain;
+    const colon = text.indexOf(":");
+    return colon < 0 ? text : `${text.slice(0, colon).trimEnd()}: ${text.slice(colon + 1).trimStart()}`;
 }
