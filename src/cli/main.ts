@@ -86,6 +86,9 @@ const cli = yargs(args)
         if (message !== null) failUsage(message);
     });
 try {
+    const [command = "--help"] = args;
+    const isKnown = command.startsWith("-") || [...COMMANDS, "completion"].includes(command);
+    if (asksForHelp(args) && !isKnown) failUsage(`Unknown argument: ${command}`);
     if (asksForHelp(args)) print(`${await cli.getHelp()}\n`);
     else await cli.parseAsync();
 } catch (error) {

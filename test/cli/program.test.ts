@@ -64,6 +64,8 @@ describe("help", () => {
 
     it.each([
         [["evl", "paper"], 'There is no command "evl"; did you mean "eval"?'],
+        [["help", "evl"], 'There is no command "evl"; did you mean "eval"?'],
+        [["evl", "--help"], 'There is no command "evl"; did you mean "eval"?'],
         [["recipe", "shw", "demo"], 'There is no command "recipe shw"; did you mean "show"?'],
         [
             ["complete", "-r", "demo", "--temprature", "1", "Hi"],
