@@ -27,6 +27,7 @@ export {
     planDownload,
     type DownloadOptions,
     type DownloadPlan,
+    type DownloadPlanOptions,
     type ModelDownload,
 } from "./ensemble/download.js";
 export { findModel, isRemote, missingModels, modelFolder } from "./ensemble/model-files.js";
@@ -44,7 +45,7 @@ export {
 export { chooseBackend } from "./native/backend.js";
 export type { Member } from "./ensemble/members.js";
 export type { ChatMessage, TextPart } from "./ensemble/messages.js";
-export type { PromptRenderer, TemplateVariables } from "./ensemble/prompt.js";
+export type { PromptRenderer } from "./ensemble/prompt.js";
 export {
     describeDifference,
     type MemberVocabulary,
@@ -84,10 +85,17 @@ export type {
     Cell,
     Comparison,
     ExperimentReport,
+    ExperimentSetup,
     Grade,
+    GraderSpec,
+    JudgeSummary,
+    ModelFile,
     PlotSpec,
     Sample,
     Setting,
     SystemSummary,
+    TaskSummary,
     TokenView,
+    Varying,
+    WithoutVerdict,
 } from "./eval/types.js";

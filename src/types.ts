@@ -42,14 +42,12 @@ export type JsonValue =
  * - `plain`: the text itself, with nothing around it
  */
 export type PromptTemplate =
-    | ({ readonly kind: "from"; readonly member: string } & TemplateVariables)
-    | ({ readonly kind: "jinja"; readonly template: string } & TemplateVariables)
+    | { readonly kind: "from"; readonly member: string; readonly variables?: TemplateVariables }
+    | { readonly kind: "jinja"; readonly template: string; readonly variables?: TemplateVariables }
     | { readonly kind: "plain" };
 
-interface TemplateVariables {
-    /** What the template is given besides the messages, such as `enable_thinking`. Default: nothing. */
-    readonly variables?: Readonly<Record<string, JsonValue>>;
-}
+/** What a chat template is given besides the messages, by name, such as `enable_thinking`. */
+export type TemplateVariables = Readonly<Record<string, JsonValue>>;
 
 /** One language model that takes part, as the recipe declares it. */
 export interface MemberSpec {

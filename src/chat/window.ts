@@ -3,7 +3,8 @@
 import type { CompletionOptions } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { ChatMessage } from "../ensemble/messages.js";
-import { renderPrompts, type TemplateVariables } from "../ensemble/prompt.js";
+import { renderPrompts } from "../ensemble/prompt.js";
+import type { TemplateVariables } from "../types.js";
 import type { ChatState, ChatTurn } from "./types.js";
 
 /** The conversation that a question is put into. */

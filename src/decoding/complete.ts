@@ -3,9 +3,10 @@
 import { randomInt } from "node:crypto";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { toMessages, type ChatMessage } from "../ensemble/messages.js";
-import { checkVariables, renderPrompts, type TemplateVariables } from "../ensemble/prompt.js";
+import { checkVariables, renderPrompts } from "../ensemble/prompt.js";
 import { EftError } from "../errors.js";
 import { checkOptions, flag, integer, mapping, show, signal, text, unchecked, type OptionTable } from "../options.js";
+import type { TemplateVariables } from "../types.js";
 import {
     toCompletion,
     type Completion,

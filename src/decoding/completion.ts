@@ -1,9 +1,8 @@
 /** What a completion takes and gives. */
 
 import type { ChatMessage } from "../ensemble/messages.js";
-import type { TemplateVariables } from "../ensemble/prompt.js";
 import type { SpeculationStatistics } from "../ensemble/statistics.js";
-import type { SamplingOptions, Some } from "../types.js";
+import type { SamplingOptions, Some, TemplateVariables } from "../types.js";
 import type { SpeculationOptions } from "./drafter.js";
 import type { JsonSchema } from "./json-schema.js";
 import type { LogitBias } from "./sampling.js";

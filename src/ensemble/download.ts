@@ -54,12 +54,14 @@ export interface DownloadOptions {
 }
 
 /** How {@link planDownload} plans. */
-interface PlanOptions {
+export interface DownloadPlanOptions {
+    /** Where downloads are. Default: {@link modelFolder} */
     readonly folder?: string | undefined;
+    /** Aborts asking the servers. */
     readonly signal?: AbortSignal | undefined;
 }
 
-const PLAN_OPTIONS: OptionTable<PlanOptions> = { folder: place, signal: aSignal };
+const PLAN_OPTIONS: OptionTable<DownloadPlanOptions> = { folder: place, signal: aSignal };
 const DOWNLOAD_OPTIONS: OptionTable<DownloadOptions> = {
     ...{ onProgress: callback, onCheck: callback, onModel: callback, signal: aSignal },
 };
@@ -76,7 +78,10 @@ const LOCK_LIFE = 10_000;
  * @param options - `folder`: where models are. Default: `modelFolder()`
  * @throws EftError OPTION_INVALID, MODEL_NOT_FOUND, MODEL_GATED, DOWNLOAD_FAILED, ABORTED
  */
-export async function planDownload(references: readonly string[], options: PlanOptions = {}): Promise<DownloadPlan> {
+export async function planDownload(
+    references: readonly string[],
+    options: DownloadPlanOptions = {},
+): Promise<DownloadPlan> {
     const { folder = modelFolder(), signal } = checkOptions("planDownload", options, PLAN_OPTIONS);
     listOf(text)("references", references);
     const root = path.resolve(folder);

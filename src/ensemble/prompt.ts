@@ -6,13 +6,11 @@ import { mapping } from "../options.js";
 import { isData, RESERVED_VARIABLES } from "../template/data.js";
 import { compileTemplate, type Rendered } from "../template/template.js";
 import { NO_STAND_INS } from "../template/stand-ins.js";
-import type { JsonValue, PromptTemplate } from "../types.js";
+import type { JsonValue, PromptTemplate, TemplateVariables } from "../types.js";
 import { controlTokens } from "./control-tokens.js";
 import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
 import { textOf, type ChatMessage } from "./messages.js";
 import { surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
-
-export type TemplateVariables = Readonly<Record<string, JsonValue>>;
 
 /** A member's way of turning messages into tokens. */
 export interface PromptRenderer {

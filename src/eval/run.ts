@@ -14,7 +14,7 @@ import type { Judge } from "./judge/index.js";
 import { checkJudge, judgeAnswers, usesJudge } from "./judging.js";
 import { describeFiles } from "./setup.js";
 import { summarise } from "./summary.js";
-import type { Answer, Experiment, ExperimentReport, Item, Setup, System, Task, TokenView } from "./types.js";
+import type { Answer, Experiment, ExperimentReport, Item, ExperimentSetup, System, Task, TokenView } from "./types.js";
 
 export interface RunOptions {
     /** Folder of the results; the experiment gets one of its name in it. */
@@ -101,7 +101,7 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
     const answers = judge === undefined ? store.list() : await judgeAnswers(experiment, store.list(), judge);
     const seconds = (performance.now() - start) / 1000;
     const { gpuLayers, cacheType } = load;
-    const setup: Setup = {
+    const setup: ExperimentSetup = {
         ...{ contextSize, sequences },
         load: { ...(gpuLayers !== undefined && { gpuLayers }), ...(cacheType !== undefined && { cacheType }) },
         // Whatever has been answered can be reported: a signal comes too late now.

@@ -6,7 +6,7 @@ import { readChatTemplate } from "../ensemble/gguf.js";
 import { findModel, partCount, partFiles } from "../ensemble/model-files.js";
 import type { MemberSpec, Recipe } from "../types.js";
 import { checksums } from "./checksums.js";
-import type { Experiment, ModelFile, Setup, System } from "./types.js";
+import type { Experiment, ModelFile, ExperimentSetup, System } from "./types.js";
 
 /** Where the files lay is of no use to a reader elsewhere; so much of it is shown as tells them apart. */
 export function nameFiles(references: Iterable<string>): (reference: string) => string {
@@ -41,7 +41,7 @@ export function filesOf(systems: readonly System[]): Set<string> {
 export async function describeFiles(
     { systems }: Experiment,
     folder: string,
-): Promise<Pick<Setup, "files" | "prompts" | "templates">> {
+): Promise<Pick<ExperimentSetup, "files" | "prompts" | "templates">> {
     const references = [...filesOf(systems)];
     const name = nameFiles(references);
     const parts = references.flatMap((reference) => partsOf(reference).map((file) => ({ reference, file })));
@@ -62,7 +62,7 @@ function partsOf(reference: string): string[] {
     return file === undefined ? [] : partFiles(file, partCount(file));
 }
 
-async function describePrompts(systems: readonly System[]): Promise<Pick<Setup, "prompts" | "templates">> {
+async function describePrompts(systems: readonly System[]): Promise<Pick<ExperimentSetup, "prompts" | "templates">> {
     const carried = new Map<string, string>();
     const templates: Record<string, string> = {};
     const prompts: Record<string, Record<string, string>> = {};

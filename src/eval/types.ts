@@ -241,7 +241,7 @@ export interface ExperimentReport {
     /** Answers about which the judge was asked and gave no verdict, as far as there are some. */
     readonly withoutVerdict: readonly WithoutVerdict[];
     /** What it was run with. */
-    readonly setup?: Setup;
+    readonly setup?: ExperimentSetup;
     /** What it took; undefined if part of the answers had been given before. */
     readonly seconds?: number;
 }
@@ -294,7 +294,7 @@ export interface TaskSummary {
 }
 
 /** What an experiment was run with, beside what it says itself. */
-export interface Setup {
+export interface ExperimentSetup {
     /** Tokens that a sequence could hold. */
     readonly contextSize: number;
     /** Prompts that advanced together. */

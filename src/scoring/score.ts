@@ -4,7 +4,7 @@ import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { toMessages, type ChatMessage } from "../ensemble/messages.js";
-import { checkVariables, renderPrompts, type TemplateVariables } from "../ensemble/prompt.js";
+import { checkVariables, renderPrompts } from "../ensemble/prompt.js";
 import { surelyExceeds, tokenizeContinuation, tokenizePlain } from "../ensemble/tokens.js";
 import type { Sequence } from "../ensemble/sequences.js";
 import { EftError } from "../errors.js";
@@ -21,6 +21,7 @@ import {
     type OptionTable,
 } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
+import type { TemplateVariables } from "../types.js";
 
 /** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
 const MAX_ROWS_AT_ONCE = 128;
