@@ -89,6 +89,7 @@ export type {
     Grade,
     GraderSpec,
     JudgeSummary,
+    JudgeCriterion,
     ModelFile,
     PlotSpec,
     Sample,
