@@ -104,6 +104,7 @@ export type GraderSpec =
     | { readonly type: "not"; readonly of: string }
     | { readonly type: "judge"; readonly criterion: JudgeCriterion; readonly against?: string };
 
+/** What a judge model is asked about an answer. */
 export type JudgeCriterion = "helpfulness" | "factuality" | "harmlessness";
 
 /** A number, or a number and its weight: what is reported is the weighted mean over the items. */
