@@ -1,5 +1,6 @@
 /** Wrong types, in every option of every function: an error with a code, at the call, and the ensemble goes on. */
 
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { JUDGE_OPTIONS } from "../../src/eval/judge/index.js";
 import { COMPLETION_OPTIONS } from "../../src/decoding/complete.js";
@@ -39,12 +40,14 @@ import {
 import { demoFile, loadOnCpu, QUESTIONS, upscalingRecipe } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
+const { folder, remove } = temporaryFolder();
+
 /** Nothing of this is right anywhere, but for an object or a list here and there. */
 const WRONG: Record<string, unknown> = {
     null: null,
     "a number": -7.5,
     "not a number": NaN,
-    "a text": "no such thing",
+    "a text": join(folder, "no such thing"),
     true: true,
     "a bigint": 5n,
     "a symbol": Symbol("s"),
@@ -63,7 +66,6 @@ const WRONG: Record<string, unknown> = {
 };
 
 let ensemble: Ensemble;
-const { folder, remove } = temporaryFolder();
 beforeAll(async () => (ensemble = await loadOnCpu(upscalingRecipe(), { sequences: 2 })));
 afterAll(async () => {
     await ensemble.dispose();
