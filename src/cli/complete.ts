@@ -23,6 +23,13 @@ const options = {
         group: "Input:",
         description: "Instructions that stand before the prompt, in the chat template's place for them",
     },
+    prompt: {
+        alias: "p",
+        type: "string",
+        requiresArg: true,
+        group: "Input:",
+        description: "The prompt, as a flag",
+    },
     file: fileOption,
     raw: {
         type: "boolean",
@@ -64,18 +71,17 @@ const options = {
     ...outputOptions,
 } as const satisfies Record<string, Options>;
 
-type Flags = InferredOptionTypes<typeof options> & { prompt?: string };
+type Flags = InferredOptionTypes<typeof options> & { text?: string };
 type Arguments = ArgumentsCamelCase<Flags>;
 
 export const completeCommand: CommandModule<object, Flags> = {
-    command: "complete [prompt]",
+    command: "complete [text]",
     describe: "Complete a prompt",
     builder: (yargs) =>
         yargs
-            .positional("prompt", {
-                alias: "p",
+            .positional("text", {
                 type: "string",
-                description: "The prompt; else from --file or standard input",
+                description: "The prompt; else from --prompt, --file or standard input",
             })
             .options(withConfig(options))
             .check((args) => {
@@ -93,8 +99,8 @@ export const completeCommand: CommandModule<object, Flags> = {
 };
 
 function checkArguments(flags: Flags): void {
-    const { prompt, file, json, members, "top-logprobs": top } = flags;
-    checkInput(prompt, file);
+    const { text, prompt, file, json, members, "top-logprobs": top } = flags;
+    checkInput([text, prompt], file);
     checkGrammar(flags);
     checkSpeculation(flags);
     if (flags.raw && flags["template-variable"] !== undefined)
@@ -105,7 +111,7 @@ function checkArguments(flags: Flags): void {
 }
 
 async function runComplete(args: Arguments): Promise<void> {
-    const prompt = await readInput(args.prompt, args.file);
+    const prompt = await readInput(args.text ?? args.prompt, args.file);
     if (!args.raw && prompt.trim() === "")
         throw new EftError(
             "PROMPT_EMPTY",

@@ -2,6 +2,7 @@
 
 import { hideBin } from "yargs/helpers";
 import { listRecipes } from "../index.js";
+import { COMPLETIONS } from "./usage.js";
 
 /** Takes recipes beside its flags. */
 const COMMAND_OF_RECIPES = /^(pull|inspect|recipe (show|check)) /;
@@ -14,7 +15,7 @@ type Completion = (current: string, _: unknown, others: () => unknown, done: (wo
  */
 export async function createCompletion(): Promise<Completion> {
     const [request, , ...typed] = hideBin(process.argv);
-    if (request !== "--get-yargs-completions") return (_current, _, others) => void others();
+    if (request !== COMPLETIONS) return (_current, _, others) => void others();
     const recipes = (await listRecipes()).map(({ name }) => name);
     return (current, _, others, done) => {
         const isWanted = ["-r", "--recipe"].includes(typed.at(-2) ?? "") || COMMAND_OF_RECIPES.test(typed.join(" "));

@@ -14,10 +14,17 @@ export const fileOption = {
     description: "Read the text from this file; - is standard input",
 } as const satisfies Options;
 
-/** For `check()`. @throws Error when there is no text, or more than one */
-export function checkInput(argument: string | undefined, file: string | undefined): void {
-    if (argument !== undefined && file !== undefined) throw new Error("Give the text as an argument or with --file.");
-    if (argument === undefined && file === undefined && process.stdin.isTTY) {
+/**
+ * For `check()`.
+ *
+ * @param texts - what was typed as texts: the argument, and that of a flag
+ * @throws Error when there is no text, or more than one
+ */
+export function checkInput(texts: readonly (string | undefined)[], file: string | undefined): void {
+    const given = [...texts, file].filter((text) => text !== undefined);
+    const flags = texts.length > 1 ? ["--prompt", "--file"] : ["--file"];
+    if (given.length > 1) throw new Error(`Give one text: as an argument, or with ${flags.join(" or ")}.`);
+    if (given.length === 0 && process.stdin.isTTY) {
         throw new Error("Give the text as an argument, with --file, or on standard input.");
     }
 }

@@ -5,7 +5,7 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { inspect } from "node:util";
 import yargs from "yargs";
-import { hideBin } from "yargs/helpers";
+import { hideBin, Parser } from "yargs/helpers";
 import { EftError } from "../errors.js";
 import { packageRoot } from "../native/load-binding.js";
 import { chatCommand } from "./chat.js";
@@ -19,7 +19,17 @@ import { checkValues, expandPaths } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe.js";
 import { scoreCommand } from "./score.js";
-import { asksForHelp, COMMANDS, explainUsage, nameFlags, readWords } from "./usage.js";
+import {
+    asksForHelp,
+    COMMANDS,
+    COMPLETIONS,
+    explainFlags,
+    explainUsage,
+    nameFlags,
+    NO_COMMAND,
+    plainValues,
+    readWords,
+} from "./usage.js";
 import { beQuiet, escapeControls, formatMessage, print, printError, remark, WIDTH } from "./terminal.js";
 
 for (const stream of [process.stdout, process.stderr]) {
@@ -34,6 +44,12 @@ for (const stream of [process.stdout, process.stderr]) {
 const args = readWords(hideBin(process.argv));
 const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
 
+/** What yargs does not know it takes for an argument, as it was typed: so it can be named, and nothing else is made of it. */
+const PARSING = {
+    ...{ "greedy-arrays": false, "dot-notation": false, "boolean-negation": false },
+    // Without it, yargs does not see that it is asked for completions.
+    "unknown-options-as-args": args[0] !== COMPLETIONS,
+};
 const EPILOGUE = [
     "`eft-llama <command> --help` tells all about one. To begin with: `eft-llama demo`.",
     "",
@@ -58,7 +74,7 @@ const cli = yargs(args)
         await createCompletion(),
     )
     .epilogue(EPILOGUE)
-    .demandCommand(1, `Name a command: ${COMMANDS.join(", ")}.`)
+    .demandCommand(1, NO_COMMAND)
     .strict()
     .check((values) => {
         for (const flag of ["verbose", "stats"])
@@ -68,13 +84,18 @@ const cli = yargs(args)
         return true;
     })
     .middleware((values) => {
+        const problem = findFlagProblem();
+        if (problem !== undefined) failUsage(problem);
+        plainValues(values);
+    }, true)
+    .middleware((values) => {
         expandPaths(values);
         if (values["quiet"] === true) beQuiet();
         const file = checkConfig();
         if (values["verbose"] === true && file !== undefined) remark(`Configuration: ${escapeControls(file)}\n`);
     })
     .detectLocale(false)
-    .parserConfiguration({ "greedy-arrays": false, "dot-notation": false, "boolean-negation": false })
+    .parserConfiguration(PARSING)
     .version(version)
     .alias("version", "v")
     // With yargs' own help, the word "help" could not be a prompt.
@@ -105,12 +126,19 @@ function fail(error: unknown): void {
 function failUsage(message: string): never {
     const command = COMMANDS.find((name) => name === args[0]);
     const help = ["eft-llama", ...(command === undefined ? [] : [command]), "--help"].join(" ");
-    printError(`eft-llama: ${formatMessage(explainUsage(message, args, knownFlags()))}\nSee \`${help}\`.\n`);
+    printError(`eft-llama: ${formatMessage(explainUsage(message, args))}\nSee \`${help}\`.\n`);
     process.exit(2);
 }
 
-function knownFlags(): string[] {
+/** What is wrong with the flags of the command that yargs is parsing. */
+function findFlagProblem(): string | undefined {
     // Public, and missing in the types.
-    const { key } = (cli as unknown as { getOptions(): { key: object } }).getOptions();
-    return Object.keys(key);
+    const parser = cli as unknown as {
+        getOptions(): { key: object; alias: Record<string, string[]> };
+        getGroups(): Record<string, string[]>;
+    };
+    const options = parser.getOptions();
+    const known = [...Object.keys(options.key), ...Object.entries(options.alias).flat(2)];
+    const parsed = Parser(args, { ...options, configuration: PARSING });
+    return explainFlags(args, parsed, known, parser.getGroups()["Positionals:"] ?? []);
 }

@@ -56,7 +56,7 @@ export const scoreCommand: CommandModule<object, Flags> = {
 
 function checkArguments(flags: Flags): void {
     const { text, file, lines, pairs, chat } = flags;
-    checkInput(text, file);
+    checkInput([text], file);
     if (lines && pairs) throw new Error("--lines and --pairs exclude each other.");
     if (chat && !pairs) throw new Error("--chat needs --pairs.");
     if (!chat && flags["template-variable"] !== undefined) throw new Error("--template-variable needs --chat.");

@@ -5,33 +5,89 @@ import type { EftError } from "../errors.js";
 import { suggestion } from "../recipe/problems.js";
 
 export const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "recipe", "pull", "demo"];
+export const NO_COMMAND = `Name a command: ${COMMANDS.join(", ")}.`;
+/** What a shell asks yargs with. */
+export const COMPLETIONS = "--get-yargs-completions";
 const RECIPE_COMMANDS = ["init", "check", "show", "list"];
-/** The argument of a command that is a text. */
-const TEXTS: Readonly<Record<string, string>> = { complete: "prompt", score: "text" };
+/** What people write who come from llama.cpp. */
+const FOREIGN: Readonly<Record<string, string>> = {
+    ...{ ngl: "gpu-layers", "n-gpu-layers": "gpu-layers", c: "context-size", "ctx-size": "context-size" },
+    ...{ t: "threads", "n-predict": "max-tokens", predict: "max-tokens", temp: "temperature", s: "seed" },
+    ...{ sys: "system", "system-prompt": "system", np: "sequences", parallel: "sequences", dev: "backend" },
+    ...{ device: "backend", ctk: "cache-type", ctv: "cache-type", "cache-type-k": "cache-type", j: "json-schema" },
+};
 
-/** What is typed, as yargs understands it. */
+/** Stands before words that are arguments whatever they begin with. No word that is typed can contain it. */
+const ARGUMENT = "\0";
+
+/** What is typed, as yargs understands it; {@link plainWord} makes words of it again. */
 export function readWords(words: readonly string[]): string[] {
-    const flags = flagsOf(words).flatMap((word) => {
+    // What follows is a command line that has yet to be completed.
+    if (words[0] === COMPLETIONS) return [...words];
+    const end = words.includes("--") ? words.indexOf("--") : words.length;
+    const flags = words.slice(0, end).flatMap((word) => {
         // `-rdemo`, which would be five flags.
-        const [, flag, value] = /^(-[fnopr])([^=].*)$/s.exec(word) ?? [];
-        return flag === undefined || value === undefined ? [word] : [flag, value];
+        const [, flag, value] = /^(-[fopr])([^=].*)$/s.exec(word) ?? [];
+        return flag === undefined || value === undefined || word.slice(1) in FOREIGN ? [word] : [flag, value];
     });
-    const [command = "", ...others] = flags;
-    if (command === "help") return [...others, "--help"];
-    // What follows `--` would not be the command's argument.
-    const [text, ...rest] = words.slice(flagsOf(words).length + 1);
-    const name = TEXTS[command];
-    if (name !== undefined && text !== undefined) return [...flags, `--${name}=${text}`, ...rest];
-    return [...flags, ...words.slice(flagsOf(words).length)];
+    const [command, ...others] = flags;
+    return [
+        ...(command === "help" ? [...others, "--help"] : commandFirst(flags)),
+        ...words.slice(end + 1).map((word) => ARGUMENT + word),
+    ];
 }
 
-/** Without what follows `--`, which is never a flag. */
-function flagsOf(words: readonly string[]): string[] {
-    return words.slice(0, words.includes("--") ? words.indexOf("--") : undefined);
+/** Flags that stand before the command come behind it: yargs knows them only there. */
+function commandFirst(words: readonly string[]): readonly string[] {
+    const index = words.findIndex((word) => !word.startsWith("-"));
+    const command = words[index];
+    if (command === undefined) return words;
+    const others = words.toSpliced(index, 1);
+    return [command, ...(command === "recipe" ? commandFirst(others) : others)];
+}
+
+function plainWord(word: string): string {
+    return word.replace(ARGUMENT, "");
+}
+
+/** Puts plain words into the values of flags and arguments. */
+export function plainValues(values: Record<string, unknown>): void {
+    const plain = (value: unknown): unknown =>
+        typeof value === "string" ? plainWord(value) : Array.isArray(value) ? value.map(plain) : value;
+    for (const [name, value] of Object.entries(values)) if (name !== "_") values[name] = plain(value);
 }
 
 export function asksForHelp(words: readonly string[]): boolean {
-    return flagsOf(words).some((word) => word === "--help" || word === "-h");
+    return words.some((word) => word === "--help" || word === "-h");
+}
+
+/**
+ * What is wrong with flags; undefined if nothing is.
+ *
+ * @param words - that were typed, as {@link readWords} gives them
+ * @param parsed - what yargs made of them
+ * @param known - names of flags, in all their spellings
+ * @param positionals - names of the command's arguments, which are flags as well for yargs, and are lost if both are there
+ */
+export function explainFlags(
+    words: readonly string[],
+    parsed: { readonly _: readonly (string | number)[] },
+    known: readonly string[],
+    positionals: readonly string[],
+): string | undefined {
+    // Which flags there are depends on the command, and that there is none is said elsewhere.
+    if (!COMMANDS.includes(words[0] ?? "")) return undefined;
+    const named = positionals.find((name) => words.some((word) => word.split("=")[0] === `--${name}`));
+    if (named !== undefined) return `There is no --${named}; write the ${named} without a flag.`;
+    const isUnknown = (word: string): boolean => {
+        const [, dashes = "", name = ""] = /^(--?)([A-Za-z][^=]*)/.exec(word) ?? [];
+        if (dashes === "--") return name in parsed && !known.includes(Parser.decamelize(name, "-"));
+        // Yargs takes `-temperature` for a group of letters.
+        return name.length > 1 && known.includes(name);
+    };
+    const unknown = [...words.filter(isUnknown), ...parsed._.map(String).filter((word) => /^-[^\d.]/.test(word))];
+    const flags = new Set(unknown.map((word) => word.split("=")[0] ?? ""));
+    return flags.size === 0 ? undefined : [...flags].map((flag) => explainFlag(flag, known)).join("\n");
 }
 
 /** Options of the library whose flags are one word, and which begin its messages. */
@@ -60,41 +116,42 @@ export function nameFlags({ code, message }: EftError): string {
 }
 
 /**
- * Yargs' words for what it does not know, each once, and with what was meant.
+ * What yargs does not understand, and what was meant.
  *
- * @param words - that were typed
- * @param known - names of flags, in all their spellings
+ * @param words - that were typed, as {@link readWords} gives them
  */
-export function explainUsage(message: string, words: readonly string[], known: readonly string[]): string {
+export function explainUsage(message: string, words: readonly string[]): string {
     const [, flag, given, choices = ""] = /Argument: (\S+), Given: (.*), Choices: (.*)$/m.exec(message) ?? [];
     if (flag !== undefined) return `--${flag} takes ${choices.replaceAll('"', "")}, not ${given}.`;
+    const [, needy] = /^Not enough arguments following: (.+)$/.exec(message) ?? [];
+    if (needy !== undefined)
+        return `${flagNamed(needy)} takes a value; write one that begins with "-" as ${flagNamed(needy)}=-x.`;
+    if (message.startsWith("Not enough non-option arguments")) return "An argument is missing.";
     const [, list] = /^Unknown arguments?: (.+)$/s.exec(message) ?? [];
     if (list === undefined) return message;
-    const [command = "", subcommand = ""] = words;
-    if (!command.startsWith("-") && !COMMANDS.includes(command))
+    const [command = "", subcommand = ""] = words.map(plainWord);
+    if (/^[-\0]/.test(words[0] ?? "")) return NO_COMMAND;
+    if (!COMMANDS.includes(command))
         return `There is no command ${JSON.stringify(command)}; ${suggestion(command, COMMANDS)}`;
     if (command === "recipe" && !subcommand.startsWith("-") && !RECIPE_COMMANDS.includes(subcommand))
         return `There is no command "recipe ${subcommand}"; ${suggestion(subcommand, RECIPE_COMMANDS)}`;
-    // In camel case, yargs reports them once more.
-    const names = [...new Set(list.split(", ").map((name) => Parser.decamelize(name, "-")))];
-    const flags = names.filter((name) =>
-        words.some((word) => word === flagNamed(name) || word.startsWith(`--${name}=`)),
-    );
-    if (flags.length > 0) return flags.map((name) => explainFlag(name, known)).join("\n");
-    return `Too many arguments: ${list}. Put a text of several words into quotes.`;
+    return `Too many arguments: ${list.replaceAll(ARGUMENT, "")}. Put a text of several words into quotes.`;
 }
 
 function flagNamed(name: string): string {
     return name.length === 1 ? `-${name}` : `--${name}`;
 }
 
-function explainFlag(name: string, known: readonly string[]): string {
-    const flag = flagNamed(name);
+/** @param flag - as it was typed */
+function explainFlag(flag: string, known: readonly string[]): string {
+    const name = Parser.decamelize(flag.replace(/^-+/, ""), "-");
     const flags = [...new Set(known.filter((key) => key.length > 1).map((key) => Parser.decamelize(key, "-")))];
     const positive = name.replace(/^no-/, "");
     if (positive !== name && flags.includes(positive)) return `There is no ${flag}; write --${positive}=false.`;
     if (name === "m" || name === "model")
         return `There is no ${flag}: name the models with --recipe, or with --base, --tuned and --reference.`;
+    const own = FOREIGN[name];
+    if (own !== undefined && flags.includes(own)) return `There is no ${flag}; write --${own}.`;
     const guess = suggestion(name, flags);
     return `There is no ${flag}${guess.startsWith("did") ? `; ${guess.replace(/"(.*)"/, "--$1")}` : "."}`;
 }

@@ -85,6 +85,37 @@ describe("help", () => {
             ["complete", "-r", "demo", "What", "is", "it?"],
             "Too many arguments: is, it?. Put a text of several words into quotes.",
         ],
+        ...[
+            ["--maxTokenz=5", "--maxTokenz; did you mean --max-tokens?"],
+            ["--fooBar", "--fooBar."],
+            ["-x=5", "-x."],
+            ["-xy", "-xy."],
+            ["-temperature", "-temperature; did you mean --temperature?"],
+            ["-ngl", "-ngl; write --gpu-layers."],
+            ["--n-predict", "--n-predict; write --max-tokens."],
+            ["--text=a", "--text; write the text without a flag."],
+        ].map(([flag = "", message]): [string[], string] => [
+            ["complete", "-r", "demo", flag, "9", "Hi"],
+            `There is no ${message}`,
+        ]),
+        ...[
+            ["-p", "a", "b"],
+            ["b", "--prompt=a"],
+            ["b", "-f", "a"],
+            ["-pa", "-f", "a"],
+            ["-pa", "--", "b"],
+        ].map((words): [string[], string] => [
+            ["complete", "-r", "demo", ...words],
+            "Give one text: as an argument, or with --prompt or --file.",
+        ]),
+        [["score", "-r", "demo", "--", "-5", "b"], "Too many arguments: b. Put a text of several words into quotes."],
+        [["chat", "demo", "--", "-x", "-y"], 'Put what is said into quotes: "-x -y".'],
+        [
+            ["complete", "-r", "demo", "--stop", "-refuse", "Hi"],
+            '--stop takes a value; write one that begins with "-" as --stop=-x.',
+        ],
+        [["recipe", "check", "--recipe", "demo"], "An argument is missing."],
+        [["--", "complete"], "Name a command: complete, chat, score, eval, inspect, recipe, pull, demo."],
     ])("has what was meant: %j", async (words, message) => {
         const { stdout, stderr, code } = await run(words);
         expect({ stdout, code }).toEqual({ stdout: "", code: 2 });
@@ -123,6 +154,26 @@ describe("help", () => {
             ["complete", "-r=demo", "--speculation", "adaptive", "--", question],
         ])
             expect(await run(words)).toEqual(expected);
+    });
+
+    const answer = run(["complete", "-r", "demo"], { input: "-x" }).then(({ stdout }) => stdout.trim());
+    it.each([
+        ["-q", "complete", "-r", "demo", "--", "-x"],
+        ["--quiet", "complete", "-r", "demo", "-p", "-x"],
+        ["complete", "-qr", "demo", "--prompt=-x"],
+        ["chat", "-q", "demo", "--", "-x"],
+    ])("reads %s %s %s %s %s %s as one question", async (...words) => {
+        // A conversation begins its answers at the beginning of a line.
+        const { stdout, stderr, code } = await run(words);
+        expect({ stdout: stdout.trim(), stderr, code }).toEqual({ stdout: await answer, stderr: "", code: 0 });
+    });
+
+    it("reads values, wherever they begin", async () => {
+        const { stdout } = await run(["complete", "-r", "demo", QUESTION]);
+        expect(stdout).toBe(" Its capital is Kathmandu.\n");
+        const stops = ["--stop", "-noise", "--stop=-refuse", "--stop=-n", "--stop", "-5"];
+        expect(await run(["complete", "-r", "demo", ...stops, QUESTION])).toMatchObject({ stdout, code: 0 });
+        expect((await run(["complete", "-r", "demo", "--raw", "-p", "-5", "--json", "-n0"])).code).toBe(0);
     });
 
     it("knows the version", async () => {
