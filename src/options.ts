@@ -25,7 +25,7 @@ export function checkOptions<Options>(owner: string, options: unknown, table: Op
 }
 
 /** Options inside of options. */
-export function options<Options>(owner: string, table: OptionTable<Options>): Check<Options> {
+export function optionsOf<Options>(owner: string, table: OptionTable<Options>): Check<Options> {
     return (name, value) => checkEntries(owner, mapping(name, value), table);
 }
 
@@ -64,20 +64,20 @@ export function oneOf<T extends string>(allowed: readonly T[]): Check<T> {
 }
 
 /** true or false. */
-export const flag: Check<boolean> = (name, value) => {
+export const boolean: Check<boolean> = (name, value) => {
     if (typeof value === "boolean") return value;
     throw invalid(`${name} must be true or false, not ${show(value)}.`);
 };
 
 /** A text. */
-export const text: Check<string> = (name, value) => {
+export const string: Check<string> = (name, value) => {
     if (typeof value === "string") return value;
     throw invalid(`${name} must be a text, not ${show(value)}.`);
 };
 
 /** The name of a place; the empty one would be where the program happens to run. */
 export const place: Check<string> = (name, value) => {
-    if (text(name, value) !== "") return value as string;
+    if (string(name, value) !== "") return value as string;
     throw invalid(`${name} must not be empty.`);
 };
 
@@ -88,7 +88,7 @@ export const callback: Check<never> = (name, value) => {
 };
 
 /** Anything that does what an `AbortSignal` does: it may be of another realm. */
-export const signal: Check<AbortSignal> = (name, value) => {
+export const abortSignal: Check<AbortSignal> = (name, value) => {
     const { aborted, addEventListener, removeEventListener } = (value ?? {}) as Partial<AbortSignal>;
     const listens = typeof addEventListener === "function" && typeof removeEventListener === "function";
     if (typeof aborted === "boolean" && listens) return value as AbortSignal;

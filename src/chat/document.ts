@@ -4,7 +4,7 @@ import { readFile, stat } from "node:fs/promises";
 import { Ajv, type ValidateFunction } from "ajv";
 import { EftError } from "../errors.js";
 import { decodeText, unreadable, writeWhole } from "../files.js";
-import { text as aText } from "../options.js";
+import { string } from "../options.js";
 import { explain } from "../recipe/schema.js";
 import type { ChatDocument, ChatSession, ChatState } from "./types.js";
 
@@ -66,7 +66,7 @@ export function checkState(state: unknown, source: string): void {
  */
 export function parseChat(text: string, source = "The conversation"): ChatState {
     let document: unknown;
-    aText("What parseChat reads", text);
+    string("What parseChat reads", text);
     try {
         document = JSON.parse(text);
     } catch (error) {
@@ -80,7 +80,7 @@ export function parseChat(text: string, source = "The conversation"): ChatState 
 
 /** Reads a file that {@link saveChat} wrote. @throws EftError FILE_UNREADABLE, CHAT_INVALID, OPTION_INVALID */
 export async function loadChat(file: string): Promise<ChatState> {
-    return parseChat(await readConversation(aText("file", file)), file);
+    return parseChat(await readConversation(string("file", file)), file);
 }
 
 /**
@@ -90,7 +90,7 @@ export async function loadChat(file: string): Promise<ChatState> {
  * @throws EftError FILE_UNWRITABLE, OPTION_INVALID
  */
 export async function saveChat(file: string, chat: ChatSession): Promise<void> {
-    aText("file", file);
+    string("file", file);
     if ((await stat(file).catch(() => undefined)) !== undefined) {
         await loadChat(file).catch((error: unknown) => {
             const reason = "exists and is not a saved conversation; choose another name";

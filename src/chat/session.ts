@@ -13,15 +13,7 @@ import { resolveSampling } from "../decoding/sampling.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import type { ChatMessage } from "../ensemble/messages.js";
 import { EftError } from "../errors.js";
-import {
-    callback,
-    checkInteger,
-    checkOptions,
-    mapping,
-    text as aText,
-    unchecked,
-    type OptionTable,
-} from "../options.js";
+import { callback, checkInteger, checkOptions, mapping, string, unchecked, type OptionTable } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
 import { checkState } from "./document.js";
 import { createReplay, recordDials, type Recording } from "./replay.js";
@@ -75,7 +67,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
     /** @param before - what precedes the question */
     function answer(before: readonly ChatTurn[], question: string, options: AnswerOptions = {}): Completion {
         const own = checkAnswer(options);
-        aText("What the user says", question);
+        string("What the user says", question);
         const asked = conversation;
         const previous = { ...asked, turns: before, forgotten: Math.min(asked.forgotten, before.length) };
         const drawn = overlay(own);
@@ -187,7 +179,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
             checkIdle();
             conversation = {
                 ...conversation,
-                system: text === undefined ? text : aText("The system prompt", text),
+                system: text === undefined ? text : string("The system prompt", text),
             };
         },
         send: (text, own) => answer(conversation.turns, text, own),
@@ -204,7 +196,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
             return createReplay(ensemble, last, checkAnswer(own));
         },
         render(text) {
-            aText("What the user says", text);
+            string("What the user says", text);
             const forgotten = chooseForgotten(ensemble, conversation, text, defaults);
             const messages = messagesFor({ ...conversation, forgotten }, text);
             const variables = defaults.templateVariables;

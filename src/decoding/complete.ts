@@ -5,7 +5,17 @@ import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { toMessages, type ChatMessage } from "../ensemble/messages.js";
 import { checkVariables, renderPrompts } from "../ensemble/prompt.js";
 import { EftError } from "../errors.js";
-import { checkOptions, flag, integer, mapping, show, signal, text, unchecked, type OptionTable } from "../options.js";
+import {
+    checkOptions,
+    boolean,
+    integer,
+    mapping,
+    show,
+    abortSignal,
+    string,
+    unchecked,
+    type OptionTable,
+} from "../options.js";
 import type { TemplateVariables } from "../types.js";
 import {
     toCompletion,
@@ -23,23 +33,23 @@ import { resolveLogitBias, resolveSampling, SAMPLING_OPTIONS } from "./sampling.
 
 /** What the options of a completion may be, as far as the ensemble does not matter. */
 export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
-    prompt: (_name, value) => toMessages(value),
-    raw: flag,
+    prompt: unchecked,
+    raw: boolean,
     maxTokens: integer(0, 2 ** 31 - 1),
     sampling: SAMPLING_OPTIONS,
     seed: integer(0, Number.MAX_SAFE_INTEGER),
     stop: (_name, value) => checkStop(value),
     logitBias: mapping<number>,
-    grammar: text,
+    grammar: string,
     jsonSchema: unchecked,
     parameters: mapping<number>,
     templateVariables: checkVariables,
     speculation: (name, value) => (typeof value === "boolean" ? value : SPECULATION_OPTIONS(name, value)),
     topLogprobs: integer(0, 100),
-    memberLogprobs: flag,
-    explain: flag,
-    scores: flag,
-    signal,
+    memberLogprobs: boolean,
+    explain: boolean,
+    scores: boolean,
+    signal: abortSignal,
 };
 
 /**

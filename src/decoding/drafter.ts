@@ -4,7 +4,7 @@ import type { DraftLengthPolicy } from "../ensemble/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
-import { checkInteger, checkOneOf, oneOf, options, show, text } from "../options.js";
+import { checkInteger, checkOneOf, oneOf, optionsOf, show, string } from "../options.js";
 import { combinationWeights, parseCombination } from "../recipe/index.js";
 import type { Combination, Coupling, DraftLength, Recipe, SamplingOptions, Some } from "../types.js";
 import { createDraftLengthPolicy, MOST_DRAFTS } from "./draft-length.js";
@@ -32,8 +32,8 @@ export interface SpeculationOptions {
 }
 
 /** What speculation may be, if it is an object. */
-export const SPECULATION_OPTIONS = options<SpeculationOptions>("speculation", {
-    drafter: text,
+export const SPECULATION_OPTIONS = optionsOf<SpeculationOptions>("speculation", {
+    drafter: string,
     lookup(name, value) {
         if (typeof value === "boolean" || typeof value === "function") return value as boolean | Proposer;
         throw new EftError("OPTION_INVALID", `${name} must be true, false or a function, not ${show(value)}.`);

@@ -2,7 +2,7 @@
 
 import { EftError } from "../errors.js";
 import type { NativeDraw } from "../native/binding.js";
-import { checkInteger, integer, number, options, show } from "../options.js";
+import { checkInteger, integer, number, optionsOf, show } from "../options.js";
 import type { SamplingOptions, Some } from "../types.js";
 
 /** With these the draw is from the target itself. */
@@ -19,7 +19,7 @@ export const DEFAULT_SAMPLING: SamplingOptions = {
 
 const SMALLEST = Number.MIN_VALUE;
 /** What sampling options may be. */
-export const SAMPLING_OPTIONS = options<Some<SamplingOptions>>("sampling", {
+export const SAMPLING_OPTIONS = optionsOf<Some<SamplingOptions>>("sampling", {
     temperature: number(0, 100),
     topK: integer(0, 2 ** 31 - 1),
     topP: number(SMALLEST, 1),

@@ -3,7 +3,7 @@
 import path from "node:path";
 import pLimit from "p-limit";
 import { loadEnsemble, type Ensemble } from "../ensemble/ensemble.js";
-import { text } from "../options.js";
+import { string } from "../options.js";
 import { EftError } from "../errors.js";
 import { loadRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
@@ -107,7 +107,7 @@ export function startHost(parent: ParentPort): void {
                 ports.forEach(accept);
                 break;
             case "load": {
-                const recipe = await inOrder(() => loadRecipe(text("recipe", message.recipe)));
+                const recipe = await inOrder(() => loadRecipe(string("recipe", message.recipe)));
                 const ensemble = await load(recipe, message.options);
                 tell({ type: "loaded", id: message.id, description: describe(ensemble) });
                 break;

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { abortError, EftError } from "../errors.js";
 import { makeFolders } from "../files.js";
 import { loadBinding } from "../native/load-binding.js";
-import { callback, checkOptions, listOf, place, signal as aSignal, text, type OptionTable } from "../options.js";
+import { callback, checkOptions, listOf, place, abortSignal, string, type OptionTable } from "../options.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
 import { formatBytes } from "./bytes.js";
 import { describeFiles, findAddresses } from "./download-source.js";
@@ -61,9 +61,9 @@ export interface DownloadPlanOptions {
     readonly signal?: AbortSignal | undefined;
 }
 
-const PLAN_OPTIONS: OptionTable<DownloadPlanOptions> = { folder: place, signal: aSignal };
+const PLAN_OPTIONS: OptionTable<DownloadPlanOptions> = { folder: place, signal: abortSignal };
 const DOWNLOAD_OPTIONS: OptionTable<DownloadOptions> = {
-    ...{ onProgress: callback, onCheck: callback, onModel: callback, signal: aSignal },
+    ...{ onProgress: callback, onCheck: callback, onModel: callback, signal: abortSignal },
 };
 
 /** Where files are received, in the folder of models. */
@@ -83,7 +83,7 @@ export async function planDownload(
     options: DownloadPlanOptions = {},
 ): Promise<DownloadPlan> {
     const { folder = modelFolder(), signal } = checkOptions("planDownload", options, PLAN_OPTIONS);
-    listOf(text)("references", references);
+    listOf(string)("references", references);
     const root = path.resolve(folder);
     for (const reference of references) {
         const fault = isRemote(reference) ? findReferenceProblem(reference) : "is not an hf: or https: reference";

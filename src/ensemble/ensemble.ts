@@ -10,12 +10,12 @@ import {
     callback,
     checkInteger,
     checkOptions,
-    flag,
+    boolean,
     integer,
     mapping,
     oneOf,
     show,
-    signal,
+    abortSignal,
     type OptionTable,
 } from "../options.js";
 import { checkRecipe, resolveParameters } from "../recipe/index.js";
@@ -87,10 +87,10 @@ export const LOAD_OPTIONS: OptionTable<LoadOptions> = {
     batchSize: integer(32, 8192),
     gpuLayers: integer(0, 1000),
     cacheType: oneOf(CACHE_TYPES),
-    trust: flag,
+    trust: boolean,
     onTrial: callback,
     onProgress: callback,
-    signal,
+    signal: abortSignal,
 };
 
 /** A loaded recipe. Created by {@link loadEnsemble}; used through `complete()` and `score()`. */

@@ -4,7 +4,7 @@ import type { GgufInsights } from "node-llama-cpp";
 import { EftError, withStack } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
-import { text } from "../options.js";
+import { string } from "../options.js";
 import { checkRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import { examineVocabularies } from "./added-tokens.js";
@@ -43,7 +43,7 @@ export interface GgufSummary {
  * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE, OPTION_INVALID
  */
 export async function readGguf(file: string): Promise<GgufSummary> {
-    text("What readGguf reads", file);
+    string("What readGguf reads", file);
     return (await openGguf(file)).summary;
 }
 
@@ -132,8 +132,8 @@ export async function readChatTemplate(file: string): Promise<string | undefined
  * @throws EftError MODEL_*, OPTION_INVALID
  */
 export async function recommendControlTokens(tuned: string, reference: string): Promise<Recipe["controlTokens"]> {
-    text("tuned", tuned);
-    text("reference", reference);
+    string("tuned", tuned);
+    string("reference", reference);
     return withVocabularies([tuned, reference], ([own, base]) =>
         usesUnfamiliarTokens(own as NativeModel, base as NativeModel) ? "fallback" : "combine",
     );

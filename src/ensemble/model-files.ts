@@ -4,7 +4,7 @@ import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { EftError } from "../errors.js";
 import { expandHome, homeFolder, unreadable } from "../files.js";
-import { text } from "../options.js";
+import { string } from "../options.js";
 import { checkRecipe, listRecipes } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 
@@ -57,7 +57,7 @@ export function cacheFolder(name: string): string {
 
 /** Whether a model has to be downloaded before it can be loaded. @throws EftError OPTION_INVALID */
 export function isRemote(reference: string): boolean {
-    return /^(?:hf|https):/.test(text("A reference", reference));
+    return /^(?:hf|https):/.test(string("A reference", reference));
 }
 
 /**
@@ -69,7 +69,7 @@ export function isRemote(reference: string): boolean {
  * @throws EftError OPTION_INVALID also as {@link modelFolder}
  */
 export function findModel(reference: string, folder?: string): string | undefined {
-    const file = modelPath(reference, folder === undefined ? undefined : text("folder", folder));
+    const file = modelPath(reference, folder === undefined ? undefined : string("folder", folder));
     // A path is found where any part is: loading tells which of the others is missing.
     if (!isRemote(reference)) return existsSync(file) ? file : undefined;
     if (isWhole(file)) return file;

@@ -7,13 +7,13 @@ import { loadBinding, packageRoot } from "../native/load-binding.js";
 import {
     callback,
     checkOptions,
-    flag,
+    boolean,
     integer,
     listOf,
     place,
-    options as nested,
-    signal,
-    text,
+    optionsOf,
+    abortSignal,
+    string,
     type OptionTable,
 } from "../options.js";
 import { findExperiments, loadExperiment, type LoadedExperiment } from "./experiment.js";
@@ -36,9 +36,10 @@ export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "onLo
 
 const { cacheFile: _cacheFile, signal: _signal, ...JUDGE } = JUDGE_OPTIONS;
 const EVALUATION_OPTIONS: OptionTable<EvaluationOptions> = {
-    ...{ folder: place, family: text, limit: integer(1, 2 ** 31 - 1), restart: flag, onProgress: callback, signal },
-    load: nested("load", LOAD_OPTIONS),
-    judge: nested<Omit<JudgeOptions, "cacheFile" | "signal">>("judge", JUDGE),
+    ...{ folder: place, family: string, limit: integer(1, 2 ** 31 - 1), restart: boolean, onProgress: callback },
+    signal: abortSignal,
+    load: optionsOf("load", LOAD_OPTIONS),
+    judge: optionsOf<Omit<JudgeOptions, "cacheFile" | "signal">>("judge", JUDGE),
 };
 
 /** How far an evaluation is, over all its experiments. */
@@ -71,7 +72,7 @@ export async function evaluate(names: readonly string[], given: EvaluationOption
     place("folder", options.folder);
     const { limit, judge: judgeOptions, ...runOptions } = options;
     const loaded: LoadedExperiment[] = [];
-    for (const name of listOf(text)("names", names)) {
+    for (const name of listOf(string)("names", names)) {
         const files = await findExperiments(name);
         const isSet = files.length > 1;
         const family = options.family ?? (isSet ? DEFAULT_FAMILY : undefined);

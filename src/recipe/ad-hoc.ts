@@ -1,5 +1,5 @@
 import { EftError } from "../errors.js";
-import { checkOptions, oneOf, text, unchecked, type OptionTable } from "../options.js";
+import { checkOptions, oneOf, string, unchecked, type OptionTable } from "../options.js";
 import type { Recipe } from "../types.js";
 import { parseCombination } from "./combination.js";
 import { resolveParameters } from "./recipe.js";
@@ -25,7 +25,7 @@ export interface AdHocModels {
 }
 
 const MODELS: OptionTable<AdHocModels> = {
-    ...{ base: text, tuned: text, lora: text, reference: text },
+    ...{ base: string, tuned: string, lora: string, reference: string },
     beta: unchecked,
     controlTokens: oneOf(["combine", "fallback"]),
 };
@@ -44,7 +44,7 @@ export function adHocRecipe(given: AdHocModels): Recipe {
         beta = 1,
         controlTokens = "combine",
     } = checkOptions("adHocRecipe", given, MODELS);
-    for (const [name, model] of Object.entries({ base, reference })) text(name, model);
+    for (const [name, model] of Object.entries({ base, reference })) string(name, model);
     if ((tuned === undefined) === (lora === undefined))
         throw new EftError("OPTION_INVALID", "Name either a tuned model or a LoRA adapter (lora), and not both.");
     const models = { base, tuned: tuned ?? reference, reference };

@@ -1,5 +1,5 @@
 import { EftError, type EftErrorCode } from "../errors.js";
-import { listOf, text as aText } from "../options.js";
+import { listOf, string } from "../options.js";
 import type { Combination, ParameterExpression, ParameterSpec } from "../types.js";
 import { bounds, evaluate, LARGEST } from "./expression.js";
 import { type Location, describeRange, problem, suggestion } from "./problems.js";
@@ -38,7 +38,7 @@ interface Token {
  *   and column and what to write instead
  */
 export function parseCombination(text: string, scope: CombinationScope): Combination {
-    aText("A combination", text);
+    string("A combination", text);
     const { members, parameters } = scope;
     const locate = scope.location ?? ((offset) => ({ file: "combination", line: 1, column: offset + 1 }));
     const fail = (code: EftErrorCode, offset: number, message: string): never => {
@@ -206,7 +206,7 @@ export function combinationWeights(
     members: readonly string[],
     parameters: Readonly<Record<string, number>>,
 ): Float64Array {
-    listOf(aText)("members", members);
+    listOf(string)("members", members);
     const weights = new Float64Array(members.length);
     for (const [member, expression] of Object.entries(combination.weights)) {
         const index = members.indexOf(member);

@@ -3,7 +3,7 @@ import { basename, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
 import { decodeText, expandHome, readStart, reasonOf } from "../files.js";
-import { text as aText } from "../options.js";
+import { string } from "../options.js";
 import type { Recipe } from "../types.js";
 import { MAX_CHARACTERS } from "./document.js";
 import { suggestion } from "./problems.js";
@@ -41,7 +41,7 @@ const IS_MODEL =
  *   and what `parseRecipe` throws
  */
 export async function loadRecipe(source: string): Promise<Recipe> {
-    aText("What loadRecipe reads", source);
+    string("What loadRecipe reads", source);
     const names = await builtInNames();
     const file = names.includes(source) ? builtInFile(source) : expandHome(source);
     const bytes = await readRecipe(file, names);

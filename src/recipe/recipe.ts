@@ -1,7 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { EftError } from "../errors.js";
 import type { MemberSpec, ParameterSpec, Recipe } from "../types.js";
-import { checkOptions, mapping, show, text as aText, type OptionTable } from "../options.js";
+import { checkOptions, mapping, show, string, type OptionTable } from "../options.js";
 import { buildRecipe } from "./build.js";
 import { readDocument } from "./document.js";
 import { describeRange, suggestion } from "./problems.js";
@@ -15,7 +15,7 @@ export interface RecipeOrigin {
     readonly directory?: string | undefined;
 }
 
-const ORIGIN: OptionTable<RecipeOrigin> = { file: aText, directory: aText };
+const ORIGIN: OptionTable<RecipeOrigin> = { file: string, directory: string };
 
 /**
  * Reads and validates a recipe in YAML or JSON.
@@ -24,7 +24,7 @@ const ORIGIN: OptionTable<RecipeOrigin> = { file: aText, directory: aText };
  *   and a message with one line per problem (the first five), each with file, line, column and the remedy
  */
 export function parseRecipe(text: string, origin: RecipeOrigin = {}): Recipe {
-    aText("What parseRecipe reads", text);
+    string("What parseRecipe reads", text);
     const { file, directory } = checkOptions("parseRecipe", origin, ORIGIN);
     const document = readDocument(text, file ?? "recipe");
     const folder = resolve(directory ?? (file === undefined ? "." : dirname(file)));

@@ -12,12 +12,13 @@ import type { NativeModel, NativeQueryResult } from "../native/binding.js";
 import {
     callback,
     checkOptions,
-    flag,
+    boolean,
     listOf,
     mapping,
-    options,
-    signal,
-    text as aText,
+    optionsOf,
+    abortSignal,
+    string,
+    unchecked,
     type OptionTable,
 } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
@@ -55,18 +56,19 @@ export interface ScoreOptions {
 }
 
 const SCORE_OPTIONS: OptionTable<ScoreOptions> = {
-    chat: flag,
+    chat: boolean,
     templateVariables: checkVariables,
     parameters: mapping<number>,
-    scores: flag,
-    signal,
+    scores: boolean,
+    signal: abortSignal,
     onProgress: callback,
 };
 const ITEMS = listOf(
-    options<ScoreItem>("A text to score", {
-        context: (name, value) => (typeof value === "string" ? value : toMessages(value, name)),
-        continuation: aText,
-        withEnd: flag,
+    optionsOf<ScoreItem>("A text to score", {
+        // Messages or a text, which `chat` decides.
+        context: unchecked,
+        continuation: string,
+        withEnd: boolean,
     }),
 );
 
@@ -186,6 +188,7 @@ function prepare(
     chat: { readonly variables: TemplateVariables } | undefined,
 ): Prepared {
     const { context = "", continuation: text, withEnd = false } = item;
+    const name = `items[${index}].context`;
     const most = ensemble.contextSize + 1;
     const checkLength = (count: number | undefined): void => {
         if (count !== undefined && count <= most) return;
@@ -196,8 +199,8 @@ function prepare(
         );
     };
     const { contexts, continuation } = chat
-        ? splitChat(ensemble, toMessages(context), text, { ...chat, most, checkLength })
-        : splitPlain(ensemble, aText("context", context), text, { most, checkLength });
+        ? splitChat(ensemble, toMessages(context, name), text, { ...chat, most, checkLength })
+        : splitPlain(ensemble, string(name, context), text, { most, checkLength });
     const scored = withEnd ? Int32Array.from([...continuation, endToken(ensemble)]) : continuation;
     const seen = contexts.map((tokens, member) => (tokens.length > 0 ? tokens : startOf(ensemble, member)));
     const lengths = seen.map((tokens, member) =>

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import pLimit from "p-limit";
 import { EftError } from "../../errors.js";
-import { checkOptions, integer, signal as aSignal, text, type OptionTable } from "../../options.js";
+import { checkOptions, integer, abortSignal, string, type OptionTable } from "../../options.js";
 import type { JudgeCriterion, JudgeSummary, Question } from "../types.js";
 import { openReplyCache } from "./cache.js";
 import { createEndpoint, type ChatRequest, type Message } from "./endpoint.js";
@@ -52,25 +52,25 @@ const TEMPERATURE = 0;
 
 /** What the options of a judge may be. */
 export const JUDGE_OPTIONS: OptionTable<JudgeOptions> = {
-    ...{ url: text, model: text, apiKey: text, cacheFile: text },
+    ...{ url: string, model: string, apiKey: string, cacheFile: string },
     concurrency: integer(1, 64),
     retries: integer(0, 20),
     timeoutMs: integer(1, 3_600_000),
-    signal: aSignal,
+    signal: abortSignal,
 };
 
 /** @throws EftError OPTION_INVALID */
 export async function createJudge(given: JudgeOptions): Promise<Judge> {
     const options = checkOptions("createJudge", given, JUDGE_OPTIONS);
     const { apiKey = process.env["EFT_JUDGE_API_KEY"], signal } = options;
-    const [url, model] = [text("url", options.url), text("model", options.model)];
+    const [url, model] = [string("url", options.url), string("model", options.model)];
     const limit = pLimit(options.concurrency ?? 4);
     const endpoint = createEndpoint({
         ...{ url, ...(apiKey !== undefined && { apiKey }), ...(signal && { signal }) },
         retries: options.retries ?? 5,
         timeoutMs: options.timeoutMs ?? 120_000,
     });
-    const cache = await openReplyCache(text("cacheFile", options.cacheFile));
+    const cache = await openReplyCache(string("cacheFile", options.cacheFile));
     const running = new Map<string, Promise<unknown>>();
 
     /** Inquiries that are the same at the same time share one request. */
