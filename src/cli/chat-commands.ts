@@ -22,7 +22,7 @@ import { applySettings, settingNames, showSettings } from "./chat-settings.js";
 import type { Surface } from "./chat-surface.js";
 import { describeDecisions, paintText } from "./explain.js";
 import { describeOpinions } from "./opinions.js";
-import { describeStatistics } from "./statistics.js";
+import { describeEmpty, describeStatistics } from "./statistics.js";
 import { colors, escapeControls, escapeLines, formatTable, plural, printable } from "./terminal.js";
 
 /** A conversation that goes on, and where. */
@@ -132,11 +132,13 @@ export function completeWord(talk: Talk, line: string): [string[], string] {
 
 async function answer(talk: Talk, begin: (signal: AbortSignal) => Completion): Promise<void> {
     const { surface } = talk;
+    let length = 0;
     await surface.work(async (signal) => {
         let begun = false;
         try {
             for await (const part of begin(signal)) {
                 begun = true;
+                length += part.text.length;
                 await surface.write(part.text);
                 if (part.type === "finish") talk.finish = part;
             }
@@ -146,6 +148,8 @@ async function answer(talk: Talk, begin: (signal: AbortSignal) => Completion): P
     });
     if (talk.finish?.reason === "abort") await surface.note("(stopped)");
     if (talk.finish?.reason === "length") await surface.note(`(cut after ${plural(talk.finish.tokens, "token")})`);
+    if (length === 0 && talk.finish?.reason === "stop")
+        await surface.note(`(${describeEmpty(talk.finish, talk.ensemble)})`);
     if (talk.verbose) await showStatistics(talk);
 }
 

@@ -12,7 +12,7 @@ import { withConfig } from "./config.js";
 import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions } from "./options.js";
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
-import { describeStatistics, speculationToJson } from "./statistics.js";
+import { describeEmpty, describeStatistics, speculationToJson } from "./statistics.js";
 import { plural, print, printAnswer, printError, printJson, remark } from "./terminal.js";
 
 const options = {
@@ -155,10 +155,12 @@ function createPrinter(ensemble: Ensemble, args: Arguments): (part: TokenPart | 
     const { json, explain, stats, verbose } = args;
     const names = ensemble.members.map(({ name }) => name);
     const explained: TokenPart[] = [];
+    let isEmpty = true;
     return (part) => {
         if (json) printJson(toJson(part, names));
         else if (explain) print(paintText(part));
         else printAnswer(part.text);
+        isEmpty &&= part.text === "";
         if (part.type === "token") {
             if (explain && !json) explained.push(part);
             return;
@@ -166,6 +168,7 @@ function createPrinter(ensemble: Ensemble, args: Arguments): (part: TokenPart | 
         if (explain && !json) print(describeDecisions(ensemble, explained));
         else if (!json) print("\n");
         if (!json && part.reason === "length") remark(describeCut(part.tokens, ensemble, args.maxTokens));
+        if (isEmpty && part.reason === "stop") remark(`${describeEmpty(part, ensemble)}\n`);
         if (stats || verbose) printError(describeStatistics(part, names));
     };
 }

@@ -17,6 +17,7 @@ import {
     type Recipe,
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
+import { doubtRecipe } from "../ensemble/roles.js";
 import { resolveReference } from "../recipe/reference.js";
 import { defaultRecipe } from "./config.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
@@ -45,6 +46,8 @@ export async function openEnsemble(
     const ensemble = await loadWithProgress(recipe, args, options);
     ensemble.setParameters(args.set ?? {});
     warnOfContext(ensemble);
+    // Of what was just typed; about recipes, `recipe check` says it.
+    if (args.base !== undefined) await warnOfRoles(recipe);
     if (args.verbose) {
         const { threads, contextSize, sequences } = ensemble;
         const lines = [
@@ -67,6 +70,12 @@ function warnOfContext({ members, contextSize }: Ensemble): void {
             `The context holds ${contextSize} tokens, and members were trained for fewer: ${trained.join(", ")}. ` +
                 "Beyond that, texts get worse.\n",
         );
+}
+
+/** After loading, because node-llama-cpp, which reads headers, takes over llama.cpp's log, which messages quote. */
+async function warnOfRoles(recipe: Recipe): Promise<void> {
+    const doubts = (await doubtRecipe(recipe)) ?? [];
+    remark(doubts.map((doubt) => `${escapeControls(doubt)}\n`).join(""));
 }
 
 /** @throws EftError what `loadEnsemble` throws */

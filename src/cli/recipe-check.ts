@@ -1,4 +1,4 @@
-/** `eft-llama recipe check`: all that can be known about a recipe without loading its models. */
+/** `eft-llama recipe check`: all that can be known about a recipe without loading its models, and what a sample says. */
 
 import { existsSync } from "node:fs";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
@@ -18,20 +18,27 @@ import { withVocabularies } from "../ensemble/gguf.js";
 import { checkKind } from "../ensemble/members.js";
 import { locateModels, notAt } from "../ensemble/model-files.js";
 import { createPromptRenderers } from "../ensemble/prompt.js";
+import { doubtRecipe } from "../ensemble/roles.js";
 import { describeForeignTokens } from "../ensemble/template-tokens.js";
 import { checkVocabularies, describeAgreement } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
+import { judgeBySample } from "../scoring/sample.js";
 import { withConfig } from "./config.js";
-import { memoryOptions } from "./load.js";
+import { loadWithProgress, memoryOptions } from "./load.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
 import { colors, formatMessage, plural, print, sum } from "./terminal.js";
 
-const { threads: _, trust: _trust, ...loading } = loadOptions;
 const options = {
-    ...loading,
+    ...loadOptions,
     sequences: { ...sequencesOption, default: 1 },
+    sample: {
+        type: "boolean",
+        default: false,
+        group: "Loading:",
+        description: "Load the models, too, and compare how probable short texts and answers are to them",
+    },
     ...outputOptions,
 } as const satisfies Record<string, Options>;
 
@@ -69,7 +76,9 @@ async function runCheck(args: CheckArguments): Promise<void> {
     if (!isReadable) return;
     await check("vocabularies", () => compareAll(local));
     await check("templates", () => checkTemplates(local));
+    await checkRoles(local);
     await check("memory", () => checkMemory(local, memoryOptions(args, backend)));
+    if (args.sample && process.exitCode === undefined) await check("sample", () => checkSample(recipe, args));
 }
 
 /** Runs a check and says what it found. @returns whether all is well */
@@ -150,6 +159,23 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
         const finding = "a question is rendered for every member";
         return foreign.length === 0 ? finding : { warning: [finding, ...foreign].join("; ") };
     });
+}
+
+/** Of up-scaling alone: in other combinations, members may be anything. */
+async function checkRoles(recipe: Recipe): Promise<void> {
+    const doubts = await doubtRecipe(recipe);
+    if (doubts === undefined) return;
+    await check("roles", () =>
+        doubts.length > 0 ? { warning: doubts.join("\n") } : "sizes and names fit what each member does",
+    );
+}
+
+async function checkSample(recipe: Recipe, args: CheckArguments): Promise<Finding> {
+    await using ensemble = await loadWithProgress(recipe, args, { sequences: args.sequences });
+    const finding = await judgeBySample(ensemble);
+    if (finding === undefined) return "not taken: the recipe is not known as one of up-scaling";
+    const { summary, doubts } = finding;
+    return doubts.length > 0 ? { warning: [summary, ...doubts].join("\n") } : summary;
 }
 
 async function checkMemory(recipe: Recipe, options: MemoryOptions): Promise<Finding> {

@@ -12,6 +12,7 @@ import {
     readVocabularies,
     recommendControlTokens,
 } from "../index.js";
+import { doubtParts, type Candidate } from "../ensemble/roles.js";
 import { checkVocabularies } from "../ensemble/vocabulary.js";
 import { expandHome, writeWhole } from "../files.js";
 import { loadBinding } from "../native/load-binding.js";
@@ -20,8 +21,8 @@ import { writeReference } from "../recipe/reference.js";
 import { ask, canAsk } from "./ask.js";
 import { withConfig } from "./config.js";
 import { outputOptions, recipeOptions } from "./options.js";
-import { findRoles, readCandidate, type Candidate, type Roles } from "./recipe-roles.js";
-import { escapeControls, formatCount, print, quote } from "./terminal.js";
+import { findRoles, openCandidate, type Roles } from "./recipe-roles.js";
+import { escapeControls, formatCount, print, quote, remark } from "./terminal.js";
 
 const { base, tuned, reference } = recipeOptions;
 const options = {
@@ -77,7 +78,7 @@ async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
     // First, because node-llama-cpp, which reads metadata, takes over llama.cpp's log, which messages quote.
     await compareModels(sources);
     const candidates = new Map<string, Candidate>();
-    for (const source of sources) candidates.set(source, await readCandidate(source));
+    for (const source of sources) candidates.set(source, await openCandidate(source));
     const find = (source: string): Candidate => candidates.get(source) as Candidate;
     const roles = await findRoles(
         Object.fromEntries(Object.entries(named).map(([role, source]) => [role, find(source)])),
@@ -95,6 +96,8 @@ async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
         `Look at it with \`eft-llama recipe show ${output}\`.`,
     ];
     print(`${lines.map(escapeControls).join("\n")}\n`);
+    const doubts = doubtParts(roles, { base: "base", tuned: "tuned", reference: "reference" });
+    remark(doubts.map((doubt) => `${escapeControls(doubt)}\n`).join(""));
 }
 
 /** What the flags say; where they and the files say nothing, what is typed at the terminal. */

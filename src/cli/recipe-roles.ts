@@ -1,60 +1,28 @@
 /** Which of some GGUF files is which part of a recipe, by what the files say about themselves. */
 
-import { EftError, findModel, isRemote, readGguf, type GgufSummary } from "../index.js";
+import { findTunedOf, isLike, readCandidate, type Candidate, type Parts } from "../ensemble/roles.js";
+import { EftError, findModel, isRemote } from "../index.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
 import { quote } from "./terminal.js";
 
-/** A file and what its header says. */
-export interface Candidate {
-    /** As it was given: a path, or an `hf:` or `https:` reference. */
-    readonly source: string;
-    readonly summary: GgufSummary;
-    /** `general.*` of its metadata. */
-    readonly general: Readonly<Record<string, unknown>>;
-}
-
 /** The parts, and in words why they were given. */
-export interface Roles {
-    readonly base: Candidate;
-    readonly tuned: Candidate;
-    readonly reference: Candidate;
+export interface Roles extends Parts<Candidate> {
     /** On top of `tuned`, which then is the same file as `reference`. */
     readonly adapter?: Candidate;
-    readonly reasons: Readonly<Record<"base" | "tuned" | "reference", string>>;
+    readonly reasons: Parts<string>;
 }
 
 /** What was named already. */
-export type NamedRoles = Partial<Record<"base" | "tuned" | "reference", Candidate>>;
-
-/** Sizes of fine-tuned models differ a little from their bases' where tokens were added. */
-const SAME_SIZE = 0.05;
-
-const TUNED_NAME = /\b(?:chat|instruct|it|sft|dpo|rlhf|assistant)\b/i;
-
-/** Signs of fine-tuning, the most telling first. */
-const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate) => boolean])[] = [
-    ["only it carries a chat template", ({ summary }) => summary.chatTemplate !== undefined],
-    [
-        "only it says that it was fine-tuned",
-        ({ general }) => typeof general.finetune === "string" && !/base/i.test(general.finetune),
-    ],
-    ["only it says which model it was made from", ({ general }) => general.base_model !== undefined],
-    ["only its name is that of a fine-tuned model", ({ summary }) => TUNED_NAME.test(summary.name ?? "")],
-];
+export type NamedRoles = Partial<Parts<Candidate>>;
 
 /** @throws EftError OPTION_INVALID, MODEL_NOT_FOUND, MODEL_INVALID */
-export async function readCandidate(source: string): Promise<Candidate> {
+export async function openCandidate(source: string): Promise<Candidate> {
     const fault = findReferenceProblem(source);
     if (fault !== undefined) throw new EftError("OPTION_INVALID", `"${hidePassword(source)}" ${fault}.`);
     const file = findModel(source);
-    if (file === undefined) {
-        const remedy = isRemote(source) ? `download it with \`eft-llama pull ${source}\`` : "correct the path";
-        throw new EftError("MODEL_NOT_FOUND", `${source} is not on this machine; ${remedy}.`);
-    }
-    const summary = await readGguf(file);
-    const { readGgufFileInfo } = await import("node-llama-cpp");
-    const { metadata } = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
-    return { source, summary, general: metadata.general as unknown as Record<string, unknown> };
+    if (file !== undefined) return readCandidate(source, file);
+    const remedy = isRemote(source) ? `download it with \`eft-llama pull ${source}\`` : "correct the path";
+    throw new EftError("MODEL_NOT_FOUND", `${source} is not on this machine; ${remedy}.`);
 }
 
 /**
@@ -143,8 +111,6 @@ function withAdapter(named: NamedRoles, models: readonly Candidate[], adapter: C
 }
 
 function findOdd(free: readonly Candidate[], all: readonly Candidate[]): Candidate {
-    const isLike = (a: Candidate, b: Candidate): boolean =>
-        Math.abs(Math.log(a.summary.parameters / b.summary.parameters)) < SAME_SIZE;
     const odd = free.filter((model) => !all.some((other) => other !== model && isLike(model, other)));
     const [base] = odd;
     if (base !== undefined && (odd.length === 1 || free.length === 1)) return base;
@@ -162,10 +128,8 @@ async function findTuned(
 ): Promise<readonly [Candidate, string]> {
     const known = named.tuned ?? (named.reference && pair.find((model) => model !== named.reference));
     if (known !== undefined) return [known, "as you said"];
-    for (const [reason, test] of SIGNS) {
-        const [first, second] = pair.filter(test);
-        if (first !== undefined && second === undefined) return [first, reason];
-    }
+    const found = findTunedOf(pair);
+    if (found !== undefined) return found;
     const chosen = await ask(pair);
     if (chosen !== undefined) return [chosen, "as you said"];
     const [a, b] = pair.map(({ source }) => quote(source));

@@ -1,7 +1,7 @@
 /** What a completion did and what it took: `--stats`, and the numbers of speculation in `--json`. */
 
-import type { FinishPart, SpeculationStatistics } from "../index.js";
-import { errorColors, formatTable, plural, sum } from "./terminal.js";
+import type { Ensemble, FinishPart, SpeculationStatistics } from "../index.js";
+import { errorColors, formatTable, plural, quote, sum } from "./terminal.js";
 
 /** Heights of a bar, from nothing to all. */
 const BARS = "▁▂▃▄▅▆▇█";
@@ -81,4 +81,14 @@ function describeTimes({ timings, speculation }: FinishPart, members: readonly s
 /** NaN while costs are unknown. */
 function formatFactor(factor: number): string {
     return Number.isNaN(factor) ? "unknown" : `${factor.toFixed(2)} x`;
+}
+
+/** Why an answer has no text, and where to look. */
+export function describeEmpty({ stoppedBy }: FinishPart, { recipe }: Ensemble): string {
+    if (stoppedBy !== undefined) return `The text is empty: it began with the stop text ${quote(stoppedBy)}.`;
+    const check = recipe.file === undefined ? "" : ", which `eft-llama recipe check` looks into";
+    return (
+        "The text is empty: its first token was already the end of a text. Perhaps models have each other's " +
+        `parts${check}, or the chat template is not that of the fine-tuned model.`
+    );
 }

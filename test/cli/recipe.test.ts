@@ -66,6 +66,7 @@ describe("init", () => {
         gguf.metadata.set("general.finetune", { type: "string", value: "Instruct" });
         writeGguf(inFolder("tuned.gguf"), gguf);
         const signs = await recipe("init", "tuned.gguf", chat, large);
+        expect(signs.stderr).toBe("");
         expect(signs.stdout).toMatch(/^ {2}tuned +tuned\.gguf \(only it says that it was fine-tuned\)$/m);
         gguf.metadata.delete("tokenizer.chat_template");
         writeGguf(inFolder("plain.gguf"), gguf);
@@ -73,6 +74,9 @@ describe("init", () => {
         expect(template.stdout).toMatch(/^ {2}tuned +\S*small-base\S* \(only it carries a chat template\)$/m);
         const flags = await recipe("init", small, large, "--tuned", "plain.gguf", "-o", "c.yaml");
         expect(flags.stdout).toMatch(/^ {2}tuned +plain\.gguf \(as you said\)$/m);
+        expect(flags.stderr).toMatch(
+            /^reference .* looks like .*: only it carries a chat template\.\nWhat the files say fits/,
+        );
         expect((await loadRecipe(inFolder("c.yaml"))).prompt).toEqual({ kind: "plain" });
     });
 
@@ -271,7 +275,24 @@ describe("check", () => {
             .split("\n")
             .map((line) => line.split(/ +/).slice(0, 2));
         expect(names).toEqual(
-            ["recipe", "files", "headers", "vocabularies", "templates", "memory"].map((name) => ["ok", name]),
+            ["recipe", "files", "headers", "vocabularies", "templates", "roles", "memory"].map((name) => ["ok", name]),
+        );
+    });
+
+    it("warns of parts that do not fit, with numbers of a sample", async () => {
+        const file = writeRecipe(
+            `members: { large: { model: ${large} }, chat: { model: ${small} }, small: { model: ${chat} } }\n` +
+                "combination: chat + large - small\nprompt: { template: from chat }",
+        );
+        const { stdout, code } = await recipe("check", file, "--sample");
+        expect(code).toBe(0);
+        expect(stdout).toMatch(/^warning +roles +small \(small-chat\S*\) looks like the fine-tuned model, not chat/m);
+        expect(stdout).toMatch(
+            /^warning +sample .*plain text: large -\d\S+, small -\d\S+; of an answer: chat -2\S+, small -1/m,
+        );
+        expect(stdout).toMatch(/^ +an answer is more probable to small, although chat is the fine-tuned model$/m);
+        expect((await recipe("check", "demo", "--sample")).stdout).toMatch(
+            /^ok +sample +log-probability a token of plain text: large -\S+, small -\S+; of an answer: chat -\S+, small/m,
         );
     });
 

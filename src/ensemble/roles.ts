@@ -1,0 +1,154 @@
+/** Whether the files in the parts of up-scaling are what the parts call for, by what they say about themselves. */
+
+import path from "node:path";
+import { combinationWeights, resolveParameters } from "../recipe/index.js";
+import type { MemberSpec, Recipe } from "../types.js";
+import { readGguf, type GgufSummary } from "./gguf.js";
+import { findModel } from "./model-files.js";
+
+/** A file and what its header says. */
+export interface Candidate {
+    /** As it was given: a path, or an `hf:` or `https:` reference. */
+    readonly source: string;
+    readonly summary: GgufSummary;
+    /** `general.*` of its metadata. */
+    readonly general: Readonly<Record<string, unknown>>;
+}
+
+/** What stands in `tuned + beta * (base - reference)`. */
+export type Parts<T> = Readonly<Record<"base" | "tuned" | "reference", T>>;
+
+/** Sizes of fine-tuned models differ a little from their bases' where tokens were added. */
+const SAME_SIZE = 0.05;
+
+const TUNED_NAME = /(?<![a-z\d])(?:chat|instruct|it|sft|dpo|rlhf|assistant)(?![a-z])/i;
+
+const hasTunedName = ({ summary, general }: Candidate): boolean =>
+    [summary.name, general.basename, general.finetune].some(
+        (name) => typeof name === "string" && TUNED_NAME.test(name),
+    );
+
+/** Signs of fine-tuning, the most telling first. */
+const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate) => boolean])[] = [
+    ["only it carries a chat template", ({ summary }) => summary.chatTemplate !== undefined],
+    [
+        "only it says that it was fine-tuned",
+        ({ general }) => typeof general.finetune === "string" && !/base/i.test(general.finetune),
+    ],
+    ["only it says which model it was made from", ({ general }) => general.base_model !== undefined],
+    ["only its name is that of a fine-tuned model", hasTunedName],
+    [
+        "only the name of its file is that of a fine-tuned model",
+        ({ source }) => TUNED_NAME.test(path.basename(source).replace(/\.gguf$/i, "")),
+    ],
+];
+
+/** @param file - where `source` is on this machine. @throws EftError MODEL_NOT_FOUND, MODEL_INVALID */
+export async function readCandidate(source: string, file: string): Promise<Candidate> {
+    const summary = await readGguf(file);
+    const { readGgufFileInfo } = await import("node-llama-cpp");
+    const { metadata } = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
+    return { source, summary, general: metadata.general as unknown as Record<string, unknown> };
+}
+
+/** Whether one could be the fine-tuned model of the other: as many parameters, whatever they are quantized to. */
+export function isLike(a: Candidate, b: Candidate): boolean {
+    return Math.abs(Math.log(a.summary.parameters / b.summary.parameters)) < SAME_SIZE;
+}
+
+/** The one of two that looks fine-tuned beside the other, and why; undefined where nothing tells. */
+export function findTunedOf(pair: readonly [Candidate, Candidate]): readonly [Candidate, string] | undefined {
+    for (const [reason, test] of SIGNS) {
+        const [first, second] = pair.filter(test);
+        if (first !== undefined && second === undefined) return [first, reason];
+    }
+    return undefined;
+}
+
+/**
+ * Sentences: what speaks against the parts that files were given, and which ones would fit.
+ *
+ * @param names - of the parts, for messages
+ */
+export function doubtParts(parts: Parts<Candidate>, names: Parts<string>): string[] {
+    const doubts = findDoubts(parts, names);
+    if (doubts.length === 0) return [];
+    const files = Object.values(parts);
+    const fitting = files.flatMap((base) =>
+        files.flatMap((tuned) => {
+            const reference = files.find((file) => file !== base && file !== tuned);
+            if (base === tuned || reference === undefined || isLike(base, reference)) return [];
+            const other = { base, tuned, reference };
+            return findDoubts(other, names).length === 0 ? [other] : [];
+        }),
+    );
+    const [only, another] = fitting;
+    if (only === undefined || another !== undefined) return doubts;
+    const list = (["base", "tuned", "reference"] as const).map((part) => `${names[part]} ${only[part].source}`);
+    return [...doubts, `What the files say fits ${list.join(", ")}.`];
+}
+
+function findDoubts({ base, tuned, reference }: Parts<Candidate>, names: Parts<string>): string[] {
+    const doubts: string[] = [];
+    // An adapter stands on the reference itself.
+    if (tuned.summary.file !== reference.summary.file) {
+        if (!isLike(tuned, reference))
+            doubts.push(
+                `${names.tuned} (${tuned.source}) has ${tuned.summary.parameters} parameters and ${names.reference} ` +
+                    `(${reference.source}) ${reference.summary.parameters}: a model has the size of what it was tuned from.`,
+            );
+        const [found, reason] = findTunedOf([tuned, reference]) ?? [];
+        if (found === reference && isLike(tuned, reference))
+            doubts.push(
+                `${names.reference} (${reference.source}) looks like the fine-tuned model, not ${names.tuned} ` +
+                    `(${tuned.source}): ${reason}.`,
+            );
+    }
+    if (hasTunedName(base) && !hasTunedName(reference))
+        doubts.push(
+            `${names.base} (${base.source}) has the name of a fine-tuned model, and ${names.reference} (${reference.source}) has not.`,
+        );
+    return doubts;
+}
+
+/**
+ * The members of a recipe that are the parts of up-scaling; undefined for other combinations, and where the recipe does not say which
+ * member is the fine-tuned one: by its chat template, or as the fallback.
+ */
+export function findParts(recipe: Recipe): Parts<MemberSpec> | undefined {
+    const { members, combination, conservative, prompt } = recipe;
+    const names = members.map(({ name }) => name);
+    const parameters = resolveParameters(recipe, {});
+    const weights = combinationWeights(combination, names, parameters);
+    const added = members.filter((_, index) => (weights[index] ?? 0) > 0);
+    const [reference] = members.filter((_, index) => (weights[index] ?? 0) < 0);
+    const fallback = conservative && combinationWeights(conservative.fallback, names, parameters);
+    const isTuned = ({ name }: MemberSpec): boolean =>
+        prompt.kind === "from" ? prompt.member === name : (fallback?.[names.indexOf(name)] ?? 0) > 0;
+    const [tuned, another] = added.filter(isTuned);
+    const base = added.find((member) => member !== tuned);
+    const isWhole = members.length === 3 && added.length === 2 && another === undefined;
+    return isWhole && base && tuned && reference ? { base, tuned, reference } : undefined;
+}
+
+/**
+ * What speaks against the parts that the members of a recipe have; undefined if it is no recipe of up-scaling with models that are here.
+ * Reads headers only.
+ *
+ * @throws EftError MODEL_INVALID
+ */
+export async function doubtRecipe(recipe: Recipe): Promise<string[] | undefined> {
+    const parts = findParts(recipe);
+    if (parts === undefined) return undefined;
+    const { base, tuned, reference } = parts;
+    const read = async ({ model }: MemberSpec): Promise<Candidate | undefined> => {
+        const file = findModel(model);
+        return file === undefined ? undefined : readCandidate(path.basename(model), file);
+    };
+    const [large, own, pair] = [await read(base), await read(tuned), await read(reference)];
+    if (large === undefined || own === undefined || pair === undefined) return undefined;
+    if (reference.lora !== undefined && tuned.lora === undefined)
+        return [`${reference.name} has a LoRA adapter, and ${tuned.name} has none: they may be exchanged.`];
+    const names = { base: base.name, tuned: tuned.name, reference: reference.name };
+    return doubtParts({ base: large, tuned: own, reference: pair }, names);
+}

@@ -1,0 +1,76 @@
+/** Files in the wrong parts of up-scaling are noticed by their headers. */
+
+import { copyFileSync } from "node:fs";
+import path from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
+import { doubtRecipe } from "../../src/ensemble/roles.js";
+import { adHocRecipe, loadRecipe } from "../../src/index.js";
+import { demoFile, upscalingRecipe } from "../helpers/demo.js";
+import { readGguf, writeGguf } from "../helpers/gguf.js";
+import { temporaryFolder } from "../helpers/temporary.js";
+
+let temporary: ReturnType<typeof temporaryFolder>;
+beforeEach(() => {
+    temporary = temporaryFolder();
+});
+afterEach(() => temporary.remove());
+
+const [large, chat, small] = [demoFile("large-base"), demoFile("small-chat"), demoFile("small-base")];
+const doubt = (base: string, tuned: string, reference: string) => doubtRecipe(adHocRecipe({ base, tuned, reference }));
+const FITTING = expect.stringMatching(
+    /^What the files say fits base large-base\S*, tuned small-chat\S*, reference small-base/,
+);
+
+describe("the parts of up-scaling", () => {
+    it.each([
+        ["the right ones", large, chat, small, []],
+        ["other quantizations", large, chat, demoFile("small-base", "q8_0"), []],
+        ["scaling down", small, demoFile("large-chat"), large, []],
+        [
+            "the pair exchanged",
+            large,
+            small,
+            chat,
+            [/^reference .* looks like the fine-tuned model, not tuned/, FITTING],
+        ],
+        ["base and reference exchanged", small, chat, large, [/^tuned .* 422336 parameters .* 3606272/, FITTING]],
+        ["base and tuned exchanged", chat, large, small, [/^tuned .*size/, /^base .* has the name of a fine/, FITTING]],
+        ["all turned", small, large, chat, [/^tuned .*size/, FITTING]],
+        ["all turned the other way", chat, small, large, [/^tuned .*size/, /^base .* has the name of a fine/, FITTING]],
+        ["a fine-tuned base", demoFile("large-chat"), chat, small, [/^base .* has the name of a fine-tuned model/]],
+    ])("%s", async (_, base, tuned, reference, expected) => {
+        const matching = expected.map((each) => (each instanceof RegExp ? expect.stringMatching(each) : each));
+        expect(await doubt(base, tuned, reference)).toEqual(matching);
+    });
+
+    it("are known by the names of files where nothing else is said", async () => {
+        for (const name of ["m-it.gguf", "m.gguf"]) {
+            const gguf = readGguf(small);
+            gguf.metadata.delete("general.name");
+            writeGguf(path.join(temporary.folder, name), gguf);
+        }
+        const [tuned, reference] = ["m-it.gguf", "m.gguf"].map((name) => path.join(temporary.folder, name));
+        expect(await doubt(large, tuned ?? "", reference ?? "")).toEqual([]);
+        expect(await doubt(large, reference ?? "", tuned ?? "")).toEqual([
+            expect.stringContaining("only the name of its file is that of a fine-tuned model"),
+            expect.any(String),
+        ]);
+    });
+
+    it("are known by what files say about themselves more than by their names", async () => {
+        const [tuned, reference] = ["a.gguf", "b-chat.gguf"].map((name) => path.join(temporary.folder, name));
+        copyFileSync(chat, tuned ?? "");
+        copyFileSync(small, reference ?? "");
+        expect(await doubt(large, tuned ?? "", reference ?? "")).toEqual([]);
+    });
+
+    it("may have an adapter on the reference", async () => {
+        const lora = path.join(path.dirname(small), "small-chat-lora.gguf");
+        expect(await doubtRecipe(adHocRecipe({ base: large, lora, reference: small }))).toEqual([]);
+    });
+
+    it("are those of recipes, and of no others than those of up-scaling", async () => {
+        expect(await doubtRecipe(upscalingRecipe())).toEqual([]);
+        expect(await doubtRecipe(await loadRecipe("demo-dial"))).toBeUndefined();
+    });
+});
