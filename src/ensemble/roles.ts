@@ -73,7 +73,7 @@ export function findTunedOf(pair: readonly [Candidate, Candidate]): readonly [Ca
 export function doubtParts(parts: Parts<Candidate>, names: Parts<string>): string[] {
     const doubts = findDoubts(parts, names);
     if (doubts.length === 0) return [];
-    const files = Object.values(parts);
+    const files = [parts.base, parts.tuned, parts.reference];
     const fitting = files.flatMap((base) =>
         files.flatMap((tuned) => {
             const reference = files.find((file) => file !== base && file !== tuned);

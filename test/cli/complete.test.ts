@@ -284,16 +284,18 @@ describe("wrong usage ends with 2", () => {
 it("remarks parts that do not fit and an answer without text", async () => {
     const [base, tuned, reference] = [demoFile("large-base"), demoFile("small-base"), demoFile("small-chat")];
     const models = ["--base", base, "--tuned", tuned, "--reference", reference];
-    const { stdout, stderr, code } = await run(["complete", ...models, QUESTION]);
+    // Nothing but the end of a text is allowed.
+    const grammar = ["--grammar", 'root ::= ""'];
+    const { stdout, stderr, code } = await run(["complete", ...models, ...grammar, QUESTION]);
     expect({ stdout, code }).toEqual({ stdout: "\n", code: 0 });
     const [doubt, fitting, remark] = stderr.split("\n");
     expect(doubt).toMatch(/^reference \(small-chat\S+\) looks like the fine-tuned model, not tuned/);
     expect(fitting).toMatch(/^What the files say fits base large-base/);
     expect(remark).toMatch(/^The text is empty: its first token was already the end of a text\./);
-    const json = await run(["complete", ...models, "--json", QUESTION]);
-    expect(json.stderr).toContain("The text is empty");
-    expect(JSON.parse(json.stdout.trim().split("\n").at(-1) ?? "")).toMatchObject({ finish: "stop", tokens: 1 });
-    const chat = await run(["chat", ...models, QUESTION]);
+    const json = await run(["complete", "-r", "demo", ...grammar, "--json", QUESTION]);
+    expect(json.stderr).toMatch(/^The text is empty: its first .* `eft-llama recipe check` /);
+    expect(json.stdout).toContain('{"finish":"stop"');
+    const chat = await run(["chat", "demo", ...grammar, QUESTION]);
     expect(chat.stderr).toContain("(The text is empty: its first token was already the end of a text.");
     const stopped = await run(["complete", "-r", "demo", "--stop", " Its", QUESTION]);
     expect(stopped.stderr).toBe('The text is empty: it began with the stop text " Its".\n');
