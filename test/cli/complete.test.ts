@@ -252,7 +252,7 @@ describe("wrong usage ends with 2", () => {
         [["complete", QUESTION], /^eft-llama: Name the models/],
         [["complete", "--base", "a.gguf", QUESTION], /--base, --tuned and --reference go together/],
         [demo("--base", "a.gguf", QUESTION), /--recipe stands instead of/],
-        [demo("--file", "prompt.txt", QUESTION), /as an argument or with --file/],
+        [demo("--file", "prompt.txt", QUESTION), /Give one text: as an argument, or with --prompt or --file/],
         [demo("two", "words"), /Too many arguments: words\./],
         [demo("--temprature", "1", QUESTION), /There is no --temprature; did you mean --temperature\?/],
         [demo("--seed", "many", QUESTION), /--seed takes a number/],
@@ -272,7 +272,7 @@ describe("wrong usage ends with 2", () => {
         [demo("--speculation", "off", "--drafter", "chat", QUESTION), /--drafter needs speculation/],
         [demo("--speculation", "off", "--lookup", QUESTION), /--lookup needs speculation/],
         [demo("--coupling", "loose", QUESTION), /--coupling takes gumbel, maximal, not "loose"\./],
-        [demo(QUESTION, "--stop"), /Not enough arguments following: stop/],
+        [demo(QUESTION, "--stop"), /--stop takes a value/],
     ])("%j", async (args, message) => {
         const { stdout, stderr, code } = await run(args);
         expect({ stdout, code }).toEqual({ stdout: "", code: 2 });
