@@ -4,6 +4,8 @@ import { fileURLToPath } from "node:url";
 // Whoever runs the tests may have a configuration file of their own.
 process.env.XDG_CONFIG_HOME = fileURLToPath(new URL("build/no-config", import.meta.url));
 delete process.env.EFT_LLAMA_CONFIG;
+// Conversations that tests hold are none of theirs to go on with.
+process.env.XDG_STATE_HOME = fileURLToPath(new URL("build/state", import.meta.url));
 
 /** @type {import("jest").Config} */
 export default {

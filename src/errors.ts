@@ -66,7 +66,7 @@ export const ERROR_CODES = {
     // chat
     CHAT_INVALID: "A saved conversation is not JSON, of another version, or has a missing, misspelled or wrong entry.",
     CHAT_BUSY: "An answer was asked for while another was being written, or before the conversation went on.",
-    CHAT_EMPTY: "Something was to be done with the last turn or answer, and there is none.",
+    CHAT_EMPTY: "Something was to be done with the last conversation, turn or answer, and there is none.",
     // Electron
     NOT_LOADED: "An app's page asked for something before the host had loaded a recipe.",
     MESSAGE_INVALID: "A message between a page and the host is malformed, too large, or of another version.",

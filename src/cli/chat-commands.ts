@@ -18,6 +18,7 @@ import wrapAnsi from "wrap-ansi";
 import { expandHome } from "../files.js";
 import { suggestion } from "../recipe/problems.js";
 import { compareAlone } from "./chat-compare.js";
+import type { Keeper } from "./chat-keep.js";
 import { applySettings, settingNames, showSettings } from "./chat-settings.js";
 import type { Surface } from "./chat-surface.js";
 import { describeDecisions, paintText } from "./explain.js";
@@ -32,6 +33,7 @@ export interface Talk {
     readonly options: ChatOptions;
     readonly surface: Surface;
     readonly verbose: boolean;
+    readonly keeper: Keeper;
     chat: ChatSession;
     /** What the last answer took. */
     finish?: FinishPart;
@@ -72,6 +74,7 @@ const COMMANDS: Readonly<Record<string, Command>> = {
     new: { usage: "/new, /clear", help: "begin a new conversation, at the same dials", run: beginAnew },
     save: { usage: "/save <file>", help: "write the conversation to a file", run: save },
     load: { usage: "/load <file>", help: "go on with a conversation from a file", run: load },
+    fork: { usage: "/fork [file]", help: "go on in a copy, in a new file; the old one stays as it is", run: fork },
     stats: { usage: "/stats", help: "what the last answer took", run: showStatistics },
     help: { usage: "/help, /?", help: "this list", atOnce: true, run: showHelp },
     quit: { usage: "/quit, /exit, /bye", help: "leave", atOnce: true, run: quit },
@@ -290,6 +293,7 @@ async function undo(talk: Talk): Promise<void> {
 
 async function beginAnew(talk: Talk): Promise<void> {
     talk.chat = talk.chat.fork(0);
+    await talk.keeper.turnTo(talk.chat);
     delete talk.finish;
     await talk.surface.note("Nothing has been said in this conversation.");
 }
@@ -306,8 +310,31 @@ async function load(talk: Talk, argument: string): Promise<void> {
     await loadFrom(talk, fileNamed(argument));
 }
 
-/** Goes on with a conversation from a file. @throws EftError CHAT_INVALID, FILE_UNREADABLE */
-export async function loadFrom(talk: Talk, file: string): Promise<void> {
+async function fork({ chat, keeper, surface }: Talk, argument: string): Promise<void> {
+    if (chat.turns.length === 0) return surface.fail("Nothing has been asked yet; ask something first.");
+    // What has been said since is kept with the old one.
+    await keeper.keep(chat);
+    const old = keeper.file;
+    await keeper.branch(chat, argument === "" ? undefined : fileNamed(argument));
+    await surface.note(`From here on, the conversation is kept in ${escapeControls(keeper.file ?? "")}`);
+    if (old !== undefined) await surface.note(`As it is here, it stays in ${escapeControls(old)}`);
+}
+
+/** Writes what is new where the conversation is kept, if it is. */
+export async function keep({ chat, keeper, surface }: Talk): Promise<void> {
+    const old = keeper.file;
+    if (!(await keeper.keep(chat))) return;
+    const [other, file] = [old, keeper.file].map((name) => escapeControls(name ?? ""));
+    await surface.note(`Somebody else goes on with ${other}, too; this conversation is now kept in ${file}`);
+}
+
+/**
+ * Goes on with a conversation from a file.
+ *
+ * @param goesOn - in the file itself; else it stays as it is
+ * @throws EftError CHAT_INVALID, FILE_UNREADABLE
+ */
+export async function loadFrom(talk: Talk, file: string, goesOn = false): Promise<void> {
     const { ensemble, options, surface } = talk;
     const { parameters, ...state } = await loadChat(file);
     const { sampling } = talk.chat;
@@ -315,6 +342,7 @@ export async function loadFrom(talk: Talk, file: string): Promise<void> {
     const dials = Object.entries(parameters ?? {}).filter(([name]) => name in ensemble.recipe.parameters);
     chat.setParameters(Object.fromEntries(dials));
     talk.chat = chat;
+    await talk.keeper.turnTo(chat, goesOn ? file : undefined);
     delete talk.finish;
     await surface.note(`${plural(chat.turns.length, "turn")} of ${escapeControls(file)}`);
     const last = chat.turns.at(-1);

@@ -7,17 +7,20 @@ import { expandHome, homeFolder, makeFoldersSync } from "../files.js";
 /** Lines that are kept. */
 export const HISTORY_SIZE = 1000;
 
-/**
- * `EFT_LLAMA_HISTORY`, where empty means none; else `chat-history` in the folder for the state of programs: that of the XDG
- * specification, or that of Windows.
- */
+/** `EFT_LLAMA_HISTORY`, where empty means none; else `chat-history` in {@link stateFolder}. */
 export function historyFile(env = process.env): string | undefined {
-    const { EFT_LLAMA_HISTORY: own, XDG_STATE_HOME: xdg = "", LOCALAPPDATA: local = "" } = env;
+    const { EFT_LLAMA_HISTORY: own } = env;
     if (own !== undefined) return own === "" ? undefined : expandHome(own);
+    const folder = stateFolder(env);
+    return folder && path.join(folder, "chat-history");
+}
+
+/** The program's folder for its state: in that of the XDG specification, or of Windows; undefined without a home folder. */
+export function stateFolder({ XDG_STATE_HOME: xdg = "", LOCALAPPDATA: local = "" } = process.env): string | undefined {
     const home = homeFolder();
     const found =
         [xdg, local].find((folder) => path.isAbsolute(folder)) ?? (home && path.join(home, ".local", "state"));
-    return found && path.join(found, "eft-llama", "chat-history");
+    return found && path.join(found, "eft-llama");
 }
 
 export interface History {

@@ -2,17 +2,19 @@
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { expandHome } from "../files.js";
-import { createChat, type ChatOptions, type Ensemble } from "../index.js";
+import { createChat, EftError, type ChatOptions, type Ensemble } from "../index.js";
 import {
     completeWord,
     handle,
     handleAtOnce,
+    keep,
     listCommands,
     loadFrom,
     report,
     warnOfSystem,
     type Talk,
 } from "./chat-commands.js";
+import { createKeeper, lastChat } from "./chat-keep.js";
 import { createPipe, type Surface } from "./chat-surface.js";
 import { createTerminal } from "./chat-terminal.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
@@ -36,6 +38,12 @@ const options = {
         requiresArg: true,
         group: "Input:",
         description: "Go on with a conversation that /save has written",
+    },
+    continue: {
+        type: "boolean",
+        default: false,
+        group: "Input:",
+        description: "Go on with the last conversation",
     },
     ...templateOptions,
     ...samplingOptions,
@@ -64,11 +72,14 @@ export const chatCommand: CommandModule<object, Flags> = {
                 checkModels(readWords(args));
                 checkGrammar(args);
                 checkSpeculation(args);
+                if (args.continue && args.load !== undefined)
+                    throw new Error("--continue and --load exclude each other.");
                 return true;
             })
             .example("$0 chat demo", "")
             .example('$0 chat demo "What is the capital of Peru?"', "")
             .example('$0 chat -r recipe.yaml --system "Answer in one sentence."', "")
+            .example("$0 chat demo --continue", "")
             .example("$0 chat -r demo < questions.txt", "One line each")
             .epilogue(
                 ["Commands in a conversation:", ...listCommands(WIDTH - 2).map((line) => `  ${line}`)].join("\n"),
@@ -90,15 +101,22 @@ function readWords<T extends Flags>(args: T): T & { readonly message?: string } 
 
 async function runChat(given: Arguments): Promise<void> {
     const args = readWords(given);
+    // Before anything is loaded for it.
+    const last = args.continue ? await lastChat() : undefined;
     const ensemble = await openEnsemble(args, { sequences: 1 }, (recipe) => checkDrafter(recipe, args.drafter));
     try {
-        await converse(ensemble, args);
+        await converse(ensemble, args, last);
     } finally {
         await ensemble.dispose();
     }
 }
 
-async function converse(ensemble: Ensemble, args: Arguments & { readonly message?: string }): Promise<void> {
+/** @param last - the file of a conversation that goes on */
+async function converse(
+    ensemble: Ensemble,
+    args: Arguments & { readonly message?: string },
+    last: string | undefined,
+): Promise<void> {
     const given: ChatOptions = {
         system: args.system,
         seed: args.seed,
@@ -121,22 +139,38 @@ async function converse(ensemble: Ensemble, args: Arguments & { readonly message
               onInput: (text) => handleAtOnce(talk, text),
           })
         : createPipe();
-    const talk: Talk = { ensemble, options: given, surface, verbose: args.verbose, chat, over: false };
+    const keeper = createKeeper(isTerminal);
+    const talk: Talk = { ensemble, options: given, surface, verbose: args.verbose, keeper, chat, over: false };
     try {
         if (isTerminal && !args.quiet)
             await surface.note(
                 `${colors.bold(escapeControls(ensemble.recipe.name))}  /help lists what else can be done.`,
             );
-        if (args.load === undefined) await warnOfSystem(talk);
-        else await loadFrom(talk, args.load);
+        if (last !== undefined) await loadFrom(talk, last, true);
+        else if (args.load !== undefined) await loadFrom(talk, args.load);
+        else await warnOfSystem(talk);
+        let failing = false;
         for (let first = args.message; ; first = undefined) {
             if (first !== undefined) await surface.tell?.(`> ${escapeLines(first)}`);
             const input = first ?? (await surface.read());
             if (input === undefined) return;
             if (input.trim() !== "") await report(talk, () => handle(talk, input));
+            failing = await keepOrSay(talk, failing);
             if (talk.over) return;
         }
     } finally {
         surface.close();
+    }
+}
+
+/** @param failing - whether it could not be kept before, which is said once. @returns whether it cannot be kept now */
+async function keepOrSay(talk: Talk, failing: boolean): Promise<boolean> {
+    try {
+        await keep(talk);
+        return false;
+    } catch (error) {
+        if (!EftError.isInstance(error)) throw error;
+        if (!failing) await talk.surface.fail(`The conversation is not kept: ${error.message}`);
+        return true;
     }
 }

@@ -1,6 +1,6 @@
 /** `eft-llama chat` on a real terminal. */
 
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "@jest/globals";
 import { repository } from "../helpers/demo.js";
@@ -313,5 +313,33 @@ describe("a conversation on a terminal", () => {
         const later = await chat();
         later.type("Up", "Up", "Enter");
         await later.wait(/> \/set beta 1\.25\nbeta = 1\.25\n>$/);
+    });
+
+    onTerminal("keeps each conversation, and goes on with the last one", async () => {
+        const state = path.join(temporary.folder, "state");
+        const chats = path.join(state, "eft-llama", "chats");
+        const begin = async (...flags: readonly string[]): Promise<Screen> => {
+            screen = openScreen([...COMMAND, ...flags], { env: { XDG_STATE_HOME: state } });
+            await screen.wait(/^>$/m);
+            return screen;
+        };
+        const talk = await begin();
+        talk.type(PERU, "Enter");
+        await talk.wait(/Lima\.\n>$/);
+        talk.type("/new", "Enter");
+        await talk.wait(/Nothing has been said in this conversation\.\n>$/);
+        talk.type(MALI, "Enter");
+        await talk.wait(/Mali\?\nI.*\.\n>$/);
+        talk.type("C-d");
+        await talk.wait(/exit 0$/);
+        talk.close();
+        expect(readdirSync(chats).filter((name) => name.endsWith(".json"))).toHaveLength(2);
+        const later = await begin("--continue");
+        expect(later.read()).toContain(`> ${MALI}\n`);
+        expect(later.read()).not.toContain(PERU);
+        later.type("/fork", "Enter");
+        await later.wait(/From here on[^]*As it is here, it stays in[^]*\n>$/);
+        expect(readdirSync(chats).filter((name) => name.endsWith(".json"))).toHaveLength(3);
+        if (process.platform !== "win32") expect(statSync(chats).mode & 0o777).toBe(0o700);
     });
 });

@@ -1,15 +1,18 @@
 /** `eft-llama chat` in a plain pipe: each line a turn, answers on standard output. */
 
-import { readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { createLineJoiner } from "../../src/cli/chat-lines.js";
 import { historyFile, HISTORY_SIZE, openHistory } from "../../src/cli/chat-history.js";
-import { demoFile } from "../helpers/demo.js";
+import { createKeeper, lastChat } from "../../src/cli/chat-keep.js";
+import { createChat, loadChat, loadRecipe, type ChatDocument } from "../../src/index.js";
+import { demoFile, loadOnCpu } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { run, type Run } from "./run.js";
 
 const PERU = "What is the capital of Peru?";
+const MALI = "What is the capital of Mali?";
 const JAPAN = "What money do people in Japan use?";
 const temporary = temporaryFolder();
 afterAll(temporary.remove);
@@ -175,7 +178,7 @@ describe("a pipe", () => {
         const other = path.join(temporary.folder, "other.json");
         writeFileSync(other, "{}");
         const wrong: readonly [string, RegExp][] = [
-            ["/foo", /There is no command \/foo \(possible: \/set, .*\)\. To say it: \/\/foo/],
+            ["/xyzzy", /There is no command \/xyzzy \(possible: \/set, .*\)\. To say it: \/\/xyzzy/],
             ["/sett", /did you mean "\/set"\?/],
             ["/constructor", /There is no command/],
             ["/set beta", /\/set takes a name and a number, such as \/set beta 1\./],
@@ -267,6 +270,73 @@ describe("a pipe", () => {
         expect(loaded.stderr).toContain(`1 turn of ${file}\n> ${PERU}\n`);
         expect(loaded.stderr).toContain(`Taken back: ${PERU}\neft-llama: Nothing has been asked yet`);
         expect(await say([], "--load", `${file}.bak`)).toMatchObject({ code: 1, stdout: "" });
+    });
+
+    it("goes on in a copy, so that one can come back, and later with the last conversation", async () => {
+        const env = { XDG_STATE_HOME: path.join(temporary.folder, "state") };
+        const converse = (lines: readonly string[], ...flags: readonly string[]): Promise<Run> =>
+            run(["chat", "-r", "demo", "--backend", "cpu", ...flags], { input: lines.join("\n"), env });
+        const users = (file: string): string[] => {
+            if (process.platform !== "win32") expect(statSync(file).mode & 0o777).toBe(0o600);
+            return (JSON.parse(readFileSync(file, "utf8")) as ChatDocument).turns.map(({ user }) => user);
+        };
+        const nothing = await converse([], "--continue");
+        expect(nothing).toMatchObject({ stdout: "", code: 1, stderr: expect.stringContaining("no last conversation") });
+
+        const [first, second] = ["first", "second"].map((name) => path.join(temporary.folder, `${name}.json`)) as [
+            string,
+            string,
+        ];
+        const forked = await converse([PERU, `/fork ${first}`, JAPAN, `/fork ${second}`, "/undo", "Hello"]);
+        expect(forked).toMatchObject({ code: 0, stderr: expect.stringContaining(`is kept in ${second}\n`) });
+        expect(forked.stderr).toContain(`As it is here, it stays in ${first}\n`);
+        expect([users(first), users(second)]).toEqual([
+            [PERU, JAPAN],
+            [PERU, "Hello"],
+        ]);
+        const back = await converse([`/load ${first}`, "/undo", "/fork /nowhere/x.json", `/fork ${second}`]);
+        expect(back).toMatchObject({
+            code: 1,
+            stderr: expect.stringMatching(/\/nowhere\/x\.json.*\n.*is there already/),
+        });
+        expect([users(first), users(second)]).toEqual([
+            [PERU, JAPAN],
+            [PERU, "Hello"],
+        ]);
+
+        const before = readFileSync(second, "utf8");
+        expect((await converse(["/set"], "--continue")).stderr).toContain(`2 turns of ${second}\n> Hello\n`);
+        expect(readFileSync(second, "utf8")).toBe(before);
+        expect((await converse([MALI], "--continue")).code).toBe(0);
+        expect(users(second)).toEqual([PERU, "Hello", MALI]);
+        const branched = await converse(["/fork", "/regen"], "--continue");
+        const [, branch = ""] = /is kept in (.*)$/m.exec(branched.stderr) ?? [];
+        expect(path.dirname(branch)).toBe(path.join(env.XDG_STATE_HOME, "eft-llama", "chats"));
+        expect(users(branch)).toEqual(users(second));
+        expect((await converse([], "--continue")).stderr).toContain(`3 turns of ${branch}\n`);
+        expect(await converse(["/fork"])).toMatchObject({ code: 1, stderr: expect.stringContaining("ask something") });
+        expect((await converse([], "--continue", "--load", first)).code).toBe(2);
+    });
+
+    it("does not write over what somebody else has said in the same file", async () => {
+        const [file, folder] = ["shared.json", "kept"].map((name) => path.join(temporary.folder, name)) as [
+            string,
+            string,
+        ];
+        await using ensemble = await loadOnCpu(await loadRecipe("demo"));
+        const turns = [{ user: PERU, answer: "Lima." }];
+        const [mine, theirs] = [createChat(ensemble, { turns }), createChat(ensemble, { turns })];
+        const [own, other] = [createKeeper(false, folder), createKeeper(false, folder)];
+        await own.branch(mine, file);
+        await other.turnTo(theirs, file);
+        theirs.setSystem("theirs");
+        expect(await other.keep(theirs)).toBe(false);
+        mine.setSystem("mine");
+        expect(await own.keep(mine)).toBe(true);
+        expect((await loadChat(file)).system).toBe("theirs");
+        expect((await loadChat(own.file ?? "")).system).toBe("mine");
+        expect(await lastChat(folder)).toBe(own.file);
+        expect(await own.keep(mine)).toBe(false);
     });
 
     it("refuses flags that do not fit", async () => {
