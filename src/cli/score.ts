@@ -24,6 +24,13 @@ const options = {
         group: "Input:",
         description: "With --pairs: the context is a user's turn, seen through the chat templates",
     },
+    stride: {
+        type: "number",
+        requiresArg: true,
+        group: "Input:",
+        description:
+            "Tokens that each further window scores of a text that is longer than the context; default: half of the context",
+    },
     ...templateOptions,
     ...loadOptions,
     sequences: { ...sequencesOption, default: 4 },
@@ -46,7 +53,8 @@ export const scoreCommand: CommandModule<object, Flags> = {
                 return true;
             })
             .example('$0 score -r demo "The capital of Nepal is Kathmandu."', "")
-            .example("$0 score -r demo -f book.txt --lines --json", "")
+            .example("$0 score -r demo -f book.txt --stride 512", "")
+            .example("$0 score -r demo -f sentences.txt --lines --json", "")
             .example(
                 "printf 'What is the capital of Nepal?\\t Its capital is Kathmandu.' | $0 score -r demo --pairs --chat",
                 "",
@@ -55,10 +63,11 @@ export const scoreCommand: CommandModule<object, Flags> = {
 };
 
 function checkArguments(flags: Flags): void {
-    const { text, file, lines, pairs, chat } = flags;
+    const { text, file, lines, pairs, chat, stride } = flags;
     checkInput([text], file);
     if (lines && pairs) throw new Error("--lines and --pairs exclude each other.");
     if (chat && !pairs) throw new Error("--chat needs --pairs.");
+    if (chat && stride !== undefined) throw new Error("--chat and --stride exclude each other.");
     if (!chat && flags["template-variable"] !== undefined) throw new Error("--template-variable needs --chat.");
 }
 
@@ -67,14 +76,15 @@ async function runScore(args: ArgumentsCamelCase<Flags>): Promise<void> {
     const ensemble = await openEnsemble(args, { sequences: args.sequences });
     const progress = startProgress("Scoring");
     try {
+        const stride = args.stride ?? Math.floor(ensemble.contextSize / 2);
         const scores = await score(ensemble, items, {
-            chat: args.chat,
+            ...(args.chat ? { chat: true } : { stride }),
             ...(args.templateVariable && { templateVariables: args.templateVariable }),
             onProgress: (done) => progress.update(done / items.length),
         });
         progress.stop();
         if (args.json) toJson(items, scores).forEach(printJson);
-        else print(describeScores(scores));
+        else print(describeScores(scores, stride));
     } finally {
         progress.stop();
         await ensemble.dispose();
@@ -96,16 +106,17 @@ function splitItems(text: string, { lines, pairs }: Pick<Flags, "lines" | "pairs
 }
 
 function toJson(items: readonly ScoreItem[], scores: readonly Score[]): object[] {
-    return scores.map(({ text, tokens, logprobs, members, isGreedy }, index) => ({
+    return scores.map(({ text, tokens, logprobs, members, windows, isGreedy }, index) => ({
         ...(items[index]?.context === undefined ? {} : { context: items[index].context }),
         text,
         tokens,
         logprobs: { target: logprobs, ...members },
+        windows,
         isGreedy,
     }));
 }
 
-function describeScores(scores: readonly Score[]): string {
+function describeScores(scores: readonly Score[], stride: number): string {
     const tokens = count(scores, ({ tokens }) => tokens.length);
     const bytes = count(scores, ({ text }) => Buffer.byteLength(text));
     const names = Object.keys(scores[0]?.members ?? {});
@@ -121,7 +132,9 @@ function describeScores(scores: readonly Score[]): string {
             ),
         ),
     ];
-    const heading = `${plural(scores.length, "text")}, ${plural(tokens, "token")}, ${plural(bytes, "byte")}`;
+    const windows = count(scores, (score) => score.windows);
+    const split = windows > scores.length ? `, in ${windows} windows that go on by ${plural(stride, "token")}` : "";
+    const heading = `${plural(scores.length, "text")}, ${plural(tokens, "token")}, ${plural(bytes, "byte")}${split}`;
     return `${heading}\n${formatTable(["", "log-probability", "per token", "perplexity", "bits per byte"], rows)}\n`;
 
     function describeRow(name: string, logprob: number): string[] {

@@ -92,7 +92,7 @@ export function explainFlags(
 
 /** Options of the library whose flags are one word, and which begin its messages. */
 const WORDS =
-    /^(?:threads|sequences|backend|seed|stop|temperature|speculation|drafter|coupling|lookup|grammar)(?= must| cannot)/;
+    /^(?:threads|sequences|backend|seed|stop|temperature|speculation|drafter|coupling|lookup|grammar|stride)(?= must| cannot)/;
 /** Options of several words and their flags. Other words in camel case are names of files, members or parameters. */
 const FLAGS: Readonly<Record<string, string>> = {
     ...{ topK: "top-k", topP: "top-p", minP: "min-p", maxTokens: "max-tokens" },

@@ -156,7 +156,9 @@ async function readPassage(
     { text }: Passage,
     { signal }: AnsweringOptions,
 ): Promise<Readonly<Record<string, Grade>>> {
-    const [result] = await score(ensemble, [{ continuation: text }], { parameters, ...(signal && { signal }) });
+    // Longer passages are read in windows, each of them with half a context before it at least.
+    const stride = Math.floor(ensemble.contextSize / 2);
+    const [result] = await score(ensemble, [{ continuation: text }], { parameters, stride, ...(signal && { signal }) });
     if (result === undefined || result.tokens.length === 0) return {};
     return { perplexity: [-total(result) / result.tokens.length, result.tokens.length] };
 }

@@ -11,8 +11,10 @@ import { EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
 import {
     callback,
+    checkInteger,
     checkOptions,
     boolean,
+    integer,
     listOf,
     mapping,
     optionsOf,
@@ -23,7 +25,10 @@ import {
 } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
 import type { TemplateVariables } from "../types.js";
+import { splitWindows, type Window } from "./windows.js";
 
+/** Tokens of a text that is scored in windows. All of them are tokenized at once, on JavaScript's thread. */
+const MAX_TOKENS = 2 ** 20;
 /** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
 const MAX_ROWS_AT_ONCE = 128;
 
@@ -44,6 +49,15 @@ export interface ScoreOptions {
      * as an answer. Default false: plain text.
      */
     readonly chat?: boolean | undefined;
+    /**
+     * Texts that are longer than the context are scored in windows: the first one scores as many tokens as the context holds,
+     * each further one this many, 1 to the ensemble's `contextSize`, each of them given at least `contextSize - stride` tokens
+     * before it. Small strides take long and come near to what a longer context would say; half of the context is usual. Every
+     * token is scored once, and a text that fits is scored as without. Not with `chat`. Default: texts that do not fit are refused.
+     *
+     * As in Hugging Face's "Perplexity of fixed-length models", with a BOS in front of each window.
+     */
+    readonly stride?: number | undefined;
     /** With `chat`: what the templates are given besides the messages; overlays what the recipe says. */
     readonly templateVariables?: TemplateVariables | undefined;
     /** Overlays the ensemble's parameters. */
@@ -57,6 +71,7 @@ export interface ScoreOptions {
 
 const SCORE_OPTIONS: OptionTable<ScoreOptions> = {
     chat: boolean,
+    stride: integer(1, Number.MAX_SAFE_INTEGER),
     templateVariables: checkVariables,
     parameters: mapping<number>,
     scores: boolean,
@@ -80,19 +95,20 @@ export interface Score {
     readonly logprobs: readonly number[];
     /** Of each member by name; also of members that the combination gives the weight 0. */
     readonly members: Readonly<Record<string, readonly number[]>>;
+    /** In how many windows the text was scored; 1 for a text that fits into the context. */
+    readonly windows: number;
     /** Whether every token is the target's most probable one. */
     readonly isGreedy: boolean;
     /** With `scores`: for each token, the target's log-probability of every token id. */
     readonly scores?: readonly Float32Array[];
 }
 
-/** An item with its tokens: per member what precedes, and the continuation that all share. */
+/** An item with its tokens. */
 interface Prepared {
     readonly item: ScoreItem;
     /** Equal for items whose contexts are the same tokens. */
     readonly contextKey: string;
-    readonly contexts: readonly Int32Array[];
-    readonly continuation: Int32Array;
+    readonly windows: readonly [Window, ...Window[]];
 }
 
 /**
@@ -110,10 +126,18 @@ export async function score(
 ): Promise<Score[]> {
     checkEnsemble("score", ensemble);
     const checked = checkOptions("score", given, SCORE_OPTIONS);
-    const { chat = false, scores = false, templateVariables: variables = {} } = checked;
+    const { chat = false, scores = false, templateVariables: variables = {}, stride } = checked;
     const { pool, steps } = ensemble;
+    if (stride !== undefined) {
+        checkInteger("stride", stride, 1, ensemble.contextSize);
+        if (chat)
+            throw new EftError(
+                "OPTION_INVALID",
+                "stride and chat exclude each other: an answer belongs to its prompt.",
+            );
+    }
     const prepared = ITEMS("items", items).map((item, index) =>
-        prepare(ensemble, item, index, chat ? { variables } : undefined),
+        prepare(ensemble, item, index, { stride, ...(chat && { chat: { variables } }) }),
     );
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...checked.parameters });
     const fusion = createFusion(ensemble, parameters);
@@ -125,9 +149,15 @@ export async function score(
         checked.onProgress?.(done.size);
     };
 
-    async function evaluateItem({ item, contexts, continuation }: Prepared): Promise<Score> {
+    async function evaluateItem({ item, windows }: Prepared): Promise<Score> {
         const results: NativeQueryResult[] = [];
-        if (continuation.length === 0) return toScore(ensemble, item, continuation, results, scores);
+        for (const window of windows) results.push(...(await evaluateWindow(window)));
+        return toScore(ensemble, item, windows, results, scores);
+    }
+
+    async function evaluateWindow({ contexts, continuation }: Window): Promise<NativeQueryResult[]> {
+        const results: NativeQueryResult[] = [];
+        if (continuation.length === 0) return results;
         // The row that predicts a token is that of the token before it, so the last one need not be evaluated.
         const fed = contexts.map((_, member) =>
             Array.from(continuation.subarray(0, -1), (token) => ensemble.texts.feed(member, token)),
@@ -155,7 +185,7 @@ export async function score(
                 results.push(evaluated.queries as NativeQueryResult);
                 from += token.length;
             }
-            return toScore(ensemble, item, continuation, results, scores);
+            return results;
         } finally {
             pool.release(sequence);
         }
@@ -180,22 +210,29 @@ export async function score(
     return prepared.map((item) => done.get(item) as Score);
 }
 
-/** @param chat - for a context that goes through the templates: their variables */
-function prepare(
-    ensemble: Ensemble,
-    item: ScoreItem,
-    index: number,
-    chat: { readonly variables: TemplateVariables } | undefined,
-): Prepared {
+interface Preparing {
+    readonly stride: number | undefined;
+    /** For a context that goes through the templates: their variables. */
+    readonly chat?: { readonly variables: TemplateVariables };
+}
+
+function prepare(ensemble: Ensemble, item: ScoreItem, index: number, { stride, chat }: Preparing): Prepared {
     const { context = "", continuation: text, withEnd = false } = item;
     const name = `items[${index}].context`;
-    const most = ensemble.contextSize + 1;
+    const { contextSize } = ensemble;
+    const most = stride === undefined ? contextSize + 1 : MAX_TOKENS;
     const checkLength = (count: number | undefined): void => {
         if (count !== undefined && count <= most) return;
+        const [what, remedy] =
+            stride === undefined
+                ? [
+                      "the context scores",
+                      `Split the text, ${chat ? "or" : "score it in windows (stride), or"} load with a larger contextSize.`,
+                  ]
+                : ["windows score", "Split the text."];
         throw new EftError(
             "CONTEXT_OVERFLOW",
-            `Text ${index + 1} has ${count ?? "far too many"} tokens; the context scores at most ${most}. Split the text, or ` +
-                "load with a larger contextSize.",
+            `Text ${index + 1} has ${count ?? "far too many"} tokens; ${what} at most ${most}. ${remedy}`,
         );
     };
     const { contexts, continuation } = chat
@@ -207,11 +244,17 @@ function prepare(
         scored.reduce((sum, token) => sum + ensemble.texts.feed(member, token).length, tokens.length),
     );
     checkLength(Math.max(...lengths));
-    return { item, contextKey: seen.join(";"), contexts: seen, continuation: scored };
+    const windows = splitWindows(
+        { contexts: seen, continuation: scored },
+        {
+            contextSize,
+            stride: stride ?? 1,
+            feed: (member, token) => ensemble.texts.feed(member, token),
+            start: (member) => startToken(ensemble, member),
+        },
+    );
+    return { item, contextKey: windows[0].contexts.join(";"), windows };
 }
-
-/** Per member what precedes, and the tokens that are scored. */
-type Split = Pick<Prepared, "contexts" | "continuation">;
 
 interface Limit {
     /** Tokens that can be scored. */
@@ -226,7 +269,7 @@ function splitChat(
     messages: readonly ChatMessage[],
     text: string,
     { variables, most, checkLength }: Limit & { readonly variables: TemplateVariables },
-): Split {
+): Window {
     const contexts = renderPrompts(members, messages, { variables, limit: most }).map(({ tokens }) => {
         if (tokens === undefined) checkLength(undefined);
         return tokens ?? new Int32Array(0);
@@ -240,7 +283,7 @@ function splitChat(
  * Context and text are tokenized together. A token that reaches over the seam, as a space at the end of the context does,
  * counts as what follows.
  */
-function splitPlain({ members, texts }: Ensemble, context: string, text: string, { most, checkLength }: Limit): Split {
+function splitPlain({ members, texts }: Ensemble, context: string, text: string, { most, checkLength }: Limit): Window {
     const sides = members.map(({ model }) => {
         if (surelyExceeds(model, context + text, most)) checkLength(undefined);
         const [alone, whole] = [tokenizePlain(model, context), tokenizePlain(model, context + text)];
@@ -255,15 +298,20 @@ function splitPlain({ members, texts }: Ensemble, context: string, text: string,
 }
 
 /** What stands before a text that nothing precedes. @throws EftError OPTION_INVALID for a vocabulary without such a token */
-function startOf({ members }: Ensemble, member: number): Int32Array {
-    const { name, model } = members[member] as Ensemble["members"][number];
-    const { bos, eos } = model.info;
-    if (bos >= 0 || eos >= 0) return Int32Array.of(bos >= 0 ? bos : eos);
+function startOf(ensemble: Ensemble, member: number): Int32Array {
+    const start = startToken(ensemble, member);
+    if (start !== undefined) return Int32Array.of(start);
+    const { name } = ensemble.members[member] as Ensemble["members"][number];
     throw new EftError(
         "OPTION_INVALID",
         `The vocabulary of member ${name} has neither a BOS nor an EOS token that a text could begin after; give each text a ` +
             "context.",
     );
+}
+
+function startToken({ members }: Ensemble, member: number): number | undefined {
+    const { bos, eos } = (members[member] as Ensemble["members"][number]).model.info;
+    return [bos, eos].find((token) => token >= 0);
 }
 
 /** The token that ends an answer for most members, the lowest id among equals. */
@@ -283,22 +331,24 @@ function missing(sequence: Sequence, tokens: readonly Int32Array[], ends: readon
 function toScore(
     ensemble: Ensemble,
     item: ScoreItem,
-    tokens: Int32Array,
+    windows: readonly Window[],
     results: readonly NativeQueryResult[],
     scores: boolean,
 ): Score {
     const count = ensemble.members.length;
+    const tokens = windows.flatMap(({ continuation }) => [...continuation]);
     const memberLogprobs = results.flatMap((result) => [...result.memberLogprobs]);
     return {
         text: item.continuation,
-        tokens: [...tokens],
+        tokens,
         logprobs: results.flatMap((result) => [...result.logprobs]),
         members: Object.fromEntries(
             ensemble.members.map(({ name }, member) => [
                 name,
-                Array.from(tokens, (_, index) => memberLogprobs[index * count + member] ?? NaN),
+                tokens.map((_, index) => memberLogprobs[index * count + member] ?? NaN),
             ]),
         ),
+        windows: windows.length,
         isGreedy: results.every((result) => result.isArgmax.every((flag) => flag === 1)),
         ...(scores && { scores: results.flatMap(splitRows) }),
     };

@@ -12,6 +12,7 @@ interface ScoreLine {
     readonly text: string;
     readonly tokens: readonly number[];
     readonly logprobs: Readonly<Record<string, readonly number[]>>;
+    readonly windows: number;
     readonly isGreedy: boolean;
 }
 
@@ -42,6 +43,7 @@ describe("--json", () => {
             text: TEXT,
             tokens: expect.any(Array),
             logprobs: expect.any(Object),
+            windows: 1,
             isGreedy: expect.any(Boolean),
         });
         expect(Object.keys(line?.logprobs ?? {})).toEqual(DISTRIBUTIONS);
@@ -119,6 +121,20 @@ describe("the table", () => {
         }
     });
 
+    it("says in how many windows a long text was scored", async () => {
+        const args = demo("--context-size", "16", TEXT.repeat(5));
+        const [line] = await scoreJson(args);
+        expect(line?.tokens.length).toBe(60);
+        expect(line?.windows).toBe(1 + Math.ceil((60 - 16) / 8));
+        for (const name of DISTRIBUTIONS) expect(line?.logprobs[name]).toHaveLength(60);
+        expect((await run(args)).stdout).toMatch(
+            /^1 text, 60 tokens, 170 bytes, in 7 windows that go on by 8 tokens\n/,
+        );
+        const [finer] = await scoreJson([...args, "--stride", "4"]);
+        expect(finer?.windows).toBe(1 + (60 - 16) / 4);
+        expect(finer?.logprobs.target?.slice(0, 16)).toEqual(line?.logprobs.target?.slice(0, 16));
+    });
+
     it("has no perplexity of nothing", async () => {
         const { stdout, code } = await run(demo(""));
         expect(code).toBe(0);
@@ -134,7 +150,13 @@ describe("mistakes", () => {
         [["score", "text"], 2, /Name the models/],
         [demo("--pairs", "no tab"), 1, /Line 1 is no pair/],
         [demo("--pairs", "one\ttwo\tthree"), 1, /Line 1 is no pair/],
-        [demo("--context-size", "8", TEXT), 1, /Text 1 has 13 tokens; the context scores at most 9/],
+        [demo("--chat", "--pairs", "--stride", "4", "a\tb"), 2, /--chat and --stride exclude each other/],
+        [demo("--stride", "257", TEXT), 1, /--stride must be a whole number from 1 to 256/],
+        [
+            demo("--chat", "--pairs", "--context-size", "16", PAIRS.split("\n")[0] ?? ""),
+            1,
+            /Text 1 has 21 tokens; the context scores at most 17\. Split the text, or load with a larger --context-size/,
+        ],
         [demo("--sequences", "0", TEXT), 1, /sequences must be a whole number/],
     ])("%j", async (args, expected, message) => {
         const { stdout, stderr, code } = await run(args);

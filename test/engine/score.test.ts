@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { fuse } from "../../src/decoding/reference.js";
-import { collect, complete, score, type Score, type ScoreItem } from "../../src/index.js";
+import { collect, complete, score, type Score, type ScoreItem, type ScoreOptions } from "../../src/index.js";
 import { demoFile, demoRecipe, QUESTIONS, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
 import { openOracle, type Oracle } from "../helpers/oracle.js";
 import { F16_BATCHING, LOGPROB } from "../helpers/tolerances.js";
@@ -195,11 +195,91 @@ test("two calls on one ensemble, each with contexts to share, do not wait for ea
     });
 });
 
+describe("a text that is longer than the context", () => {
+    const contextSize = 64;
+    const text = [...QUESTIONS, LIMA, LIMA, ...QUESTIONS].join(" ");
+
+    /** Log-probabilities by the tokens of each window, from node-llama-cpp's rows. */
+    async function expectedLogprobs(tokens: readonly number[], stride: number): Promise<Record<string, number[]>> {
+        const [, ...text] = tokens;
+        const spans = [[0, contextSize]];
+        for (let from = contextSize; from < text.length; from += stride) spans.push([from, from + stride]);
+        const values = Object.fromEntries(["target", ...MEMBERS].map((name) => [name, [] as number[]]));
+        for (const [from = 0, to = 0] of spans) {
+            const scored = text.slice(from, to);
+            // BOS and what is scored but for its last token leave so much room.
+            const before = text.slice(Math.max(0, from - (contextSize - scored.length)), from);
+            const read = [tokens[0] ?? NaN, ...before, ...scored.slice(0, -1)];
+            const rows: Float64Array[][] = [];
+            for (const oracle of oracles) rows.push(await oracle.rows(read, [read.length], before.length));
+            for (const [index, token] of scored.entries()) {
+                const row = rows.map((member) => member[index]);
+                const combination = { conservativeTopP: 1, controlTokensFallback: false };
+                const target = fuse(row, { weights: Float64Array.from([1, 1, -1]), ...combination });
+                values.target?.push(target[token] ?? NaN);
+                for (const [member, name] of MEMBERS.entries()) values[name]?.push(row[member]?.[token] ?? NaN);
+            }
+        }
+        return values;
+    }
+
+    test.each([13, 32, 64])("is scored in windows that go on by %d tokens", async (stride) => {
+        await withEnsemble(upscalingRecipe(), { sequences: 1, contextSize }, async (ensemble) => {
+            const tokens = oracles[0]?.tokenize(text) ?? [];
+            const expected = await expectedLogprobs(tokens, stride);
+            const [actual] = await score(ensemble, [{ continuation: text }], { stride });
+            expect(actual?.tokens).toEqual(tokens.slice(1));
+            expect(tokens.length).toBeGreaterThan(130);
+            expect(actual?.windows).toBe(1 + Math.ceil((tokens.length - 1 - contextSize) / stride));
+            expect(largestDifference(actual?.logprobs, expected.target)).toBeLessThan(F16_BATCHING);
+            for (const name of MEMBERS)
+                expect(largestDifference(actual?.members[name], expected[name])).toBeLessThan(F16_BATCHING);
+        });
+    });
+
+    test("has the numbers of a larger context where that sees the same, and others behind", async () => {
+        const [whole] = await withEnsemble(upscalingRecipe(), { sequences: 1 }, (ensemble) =>
+            score(ensemble, [{ continuation: text }], { stride: 128 }),
+        );
+        expect(whole?.windows).toBe(1);
+        await withEnsemble(upscalingRecipe(), { sequences: 2, contextSize }, async (ensemble) => {
+            const items = [{ continuation: LIMA }, { continuation: text }, { context: text, continuation: LIMA }];
+            const [short, long, behind] = await score(ensemble, items, { stride: 32, scores: true });
+            const difference = (from: number, to?: number): number =>
+                largestDifference(long?.logprobs.slice(from, to), whole?.logprobs.slice(from, to));
+            expect(difference(0, contextSize)).toBeLessThan(F16_BATCHING);
+            expect(difference(contextSize)).toBeGreaterThan(F16_BATCHING);
+            expect(long?.scores).toHaveLength(whole?.tokens.length ?? NaN);
+            // What fits is scored as without windows; a context of which the end alone fits still helps.
+            expect(short).toEqual((await score(ensemble, items.slice(0, 1), { scores: true }))[0]);
+            expect(behind?.tokens).toEqual(short?.tokens);
+            expect(behind?.windows).toBe(1);
+        });
+    });
+
+    test("is refused without a stride, and wrong strides are", async () => {
+        await withEnsemble(upscalingRecipe(), { contextSize }, async (ensemble) => {
+            const run = (options: ScoreOptions): Promise<unknown> => score(ensemble, [{ continuation: text }], options);
+            await expect(run({})).rejects.toMatchObject({ code: "CONTEXT_OVERFLOW" });
+            for (const stride of [0, 65, 1.5])
+                await expect(run({ stride })).rejects.toMatchObject({ code: "OPTION_INVALID" });
+            await expect(run({ stride: 8, chat: true })).rejects.toMatchObject({ code: "OPTION_INVALID" });
+        });
+    });
+});
+
 test("nothing to score", async () => {
     await withEnsemble(upscalingRecipe(), {}, async (ensemble) => {
         expect(await score(ensemble, [])).toEqual([]);
         expect(await score(ensemble, [{ context: "Lima", continuation: "" }])).toEqual([
-            { text: "", tokens: [], logprobs: [], members: { large: [], chat: [], small: [] }, isGreedy: true },
+            {
+                text: "",
+                tokens: [],
+                logprobs: [],
+                members: { large: [], chat: [], small: [] },
+                windows: 1,
+                isGreedy: true,
+            },
         ]);
     });
 });
