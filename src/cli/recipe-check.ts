@@ -10,6 +10,7 @@ import {
     planMemory,
     readGguf,
     readVocabularies,
+    type EftErrorCode,
     type MemoryOptions,
     type Recipe,
 } from "../index.js";
@@ -28,7 +29,7 @@ import { judgeBySample } from "../scoring/sample.js";
 import { withConfig } from "./config.js";
 import { loadWithProgress, memoryOptions } from "./load.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
-import { colors, formatMessage, plural, print, sum } from "./terminal.js";
+import { colors, formatMessage, plural, print, printJson, sum } from "./terminal.js";
 
 const options = {
     ...loadOptions,
@@ -39,6 +40,7 @@ const options = {
         group: "Loading:",
         description: "Load the models, too, and compare how probable short texts and answers are to them",
     },
+    json: { type: "boolean", default: false, group: "Output:", description: "One JSON object" },
     ...outputOptions,
 } as const satisfies Record<string, Options>;
 
@@ -59,13 +61,34 @@ export const checkCommand: CommandModule<object, Flags> = {
                 description: "Recipe file, or name of a built-in recipe",
             })
             .options(withConfig(options))
-            .example("$0 recipe check recipe.yaml", ""),
+            .example("$0 recipe check recipe.yaml", "")
+            .example("$0 recipe check recipe.yaml --json", ""),
     handler: runCheck,
 };
 
+/** One line of the report. The shape is documented in docs/cli.md. */
+interface Line {
+    readonly check: string;
+    readonly state: "ok" | "warning" | "failed";
+    readonly text: string;
+    /** Of the error, where the check failed. */
+    readonly code?: EftErrorCode;
+}
+
 async function runCheck(args: CheckArguments): Promise<void> {
-    const recipe = await loadRecipe(args.recipe);
-    tell("ok", "recipe", `${recipe.members.length} members, ${recipe.combination.text}`);
+    if (!args.json) return checkAll(await loadRecipe(args.recipe), args, tell);
+    const findings: Line[] = [];
+    const found = await loadRecipe(args.recipe).catch((error: unknown) => toLine("recipe", error));
+    if ("state" in found) findings.push(found);
+    else await checkAll(found, args, (line) => void findings.push(line));
+    const loads = findings.every(({ state }) => state !== "failed");
+    if (!loads) process.exitCode = 1;
+    printJson({ recipe: "state" in found ? args.recipe : found.name, loads, findings });
+}
+
+async function checkAll(recipe: Recipe, args: CheckArguments, report: (line: Line) => void): Promise<void> {
+    const check = createCheck(report);
+    await check("recipe", () => `${plural(recipe.members.length, "member")}, ${recipe.combination.text}`);
     const hasFiles = await check("files", () => checkFiles(recipe));
     // Whatever else is asked is asked of files.
     if (!hasFiles) return;
@@ -76,29 +99,39 @@ async function runCheck(args: CheckArguments): Promise<void> {
     if (!isReadable) return;
     await check("vocabularies", () => compareAll(local));
     await check("templates", () => checkTemplates(local));
-    await checkRoles(local);
+    await checkRoles(local, check);
     await check("memory", () => checkMemory(local, memoryOptions(args, backend)));
     if (args.sample && process.exitCode === undefined) await check("sample", () => checkSample(recipe, args));
 }
 
-/** Runs a check and says what it found. @returns whether all is well */
-async function check(name: string, body: () => Finding | Promise<Finding>): Promise<boolean> {
-    try {
-        const finding = await body();
-        if (typeof finding === "string") tell("ok", name, finding);
-        else tell("warning", name, finding.warning);
-        return true;
-    } catch (error) {
-        if (!EftError.isInstance(error)) throw error;
-        tell("FAILED", name, error.message);
-        process.exitCode = 1;
-        return false;
-    }
+type Check = (name: string, body: () => Finding | Promise<Finding>) => Promise<boolean>;
+
+/** A function that runs a check, reports what it found, and returns whether the recipe may still load. */
+function createCheck(report: (line: Line) => void): Check {
+    return async (name, body) => {
+        try {
+            const finding = await body();
+            if (typeof finding === "string") report({ check: name, state: "ok", text: finding });
+            else report({ check: name, state: "warning", text: finding.warning });
+            return true;
+        } catch (error) {
+            report(toLine(name, error));
+            process.exitCode = 1;
+            return false;
+        }
+    };
 }
 
-function tell(state: "ok" | "warning" | "FAILED", name: string, text: string): void {
-    const paint = { ok: colors.green, warning: colors.yellow, FAILED: colors.red }[state];
-    print(`${paint(state.padEnd(9))}${name.padEnd(14)}${formatMessage(text)}\n`);
+/** @throws what is no EftError */
+function toLine(check: string, error: unknown): Line {
+    if (!EftError.isInstance(error)) throw error;
+    return { check, state: "failed", text: error.message, code: error.code };
+}
+
+function tell({ check, state, text }: Line): void {
+    const paint = { ok: colors.green, warning: colors.yellow, failed: colors.red }[state];
+    const word = state === "failed" ? "FAILED" : state;
+    print(`${paint(word.padEnd(9))}${check.padEnd(14)}${formatMessage(text)}\n`);
 }
 
 async function checkFiles(recipe: Recipe): Promise<Finding> {
@@ -162,7 +195,7 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
 }
 
 /** Of up-scaling alone: in other combinations, members may be anything. */
-async function checkRoles(recipe: Recipe): Promise<void> {
+async function checkRoles(recipe: Recipe, check: Check): Promise<void> {
     const doubts = await doubtRecipe(recipe);
     if (doubts === undefined) return;
     await check("roles", () =>

@@ -296,6 +296,43 @@ describe("check", () => {
         );
     });
 
+    it("has the same findings and the same exit code as JSON", async () => {
+        const solo = `members: { a: { model: ${chat} } }\ncombination: a\n`;
+        const recipes = [
+            `${solo}prompt: { template: plain }\n`,
+            `${solo}prompt: { template: "{{ messages[0].content }}{{ raise_exception('no') }}" }\n`,
+            "members: { a: { model: no.gguf } }\ncombination: a\n",
+        ];
+        const states = new Set<string>();
+        for (const yaml of recipes) {
+            const file = writeRecipe(yaml);
+            const [plain, json] = [await recipe("check", file), await recipe("check", file, "--json")];
+            const report = JSON.parse(json.stdout) as {
+                loads: boolean;
+                findings: { check: string; state: string; text: string; code?: string }[];
+            };
+            expect(report).toEqual({ recipe: "test", loads: plain.code === 0, findings: expect.any(Array) });
+            expect(json).toMatchObject({ stderr: plain.stderr, code: plain.code });
+            const lines = report.findings.map(({ check, state, text }) => {
+                const word = state === "failed" ? "FAILED" : state;
+                return `${word.padEnd(9)}${check.padEnd(14)}${text}`;
+            });
+            const free = (text: string): string => text.replaceAll(/\d[\d.]* [KMG]iB/g, "some");
+            expect(free(lines.join("\n"))).toBe(free(plain.stdout.trimEnd()));
+            for (const { state, code } of report.findings) {
+                states.add(state);
+                expect(code !== undefined).toBe(state === "failed");
+            }
+        }
+        expect([...states].sort()).toEqual(["failed", "ok"]);
+        const none = await recipe("check", "none.yaml", "--json");
+        expect(none).toMatchObject({ stderr: "", code: 1 });
+        expect(JSON.parse(none.stdout)).toMatchObject({
+            ...{ recipe: "none.yaml", loads: false },
+            findings: [{ check: "recipe", state: "failed", code: "RECIPE_NOT_FOUND" }],
+        });
+    });
+
     describe("a fine-tuned model with an added end token", () => {
         const write = (more: string): string => {
             const tokens = ["<|im_end|>", "<|im_start|>"].map((text) => ({ text, type: TOKEN_TYPE.control }));
@@ -318,6 +355,13 @@ describe("check", () => {
             expect(stdout).toMatch(
                 /^warning +templates .*; large and small read <\|im_start\|> and <\|im_end\|> of the template as plain text/m,
             );
+            const report = await recipe("check", "r.yaml", "--json");
+            expect(JSON.parse(report.stdout)).toMatchObject({
+                loads: true,
+                findings: expect.arrayContaining([
+                    { check: "templates", state: "warning", text: expect.stringContaining("as plain text") },
+                ]),
+            });
             const inspected = await run(["inspect", "r.yaml"], { cwd: temporary.folder });
             expect(inspected.stdout).toMatch(
                 /^ {2}Only chat has <\|im_end\|> \(id 2048\), .*: chat alone decides about them; .*\n {2}large and small read /m,
