@@ -30,6 +30,7 @@ export {
     type DownloadPlanOptions,
     type ModelDownload,
 } from "./ensemble/download.js";
+export { listModels, removeModels, type StoredModel } from "./ensemble/model-store.js";
 export { findModel, isRemote, missingModels, modelFolder } from "./ensemble/model-files.js";
 export { readGguf, readVocabularies, recommendControlTokens, type GgufSummary } from "./ensemble/gguf.js";
 export {

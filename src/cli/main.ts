@@ -15,6 +15,7 @@ import { checkConfig } from "./config.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
 import { inspectCommand } from "./inspect.js";
+import { modelsCommand } from "./models.js";
 import { checkValues, expandPaths } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe.js";
@@ -67,6 +68,7 @@ const cli = yargs(args)
     .command(inspectCommand)
     .command(recipeCommand)
     .command(pullCommand)
+    .command(modelsCommand)
     .command(demoCommand)
     .completion(
         "completion",
@@ -80,7 +82,7 @@ const cli = yargs(args)
         for (const flag of ["verbose", "stats"])
             if (values["quiet"] === true && values[flag] === true)
                 throw new Error(`--quiet and --${flag} exclude each other.`);
-        checkValues(values, ["set", "stop", "template-variable", "experiments", "sources", "files", "words"]);
+        checkValues(values, ["set", "stop", "template-variable", "experiments", "sources", "files", "words", "names"]);
         return true;
     })
     .middleware((values) => {

@@ -9,7 +9,7 @@ import { outputOptions } from "./options.js";
 import { describeMissing, pullModels } from "./pull-models.js";
 import { escapeControls, formatTable, isQuiet, print, printable } from "./terminal.js";
 
-const options = {
+export const pullOptions = {
     dir: {
         type: "string",
         requiresArg: true,
@@ -21,7 +21,7 @@ const options = {
     verbose: { ...outputOptions.verbose, description: "Stack traces on standard error" },
 } as const satisfies Record<string, Options>;
 
-type Flags = InferredOptionTypes<typeof options> & { sources: string[] };
+type Flags = InferredOptionTypes<typeof pullOptions> & { sources: string[] };
 
 export const pullCommand: CommandModule<object, Flags> = {
     command: "pull <sources..>",
@@ -34,7 +34,7 @@ export const pullCommand: CommandModule<object, Flags> = {
                 demandOption: true,
                 description: "Recipe file, name of a built-in recipe, or an hf: or https: reference",
             })
-            .options(withConfig(options))
+            .options(withConfig(pullOptions))
             .example("$0 pull llama-2-13b-upscaled", "")
             .example("$0 pull recipe.yaml --dir /data/models", "")
             .example("$0 pull hf:TheBloke/Llama-2-7B-GGUF:Q4_K_M", ""),

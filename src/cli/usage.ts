@@ -4,11 +4,14 @@ import { Parser } from "yargs/helpers";
 import type { EftError } from "../errors.js";
 import { suggestion } from "../recipe/problems.js";
 
-export const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "recipe", "pull", "demo"];
+export const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "recipe", "pull", "models", "demo"];
 export const NO_COMMAND = `Name a command: ${COMMANDS.join(", ")}.`;
 /** What a shell asks yargs with. */
 export const COMPLETIONS = "--get-yargs-completions";
-const RECIPE_COMMANDS = ["init", "check", "show", "list"];
+const SUBCOMMANDS: Readonly<Record<string, readonly string[]>> = {
+    recipe: ["init", "check", "show", "list"],
+    models: ["list", "rm"],
+};
 /** What people write who come from llama.cpp. */
 const FOREIGN: Readonly<Record<string, string>> = {
     ...{ ngl: "gpu-layers", "n-gpu-layers": "gpu-layers", c: "context-size", "ctx-size": "context-size" },
@@ -43,7 +46,7 @@ function commandFirst(words: readonly string[]): readonly string[] {
     const command = words[index];
     if (command === undefined) return words;
     const others = words.toSpliced(index, 1);
-    return [command, ...(command === "recipe" ? commandFirst(others) : others)];
+    return [command, ...(command in SUBCOMMANDS ? commandFirst(others) : others)];
 }
 
 function plainWord(word: string): string {
@@ -133,8 +136,9 @@ export function explainUsage(message: string, words: readonly string[]): string 
     if (/^[-\0]/.test(words[0] ?? "")) return NO_COMMAND;
     if (!COMMANDS.includes(command))
         return `There is no command ${JSON.stringify(command)}; ${suggestion(command, COMMANDS)}`;
-    if (command === "recipe" && !subcommand.startsWith("-") && !RECIPE_COMMANDS.includes(subcommand))
-        return `There is no command "recipe ${subcommand}"; ${suggestion(subcommand, RECIPE_COMMANDS)}`;
+    const subcommands = SUBCOMMANDS[command] ?? [subcommand];
+    if (!subcommand.startsWith("-") && !subcommands.includes(subcommand))
+        return `There is no command "${command} ${subcommand}"; ${suggestion(subcommand, subcommands)}`;
     return `Too many arguments: ${list.replaceAll(ARGUMENT, "")}. Put a text of several words into quotes.`;
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { open, readdir, rename, rm, stat, statfs } from "node:fs/promises";
+import { open, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { abortError, EftError } from "../errors.js";
@@ -67,7 +67,9 @@ const DOWNLOAD_OPTIONS: OptionTable<DownloadOptions> = {
 };
 
 /** Where files are received, in the folder of models. */
-const WORKSHOP = ".incomplete";
+export const WORKSHOP = ".incomplete";
+/** In the folder of a download: what is downloaded, since the folder's name does not tell it. */
+export const REFERENCE_FILE = "reference";
 /** Milliseconds after which a lock that nobody renews is one of a process that has ended. */
 const LOCK_LIFE = 10_000;
 
@@ -148,7 +150,10 @@ async function downloadModel(
     { onProgress, onCheck, signal }: DownloadOptions,
 ): Promise<number> {
     const { reference, addresses, bytes } = model;
-    await writeTo(workshop, reference, () => makeFolders(workshop));
+    await writeTo(workshop, reference, async () => {
+        await makeFolders(workshop);
+        await writeFile(path.join(workshop, REFERENCE_FILE), reference);
+    });
     const received = partFiles(path.join(workshop, "model.gguf"), addresses.length);
     let done = 0;
     for (const [index, address] of addresses.entries()) {
@@ -205,7 +210,8 @@ async function isGguf([file = ""]: readonly string[]): Promise<void> {
     if (buffer.toString() !== "GGUF") throw new EftError("MODEL_INVALID", `${file} is not a usable GGUF file.`);
 }
 
-function workshopOf(folder: string, reference: string): string {
+/** The folder of a download. */
+export function workshopOf(folder: string, reference: string): string {
     return path.join(folder, WORKSHOP, createHash("sha256").update(reference).digest("hex").slice(0, 16));
 }
 
@@ -242,25 +248,38 @@ async function takeLock(
     signal: AbortSignal | undefined,
     onLost: () => void,
 ): Promise<() => Promise<void>> {
-    const { default: locks } = await import("proper-lockfile");
-    const lockfilePath = `${workshop}.lock`;
-    const options = { lockfilePath, realpath: false, stale: LOCK_LIFE, update: LOCK_LIFE / 5, onCompromised: onLost };
     for (const start = Date.now(); ;) {
-        try {
-            return await locks.lock(workshop, options);
-        } catch (error) {
-            if ((error as NodeJS.ErrnoException).code !== "ELOCKED") throw error;
-        }
+        const release = await tryLock(workshop, onLost);
+        if (release !== undefined) return release;
         if (Date.now() - start > 1.5 * LOCK_LIFE) {
             throw new EftError(
                 "DOWNLOAD_FAILED",
-                `${reference} is being downloaded by another process. Wait for it, or delete ${lockfilePath} if there is none.`,
+                `${reference} is being downloaded by another process. Wait for it, or delete ${workshop}.lock if there is none.`,
             );
         }
         await sleep(500, undefined, signal && { signal }).catch(() => {
             throw abortError("The download was aborted.", signal);
         });
     }
+}
+
+/** A function that gives the lock of a download back; undefined while somebody else has it. @throws the system's error */
+export async function tryLock(workshop: string, onLost = (): void => {}): Promise<(() => Promise<void>) | undefined> {
+    const { default: locks } = await import("proper-lockfile");
+    const times = { stale: LOCK_LIFE, update: LOCK_LIFE / 5 };
+    try {
+        const place = { lockfilePath: `${workshop}.lock`, realpath: false };
+        return await locks.lock(workshop, { ...place, ...times, onCompromised: onLost });
+    } catch (error) {
+        if ((error as NodeJS.ErrnoException).code === "ELOCKED") return undefined;
+        throw error;
+    }
+}
+
+/** Whether somebody is at work on a download. */
+export async function isLocked(workshop: string): Promise<boolean> {
+    const { default: locks } = await import("proper-lockfile");
+    return locks.check(workshop, { lockfilePath: `${workshop}.lock`, realpath: false, stale: LOCK_LIFE });
 }
 
 /** @throws EftError DISK_FULL */

@@ -142,6 +142,8 @@ const PLAIN: PromptScript = {
 interface Source {
     readonly member: string;
     readonly template: string;
+    /** Where it was written, for messages. */
+    readonly origin: string;
     /** The spelling of BOS and EOS to the model that the template belongs to. */
     readonly special: Readonly<Record<"bos_token" | "eos_token", string>>;
     /** The id of that EOS, which means the same to all members that have it. */
@@ -169,7 +171,8 @@ function resolveSource(
     const special = { bos_token: tokenText(owner, owner.info.bos), eos_token: tokenText(owner, owner.info.eos) };
     const { variables = {} } = template;
     const key = JSON.stringify([text, special, variables]);
-    return { member: name, template: text, special, eos: owner.info.eos, variables, key };
+    const origin = template.kind === "from" ? `from the GGUF of ${template.member}` : "written in the recipe";
+    return { member: name, template: text, origin, special, eos: owner.info.eos, variables, key };
 }
 
 function tokenText(model: NativeModel, token: number): string {
@@ -178,10 +181,11 @@ function tokenText(model: NativeModel, token: number): string {
 
 /** @param sharers - members that see its texts: none of their control tokens may come from a message */
 function createScript(
-    { member, template, special, variables: own }: Source,
+    { member, template, origin, special, variables: own }: Source,
     sharers: readonly PromptMember[],
 ): PromptScript {
-    const compiled = attempt(member, () => compileTemplate(template));
+    const name = `${member} (${origin})`;
+    const compiled = attempt(`${name} cannot be parsed`, () => compileTemplate(template));
     const guarded = new Set(sharers.flatMap(({ model }) => [...controlTokens(model).guarded]));
     const render = (messages: readonly ChatMessage[], variables: TemplateVariables): Rendered => {
         const given = { tools: null, documents: null, ...own, ...variables };
@@ -191,7 +195,7 @@ function createScript(
     const findTraits = (): TemplateTraits => (traits ??= tryTemplate((messages) => render(messages, {}).text));
     return {
         render: (messages, variables) =>
-            attempt(member, () => render(adaptMessages(messages, findTraits()), variables)),
+            attempt(`${name} cannot be rendered`, () => render(adaptMessages(messages, findTraits()), variables)),
         get traits() {
             return findTraits();
         },
@@ -201,13 +205,14 @@ function createScript(
 /** Characters. */
 const MAX_REASON = 1000;
 
-function attempt<T>(member: string, body: () => T): T {
+/** @param failure - which template does not do what. @throws EftError TEMPLATE_INVALID */
+function attempt<T>(failure: string, body: () => T): T {
     try {
         return body();
     } catch (error) {
         // A template may have made what it says.
         const reason = (error instanceof Error ? error.message : String(error)).slice(0, MAX_REASON);
-        const text = `The prompt template of member ${member} cannot be rendered: ${reason}`;
+        const text = `The prompt template of member ${failure}: ${reason}`;
         throw new EftError("TEMPLATE_INVALID", text, { cause: error });
     }
 }

@@ -1,6 +1,7 @@
 /** From the text of a template to its syntax tree, which `@huggingface/jinja` makes. */
 
 import { parse, tokenize } from "@huggingface/jinja";
+import { explainSyntax, type Token } from "./syntax-errors.js";
 
 export interface Identifier {
     readonly type: "Identifier";
@@ -126,11 +127,10 @@ export function isExpression(node: Statement): node is Expression {
     return !BLOCKS.includes(node.type);
 }
 
-/** The library's own declarations name files that TypeScript does not find. */
-const read = (source: string, options: object): { readonly body: readonly Statement[] } =>
-    (parse as (tokens: unknown) => { readonly body: readonly Statement[] })(
-        (tokenize as (source: string, options: object) => unknown)(source, options),
-    );
+// The library's own declarations name files that TypeScript does not find.
+const readTokens = (source: string): Token[] =>
+    (tokenize as (source: string, options: object) => Token[])(source, { lstrip_blocks: true, trim_blocks: true });
+const readProgram = parse as (tokens: readonly Token[]) => { readonly body: readonly Statement[] };
 
 /** Characters. The longest that are in use have some ten thousand. */
 const MAX_LENGTH = 1 << 18;
@@ -142,15 +142,41 @@ export function parseTemplate(source: string): readonly Statement[] {
     if (source.length > MAX_LENGTH)
         throw new Error(`it has ${source.length} characters, and ${MAX_LENGTH} are allowed`);
     if (LONG_BLANK.test(source)) throw new Error("it has more than 255 blanks in a row");
+    let tokens: Token[] | undefined;
     try {
-        const program = read(source, { lstrip_blocks: true, trim_blocks: true });
-        return program.body;
+        tokens = readTokens(source);
+        return readProgram(tokens).body;
     } catch (error) {
-        // What the parser stumbles over behind the last token.
-        if (error instanceof TypeError) throw new Error("it ends within a statement", { cause: error });
         if (error instanceof RangeError) throw new Error("it nests too deeply", { cause: error });
-        throw error;
+        const failure = { error, tokens, furthest: tokens === undefined ? 0 : findFurthest(tokens), fails };
+        throw new Error(explainSyntax(source, failure), { cause: error });
     }
+}
+
+function fails(part: string): boolean {
+    try {
+        readTokens(part);
+        return false;
+    } catch {
+        return true;
+    }
+}
+
+/** The last token that the parser looks at before it gives up. */
+function findFurthest(tokens: readonly Token[]): number {
+    let last = 0;
+    const watched = new Proxy(tokens, {
+        get(target, key) {
+            if (typeof key === "string" && /^\d+$/.test(key)) last = Math.max(last, Number(key));
+            return Reflect.get(target, key) as unknown;
+        },
+    });
+    try {
+        readProgram(watched);
+    } catch {
+        // It is the one that is explained.
+    }
+    return last;
 }
 
 /** Whether a name is used in a part of a template. @param onNode - called for each node that is looked at */

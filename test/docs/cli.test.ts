@@ -63,6 +63,8 @@ describe("docs/cli.md", () => {
             "recipe check",
             "recipe show",
             "pull",
+            "models list",
+            "models rm",
             "demo",
         ].flatMap((command) => {
             const help = execFileSync(process.execPath, [program, ...command.split(" "), "--help"], {

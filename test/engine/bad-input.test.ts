@@ -342,7 +342,10 @@ prompt: { template: ${JSON.stringify(template)} }`);
             eftError("TEMPLATE_MISSING", /chat template of member one, but its GGUF carries none\. Write a template/),
         );
         await expect(loadOnCpu(recipe("{% for %}"))).rejects.toEqual(
-            eftError("TEMPLATE_INVALID", /^The prompt template of member one cannot be rendered: /),
+            eftError(
+                "TEMPLATE_INVALID",
+                /^The prompt template of member one \(written in the recipe\) cannot be parsed: line 1, near \{% for %\}: /,
+            ),
         );
         await withEnsemble(recipe("{{ raise_exception('no system here') }}{{ messages }}"), {}, async (ensemble) => {
             await expect(collect(complete(ensemble, { prompt: "Lima" }))).rejects.toEqual(

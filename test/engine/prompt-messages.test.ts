@@ -46,7 +46,8 @@ describe("what a template does not know", () => {
         expect(await render(TURNS, [user])).toBe("in the first question: [user] Hi\n");
         await expect(render(TURNS, [user, user])).rejects.toMatchObject({
             code: "TEMPLATE_INVALID",
-            message: "The prompt template of member m0 cannot be rendered: Roles must alternate",
+            message:
+                "The prompt template of member m0 (written in the recipe) cannot be rendered: Roles must alternate",
         });
     });
 
