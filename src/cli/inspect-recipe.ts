@@ -5,6 +5,7 @@ import path from "node:path";
 import {
     combinationWeights,
     findModel,
+    isRemote,
     planMemory,
     readGguf,
     readVocabularies,
@@ -19,6 +20,7 @@ import {
     type VocabularyReport,
 } from "../index.js";
 import { formatBytes } from "../ensemble/bytes.js";
+import { pullCommand } from "../ensemble/model-files.js";
 import { describeAgreement } from "../ensemble/vocabulary.js";
 import { chooseBackend } from "../native/backend.js";
 import { describeSpeculation, inspectSpeculation, type SpeculationInspection } from "./inspect-speculation.js";
@@ -44,6 +46,8 @@ interface RecipeInspection extends RecipeForms {
     readonly files: ReadonlyMap<string, GgufSummary>;
     /** Models and adapters that are not on this machine. */
     readonly missing: readonly string[];
+    /** The command that downloads them, where that can be. */
+    readonly download?: string;
     /** These two are not there when something is missing. */
     readonly memory?: MemoryPlan;
     readonly vocabulary?: VocabularyReport;
@@ -76,6 +80,7 @@ export async function inspectRecipe(
         ...inspectForms(recipe, parameters, files),
         files,
         missing,
+        ...(missing.some(isRemote) && { download: await pullCommand(recipe) }),
         backend,
     };
     if (vocabulary === undefined) return found;
@@ -157,12 +162,13 @@ function countFlags(flags: Uint8Array): number {
 
 /** Lines for people. */
 export function describeRecipe(inspection: RecipeInspection): string[] {
-    const { missing, memory, vocabulary, backend } = inspection;
+    const { missing, download, memory, vocabulary, backend } = inspection;
     return [
         ...describeForms(inspection, missing.length > 0),
         "",
         ...describeMembers(inspection),
         ...(missing.length > 0 ? ["", "Not on this machine:", ...missing.map((file) => `  ${file}`)] : []),
+        ...(download === undefined ? [] : [`Download with \`${download}\`.`]),
         "",
         ...(vocabulary === undefined ? [] : [...describeVocabulary(vocabulary), ""]),
         ...(memory === undefined ? [] : [...describeMemory(memory), ""]),

@@ -116,10 +116,9 @@ export async function locateModels(recipe: Recipe, folder?: string): Promise<Rec
     if (missing.length > 0) {
         const [name, { model }] = [missing.map(({ name }) => name).join(", "), missing[0] as { model: string }];
         const what = missing.length === 1 ? `The model of member ${name} (${model}) has` : `The models of ${name} have`;
-        const source = await pullSource(recipe);
         throw new EftError(
             "MODEL_NOT_FOUND",
-            `${what} not been downloaded to ${folder ?? modelFolder()}. Download with \`eft-llama pull ${source}\`.`,
+            `${what} not been downloaded to ${folder ?? modelFolder()}. Download with \`${await pullCommand(recipe)}\`.`,
         );
     }
     const members = recipe.members.map((member) => {
@@ -147,11 +146,14 @@ export function missingModels(recipe: Pick<Recipe, "members">, folder?: string):
     return recipe.members.filter(({ model }) => isRemote(model) && findModel(model, folder) === undefined);
 }
 
-/** What `eft-llama pull` takes to download the models of a recipe. */
-async function pullSource({ file, members }: Recipe): Promise<string> {
-    if (file === undefined) return [...new Set(members.map(({ model }) => model).filter(isRemote))].join(" ");
+/** The command that downloads the models of a recipe. */
+export async function pullCommand({ file, members }: Recipe): Promise<string> {
+    const references = [...new Set(members.map(({ model }) => model).filter(isRemote))];
     const builtIn = (await listRecipes()).find((recipe) => recipe.file === file);
-    return builtIn?.name ?? path.relative(".", file);
+    const sources = file === undefined ? references : [builtIn?.name ?? path.relative(".", file)];
+    // A shell would read some characters otherwise.
+    const words = sources.map((source) => (/^[\w./\\:@+,-]+$/.test(source) ? source : JSON.stringify(source)));
+    return `eft-llama pull ${words.join(" ")}`;
 }
 
 /**

@@ -4,6 +4,9 @@ import { expandHome } from "../files.js";
 const REMOTE = /^(?:hf|https):/;
 // hf:user/repository, then nothing, a quantization, or the path of a file with an optional branch.
 const HUGGING_FACE = /^hf:[\w.-]+\/[\w.-]+(?::[\w.-]+|\/[^\s#]+\.gguf(?:#[^\s#]+)?)?$/;
+// What a browser shows of a repository on the hub, or of a file in it.
+const HUB_PAGE =
+    /^https:\/\/huggingface\.co\/([\w.-]+\/[\w.-]+)(?:\/|\/tree\/[^/]+\/?|\/blob\/[^/]+(\/[^?#]+\.gguf))?$/;
 const SCHEME = /^([A-Za-z][A-Za-z0-9+.-]+):/;
 const DOTS_ALONE = /[:/#]\.\.?(?=[:/#]|$)/;
 const OTHER_FORMAT = /\.(?:safetensors|bin|pth?|onnx|ggml)$/i;
@@ -33,6 +36,9 @@ export function findReferenceProblem(reference: string): string | undefined {
 function findAddressProblem(address: string): string | undefined {
     if (!URL.canParse(address) || new URL(address).pathname.length < 2)
         return 'is not a complete address; write "https://host/path/model.gguf"';
+    const [, repository, file] = HUB_PAGE.exec(address) ?? [];
+    if (repository !== undefined)
+        return `is the address of a page, not of a file; write "hf:${repository}${file ?? ":Q4_K_M"}"`;
     const { username, password } = new URL(address);
     if (username !== "" || password !== "")
         return "has a name or password in it, which are not sent; download the model by other means and write its path";

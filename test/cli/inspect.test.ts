@@ -235,6 +235,7 @@ speculation: { drafter: 2 * share * b, length: 3, coupling: maximal, lookup: tru
         const { stdout, code } = await run(["inspect", "llama-2-13b-upscaled"]);
         expect(code).toBe(0);
         expect(stdout).toMatch(new RegExp(`^Not on this machine:\\n {2}${missing[0]}$`, "m"));
+        expect(stdout).toMatch(/^Download with `eft-llama pull llama-2-13b-upscaled`\.$/m);
         const lines = stdout.split("\n").filter((line) => line.startsWith("│"));
         expect(Math.max(...lines.map((line) => line.length))).toBeLessThanOrEqual(100);
     });

@@ -79,6 +79,21 @@ function listModels(): string[] {
     return names.filter((name) => !name.startsWith(".incomplete")).sort();
 }
 
+describe("what people type", () => {
+    it.each([
+        ["TheBloke/Llama-2-7B-GGUF", "hf:TheBloke/Llama-2-7B-GGUF:Q4_K_M"],
+        ["TheBloke/Llama-2-7B-GGUF:Q8_0", "hf:TheBloke/Llama-2-7B-GGUF:Q8_0"],
+        ["https://huggingface.co/TheBloke/Llama-2-7B-GGUF", '"hf:TheBloke/Llama-2-7B-GGUF:Q4_K_M"'],
+        ["https://huggingface.co/TheBloke/Llama-2-7B-GGUF/tree/main", '"hf:TheBloke/Llama-2-7B-GGUF:Q4_K_M"'],
+        ["https://huggingface.co/a/b-GGUF/blob/main/x/m.gguf", '"hf:a/b-GGUF/x/m.gguf"'],
+    ])("%s is answered with what to write", async (source, reference) => {
+        const { stdout, stderr, code } = await eft(["pull", source]);
+        expect({ stdout, code }).toEqual({ stdout: "", code: 1 });
+        expect(stderr).toContain(reference);
+        expect(hub.requests).toEqual([]);
+    });
+});
+
 describe("a recipe", () => {
     it("is downloaded once, and found by the other commands", async () => {
         const recipe = writeRecipe();
