@@ -61,7 +61,7 @@ it("names models as recipes do, with size, parts and time", async () => {
     expect(new Set(listed.map(({ bytes, parts }) => bytes / parts)).size).toBe(1);
     for (const { time } of listed) expect(Math.abs(Date.parse(`${String(time)}`) - Date.now())).toBeLessThan(3_600_000);
     const table = (await eft("list")).stdout;
-    expect(table).toMatch(/│ hf:some-one\/large-GGUF:Q8_0 +│ 2\.5\d MiB +│ 3 +│ \d{4}-\d\d-\d\d +│ +│/);
+    expect(table).toMatch(/│ hf:some-one\/large-GGUF:Q8_0 +│ +2\.5\d MiB │ +3 │ +\d{4}-\d\d-\d\d +│ +│/);
     expect(table).toMatch(/m-00001-of-00002\.gguf +│.*│ incomplete +│/);
     expect(table).toContain(`9 models, `);
 });
