@@ -94,6 +94,15 @@ Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
         object.Set("tokenizer", header.tokenizer);
         object.Set("identity", file_identity(info[0].As<Napi::String>()));
         object.Set("eos", static_cast<double>(header.eos));
+        const Dimensions & dimensions = header.dimensions;
+        object.Set("embeddingSize", static_cast<double>(dimensions.embedding));
+        object.Set("widestSize", static_cast<double>(dimensions.widest));
+        object.Set("heads", static_cast<double>(dimensions.heads));
+        object.Set("keyValueHeads", static_cast<double>(dimensions.key_value_heads));
+        object.Set("keyLength", static_cast<double>(dimensions.key_length));
+        object.Set("valueLength", static_cast<double>(dimensions.value_length));
+        object.Set("expertsUsed", static_cast<double>(dimensions.experts_used));
+        object.Set("indexerKeyLength", static_cast<double>(dimensions.indexer_key_length));
         return object;
     });
 }

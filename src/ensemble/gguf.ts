@@ -2,7 +2,7 @@
 
 import type { GgufInsights } from "node-llama-cpp";
 import { EftError, withStack } from "../errors.js";
-import type { NativeModel } from "../native/binding.js";
+import type { NativeHeader, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { string } from "../options.js";
 import { checkRecipe } from "../recipe/index.js";
@@ -56,12 +56,14 @@ export async function readGguf(file: string): Promise<GgufSummary> {
 export async function openGguf(named: string): Promise<{ summary: GgufSummary; insights: GgufInsights }> {
     const file = modelPath(named);
     // Refuses what is missing, damaged, truncated or of impossible size, before anything else reads the file.
-    const { architecture, type, blockCount } = loadBinding().readHeader(file);
+    const header = loadBinding().readHeader(file);
+    const { architecture, type, blockCount } = header;
     // Imported here because it is large, and only those who look into files this way need it.
     const { GgufFileType, GgufInsights, readGgufFileInfo } = await import("node-llama-cpp");
     try {
         const info = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
         replaceBigInts(info.metadata);
+        replaceLayers(info.architectureMetadata, header);
         const insights = await GgufInsights.from(info);
         const { general, tokenizer } = info.metadata as Partial<typeof info.metadata>;
         const fileType = general?.file_type === undefined ? undefined : GgufFileType[general.file_type];
@@ -84,6 +86,17 @@ export async function openGguf(named: string): Promise<{ summary: GgufSummary; i
     } catch (error) {
         throw new EftError("MODEL_INVALID", `The header of ${file} cannot be read: ${String(error)}`, { cause: error });
     }
+}
+
+/** Where layers differ, the most stands for all: the estimates of memory reckon with one number. */
+function replaceLayers(metadata: object, { heads, keyLength, valueLength, expertsUsed }: NativeHeader): void {
+    const entries = metadata as { attention?: Record<string, unknown>; expert_used_count?: unknown };
+    if (Array.isArray(entries.expert_used_count)) entries.expert_used_count = expertsUsed;
+    const { attention } = entries;
+    if (!Array.isArray(attention?.head_count)) return;
+    attention.head_count = heads;
+    attention.key_length ??= keyLength;
+    attention.value_length ??= valueLength;
 }
 
 /** Integers of 64 bits, which a file may have for any number, come as values that cannot be calculated with. */
