@@ -10,7 +10,7 @@ import type { Recipe } from "../types.js";
 import { examineVocabularies } from "./added-tokens.js";
 import { modelPath } from "./model-files.js";
 import { usesUnfamiliarTokens } from "./template-tokens.js";
-import { compareVocabularies, type VocabularyReport } from "./vocabulary.js";
+import { checkHasVocabulary, compareVocabularies, type VocabularyReport } from "./vocabulary.js";
 
 /** The header of a GGUF. Optional entries are missing where the file does not say it. */
 export interface GgufSummary {
@@ -78,8 +78,8 @@ export async function openGguf(named: string): Promise<{ summary: GgufSummary; i
             layers: blockCount,
             embeddingSize: insights.embeddingVectorSize,
             trainContextSize: insights.trainContextSize,
-            tokenizer: tokenizer?.ggml.model,
-            vocabularySize: tokenizer?.ggml.tokens.length,
+            tokenizer: header.tokenizer || undefined,
+            vocabularySize: header.vocabularySize || undefined,
             chatTemplate: tokenizer?.chat_template,
         };
         return { summary, insights };
@@ -120,7 +120,11 @@ export async function readVocabularies(recipe: Recipe | Pick<Recipe, "members">)
     return withVocabularies(
         recipe.members.map(({ model }) => model),
         (models) => {
-            const members = recipe.members.map(({ name }, index) => ({ name, model: models[index] as NativeModel }));
+            const members = recipe.members.map(({ name, model: file }, index) => {
+                const model = models[index] as NativeModel;
+                checkHasVocabulary(`Member ${name} (${file})`, model);
+                return { name, model };
+            });
             return "combination" in recipe ? examineVocabularies(recipe, members) : compareVocabularies(members);
         },
     );
@@ -147,9 +151,12 @@ export async function readChatTemplate(file: string): Promise<string | undefined
 export async function recommendControlTokens(tuned: string, reference: string): Promise<Recipe["controlTokens"]> {
     string("tuned", tuned);
     string("reference", reference);
-    return withVocabularies([tuned, reference], ([own, base]) =>
-        usesUnfamiliarTokens(own as NativeModel, base as NativeModel) ? "fallback" : "combine",
-    );
+    const files = [tuned, reference];
+    return withVocabularies(files, (models) => {
+        models.forEach((model, index) => checkHasVocabulary(files[index] ?? "", model));
+        const [own, base] = models as [NativeModel, NativeModel];
+        return usesUnfamiliarTokens(own, base) ? "fallback" : "combine";
+    });
 }
 
 /** Loads vocabularies and metadata without weights, for the duration of `use`. @throws EftError MODEL_* */
