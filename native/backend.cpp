@@ -9,9 +9,9 @@
 #include <set>
 #include <thread>
 
+#include "copies.h"
 #include "failure.h"
 #include "log.h"
-#include "siblings.h"
 
 #if defined(__linux__)
 #include <sched.h>

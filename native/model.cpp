@@ -6,10 +6,10 @@
 #include <limits>
 
 #include "backend.h"
+#include "copies.h"
 #include "failure.h"
 #include "header.h"
 #include "log.h"
-#include "siblings.h"
 #include "stack.h"
 
 namespace eft {

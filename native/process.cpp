@@ -1,10 +1,10 @@
 #include "process.h"
 
 #include "backend.h"
-#include "copies.h"
 #include "header.h"
 #include "model.h"
 #include "state.h"
+#include "transfers.h"
 #include "values.h"
 #include "vendor/llama.cpp/version.h"
 #include "worker.h"
@@ -58,10 +58,10 @@ Napi::Value Devices(const Napi::CallbackInfo & info) {
     });
 }
 
-Napi::Value TimeCopies(const Napi::CallbackInfo & info) {
+Napi::Value TimeTransfers(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         const auto bytes = static_cast<size_t>(info[1].As<Napi::Number>().Int64Value());
-        const CopyTimes times = time_copies(info[0].As<Napi::String>(), bytes, info[2].As<Napi::Number>());
+        const TransferTimes times = time_transfers(info[0].As<Napi::String>(), bytes, info[2].As<Napi::Number>());
         Napi::Object object = Napi::Object::New(info.Env());
         object.Set("toHostMs", to_typed_array<Napi::Float64Array>(info.Env(), times.to_host));
         object.Set("withinMs", to_typed_array<Napi::Float64Array>(info.Env(), times.within));
@@ -124,7 +124,7 @@ void RegisterProcess(Napi::Env env, Napi::Object exports) {
     exports.Set("loadBackend", Napi::Function::New<LoadBackend>(env));
     exports.Set("stopWorkers", Napi::Function::New<StopWorkers>(env, "stopWorkers"));
     exports.Set("devices", Napi::Function::New<Devices>(env));
-    exports.Set("timeCopies", Napi::Function::New<TimeCopies>(env));
+    exports.Set("timeTransfers", Napi::Function::New<TimeTransfers>(env));
     exports.Set("physicalCores", Napi::Function::New<PhysicalCores>(env));
     exports.Set("setLog", Napi::Function::New<SetLog>(env));
     exports.Set("readHeader", Napi::Function::New<ReadHeader>(env));

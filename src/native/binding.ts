@@ -412,7 +412,7 @@ export interface NativeBinding {
      *
      * @returns milliseconds of each copy
      */
-    timeCopies(device: string, bytes: number, times: number): { toHostMs: Float64Array; withinMs: Float64Array };
+    timeTransfers(device: string, bytes: number, times: number): { toHostMs: Float64Array; withinMs: Float64Array };
     /** Physical cores that this process may use. */
     physicalCores(): number;
     /** llama.cpp's log lines from now on; undefined = drop them. Level: 1 debug .. 4 error, as ggml numbers them. */
