@@ -20,17 +20,26 @@ namespace {
 constexpr const char * kSymbol = "eft_llama_copy_1";
 
 std::shared_mutex registry;
-// Somebody else's, to whom failed assertions on threads that are not ours are handed on.
-ggml_abort_callback_t next_assertion = nullptr;
+// To whom failed assertions on threads that are not ours are handed on: another copy, and somebody else.
+std::atomic<ggml_abort_callback_t> next_copy{nullptr}, next_other{nullptr};
+// Whether this thread is handing one on, and may get it back.
+thread_local bool handing_on = false;
 
 void lock_registry(bool exclusive) { exclusive ? registry.lock() : registry.lock_shared(); }
 void unlock_registry(bool exclusive) { exclusive ? registry.unlock() : registry.unlock_shared(); }
 
 void on_assertion(const char * message) {
     throw_if_guarded(message);
-    if (next_assertion) {
-        next_assertion(message);
-    } else {
+    if (handing_on) return;
+    struct HandingOn {
+        HandingOn() { handing_on = true; }
+        ~HandingOn() { handing_on = false; }
+    } inside;
+    const ggml_abort_callback_t copy = next_copy, other = next_other;
+    if (copy) copy(message);
+    if (other) {
+        other(message);
+    } else if (!copy) {
         fprintf(stderr, "%s\n", message);
     }
 }
@@ -76,12 +85,17 @@ Copy * copy_of(ggml_abort_callback_t callback) {
     return copy && copy->on_assertion == callback ? copy : nullptr;
 }
 
+ggml_abort_callback_t install_assertion(const LlamaApi & api) {
+    const ggml_abort_callback_t displaced = api.ggml_set_abort_callback(on_assertion);
+    if (displaced && displaced != on_assertion) (copy_of(displaced) ? next_copy : next_other) = displaced;
+    return displaced;
+}
+
 void join_copies(const LlamaApi & api) {
     if (this_copy().first) return;
     // A lock of ggml's own, so that copies that open at the same moment find each other.
     api.ggml_critical_section_start();
-    next_assertion = api.ggml_set_abort_callback(on_assertion);
-    const Copy * before = copy_of(next_assertion);
+    const Copy * before = copy_of(install_assertion(api));
     this_copy().first = before ? before->first.load() : &this_copy();
     api.ggml_critical_section_end();
 }

@@ -35,7 +35,11 @@ Copy & this_copy();
 Copy * copy_of(ggml_log_callback callback);
 Copy * copy_of(ggml_abort_callback_t callback);
 
-/// Installs the callback for failed assertions and finds the copies that were there before, once; before the registry
+/// Puts our callback for failed assertions before the one that is installed, which it returns. Another library, or
+/// another copy, may have replaced ours since the last time; it costs as much as storing a pointer. From any thread.
+ggml_abort_callback_t install_assertion(const LlamaApi & api);
+
+/// Installs that callback and finds the copies that were there before, once; before the registry
 /// is used.
 void join_copies(const LlamaApi & api);
 
