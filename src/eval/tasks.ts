@@ -9,6 +9,8 @@ import { problem, throwProblems, type Problem } from "../recipe/problems.js";
 import { readBody, type Line, type Path } from "./task-shapes.js";
 import type { Item } from "./types.js";
 
+/** A file or a pipe that is longer need not have an end. */
+const MAX_BYTES = 2 ** 30;
 /** Longest line, in UTF-16 units. */
 const MAX_LINE = 1 << 20;
 const TOO_LONG = `this line has more than ${MAX_LINE} characters`;
@@ -25,7 +27,7 @@ interface NumberedLine {
 }
 
 /**
- * Reads a task file (JSONL, UTF-8): at most 100,000 items of one kind, lines of at most 1,048,576 characters; empty lines
+ * Reads a task file (JSONL, UTF-8): at most 1 GiB, 100,000 items of one kind, lines of at most 1,048,576 characters; empty lines
  * are skipped. A line's `id` (or `question_id`), a text or a number, names its item, by default the number of the line. Its
  * `group` (or `subject`, or `category`), if it is a text, is the item's group.
  *
@@ -151,12 +153,12 @@ async function* readLines(file: string): AsyncGenerator<NumberedLine> {
 /** @throws EftError FILE_UNREADABLE */
 async function* utf8ChunksOf(file: string): AsyncGenerator<Buffer> {
     let decoder: TextDecoder | undefined;
-    let isFirst = true;
+    let size = 0;
     try {
         for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
             const encoding = encodingOf(chunk);
-            if (isFirst && encoding !== "utf-8") decoder = new TextDecoder(encoding, { fatal: true });
-            isFirst = false;
+            if (size === 0 && encoding !== "utf-8") decoder = new TextDecoder(encoding, { fatal: true });
+            if ((size += chunk.length) > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES / 2 ** 20} MiB`);
             yield decoder === undefined ? chunk : Buffer.from(decoder.decode(chunk, { stream: true }));
         }
         // Throws where the file ends in the middle of a character.
