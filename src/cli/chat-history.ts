@@ -1,6 +1,6 @@
 /** What was typed in earlier conversations, in a file of the user's. */
 
-import { appendFileSync, existsSync, writeFileSync } from "node:fs";
+import { appendFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { expandHome, homeFolder, makeFoldersSync, readBytesSync } from "../files.js";
 
@@ -29,10 +29,13 @@ export interface History {
     add(line: string): void;
 }
 
-/** @throws Error when there is a file that cannot be read, or that cannot be shortened */
+/** What is a device or a pipe keeps nothing. @throws Error when there is a file that cannot be read, or that cannot be shortened */
 export function openHistory(file: string | undefined): History {
     if (file === undefined) return { lines: [], add: () => {} };
-    const lines = existsSync(file) ? readLines(file) : [];
+    const found = statSync(file, { throwIfNoEntry: false });
+    // /dev/null, and what would never end.
+    if (found?.isFile() === false && !found.isDirectory()) return { lines: [], add: () => {} };
+    const lines = found === undefined ? [] : readLines(file);
     // Each line is added as it is typed, so that conversations at the same time lose nothing of each other.
     if (lines.length > 2 * HISTORY_SIZE) {
         writeFileSync(file, `${lines.slice(-HISTORY_SIZE).join("\n")}\n`, { mode: 0o600 });
@@ -47,6 +50,6 @@ export function openHistory(file: string | undefined): History {
 }
 
 function readLines(file: string): string[] {
-    const bytes = readBytesSync(file, { limit: MAX_BYTES, isFile: true });
+    const bytes = readBytesSync(file, { limit: MAX_BYTES });
     return bytes.toString("utf8").split("\n").filter(Boolean);
 }

@@ -15,6 +15,8 @@ const MAX_BYTES = 2 ** 30;
 const MAX_LINE = 1 << 20;
 const TOO_LONG = `this line has more than ${MAX_LINE} characters`;
 const MAX_ITEMS = 100_000;
+/** With the empty ones. */
+const MAX_LINES = 10 * MAX_ITEMS;
 /** The parser that finds columns is recursive; lines with more brackets are reported without their column. */
 const MAX_BRACKETS = 1000;
 
@@ -27,7 +29,7 @@ interface NumberedLine {
 }
 
 /**
- * Reads a task file (JSONL, UTF-8): at most 1 GiB, 100,000 items of one kind, lines of at most 1,048,576 characters; empty lines
+ * Reads a task file (JSONL, UTF-8): at most 1 GiB, a million lines, 100,000 items of one kind, lines of at most 1,048,576 characters; empty lines
  * are skipped. A line's `id` (or `question_id`), a text or a number, names its item, by default the number of the line. Its
  * `group` (or `subject`, or `category`), if it is a text, is the item's group.
  *
@@ -134,6 +136,12 @@ async function* readLines(file: string): AsyncGenerator<NumberedLine> {
     let rest = Buffer.alloc(0);
     const toLine = (bytes: Buffer): NumberedLine => {
         const text = decodeText(bytes, file, ++number);
+        if (number > MAX_LINES)
+            throw problem(
+                "TASK_INVALID",
+                { file, line: number, column: 1 },
+                `a task file has at most ${MAX_LINES} lines`,
+            ).error;
         if (text.length <= MAX_LINE) return { number, text };
         throw problem("TASK_INVALID", { file, line: number, column: 1 }, TOO_LONG).error;
     };
