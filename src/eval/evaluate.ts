@@ -38,6 +38,7 @@ const EVALUATION_OPTIONS: OptionTable<EvaluationOptions> = {
     ...{ folder: place, family: string, limit: integer(1, 2 ** 31 - 1), restart: boolean, signal: abortSignal },
     ...{ onProgress: callback, onCheck: callback },
     load: optionsOf("load", LOAD_OPTIONS),
+    judge: optionsOf<Omit<JudgeOptions, "cacheFile" | "signal">>("judge", JUDGE),
 };
 
 /** How far an evaluation is, over all its experiments. */
