@@ -1,7 +1,10 @@
 {
     # An alternative to CMakeLists.txt for those who have node-gyp and no CMake: the same sources, flags and output.
     "variables": {
-        "arithmetic": ["native/combine.cpp", "native/constrain.cpp", "native/fuse.cpp", "native/sample.cpp", "native/speculate.cpp"],
+        "arithmetic": [
+            "native/math/combine.cpp", "native/math/constrain.cpp", "native/math/fuse.cpp", "native/math/sample.cpp",
+            "native/math/speculate.cpp",
+        ],
         "warnings": ["-Wall", "-Wextra"],
     },
     "target_defaults": {
@@ -24,6 +27,7 @@
             "target_name": "eft_arithmetic",
             "type": "static_library",
             "sources": ["<@(arithmetic)"],
+            "include_dirs": ["native"],
             "variables": {
                 "vectorise": ["-O3", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math"],
             },
@@ -35,7 +39,7 @@
             "target_name": "eft_llama",
             "dependencies": ["eft_arithmetic"],
             "sources": [
-                "<!@(node -p \"require('node:fs').readdirSync('native').filter((name) => name.endsWith('.cpp')).map((name) => 'native/' + name).join(' ')\")",
+                "<!@(node -p \"['math', 'llama', 'jobs', 'node'].flatMap((folder) => require('node:fs').readdirSync('native/' + folder).filter((name) => name.endsWith('.cpp')).map((name) => 'native/' + folder + '/' + name)).join(' ')\")",
             ],
             "sources!": ["<@(arithmetic)"],
             "defines": [
@@ -44,6 +48,7 @@
                 "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
             ],
             "include_dirs": [
+                "native",
                 "native/vendor/llama.cpp",
                 "<!(node -p \"require('node-api-headers').include_dir\")",
                 "<!(node -p \"require('node-addon-api').include_dir\")",

@@ -3,7 +3,7 @@
 // Prints a table, then the same numbers as JSON.
 //
 //   g++ -std=c++17 -O3 -fopenmp-simd -fno-math-errno -fno-trapping-math -Inative
-//       bench/combine.cpp native/combine.cpp native/fuse.cpp native/sample.cpp -o build/bench-combine &&
+//       bench/combine.cpp native/math/combine.cpp native/math/fuse.cpp native/math/sample.cpp -o build/bench-combine &&
 //       build/bench-combine
 
 #include <algorithm>
@@ -15,8 +15,8 @@
 #include <string>
 #include <vector>
 
-#include "fuse.h"
-#include "sample.h"
+#include "math/fuse.h"
+#include "math/sample.h"
 
 using namespace eft;
 

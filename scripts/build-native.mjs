@@ -59,11 +59,10 @@ function requireCmake() {
 /** Hash of everything that decides what the addon looks like. Node's version is not part of it: Node-API is stable. */
 function currentStamp() {
     const hash = createHash("sha256");
-    const files = ["native", "native/vendor/llama.cpp"].flatMap((folder) =>
-        readdirSync(path.join(projectRoot, folder), { withFileTypes: true })
-            .filter((entry) => entry.isFile() && /\.(cpp|h)$/.test(entry.name))
-            .map((entry) => `${folder}/${entry.name}`),
-    );
+    const files = readdirSync(path.join(projectRoot, "native"), { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile() && /\.(cpp|h)$/.test(entry.name))
+        .map((entry) => path.relative(projectRoot, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, "/"))
+        .filter((file) => !file.startsWith("native/test/"));
     for (const name of ["CMakeLists.txt", ...files.sort()]) {
         hash.update(`${name}\n`).update(readFileSync(path.join(projectRoot, name)));
     }

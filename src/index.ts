@@ -29,10 +29,10 @@ export {
     type DownloadPlan,
     type DownloadPlanOptions,
     type ModelDownload,
-} from "./ensemble/download.js";
-export { listModels, removeModels, type StoredModel } from "./ensemble/model-store.js";
-export { findModel, isRemote, missingModels, modelFolder } from "./ensemble/model-files.js";
-export { readGguf, readVocabularies, recommendControlTokens, type GgufSummary } from "./ensemble/gguf.js";
+} from "./models/download.js";
+export { listModels, removeModels, type StoredModel } from "./models/model-store.js";
+export { findModel, isRemote, missingModels, modelFolder } from "./models/model-files.js";
+export { readGguf, readVocabularies, recommendControlTokens, type GgufSummary } from "./models/gguf.js";
 export {
     CACHE_TYPES,
     memoryRoom,
@@ -42,17 +42,17 @@ export {
     type MemoryPlan,
     type MemoryRoom,
     type MemoryShare,
-} from "./ensemble/memory-plan.js";
+} from "./models/memory-plan.js";
 export { chooseBackend } from "./native/backend.js";
 export type { Member } from "./ensemble/members.js";
-export type { ChatMessage, TextPart } from "./ensemble/messages.js";
-export type { PromptRenderer } from "./ensemble/prompt.js";
+export type { ChatMessage, TextPart } from "./prompts/messages.js";
+export type { PromptRenderer } from "./prompts/prompt.js";
 export {
     describeDifference,
     type MemberVocabulary,
     type VocabularyDifference,
     type VocabularyReport,
-} from "./ensemble/vocabulary.js";
+} from "./models/vocabulary.js";
 
 export { collect, complete } from "./decoding/complete.js";
 export type {
@@ -66,10 +66,10 @@ export type {
     TokenPart,
 } from "./decoding/completion.js";
 export { tokenText } from "./decoding/text-stream.js";
-export type { JsonSchema } from "./decoding/json-schema.js";
+export type { JsonSchema } from "./grammar/json-schema.js";
 export type { SpeculationOptions } from "./decoding/drafter.js";
 export type { Proposer } from "./decoding/lookup.js";
-export type { SpeculationStatistics } from "./ensemble/statistics.js";
+export type { SpeculationStatistics } from "./host/statistics.js";
 export { DEFAULT_SAMPLING, type LogitBias } from "./decoding/sampling.js";
 
 export { createChat } from "./chat/session.js";

@@ -3,7 +3,7 @@
 // Members overlap on a GPU, so of the step only the wall-clock time and the sum of its waiting count (see there). "Rows to the
 // host" cannot be seen inside llama_decode, which queues the copies behind the computation. Evaluating without asking for rows
 // would leave out the output matrix as well, which is a hundred times the copy. So copies are timed by themselves: as many
-// bytes, from the device into the memory that llama.cpp takes for rows, by the same calls (native/copies.cpp). That is the
+// bytes, from the device into the memory that llama.cpp takes for rows, by the same calls (native/llama/copies.cpp). That is the
 // most they can take, since in a step those of one member overlap with another member's computation.
 
 import { FAMILIES, findFamily, weightBytes } from "../families.mjs";

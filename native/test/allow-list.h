@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include "sample.h"
+#include "math/sample.h"
 
 namespace eft::test {
 

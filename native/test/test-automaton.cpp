@@ -5,10 +5,10 @@
 #include <string>
 #include <vector>
 
-#include "automaton.h"
 #include "check.h"
 #include "failure.h"
-#include "token-texts.h"
+#include "math/automaton.h"
+#include "math/token-texts.h"
 
 using namespace eft;
 

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "check.h"
-#include "combine.h"
-#include "vector-math.h"
+#include "math/combine.h"
+#include "math/vector-math.h"
 
 using namespace eft;
 

@@ -8,7 +8,7 @@
 
 #include "allow-list.h"
 #include "check.h"
-#include "constrain.h"
+#include "math/constrain.h"
 
 using namespace eft;
 

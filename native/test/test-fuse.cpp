@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "check.h"
-#include "fuse.h"
+#include "math/fuse.h"
 
 using namespace eft;
 

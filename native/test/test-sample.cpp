@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "check.h"
-#include "sample.h"
+#include "math/sample.h"
 
 using namespace eft;
 

@@ -9,7 +9,7 @@
 
 #include "allow-list.h"
 #include "check.h"
-#include "speculate.h"
+#include "math/speculate.h"
 
 using namespace eft;
 

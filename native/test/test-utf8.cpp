@@ -3,7 +3,7 @@
 #include <string>
 
 #include "check.h"
-#include "utf8.h"
+#include "math/utf8.h"
 
 using namespace eft;
 

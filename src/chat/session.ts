@@ -11,7 +11,7 @@ import {
 } from "../decoding/completion.js";
 import { resolveSampling } from "../decoding/sampling.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
-import type { ChatMessage } from "../ensemble/messages.js";
+import type { ChatMessage } from "../prompts/messages.js";
 import { EftError } from "../errors.js";
 import { callback, checkInteger, checkOptions, mapping, string, unchecked, type OptionTable } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";

@@ -1,7 +1,7 @@
 /** What a conversation is made of, and what a session offers. */
 
 import type { Completion, CompletionOptions } from "../decoding/completion.js";
-import type { ChatMessage } from "../ensemble/messages.js";
+import type { ChatMessage } from "../prompts/messages.js";
 import type { SamplingOptions, Some } from "../types.js";
 
 /** What the user said, and what was answered. */

@@ -2,8 +2,8 @@
 
 import type { CompletionOptions } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import type { ChatMessage } from "../ensemble/messages.js";
-import { renderPrompts } from "../ensemble/prompt.js";
+import type { ChatMessage } from "../prompts/messages.js";
+import { renderPrompts } from "../prompts/prompt.js";
 import type { TemplateVariables } from "../types.js";
 import type { ChatState, ChatTurn } from "./types.js";
 

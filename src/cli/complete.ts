@@ -2,7 +2,7 @@
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { complete, EftError, type ChatMessage, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
-import { describeSystem } from "./chat-commands.js";
+import { describeSystem } from "./chat/commands.js";
 import { describeDecisions, paintText } from "./explain.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { checkInput, fileOption, readInput } from "./input.js";

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import path from "node:path";
 import type { Options } from "yargs";
-import { CACHE_TYPES } from "../ensemble/memory-plan.js";
+import { CACHE_TYPES } from "../models/memory-plan.js";
 import { expandHome, homeFolder, readTextSync } from "../files.js";
 import { BACKENDS } from "../native/backend.js";
 import { readDocument, type DocumentKind } from "../recipe/document.js";

@@ -17,7 +17,7 @@ import {
     type Recipe,
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
-import { doubtRecipe } from "../ensemble/roles.js";
+import { doubtRecipe } from "../models/roles.js";
 import { resolveReference } from "../recipe/reference.js";
 import { defaultRecipe } from "./config.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";

@@ -8,17 +8,17 @@ import yargs from "yargs";
 import { hideBin, Parser } from "yargs/helpers";
 import { EftError } from "../errors.js";
 import { packageRoot } from "../native/load-binding.js";
-import { chatCommand } from "./chat.js";
+import { chatCommand } from "./chat/chat.js";
 import { completeCommand } from "./complete.js";
-import { createCompletion } from "./completion.js";
+import { createCompletion } from "./shell-completion.js";
 import { checkConfig } from "./config.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
-import { inspectCommand } from "./inspect.js";
+import { inspectCommand } from "./inspect/inspect.js";
 import { modelsCommand } from "./models.js";
 import { checkValues, expandPaths } from "./options.js";
 import { pullCommand } from "./pull.js";
-import { recipeCommand } from "./recipe.js";
+import { recipeCommand } from "./recipe/recipe.js";
 import { scoreCommand } from "./score.js";
 import {
     asksForHelp,

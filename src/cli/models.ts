@@ -2,8 +2,8 @@
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { EftError, listModels, modelFolder, removeModels, type StoredModel } from "../index.js";
-import { formatBytes } from "../ensemble/bytes.js";
-import { chooseModels } from "../ensemble/model-store.js";
+import { formatBytes } from "../models/bytes.js";
+import { chooseModels } from "../models/model-store.js";
 import { canAsk, confirm } from "./ask.js";
 import { withConfig } from "./config.js";
 import { outputOptions } from "./options.js";

@@ -1,7 +1,7 @@
 /** Flags that several commands share, and the checks that yargs does not bring. */
 
 import type { ArgumentsCamelCase, InferredOptionTypes, Options } from "yargs";
-import { CACHE_TYPES } from "../ensemble/memory-plan.js";
+import { CACHE_TYPES } from "../models/memory-plan.js";
 import { expandHome } from "../files.js";
 import { BACKENDS } from "../native/backend.js";
 import type { JsonValue } from "../types.js";

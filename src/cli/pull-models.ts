@@ -1,7 +1,7 @@
 /** Downloads with a progress bar, for `eft-llama pull` and for commands that miss models. */
 
 import { downloadModels, missingModels, planDownload, type DownloadPlan, type Recipe } from "../index.js";
-import { formatBytes } from "../ensemble/bytes.js";
+import { formatBytes } from "../models/bytes.js";
 import { canAsk, confirm } from "./ask.js";
 import { abortable } from "./interrupt.js";
 import { escapeControls, plural, printError, startProgress } from "./terminal.js";

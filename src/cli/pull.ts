@@ -3,7 +3,7 @@
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { isRemote, loadRecipe, modelFolder, planDownload, type DownloadPlan } from "../index.js";
-import { formatBytes } from "../ensemble/bytes.js";
+import { formatBytes } from "../models/bytes.js";
 import { withConfig } from "./config.js";
 import { outputOptions } from "./options.js";
 import { describeMissing, pullModels } from "./pull-models.js";

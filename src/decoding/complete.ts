@@ -2,8 +2,8 @@
 
 import { randomInt } from "node:crypto";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
-import { toMessages, type ChatMessage } from "../ensemble/messages.js";
-import { checkVariables, renderPrompts } from "../ensemble/prompt.js";
+import { toMessages, type ChatMessage } from "../prompts/messages.js";
+import { checkVariables, renderPrompts } from "../prompts/prompt.js";
 import { EftError } from "../errors.js";
 import {
     checkOptions,

@@ -1,10 +1,10 @@
 /** What a completion takes and gives. */
 
-import type { ChatMessage } from "../ensemble/messages.js";
-import type { SpeculationStatistics } from "../ensemble/statistics.js";
+import type { ChatMessage } from "../prompts/messages.js";
+import type { SpeculationStatistics } from "../host/statistics.js";
 import type { SamplingOptions, Some, TemplateVariables } from "../types.js";
 import type { SpeculationOptions } from "./drafter.js";
-import type { JsonSchema } from "./json-schema.js";
+import type { JsonSchema } from "../grammar/json-schema.js";
 import type { LogitBias } from "./sampling.js";
 
 /** What to complete, and how. */

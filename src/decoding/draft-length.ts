@@ -4,14 +4,14 @@
  * expected (Leviathan et al. 2211.17192, section 3.3, where all a_j are equal).
  */
 
-import type { CostTable, Job } from "../ensemble/costs.js";
+import type { CostTable, Job } from "../host/costs.js";
 import {
     NEVER_STOP,
     type DraftLengthPolicy,
     type DraftPlan,
     type DraftProspect,
     type DraftStop,
-} from "../ensemble/drafts.js";
+} from "../host/drafts.js";
 import type { DraftLength } from "../types.js";
 
 /** Most tokens of a block. */

@@ -1,6 +1,6 @@
 /** Who drafts, and what a caller or a recipe may say about it. */
 
-import type { DraftLengthPolicy } from "../ensemble/drafts.js";
+import type { DraftLengthPolicy } from "../host/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";

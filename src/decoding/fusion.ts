@@ -1,8 +1,8 @@
 /** The recipe's combination at the current dials, in the form that the native step takes. */
 
-import { addedTokensForm } from "../ensemble/added-tokens.js";
+import { addedTokensForm } from "../prompts/added-tokens.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import type { Sequence } from "../ensemble/sequences.js";
+import type { Sequence } from "../host/sequences.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
 import { mapping } from "../options.js";

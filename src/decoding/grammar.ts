@@ -2,13 +2,13 @@
 
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Member } from "../ensemble/members.js";
-import { flaggedIds } from "../ensemble/vocabulary.js";
+import { flaggedIds } from "../models/vocabulary.js";
 import { EftError } from "../errors.js";
 import type { NativeGrammar } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
-import { readGbnf, type NamedToken } from "./gbnf.js";
-import { compileGbnf } from "./gbnf-program.js";
-import { jsonSchemaToGbnf, type JsonSchema } from "./json-schema.js";
+import { readGbnf, type NamedToken } from "../grammar/gbnf.js";
+import { compileGbnf } from "../grammar/gbnf-program.js";
+import { jsonSchemaToGbnf, type JsonSchema } from "../grammar/json-schema.js";
 
 /** At most one of them. */
 export interface GrammarChoice {

@@ -1,7 +1,7 @@
 /** The loop: prompt in, one fused step for each token or block of tokens, text out. */
 
 import type { Ensemble } from "../ensemble/ensemble.js";
-import type { Sequence } from "../ensemble/sequences.js";
+import type { Sequence } from "../host/sequences.js";
 import { EftError } from "../errors.js";
 import type { NativeDraw, NativeDrawResult } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";

@@ -4,12 +4,12 @@
  * block before each step, and reports what became of it.
  */
 
-import { NEVER_STOP, type Drafted, type DraftProspect, type PlanForecast } from "../ensemble/drafts.js";
+import { NEVER_STOP, type Drafted, type DraftProspect, type PlanForecast } from "../host/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import type { Sequence } from "../ensemble/sequences.js";
-import { createStatistics, type SpeculationStatistics } from "../ensemble/statistics.js";
-import type { Evaluated } from "../ensemble/step-plan.js";
-import { createDrafted, MOST_APPENDED } from "../ensemble/steps.js";
+import type { Sequence } from "../host/sequences.js";
+import { createStatistics, type SpeculationStatistics } from "../host/statistics.js";
+import type { Evaluated } from "../host/step-plan.js";
+import { createDrafted, MOST_APPENDED } from "../host/steps.js";
 import type { NativeDraw, NativeSpeculation } from "../native/binding.js";
 import { integer, listOf } from "../options.js";
 import type { SamplingOptions } from "../types.js";

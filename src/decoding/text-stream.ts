@@ -1,6 +1,6 @@
 /** From tokens to text that may be shown: whole UTF-8 characters, and nothing of a stop string. */
 
-import type { TokenTexts } from "../ensemble/added-tokens.js";
+import type { TokenTexts } from "../prompts/added-tokens.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { checkInteger } from "../options.js";
 

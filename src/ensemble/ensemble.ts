@@ -20,8 +20,8 @@ import {
 } from "../options.js";
 import { checkRecipe, resolveParameters } from "../recipe/index.js";
 import type { CacheType, Recipe } from "../types.js";
-import { createTrust, type Trust } from "./trust.js";
-import { createCostTable, type CostTable } from "./costs.js";
+import { createTrust, type Trust } from "../host/trust.js";
+import { createCostTable, type CostTable } from "../host/costs.js";
 import { fileSizes, loadMembers, type Member } from "./members.js";
 import {
     CACHE_TYPES,
@@ -31,15 +31,15 @@ import {
     planMemory,
     wantedContextSize,
     type MemoryPlan,
-} from "./memory-plan.js";
-import { locateModels } from "./model-files.js";
-import { createSequencePool, type SequencePool } from "./sequences.js";
-import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "./statistics.js";
-import { createStepQueue, type StepQueue } from "./steps.js";
-import { readVocabularies } from "./gguf.js";
-import { tryModels } from "./trial.js";
-import { createTokenTexts, examineVocabularies, type TokenTexts } from "./added-tokens.js";
-import { checkVocabularies, flaggedIds, type VocabularyReport } from "./vocabulary.js";
+} from "../models/memory-plan.js";
+import { locateModels } from "../models/model-files.js";
+import { createSequencePool, type SequencePool } from "../host/sequences.js";
+import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "../host/statistics.js";
+import { createStepQueue, type StepQueue } from "../host/steps.js";
+import { readVocabularies } from "../models/gguf.js";
+import { tryModels } from "../models/trial.js";
+import { createTokenTexts, examineVocabularies, type TokenTexts } from "../prompts/added-tokens.js";
+import { checkVocabularies, flaggedIds, type VocabularyReport } from "../models/vocabulary.js";
 
 /** How {@link loadEnsemble} loads. */
 export interface LoadOptions {

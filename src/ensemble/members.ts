@@ -6,10 +6,10 @@ import type { BackendChoice } from "../native/backend.js";
 import type { NativeEngine, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { MemberSpec, Recipe } from "../types.js";
-import type { MemoryPlan } from "./memory-plan.js";
-import { notAt } from "./model-files.js";
-import { createPromptRenderers, type PromptRenderer } from "./prompt.js";
-import { checkHasVocabulary } from "./vocabulary.js";
+import type { MemoryPlan } from "../models/memory-plan.js";
+import { notAt } from "../models/model-files.js";
+import { createPromptRenderers, type PromptRenderer } from "../prompts/prompt.js";
+import { checkHasVocabulary } from "../models/vocabulary.js";
 
 /** One loaded language model that takes part. */
 export interface Member {

@@ -1,8 +1,8 @@
 /** The ensembles of an experiment: loaded when a system needs them, shared by the points of a grid that differ in dials alone. */
 
 import { loadEnsemble, type Ensemble, type LoadOptions } from "../ensemble/ensemble.js";
-import { readGguf } from "../ensemble/gguf.js";
-import { findModel } from "../ensemble/model-files.js";
+import { readGguf } from "../models/gguf.js";
+import { findModel } from "../models/model-files.js";
 import type { Experiment, System } from "./types.js";
 
 export interface EnsembleShelf extends AsyncDisposable {

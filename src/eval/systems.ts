@@ -1,8 +1,8 @@
 /** From the systems of an experiment file to recipes at the points of their grids. */
 
 import path from "node:path";
-import { readChatTemplate } from "../ensemble/gguf.js";
-import { findModel, isRemote } from "../ensemble/model-files.js";
+import { readChatTemplate } from "../models/gguf.js";
+import { findModel, isRemote } from "../models/model-files.js";
 import { EftError } from "../errors.js";
 import { expandHome } from "../files.js";
 import { buildRecipe } from "../recipe/build.js";

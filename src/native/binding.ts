@@ -1,5 +1,5 @@
 /**
- * Typed mirror of what `native/addon.cpp` exports. Arguments are checked on this side, before the call: the native
+ * Typed mirror of what `native/node/addon.cpp` exports. Arguments are checked on this side, before the call: the native
  * code asserts and does not explain. Native failures arrive as {@link EftError}.
  *
  * Shapes: M = members of the engine, V = size of the common vocabulary.
@@ -186,7 +186,7 @@ export interface NativeGrammar {
     allowed(): Uint8Array;
 }
 
-/** What native/automaton.h calls a GrammarProgram. */
+/** What native/math/automaton.h calls a GrammarProgram. */
 export interface NativeGrammarProgram {
     readonly code: Int32Array;
     readonly rules: Int32Array;
@@ -231,7 +231,7 @@ export interface NativeSpeculation {
 export interface NativeComparison {
     /** What the drafter draws here with the noise of the target. */
     readonly token: number;
-    /** Probability of the drafter's most probable token; see `Draft` in native/speculate.h. */
+    /** Probability of the drafter's most probable token; see `Draft` in native/math/speculate.h. */
     readonly confidence: number;
     /** Total-variation distance of the two distributions, before penalties, bias, temperature and filters. 0..1. */
     readonly totalVariation: number;
@@ -434,17 +434,17 @@ export interface NativeBinding {
     }): NativeGrammar;
 
     /**
-     * `native/fuse.h` on rows of M members in JavaScript memory. Returns V normalised log-probabilities.
+     * `native/math/fuse.h` on rows of M members in JavaScript memory. Returns V normalised log-probabilities.
      *
      * @param kinds - V values of {@link TOKEN_KIND}; shorter rows lack what lies behind their end. Default: all are combined,
      * and V is the length of the shortest row
      */
     combineRows(rows: readonly (Float32Array | undefined)[], fusion: NativeFusion, kinds?: Uint8Array): Float32Array;
-    /** `native/sample.h` on a row of V log-probabilities, which is not changed. Returns the token. */
+    /** `native/math/sample.h` on a row of V log-probabilities, which is not changed. Returns the token. */
     sampleRow(row: Float32Array, options: NativeSampleOptions): number;
-    /** `native/speculate.h`: a draft from the drafter's row, and the probability of its most probable token. */
+    /** `native/math/speculate.h`: a draft from the drafter's row, and the probability of its most probable token. */
     draftRow(row: Float32Array, coupling: Coupling, options: NativeSampleOptions): { token: number; confidence: number };
-    /** `native/speculate.h`: the token at a drafted position; the draft is accepted if it is that one. */
+    /** `native/math/speculate.h`: the token at a drafted position; the draft is accepted if it is that one. */
     verifyRow(
         target: Float32Array,
         drafter: Float32Array | undefined,

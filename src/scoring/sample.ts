@@ -1,7 +1,7 @@
 /** Whether the parts of up-scaling are what they should be, by how probable a short sample is to their models. */
 
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { findParts } from "../ensemble/roles.js";
+import { findParts } from "../models/roles.js";
 import type { MemberSpec } from "../types.js";
 import { score, type Score, type ScoreItem } from "./score.js";
 

@@ -3,10 +3,10 @@
 import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
-import { toMessages, type ChatMessage } from "../ensemble/messages.js";
-import { checkVariables, renderPrompts } from "../ensemble/prompt.js";
-import { surelyExceeds, tokenizeContinuation, tokenizePlain } from "../ensemble/tokens.js";
-import type { Sequence } from "../ensemble/sequences.js";
+import { toMessages, type ChatMessage } from "../prompts/messages.js";
+import { checkVariables, renderPrompts } from "../prompts/prompt.js";
+import { surelyExceeds, tokenizeContinuation, tokenizePlain } from "../prompts/tokens.js";
+import type { Sequence } from "../host/sequences.js";
 import { EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
 import {

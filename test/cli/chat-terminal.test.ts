@@ -112,7 +112,7 @@ onTerminal("help and messages break between words", async () => {
     const help = after(await talk.wait(/an answer\.\n>$/), "/help\n");
     talk.type("/load nowhere-at-all.json", "Enter");
     const message = after(await talk.wait(/nowhere-at-all[^]*\n>$/), "/load nowhere-at-all.json\n");
-    const words = new Set(readFileSync(path.join(repository, "src/cli/chat-commands.ts"), "utf8").match(/[a-z]{4,}/gi));
+    const words = new Set(readFileSync(path.join(repository, "src/cli/chat/commands.ts"), "utf8").match(/[a-z]{4,}/gi));
     for (const word of help.match(/[a-z]{4,}/gi) ?? []) expect(words).toContain(word);
     expect(message).toMatch(/^nowhere-at-all\.json cannot be read: ENOENT: no\n/);
 });

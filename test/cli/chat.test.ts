@@ -3,9 +3,9 @@
 import { readFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "@jest/globals";
-import { createLineJoiner } from "../../src/cli/chat-lines.js";
-import { historyFile, HISTORY_SIZE, openHistory } from "../../src/cli/chat-history.js";
-import { createKeeper, lastChat } from "../../src/cli/chat-keep.js";
+import { createLineJoiner } from "../../src/cli/chat/lines.js";
+import { historyFile, HISTORY_SIZE, openHistory } from "../../src/cli/chat/history.js";
+import { createKeeper, lastChat } from "../../src/cli/chat/keep.js";
 import { createChat, loadChat, loadRecipe, type ChatDocument } from "../../src/index.js";
 import { demoFile, loadOnCpu } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";

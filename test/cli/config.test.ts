@@ -4,7 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
-import { modelPath } from "../../src/ensemble/model-files.js";
+import { modelPath } from "../../src/models/model-files.js";
 import type { MemoryPlan } from "../../src/index.js";
 import { codeBlocks } from "../helpers/markdown.js";
 import { readText, repository } from "../helpers/demo.js";

@@ -4,7 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFil
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { downloadModels, listModels, planDownload, removeModels, type StoredModel } from "../../src/index.js";
-import { modelPath, partFiles } from "../../src/ensemble/model-files.js";
+import { modelPath, partFiles } from "../../src/models/model-files.js";
 import { demoFile } from "../helpers/demo.js";
 import { startHub } from "../helpers/hub.js";
 import { temporaryFolder } from "../helpers/temporary.js";

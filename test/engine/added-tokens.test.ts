@@ -2,7 +2,7 @@
 
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { fuse } from "../../src/decoding/reference.js";
+import { fuse } from "../helpers/reference.js";
 import {
     collect,
     complete,

@@ -10,7 +10,10 @@ import { demoFile } from "../helpers/demo.js";
 /** Later rows may import from earlier ones, never the other way round. */
 const ROWS = [
     ["errors.ts", "files.ts", "http.ts", "options.ts", "types.ts"],
-    ["recipe", "native", "template"],
+    ["recipe", "native", "template", "grammar"],
+    ["models"],
+    ["prompts"],
+    ["host"],
     ["ensemble"],
     ["decoding"],
     ["chat", "scoring"],
@@ -20,7 +23,7 @@ const ROWS = [
 ];
 
 /** Started in a process of its own and imported by nobody; it lies beside what starts it, and stands behind all rows. */
-const PROGRAM = path.join("ensemble", "try-model.ts");
+const PROGRAM = path.join("models", "try-model.ts");
 
 const source = path.join(packageRoot, "src");
 const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
@@ -61,6 +64,39 @@ describe("the rows of ARCHITECTURE.md", () => {
     });
 });
 
+describe("the folders of native/", () => {
+    const folder = path.join(packageRoot, "native");
+    const rows = ["failure.h", "math", "llama", "jobs", "node"];
+    const own = readdirSync(folder, { recursive: true, encoding: "utf8" })
+        .map((file) => file.split(path.sep))
+        .filter((parts) => rows.includes(parts[0] ?? "") && /\.(cpp|h)$/.test(parts.at(-1) ?? ""))
+        .map((parts) => parts.join("/"));
+    const includesOf = (file: string): string[] =>
+        [...readFileSync(path.join(folder, file), "utf8").matchAll(/^ *# *include ["<]([^">]+)[">]/gm)].map(
+            ([, name = ""]) => name,
+        );
+    /** Headers of others, and the first folder that may know them. */
+    const others = [
+        { names: /^(llama|gguf|ggml[\w-]*)\.h$|^vendor\/llama\.cpp\//, folder: "llama" },
+        { names: /^(napi|node_api|uv)\.h$/, folder: "node" },
+    ];
+
+    it("see includes at all", () => {
+        expect(own.flatMap(includesOf)).toContain("math/combine.h");
+        expect(own.flatMap(includesOf)).toContain("napi.h");
+    });
+
+    it.each(own)("%s includes only from its own folder or those before", (file) => {
+        const row = (name: string): number => rows.indexOf(name.split("/")[0] ?? "");
+        const wrong = includesOf(file).filter(
+            (name) =>
+                row(name) > row(file) ||
+                others.some((other) => other.names.test(name) && row(other.folder) > row(file)),
+        );
+        expect(wrong).toEqual([]);
+    });
+});
+
 describe("error codes", () => {
     const codes = Object.keys(ERROR_CODES);
 
@@ -74,8 +110,8 @@ describe("error codes", () => {
         const native = path.join(packageRoot, "native");
         const text = [
             ...files.filter((file) => file !== "errors.ts").map((file) => path.join(source, file)),
-            ...readdirSync(native)
-                .filter((file) => file.endsWith(".cpp"))
+            ...readdirSync(native, { recursive: true, encoding: "utf8" })
+                .filter((file) => file.endsWith(".cpp") && !file.startsWith("vendor"))
                 .map((file) => path.join(native, file)),
         ]
             .map((file) => readFileSync(file, "utf8"))

@@ -1,8 +1,8 @@
 /** Both couplings draw from the target exactly, and accept as often as their theory says: on the demo family. */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { normalize, shape } from "../../src/decoding/reference.js";
-import { acceptanceGumbel, acceptanceMaximal } from "../../src/decoding/speculative-reference.js";
+import { normalize, shape } from "../helpers/reference.js";
+import { acceptanceGumbel, acceptanceMaximal } from "../helpers/speculative-reference.js";
 import { collect, complete, DEFAULT_SAMPLING, type Coupling, type Ensemble } from "../../src/index.js";
 import { loadOnCpu } from "../helpers/demo.js";
 import { writeFloat32Family } from "../helpers/float32.js";

@@ -1,7 +1,7 @@
 /** Promise 1, through the whole engine: the target and the draw are those of the float64 reference. */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { applyPenaltiesAndBias, drawGumbel, fuse, shape } from "../../src/decoding/reference.js";
+import { applyPenaltiesAndBias, drawGumbel, fuse, shape } from "../helpers/reference.js";
 import { collect, complete, DEFAULT_SAMPLING, type Ensemble, type SamplingOptions } from "../../src/index.js";
 import { demoRecipe, loadOnCpu, QUESTIONS, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
 import { LOGPROB } from "../helpers/tolerances.js";

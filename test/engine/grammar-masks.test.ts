@@ -1,9 +1,9 @@
 /** Which tokens may come next: what llama.cpp's own grammar engine says, and nothing that is no text. */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { compileGbnf } from "../../src/decoding/gbnf-program.js";
-import { readGbnf } from "../../src/decoding/gbnf.js";
-import { jsonSchemaToGbnf, type JsonSchema } from "../../src/decoding/json-schema.js";
+import { compileGbnf } from "../../src/grammar/gbnf-program.js";
+import { readGbnf } from "../../src/grammar/gbnf.js";
+import { jsonSchemaToGbnf, type JsonSchema } from "../../src/grammar/json-schema.js";
 import type { NativeEngine, NativeGrammar, NativeModel, NativeSampleOptions } from "../../src/native/binding.js";
 import { loadBinding } from "../../src/native/load-binding.js";
 import { demoFile } from "../helpers/demo.js";

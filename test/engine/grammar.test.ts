@@ -2,7 +2,7 @@
 
 import { Ajv } from "ajv";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { mask, normalize, shape } from "../../src/decoding/reference.js";
+import { mask, normalize, shape } from "../helpers/reference.js";
 import {
     collect,
     complete,

@@ -3,7 +3,7 @@
 import path from "node:path";
 import { afterAll, describe, expect, it, test } from "@jest/globals";
 import { planMemory } from "../../src/index.js";
-import { maxContextBytes } from "../../src/ensemble/memory-plan.js";
+import { maxContextBytes } from "../../src/models/memory-plan.js";
 import { loadBinding } from "../../src/native/load-binding.js";
 import { listArchitectures } from "../helpers/architectures.js";
 import { demoFile, loadOnCpu, soloRecipe } from "../helpers/demo.js";

@@ -4,7 +4,7 @@ import { copyFileSync, mkdirSync, renameSync, statSync, symlinkSync, utimesSync,
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, test } from "@jest/globals";
 import { collect, complete, findModel, planMemory, readGguf as readSummary, type Recipe } from "../../src/index.js";
-import { locateModels } from "../../src/ensemble/model-files.js";
+import { locateModels } from "../../src/models/model-files.js";
 import { demoFile, demoRecipe, loadOnCpu, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import { readGguf, splitGguf, writeGguf, type Gguf, type Tensor } from "../helpers/gguf.js";
 import { loraAdapter } from "../helpers/lora.js";

@@ -1,7 +1,7 @@
 /** Messages that templates do not know, and what is no message. */
 
 import { afterAll, describe, expect, test } from "@jest/globals";
-import { toMessages, type ChatMessage } from "../../src/ensemble/messages.js";
+import { toMessages, type ChatMessage } from "../../src/prompts/messages.js";
 import type { JsonValue } from "../../src/types.js";
 import { withRenderers, writeControlVocabulary } from "../helpers/control-vocabulary.js";
 import { temporaryFolder } from "../helpers/temporary.js";

@@ -1,7 +1,7 @@
 /** Prompts as complete(), chats, score() and evaluations use them: all see the same. */
 
 import { afterAll, describe, expect, test } from "@jest/globals";
-import { toMessages, type ChatMessage } from "../../src/ensemble/messages.js";
+import { toMessages, type ChatMessage } from "../../src/prompts/messages.js";
 import { answerItem } from "../../src/eval/answering.js";
 import { measureDistance } from "../../src/eval/distance.js";
 import type { System, Task } from "../../src/eval/types.js";

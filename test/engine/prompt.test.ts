@@ -2,10 +2,10 @@
 
 import { afterAll, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { withVocabularies } from "../../src/ensemble/gguf.js";
-import { toMessages, type ChatMessage } from "../../src/ensemble/messages.js";
-import { renderPrompts, type PromptRenderer } from "../../src/ensemble/prompt.js";
-import { tokenizeContinuation } from "../../src/ensemble/tokens.js";
+import { withVocabularies } from "../../src/models/gguf.js";
+import { toMessages, type ChatMessage } from "../../src/prompts/messages.js";
+import { renderPrompts, type PromptRenderer } from "../../src/prompts/prompt.js";
+import { tokenizeContinuation } from "../../src/prompts/tokens.js";
 import type { NativeModel } from "../../src/native/binding.js";
 import {
     CONTROL,

@@ -17,8 +17,8 @@ import {
     type DownloadOptions,
     type EftErrorCode,
 } from "../../src/index.js";
-import { transferFile, type Transfer } from "../../src/ensemble/download-transfer.js";
-import { locateModels, modelPath } from "../../src/ensemble/model-files.js";
+import { transferFile, type Transfer } from "../../src/models/download-transfer.js";
+import { locateModels, modelPath } from "../../src/models/model-files.js";
 import { demoFile, demoRecipe, repository, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import { readGguf, serializeGguf, splitGguf } from "../helpers/gguf.js";
 import { startHub, type Hub, type StorageManners } from "../helpers/hub.js";

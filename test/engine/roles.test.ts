@@ -3,7 +3,7 @@
 import { copyFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { doubtRecipe } from "../../src/ensemble/roles.js";
+import { doubtRecipe } from "../../src/models/roles.js";
 import { adHocRecipe, loadRecipe } from "../../src/index.js";
 import { demoFile, upscalingRecipe } from "../helpers/demo.js";
 import { readGguf, writeGguf } from "../helpers/gguf.js";

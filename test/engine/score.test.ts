@@ -1,7 +1,7 @@
 /** score() against log-likelihoods that node-llama-cpp's rows give. */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { fuse } from "../../src/decoding/reference.js";
+import { fuse } from "../helpers/reference.js";
 import { collect, complete, score, type Score, type ScoreItem, type ScoreOptions } from "../../src/index.js";
 import { demoFile, demoRecipe, QUESTIONS, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
 import { openOracle, type Oracle } from "../helpers/oracle.js";

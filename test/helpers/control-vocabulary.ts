@@ -1,10 +1,10 @@
 /** Models whose vocabulary has the control tokens of well-known families, and what is made of prompts for them. */
 
 import path from "node:path";
-import { withVocabularies } from "../../src/ensemble/gguf.js";
-import type { ChatMessage } from "../../src/ensemble/messages.js";
-import { createPromptRenderers, type PromptRenderer } from "../../src/ensemble/prompt.js";
-import { KIND_BITS } from "../../src/ensemble/vocabulary.js";
+import { withVocabularies } from "../../src/models/gguf.js";
+import type { ChatMessage } from "../../src/prompts/messages.js";
+import { createPromptRenderers, type PromptRenderer } from "../../src/prompts/prompt.js";
+import { KIND_BITS } from "../../src/models/vocabulary.js";
 import type { NativeModel } from "../../src/native/binding.js";
 import { demoFile } from "./demo.js";
 import { mapEntry, readGguf, withMetadata, writeGguf, type MetadataValue } from "./gguf.js";

@@ -1,7 +1,7 @@
 /** node-llama-cpp's own evaluation of a model, by its public interface: an independent path to the same numbers. */
 
 import { getLlama, type Llama, type Token } from "node-llama-cpp";
-import { logSumExp } from "../../src/decoding/reference.js";
+import { logSumExp } from "./reference.js";
 
 export interface Oracle {
     /** Tokens of a text, BOS first. Control tokens that it spells are text, unless `parseSpecial` is true. */

@@ -1,6 +1,6 @@
 /** Draws from rows of log-probabilities, natively and by the reference. */
 
-import { applyPenaltiesAndBias, shape } from "../../src/decoding/reference.js";
+import { applyPenaltiesAndBias, shape } from "./reference.js";
 import type { NativeSampleOptions } from "../../src/native/binding.js";
 
 /** The target itself: nothing shapes it. */

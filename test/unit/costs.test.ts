@@ -3,7 +3,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { createAcceptance } from "../../src/decoding/acceptance.js";
 import { lookUp } from "../../src/decoding/lookup.js";
-import { createCostTable } from "../../src/ensemble/costs.js";
+import { createCostTable } from "../../src/host/costs.js";
 
 describe("the cost table", () => {
     const decode = (tokens: number, ms: number, member = 0) => ({ member, tokens, ms });

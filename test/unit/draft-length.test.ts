@@ -8,8 +8,8 @@ import {
     MOST_DRAFTS,
     type Forecast,
 } from "../../src/decoding/draft-length.js";
-import type { CostTable } from "../../src/ensemble/costs.js";
-import { NEVER_STOP, type DraftProspect, type DraftStop } from "../../src/ensemble/drafts.js";
+import type { CostTable } from "../../src/host/costs.js";
+import { NEVER_STOP, type DraftProspect, type DraftStop } from "../../src/host/drafts.js";
 
 /** Members: 0 large, 1 the drafter, 2 the small base. */
 const [LARGE, DRAFTER, SMALL] = [0, 1, 2];

@@ -1,7 +1,7 @@
 /** The native draw: the same tokens as the reference, and the distribution that it promises. */
 
 import { describe, expect, test } from "@jest/globals";
-import { drawGumbel, normalize, shape } from "../../src/decoding/reference.js";
+import { drawGumbel, normalize, shape } from "../helpers/reference.js";
 import type { NativeSampleOptions } from "../../src/native/binding.js";
 import { loadBinding } from "../../src/native/load-binding.js";
 import { probabilities, UNSHAPED } from "../helpers/rows.js";

@@ -19,7 +19,7 @@ import { homedir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { loadChat } from "../../src/chat/document.js";
-import { openHistory } from "../../src/cli/chat-history.js";
+import { openHistory } from "../../src/cli/chat/history.js";
 import { checkConfig, withConfig } from "../../src/cli/config.js";
 import { readTextFile } from "../../src/cli/input.js";
 import { openAnswers } from "../../src/eval/answers.js";

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { fuse } from "../../src/decoding/reference.js";
+import { fuse } from "../helpers/reference.js";
 import { EftError } from "../../src/errors.js";
 import { TOKEN_KIND, type NativeFusion } from "../../src/native/binding.js";
 import { loadBinding } from "../../src/native/load-binding.js";

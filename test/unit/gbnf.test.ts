@@ -1,7 +1,7 @@
 /** What is found wrong with a grammar, and that llama.cpp takes what passes. */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { readGbnf } from "../../src/decoding/gbnf.js";
+import { readGbnf } from "../../src/grammar/gbnf.js";
 import { demoFile } from "../helpers/demo.js";
 import { openGrammarOracle, type GrammarOracle } from "../helpers/grammar-oracle.js";
 

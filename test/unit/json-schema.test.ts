@@ -1,9 +1,9 @@
 /** JSON schemas as grammars: what can be enforced, and what is refused. That texts are valid is shown in test/engine. */
 
 import { describe, expect, test } from "@jest/globals";
-import { readGbnf } from "../../src/decoding/gbnf.js";
-import { integerRange, LARGEST_INTEGER } from "../../src/decoding/integer-range.js";
-import { jsonSchemaToGbnf, type JsonSchema } from "../../src/decoding/json-schema.js";
+import { readGbnf } from "../../src/grammar/gbnf.js";
+import { integerRange, LARGEST_INTEGER } from "../../src/grammar/integer-range.js";
+import { jsonSchemaToGbnf, type JsonSchema } from "../../src/grammar/json-schema.js";
 
 test("an object: properties in their order, and those that are not required may be missing", () => {
     const schema = {

@@ -14,7 +14,7 @@ import {
     shape,
     topLogprobs,
     uniformNoise,
-} from "../../src/decoding/reference.js";
+} from "../helpers/reference.js";
 import {
     acceptanceGumbel,
     acceptanceMaximal,
@@ -22,7 +22,7 @@ import {
     draft,
     totalVariation,
     verify,
-} from "../../src/decoding/speculative-reference.js";
+} from "../helpers/speculative-reference.js";
 import { TOKEN_KIND } from "../../src/native/binding.js";
 import { chiSquareTest } from "../helpers/statistics.js";
 import { DOUBLE, P_VALUE } from "../helpers/tolerances.js";

@@ -2,14 +2,14 @@
 
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { normalize } from "../../src/decoding/reference.js";
+import { normalize } from "../helpers/reference.js";
 import {
     acceptanceGumbel,
     acceptanceMaximal,
     confidence,
     draft as referenceDraft,
     verify as referenceVerify,
-} from "../../src/decoding/speculative-reference.js";
+} from "../helpers/speculative-reference.js";
 import type { NativeSampleOptions } from "../../src/native/binding.js";
 import { loadBinding } from "../../src/native/load-binding.js";
 import type { Coupling } from "../../src/types.js";

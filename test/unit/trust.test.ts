@@ -1,8 +1,8 @@
 /** What blocks keep of what they promise. */
 
 import { expect, test } from "@jest/globals";
-import type { SpeculativeStep } from "../../src/ensemble/statistics.js";
-import { createTrust, type Trust } from "../../src/ensemble/trust.js";
+import type { SpeculativeStep } from "../../src/host/statistics.js";
+import { createTrust, type Trust } from "../../src/host/trust.js";
 
 const EXPECTED = { tokens: 3, ms: 20, plainMs: 10 };
 

@@ -1,6 +1,6 @@
 // Downloads a file and prints the code of the error. Arguments: the address of the file, the folder to write to.
 import path from "node:path";
-import { transferFile } from "../../../dist/ensemble/download-transfer.js";
+import { transferFile } from "../../../dist/models/download-transfer.js";
 
 const [, , address, folder] = process.argv;
 try {

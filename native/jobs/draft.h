@@ -1,0 +1,37 @@
+// The draft job: the members that a drafter reads decode token after token, for all entries side by side.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "jobs/job.h"
+#include "llama/grammar.h"
+
+namespace eft {
+
+/// What one sequence drafts; see NativeDraftEntry in src/native/binding.ts.
+struct DraftEntry {
+    uint32_t sequence = 0;
+    std::vector<uint32_t> keep;                // one per member
+    std::vector<std::vector<int32_t>> tokens;  // one per member; only those that the drafter reads have some
+    Fusion drafter;
+    DrawRequest draw;                  // of the first draft
+    std::shared_ptr<Grammar> grammar;  // after the text before the first draft; null: none. Only read
+    Coupling coupling = Coupling::gumbel;
+    uint32_t history_limit = 0;
+    uint32_t length = 1;        // most tokens to draft
+    double min_confidence = 0;  // stop before a position where the drafter is less sure
+};
+
+struct DraftResult {
+    std::vector<std::vector<int32_t>> drafts;     // one per entry
+    std::vector<std::vector<float>> confidences;  // one per entry; of all rows that were evaluated and kept
+    std::vector<int32_t> declined;                // one per entry: the token that was not sure enough, or -1
+    std::vector<DecodeCost> decodes;
+    double fuse_ms = 0;
+};
+
+/// Throws Failure; then every sequence of the entries holds what its `keep` says.
+DraftResult run_draft(JobContext & context, const std::vector<DraftEntry> & entries);
+
+}  // namespace eft

@@ -1,0 +1,89 @@
+// The fused job: all members decode, their rows become target rows, tokens are drawn or looked up. Only token ids and
+// small numbers leave native memory.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "jobs/job.h"
+#include "llama/grammar.h"
+
+namespace eft {
+
+/// Log-probabilities of given tokens at the last `rows` rows of an entry.
+struct Queries {
+    uint32_t rows = 0;
+    std::vector<int32_t> row, token;
+    bool scores = false;  // report the whole target at each query
+};
+
+/// Drafts to verify; see NativeSpeculation in src/native/binding.ts.
+struct Speculation {
+    std::vector<int32_t> drafts;
+    uint32_t kept_rows = 0;
+    Coupling coupling = Coupling::gumbel;
+    uint32_t history_limit = 0;
+    std::optional<Fusion> drafter;
+    std::optional<SamplingParameters> drafter_sampling;  // empty: as the target
+    bool compare = false;
+};
+
+/// What one sequence does in a step; see NativeStepEntry in src/native/binding.ts.
+struct StepEntry {
+    uint32_t sequence = 0;
+    std::optional<uint32_t> copy_from;
+    std::vector<uint32_t> keep;                // one per member
+    std::vector<std::vector<int32_t>> tokens;  // one per member
+    Fusion fusion;
+    std::optional<DrawRequest> draw;
+    std::shared_ptr<Grammar> grammar;  // after the text before the first draw; null: none. Only read
+    Speculation speculation;
+    std::optional<Queries> queries;
+
+    uint32_t rows() const {
+        return draw ? static_cast<uint32_t>(speculation.drafts.size()) + 1 : queries ? queries->rows : 0;
+    }
+};
+
+/// Target and drafter at one position.
+struct Comparison {
+    int32_t token = -1;  // what the drafter draws with the noise of the target
+    double confidence = 0;
+    double total_variation = 0;
+    std::vector<double> member_logprobs;  // of that token
+};
+
+struct DrawResult {
+    int32_t token = -1;
+    float logprob = 0;
+    std::vector<double> member_logprobs;
+    std::vector<TokenLogprob> top;
+    std::vector<float> top_member_logprobs;  // top x members
+    std::vector<float> scores;
+    std::optional<Comparison> drafter;
+};
+
+struct QueryResult {
+    std::vector<double> logprobs;
+    std::vector<double> member_logprobs;  // queries x members
+    std::vector<uint8_t> is_argmax;
+    std::vector<float> scores;  // queries x vocabulary
+};
+
+struct EntryResult {
+    std::vector<DrawResult> draws;
+    std::optional<QueryResult> queries;
+};
+
+struct StepResult {
+    std::vector<EntryResult> entries;
+    std::vector<DecodeCost> decodes;
+    double fuse_ms = 0;
+    size_t members = 0;
+};
+
+/// Throws Failure; then every sequence of the entries holds what its `keep` says.
+StepResult run_step(JobContext & context, const std::vector<StepEntry> & entries);
+
+}  // namespace eft

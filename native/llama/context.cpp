@@ -1,0 +1,161 @@
+#include "llama/context.h"
+
+#include <algorithm>
+
+#include "failure.h"
+#include "llama/copies.h"
+#include "llama/log.h"
+
+namespace eft {
+
+Context::Context(const ContextOptions & options, ThreadPool & pool, const std::atomic<bool> & cancelled)
+    : model_(options.model),
+      adapter_path_(options.lora_path),
+      context_size_(options.context_size),
+      batch_size_(options.batch_size),
+      on_gpu_(options.offload_cache),
+      lengths_(options.sequences, 0) {
+    const LlamaApi & api = llama_api();
+    llama_context_params parameters = api.llama_context_default_params();
+    parameters.n_ctx = options.context_size * options.sequences;
+    parameters.n_batch = options.batch_size;
+    parameters.n_ubatch = options.batch_size;
+    parameters.n_seq_max = options.sequences;
+    // Sequences of one buffer can share cells, so a copied prefix costs nothing. But then each decode also checks all
+    // pairs of the 256 sequences that llama.cpp could have, which takes longer than a tiny model.
+    parameters.kv_unified = options.sequences > 1;
+    parameters.n_threads = static_cast<int32_t>(pool.threads());
+    parameters.n_threads_batch = static_cast<int32_t>(pool.threads());
+    parameters.offload_kqv = options.offload_cache;
+    parameters.type_k = options.cache_type;
+    parameters.type_v = options.cache_type;
+    parameters.no_perf = true;
+    parameters.abort_callback = [](void * data) { return static_cast<const std::atomic<bool> *>(data)->load(); };
+    parameters.abort_callback_data = const_cast<std::atomic<bool> *>(&cancelled);
+
+    const RegistryLock registry(RegistryLock::shared);
+    const LogCapture log;
+    llama_adapter_lora * adapter = options.lora_path.empty() ? nullptr : model_->adapter(options.lora_path);
+    context_ = api.llama_init_from_model(model_->get(), parameters);
+    if (!context_) {
+        throw Failure("CONTEXT_FAILED", "A context of " + std::to_string(parameters.n_ctx) + " tokens for " +
+                                            model_->path() +
+                                            " cannot be created; try a smaller context size or fewer "
+                                            "sequences." +
+                                            log.said());
+    }
+    memory_ = api.llama_get_memory(context_);
+    api.llama_attach_threadpool(context_, pool.get(), pool.get());
+    if (adapter) {
+        float scale = options.lora_scale;
+        if (api.llama_set_adapters_lora(context_, &adapter, 1, &scale) != 0) {
+            api.llama_free(context_);
+            throw Failure("LORA_INVALID",
+                          options.lora_path + " cannot be applied to " + model_->path() + "." + log.said());
+        }
+    }
+}
+
+Context::~Context() { llama_api().llama_free(context_); }
+
+void Context::rewind(uint32_t sequence, uint32_t length) {
+    if (length > lengths_[sequence]) {
+        throw Failure("DECODE_FAILED", "A sequence of " + std::to_string(lengths_[sequence]) +
+                                           " tokens cannot be rewound to " + std::to_string(length) + ".");
+    }
+    // Asked even when the length says that nothing is to be done: after a failed batch the cache may hold more.
+    if (!llama_api().llama_memory_seq_rm(memory_, static_cast<int32_t>(sequence), static_cast<int32_t>(length), -1)) {
+        throw Failure("DECODE_FAILED", "The cache of " + model_->path() + " cannot forget the end of a sequence.");
+    }
+    lengths_[sequence] = length;
+}
+
+void Context::share(uint32_t from, uint32_t to, uint32_t length) {
+    if (length > lengths_[from]) {
+        throw Failure("DECODE_FAILED", "A sequence of " + std::to_string(lengths_[from]) + " tokens has no first " +
+                                           std::to_string(length) + " to share.");
+    }
+    rewind(to, 0);
+    if (length > 0) {
+        llama_api().llama_memory_seq_cp(memory_, static_cast<int32_t>(from), static_cast<int32_t>(to), 0,
+                                        static_cast<int32_t>(length));
+    }
+    lengths_[to] = length;
+}
+
+int32_t Context::enqueue(uint32_t sequence, const std::vector<int32_t> & tokens, uint32_t outputs) {
+    if (tokens_.size() + tokens.size() > batch_size_) {
+        throw Failure("DECODE_FAILED", "More than " + std::to_string(batch_size_) + " tokens in one batch.");
+    }
+    if (lengths_[sequence] + tokens.size() > context_size_) {
+        throw Failure("CONTEXT_OVERFLOW", "The context of " + model_->path() + " holds " +
+                                              std::to_string(context_size_) + " tokens; " +
+                                              std::to_string(lengths_[sequence]) + " are used and " +
+                                              std::to_string(tokens.size()) + " more do not fit.");
+    }
+    const int32_t vocabulary = model_->vocabulary_size();
+    for (size_t i = 0; i < tokens.size(); ++i) {
+        if (tokens[i] < 0 || tokens[i] >= vocabulary) {
+            throw Failure("OPTION_INVALID", "Token id " + std::to_string(tokens[i]) + " is outside the vocabulary of " +
+                                                model_->path() + ".");
+        }
+        tokens_.push_back(tokens[i]);
+        positions_.push_back(static_cast<int32_t>(lengths_[sequence] + i));
+        sequences_.push_back(static_cast<int32_t>(sequence));
+        outputs_.push_back(i + outputs >= tokens.size() ? 1 : 0);
+    }
+    // The length is what the cache will hold if the batch succeeds; if it does not, the caller rewinds.
+    lengths_[sequence] += static_cast<uint32_t>(tokens.size());
+    return static_cast<int32_t>(tokens_.size() - outputs);
+}
+
+void Context::decode() {
+    sequence_counts_.assign(tokens_.size(), 1);
+    sequence_pointers_.resize(tokens_.size());
+    for (size_t i = 0; i < tokens_.size(); ++i) sequence_pointers_[i] = &sequences_[i];
+    llama_batch batch{};
+    batch.n_tokens = static_cast<int32_t>(tokens_.size());
+    batch.token = tokens_.data();
+    batch.pos = positions_.data();
+    batch.n_seq_id = sequence_counts_.data();
+    batch.seq_id = sequence_pointers_.data();
+    batch.logits = outputs_.data();
+
+    const LogCapture log;
+    const int32_t status = llama_api().llama_decode(context_, batch);
+    if (status == 2) throw Failure("ABORTED", "The evaluation was aborted.");
+    if (status == 1) {
+        throw Failure("CONTEXT_OVERFLOW", "The cache of " + model_->path() + " has no room for " +
+                                              std::to_string(tokens_.size()) + " more tokens.");
+    }
+    if (status != 0) {
+        throw Failure("DECODE_FAILED", "llama.cpp cannot evaluate a batch of " + std::to_string(tokens_.size()) +
+                                           " tokens with " + model_->path() + " (status " + std::to_string(status) +
+                                           ")." + log.said());
+    }
+}
+
+void Context::synchronize() { llama_api().llama_synchronize(context_); }
+
+void Context::clear_batch() {
+    tokens_.clear();
+    positions_.clear();
+    sequences_.clear();
+    outputs_.clear();
+}
+
+void Context::set_vocabulary(uint32_t size, const std::vector<int32_t> & lacking) {
+    row_size_ = std::min<size_t>(size, static_cast<size_t>(model_->vocabulary_size()));
+    lacking_.clear();
+    for (const int32_t token : lacking) {
+        if (static_cast<size_t>(token) < row_size_) lacking_.push_back(token);
+    }
+}
+
+MemberRow Context::row(int32_t index) const {
+    float * logits = llama_api().llama_get_logits_ith(context_, index);
+    for (const int32_t token : lacking_) logits[token] = MASKED;
+    return {logits, row_size_};
+}
+
+}  // namespace eft

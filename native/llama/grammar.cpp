@@ -1,0 +1,181 @@
+#include "llama/grammar.h"
+
+#include <algorithm>
+#include <string>
+#include <unordered_map>
+
+#include "failure.h"
+#include "math/token-texts.h"
+#include "math/utf8.h"
+
+namespace eft {
+
+namespace {
+
+constexpr size_t MOST_MEMORY = size_t{64} << 20;  // bytes of what has been found out about one grammar
+/// To ask about all tokens costs as much as to ask about some thousand; so it does not take long to be worth it.
+constexpr int PATIENCE = 256;
+
+}  // namespace
+
+/// What all places in a grammar have in common.
+struct Grammar::Setting {
+    std::weak_ptr<Model> model;
+    std::shared_ptr<const GrammarProgram> program;
+    std::vector<uint8_t> end_of_generation;
+    std::vector<int32_t> named_tokens;
+    std::vector<uint8_t> is_lacking;  // one flag per common token id
+};
+
+/// What has been found out about the grammar.
+struct Grammar::Machine {
+    Machine(std::shared_ptr<const TokenTexts> texts_, std::shared_ptr<const GrammarProgram> program)
+        : texts(std::move(texts_)), automaton(std::move(program)) {}
+    /// Knows nothing but the given states.
+    Machine(const Machine & other, std::vector<State> & states)
+        : texts(other.texts), automaton(other.automaton, states) {}
+
+    std::shared_ptr<const TokenTexts> texts;
+    Automaton automaton;
+    std::unordered_map<State, std::vector<uint8_t>> masks;
+
+    size_t size() const { return automaton.size() + masks.size() * (masks.empty() ? 0 : masks.begin()->second.size()); }
+};
+
+Grammar::Grammar(GrammarOptions options) {
+    options.program.check();
+    auto setting = std::make_shared<Setting>();
+    setting->model = options.model;
+    setting->end_of_generation = std::move(options.end_of_generation);
+    setting->is_lacking.resize(setting->end_of_generation.size());
+    const auto known = static_cast<size_t>(options.model->vocabulary_size());
+    for (size_t token = known; token < setting->is_lacking.size(); ++token) setting->is_lacking[token] = 1;
+    for (const int32_t token : options.lacking) setting->is_lacking.at(static_cast<size_t>(token)) = 1;
+    for (const int32_t element : options.program.code) {
+        const auto kind = static_cast<GrammarElement>(element & 7);
+        if (kind == GrammarElement::token || kind == GrammarElement::other_token) {
+            setting->named_tokens.push_back(element >> 3);
+        }
+    }
+    setting->program = std::make_shared<const GrammarProgram>(std::move(options.program));
+    setting_ = std::move(setting);
+}
+
+size_t Grammar::vocabulary_size() const { return setting_->end_of_generation.size(); }
+
+void Grammar::settle(Cancelled cancelled) {
+    GrammarWork work(cancelled);
+    if (!machine_) {
+        const auto model = setting_->model.lock();
+        if (!model) throw Failure("DISPOSED", "The ensemble that this grammar was made for has been disposed.");
+        const auto machine = std::make_shared<Machine>(model->texts(), setting_->program);
+        state_ = machine->automaton.start(work);
+        machine_ = machine;
+    }
+    if (!accepted_.empty()) {
+        State state = state_;
+        for (const int32_t token : accepted_) state = after(state, token, work);
+        state_ = state;
+        accepted_.clear();
+        refused_ = 0;
+    }
+    std::vector<State> states{state_};
+    make_room(states);
+}
+
+void Grammar::make_room(std::vector<State> & states) {
+    if (machine_->size() <= MOST_MEMORY) return;
+    // Copies of this grammar keep what they have.
+    machine_ = std::make_shared<Machine>(*machine_, states);
+    state_ = states.front();
+}
+
+Grammar::State Grammar::after(State state, int32_t token, GrammarWork & work) {
+    if (state == Automaton::DEAD || setting_->is_lacking[static_cast<size_t>(token)] != 0) return Automaton::DEAD;
+    Automaton & automaton = machine_->automaton;
+    const TokenTexts & texts = *machine_->texts;
+    const std::string & text = texts[token];
+    const auto & named = setting_->named_tokens;
+    const bool is_named = std::find(named.begin(), named.end(), token) != named.end();
+
+    State by_text = text.empty() || texts.is_control(token) ? Automaton::DEAD : state;
+    for (size_t i = 0; i < text.size() && by_text != Automaton::DEAD; ++i) {
+        by_text = automaton.after(by_text, static_cast<uint8_t>(text[i]), work);
+    }
+    if (automaton.token_elements(state).empty()) return by_text;
+    // Control tokens come where they are named, or where any token may that the grammar knows. A token that is a part
+    // of a character comes only as a part of its text.
+    Utf8Position position;
+    const bool is_whole = position.advance(text) && position.is_between_characters();
+    const bool is_known = is_named || (is_whole && !text.empty() && !texts.is_control(token));
+    const State as_token = is_known ? automaton.after_token(state, token, work) : Automaton::DEAD;
+    return automaton.either(by_text, as_token);
+}
+
+bool Grammar::allows(int32_t token, Cancelled cancelled) {
+    settle(cancelled);
+    if (state_ == Automaton::DEAD) return false;
+    if (setting_->end_of_generation[static_cast<size_t>(token)] != 0) return machine_->automaton.may_end(state_);
+    const auto mask = machine_->masks.find(state_);
+    if (mask != machine_->masks.end()) return mask->second[static_cast<size_t>(token)] != 0;
+    GrammarWork work(cancelled);
+    if (after(state_, token, work) != Automaton::DEAD) return true;
+    if (++refused_ == PATIENCE) allowed(cancelled);
+    return false;
+}
+
+const std::vector<uint8_t> & Grammar::allowed(Cancelled cancelled) {
+    settle(cancelled);
+    const auto known = machine_->masks.find(state_);
+    if (known != machine_->masks.end()) return known->second;
+    GrammarWork work(cancelled);
+    std::vector<uint8_t> mask = find_allowed(work);
+    return machine_->masks.emplace(state_, std::move(mask)).first->second;
+}
+
+std::vector<uint8_t> Grammar::find_allowed(GrammarWork & work) {
+    const size_t n = vocabulary_size();
+    std::vector<uint8_t> flags(machine_->texts->size(), 0);
+    if (state_ == Automaton::DEAD) {
+        flags.resize(n);
+        return flags;
+    }
+    const std::shared_ptr<const TokenTexts> texts = machine_->texts;
+    const auto & tree = texts->tree();
+    std::vector<State> path(texts->depth() + 1, Automaton::DEAD);  // the states before each byte of a prefix
+    path[0] = state_;
+    for (size_t i = 0; i < tree.size();) {
+        const TokenTexts::Node & node = tree[i];
+        const State next = machine_->automaton.after(path[node.depth], node.byte, work);
+        if (next == Automaton::DEAD) {
+            i = node.end;
+            continue;
+        }
+        for (int32_t token = node.token; token >= 0; token = texts->same_text(token)) {
+            flags[static_cast<size_t>(token)] = 1;
+        }
+        path[node.depth + size_t{1}] = next;
+        if (machine_->automaton.size() > MOST_MEMORY) {
+            std::fill(path.begin() + node.depth + 2, path.end(), Automaton::DEAD);
+            make_room(path);
+        }
+        ++i;
+    }
+    const auto elements = machine_->automaton.token_elements(state_);
+    const auto is_for_any = [](const auto & element) { return element.first == GrammarElement::other_token; };
+    const bool asks_all = std::any_of(elements.begin(), elements.end(), is_for_any);
+    for (size_t token = 0; token < n && asks_all; ++token) {
+        flags[token] = after(state_, static_cast<int32_t>(token), work) == Automaton::DEAD ? 0 : 1;
+    }
+    for (const auto & [kind, token] : elements) {
+        if (kind == GrammarElement::token && static_cast<size_t>(token) < n) flags[static_cast<size_t>(token)] = 1;
+    }
+    flags.resize(n);
+    for (size_t token = 0; token < n; ++token) {
+        if (setting_->is_lacking[token] != 0) flags[token] = 0;
+        if (setting_->end_of_generation[token] != 0) flags[token] = machine_->automaton.may_end(state_) ? 1 : 0;
+    }
+    return flags;
+}
+
+}  // namespace eft

@@ -1,0 +1,271 @@
+#include "node/engine.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "jobs/draft.h"
+#include "llama/header.h"
+#include "node/convert.h"
+#include "node/model-handle.h"
+#include "node/state.h"
+#include "node/values.h"
+
+namespace eft {
+namespace {
+
+/// A job whose work and result are given as functions.
+template <typename Run, typename Result>
+class FunctionJob : public Job {
+  public:
+    FunctionJob(Run run, Result result, bool interruptible)
+        : run_(std::move(run)), result_(std::move(result)), interruptible_(interruptible) {}
+    void run() override { run_(); }
+    Napi::Value result(Napi::Env env) override { return result_(env); }
+    bool interruptible() const override { return interruptible_; }
+
+  private:
+    Run run_;
+    Result result_;
+    bool interruptible_;
+};
+
+template <typename Run, typename Result>
+std::unique_ptr<Job> make_job(Run run, Result result, bool interruptible = true) {
+    return std::make_unique<FunctionJob<Run, Result>>(std::move(run), std::move(result), interruptible);
+}
+
+const auto nothing = [](Napi::Env env) { return env.Undefined(); };
+
+/// When an environment ends, nobody calls dispose(); a running decode must still stop first.
+void stop_worker(void * worker) { static_cast<Worker *>(worker)->stop(); }
+
+ggml_type cache_type(const std::string & name) {
+    return name == "q8_0" ? GGML_TYPE_Q8_0 : name == "q4_0" ? GGML_TYPE_Q4_0 : GGML_TYPE_F16;
+}
+
+/// The same for files that are the same now: one that has been replaced is read anew.
+std::string model_key(const ModelOptions & options) {
+    std::string key = file_identity(options.path);
+    key += std::to_string(options.gpu_layers) + (options.vocabulary_only ? " vocabulary" : "");
+    for (const auto & device : options.devices) key += "\n" + device;
+    return key;
+}
+
+}  // namespace
+
+void Engine::Register(Napi::Env env) {
+    const Napi::Function constructor =
+        DefineClass(env, "NativeEngine",
+                    {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddMember>("addMember"),
+                     InstanceMethod<&Engine::SetVocabulary>("setVocabulary"), InstanceMethod<&Engine::Step>("step"),
+                     InstanceMethod<&Engine::Draft>("draft"), InstanceMethod<&Engine::Interrupt>("interrupt"),
+                     InstanceMethod<&Engine::Dispose>("dispose")});
+    AddonState::of(env).engine_class = Napi::Persistent(constructor);
+}
+
+Napi::Value Engine::Create(const Napi::CallbackInfo & info) {
+    return AddonState::of(info.Env()).engine_class.New({info[0]});
+}
+
+Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info) {
+    const Napi::Object options = info[0].As<Napi::Object>();
+    batch_size_ = options.Get("batchSize").As<Napi::Number>();
+    sequences_ = options.Get("sequences").As<Napi::Number>();
+    const uint32_t threads = options.Get("threads").As<Napi::Number>();
+    guarded(info.Env(), [&] { pool_ = std::make_unique<ThreadPool>(threads); });
+    worker_ = std::make_unique<Worker>(info.Env());
+    context_.cancelled = &worker_->cancelled();
+    napi_add_env_cleanup_hook(info.Env(), stop_worker, worker_.get());
+    AddonState::of(info.Env()).workers.insert(worker_.get());
+}
+
+Engine::~Engine() {
+    if (worker_) {
+        napi_remove_env_cleanup_hook(Env(), stop_worker, worker_.get());
+        AddonState::of(Env()).workers.erase(worker_.get());
+        worker_->stop();
+    }
+    FreeContexts();
+}
+
+void Engine::FreeContexts() {
+    if (broken_) {
+        for (auto & member : context_.members) static_cast<void>(member.release());
+        static_cast<void>(pool_.release());
+    }
+    // The pool last: a context that was given a pool touches it until it is freed.
+    context_.members.clear();
+    models_.clear();
+    pool_.reset();
+}
+
+template <typename Body>
+void Engine::RunLlama(Body && body) {
+    const AssertionGuard guard;
+    try {
+        body();
+    } catch (const Failure & failure) {
+        if (failure.code == "NATIVE_FAILURE") Break();
+        throw;
+    } catch (const std::exception & exception) {
+        Break();
+        throw Failure("NATIVE_FAILURE", std::string("llama.cpp stopped: ") + exception.what());
+    }
+}
+
+void Engine::Break() {
+    broken_ = true;
+    for (const auto & model : models_) model->retire();
+}
+
+void Engine::CheckAlive() const {
+    if (disposed_) throw Failure("DISPOSED", "The ensemble has been disposed.");
+    if (broken_) {
+        throw Failure("NATIVE_FAILURE",
+                      "The ensemble cannot be used any more, because llama.cpp failed inside it; "
+                      "dispose it and load it again.");
+    }
+}
+
+Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        CheckAlive();
+        const Napi::Object object = info[0].As<Napi::Object>();
+        ModelOptions options{object.Get("path").As<Napi::String>(),
+                             object.Get("gpuLayers").As<Napi::Number>(),
+                             {},
+                             object.Get("vocabularyOnly").ToBoolean()};
+        const Napi::Array devices = object.Get("devices").As<Napi::Array>();
+        for (uint32_t i = 0; i < devices.Length(); ++i) options.devices.push_back(devices.Get(i).As<Napi::String>());
+        std::shared_ptr<Napi::FunctionReference> on_progress;
+        if (object.Get("onProgress").IsFunction()) {
+            on_progress = std::make_shared<Napi::FunctionReference>(
+                Napi::Persistent(object.Get("onProgress").As<Napi::Function>()));
+        }
+
+        auto & shared = AddonState::of(env).models[model_key(options)];
+        if (!shared) shared = std::make_shared<SharedModel>();
+        auto model = std::make_shared<std::shared_ptr<Model>>();
+        const auto report = [this, on_progress](float fraction) {
+            if (on_progress) {
+                worker_->post([on_progress, fraction](Napi::Env progress_env) {
+                    if (progress_env == nullptr) return on_progress->SuppressDestruct();
+                    const Napi::HandleScope scope(progress_env);
+                    on_progress->Call({Napi::Number::New(progress_env, fraction)});
+                });
+            }
+            return !worker_->cancelled();
+        };
+        return worker_->submit(
+            make_job(
+                [this, shared = shared, model, options, report] {
+                    *model = shared->get([&] { return Model::load(options, report); },
+                                         [this] { return worker_->cancelled().load(); });
+                    models_.push_back(*model);
+                },
+                [model, on_progress](Napi::Env result_env) { return ModelHandle::Create(result_env, *model); }),
+            Value());
+    });
+}
+
+Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        CheckAlive();
+        const Napi::Object object = info[0].As<Napi::Object>();
+        ContextOptions options;
+        options.model = ModelHandle::ModelOf(env, object.Get("model"));
+        if (object.Get("lora").IsObject()) {
+            const Napi::Object lora = object.Get("lora").As<Napi::Object>();
+            options.lora_path = lora.Get("path").As<Napi::String>();
+            options.lora_scale = lora.Get("scale").As<Napi::Number>();
+        }
+        options.context_size = object.Get("contextSize").As<Napi::Number>();
+        options.offload_cache = object.Get("offloadCache").As<Napi::Boolean>();
+        options.cache_type = cache_type(object.Get("cacheType").As<Napi::String>());
+        options.sequences = sequences_;
+        options.batch_size = batch_size_;
+        ++members_;
+        return worker_->submit(
+            make_job(
+                [this, options] {
+                    RunLlama([&] {
+                        context_.members.push_back(std::make_unique<Context>(options, *pool_, worker_->cancelled()));
+                    });
+                },
+                nothing),
+            Value());
+    });
+}
+
+Napi::Value Engine::SetVocabulary(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        CheckAlive();
+        prepare_jobs(context_, read_vocabulary(info[0].As<Napi::Object>()), sequences_);
+        return info.Env().Undefined();
+    });
+}
+
+Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        CheckAlive();
+        auto entries = std::make_shared<std::vector<StepEntry>>();
+        const Napi::Array array = info[0].As<Napi::Array>();
+        for (uint32_t i = 0; i < array.Length(); ++i) {
+            entries->push_back(read_step_entry(array.Get(i).As<Napi::Object>(), Limits()));
+        }
+        // A job that only moves caches takes no time, and the bookkeeping of the caches relies on its success.
+        const bool evaluates = std::any_of(entries->begin(), entries->end(), [](const StepEntry & entry) {
+            return std::any_of(entry.tokens.begin(), entry.tokens.end(), [](const auto & t) { return !t.empty(); });
+        });
+        auto result = std::make_shared<StepResult>();
+        return worker_->submit(
+            make_job([this, entries, result] { RunLlama([&] { *result = run_step(context_, *entries); }); },
+                     [result](Napi::Env env) { return to_object(env, *result); }, evaluates),
+            Value());
+    });
+}
+
+Napi::Value Engine::Draft(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        CheckAlive();
+        auto entries = std::make_shared<std::vector<DraftEntry>>();
+        const Napi::Array array = info[0].As<Napi::Array>();
+        for (uint32_t i = 0; i < array.Length(); ++i) {
+            entries->push_back(read_draft_entry(array.Get(i).As<Napi::Object>(), Limits()));
+        }
+        auto result = std::make_shared<DraftResult>();
+        return worker_->submit(
+            make_job([this, entries, result] { RunLlama([&] { *result = run_draft(context_, *entries); }); },
+                     [result](Napi::Env env) { return to_object(env, *result); }),
+            Value());
+    });
+}
+
+Napi::Value Engine::Interrupt(const Napi::CallbackInfo & info) {
+    worker_->interrupt();
+    return info.Env().Undefined();
+}
+
+Napi::Value Engine::Dispose(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    if (disposed_) {
+        const auto deferred = Napi::Promise::Deferred::New(env);
+        deferred.Resolve(env.Undefined());
+        return deferred.Promise();
+    }
+    disposed_ = true;
+    worker_->interrupt();
+    // Signals may fire until it is done.
+    constexpr bool interruptible = false;
+    return worker_->submit(make_job([this] { FreeContexts(); },
+                                    [this](Napi::Env result_env) {
+                                        worker_->stop();
+                                        return result_env.Undefined();
+                                    },
+                                    interruptible),
+                           Value());
+}
+
+}  // namespace eft

@@ -1,0 +1,134 @@
+#include "node/process.h"
+
+#include "llama/backend.h"
+#include "llama/header.h"
+#include "llama/model.h"
+#include "llama/transfers.h"
+#include "node/state.h"
+#include "node/values.h"
+#include "node/worker.h"
+#include "vendor/llama.cpp/version.h"
+
+namespace eft {
+namespace {
+
+Napi::Value SetErrorClass(const Napi::CallbackInfo & info) {
+    AddonState::of(info.Env()).error_class = Napi::Persistent(info[0].As<Napi::Function>());
+    return info.Env().Undefined();
+}
+
+Napi::Value OpenLibraries(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const Napi::Object paths = info[0].As<Napi::Object>();
+        const auto path = [&](const char * key) { return paths.Get(key).As<Napi::String>().Utf8Value(); };
+        const std::string version = open_libraries({path("base"), path("ggml"), path("llama"), path("backends")});
+        return Napi::String::New(info.Env(), version);
+    });
+}
+
+Napi::Value LoadBackend(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const LoadedBackend backend = load_backend(info[0].As<Napi::String>());
+        Napi::Object result = Napi::Object::New(info.Env());
+        result.Set("loaded", backend.loaded);
+        result.Set("said", backend.said);
+        return result;
+    });
+}
+
+Napi::Value StopWorkers(const Napi::CallbackInfo & info) {
+    for (Worker * worker : AddonState::of(info.Env()).workers) worker->stop();
+    return info.Env().Undefined();
+}
+
+Napi::Value Devices(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        Napi::Array result = Napi::Array::New(info.Env());
+        for (const Device & device : list_devices()) {
+            Napi::Object object = Napi::Object::New(info.Env());
+            object.Set("name", device.name);
+            object.Set("description", device.description);
+            object.Set("backend", device.backend);
+            object.Set("type", device.type);
+            object.Set("memoryFree", static_cast<double>(device.memory_free));
+            object.Set("memoryTotal", static_cast<double>(device.memory_total));
+            result.Set(result.Length(), object);
+        }
+        return result;
+    });
+}
+
+Napi::Value TimeTransfers(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const auto bytes = static_cast<size_t>(info[1].As<Napi::Number>().Int64Value());
+        const TransferTimes times = time_transfers(info[0].As<Napi::String>(), bytes, info[2].As<Napi::Number>());
+        Napi::Object object = Napi::Object::New(info.Env());
+        object.Set("toHostMs", to_typed_array<Napi::Float64Array>(info.Env(), times.to_host));
+        object.Set("withinMs", to_typed_array<Napi::Float64Array>(info.Env(), times.within));
+        return object;
+    });
+}
+
+Napi::Value PhysicalCores(const Napi::CallbackInfo & info) { return Napi::Number::New(info.Env(), physical_cores()); }
+
+Napi::Value SetLog(const Napi::CallbackInfo & info) {
+    auto & listener = AddonState::of(info.Env()).log_listener;
+    if (listener) listener->close();
+    listener = info[0].IsFunction() ? listen_to_log(info.Env(), info[0].As<Napi::Function>()) : nullptr;
+    return info.Env().Undefined();
+}
+
+Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const Header header = read_header(info[0].As<Napi::String>());
+        Napi::Object object = Napi::Object::New(info.Env());
+        object.Set("architecture", header.architecture);
+        object.Set("type", header.type);
+        object.Set("blockCount", header.block_count);
+        object.Set("expertCount", header.expert_count);
+        object.Set("tensorCount", static_cast<double>(header.tensor_count));
+        object.Set("tensorBytes", static_cast<double>(header.tensor_bytes));
+        object.Set("fileBytes", static_cast<double>(header.file_bytes));
+        object.Set("splitCount", header.split_count);
+        object.Set("vocabularySize", static_cast<double>(header.vocabulary_size));
+        object.Set("tokenizer", header.tokenizer);
+        object.Set("identity", file_identity(info[0].As<Napi::String>()));
+        object.Set("eos", static_cast<double>(header.eos));
+        const Dimensions & dimensions = header.dimensions;
+        object.Set("embeddingSize", static_cast<double>(dimensions.embedding));
+        object.Set("widestSize", static_cast<double>(dimensions.widest));
+        object.Set("heads", static_cast<double>(dimensions.heads));
+        object.Set("keyValueHeads", static_cast<double>(dimensions.key_value_heads));
+        object.Set("keyLength", static_cast<double>(dimensions.key_length));
+        object.Set("valueLength", static_cast<double>(dimensions.value_length));
+        object.Set("expertsUsed", static_cast<double>(dimensions.experts_used));
+        object.Set("indexerKeyLength", static_cast<double>(dimensions.indexer_key_length));
+        return object;
+    });
+}
+
+Napi::Value CheckAdapter(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        check_adapter(info[0].As<Napi::String>());
+        return info.Env().Undefined();
+    });
+}
+
+}  // namespace
+
+void RegisterProcess(Napi::Env env, Napi::Object exports) {
+    exports.Set("compiledFor", EFT_LLAMA_VERSION);
+    exports.Set("llamaRelease", EFT_LLAMA_RELEASE);
+    exports.Set("setErrorClass", Napi::Function::New<SetErrorClass>(env));
+    exports.Set("openLibraries", Napi::Function::New<OpenLibraries>(env));
+    exports.Set("loadBackend", Napi::Function::New<LoadBackend>(env));
+    exports.Set("stopWorkers", Napi::Function::New<StopWorkers>(env, "stopWorkers"));
+    exports.Set("devices", Napi::Function::New<Devices>(env));
+    exports.Set("timeTransfers", Napi::Function::New<TimeTransfers>(env));
+    exports.Set("physicalCores", Napi::Function::New<PhysicalCores>(env));
+    exports.Set("setLog", Napi::Function::New<SetLog>(env));
+    exports.Set("readHeader", Napi::Function::New<ReadHeader>(env));
+    exports.Set("checkAdapter", Napi::Function::New<CheckAdapter>(env));
+}
+
+}  // namespace eft

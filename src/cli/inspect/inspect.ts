@@ -1,0 +1,113 @@
+/** `eft-llama inspect`: what is in a GGUF or a recipe, and what it would take to run it here. */
+
+import { open, stat } from "node:fs/promises";
+import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
+import { EftError, findModel, isRemote, loadRecipe, planMemory, readGguf, type GgufSummary } from "../../index.js";
+import { checkVocabularies } from "../../models/vocabulary.js";
+import { chooseBackend } from "../../native/backend.js";
+import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./recipe.js";
+import { describeBackend, memoryOptions, showLog } from "../load.js";
+import { withConfig } from "../config.js";
+import { loadOptions, outputOptions, sequencesOption, settings } from "../options.js";
+import { printRecipes } from "../recipe/list.js";
+import { formatCount, print, printable, printJson } from "../terminal.js";
+
+// Nothing is loaded here with its weights.
+const { trust: _, ...loading } = loadOptions;
+const options = {
+    set: settings("Show the weights with this parameter, e.g. --set beta=1.2; repeatable"),
+    ...loading,
+    sequences: { ...sequencesOption, default: 1 },
+    json: { type: "boolean", default: false, group: "Output:", description: "One JSON object" },
+    ...outputOptions,
+} as const satisfies Record<string, Options>;
+
+type Flags = InferredOptionTypes<typeof options> & { source?: string };
+type InspectArguments = ArgumentsCamelCase<Flags>;
+
+export const inspectCommand: CommandModule<object, Flags> = {
+    command: "inspect [source]",
+    describe: "What is in a GGUF or a recipe, and what it takes to run it",
+    builder: (yargs) =>
+        yargs
+            .positional("source", {
+                type: "string",
+                description:
+                    "GGUF, hf: or https: reference that was downloaded, recipe file, or name of a built-in recipe; without it, these are listed",
+            })
+            .options(withConfig(options))
+            .example("$0 inspect", "")
+            .example("$0 inspect demo --set beta=1.5", "")
+            .example("$0 inspect models/demo/large-base-f16.gguf --context-size 128 --json", ""),
+    handler: runInspect,
+};
+
+async function runInspect(args: InspectArguments): Promise<void> {
+    if (args.verbose) showLog();
+    if (args.source === undefined) await printRecipes(args.json);
+    else if (isRemote(args.source) || (await isGguf(args.source))) await printModel(args.source, args);
+    else {
+        const inspection = await inspectRecipe(await loadRecipe(args.source), args);
+        show(args, recipeToJson(inspection), () => describeRecipe(printable(inspection)));
+        // Last, so that the rest can be read however the members differ.
+        if (inspection.vocabulary !== undefined) checkVocabularies(inspection.vocabulary);
+    }
+}
+
+async function printModel(source: string, args: InspectArguments): Promise<void> {
+    const found = findModel(source);
+    if (isRemote(source) && found === undefined)
+        throw new EftError(
+            "MODEL_NOT_FOUND",
+            `${source} has not been downloaded. Download with \`eft-llama pull ${source}\`.`,
+        );
+    const backend = chooseBackend(args.backend);
+    const summary = await readGguf(found ?? source);
+    const memory =
+        summary.type === "adapter"
+            ? undefined
+            : await planMemory({ members: [{ name: "model", model: summary.file }] }, memoryOptions(args, backend));
+    show(args, { ...summary, memory, backend }, () => [
+        ...describeModel(printable(summary)),
+        "",
+        ...(memory === undefined ? [] : [...describeMemory(printable(memory)), ""]),
+        ...describeBackend(printable(backend)),
+    ]);
+}
+
+function describeModel(summary: GgufSummary): string[] {
+    const facts: [string, string | number | undefined][] = [
+        ["file", summary.file],
+        ["type", summary.type],
+        ["name", summary.name],
+        ["architecture", summary.architecture],
+        ["quantization", summary.quantization],
+        ["parameters", formatCount(summary.parameters)],
+        ["layers", summary.layers],
+        ["embedding", summary.embeddingSize],
+        ["training context", summary.trainContextSize],
+        ["tokenizer", summary.tokenizer],
+        ["vocabulary", summary.vocabularySize],
+        ["chat template", summary.chatTemplate === undefined ? "no" : "yes"],
+    ];
+    return facts.map(([name, value]) => `${name.padEnd(18)}${value ?? "not said"}`);
+}
+
+function show({ json }: InspectArguments, data: unknown, lines: () => readonly string[]): void {
+    if (json) printJson(data);
+    else print(`${lines().join("\n")}\n`);
+}
+
+/** By its name, or else by its first bytes: stores of other programs name their files otherwise. */
+async function isGguf(source: string): Promise<boolean> {
+    if (/\.gguf$/i.test(source)) return true;
+    try {
+        // A pipe can be read once, and a recipe may come from one.
+        if (!(await stat(source)).isFile()) return false;
+        await using file = await open(source);
+        const { buffer } = await file.read(Buffer.alloc(4), 0, 4);
+        return buffer.toString() === "GGUF";
+    } catch {
+        return false;
+    }
+}

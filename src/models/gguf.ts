@@ -1,0 +1,180 @@
+/** What GGUF files say about themselves. Only headers are read: quick and cheap, however large the models. */
+
+import type { GgufInsights } from "node-llama-cpp";
+import { EftError, withStack } from "../errors.js";
+import type { NativeHeader, NativeModel } from "../native/binding.js";
+import { loadBinding } from "../native/load-binding.js";
+import { string } from "../options.js";
+import { checkRecipe } from "../recipe/index.js";
+import type { Recipe } from "../types.js";
+import { examineVocabularies } from "../prompts/added-tokens.js";
+import { modelPath } from "./model-files.js";
+import { usesUnfamiliarTokens } from "../prompts/template-tokens.js";
+import { checkHasVocabulary, compareVocabularies, type VocabularyReport } from "./vocabulary.js";
+
+/** The header of a GGUF. Optional entries are missing where the file does not say it. */
+export interface GgufSummary {
+    readonly file: string;
+    /** `model`, or `adapter` for a LoRA adapter. */
+    readonly type: string;
+    readonly name?: string;
+    /** e.g. `llama`. */
+    readonly architecture: string;
+    /** The format of most tensors, e.g. `F16` or `Q4_K_M`. */
+    readonly quantization?: string;
+    readonly parameters: number;
+    /** Bytes of all tensors, in all parts of a split file. */
+    readonly tensorBytes: number;
+    /** Transformer blocks. */
+    readonly layers: number;
+    readonly embeddingSize?: number;
+    /** Tokens. */
+    readonly trainContextSize?: number;
+    /** In GGUF's words: `llama` is SentencePiece, `gpt2` byte-pair encoding. */
+    readonly tokenizer?: string;
+    /** Ids in the table, padding included. */
+    readonly vocabularySize?: number;
+    /** The Jinja text. */
+    readonly chatTemplate?: string;
+}
+
+/**
+ * @param file - path of a model or adapter; of a split model, that of any part
+ * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE, OPTION_INVALID
+ */
+export async function readGguf(file: string): Promise<GgufSummary> {
+    string("What readGguf reads", file);
+    return (await openGguf(file)).summary;
+}
+
+/**
+ * The header, and node-llama-cpp's view of it, which estimates memory.
+ *
+ * @internal Declarations that name node-llama-cpp's types do not compile everywhere.
+ * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE
+ */
+export async function openGguf(named: string): Promise<{ summary: GgufSummary; insights: GgufInsights }> {
+    const file = modelPath(named);
+    // Refuses what is missing, damaged, truncated or of impossible size, before anything else reads the file.
+    const header = loadBinding().readHeader(file);
+    const { architecture, type, blockCount } = header;
+    // Imported here because it is large, and only those who look into files this way need it.
+    const { GgufFileType, GgufInsights, readGgufFileInfo } = await import("node-llama-cpp");
+    try {
+        const info = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
+        replaceBigInts(info.metadata);
+        replaceLayers(info.architectureMetadata, header);
+        const insights = await GgufInsights.from(info);
+        const { general, tokenizer } = info.metadata as Partial<typeof info.metadata>;
+        const fileType = general?.file_type === undefined ? undefined : GgufFileType[general.file_type];
+        const summary = {
+            file,
+            type: type || "model",
+            name: general?.name,
+            architecture,
+            quantization: fileType?.replace(/^(MOSTLY|ALL)_/, ""),
+            parameters: insights.totalParameters,
+            tensorBytes: insights.modelSize,
+            layers: blockCount,
+            embeddingSize: insights.embeddingVectorSize,
+            trainContextSize: insights.trainContextSize,
+            tokenizer: header.tokenizer || undefined,
+            vocabularySize: header.vocabularySize || undefined,
+            chatTemplate: tokenizer?.chat_template,
+        };
+        return { summary, insights };
+    } catch (error) {
+        throw new EftError("MODEL_INVALID", `The header of ${file} cannot be read: ${String(error)}`, { cause: error });
+    }
+}
+
+/** Where layers differ, the most stands for all: the estimates of memory reckon with one number. */
+function replaceLayers(metadata: object, { heads, keyLength, valueLength, expertsUsed }: NativeHeader): void {
+    const entries = metadata as { attention?: Record<string, unknown>; expert_used_count?: unknown };
+    if (Array.isArray(entries.expert_used_count)) entries.expert_used_count = expertsUsed;
+    const { attention } = entries;
+    if (!Array.isArray(attention?.head_count)) return;
+    attention.head_count = heads;
+    attention.key_length ??= keyLength;
+    attention.value_length ??= valueLength;
+}
+
+/** Integers of 64 bits, which a file may have for any number, come as values that cannot be calculated with. */
+function replaceBigInts(entries: object): void {
+    for (const [key, value] of Object.entries(entries) as [string, unknown][]) {
+        if (typeof value === "bigint") Object.assign(entries, { [key]: Number(value) });
+        // Arrays are of one type.
+        else if (Array.isArray(value) && typeof value[0] !== "bigint") continue;
+        else if (typeof value === "object" && value !== null) replaceBigInts(value);
+    }
+}
+
+/**
+ * Compares the vocabularies of a recipe's members without loading their weights. The members alone are enough, but then
+ * nothing is said about tokens that some of them lack.
+ *
+ * @throws EftError MODEL_*
+ */
+export async function readVocabularies(recipe: Recipe | Pick<Recipe, "members">): Promise<VocabularyReport> {
+    checkRecipe("readVocabularies", recipe);
+    return withVocabularies(
+        recipe.members.map(({ model }) => model),
+        (models) => {
+            const members = recipe.members.map(({ name, model: file }, index) => {
+                const model = models[index] as NativeModel;
+                checkHasVocabulary(`Member ${name} (${file})`, model);
+                return { name, model };
+            });
+            return "combination" in recipe ? examineVocabularies(recipe, members) : compareVocabularies(members);
+        },
+    );
+}
+
+/**
+ * The Jinja text of the chat template that the file carries, if it does. Unlike {@link readGguf}, it does without
+ * node-llama-cpp's own addon, which would take over llama.cpp's log.
+ *
+ * @throws EftError MODEL_*
+ */
+export async function readChatTemplate(file: string): Promise<string | undefined> {
+    return withVocabularies([file], ([model]) => model?.info.chatTemplate);
+}
+
+/**
+ * Who should decide about control tokens in up-scaling: the fallback, where the tuned model uses some that its base has hardly been
+ * trained on. `recipe init` writes this, and `adHocRecipe` takes it.
+ *
+ * @param tuned - file of the fine-tuned model; of an adapter, that of its base
+ * @param reference - file of the model that it was tuned from
+ * @throws EftError MODEL_*, OPTION_INVALID
+ */
+export async function recommendControlTokens(tuned: string, reference: string): Promise<Recipe["controlTokens"]> {
+    string("tuned", tuned);
+    string("reference", reference);
+    const files = [tuned, reference];
+    return withVocabularies(files, (models) => {
+        models.forEach((model, index) => checkHasVocabulary(files[index] ?? "", model));
+        const [own, base] = models as [NativeModel, NativeModel];
+        return usesUnfamiliarTokens(own, base) ? "fallback" : "combine";
+    });
+}
+
+/** Loads vocabularies and metadata without weights, for the duration of `use`. @throws EftError MODEL_* */
+export async function withVocabularies<T>(
+    files: readonly string[],
+    use: (models: readonly NativeModel[]) => T,
+): Promise<T> {
+    const engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
+    try {
+        const models: NativeModel[] = [];
+        for (const file of files) {
+            const options = { path: modelPath(file), gpuLayers: 0, devices: [], vocabularyOnly: true };
+            models.push(await engine.loadModel(options));
+        }
+        return use(models);
+    } catch (error) {
+        throw withStack(error);
+    } finally {
+        await engine.dispose();
+    }
+}

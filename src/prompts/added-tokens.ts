@@ -1,0 +1,165 @@
+/**
+ * Tokens that were added for a fine-tuning, such as ChatML's `<|im_end|>` behind the 32,000 ids of Llama 2: the members that
+ * lack them have no opinion on them and cannot read them. So the members that have them decide about them alone, as a
+ * fallback does about control tokens, and the caches of the others get their text instead, as in a prompt.
+ */
+
+import { canBePositive } from "../recipe/index.js";
+import type { Recipe } from "../types.js";
+import { describeForeignTokens } from "./template-tokens.js";
+import { compareVocabularies, type NamedModel, type VocabularyReport } from "../models/vocabulary.js";
+
+type Tokens = Pick<VocabularyReport, "members" | "addedTokens">;
+/** What a recipe says that decides about added tokens. */
+type Forms = Pick<Recipe, "members" | "parameters" | "combination" | "conservative">;
+
+/**
+ * The form that decides about added tokens where a recipe has no fallback: the members with a positive weight that end a text
+ * with one of them, weighted as in the combination. Undefined: there is none, and added tokens are masked.
+ *
+ * @param weights - of the combination, in member order
+ */
+export function addedTokensForm(weights: Float64Array, tokens: Tokens): Float64Array | undefined {
+    const form = weights.map((weight, member) => (weight > 0 && tokens.members[member]?.endsAlone ? weight : 0));
+    const total = form.reduce((sum, weight) => sum + weight);
+    return total > 0 ? form.map((weight) => weight / total) : undefined;
+}
+
+/** Compares the vocabularies of a recipe's members. @param models - in the order of its members */
+export function examineVocabularies(
+    recipe: Forms & Pick<Recipe, "unusedTokens" | "prompt">,
+    models: readonly NamedModel[],
+): VocabularyReport {
+    const report = compareVocabularies(models, recipe.unusedTokens);
+    if (!report.compatible) return report;
+    const { notes, problems } = examineAddedTokens(recipe, report, models);
+    return {
+        ...report,
+        compatible: problems.length === 0,
+        problems,
+        notes: [...report.notes, ...notes, ...describeForeignTokens(recipe, models)],
+    };
+}
+
+/** What becomes of added tokens under a recipe: notes, and ends of a text that it makes impossible. */
+function examineAddedTokens(
+    recipe: Forms,
+    tokens: Tokens,
+    models: readonly NamedModel[],
+): Pick<VocabularyReport, "notes" | "problems"> {
+    const names = recipe.members.map(({ name }) => name);
+    const { combination, conservative, parameters } = recipe;
+    const positive = names.flatMap((name, member) => (canBePositive(combination, name, parameters) ? [member] : []));
+    const deciding =
+        conservative === undefined
+            ? positive.filter((member) => tokens.members[member]?.endsAlone)
+            : names.flatMap((name, member) => (name in conservative.fallback.weights ? [member] : []));
+    const has = (member: number, token: number): boolean => tokens.members[member]?.lacks[token] === 0;
+    const isPossible = (token: number): boolean =>
+        tokens.addedTokens[token] === 1
+            ? deciding.length > 0 && deciding.every((member) => has(member, token))
+            : has(0, token);
+    const list = (members: readonly number[]): string => listNames(members.map((member) => names[member] ?? ""));
+    const describe = (token: number, holder = 0): string =>
+        `${models[holder]?.model.tokenTexts(token, token + 1)[0]} (id ${token})`;
+
+    const problems = positive.flatMap((member) => {
+        const { eos, eot } = tokens.members[member]?.special ?? { eos: -1, eot: -1 };
+        const impossible = [...new Set([eos, eot])].filter((token) => token >= 0 && !isPossible(token));
+        return impossible.map((token) => {
+            const others = names.map((_, other) => other).filter((other) => !has(other, token));
+            const remedy =
+                conservative === undefined
+                    ? `Add "conservative: { topP: 1, fallback: <member> }" with a member that has it.`
+                    : `Choose a fallback whose members all have it.`;
+            return (
+                `${names[member]} ends a text with ${describe(token, member)}, which ${list(others)} ` +
+                `${others.length === 1 ? "lacks" : "lack"} as a token of that meaning, so no text would come to this end. ${remedy}`
+            );
+        });
+    });
+    return { problems, notes: groupByHolders(tokens).map(describeGroup) };
+
+    function describeGroup({ holders, ids }: { holders: readonly number[]; ids: readonly number[] }): string {
+        const shown = ids
+            .slice(0, 3)
+            .map((token) => describe(token, holders[0]))
+            .join(", ");
+        const what = `${shown}${ids.length > 3 ? ` and ${ids.length - 3} more` : ""}`;
+        const possible = ids.every(isPossible);
+        return (
+            `Only ${list(holders)} ${holders.length === 1 ? "has" : "have"} ${what}: ` +
+            (possible
+                ? `${list(deciding)} alone ${deciding.length === 1 ? "decides" : "decide"} about ${ids.length === 1 ? "it" : "them"}; the others read the text instead.`
+                : "masked.")
+        );
+    }
+}
+
+/** Added tokens that the same members have. */
+function groupByHolders({ members, addedTokens }: Tokens): { holders: readonly number[]; ids: readonly number[] }[] {
+    const groups = new Map<string, { holders: readonly number[]; ids: number[] }>();
+    addedTokens.forEach((added, token) => {
+        if (added === 0) return;
+        const holders = members.flatMap(({ lacks }, member) => (lacks[token] === 0 ? [member] : []));
+        const group = groups.get(holders.join()) ?? { holders, ids: [] };
+        group.ids.push(token);
+        groups.set(holders.join(), group);
+    });
+    return [...groups.values()];
+}
+
+function listNames(names: readonly string[]): string {
+    return names.length < 2 ? names.join() : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
+/** How the members of an ensemble spell its tokens. */
+export interface TokenTexts {
+    /** The member that has the most of them: its tokenizer reads texts as the target would write them. */
+    readonly speaker: number;
+    /** The bytes of tokens one after another; control tokens are spelled out if asked for. */
+    detokenize(tokens: Int32Array, renderSpecial: boolean): Buffer;
+    /** What the cache of a member gets for a token of the text: the token, or if it lacks that, its text in tokens of its own. */
+    feed(member: number, token: number): readonly number[];
+}
+
+export function createTokenTexts(models: readonly NamedModel[], { members, addedTokens }: Tokens): TokenTexts {
+    const known = new Map<string, readonly number[]>();
+    const speakerOf = (token: number): NamedModel => {
+        const speaks = ({ lacks, width }: Tokens["members"][number]): boolean =>
+            addedTokens[token] === 1 ? lacks[token] === 0 : token < width;
+        return models[Math.max(0, members.findIndex(speaks))] as NamedModel;
+    };
+    const detokenize = (tokens: Int32Array, renderSpecial: boolean): Buffer =>
+        Buffer.concat(
+            Array.from(tokens, (token) => speakerOf(token).model.detokenize(Int32Array.of(token), renderSpecial)),
+        );
+
+    /** As in the middle of a text: a space that a tokenizer puts before every text is not a part of it. */
+    function tokenizeInside({ model }: NamedModel, text: string): number[] {
+        const [lead = [], whole = [], alone = []] = ["\n", `\n${text}`, text].map((part) => [
+            ...model.tokenize(part, false, true),
+        ]);
+        const isWhole = lead.every((token, index) => token === whole[index]);
+        const inside = isWhole ? whole.slice(lead.length) : alone;
+        // Something has to be evaluated, even for a token without a text.
+        return inside.length > 0 ? inside : lead;
+    }
+
+    const missing = members.map(({ lacks }) => lacks.reduce((count, flag) => count + flag, 0));
+    return {
+        speaker: missing.indexOf(Math.min(...missing)),
+        detokenize,
+        feed(member, token) {
+            if (members[member]?.lacks[token] === 0) return [token];
+            const key = `${member} ${token}`;
+            let tokens = known.get(key);
+            if (tokens === undefined) {
+                const text = detokenize(Int32Array.of(token), true).toString("utf8");
+                tokens = tokenizeInside(models[member] as NamedModel, text);
+                known.set(key, tokens);
+            }
+            return tokens;
+        },
+    };
+}
