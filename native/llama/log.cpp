@@ -2,41 +2,12 @@
 
 #include <algorithm>
 #include <list>
+#include <mutex>
 #include <vector>
 
 #include "llama/copies.h"
 
 namespace eft {
-
-LogListener::LogListener(Napi::Env env, const Napi::Function & callback)
-    : env_(env), function_(Napi::ThreadSafeFunction::New(env, callback, "eft-llama log", 0, 1)) {
-    function_.Unref(env);
-    napi_add_env_cleanup_hook(env_, on_cleanup, this);
-}
-
-void LogListener::close() {
-    napi_remove_env_cleanup_hook(env_, on_cleanup, this);
-    on_cleanup(this);
-}
-
-void LogListener::on_cleanup(void * data) {
-    auto * listener = static_cast<LogListener *>(data);
-    const std::lock_guard<std::mutex> lock(listener->mutex_);
-    listener->closed_ = true;
-    listener->function_.Release();
-}
-
-void LogListener::deliver(int level, const std::string & text) {
-    const std::lock_guard<std::mutex> lock(mutex_);
-    if (closed_) return;
-    auto * line = new Line{level, text};
-    const auto call = [](Napi::Env env, Napi::Function callback, Line * data) {
-        const std::unique_ptr<Line> owned(data);
-        if (env == nullptr) return;
-        callback.Call({Napi::Number::New(env, owned->level), Napi::String::New(env, owned->text)});
-    };
-    if (function_.NonBlockingCall(line, call) != napi_ok) delete line;
-}
 
 namespace {
 
@@ -128,13 +99,11 @@ std::string LogCapture::said() const {
     return words.empty() ? "" : " llama.cpp says: " + words;
 }
 
-std::shared_ptr<LogListener> listen_to_log(Napi::Env env, const Napi::Function & callback) {
-    auto listener = std::make_shared<LogListener>(env, callback);
+void listen_to_log(const std::shared_ptr<LogListener> & listener) {
     const std::lock_guard<std::mutex> lock(mutex);
     listeners.erase(std::remove_if(listeners.begin(), listeners.end(), [](const auto & l) { return l.expired(); }),
                     listeners.end());
     listeners.push_back(listener);
-    return listener;
 }
 
 }  // namespace eft

@@ -2,10 +2,7 @@
 // kept per thread while a job wants to explain a failure and (b) handed to whoever listens.
 #pragma once
 
-#include <napi.h>
-
 #include <memory>
-#include <mutex>
 #include <string>
 
 #include "llama/api.h"
@@ -38,33 +35,14 @@ class LogCapture {
     std::string * outer_;
 };
 
-/// Somebody in an addon environment who wants the log. Lines come from all threads, and may be on their way to it while
-/// its environment ends.
+/// Somebody who wants the log. Lines come from all threads.
 class LogListener {
   public:
-    LogListener(Napi::Env env, const Napi::Function & callback);
-    LogListener(const LogListener &) = delete;
-    LogListener & operator=(const LogListener &) = delete;
-
-    /// From any thread.
-    void deliver(int level, const std::string & text);
-    /// No line is delivered from now on. On the thread of the environment, which does it by itself when it ends.
-    void close();
-
-  private:
-    struct Line {
-        int level;
-        std::string text;
-    };
-    static void on_cleanup(void * listener);
-
-    napi_env env_;
-    std::mutex mutex_;
-    bool closed_ = false;
-    Napi::ThreadSafeFunction function_;
+    virtual ~LogListener() = default;
+    virtual void deliver(int level, const std::string & text) = 0;
 };
 
-/// Calls `callback(level, text)` on the thread of `env` for each line, until the result is closed.
-std::shared_ptr<LogListener> listen_to_log(Napi::Env env, const Napi::Function & callback);
+/// Hands each line to `listener` for as long as somebody else owns it.
+void listen_to_log(const std::shared_ptr<LogListener> & listener);
 
 }  // namespace eft

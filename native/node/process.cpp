@@ -72,9 +72,10 @@ Napi::Value TimeTransfers(const Napi::CallbackInfo & info) {
 Napi::Value PhysicalCores(const Napi::CallbackInfo & info) { return Napi::Number::New(info.Env(), physical_cores()); }
 
 Napi::Value SetLog(const Napi::CallbackInfo & info) {
-    auto & listener = AddonState::of(info.Env()).log_listener;
-    if (listener) listener->close();
-    listener = info[0].IsFunction() ? listen_to_log(info.Env(), info[0].As<Napi::Function>()) : nullptr;
+    auto & callback = AddonState::of(info.Env()).log_callback;
+    if (callback) callback->close();
+    callback = info[0].IsFunction() ? std::make_shared<LogCallback>(info.Env(), info[0].As<Napi::Function>()) : nullptr;
+    if (callback) listen_to_log(callback);
     return info.Env().Undefined();
 }
 

@@ -8,8 +8,8 @@
 #include <set>
 #include <string>
 
-#include "llama/log.h"
 #include "llama/model.h"
+#include "node/log-callback.h"
 #include "node/worker.h"
 
 namespace eft {
@@ -17,7 +17,7 @@ namespace eft {
 struct AddonState {
     /// Constructors; `error_class` is EftError of src/errors.ts.
     Napi::FunctionReference model_class, engine_class, grammar_class, error_class;
-    std::shared_ptr<LogListener> log_listener;
+    std::shared_ptr<LogCallback> log_callback;
     /// Models by file and settings, so that each is loaded once however many members and ensembles use it.
     std::map<std::string, std::shared_ptr<SharedModel>> models;
     /// Of all engines that are alive.
