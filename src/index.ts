@@ -32,7 +32,8 @@ export {
 } from "./models/download.js";
 export { listModels, removeModels, type StoredModel } from "./models/model-store.js";
 export { findModel, isRemote, missingModels, modelFolder } from "./models/model-files.js";
-export { readGguf, readVocabularies, recommendControlTokens, type GgufSummary } from "./models/gguf.js";
+export { readGguf, type GgufSummary } from "./models/gguf.js";
+export { readVocabularies, recommendControlTokens } from "./prompts/vocabularies.js";
 export {
     CACHE_TYPES,
     memoryRoom,

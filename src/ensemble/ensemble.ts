@@ -36,9 +36,9 @@ import { locateModels } from "../models/model-files.js";
 import { createSequencePool, type SequencePool } from "../host/sequences.js";
 import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "../host/statistics.js";
 import { createStepQueue, type StepQueue } from "../host/steps.js";
-import { readVocabularies } from "../models/gguf.js";
 import { tryModels } from "../models/trial.js";
 import { createTokenTexts, examineVocabularies, type TokenTexts } from "../prompts/added-tokens.js";
+import { readVocabularies } from "../prompts/vocabularies.js";
 import { checkVocabularies, flaggedIds, type VocabularyReport } from "../models/vocabulary.js";
 
 /** How {@link loadEnsemble} loads. */

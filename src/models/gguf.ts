@@ -5,12 +5,7 @@ import { EftError, withStack } from "../errors.js";
 import type { NativeHeader, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { string } from "../options.js";
-import { checkRecipe } from "../recipe/index.js";
-import type { Recipe } from "../types.js";
-import { examineVocabularies } from "../prompts/added-tokens.js";
 import { modelPath } from "./model-files.js";
-import { usesUnfamiliarTokens } from "../prompts/template-tokens.js";
-import { checkHasVocabulary, compareVocabularies, type VocabularyReport } from "./vocabulary.js";
 
 /** The header of a GGUF. Optional entries are missing where the file does not say it. */
 export interface GgufSummary {
@@ -110,27 +105,6 @@ function replaceBigInts(entries: object): void {
 }
 
 /**
- * Compares the vocabularies of a recipe's members without loading their weights. The members alone are enough, but then
- * nothing is said about tokens that some of them lack.
- *
- * @throws EftError MODEL_*
- */
-export async function readVocabularies(recipe: Recipe | Pick<Recipe, "members">): Promise<VocabularyReport> {
-    checkRecipe("readVocabularies", recipe);
-    return withVocabularies(
-        recipe.members.map(({ model }) => model),
-        (models) => {
-            const members = recipe.members.map(({ name, model: file }, index) => {
-                const model = models[index] as NativeModel;
-                checkHasVocabulary(`Member ${name} (${file})`, model);
-                return { name, model };
-            });
-            return "combination" in recipe ? examineVocabularies(recipe, members) : compareVocabularies(members);
-        },
-    );
-}
-
-/**
  * The Jinja text of the chat template that the file carries, if it does. Unlike {@link readGguf}, it does without
  * node-llama-cpp's own addon, which would take over llama.cpp's log.
  *
@@ -138,25 +112,6 @@ export async function readVocabularies(recipe: Recipe | Pick<Recipe, "members">)
  */
 export async function readChatTemplate(file: string): Promise<string | undefined> {
     return withVocabularies([file], ([model]) => model?.info.chatTemplate);
-}
-
-/**
- * Who should decide about control tokens in up-scaling: the fallback, where the tuned model uses some that its base has hardly been
- * trained on. `recipe init` writes this, and `adHocRecipe` takes it.
- *
- * @param tuned - file of the fine-tuned model; of an adapter, that of its base
- * @param reference - file of the model that it was tuned from
- * @throws EftError MODEL_*, OPTION_INVALID
- */
-export async function recommendControlTokens(tuned: string, reference: string): Promise<Recipe["controlTokens"]> {
-    string("tuned", tuned);
-    string("reference", reference);
-    const files = [tuned, reference];
-    return withVocabularies(files, (models) => {
-        models.forEach((model, index) => checkHasVocabulary(files[index] ?? "", model));
-        const [own, base] = models as [NativeModel, NativeModel];
-        return usesUnfamiliarTokens(own, base) ? "fallback" : "combine";
-    });
 }
 
 /** Loads vocabularies and metadata without weights, for the duration of `use`. @throws EftError MODEL_* */
