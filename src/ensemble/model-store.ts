@@ -5,7 +5,7 @@ import { readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../errors.js";
 import { unreadable, unwritable } from "../files.js";
-import { listOf, place, text } from "../options.js";
+import { listOf, place, string } from "../options.js";
 import { findReferenceProblem } from "../recipe/reference.js";
 import { isLocked, REFERENCE_FILE, tryLock, workshopOf, WORKSHOP } from "./download.js";
 import { isRemote, modelFolder, modelPath, partCount, partFiles, SPLIT } from "./model-files.js";
@@ -47,7 +47,7 @@ export async function listModels(folder = modelFolder()): Promise<StoredModel[]>
  */
 export async function removeModels(names: readonly string[], folder = modelFolder()): Promise<StoredModel[]> {
     const root = path.resolve(place("folder", folder));
-    const chosen = chooseModels(await listModels(root), listOf(text)("names", names), root);
+    const chosen = chooseModels(await listModels(root), listOf(string)("names", names), root);
     for (const model of chosen) await removeModel(model, root);
     return chosen;
 }
