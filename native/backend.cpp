@@ -9,9 +9,9 @@
 #include <set>
 #include <thread>
 
+#include "copies.h"
 #include "failure.h"
 #include "log.h"
-#include "siblings.h"
 
 #if defined(__linux__)
 #include <sched.h>
@@ -119,7 +119,10 @@ ThreadPool::ThreadPool(uint32_t threads) : threads_(threads) {
 
 ThreadPool::~ThreadPool() { llama_api().ggml_threadpool_free(pool_); }
 
-AssertionGuard::AssertionGuard() { ++guards; }
+AssertionGuard::AssertionGuard() {
+    if (guards == 0) install_assertion(llama_api());
+    ++guards;
+}
 
 AssertionGuard::~AssertionGuard() { --guards; }
 

@@ -46,7 +46,7 @@ class ThreadPool {
 
 /// While one lives on a thread, a failed assertion of ggml on that thread throws Failure NATIVE_FAILURE instead of
 /// aborting the process. What failed is in an unknown state afterwards and must not be touched again. It does so
-/// through the callback that join_copies() has installed.
+/// through the callback that install_assertion() installs.
 class AssertionGuard {
   public:
     AssertionGuard();

@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "copies.h"
 #include "failure.h"
 #include "log.h"
-#include "siblings.h"
 
 namespace eft {
 

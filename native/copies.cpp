@@ -1,79 +1,109 @@
 #include "copies.h"
 
-#include <algorithm>
-#include <chrono>
-#include <functional>
-#include <memory>
+#include <cstdio>
+#include <shared_mutex>
 
 #include "backend.h"
-#include "failure.h"
-#include "siblings.h"
+#include "log.h"
+
+#ifdef _WIN32
+#include <windows.h>
+#define EFT_EXPORT __declspec(dllexport)
+#else
+#include <dlfcn.h>
+#define EFT_EXPORT __attribute__((visibility("default")))
+#endif
 
 namespace eft {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+constexpr const char * kSymbol = "eft_llama_copy_1";
 
-std::vector<double> time_each(uint32_t times, const std::function<void()> & copy) {
-    copy();
-    std::vector<double> result(times);
-    for (double & ms : result) {
-        const auto start = Clock::now();
-        copy();
-        ms = std::chrono::duration<double, std::milli>(Clock::now() - start).count();
+std::shared_mutex registry;
+// To whom failed assertions on threads that are not ours are handed on: another copy, and somebody else.
+std::atomic<ggml_abort_callback_t> next_copy{nullptr}, next_other{nullptr};
+// Whether this thread is handing one on, and may get it back.
+thread_local bool handing_on = false;
+
+void lock_registry(bool exclusive) { exclusive ? registry.lock() : registry.lock_shared(); }
+void unlock_registry(bool exclusive) { exclusive ? registry.unlock() : registry.unlock_shared(); }
+
+void on_assertion(const char * message) {
+    throw_if_guarded(message);
+    if (handing_on) return;
+    struct HandingOn {
+        HandingOn() { handing_on = true; }
+        ~HandingOn() { handing_on = false; }
+    } inside;
+    const ggml_abort_callback_t copy = next_copy, other = next_other;
+    if (copy) copy(message);
+    if (other) {
+        other(message);
+    } else if (!copy) {
+        fprintf(stderr, "%s\n", message);
     }
-    return result;
+}
+
+/// The library that a function belongs to exports a variable of that name: where it is.
+void * find_beside(const void * function, const char * name) {
+#ifdef _WIN32
+    HMODULE module = nullptr;
+    const DWORD flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+    if (!GetModuleHandleExW(flags, reinterpret_cast<LPCWSTR>(function), &module)) return nullptr;
+    return reinterpret_cast<void *>(GetProcAddress(module, name));
+#else
+    Dl_info info;
+    if (!dladdr(function, &info)) return nullptr;
+    void * library = dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+    if (!library) return nullptr;
+    void * found = dlsym(library, name);
+    dlclose(library);
+    return found;
+#endif
+}
+
+template <typename Callback>
+Copy * find_copy(Callback callback) {
+    if (!callback) return nullptr;
+    return static_cast<Copy *>(find_beside(reinterpret_cast<const void *>(callback), kSymbol));
 }
 
 }  // namespace
 
-CopyTimes time_copies(const std::string & name, size_t bytes, uint32_t times) {
-    const LlamaApi & api = llama_api();
-    const AssertionGuard guard;
-    const RegistryLock registry(RegistryLock::shared);
-    ggml_backend_dev_t device = api.ggml_backend_dev_by_name(name.c_str());
-    if (!device) throw Failure("BACKEND_UNAVAILABLE", "There is no device named " + name + ".");
-    const std::unique_ptr<ggml_backend, decltype(api.ggml_backend_free)> backend(
-        api.ggml_backend_dev_init(device, nullptr), api.ggml_backend_free);
-    if (!backend) throw Failure("BACKEND_UNAVAILABLE", "The device " + name + " cannot be opened.");
+extern "C" EFT_EXPORT Copy eft_llama_copy_1;
+Copy eft_llama_copy_1{on_log, {nullptr}, on_assertion, {nullptr}, lock_registry, unlock_registry};
 
-    using Buffer = std::unique_ptr<ggml_backend_buffer, decltype(api.ggml_backend_buffer_free)>;
-    const auto allocate = [&](ggml_backend_buffer_type_t type, size_t size) {
-        Buffer buffer(api.ggml_backend_buft_alloc_buffer(type, size), api.ggml_backend_buffer_free);
-        if (!buffer) {
-            throw Failure("MEMORY_EXCEEDED",
-                          "There is no room for " + std::to_string(size) + " bytes to copy on " + name + ".");
-        }
-        // Pages that were never touched may not be there.
-        api.ggml_backend_buffer_clear(buffer.get(), 1);
-        return buffer;
-    };
-    // llama.cpp takes this memory for rows where the device has it, because the device can write into it by itself.
-    ggml_backend_buffer_type_t host_type = api.ggml_backend_dev_host_buffer_type(device);
-    const Buffer host = allocate(host_type ? host_type : api.ggml_backend_cpu_buffer_type(), bytes);
-    const Buffer from = allocate(api.ggml_backend_dev_buffer_type(device), bytes);
-    const Buffer to = allocate(api.ggml_backend_dev_buffer_type(device), bytes);
+Copy & this_copy() { return eft_llama_copy_1; }
 
-    const std::unique_ptr<ggml_context, decltype(api.ggml_free)> tensors(
-        api.ggml_init({2 * api.ggml_tensor_overhead(), nullptr, true}), api.ggml_free);
-    const auto place = [&](const Buffer & buffer) {
-        ggml_tensor * tensor =
-            api.ggml_new_tensor_1d(tensors.get(), GGML_TYPE_F32, static_cast<int64_t>(bytes / sizeof(float)));
-        api.ggml_backend_tensor_alloc(buffer.get(), tensor, api.ggml_backend_buffer_get_base(buffer.get()));
-        return tensor;
-    };
-    ggml_tensor * source = place(from);
-    ggml_tensor * target = place(to);
-    void * rows = api.ggml_backend_buffer_get_base(host.get());
-    return {time_each(times,
-                      [&] {
-                          api.ggml_backend_tensor_get_async(backend.get(), source, rows, 0, bytes);
-                          api.ggml_backend_synchronize(backend.get());
-                      }),
-            time_each(times, [&] {
-                api.ggml_backend_tensor_copy(source, target);
-                api.ggml_backend_synchronize(backend.get());
-            })};
+Copy * copy_of(ggml_log_callback callback) {
+    Copy * copy = find_copy(callback);
+    return copy && copy->on_log == callback ? copy : nullptr;
 }
+
+Copy * copy_of(ggml_abort_callback_t callback) {
+    Copy * copy = find_copy(callback);
+    return copy && copy->on_assertion == callback ? copy : nullptr;
+}
+
+ggml_abort_callback_t install_assertion(const LlamaApi & api) {
+    const ggml_abort_callback_t displaced = api.ggml_set_abort_callback(on_assertion);
+    if (displaced && displaced != on_assertion) (copy_of(displaced) ? next_copy : next_other) = displaced;
+    return displaced;
+}
+
+void join_copies(const LlamaApi & api) {
+    if (this_copy().first) return;
+    // A lock of ggml's own, so that copies that open at the same moment find each other.
+    api.ggml_critical_section_start();
+    const Copy * before = copy_of(install_assertion(api));
+    this_copy().first = before ? before->first.load() : &this_copy();
+    api.ggml_critical_section_end();
+}
+
+RegistryLock::RegistryLock(Kind kind) : owner_(this_copy().first), exclusive_(kind == exclusive) {
+    owner_->lock_registry(exclusive_);
+}
+
+RegistryLock::~RegistryLock() { owner_->unlock_registry(exclusive_); }
 
 }  // namespace eft

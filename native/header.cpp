@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +10,7 @@
 #include <vector>
 
 #include "backend.h"
+#include "entries.h"
 #include "failure.h"
 #include "llama-api.h"
 #include "log.h"
@@ -28,11 +28,6 @@ struct GgufDeleter {
     void operator()(gguf_context * gguf) const { llama_api().gguf_free(gguf); }
 };
 using Gguf = std::unique_ptr<gguf_context, GgufDeleter>;
-
-[[noreturn]] void refuse(const std::string & path, const std::string & what) {
-    throw Failure("MODEL_INVALID", path + " is not a usable GGUF file: " + what +
-                                       ". Download or convert it again, and check that the copy is complete.");
-}
 
 [[noreturn]] void refuse_to_read(const std::string & path, const std::string & reason) {
     throw Failure("FILE_UNREADABLE", path + " cannot be read: " + reason + ". Check its permissions.");
@@ -57,7 +52,7 @@ uint64_t check_file(const std::string & path) {
     if (error) refuse_to_read(path, error.message());
     errno = 0;
     if (!std::ifstream(file)) refuse_to_read(path, std::generic_category().message(errno));
-    if (bytes < 24) refuse(path, "it has only " + std::to_string(bytes) + " bytes");
+    if (bytes < 24) refuse_gguf(path, "it has only " + std::to_string(bytes) + " bytes");
     return bytes;
 }
 
@@ -72,83 +67,34 @@ Gguf open(const std::string & path) {
     } catch (const std::exception & exception) {
         reason = std::string(" ") + exception.what();
     }
-    refuse(path, "its header cannot be read." + reason);
-}
-
-/// The entries of one file.
-struct Entries {
-    const LlamaApi & api;
-    const gguf_context * gguf;
-
-    /// -1 if there is none of that type.
-    int64_t find(const std::string & key, gguf_type type) const {
-        const int64_t id = api.gguf_find_key(gguf, key.c_str());
-        return id >= 0 && api.gguf_get_kv_type(gguf, id) == type ? id : -1;
-    }
-
-    std::string string(const std::string & key) const {
-        const int64_t id = find(key, GGUF_TYPE_STRING);
-        return id < 0 ? "" : api.gguf_get_val_str(gguf, id);
-    }
-
-    uint32_t count(const std::string & key) const {
-        const int64_t wide = find(key, GGUF_TYPE_UINT32), narrow = find(key, GGUF_TYPE_UINT16);
-        if (wide >= 0) return api.gguf_get_val_u32(gguf, wide);
-        return narrow >= 0 ? api.gguf_get_val_u16(gguf, narrow) : 0;
-    }
-
-    bool any_nonzero(const std::string & key) const {
-        const int64_t id = find(key, GGUF_TYPE_ARRAY);
-        if (id < 0) return false;
-        const gguf_type type = api.gguf_get_arr_type(gguf, id);
-        if (type != GGUF_TYPE_INT32 && type != GGUF_TYPE_UINT32) return false;
-        const auto * values = static_cast<const int32_t *>(api.gguf_get_arr_data(gguf, id));
-        return std::any_of(values, values + api.gguf_get_arr_n(gguf, id), [](int32_t value) { return value != 0; });
-    }
-};
-
-/// ggml asserts that what it adds under the root of a norm is not negative.
-void check_epsilons(const Entries & entries, const std::string & path, const std::string & architecture) {
-    for (const char * name : {"layer_norm_rms_epsilon", "layer_norm_epsilon", "group_norm_epsilon"}) {
-        const std::string key = architecture + ".attention." + name;
-        const int64_t id = entries.find(key, GGUF_TYPE_FLOAT32);
-        if (id < 0) continue;
-        const float value = entries.api.gguf_get_val_f32(entries.gguf, id);
-        if (!(value >= 0) || std::isinf(value)) refuse(path, "its " + key + " is " + std::to_string(value));
-    }
+    refuse_gguf(path, "its header cannot be read." + reason);
 }
 
 bool ends_with(const std::string & text, const std::string & end) {
     return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
 }
 
-/// ggml multiplies matrices of floats and of quantized blocks, and adds vectors of float32 to its float32 activations;
-/// with other types it aborts or reads where nothing is. Tables of token ids are the only integers.
-void check_tensor_type(const LlamaApi & api, const std::string & path, const std::string & name, ggml_type type) {
-    const bool is_table = name.find("tid2eid") != std::string::npos || name == "d2t";
-    const bool is_vector = ends_with(name, "norm.weight") || ends_with(name, ".bias");
-    const bool is_float = type == GGML_TYPE_F32 || type == GGML_TYPE_F16 || type == GGML_TYPE_BF16;
-    const bool fits = is_table || type == GGML_TYPE_F32 || (!is_vector && (is_float || api.ggml_is_quantized(type)));
-    if (!fits) refuse(path, "its tensor " + name + " is of the type " + api.ggml_type_name(type));
-}
-
-/// Counts what one file holds.
-void add_tensors(Header & header, const std::string & path, const Entries & entries, uint64_t file_bytes) {
+/// Counts what one file holds, and lists it.
+void add_tensors(Header & header, std::vector<TensorInfo> & tensors, const std::string & path, const Entries & entries,
+                 uint64_t file_bytes) {
     const LlamaApi & api = entries.api;
     const int64_t count = api.gguf_get_n_tensors(entries.gguf);
-    if (count > kMaxTensors) refuse(path, "it announces an impossible number of tensors");
+    if (count > kMaxTensors) refuse_gguf(path, "it announces an impossible number of tensors");
     uint64_t end = 0;
     for (int64_t i = 0; i < count; ++i) {
-        check_tensor_type(api, path, api.gguf_get_tensor_name(entries.gguf, i),
-                          api.gguf_get_tensor_type(entries.gguf, i));
+        TensorInfo tensor{
+            path, api.gguf_get_tensor_name(entries.gguf, i), api.gguf_get_tensor_type(entries.gguf, i), {}};
+        std::copy_n(api.gguf_get_tensor_ne(entries.gguf, i), GGML_MAX_DIMS, tensor.shape);
+        check_tensor(api, tensor);
         const uint64_t size = api.gguf_get_tensor_size(entries.gguf, i);
         header.tensor_bytes += size;
         end = std::max<uint64_t>(
             end, api.gguf_get_data_offset(entries.gguf) + api.gguf_get_tensor_offset(entries.gguf, i) + size);
+        tensors.push_back(std::move(tensor));
     }
     if (end > file_bytes) {
-        refuse(path, "it is truncated: its tensors need " + std::to_string(end) + " bytes and the file has " +
-                         std::to_string(file_bytes));
+        refuse_gguf(path, "it is truncated: its tensors need " + std::to_string(end) + " bytes and the file has " +
+                              std::to_string(file_bytes));
     }
     header.tensor_count += count;
     header.file_bytes += file_bytes;
@@ -172,13 +118,14 @@ std::vector<std::string> name_parts(const std::string & first, uint32_t count) {
 }
 
 /// The parts behind the first one, which `header` knows already. llama.cpp finds them by their names, too.
-void add_parts(Header & header, const std::string & path, int64_t announced_tensors) {
+void add_parts(Header & header, std::vector<TensorInfo> & tensors, const std::string & path,
+               int64_t announced_tensors) {
     const uint32_t count = header.split_count;
     const std::vector<std::string> parts = name_parts(path, std::min(count, kMaxParts));
     const std::string whole = "of the " + std::to_string(count) + " parts of a model";
     if (count > kMaxParts || parts.empty()) {
-        refuse(path, "it says that it is the first " + whole + ", whose name must end with " + part_suffix(1, count) +
-                         " as the other names do");
+        refuse_gguf(path, "it says that it is the first " + whole + ", whose name must end with " +
+                              part_suffix(1, count) + " as the other names do");
     }
     for (uint32_t number = 2; number <= count; ++number) {
         const std::string & part = parts[number - 1];
@@ -191,13 +138,13 @@ void add_parts(Header & header, const std::string & path, int64_t announced_tens
         const Gguf gguf = open(part);
         const Entries entries{llama_api(), gguf.get()};
         if (entries.count("split.no") != number - 1 || entries.count("split.count") != count) {
-            refuse(part, "it is not number " + std::to_string(number) + " " + whole + " with " + path);
+            refuse_gguf(part, "it is not number " + std::to_string(number) + " " + whole + " with " + path);
         }
-        add_tensors(header, part, entries, bytes);
+        add_tensors(header, tensors, part, entries, bytes);
     }
     if (announced_tensors >= 0 && announced_tensors != header.tensor_count) {
-        refuse(path, "its parts hold " + std::to_string(header.tensor_count) + " tensors instead of " +
-                         std::to_string(announced_tensors) + ", so one of them is of another model");
+        refuse_gguf(path, "its parts hold " + std::to_string(header.tensor_count) + " tensors instead of " +
+                              std::to_string(announced_tensors) + ", so one of them is of another model");
     }
 }
 
@@ -226,18 +173,21 @@ Header read_header(const std::string & path) {
     header.vocabulary_size = tokens < 0 ? 0 : static_cast<int64_t>(api.gguf_get_arr_n(gguf.get(), tokens));
     const int64_t eos = entries.find("tokenizer.ggml.eos_token_id", GGUF_TYPE_UINT32);
     header.eos = eos < 0 ? -1 : static_cast<int64_t>(api.gguf_get_val_u32(gguf.get(), eos));
-    header.has_rope_sections = entries.any_nonzero(header.architecture + ".rope.dimension_sections");
+    const std::vector<uint64_t> sections = entries.numbers(header.architecture + ".rope.dimension_sections");
+    header.has_rope_sections = std::any_of(sections.begin(), sections.end(), [](uint64_t size) { return size != 0; });
     header.is_activated_lora = api.gguf_find_key(gguf.get(), "adapter.alora.invocation_tokens") >= 0;
-    if (header.architecture.empty()) refuse(path, "it names no architecture");
+    if (header.architecture.empty()) refuse_gguf(path, "it names no architecture");
     if (header.type != "adapter" && (header.block_count < 1 || header.block_count > kMaxLayers)) {
-        refuse(path, "it announces " + std::to_string(header.block_count) + " layers");
+        refuse_gguf(path, "it announces " + std::to_string(header.block_count) + " layers");
     }
-    check_epsilons(entries, path, header.architecture);
-    add_tensors(header, path, entries, bytes);
+    std::vector<TensorInfo> tensors;
+    add_tensors(header, tensors, path, entries, bytes);
     if (header.split_count > 1) {
         const int64_t id = entries.find("split.tensors.count", GGUF_TYPE_INT32);
-        add_parts(header, path, id < 0 ? -1 : api.gguf_get_val_i32(gguf.get(), id));
+        add_parts(header, tensors, path, id < 0 ? -1 : api.gguf_get_val_i32(gguf.get(), id));
     }
+    header.dimensions = read_dimensions(entries, header.architecture, tensors);
+    if (header.type != "adapter") check_dimensions(entries, path, header.architecture, tensors);
     return header;
 }
 

@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <string>
 
+#include "dimensions.h"
+
 namespace eft {
 
 struct Header {
@@ -24,6 +26,7 @@ struct Header {
     std::string tokenizer;
     /// Whether `rope.dimension_sections`, which some multimodal families need, says anything.
     bool has_rope_sections;
+    Dimensions dimensions;
 };
 
 /// Reads the header of a model or adapter, with those of all parts of a split one, and refuses what llama.cpp would

@@ -4,9 +4,9 @@
 #include <mutex>
 #include <vector>
 
+#include "copies.h"
 #include "failure.h"
 #include "log.h"
-#include "siblings.h"
 #include "vendor/llama.cpp/version.h"
 
 #ifdef _WIN32

@@ -4,7 +4,7 @@
 #include <list>
 #include <vector>
 
-#include "siblings.h"
+#include "copies.h"
 
 namespace eft {
 

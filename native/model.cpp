@@ -6,16 +6,17 @@
 #include <limits>
 
 #include "backend.h"
+#include "copies.h"
 #include "failure.h"
 #include "header.h"
 #include "log.h"
-#include "siblings.h"
 #include "stack.h"
 
 namespace eft {
 namespace {
 
-/// Runs a part of the tokenizer, which throws or fails an assertion where a vocabulary lacks what every other has.
+/// Runs a part of the tokenizer or reads the table of tokens, which throws or fails an assertion where a vocabulary
+/// lacks what every other has.
 template <typename Body>
 auto tokenizing(const std::string & path, Body && body) {
     const AssertionGuard guard;
@@ -219,12 +220,12 @@ std::string Model::detokenize(const std::vector<int32_t> & tokens, bool render_s
 
 const char * Model::token_text(int32_t token) const {
     check_token(token);
-    return llama_api().llama_vocab_get_text(vocab_, token);
+    return tokenizing(path_, [&] { return llama_api().llama_vocab_get_text(vocab_, token); });
 }
 
 int32_t Model::token_attributes(int32_t token) const {
     check_token(token);
-    return llama_api().llama_vocab_get_attr(vocab_, token);
+    return tokenizing(path_, [&] { return static_cast<int32_t>(llama_api().llama_vocab_get_attr(vocab_, token)); });
 }
 
 bool Model::ends_generation(int32_t token) const { return llama_api().llama_vocab_is_eog(vocab_, token); }

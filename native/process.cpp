@@ -1,10 +1,10 @@
 #include "process.h"
 
 #include "backend.h"
-#include "copies.h"
 #include "header.h"
 #include "model.h"
 #include "state.h"
+#include "transfers.h"
 #include "values.h"
 #include "vendor/llama.cpp/version.h"
 #include "worker.h"
@@ -58,10 +58,10 @@ Napi::Value Devices(const Napi::CallbackInfo & info) {
     });
 }
 
-Napi::Value TimeCopies(const Napi::CallbackInfo & info) {
+Napi::Value TimeTransfers(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         const auto bytes = static_cast<size_t>(info[1].As<Napi::Number>().Int64Value());
-        const CopyTimes times = time_copies(info[0].As<Napi::String>(), bytes, info[2].As<Napi::Number>());
+        const TransferTimes times = time_transfers(info[0].As<Napi::String>(), bytes, info[2].As<Napi::Number>());
         Napi::Object object = Napi::Object::New(info.Env());
         object.Set("toHostMs", to_typed_array<Napi::Float64Array>(info.Env(), times.to_host));
         object.Set("withinMs", to_typed_array<Napi::Float64Array>(info.Env(), times.within));
@@ -94,6 +94,15 @@ Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
         object.Set("tokenizer", header.tokenizer);
         object.Set("identity", file_identity(info[0].As<Napi::String>()));
         object.Set("eos", static_cast<double>(header.eos));
+        const Dimensions & dimensions = header.dimensions;
+        object.Set("embeddingSize", static_cast<double>(dimensions.embedding));
+        object.Set("widestSize", static_cast<double>(dimensions.widest));
+        object.Set("heads", static_cast<double>(dimensions.heads));
+        object.Set("keyValueHeads", static_cast<double>(dimensions.key_value_heads));
+        object.Set("keyLength", static_cast<double>(dimensions.key_length));
+        object.Set("valueLength", static_cast<double>(dimensions.value_length));
+        object.Set("expertsUsed", static_cast<double>(dimensions.experts_used));
+        object.Set("indexerKeyLength", static_cast<double>(dimensions.indexer_key_length));
         return object;
     });
 }
@@ -115,7 +124,7 @@ void RegisterProcess(Napi::Env env, Napi::Object exports) {
     exports.Set("loadBackend", Napi::Function::New<LoadBackend>(env));
     exports.Set("stopWorkers", Napi::Function::New<StopWorkers>(env, "stopWorkers"));
     exports.Set("devices", Napi::Function::New<Devices>(env));
-    exports.Set("timeCopies", Napi::Function::New<TimeCopies>(env));
+    exports.Set("timeTransfers", Napi::Function::New<TimeTransfers>(env));
     exports.Set("physicalCores", Napi::Function::New<PhysicalCores>(env));
     exports.Set("setLog", Napi::Function::New<SetLog>(env));
     exports.Set("readHeader", Napi::Function::New<ReadHeader>(env));

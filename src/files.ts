@@ -1,8 +1,8 @@
 /** Reading from and writing to places that the user has named. */
 
 import { isUtf8 } from "node:buffer";
-import { randomUUID } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync } from "node:fs";
+import { createHash, randomUUID } from "node:crypto";
+import { closeSync, createReadStream, existsSync, mkdirSync, openSync, readSync, statSync, type Stats } from "node:fs";
 import { chmod, readlink, realpath, rename, rm, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
@@ -37,6 +37,9 @@ const MARKS = [
     { bytes: [0xfe, 0xff], encoding: "utf-16be" },
 ] as const;
 
+/** Bytes that are read at once of what may be large. */
+const CHUNK = 1 << 20;
+
 /** By its byte-order mark; UTF-8 without one. */
 export function encodingOf(bytes: Uint8Array): (typeof MARKS)[number]["encoding"] | "utf-8" {
     return MARKS.find((mark) => mark.bytes.every((byte, index) => bytes[index] === byte))?.encoding ?? "utf-8";
@@ -70,12 +73,15 @@ export function decodeText(bytes: Uint8Array, source: string, firstLine = 1): st
     );
 }
 
+/** A path, or what has been opened already. */
+type Source = string | AsyncIterable<Buffer>;
+
 /**
  * The bytes of a file, a pipe or a device, which may have no end: one more than `limit` where there are more.
  *
  * @throws the system's error
  */
-export async function readStart(source: string | AsyncIterable<Buffer>, limit: number): Promise<Buffer> {
+export async function readStart(source: Source, limit: number): Promise<Buffer> {
     const chunks: Buffer[] = [];
     let size = 0;
     const stream = typeof source === "string" ? createReadStream(source, { end: limit }) : source;
@@ -85,6 +91,103 @@ export async function readStart(source: string | AsyncIterable<Buffer>, limit: n
         if (size > limit) break;
     }
     return Buffer.concat(chunks).subarray(0, limit + 1);
+}
+
+/** How {@link readBytes} and what is made of it read. */
+export interface ReadOptions {
+    /** Most bytes. */
+    readonly limit: number;
+    /** Nothing but a file will do, since it is written to, too: a pipe or a device is refused. Default false. */
+    readonly isFile?: boolean;
+    /** What messages call it. Default: its path. */
+    readonly name?: string;
+}
+
+/**
+ * All bytes of a file or a pipe that the user has named. It may be one without an end, such as `/dev/zero`.
+ *
+ * @throws EftError FILE_UNREADABLE, also where there are more bytes than the limit
+ */
+export async function readBytes(source: Source, options: ReadOptions): Promise<Buffer> {
+    const { limit, isFile = false } = options;
+    try {
+        if (isFile && typeof source === "string") checkFile(await stat(source));
+        return checkSize(await readStart(source, limit), limit);
+    } catch (error) {
+        throw unreadable(nameOf(source, options), error);
+    }
+}
+
+/** The same, at once. @throws EftError FILE_UNREADABLE */
+export function readBytesSync(file: string, { limit, isFile = false, name = file }: ReadOptions): Buffer {
+    try {
+        if (isFile) checkFile(statSync(file));
+        const descriptor = openSync(file, "r");
+        try {
+            const chunks: Buffer[] = [];
+            for (let size = 0, read = -1; read !== 0 && size <= limit; size += read) {
+                const chunk = Buffer.allocUnsafe(CHUNK);
+                read = readSync(descriptor, chunk);
+                chunks.push(chunk.subarray(0, read));
+            }
+            return checkSize(Buffer.concat(chunks), limit);
+        } finally {
+            closeSync(descriptor);
+        }
+    } catch (error) {
+        throw unreadable(name, error);
+    }
+}
+
+/** The text of a file or a pipe, as {@link decodeText} has it. @throws EftError FILE_UNREADABLE */
+export async function readText(source: Source, options: ReadOptions): Promise<string> {
+    return decodeText(await readBytes(source, options), nameOf(source, options));
+}
+
+/** The same, at once. @throws EftError FILE_UNREADABLE */
+export function readTextSync(file: string, options: ReadOptions): string {
+    return decodeText(readBytesSync(file, options), options.name ?? file);
+}
+
+function nameOf(source: Source, { name }: ReadOptions): string {
+    return name ?? (typeof source === "string" ? source : "What is given");
+}
+
+function checkFile(found: Stats): void {
+    if (!found.isFile()) throw new Error(found.isDirectory() ? "it is a folder" : "it is not a file");
+}
+
+function checkSize(bytes: Buffer, limit: number): Buffer {
+    if (bytes.length <= limit) return bytes;
+    throw new Error(`it has more than ${limit / 2 ** 20} MiB`);
+}
+
+/**
+ * SHA-256 of a file, in hex.
+ *
+ * @param options.onBytes - called with the bytes that have been read; what it throws ends the reading, and stays as it is
+ * @param options.explain - the error for what the system throws
+ */
+export async function hashFile(
+    file: string,
+    { onBytes, explain }: { readonly onBytes: (bytes: number) => void; readonly explain: (error: unknown) => unknown },
+): Promise<string> {
+    const hash = createHash("sha256");
+    let hashed = 0;
+    for await (const chunk of chunksOf(file, explain)) {
+        hash.update(chunk);
+        onBytes((hashed += chunk.length));
+    }
+    return hash.digest("hex");
+}
+
+/** A loop does not hand its own errors to what it goes through: only those of the disk are explained. */
+async function* chunksOf(file: string, explain: (error: unknown) => unknown): AsyncGenerator<Buffer> {
+    try {
+        yield* createReadStream(file, { highWaterMark: CHUNK }) as AsyncIterable<Buffer>;
+    } catch (error) {
+        throw explain(error);
+    }
 }
 
 /** Where text stops being UTF-8, in words. */

@@ -43,9 +43,19 @@ function checkEntries<Options>(
                 const all = `there are: ${names.join(", ")}`;
                 throw invalid(`${owner} has no option ${name}; ${guess(name, names) ?? `${all}.`}`);
             }
-            return [name, check(name, value)];
+            return [name, reading(name, () => check(name, value))];
         }),
     ) as Options;
+}
+
+/** What looks at a caller's value may get an error from it: getters and Proxies are the caller's code. */
+function reading<T>(name: string, read: () => T): T {
+    try {
+        return read();
+    } catch (error) {
+        if (EftError.isInstance(error)) throw error;
+        throw new EftError("OPTION_INVALID", `${name} cannot be read; give a plain value.`, { cause: error });
+    }
 }
 
 /** A whole number within [min, max], inclusive. */
@@ -98,17 +108,20 @@ export const abortSignal: Check<AbortSignal> = (name, value) => {
 
 /** An object of values by name, without those that are undefined. What the values are is for the caller to check. */
 export function mapping<T = never>(name: string, value: unknown): Readonly<Record<string, T>> {
-    if (typeof value !== "object" || value === null || Array.isArray(value))
-        throw invalid(`${name} must be an object, not ${show(value)}.`);
-    return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined));
+    return reading(name, () => {
+        if (typeof value !== "object" || value === null || Array.isArray(value))
+            throw invalid(`${name} must be an object, not ${show(value)}.`);
+        return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined));
+    });
 }
 
 /** A list whose elements pass a check; holes do not. */
 export function listOf<T>(check: Check<T>): Check<readonly T[]> {
-    return (name, value) => {
-        if (!Array.isArray(value)) throw invalid(`${name} must be a list, not ${show(value)}.`);
-        return Array.from(value as readonly unknown[], (element, index) => check(`${name}[${index}]`, element));
-    };
+    return (name, value) =>
+        reading(name, () => {
+            if (!Array.isArray(value)) throw invalid(`${name} must be a list, not ${show(value)}.`);
+            return Array.from(value as readonly unknown[], (element, index) => check(`${name}[${index}]`, element));
+        });
 }
 
 /** For what somebody else checks. */
@@ -157,6 +170,14 @@ function guess(name: string, candidates: readonly string[]): string | undefined 
 
 /** A value in a message, whatever it is. */
 export function show(value: unknown): string {
+    try {
+        return describe(value);
+    } catch {
+        return "what cannot be read";
+    }
+}
+
+function describe(value: unknown): string {
     if (typeof value === "string") return JSON.stringify(value.length > 60 ? `${value.slice(0, 60)}...` : value);
     if (Array.isArray(value)) return "a list";
     if (typeof value === "function") return "a function";

@@ -38,7 +38,7 @@ export async function measure({ library, native, backend: wanted, result, save, 
     if (devices.length > 1) remark(`Models are spread over ${devices.length} devices; copies are those of the first.`);
 
     const { name } = devices[0] ?? cpu;
-    const { toHostMs, withinMs } = binding.timeCopies(name, MUCH, TIMES);
+    const { toHostMs, withinMs } = binding.timeTransfers(name, MUCH, TIMES);
     const rate = (bytes, times) => bytes / (summarize([...times]).median / 1000);
     // The CPU's own copies are made by one thread, and say little about what all of them can read.
     const threads = Math.max(1, binding.physicalCores() - 1);

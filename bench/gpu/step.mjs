@@ -26,7 +26,7 @@ export async function measure(kit) {
             const prepared = await (family.isHere ? findFamily(family.name) : prepareFamily(kit, family));
             const options = { backend, rounds: quick ? 5 : 20, tokens: 16, until, byHand: false };
             const measured = await benchStep(library, prepared, options);
-            const { toHostMs } = native.loadBinding().timeCopies(device, 4 * family.vocabulary, COPIES);
+            const { toHostMs } = native.loadBinding().timeTransfers(device, 4 * family.vocabulary, COPIES);
             const rowMs = summarize([...toHostMs]);
             const bytes = await Promise.all(Object.values(prepared.members).map(weightBytes));
             const described = describe(measured, rowMs.median, bytes, kit.device.bandwidth);

@@ -1,9 +1,9 @@
 /** Conversations as JSON: read with care, since files are edited by hand, and written so that nothing is lost. */
 
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { Ajv, type ValidateFunction } from "ajv";
 import { EftError } from "../errors.js";
-import { decodeText, unreadable, writeWhole } from "../files.js";
+import { readText, writeWhole } from "../files.js";
 import { string } from "../options.js";
 import { explain } from "../recipe/schema.js";
 import type { ChatDocument, ChatSession, ChatState } from "./types.js";
@@ -101,14 +101,7 @@ export async function saveChat(file: string, chat: ChatSession): Promise<void> {
 }
 
 async function readConversation(file: string): Promise<string> {
-    try {
-        const found = await stat(file);
-        if (!found.isFile()) throw new Error("it is not a file");
-        if (found.size > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES} bytes`);
-        return decodeText(await readFile(file), file);
-    } catch (error) {
-        throw unreadable(file, error);
-    }
+    return readText(file, { limit: MAX_BYTES, isFile: true });
 }
 
 function check<T>(validate: ValidateFunction<T>, value: unknown, source: string): void {

@@ -1,11 +1,13 @@
 /** What was typed in earlier conversations, in a file of the user's. */
 
-import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { appendFileSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { expandHome, homeFolder, makeFoldersSync } from "../files.js";
+import { expandHome, homeFolder, makeFoldersSync, readBytesSync } from "../files.js";
 
 /** Lines that are kept. */
 export const HISTORY_SIZE = 1000;
+/** It is shortened to {@link HISTORY_SIZE} lines when it has twice as many; some are pasted texts. */
+const MAX_BYTES = 2 ** 28;
 
 /** `EFT_LLAMA_HISTORY`, where empty means none; else `chat-history` in {@link stateFolder}. */
 export function historyFile(env = process.env): string | undefined {
@@ -30,10 +32,13 @@ export interface History {
     add(line: string): void;
 }
 
-/** @throws Error when there is a file that cannot be read, or that cannot be shortened */
+/** What is a device or a pipe keeps nothing. @throws Error when there is a file that cannot be read, or that cannot be shortened */
 export function openHistory(file: string | undefined): History {
     if (file === undefined) return { lines: [], add: () => {} };
-    const lines = existsSync(file) ? readFileSync(file, "utf8").split("\n").filter(Boolean) : [];
+    const found = statSync(file, { throwIfNoEntry: false });
+    // /dev/null, and what would never end.
+    if (found?.isFile() === false && !found.isDirectory()) return { lines: [], add: () => {} };
+    const lines = found === undefined ? [] : readLines(file);
     // Each line is added as it is typed, so that conversations at the same time lose nothing of each other.
     if (lines.length > 2 * HISTORY_SIZE) {
         writeFileSync(file, `${lines.slice(-HISTORY_SIZE).join("\n")}\n`, { mode: 0o600 });
@@ -45,4 +50,9 @@ export function openHistory(file: string | undefined): History {
             appendFileSync(file, `${line}\n`, { mode: 0o600 });
         },
     };
+}
+
+function readLines(file: string): string[] {
+    const bytes = readBytesSync(file, { limit: MAX_BYTES });
+    return bytes.toString("utf8").split("\n").filter(Boolean);
 }

@@ -1,10 +1,10 @@
 /** The configuration file of the program: defaults of what one would otherwise type every day. The library does not read it. */
 
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import path from "node:path";
 import type { Options } from "yargs";
 import { CACHE_TYPES } from "../ensemble/memory-plan.js";
-import { decodeText, expandHome, homeFolder, unreadable } from "../files.js";
+import { expandHome, homeFolder, readTextSync } from "../files.js";
 import { BACKENDS } from "../native/backend.js";
 import { readDocument, type DocumentKind } from "../recipe/document.js";
 import { createValidator } from "../recipe/schema.js";
@@ -52,6 +52,9 @@ const validate = createValidator<Config>({
         "max-tokens": { type: "integer", minimum: 0, maximum: 2147483647 },
     },
 });
+
+/** A mapping of some numbers and paths. */
+const MAX_BYTES = 2 ** 20;
 
 /** The file that a command got defaults from, or why it could not. */
 let consulted: { readonly file?: string; readonly recipe?: string; readonly problem?: Error } = {};
@@ -116,12 +119,7 @@ function readConfig(): Config {
     const file = configFile();
     // A home folder that this user may not look into, such as that of another one, has none either.
     if (file === undefined || (!process.env.EFT_LLAMA_CONFIG && !existsSync(file))) return {};
-    let text: string;
-    try {
-        text = decodeText(readFileSync(file), `The configuration file ${file}`);
-    } catch (error) {
-        throw unreadable(`The configuration file ${file}`, error);
-    }
+    const text = readTextSync(file, { limit: MAX_BYTES, name: `The configuration file ${file}` });
     consulted = { file };
     const document = readDocument(text, file, KIND);
     // Nothing but comments.

@@ -1,5 +1,6 @@
 /** `eft-llama eval`: experiments over systems and tasks, and a report of them. */
 
+import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { formatCell, formatPoint } from "../eval/report/format.js";
 import { evaluate, type Evaluation } from "../index.js";
@@ -90,6 +91,7 @@ async function runEval(args: ArgumentsCamelCase<Flags>): Promise<void> {
                     trust: args.trust,
                     sequences: args.sequences,
                 },
+                onCheck: (file, fraction) => progress.update(fraction, `Reading ${path.basename(file)}`),
                 onProgress: ({ experiment, system, done, total }) =>
                     progress.update(done / total, `${experiment}: ${system}`.slice(0, 40).padEnd(40)),
                 signal,

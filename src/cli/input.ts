@@ -1,7 +1,7 @@
 /** Where the text of a command comes from: an argument, a file, or standard input. */
 
 import type { Options } from "yargs";
-import { decodeText, readStart, unreadable } from "../files.js";
+import { readText } from "../files.js";
 
 /** Bytes of a text; some hundred times what the largest contexts hold. */
 const MAX_BYTES = 2 ** 26;
@@ -37,22 +37,14 @@ export function checkInput(texts: readonly (string | undefined)[], file: string 
  */
 export async function readInput(argument: string | undefined, file: string | undefined): Promise<string> {
     if (argument !== undefined) return argument;
-    const content =
-        file === undefined || file === "-" ? await readText("Standard input", process.stdin) : await readTextFile(file);
+    const standard = file === undefined || file === "-";
+    const content = standard
+        ? await readText(process.stdin, { limit: MAX_BYTES, name: "Standard input" })
+        : await readTextFile(file);
     return content.replace(/\r?\n$/, "");
 }
 
 /** The text of a file, or of a pipe, without a byte-order mark. @throws EftError FILE_UNREADABLE */
 export function readTextFile(file: string): Promise<string> {
-    return readText(file, file);
-}
-
-async function readText(name: string, source: string | AsyncIterable<Buffer>): Promise<string> {
-    try {
-        const bytes = await readStart(source, MAX_BYTES);
-        if (bytes.length > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES / 2 ** 20} MiB`);
-        return decodeText(bytes, name);
-    } catch (error) {
-        throw unreadable(name, error);
-    }
+    return readText(file, { limit: MAX_BYTES });
 }

@@ -1,11 +1,9 @@
 /** One file from a server to this machine; goes on where an earlier attempt ended, as long as the server has the same file. */
 
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { open, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 import { abortError, EftError } from "../errors.js";
-import { reasonOf } from "../files.js";
+import { hashFile, reasonOf } from "../files.js";
 import { describeFailure, type Response } from "../http.js";
 import { describeFile, openFile, type RemoteFile } from "./download-source.js";
 
@@ -157,20 +155,14 @@ async function write(
     await using handle = await writeTo(file, reference, () => open(file, start > 0 ? "a" : "w"));
     let size = start;
     let checked = Date.now();
-    try {
-        for await (const chunk of body ?? []) {
-            await writeTo(file, reference, () => handle.writeFile(chunk as Uint8Array));
-            onProgress((size += (chunk as Uint8Array).length));
-            // What is longer than was announced is refused, and might never end.
-            if (bytes !== undefined && size > bytes) break;
-            if (check === undefined || Date.now() - checked < 1000) continue;
-            checked = Date.now();
-            await check();
-        }
-    } catch (error) {
-        if (EftError.isInstance(error)) throw error;
-        // Some servers cut the connection instead of ending the answer.
-        if (size !== bytes) throw new Interruption(describeFailure(error, url), { cause: error });
+    for await (const chunk of chunksOf(body, url, () => size === bytes)) {
+        await writeTo(file, reference, () => handle.writeFile(chunk));
+        onProgress((size += chunk.length));
+        // What is longer than was announced is refused, and might never end.
+        if (bytes !== undefined && size > bytes) break;
+        if (check === undefined || Date.now() - checked < 1000) continue;
+        checked = Date.now();
+        await check();
     }
     if (bytes !== undefined && size < bytes) throw new Interruption("the connection ended too early");
     await writeTo(file, reference, async () => {
@@ -179,6 +171,26 @@ async function write(
         if (bytes === undefined)
             await writeFile(originFile(file), JSON.stringify({ ...(await readOrigin(file)), bytes: size }));
     });
+}
+
+/**
+ * What comes. The faults of a connection are told from those of whoever takes the chunks here, because a loop does not hand its
+ * own errors to what it goes through.
+ *
+ * @param isWhole - whether all has come: some servers cut the connection instead of ending the answer
+ * @throws Interruption; EftError
+ */
+async function* chunksOf(
+    body: Response["body"],
+    url: RemoteFile["url"],
+    isWhole: () => boolean,
+): AsyncGenerator<Uint8Array> {
+    try {
+        for await (const chunk of body ?? []) yield chunk as Uint8Array;
+    } catch (error) {
+        if (EftError.isInstance(error)) throw error;
+        if (!isWhole()) throw new Interruption(describeFailure(error, url), { cause: error });
+    }
 }
 
 /** Without a way to find out whether the server still has the same file, two might be joined. */
@@ -244,14 +256,14 @@ async function verify({ bytes, sha256 }: RemoteFile, transfer: Transfer): Promis
         );
     }
     if (sha256 === undefined) return;
-    const hash = createHash("sha256");
-    let hashed = 0;
-    for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 }) as AsyncIterable<Buffer>) {
-        if (signal?.aborted) throw aborted(signal);
-        hash.update(chunk);
-        onCheck?.((hashed += chunk.length) / size);
-    }
-    if (hash.digest("hex") === sha256) return;
+    const sum = await hashFile(file, {
+        onBytes(hashed) {
+            if (signal?.aborted) throw aborted(signal);
+            onCheck?.(hashed / size);
+        },
+        explain: (error) => diskError(file, reference, error),
+    });
+    if (sum === sha256) return;
     await forget(file);
     throw new EftError(
         "CHECKSUM_MISMATCH",
@@ -271,7 +283,7 @@ function aborted(signal: AbortSignal): EftError {
 }
 
 /**
- * Does something on the disk.
+ * Does something on the disk, and nothing else: what a caller's function throws may look like an error of the disk.
  *
  * @throws EftError DISK_FULL, DOWNLOAD_FAILED in place of what the system throws
  */
@@ -279,16 +291,19 @@ export async function writeTo<T>(place: string, reference: string, write: () => 
     try {
         return await write();
     } catch (error) {
-        const { code, syscall } = error as NodeJS.ErrnoException;
-        // What else is thrown is no matter of the disk.
-        if (EftError.isInstance(error) || syscall === undefined) throw error;
-        if (code === "ENOSPC" || code === "EDQUOT")
-            throw new EftError("DISK_FULL", `The disk became full while ${reference} was downloaded.`, {
-                cause: error,
-            });
-        const why = `${reference} cannot be downloaded to ${place}: ${reasonOf(error)}.`;
-        throw new EftError("DOWNLOAD_FAILED", `${why} Choose another folder with --dir or EFT_LLAMA_MODELS.`, {
-            cause: error,
-        });
+        throw diskError(place, reference, error);
     }
+}
+
+/** The error for what went wrong on the disk. What else is thrown is no matter of the disk and stays as it is. */
+function diskError(place: string, reference: string, error: unknown): unknown {
+    const { code, syscall } = error as NodeJS.ErrnoException;
+    if (EftError.isInstance(error) || syscall === undefined) return error;
+    if (code === "ENOSPC" || code === "EDQUOT") {
+        const text = `The disk became full while ${reference} was downloaded.`;
+        return new EftError("DISK_FULL", text, { cause: error });
+    }
+    const why = `${reference} cannot be downloaded to ${place}: ${reasonOf(error)}.`;
+    const remedy = "Choose another folder with --dir or EFT_LLAMA_MODELS.";
+    return new EftError("DOWNLOAD_FAILED", `${why} ${remedy}`, { cause: error });
 }

@@ -172,8 +172,10 @@ async function downloadModel(
             check,
             ...(signal && { signal }),
         });
-        await checkContent([file], reference, isGguf);
-        done += (await stat(file)).size;
+        await writeTo(file, reference, async () => {
+            await checkContent([file], reference, isGguf);
+            done += (await stat(file)).size;
+        });
     }
     await checkContent(received, reference, ([first = ""]) => Promise.resolve(loadBinding().readHeader(first)));
     const places = partFiles(model.file, addresses.length);
@@ -231,7 +233,7 @@ async function withLock(
     const release = await writeTo(workshop, reference, () => takeLock(workshop, reference, signal, () => lost.abort()));
     try {
         const both = AbortSignal.any([lost.signal, ...(signal === undefined ? [] : [signal])]);
-        await writeTo(workshop, reference, () => body(both));
+        await body(both);
     } catch (error) {
         if (!lost.signal.aborted) throw error;
         const text = `${reference} is being downloaded by another process, which took this one for dead. Wait for it.`;

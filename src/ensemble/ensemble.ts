@@ -26,6 +26,7 @@ import { fileSizes, loadMembers, type Member } from "./members.js";
 import {
     CACHE_TYPES,
     CONTEXT_SIZE,
+    maxContextBytes,
     memoryRoom,
     planMemory,
     wantedContextSize,
@@ -74,9 +75,6 @@ export interface LoadOptions {
     /** Aborts loading. */
     readonly signal?: AbortSignal | undefined;
 }
-
-/** Tokens of all sequences together; with so many, caches of small models are small. The default is a quarter of it. */
-const ORDINARY_CONTEXT = 1 << 16;
 
 /** What the options of loading may be. */
 export const LOAD_OPTIONS: OptionTable<LoadOptions> = {
@@ -156,6 +154,7 @@ async function load(recipe: Recipe, options: LoadOptions): Promise<Ensemble> {
     const cacheType = options.cacheType ?? recipe.cacheType ?? "f16";
     const backend = chooseBackend(options.backend ?? "auto");
     const local = await locateModels(recipe);
+    const plan = await planIfLarge(local, backend, { ...options, sequences, batchSize });
     if (options.trust !== true) {
         await tryModels(
             local.members.map(({ model }) => model),
@@ -163,7 +162,6 @@ async function load(recipe: Recipe, options: LoadOptions): Promise<Ensemble> {
         );
     }
     await refuseEarly(local);
-    const plan = await planIfLarge(local, backend, { ...options, sequences });
 
     const engine = binding.createEngine({ threads, batchSize, sequences });
     const interrupt = (): void => engine.interrupt();
@@ -318,21 +316,25 @@ async function refuseEarly(recipe: Recipe): Promise<void> {
 }
 
 /**
- * Plans what may not fit. Small models with an ordinary context need no plan, and then node-llama-cpp, which takes longer to
- * import than they take to load, stays out.
+ * Plans what may not fit, by what it will take and not by what the files are: a small one may claim any size. What is small by its
+ * header needs no plan, and then node-llama-cpp, which takes longer to import than small models take to load, stays out.
  *
  * @throws EftError MEMORY_EXCEEDED, MODEL_*, OPTION_INVALID
  */
 async function planIfLarge(
     recipe: Recipe,
     backend: BackendChoice,
-    { sequences, ...options }: LoadOptions & { readonly sequences: number },
+    { sequences, batchSize, ...options }: LoadOptions & Pick<Ensemble, "sequences" | "batchSize">,
 ): Promise<MemoryPlan | undefined> {
     const room = memoryRoom(backend);
     const weights = [...fileSizes(recipe).values()].reduce((sum, size) => sum + size);
-    const tokens = wantedContextSize(recipe, options.contextSize, []) * sequences;
-    if (weights < (room.gpu || room.ram) / 8 && tokens <= ORDINARY_CONTEXT) return undefined;
-    const { contextSize, batchSize, gpuLayers, cacheType } = options;
+    const largest = { contextSize: wantedContextSize(recipe, options.contextSize, []), sequences, batchSize };
+    const contexts = recipe.members.reduce(
+        (sum, { model }) => sum + maxContextBytes(loadBinding().readHeader(model), largest),
+        0,
+    );
+    if (weights + contexts < (room.gpu || room.ram) / 8) return undefined;
+    const { contextSize, gpuLayers, cacheType } = options;
     const plan = await planMemory(recipe, { contextSize, sequences, batchSize, gpuLayers, cacheType, room });
     if (plan.problem !== undefined) throw new EftError("MEMORY_EXCEEDED", plan.problem);
     return plan;

@@ -2,7 +2,7 @@
 
 import type { GgufInsights } from "node-llama-cpp";
 import { EftError, withStack } from "../errors.js";
-import type { NativeModel } from "../native/binding.js";
+import type { NativeHeader, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { string } from "../options.js";
 import { checkRecipe } from "../recipe/index.js";
@@ -10,7 +10,7 @@ import type { Recipe } from "../types.js";
 import { examineVocabularies } from "./added-tokens.js";
 import { modelPath } from "./model-files.js";
 import { usesUnfamiliarTokens } from "./template-tokens.js";
-import { compareVocabularies, type VocabularyReport } from "./vocabulary.js";
+import { checkHasVocabulary, compareVocabularies, type VocabularyReport } from "./vocabulary.js";
 
 /** The header of a GGUF. Optional entries are missing where the file does not say it. */
 export interface GgufSummary {
@@ -56,12 +56,14 @@ export async function readGguf(file: string): Promise<GgufSummary> {
 export async function openGguf(named: string): Promise<{ summary: GgufSummary; insights: GgufInsights }> {
     const file = modelPath(named);
     // Refuses what is missing, damaged, truncated or of impossible size, before anything else reads the file.
-    const { architecture, type, blockCount } = loadBinding().readHeader(file);
+    const header = loadBinding().readHeader(file);
+    const { architecture, type, blockCount } = header;
     // Imported here because it is large, and only those who look into files this way need it.
     const { GgufFileType, GgufInsights, readGgufFileInfo } = await import("node-llama-cpp");
     try {
         const info = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
         replaceBigInts(info.metadata);
+        replaceLayers(info.architectureMetadata, header);
         const insights = await GgufInsights.from(info);
         const { general, tokenizer } = info.metadata as Partial<typeof info.metadata>;
         const fileType = general?.file_type === undefined ? undefined : GgufFileType[general.file_type];
@@ -76,14 +78,25 @@ export async function openGguf(named: string): Promise<{ summary: GgufSummary; i
             layers: blockCount,
             embeddingSize: insights.embeddingVectorSize,
             trainContextSize: insights.trainContextSize,
-            tokenizer: tokenizer?.ggml.model,
-            vocabularySize: tokenizer?.ggml.tokens.length,
+            tokenizer: header.tokenizer || undefined,
+            vocabularySize: header.vocabularySize || undefined,
             chatTemplate: tokenizer?.chat_template,
         };
         return { summary, insights };
     } catch (error) {
         throw new EftError("MODEL_INVALID", `The header of ${file} cannot be read: ${String(error)}`, { cause: error });
     }
+}
+
+/** Where layers differ, the most stands for all: the estimates of memory reckon with one number. */
+function replaceLayers(metadata: object, { heads, keyLength, valueLength, expertsUsed }: NativeHeader): void {
+    const entries = metadata as { attention?: Record<string, unknown>; expert_used_count?: unknown };
+    if (Array.isArray(entries.expert_used_count)) entries.expert_used_count = expertsUsed;
+    const { attention } = entries;
+    if (!Array.isArray(attention?.head_count)) return;
+    attention.head_count = heads;
+    attention.key_length ??= keyLength;
+    attention.value_length ??= valueLength;
 }
 
 /** Integers of 64 bits, which a file may have for any number, come as values that cannot be calculated with. */
@@ -107,7 +120,11 @@ export async function readVocabularies(recipe: Recipe | Pick<Recipe, "members">)
     return withVocabularies(
         recipe.members.map(({ model }) => model),
         (models) => {
-            const members = recipe.members.map(({ name }, index) => ({ name, model: models[index] as NativeModel }));
+            const members = recipe.members.map(({ name, model: file }, index) => {
+                const model = models[index] as NativeModel;
+                checkHasVocabulary(`Member ${name} (${file})`, model);
+                return { name, model };
+            });
             return "combination" in recipe ? examineVocabularies(recipe, members) : compareVocabularies(members);
         },
     );
@@ -134,9 +151,12 @@ export async function readChatTemplate(file: string): Promise<string | undefined
 export async function recommendControlTokens(tuned: string, reference: string): Promise<Recipe["controlTokens"]> {
     string("tuned", tuned);
     string("reference", reference);
-    return withVocabularies([tuned, reference], ([own, base]) =>
-        usesUnfamiliarTokens(own as NativeModel, base as NativeModel) ? "fallback" : "combine",
-    );
+    const files = [tuned, reference];
+    return withVocabularies(files, (models) => {
+        models.forEach((model, index) => checkHasVocabulary(files[index] ?? "", model));
+        const [own, base] = models as [NativeModel, NativeModel];
+        return usesUnfamiliarTokens(own, base) ? "fallback" : "combine";
+    });
 }
 
 /** Loads vocabularies and metadata without weights, for the duration of `use`. @throws EftError MODEL_* */

@@ -9,6 +9,7 @@ import type { MemberSpec, Recipe } from "../types.js";
 import type { MemoryPlan } from "./memory-plan.js";
 import { notAt } from "./model-files.js";
 import { createPromptRenderers, type PromptRenderer } from "./prompt.js";
+import { checkHasVocabulary } from "./vocabulary.js";
 
 /** One loaded language model that takes part. */
 export interface Member {
@@ -99,7 +100,7 @@ export function checkKind({ name, model: file }: MemberSpec, model: NativeModel)
         refuse("it has an encoder; only decoder-only language models can be fused");
     if (info.isDiffusion) refuse("it is a diffusion model and does not generate one token after another");
     if (info.isRecurrent || info.isHybrid) refuse("its recurrent state cannot be rewound, which sequences need");
-    if (info.vocabularySize < 1 || info.vocabularyType === "none") refuse("it has no vocabulary");
+    checkHasVocabulary(`Member ${name} (${file})`, model);
     // It runs for ever where a vocabulary is damaged.
     if (info.vocabularyType === "RWKV") refuse("its tokenizer is one of recurrent models");
 }

@@ -4,7 +4,9 @@ import { realpathSync } from "node:fs";
 import { totalmem } from "node:os";
 import path from "node:path";
 import type { GgmlType, GgufInsights, GgufInsightsResourceRequirements } from "node-llama-cpp";
+import { EftError } from "../errors.js";
 import type { BackendChoice } from "../native/backend.js";
+import type { NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
@@ -160,6 +162,28 @@ export async function planMemory(
 }
 
 /**
+ * Bytes that a context may take, from the header alone: more than it does as a rule, since llama.cpp seldom keeps the scores of
+ * attention. It tells what has to be planned, which takes node-llama-cpp, and that is slow to import.
+ */
+export function maxContextBytes(
+    header: NativeHeader,
+    {
+        contextSize,
+        sequences,
+        batchSize,
+    }: Pick<MemoryPlan, "contextSize" | "sequences"> & { readonly batchSize: number },
+): number {
+    const { blockCount, heads, keyValueHeads, keyLength, valueLength } = header;
+    const cells = contextSize * sequences;
+    const cached = keyValueHeads * (keyLength + valueLength) + header.indexerKeyLength;
+    const attention = heads * (cells + keyLength + valueLength);
+    const others = 3 * header.widestSize * Math.max(1, header.expertsUsed) + 4 * header.embeddingSize;
+    const row = attention + others + header.vocabularySize;
+    const rows = Float32Array.BYTES_PER_ELEMENT * Math.min(batchSize, cells) * row;
+    return (CACHE_BITS.f16 / 8) * blockCount * cells * cached + rows;
+}
+
+/**
  * Tokens each sequence is to hold: the smallest of what was asked for, else of the training contexts, at most 4096.
  *
  * @param asked - for this loading; takes the place of the recipe's own
@@ -247,6 +271,13 @@ async function placeAll(
 function estimate(group: Group, gpuLayers: number, settings: Settings, types: typeof GgmlType): Placed {
     const { insights, members } = group;
     const { contextSize, sequences, batchSize, cacheType } = settings;
+    const toShare = ({ cpuRam, gpuVram }: GgufInsightsResourceRequirements): MemoryShare => {
+        if (Number.isFinite(cpuRam + gpuVram)) return { ram: Math.round(cpuRam), gpu: Math.round(gpuVram) };
+        throw new EftError(
+            "MODEL_INVALID",
+            `The header of ${members[0]?.model} says sizes that nothing can be planned by; download or convert it again.`,
+        );
+    };
     // Not the newer forms of these two: they load the file into llama.cpp, which aborts the process if it is damaged.
     const weights = toShare(insights.estimateModelResourceRequirements({ gpuLayers, gpuSupportsMmap: false }));
     const contextWith = (type: GgmlType, modelGpuLayers: number): MemoryShare =>
@@ -332,10 +363,6 @@ function sumOfWeights(placed: readonly Placed[], unified: boolean): number {
 
 function sumOf(placed: readonly Placed[]): MemoryShare {
     return placed.reduce((sum, { total }) => add(sum, total), { ram: 0, gpu: 0 });
-}
-
-function toShare({ cpuRam, gpuVram }: GgufInsightsResourceRequirements): MemoryShare {
-    return { ram: Math.round(cpuRam), gpu: Math.round(gpuVram) };
 }
 
 /** @param onGpu - part of the layers, 0 .. 1; an adapter lies where its layers do */

@@ -1,9 +1,11 @@
 /** What is said in a conversation, and by whom. */
 
 import { EftError } from "../errors.js";
-import { isData } from "../template/data.js";
+import { readData } from "../template/data.js";
 import type { JsonValue } from "../types.js";
 
+/** Levels of a message, and of the list that it stands in. */
+const MAX_DEPTH = 33;
 const ROLES = ["system", "user", "assistant", "tool"] as const;
 
 /** A piece of what is said. There are only texts. */
@@ -29,9 +31,8 @@ export interface ChatMessage {
  */
 export function toMessages(prompt: unknown, name = "prompt"): readonly ChatMessage[] {
     if (typeof prompt === "string") return [{ role: "user", content: prompt }];
-    // Holes of a list are no messages, and every() would pass over them.
-    const messages = Array.isArray(prompt) ? Array.from(prompt as readonly Partial<ChatMessage>[]) : undefined;
-    if (messages?.every(isMessage)) return structuredClone(messages);
+    const messages = readData(prompt, MAX_DEPTH)?.copy;
+    if (Array.isArray(messages) && messages.every(isMessage)) return messages;
     throw new EftError(
         "OPTION_INVALID",
         `${name} must be a text or a list of messages, each with a role (${ROLES.join(", ")}) and as content a text, or ` +
@@ -45,9 +46,9 @@ export function textOf({ content }: ChatMessage): string {
     return (content ?? []).map(({ text }) => text).join("\n");
 }
 
-function isMessage(message: Partial<ChatMessage> | null | undefined): message is ChatMessage {
-    if (typeof message !== "object" || message === null || !isData(message, 0)) return false;
-    const { role, content, tool_calls: calls } = message;
+function isMessage(message: unknown): message is ChatMessage {
+    if (typeof message !== "object" || message === null) return false;
+    const { role, content, tool_calls: calls } = message as Partial<ChatMessage>;
     if (!ROLES.some((known) => known === role)) return false;
     if (content === null) return role === "assistant" && Array.isArray(calls);
     return typeof content === "string" || (Array.isArray(content) && content.every(isTextPart));

@@ -3,7 +3,7 @@
 import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import { mapping } from "../options.js";
-import { isData, RESERVED_VARIABLES } from "../template/data.js";
+import { readData, RESERVED_VARIABLES } from "../template/data.js";
 import { compileTemplate, type Rendered } from "../template/template.js";
 import { NO_STAND_INS } from "../template/stand-ins.js";
 import type { JsonValue, PromptTemplate, TemplateVariables } from "../types.js";
@@ -53,11 +53,12 @@ export interface PromptMember {
  * @returns a copy without those that are undefined, which does not change when the caller's does. @throws EftError OPTION_INVALID
  */
 export function checkVariables(name: string, variables: unknown): TemplateVariables {
-    if (typeof variables !== "object" || variables === null || Array.isArray(variables) || !isData(variables))
+    const data = readData(variables)?.copy;
+    if (typeof data !== "object" || data === null || Array.isArray(data))
         throw new EftError("OPTION_INVALID", `${name} must be a mapping of names to plain data.`);
-    const reserved = Object.keys(variables).find((key) => RESERVED_VARIABLES.includes(key));
+    const reserved = Object.keys(data).find((key) => RESERVED_VARIABLES.includes(key));
     // Those that are undefined would hide the recipe's.
-    if (reserved === undefined) return structuredClone(mapping<JsonValue>(name, variables));
+    if (reserved === undefined) return mapping<JsonValue>(name, data);
     throw new EftError("OPTION_INVALID", `${name} cannot set ${reserved}, which templates are given anyway.`);
 }
 

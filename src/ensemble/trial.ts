@@ -77,7 +77,7 @@ function isFamiliar({ architecture, expertCount, tokenizer }: NativeHeader): boo
  */
 function trialProgram(): string | undefined {
     const isNode = /^node(js)?(\.exe)?$/i.test(path.basename(process.execPath));
-    const program = path.join(packageRoot, "dist", "cli", "try-model.js");
+    const program = path.join(packageRoot, "dist", "ensemble", "try-model.js");
     return isNode && process.versions.electron === undefined && existsSync(program) ? program : undefined;
 }
 

@@ -45,6 +45,15 @@ export interface MemberVocabulary {
     readonly endsAlone: boolean;
 }
 
+/**
+ * @param model - of a member, or of a file that is looked into
+ * @throws EftError MODEL_UNSUPPORTED where its tokenizer is GGUF's `none` or `no_vocab`, so that it reads and writes no text
+ */
+export function checkHasVocabulary(name: string, { info }: NativeModel): void {
+    if (info.vocabularySize > 0 && info.vocabularyType !== "none") return;
+    throw new EftError("MODEL_UNSUPPORTED", `${name} cannot take part: it has no vocabulary.`);
+}
+
 /** Outcome of comparing the vocabularies of all members. */
 export interface VocabularyReport {
     readonly compatible: boolean;

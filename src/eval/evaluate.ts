@@ -1,9 +1,7 @@
 /** `eft-llama eval` as a function: experiments one after another, and a report of them all. */
 
-import { readFileSync } from "node:fs";
 import path from "node:path";
-import { LOAD_OPTIONS, type Ensemble } from "../ensemble/ensemble.js";
-import { loadBinding, packageRoot } from "../native/load-binding.js";
+import { LOAD_OPTIONS } from "../ensemble/ensemble.js";
 import {
     callback,
     checkOptions,
@@ -20,10 +18,11 @@ import { findExperiments, loadExperiment, type LoadedExperiment } from "./experi
 import { createJudge, JUDGE_OPTIONS, type JudgeOptions } from "./judge/index.js";
 import { writeReport } from "./report/index.js";
 import { runExperiment, type RunOptions, type RunProgress } from "./run.js";
-import type { Experiment, ExperimentReport, RunInfo } from "./types.js";
+import { describeProgram } from "./setup.js";
+import type { Experiment, ExperimentReport } from "./types.js";
 
 /** What {@link evaluate} is applied to, and how. */
-export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "onLoad" | "judge" | "leftOut"> {
+export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "judge" | "leftOut"> {
     /** Members and tasks for experiments that bring none: a file, or the name of a built-in family. */
     readonly family?: string | undefined;
     /** Most items of each task, evenly spread. */
@@ -36,8 +35,8 @@ export interface EvaluationOptions extends Omit<RunOptions, "onProgress" | "onLo
 
 const { cacheFile: _cacheFile, signal: _signal, ...JUDGE } = JUDGE_OPTIONS;
 const EVALUATION_OPTIONS: OptionTable<EvaluationOptions> = {
-    ...{ folder: place, family: string, limit: integer(1, 2 ** 31 - 1), restart: boolean, onProgress: callback },
-    signal: abortSignal,
+    ...{ folder: place, family: string, limit: integer(1, 2 ** 31 - 1), restart: boolean, signal: abortSignal },
+    ...{ onProgress: callback, onCheck: callback },
     load: optionsOf("load", LOAD_OPTIONS),
     judge: optionsOf<Omit<JudgeOptions, "cacheFile" | "signal">>("judge", JUDGE),
 };
@@ -94,7 +93,6 @@ export async function evaluate(names: readonly string[], given: EvaluationOption
     const total = loaded.reduce((sum, { experiment }) => sum + countAnswers(experiment), 0);
     const reports: ExperimentReport[] = [];
     let before = 0;
-    let machine: Ensemble | undefined;
     const skipped: string[] = [];
     for (const { experiment, leftOut } of loaded) {
         if (experiment.systems.length === 0 || experiment.tasks.length === 0) {
@@ -105,32 +103,19 @@ export async function evaluate(names: readonly string[], given: EvaluationOption
             ...runOptions,
             leftOut,
             ...(judge && { judge }),
-            onLoad: (ensemble) => (machine ??= ensemble),
             onProgress: ({ done, ...progress }) =>
                 options.onProgress?.({ ...progress, experiment: experiment.name, done: before + done, total }),
         });
         before += countAnswers(experiment);
         reports.push(report);
     }
-    const files = await writeReport(options.folder, reports, describeRun(machine, skipped), titleOf(names));
+    const info = { ...describeProgram(), date: new Date().toISOString(), leftOut: skipped };
+    const files = await writeReport(options.folder, reports, info, titleOf(names));
     return { reports, files, leftOut: loaded.flatMap(({ leftOut }) => leftOut) };
 }
 
 function countAnswers({ systems, tasks }: Experiment): number {
     return systems.length * tasks.reduce((sum, { items }) => sum + items.length, 0);
-}
-
-/** @param ensemble - one of those that ran; undefined if all answers were there already */
-function describeRun(ensemble: Ensemble | undefined, leftOut: readonly string[]): RunInfo {
-    const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
-    const program = {
-        ...{ date: new Date().toISOString(), version, llamaRelease: loadBinding().llamaRelease },
-        ...{ node: process.version, platform: `${process.platform} ${process.arch}`, leftOut },
-    };
-    if (ensemble === undefined) return program;
-    const { backend, devices, cpu } = ensemble.backend;
-    const names = [...devices, ...(cpu === undefined ? [] : [cpu])].map(({ description }) => description);
-    return { ...program, machine: { backend, device: names.join(", "), threads: ensemble.threads } };
 }
 
 function titleOf(names: readonly string[]): string {

@@ -3,7 +3,7 @@
 import { setMaxListeners } from "node:events";
 import path from "node:path";
 import pMap from "p-map";
-import type { Ensemble, LoadOptions } from "../ensemble/ensemble.js";
+import type { LoadOptions } from "../ensemble/ensemble.js";
 import { abortError } from "../errors.js";
 import { answerItem, nameItem } from "./answering.js";
 import { openAnswers, type AnswerStore } from "./answers.js";
@@ -12,9 +12,19 @@ import { contextFor, createShelf, type EnsembleShelf } from "./ensembles.js";
 import { agree } from "./grid.js";
 import type { Judge } from "./judge/index.js";
 import { checkJudge, judgeAnswers, usesJudge } from "./judging.js";
-import { describeFiles } from "./setup.js";
+import { describeAnswering, describeFiles, describePrompts } from "./setup.js";
 import { summarise } from "./summary.js";
-import type { Answer, Experiment, ExperimentReport, Item, ExperimentSetup, System, Task, TokenView } from "./types.js";
+import type {
+    Answer,
+    AnswerSetup,
+    Experiment,
+    ExperimentReport,
+    ExperimentSetup,
+    Item,
+    System,
+    Task,
+    TokenView,
+} from "./types.js";
 
 export interface RunOptions {
     /** Folder of the results; the experiment gets one of its name in it. */
@@ -29,8 +39,11 @@ export interface RunOptions {
     readonly leftOut?: readonly string[] | undefined;
     /** Called after each answer. */
     readonly onProgress?: ((progress: RunProgress) => void) | undefined;
-    /** Called with each ensemble that was loaded. */
-    readonly onLoad?: ((ensemble: Ensemble) => void) | undefined;
+    /**
+     * Called while a model file is read for its SHA-256, with its path and the fraction that has been, 0 to 1. That happens before
+     * anything is loaded, once for each file.
+     */
+    readonly onCheck?: ((file: string, fraction: number) => void) | undefined;
     /** Ends the run; what was answered stays, and the next run goes on there. */
     readonly signal?: AbortSignal | undefined;
 }
@@ -59,30 +72,44 @@ interface Run {
 }
 
 /**
- * Runs what has not been answered yet, and summarises all answers. They are in `folder/name/answers.jsonl`.
+ * Runs what has not been answered yet, and summarises all answers. They are in `folder/name/answers.jsonl`, with the SHA-256 of
+ * the models and what each was answered with.
  *
  * @throws EftError RESULTS_MISMATCH, ABORTED, and what loading and decoding throw; answers so far are kept
  */
 export async function runExperiment(experiment: Experiment, options: RunOptions): Promise<ExperimentReport> {
-    const start = performance.now();
-    const { onProgress, judge } = options;
+    const { onProgress, onCheck, judge } = options;
     const signal = options.signal && AbortSignal.any([options.signal]);
     // Each of the many prompts that advance together listens to it.
     if (signal) setMaxListeners(0, signal);
     checkJudge(experiment, judge !== undefined);
-    const store = await openAnswers(path.join(options.folder, experiment.name), experiment, options.restart ?? false);
+    const interrupted = (): Error => abortError("The evaluation was interrupted; run it again to go on.", signal);
+    const files = await describeFiles(experiment, options.folder, (file, fraction) => {
+        onCheck?.(file, fraction);
+        if (signal?.aborted) throw interrupted();
+    });
+    const ingredients = { files, ...(await describePrompts(experiment)) };
+    const folder = path.join(options.folder, experiment.name);
+    const store = await openAnswers(folder, experiment, ingredients, options.restart ?? false);
+    const start = performance.now();
     const isWhole = store.list().length === 0;
     const sequences = experiment.interleaved ? 1 : (options.load?.sequences ?? DEFAULT_SEQUENCES);
     // Systems that take turns all stay loaded; else a system, and the one that it is compared to.
     const capacity = experiment.interleaved ? Infinity : 2;
     const contextSize = options.load?.contextSize ?? (await contextFor(experiment));
     const load = { ...options.load, contextSize, sequences, ...(signal && { signal }) };
-    await using shelf = createShelf(capacity, load, options.onLoad);
+    const { gpuLayers, cacheType } = load;
+    const given = { ...(gpuLayers !== undefined && { gpuLayers }), ...(cacheType !== undefined && { cacheType }) };
+    let answering: AnswerSetup | undefined;
+    await using shelf = createShelf(capacity, load, (ensemble) => {
+        answering ??= describeAnswering(ensemble, { contextSize, sequences, load: given });
+    });
     const total = experiment.systems.length * experiment.tasks.reduce((sum, { items }) => sum + items.length, 0);
     const run: Run = {
         ...{ experiment, store, shelf, signal, concurrency: sequences },
         async report(answer) {
-            const written = store.add(answer);
+            // Whoever answers has been loaded.
+            const written = store.add(answer, answering as AnswerSetup);
             const done = store.list().length;
             await written;
             onProgress?.({ done, total, system: answer.system, task: answer.task });
@@ -95,17 +122,14 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
             else for (const system of experiment.systems) await answerAll(run, system, task);
         }
     } catch (error) {
-        if (signal?.aborted) throw abortError("The evaluation was interrupted; run it again to go on.", signal);
+        if (signal?.aborted) throw interrupted();
         throw error;
     }
     const answers = judge === undefined ? store.list() : await judgeAnswers(experiment, store.list(), judge);
     const seconds = (performance.now() - start) / 1000;
-    const { gpuLayers, cacheType } = load;
+    // Whatever has been answered can be reported: a signal comes too late now.
     const setup: ExperimentSetup = {
-        ...{ contextSize, sequences },
-        load: { ...(gpuLayers !== undefined && { gpuLayers }), ...(cacheType !== undefined && { cacheType }) },
-        // Whatever has been answered can be reported: a signal comes too late now.
-        ...(await describeFiles(experiment, options.folder)),
+        ...{ answered: store.answeredWith(), ...store.ingredients },
         ...(judge && usesJudge(experiment) && { judge: judge.describe() }),
         leftOut: options.leftOut ?? [],
     };

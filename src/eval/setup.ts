@@ -1,12 +1,15 @@
 /** What a reproduction needs to know of a run, beside what the experiment says: files, templates, limits. */
 
 import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
 import path from "node:path";
+import type { Ensemble } from "../ensemble/ensemble.js";
 import { readChatTemplate } from "../ensemble/gguf.js";
 import { findModel, partCount, partFiles } from "../ensemble/model-files.js";
+import { loadBinding, packageRoot } from "../native/load-binding.js";
 import type { MemberSpec, Recipe } from "../types.js";
 import { checksums } from "./checksums.js";
-import type { Experiment, ModelFile, ExperimentSetup, System } from "./types.js";
+import type { AnswerSetup, Experiment, Ingredients, ModelFile, ProgramInfo, System } from "./types.js";
 
 /** Where the files lay is of no use to a reader elsewhere; so much of it is shown as tells them apart. */
 export function nameFiles(references: Iterable<string>): (reference: string) => string {
@@ -34,27 +37,47 @@ export function filesOf(systems: readonly System[]): Set<string> {
     );
 }
 
+export function describeProgram(): ProgramInfo {
+    const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
+    const { llamaRelease } = loadBinding();
+    return { version, llamaRelease, node: process.version, platform: `${process.platform} ${process.arch}` };
+}
+
+/** @param ensemble - one of those that answer: all are loaded in the same way */
+export function describeAnswering(
+    ensemble: Ensemble,
+    rest: Pick<AnswerSetup, "contextSize" | "sequences" | "load">,
+): AnswerSetup {
+    const { backend, devices, cpu } = ensemble.backend;
+    const device = [...devices, ...(cpu === undefined ? [] : [cpu])].map(({ description }) => description).join(", ");
+    return { ...describeProgram(), backend, device, threads: ensemble.threads, ...rest };
+}
+
 /**
+ * Models, their parts and adapters, as far as they are here; loading says which are not.
+ *
  * @param folder - where checksums are kept
- * @throws EftError MODEL_*, FILE_UNREADABLE, FILE_UNWRITABLE
+ * @param onProgress - called with the file that is read, and the fraction of it that has been; what it throws ends all of it
+ * @throws EftError FILE_UNREADABLE, FILE_UNWRITABLE
  */
 export async function describeFiles(
     { systems }: Experiment,
     folder: string,
-): Promise<Pick<ExperimentSetup, "files" | "prompts" | "templates">> {
+    onProgress: (file: string, fraction: number) => void,
+): Promise<ModelFile[]> {
     const references = [...filesOf(systems)];
     const name = nameFiles(references);
     const parts = references.flatMap((reference) => partsOf(reference).map((file) => ({ reference, file })));
     const sums = await checksums(
         parts.map(({ file }) => file),
         folder,
+        onProgress,
     );
-    const files = parts.flatMap(({ reference, file }): ModelFile[] => {
+    return parts.flatMap(({ reference, file }): ModelFile[] => {
         const sum = sums.get(file);
         const isPart = partCount(file) > 1;
         return sum === undefined ? [] : [{ name: isPart ? path.basename(file) : name(reference), ...sum }];
     });
-    return { files, ...(await describePrompts(systems)) };
 }
 
 function partsOf(reference: string): string[] {
@@ -62,7 +85,8 @@ function partsOf(reference: string): string[] {
     return file === undefined ? [] : partFiles(file, partCount(file));
 }
 
-async function describePrompts(systems: readonly System[]): Promise<Pick<ExperimentSetup, "prompts" | "templates">> {
+/** @throws EftError MODEL_* */
+export async function describePrompts({ systems }: Experiment): Promise<Omit<Ingredients, "files">> {
     const carried = new Map<string, string>();
     const templates: Record<string, string> = {};
     const prompts: Record<string, Record<string, string>> = {};

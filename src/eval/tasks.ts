@@ -9,10 +9,14 @@ import { problem, throwProblems, type Problem } from "../recipe/problems.js";
 import { readBody, type Line, type Path } from "./task-shapes.js";
 import type { Item } from "./types.js";
 
+/** A file or a pipe that is longer need not have an end. */
+const MAX_BYTES = 2 ** 30;
 /** Longest line, in UTF-16 units. */
 const MAX_LINE = 1 << 20;
 const TOO_LONG = `this line has more than ${MAX_LINE} characters`;
 const MAX_ITEMS = 100_000;
+/** With the empty ones. */
+const MAX_LINES = 10 * MAX_ITEMS;
 /** The parser that finds columns is recursive; lines with more brackets are reported without their column. */
 const MAX_BRACKETS = 1000;
 
@@ -25,7 +29,7 @@ interface NumberedLine {
 }
 
 /**
- * Reads a task file (JSONL, UTF-8): at most 100,000 items of one kind, lines of at most 1,048,576 characters; empty lines
+ * Reads a task file (JSONL, UTF-8): at most 1 GiB, a million lines, 100,000 items of one kind, lines of at most 1,048,576 characters; empty lines
  * are skipped. A line's `id` (or `question_id`), a text or a number, names its item, by default the number of the line. Its
  * `group` (or `subject`, or `category`), if it is a text, is the item's group.
  *
@@ -132,6 +136,12 @@ async function* readLines(file: string): AsyncGenerator<NumberedLine> {
     let rest = Buffer.alloc(0);
     const toLine = (bytes: Buffer): NumberedLine => {
         const text = decodeText(bytes, file, ++number);
+        if (number > MAX_LINES)
+            throw problem(
+                "TASK_INVALID",
+                { file, line: number, column: 1 },
+                `a task file has at most ${MAX_LINES} lines`,
+            ).error;
         if (text.length <= MAX_LINE) return { number, text };
         throw problem("TASK_INVALID", { file, line: number, column: 1 }, TOO_LONG).error;
     };
@@ -151,12 +161,12 @@ async function* readLines(file: string): AsyncGenerator<NumberedLine> {
 /** @throws EftError FILE_UNREADABLE */
 async function* utf8ChunksOf(file: string): AsyncGenerator<Buffer> {
     let decoder: TextDecoder | undefined;
-    let isFirst = true;
+    let size = 0;
     try {
         for await (const chunk of createReadStream(file) as AsyncIterable<Buffer>) {
             const encoding = encodingOf(chunk);
-            if (isFirst && encoding !== "utf-8") decoder = new TextDecoder(encoding, { fatal: true });
-            isFirst = false;
+            if (size === 0 && encoding !== "utf-8") decoder = new TextDecoder(encoding, { fatal: true });
+            if ((size += chunk.length) > MAX_BYTES) throw new Error(`it has more than ${MAX_BYTES / 2 ** 20} MiB`);
             yield decoder === undefined ? chunk : Buffer.from(decoder.decode(chunk, { stream: true }));
         }
         // Throws where the file ends in the middle of a character.

@@ -295,22 +295,56 @@ export interface TaskSummary {
 }
 
 /** What an experiment was run with, beside what it says itself. */
-export interface ExperimentSetup {
-    /** Tokens that a sequence could hold. */
-    readonly contextSize: number;
-    /** Prompts that advanced together. */
-    readonly sequences: number;
-    /** How many layers on the GPU, in what form keys and values, ...: options of loading that were given. */
-    readonly load: Readonly<Record<string, Setting>>;
+export interface ExperimentSetup extends Ingredients {
+    /** What its answers were given with, in their order: those of one call, or of several where it was gone on with. */
+    readonly answered: readonly AnsweredWith[];
+    readonly judge?: JudgeSummary;
+    /** Sentences about what a family could not provide. */
+    readonly leftOut: readonly string[];
+}
+
+/** What answers depend on beside the experiment: the same for all of them. */
+export interface Ingredients {
     /** Models, their parts and adapters. */
     readonly files: readonly ModelFile[];
     /** By system and member: the name of the template in `templates`, or `plain`. */
     readonly prompts: Readonly<Record<string, Readonly<Record<string, string>>>>;
     /** Jinja texts by name. */
     readonly templates: Readonly<Record<string, string>>;
-    readonly judge?: JudgeSummary;
-    /** Sentences about what a family could not provide. */
-    readonly leftOut: readonly string[];
+}
+
+/** Answers that follow each other in `answers.jsonl` and were given with the same set-up. */
+export interface AnsweredWith {
+    /** How many. */
+    readonly answers: number;
+    /** Undefined for answers of versions that did not note it. */
+    readonly setup?: AnswerSetup;
+}
+
+/**
+ * What answers were given with, apart from the experiment and the models: it may differ from call to call. It changes nothing of an
+ * answer, or changes it as rounding does; but texts end early in a smaller context, and caches of fewer bits say other things.
+ */
+export interface AnswerSetup extends ProgramInfo {
+    readonly backend: string;
+    /** Descriptions of the devices. */
+    readonly device: string;
+    readonly threads: number;
+    /** Tokens that a sequence could hold. */
+    readonly contextSize: number;
+    /** Prompts that advanced together. */
+    readonly sequences: number;
+    /** How many layers on the GPU, in what form keys and values: options of loading that were given. */
+    readonly load: Readonly<Record<string, Setting>>;
+}
+
+/** A version of the program, and what it runs on. */
+export interface ProgramInfo {
+    readonly version: string;
+    readonly llamaRelease: string;
+    /** Version of Node, operating system and kind of processor. */
+    readonly node: string;
+    readonly platform: string;
 }
 
 /** A file that weights were read from. */
@@ -330,17 +364,10 @@ export interface JudgeSummary {
     readonly temperature: number | "own";
 }
 
-/** What a report says about where it was made. */
-export interface RunInfo {
+/** What a report says about where it was made; answers may have been given elsewhere, and say that themselves. */
+export interface RunInfo extends ProgramInfo {
     /** ISO 8601. */
     readonly date: string;
-    readonly version: string;
-    readonly llamaRelease: string;
-    /** Version of Node, operating system and kind of processor. */
-    readonly node: string;
-    readonly platform: string;
     /** Sentences about experiments of which nothing was left to run. */
     readonly leftOut: readonly string[];
-    /** Undefined if all answers had been given before. */
-    readonly machine?: { readonly backend: string; readonly device: string; readonly threads: number };
 }

@@ -46,6 +46,20 @@ export interface NativeHeader {
     readonly vocabularySize: number;
     /** Id of the token that ends a text; -1 if the header does not say it. */
     readonly eos: number;
+    /** Of one row of embeddings. This and the following are 0 if the header does not say it. */
+    readonly embeddingSize: number;
+    /** Of the widest row that a matrix of a layer makes of a token. */
+    readonly widestSize: number;
+    /** The most in a layer, as the following. */
+    readonly heads: number;
+    readonly keyValueHeads: number;
+    /** Numbers in a key of one head. */
+    readonly keyLength: number;
+    readonly valueLength: number;
+    /** Experts that a token is sent to; 0 in dense models. */
+    readonly expertsUsed: number;
+    /** Numbers in a key of what chooses the tokens that are attended to; 0 in models that have nothing like it. */
+    readonly indexerKeyLength: number;
 }
 
 /** What a loaded model says about itself. */
@@ -398,7 +412,7 @@ export interface NativeBinding {
      *
      * @returns milliseconds of each copy
      */
-    timeCopies(device: string, bytes: number, times: number): { toHostMs: Float64Array; withinMs: Float64Array };
+    timeTransfers(device: string, bytes: number, times: number): { toHostMs: Float64Array; withinMs: Float64Array };
     /** Physical cores that this process may use. */
     physicalCores(): number;
     /** llama.cpp's log lines from now on; undefined = drop them. Level: 1 debug .. 4 error, as ggml numbers them. */

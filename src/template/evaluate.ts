@@ -12,6 +12,7 @@ import {
     mentions,
     type CallBlock,
     isExpression,
+    steadyCondition,
     type Expression,
     type For,
     type Macro,
@@ -123,10 +124,16 @@ export function evaluate(program: readonly Statement[], globals: ReadonlyMap<str
             return inner;
         };
         const all = values.items(value(source, scope));
-        work.step(STEPS_PER_ROUND * all.length);
+        if (condition !== undefined) work.step(STEPS_PER_ROUND * all.length);
         const items = condition === undefined ? all : all.filter((item) => isTrue(value(condition, enter(item))));
+        const guard = steadyCondition(body, loopvar);
         let isEmpty = true;
         for (const [index, item] of items.entries()) {
+            work.step(STEPS_PER_ROUND);
+            if (guard !== undefined && !isTrue(value(guard, scope))) {
+                isEmpty = false;
+                break;
+            }
             const inner = enter(item);
             inner.variables.set("loop", new Namespace(loopState(items, index)));
             const exit = run(body, inner, sink);

@@ -71,7 +71,9 @@ function range({ work }: Context, args: readonly Value[]): Value {
     const length = Math.max(0, Math.ceil((stop - start) / step));
     if (length > MAX_RANGE) fail(`a range has at most ${MAX_RANGE} numbers`);
     work.step(length);
-    return Array.from({ length }, (_, index) => start + index * step);
+    const items: number[] = [];
+    for (let index = 0; index < length; index++) items.push(start + index * step);
+    return items;
 }
 
 const MONTHS = [

@@ -190,3 +190,24 @@ export function mentions(node: unknown, name: string, onNode: () => void): boole
         (type === "Identifier" && value === name) || Object.values(node).some((each) => mentions(each, name, onNode))
     );
 }
+
+/**
+ * The condition under which a round of a loop does anything at all, where it is the same in each round until one has done
+ * something. So the first round in which it does not hold is the last that needs a look. Templates look for something among all
+ * messages in this way, for each message; most of these rounds come after it has been found.
+ */
+export function steadyCondition(body: readonly Statement[], loopvar: Expression): Expression | undefined {
+    const [only, ...others] = body.filter(({ type }) => type !== "Comment");
+    if (only?.type !== "If" || others.length > 0 || only.alternate.length > 0 || loopvar.type !== "Identifier")
+        return undefined;
+    return isSteady(only.test, new Set([loopvar.value, "loop"])) ? only.test : undefined;
+}
+
+/** Whether an expression only reads variables, and none of these. */
+function isSteady(expression: Expression, without: ReadonlySet<string>): boolean {
+    if (expression.type === "Identifier") return !without.has(expression.value);
+    if (expression.type === "UnaryExpression")
+        return expression.operator.value === "not" && isSteady(expression.argument, without);
+    if (expression.type !== "MemberExpression" || expression.computed) return false;
+    return expression.property.type === "Identifier" && isSteady(expression.object, without);
+}

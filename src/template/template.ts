@@ -2,6 +2,7 @@
 
 import type { JsonValue } from "../types.js";
 import type { Context } from "./context.js";
+import { readData } from "./data.js";
 import { evaluate } from "./evaluate.js";
 import { createGlobals } from "./globals.js";
 import { chooseStandIns, type StandIns } from "./stand-ins.js";
@@ -32,7 +33,7 @@ export interface Template {
     ): Rendered;
 }
 
-/** Levels of lists and mappings within each other. */
+/** Levels of lists and mappings within each other: those of a message, or a variable, and what they stand in. */
 const MAX_DEPTH = 64;
 
 /** @param now - what the template's clock says. @throws Error with what is wrong, as half a sentence */
@@ -40,8 +41,9 @@ export function compileTemplate(source: string, now: () => Date = () => new Date
     const program = parseTemplate(source);
     return {
         render(own, data, guarded) {
-            const size = measure(data);
-            const texts = [source, ...Object.values(own), ...size.texts];
+            const given =
+                readData(data, MAX_DEPTH) ?? fail("its data must be what JSON can say, in a few dozen levels");
+            const texts = [source, ...Object.values(own), ...given.texts];
             const standIns =
                 chooseStandIns(guarded, texts) ??
                 fail(
@@ -49,12 +51,12 @@ export function compileTemplate(source: string, now: () => Date = () => new Date
                 );
             const work = createWork(
                 texts.reduce((sum, { length }) => sum + length, 0),
-                size.values,
+                given.values,
             );
             const context: Context = { work, standIns, values: createValues(work, standIns) };
             const variables = createGlobals(context, now);
             for (const [name, value] of Object.entries(own)) variables.set(name, value);
-            for (const [name, value] of Object.entries(data))
+            for (const [name, value] of Object.entries(given.copy as typeof data))
                 if (value !== undefined) variables.set(name, toValue(value, standIns));
             try {
                 const marked = evaluate(program, variables, context);
@@ -69,28 +71,6 @@ export function compileTemplate(source: string, now: () => Date = () => new Date
             }
         },
     };
-}
-
-/** All texts in the data, and how many values there are. @throws TemplateFault for what is no data */
-function measure(data: JsonValue): { texts: string[]; values: number } {
-    const texts: string[] = [];
-    let values = 0;
-    const visit = (value: JsonValue, depth: number): void => {
-        values++;
-        if (depth > MAX_DEPTH) fail("its data has too many levels");
-        if (typeof value === "string") texts.push(value);
-        else if (Array.isArray(value)) for (const each of value as readonly JsonValue[]) visit(each, depth + 1);
-        else if (typeof value === "object" && value !== null) {
-            for (const [key, each] of Object.entries(value)) {
-                texts.push(key);
-                visit(each, depth + 1);
-            }
-        } else if (typeof value === "function" || typeof value === "symbol" || typeof value === "bigint") {
-            fail("its data must be what JSON can say");
-        }
-    };
-    visit(data, 0);
-    return { texts, values };
 }
 
 function toValue(data: JsonValue, standIns: StandIns): Value {

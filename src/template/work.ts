@@ -9,8 +9,8 @@ const PER_CHARACTER = { steps: 2, characters: 32 };
 const STEPS_PER_VALUE = 500;
 /** Steps for each pair of values: some templates look through all messages behind each message. */
 const STEPS_PER_PAIR = 3;
-/** Of those: some seconds, which more than a thousand messages may take. */
-const MAX_STEPS_FOR_PAIRS = 50_000_000;
+/** Of those: five thousand messages need 12,500,000 where each is given the numbers of all others. */
+const MAX_STEPS_FOR_PAIRS = 20_000_000;
 /** Characters that are compared or copied in about the time of a step. */
 const CHARACTERS_PER_STEP = 64;
 /** Where each of them may be compared with each of another text. */
@@ -58,7 +58,8 @@ export function createWork(characters: number, values: number): Work {
         write(length) {
             read(length);
             room -= length;
-            if (!(room >= 0)) throw new TooMuchWork("it makes more text than a template may");
+            if (!(room >= 0))
+                throw new TooMuchWork("it makes more text than a template may for a conversation of this size");
         },
         search(length, pattern) {
             read(length + pattern);

@@ -6,6 +6,7 @@ import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import type { ExperimentReport } from "../../src/index.js";
 import { demoFile } from "../helpers/demo.js";
+import { writeQuestions } from "../helpers/evaluation.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { hasTerminal, program, run, runOnTerminal } from "./run.js";
 
@@ -101,25 +102,7 @@ maxTokens: 12
 });
 
 describe("mistakes and interruptions", () => {
-    const experiment = (questions: number): string => {
-        const lines = Array.from(
-            { length: questions },
-            () => '{"prompt":"What is the capital of Peru?","answer":"Lima"}',
-        );
-        writeFileSync(path.join(folder, "many.jsonl"), lines.map((line) => `${line}\n`).join(""));
-        const file = path.join(folder, "experiment.yaml");
-        writeFileSync(
-            file,
-            `eval: 1
-name: mine
-members: { chat: { model: ${demoFile("small-chat")} } }
-prompt: { template: from chat }
-systems: { chat: { combination: chat } }
-tasks: { many: { file: many.jsonl, graders: { right: contains } } }
-`,
-        );
-        return file;
-    };
+    const experiment = (questions: number): string => writeQuestions(folder, demoFile("small-chat"), questions);
 
     test("a wrong task file is reported with line and column", async () => {
         const file = experiment(1);

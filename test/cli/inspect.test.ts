@@ -6,7 +6,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import { listRecipes, type GgufSummary, type MemoryPlan, type VocabularyReport } from "../../src/index.js";
 import { demoFile } from "../helpers/demo.js";
-import { metadataArray, readGguf, writeGguf } from "../helpers/gguf.js";
+import { metadataArray, readGguf, withMetadata, writeGguf } from "../helpers/gguf.js";
 import { run } from "./run.js";
 
 interface RecipeJson {
@@ -66,6 +66,29 @@ describe("a GGUF", () => {
         const { file: _, ...wide } = await inspectJson<GgufSummary>(file);
         const { file: __, ...usual } = await inspectJson<GgufSummary>(demoFile("small-base"));
         expect(wide).toEqual(usual);
+    });
+
+    it.each([
+        ["none", {}],
+        ["no_vocab", { "llama.vocab_size": { type: "uint32", value: 2048 } }],
+    ] as const)("may have the tokenizer %s; a recipe with it is refused", async (tokenizer, instead) => {
+        const gguf = readGguf(demoFile("small-base"));
+        const file = path.join(folder, "silent.gguf");
+        const without = Object.keys(instead).length === 0 ? [] : [...gguf.metadata.keys()];
+        const changes = {
+            ...Object.fromEntries(without.filter((key) => key.startsWith("tokenizer.")).map((key) => [key, undefined])),
+            "tokenizer.ggml.model": { type: "string", value: tokenizer } as const,
+        };
+        writeGguf(file, withMetadata(gguf, { ...changes, ...instead }));
+        const { tokenizer: found, layers } = await inspectJson<GgufSummary>(file);
+        expect({ found, layers }).toEqual({ found: tokenizer, layers: 3 });
+        const members = `{ whole: { model: ${demoFile("small-base")} }, silent: { model: ${file} } }`;
+        const recipe = writeRecipe(`members: ${members}\ncombination: whole + silent\nprompt: { template: plain }\n`);
+        const { stderr, code } = await run(["inspect", recipe, "--backend", "cpu"]);
+        expect({ code, stderr }).toEqual({
+            code: 1,
+            stderr: expect.stringContaining("silent.gguf) cannot take part: it has no vocabulary"),
+        });
     });
 
     it("is described", async () => {

@@ -1,8 +1,10 @@
 /** Several copies of this package in one process, with node-llama-cpp among them: npm makes such trees. */
 
+import { execFileSync } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { findLibraryFolder } from "../../src/native/load-binding.js";
 import { copyPackage, type PackageCopies } from "../helpers/copies.js";
 import { demoFile } from "../helpers/demo.js";
 import { readGguf, withMetadata, writeGguf } from "../helpers/gguf.js";
@@ -72,6 +74,21 @@ describe("copies", () => {
         const lines = operations.map((operation) => `${expected(operation)}\n`);
         expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: lines.join(""), stderr: "" });
     });
+});
+
+test("a callback for failed assertions that another library has put in the place of ours is no end", async () => {
+    if (process.platform !== "linux") return;
+    const library = path.join(folder, "other.so");
+    const ggml = path.join(findLibraryFolder().directory, "libggml-base.so");
+    const source = `
+        #include <stdio.h>
+        void ggml_set_abort_callback(void (*)(const char *));
+        static void on_abort(const char * message) { fputs("theirs\\n", stderr); }
+        __attribute__((constructor)) static void replace(void) { ggml_set_abort_callback(on_abort); }`;
+    execFileSync("cc", ["-shared", "-fPIC", "-o", library, "-x", "c", "-", "-x", "none", ggml], { input: source });
+    const args = [library, demoFile("small-base"), damaged];
+    const { exit, stdout, stderr } = await runProgram("replaced-assertion.mjs", { args });
+    expect({ exit, stdout, stderr }).toEqual({ exit: 0, stdout: "MODEL_LOAD_FAILED true\nloaded\n", stderr: "" });
 });
 
 test("another release of llama.cpp beside ours is refused by name", async () => {

@@ -81,29 +81,39 @@ function writeSparse(file: string, header: Buffer, size: number): void {
     closeSync(descriptor);
 }
 
-/** First without trials, all in one process, which is quick. The file that ends it, or on which it hangs, is loaded as by default. */
+/**
+ * First without trials, all in one process, which is quick. The file that ends it, or on which it hangs or fails inside llama.cpp,
+ * is loaded as by default.
+ */
 async function tryFolder(folder: string, outcomes: Record<string, number>, failures: string[]): Promise<void> {
     const count = (outcome: string): void => void (outcomes[outcome] = (outcomes[outcome] ?? 0) + 1);
-    for (let after = ""; ;) {
-        const { files, unfinished } = await loadAll(folder, { EFT_TEST_TRUST: "1", EFT_TEST_AFTER: after });
-        for (const { outcome } of files) count(outcome);
-        if (unfinished === undefined) return;
-        count("crashes or hangs untried");
-        after = unfinished;
+    const isFailure = (outcome: string): boolean => !/^(works|[A-Z_]+)$/.test(outcome) || outcome === "NATIVE_FAILURE";
+    const tryAsByDefault = async (file: string): Promise<void> => {
         const single = temporaryFolder();
         try {
-            const before = previousName(unfinished);
             const again = await loadAll(folder, {
-                EFT_TEST_AFTER: before,
+                EFT_TEST_AFTER: previousName(file),
                 EFT_TEST_ONLY: "1",
                 XDG_CACHE_HOME: single.folder,
             });
             const outcome = again.files[0]?.outcome ?? "ends the program";
             count(`tried: ${outcome}`);
-            if (!/^[A-Z_]+$/.test(outcome) || outcome === "NATIVE_FAILURE") failures.push(`${unfinished}: ${outcome}`);
+            if (isFailure(outcome)) failures.push(`${file}: ${outcome}`);
         } finally {
             rmSync(single.folder, { recursive: true, force: true });
         }
+    };
+    for (let after: string | undefined = ""; after !== undefined;) {
+        const { files, unfinished }: Loaded = await loadAll(folder, { EFT_TEST_TRUST: "1", EFT_TEST_AFTER: after });
+        for (const { file, outcome } of files) {
+            count(isFailure(outcome) ? "fails untried" : outcome);
+            if (isFailure(outcome)) await tryAsByDefault(file);
+        }
+        if (unfinished !== undefined) {
+            count("crashes or hangs untried");
+            await tryAsByDefault(unfinished);
+        }
+        after = unfinished;
     }
 }
 

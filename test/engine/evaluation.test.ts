@@ -1,7 +1,17 @@
 /** Experiments that really run, on the demo family. */
 
 import { createHash } from "node:crypto";
-import { appendFileSync, copyFileSync, mkdirSync, readFileSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+    appendFileSync,
+    copyFileSync,
+    existsSync,
+    mkdirSync,
+    readFileSync,
+    rmSync,
+    statSync,
+    utimesSync,
+    writeFileSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import path from "node:path";
@@ -311,8 +321,11 @@ tasks: { facts: { file: questions.jsonl, graders: { right: contains } } }
         const file = demoFile(name);
         return { bytes: statSync(file).size, sha256: sha256(file) };
     }
-    expect(report.setup).toMatchObject({ sequences: 4, leftOut: ["a sentence"] });
-    expect(report.setup?.contextSize).toBeGreaterThan(16);
+    expect(report.setup).toMatchObject({
+        answered: [{ answers: 15, setup: { sequences: 4, threads: 1, backend: "cpu", load: {} } }],
+        leftOut: ["a sentence"],
+    });
+    expect(report.setup?.answered[0]?.setup?.contextSize).toBeGreaterThan(16);
     const { templates = {}, prompts = {} } = report.setup ?? {};
     const [name = ""] = Object.keys(templates);
     expect(Object.values(templates)).toEqual([expect.stringContaining("[INST]")]);
@@ -333,11 +346,132 @@ tasks: { facts: { file: questions.jsonl, graders: { right: contains } } }
     for (const entry of Object.values(known)) entry.sha256 = other;
     writeFileSync(store, JSON.stringify(known));
     const sums = ({ setup }: ExperimentReport): string[] => setup?.files.map((file) => file.sha256) ?? [];
-    expect(sums(await run(yaml))).toEqual([other, other, other, other]);
+    expect(sums(await run(yaml, { restart: true }))).toEqual([other, other, other, other]);
     utimesSync(model, 1, 1);
     expect(sums(await run(yaml, { restart: true }))).toEqual([other, other, other, chat.sha256]);
     writeFileSync(store, "null");
-    expect(sums(await run(yaml))).toEqual(report.setup?.files.map((file) => file.sha256));
+    const checked = new Map<string, number[]>();
+    const onCheck = (file: string, fraction: number): void =>
+        void checked.set(file, [...(checked.get(file) ?? []), fraction]);
+    expect(sums(await run(yaml, { restart: true, onCheck }))).toEqual(report.setup?.files.map((file) => file.sha256));
+    expect([...checked.keys()]).toContain(model);
+    expect(checked.size).toBe(4);
+    for (const fractions of checked.values()) {
+        expect(fractions).toEqual(fractions.toSorted((x, y) => x - y));
+        expect(fractions.at(-1)).toBe(1);
+    }
+});
+
+describe("an evaluation that is gone on with", () => {
+    const EXPERIMENT = `
+systems: { chat: { combination: mine } }
+tasks: { facts: { file: questions.jsonl, graders: { right: contains } } }
+`;
+    const load = { backend: "cpu", threads: 1, sequences: 1 } as const;
+    let model: string;
+    const withCopy = (options: Partial<RunOptions> = {}): Promise<ExperimentReport> => {
+        const yaml = EXPERIMENT.replace("combination: mine", "recipe: copy.yaml");
+        return run(yaml, { load, ...options });
+    };
+    const lines = (): string[] => readFileSync(answersFile(), "utf8").trimEnd().split("\n");
+    const interrupt = async (options: Partial<RunOptions> = {}): Promise<void> => {
+        const controller = new AbortController();
+        const onProgress = (): void => controller.abort();
+        await expect(withCopy({ ...options, onProgress, signal: controller.signal })).rejects.toMatchObject({
+            code: "ABORTED",
+        });
+    };
+    beforeEach(() => {
+        model = path.join(folder, "model.gguf");
+        copyFileSync(demoFile("small-chat"), model);
+        writeFileSync(
+            path.join(folder, "copy.yaml"),
+            `eft: 1\nname: copy\nmembers: { chat: { model: ${model} } }\ncombination: chat\nprompt: { template: from chat }\n`,
+        );
+    });
+
+    test("reports with what each of its answers was given", async () => {
+        await interrupt();
+        const before = lines();
+        expect(before).toHaveLength(2);
+        const report = await withCopy({ load: { ...load, threads: 2, contextSize: 256, cacheType: "q8_0" } });
+        const common = { backend: "cpu", node: process.version, sequences: 1 };
+        const [first, second] = [
+            { ...common, threads: 1, load: {} },
+            { ...common, threads: 2, contextSize: 256, load: { cacheType: "q8_0" } },
+        ];
+        const expected = [
+            { answers: 1, setup: first },
+            { answers: 2, setup: second },
+        ];
+        expect(report.setup?.answered).toMatchObject(expected);
+        // What was there stays as it was; a line says what the answers behind it were given with.
+        expect(lines().slice(0, 2)).toEqual(before);
+        expect(JSON.parse(lines()[2] ?? "")).toMatchObject({ setup: second });
+        expect(lines()).toHaveLength(5);
+        // Whoever only reports adds nothing.
+        const again = await withCopy({ load: { ...load, threads: 3 } });
+        expect(again.setup?.answered).toEqual(report.setup?.answered);
+        expect(lines()).toHaveLength(5);
+        const damaged = lines().with(2, JSON.stringify({ setup: { ...second, threads: "2" } }));
+        writeFileSync(answersFile(), `${damaged.join("\n")}\n`);
+        await expect(withCopy()).rejects.toMatchObject({ code: "RESULTS_MISMATCH" });
+    });
+
+    test("does so with the same models, whatever their time, and with no others", async () => {
+        await interrupt();
+        utimesSync(model, 1, 1);
+        await interrupt();
+        expect(readAnswers()).toHaveLength(2);
+        copyFileSync(demoFile("small-base"), model);
+        await expect(withCopy()).rejects.toMatchObject({
+            code: "RESULTS_MISMATCH",
+            message: expect.stringMatching(
+                /^.*answers\.jsonl holds answers that were given with another model\.gguf: /,
+            ),
+        });
+        expect(readAnswers()).toHaveLength(2);
+        copyFileSync(demoFile("small-chat"), model);
+        expect((await withCopy()).setup?.answered).toMatchObject([{ answers: 3 }]);
+    });
+
+    test("and whose answers are all there is reported without its models, with what is known of them", async () => {
+        const { setup } = await withCopy();
+        rmSync(model);
+        expect((await withCopy()).setup).toEqual(setup);
+        expect(Object.keys(setup?.templates ?? {})).toHaveLength(1);
+    });
+
+    test("goes on after answers of versions that did not note what they were given with", async () => {
+        await interrupt();
+        const file = path.join(folder, "experiment.yaml");
+        const { experiment } = await loadExperiment(file);
+        const { systems, tasks, maxTokens, seed, interleaved } = experiment;
+        const { size, mtimeMs } = statSync(model);
+        const models = [[model, size, mtimeMs]];
+        const all = JSON.stringify({ systems, tasks, maxTokens, seed, interleaved, models });
+        const fingerprint = createHash("sha256").update(all).digest("hex");
+        const header = JSON.stringify({ eval: 1, experiment: "test", fingerprint });
+        writeFileSync(answersFile(), `${lines().with(0, header).join("\n")}\n`);
+        const report = await withCopy();
+        expect(report.setup?.answered).toEqual([
+            { answers: 1 },
+            { answers: 2, setup: expect.objectContaining({ threads: 1 }) },
+        ]);
+        expect(lines()[0]).toBe(header);
+        utimesSync(model, 1, 1);
+        await expect(withCopy()).rejects.toMatchObject({
+            code: "RESULTS_MISMATCH",
+            message: expect.stringContaining("or of other models") as unknown,
+        });
+    });
+
+    test("can be aborted while its models are read, before anything is loaded or written", async () => {
+        const controller = new AbortController();
+        const onCheck = (): void => controller.abort();
+        await expect(withCopy({ signal: controller.signal, onCheck })).rejects.toMatchObject({ code: "ABORTED" });
+        expect(existsSync(path.join(folder, "results"))).toBe(false);
+    });
 });
 
 test("an answer without a verdict of the judge takes nothing away from the others", async () => {

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, test } from "@jest/globals
 import { collect, complete, findModel, planMemory, readGguf as readSummary, type Recipe } from "../../src/index.js";
 import { locateModels } from "../../src/ensemble/model-files.js";
 import { demoFile, demoRecipe, loadOnCpu, soloRecipe, withEnsemble } from "../helpers/demo.js";
-import { readGguf, splitGguf, writeGguf, type Gguf } from "../helpers/gguf.js";
+import { readGguf, splitGguf, writeGguf, type Gguf, type Tensor } from "../helpers/gguf.js";
 import { loraAdapter } from "../helpers/lora.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
@@ -22,6 +22,12 @@ function answer(recipe: Recipe): Promise<string> {
         const request = { prompt: "What is the capital of Peru?", maxTokens: 8, sampling: { temperature: 0 } };
         return (await collect(complete(ensemble, request))).text;
     });
+}
+
+function halveFeedForward(tensor: Tensor): Tensor {
+    const [width = 0, rows = 0] = tensor.shape;
+    if (!tensor.name.endsWith("ffn_up.weight")) return tensor;
+    return { ...tensor, shape: [width, rows / 2], data: tensor.data.subarray(0, tensor.data.length / 2) };
 }
 
 describe("a split model", () => {
@@ -113,6 +119,16 @@ describe("a split model", () => {
                         { ...foreign, tensors: foreign.tensors.slice(0, whole.tensors.length) },
                         [5, 5],
                     )[2] as Gguf,
+                ),
+            "MODEL_INVALID",
+            /that tensor is in \S+m-00003-of-00003\.gguf; is this a part of the same model/,
+        ],
+        [
+            "a part has a tensor of another shape",
+            () =>
+                writeGguf(
+                    part(3),
+                    splitGguf({ ...whole, tensors: whole.tensors.map(halveFeedForward) }, [5, 5])[2] as Gguf,
                 ),
             "MODEL_LOAD_FAILED",
             /That tensor is in \S+m-00003-of-00003\.gguf; is this a part of the same model/,

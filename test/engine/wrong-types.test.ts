@@ -63,7 +63,31 @@ const WRONG: Record<string, unknown> = {
     "a promise": Promise.resolve(5),
     "a date": new Date(0),
     "typed numbers": new Float32Array(3),
+    "a list of nothing, without end": Object.assign([], { length: 2 ** 32 - 1 }),
+    "a getter that throws": Object.defineProperty({}, "temperature", {
+        enumerable: true,
+        get() {
+            throw new TypeError("Cannot read this");
+        },
+    }),
+    "a message whose getter throws": [
+        Object.defineProperty({ role: "user" }, "content", {
+            enumerable: true,
+            get() {
+                throw new TypeError("Cannot read this");
+            },
+        }),
+    ],
 };
+/** For options; what is handed over whole (a recipe, an ensemble, a chat's state) is not looked at so closely. */
+const REVOKED = ["a revoked Proxy", revoked()] as const;
+
+/** Whatever is done with it throws. */
+function revoked(): unknown {
+    const { proxy, revoke } = Proxy.revocable({}, {});
+    revoke();
+    return proxy;
+}
 
 let ensemble: Ensemble;
 beforeAll(async () => (ensemble = await loadOnCpu(upscalingRecipe(), { sequences: 2 })));
@@ -79,7 +103,7 @@ async function outcomeOf(act: () => unknown): Promise<unknown> {
         return undefined;
     } catch (error) {
         return EftError.isInstance(error) &&
-            !/ is not a function|Cannot (read|convert)|is not iterable/.test(error.message)
+            !/ is not a function|Cannot (read properties|convert)|is not iterable/.test(error.message)
             ? undefined
             : error;
     }
@@ -149,7 +173,7 @@ const options: Record<string, { names: readonly string[]; act: (options: object)
         act: async (own) => downloadModels(await planDownload([], { folder }), own),
     },
     evaluate: {
-        names: ["folder", "family", "limit", "restart", "load", "judge", "onProgress", "signal"],
+        names: ["folder", "family", "limit", "restart", "load", "judge", "onProgress", "onCheck", "signal"],
         act: (own) => evaluate([], { folder, ...own }),
     },
     "evaluate with a judge": {
@@ -168,7 +192,7 @@ describe.each(Object.keys(options))("options of %s", (name) => {
 
     test("of any wrong type are an error with a code", async () => {
         const cases = names.flatMap((option) =>
-            Object.entries(WRONG)
+            [...Object.entries(WRONG), ...(name === "createChat" ? [] : [REVOKED])]
                 // That would be a folder here.
                 .filter(([kind]) => option !== "folder" || kind !== "a text")
                 .map(([kind, value]) => [`${option}: ${kind}`, () => act({ [option]: value })] as const),

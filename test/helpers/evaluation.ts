@@ -1,5 +1,7 @@
 /** Experiments that never ran: systems whose chances are known, and answers drawn from them. */
 
+import { writeFileSync } from "node:fs";
+import path from "node:path";
 import type { Answer, Experiment, Grade, Question, Setting, System, Task, TokenView } from "../../src/eval/types.js";
 import type { Recipe } from "../../src/types.js";
 import { uniforms } from "./statistics.js";
@@ -123,4 +125,22 @@ function fabricateTokens(uniform: () => number): TokenView[] {
         const isChanged = totalVariation > 0.35;
         return { text, totalVariation, ...(isChanged ? { instead: " Quito", changedBy: "large" } : {}) };
     });
+}
+
+/** An experiment that really can be run: one system, a model alone, at so many questions. @returns its file */
+export function writeQuestions(folder: string, model: string, questions: number): string {
+    const line = '{"prompt":"What is the capital of Peru?","answer":"Lima"}\n';
+    writeFileSync(path.join(folder, "many.jsonl"), line.repeat(questions));
+    const file = path.join(folder, "experiment.yaml");
+    writeFileSync(
+        file,
+        `eval: 1
+name: mine
+members: { chat: { model: ${model} } }
+prompt: { template: from chat }
+systems: { chat: { combination: chat } }
+tasks: { many: { file: many.jsonl, graders: { right: contains } } }
+`,
+    );
+    return file;
 }

@@ -4,9 +4,9 @@ import { serializeHeader, splitGguf, type Gguf, type MetadataValue, type Scalar,
 import type { DamagedFile } from "./damage.js";
 import { uniforms } from "./statistics.js";
 
-/** Bytes of 32 elements, by ggml's numbers of types: F32, F16, Q4_0, Q8_0, Q4_K, IQ2_XXS, I8, I16, I32, I64, F64, BF16. */
+/** Bytes of 32 elements, by ggml's numbers of types: F32, F16, Q4_0, Q8_0, Q8_1, Q4_K, IQ2_XXS, I8, I16, I32, I64, F64, BF16. */
 const BYTES_PER_32: Readonly<Record<number, number>> = {
-    ...{ 0: 128, 1: 64, 2: 18, 8: 34, 12: 18, 16: 8.25, 24: 32, 25: 64, 26: 128, 27: 256, 28: 256, 30: 64 },
+    ...{ 0: 128, 1: 64, 2: 18, 8: 34, 9: 36, 12: 18, 16: 8.25, 24: 32, 25: 64, 26: 128, 27: 256, 28: 256, 30: 64 },
 };
 const INTEGERS = [0, 1, 2, 3, 7, 33, 100, 1000, 100_000, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1];
 const FLOATS = [0, -1, 1e-30, 1e30, NaN, Infinity];

@@ -8,7 +8,7 @@ import { formatCell, formatDifference, formatDuration, formatP, parseReference }
 import { nameFiles } from "../../src/eval/setup.js";
 import { mcnemarTest } from "../../src/eval/statistics.js";
 import { summarise } from "../../src/eval/summary.js";
-import type { Cell, Comparison, ExperimentReport, PlotSpec, RunInfo } from "../../src/eval/types.js";
+import type { AnswerSetup, Cell, Comparison, ExperimentReport, PlotSpec, RunInfo } from "../../src/eval/types.js";
 import { fabricateAnswers, fabricateExperiment, fabricateTask, type Behaviour } from "../helpers/evaluation.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { textsOf, xmlProblem } from "../helpers/xml.js";
@@ -46,7 +46,11 @@ const INFO: RunInfo = {
     node: "v99.1.0",
     platform: "linux x64",
     leftOut: [],
-    machine: { backend: "cpu", device: "Some CPU", threads: 2 },
+};
+/** Of another day and place than the report. */
+const SETUP: AnswerSetup = {
+    ...{ version: "0.0.9", llamaRelease: "b8888", node: "v98.0.0", platform: "darwin arm64" },
+    ...{ backend: "cpu", device: "Some CPU", threads: 2, contextSize: 777, sequences: 5, load: { cacheType: "q8_0" } },
 };
 
 const task = fabricateTask("facts", 90);
@@ -332,7 +336,11 @@ describe("the report", () => {
             ...report,
             withoutVerdict: [{ system: "up-scaled", task: "facts", measure: "helpful", count: 3 }],
             setup: {
-                ...{ contextSize: 777, sequences: 5, load: { cacheType: "q8_0" } },
+                answered: [
+                    { answers: 7 },
+                    { answers: 12, setup: SETUP },
+                    { answers: 2, setup: { ...SETUP, backend: "vulkan", device: "Some GPU", threads: 1 } },
+                ],
                 files: [{ name: "large-base-q8_0.gguf", bytes: 123456, sha256: "ab".repeat(32) }],
                 prompts: { "up-scaled": { large: "0123456789ab", chat: "plain" } },
                 templates: { "0123456789ab": "{{ bos_token }}[INST] {{ x }} [/INST]" },
@@ -344,9 +352,11 @@ describe("the report", () => {
         const facts = [
             ...["eft-llama 0.1.0", "llama.cpp b9999", "Node v99.1.0", "linux x64", "Seed 1", "at most 40 tokens"],
             ...[
-                "777 tokens",
-                "5 answers at a time",
-                "cacheType q8",
+                "Answers 1 to 7: it was not noted",
+                "Answers 8 to 19: eft-llama 0.0.9, llama.cpp b8888, Node v98.0.0, darwin arm64, cpu (Some CPU), 2 threads, ",
+                "a context of 777 tokens, 5 at a time, cacheType q8_0.",
+                "Answers 20 to 21: ",
+                "vulkan (Some GPU), 1 thread, ",
                 "penaltyLastN: 64",
                 "minP: 0",
                 "ab".repeat(32),
@@ -408,7 +418,8 @@ describe("the report", () => {
             tasks: [{ name: evil, kind: "question", items: 1, graders: { [evil]: { type: "regex", pattern: evil } } }],
             withoutVerdict: [{ system: evil, task: evil, measure: evil, count: 1 }],
             setup: {
-                ...{ contextSize: 512, sequences: 8, load: { cacheType: evil }, leftOut: [evil] },
+                answered: [{ answers: 1, setup: { ...SETUP, device: evil, load: { cacheType: evil } } }],
+                leftOut: [evil],
                 files: [{ name: evil, bytes: 1, sha256: "0" }],
                 prompts: { [evil]: { [evil]: evil } },
                 templates: { "0123": `\`\`\`\`\n${evil}\n\`\`\`` },
@@ -417,11 +428,7 @@ describe("the report", () => {
             cells: report.cells.map((cell) => ({ ...cell, system: `${cell.system} ${evil}` })),
             plots: PLOTS.map((spec) => ({ ...spec, title: evil, ...(spec.kind === "tokens" ? { where: {} } : {}) })),
         };
-        const page = await renderHtml(
-            [hostile],
-            { ...INFO, leftOut: [evil], machine: { backend: "cpu", device: evil, threads: 1 } },
-            evil,
-        );
+        const page = await renderHtml([hostile], { ...INFO, leftOut: [evil], node: evil }, evil);
         expect(page.replaceAll(/"[^"]*"/g, '""')).not.toMatch(/<script|<img|<[^>]* onerror/);
         expect(page).toContain("&lt;script&gt;");
         expect(xmlProblem(page.replace("<!doctype html>", ""))).toBeUndefined();

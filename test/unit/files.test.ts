@@ -1,6 +1,6 @@
 /** Reading from and writing to places that the user has named. */
 
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawn } from "node:child_process";
 import {
     chmodSync,
     existsSync,
@@ -9,18 +9,28 @@ import {
     readdirSync,
     readFileSync,
     readlinkSync,
+    rmSync,
     statSync,
     symlinkSync,
     writeFileSync,
 } from "node:fs";
+import { once } from "node:events";
 import { homedir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { loadChat } from "../../src/chat/document.js";
+import { openHistory } from "../../src/cli/chat-history.js";
+import { checkConfig, withConfig } from "../../src/cli/config.js";
+import { readTextFile } from "../../src/cli/input.js";
+import { openAnswers } from "../../src/eval/answers.js";
+import { checksums } from "../../src/eval/checksums.js";
+import { openReplyCache } from "../../src/eval/judge/cache.js";
 import { readExperimentFile } from "../../src/eval/source.js";
 import { readItems } from "../../src/eval/tasks.js";
+import { EftError } from "../../src/errors.js";
 import { decodeText, expandHome, makeFolder, writeWhole } from "../../src/files.js";
 import { loadRecipe } from "../../src/recipe/index.js";
+import { fabricateExperiment, fabricateTask } from "../helpers/evaluation.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 let temporary: ReturnType<typeof temporaryFolder>;
@@ -163,6 +173,94 @@ describe("text", () => {
                 message: expect.stringContaining(`${file} cannot be read: `),
             });
         }
+    });
+});
+
+describe("what has no end", () => {
+    const config = (file: string): Promise<unknown> => {
+        const before = process.env.EFT_LLAMA_CONFIG;
+        process.env.EFT_LLAMA_CONFIG = file;
+        try {
+            withConfig({});
+            return Promise.resolve(checkConfig());
+        } finally {
+            if (before === undefined) delete process.env.EFT_LLAMA_CONFIG;
+            else process.env.EFT_LLAMA_CONFIG = before;
+        }
+    };
+    const answers = (file: string): Promise<unknown> => {
+        const experiment = fabricateExperiment([], fabricateTask("facts", 1));
+        return openAnswers(path.dirname(file), experiment, { files: [], prompts: {}, templates: {} }, false);
+    };
+    /** Readers of texts, by what they take; the last argument: it is a name that they find in a folder. */
+    const READERS: [string, "a pipe too" | "files alone", (file: string) => Promise<unknown>, string?][] = [
+        ["a recipe", "a pipe too", loadRecipe],
+        ["an experiment", "a pipe too", readExperimentFile],
+        ["a task", "a pipe too", readItems],
+        ["a prompt, a grammar or a schema", "a pipe too", readTextFile],
+        ["the configuration", "a pipe too", config],
+        ["a conversation", "files alone", loadChat],
+        ["replies of a judge", "files alone", openReplyCache],
+        ["answers", "files alone", answers, "answers.jsonl"],
+    ];
+    const TEXTS: Readonly<Record<string, string>> = {
+        "a recipe": "eft: 1\nname: x\nmembers: { m: { model: m.gguf } }\ncombination: m\n",
+        "an experiment": "eval: 1\nname: x\nmembers: { m: { model: m.gguf } }\n",
+        "a task": '{ "text": "a" }\n',
+        "the configuration": "threads: 3\n",
+    };
+    const code = async (promise: () => Promise<unknown>): Promise<unknown> => {
+        try {
+            return await promise().then(() => undefined);
+        } catch (error) {
+            return EftError.isInstance(error) ? error.code : error;
+        }
+    };
+
+    onUnix.each(READERS)("is refused in the place of %s (%s)", async (_, kind, read, name = "x") => {
+        for (const device of ["/dev/zero", "/dev/urandom"]) {
+            rmSync(inFolder(name), { force: true });
+            symlinkSync(device, inFolder(name));
+            expect(await code(() => read(inFolder(name)))).toMatch(
+                /^(?:FILE_UNREADABLE|[A-Z]+_INVALID|[A-Z]+_SYNTAX)$/,
+            );
+        }
+        // Nobody writes to it.
+        rmSync(inFolder(name));
+        execFileSync("mkfifo", [inFolder(name)]);
+        if (kind === "files alone") expect(await code(() => read(inFolder(name)))).toBe("FILE_UNREADABLE");
+    });
+
+    onUnix.each(READERS.filter(([, kind]) => kind === "a pipe too"))("is not a pipe: %s", async (what, _, read) => {
+        execFileSync("mkfifo", [inFolder("x")]);
+        const writer = spawn("sh", ["-c", `printf '%s' "$1" > "$2"`, "sh", TEXTS[what] ?? "Hello", inFolder("x")]);
+        expect(await code(() => read(inFolder("x")))).toBeUndefined();
+        if (writer.exitCode === null) await once(writer, "close");
+    });
+
+    onUnix("is refused line by line, too", async () => {
+        execFileSync("mkfifo", [inFolder("x")]);
+        const writer = spawn("sh", ["-c", 'yes "" > "$1"', "sh", inFolder("x")]);
+        await expect(readItems(inFolder("x"))).rejects.toMatchObject({
+            code: "TASK_INVALID",
+            message: expect.stringContaining("at most 1000000 lines") as unknown,
+        });
+        if (writer.exitCode === null && writer.signalCode === null) await once(writer, "close");
+    });
+
+    onUnix("keeps no history, and knows no checksums", async () => {
+        execFileSync("mkfifo", [inFolder("pipe")]);
+        for (const place of ["/dev/null", "/dev/zero", inFolder("pipe")]) {
+            const history = openHistory(place);
+            history.add("a line");
+            expect(history.lines).toEqual([]);
+        }
+        writeFileSync(inFolder("model"), "abc");
+        symlinkSync("/dev/zero", inFolder("checksums.json"));
+        // Were it believed to be a file, it would be replaced.
+        await expect(checksums([inFolder("model")], temporary.folder, () => {})).rejects.toMatchObject({
+            code: "FILE_UNWRITABLE",
+        });
     });
 });
 

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import path from "node:path";
-import { beforeAll, expect, test } from "@jest/globals";
+import { beforeAll, describe, expect, test } from "@jest/globals";
 import { packageRoot } from "../../src/native/load-binding.js";
 import { compileTemplate } from "../../src/template/template.js";
 import type { JsonValue } from "../../src/types.js";
@@ -67,6 +67,34 @@ test.each(NAMES)("%s", (name) => {
     const wanted = expected[name]?.texts.split(" ") ?? [];
     const isKnownToDiffer = (kind: string): boolean => `${name} ${kind}` in DIFFERENCES;
     expect(KINDS.filter((kind, index) => render(kind) !== wanted[index])).toEqual(KINDS.filter(isKnownToDiffer));
+});
+
+describe("a conversation of 5,000 short messages", () => {
+    const messages = Array.from({ length: 5001 }, (_, index) => ({
+        role: index % 2 === 0 ? "user" : "assistant",
+        content: `<${index}>`,
+    }));
+    const render = (name: string): string => {
+        const { bos_token, eos_token, ...rest } = common;
+        const data = { tools: null, documents: null, messages, add_generation_prompt: true, ...rest };
+        return compileTemplate(templates.get(name) ?? "").render({ bos_token, eos_token }, data, GUARDED).text;
+    };
+
+    test.each([
+        // Looks through all messages before each message.
+        "google-gemma-4-31B-it.jinja",
+        ...["Kimi-K3.jinja", "Qwen3.5-4B.jinja", "deepseek-ai-DeepSeek-V4.jinja", "tencent-Hy3.jinja", "GLM-4.6.jinja"],
+        ...["meta-llama-Llama-3.1-8B-Instruct.jinja", "MiniMax-M2.jinja", "mistralai-Mistral-Nemo-Instruct-2407.jinja"],
+    ])("can be rendered: %s", (name) => {
+        const text = render(name);
+        for (const index of [0, 2500, 4999, 5000]) expect(text).toContain(`<${index}>`);
+    });
+
+    test("is refused by name where the template copies its text for each message", () => {
+        expect(() => render("Reka-Edge.jinja")).toThrow(
+            /more text than a template may for a conversation of this size/,
+        );
+    });
 });
 
 test("the counts are those of docs/compatibility.md", () => {

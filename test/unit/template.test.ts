@@ -304,6 +304,26 @@ test("integers as keys, which templates use for budgets", () => {
     expect(render(template, { budget: 100 }).text).toBe("some");
 });
 
+test("a loop whose rounds do nothing any more says what it would say after all of them", () => {
+    const given = { list: [1, 2, 3, 4] };
+    for (const [template, text] of [
+        // What is sought is found in the second round.
+        [
+            "{% for x in list %}{% if not ns.found %}{{ x }}{% if x == 2 %}{% set ns.found = true %}{% endif %}{% endif %}{% endfor %}",
+            "12",
+        ],
+        // These conditions depend on the round, in a way or another.
+        ["{% for x in list %}{% if loop.last %}{{ x }}{% endif %}{% endfor %}", "4"],
+        ["{% for found in list %}{% if not found == 1 %}{{ found }}{% endif %}{% endfor %}", "234"],
+        ["{% for x in list %}{% if ns.found %}a{% else %}{{ x }}{% endif %}{% endfor %}", "1234"],
+        ["{% for x in list %}{% if ns.found %}a{% endif %}{{ x }}{% endfor %}", "1234"],
+        ["{% for x in list %}{% if ns.found %}a{% endif %}{% else %}none{% endfor %}", ""],
+        ["{% for x in [] %}{% if ns.found %}a{% endif %}{% else %}none{% endfor %}", "none"],
+        ["{% for x, found in [(1, 0), (2, 1)] %}{% if found %}{{ x }}{% endif %}{% endfor %}", "2"],
+    ] as const)
+        expect(render(`{% set ns = namespace(found=false) %}${template}`, given).text).toBe(text);
+});
+
 describe("data", () => {
     test("is what JSON can say", () => {
         const data = { list: [1, 1.5, null, true, "a"], map: { key: "b", left: undefined } };

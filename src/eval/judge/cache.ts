@@ -1,9 +1,13 @@
 /** Replies that were paid for once: a JSON line each. */
 
-import { appendFile, readFile } from "node:fs/promises";
+import { existsSync } from "node:fs";
+import { appendFile } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../../errors.js";
-import { makeFolders, unwritable } from "../../files.js";
+import { makeFolders, readBytes, unwritable } from "../../files.js";
+
+/** Some hundred thousand replies; a text of more could not be one string. */
+const MAX_BYTES = 2 ** 28;
 
 export interface ReplyCache {
     readonly get: (key: string) => string | undefined;
@@ -14,19 +18,18 @@ export interface ReplyCache {
 /**
  * Reads the file, if there is one. Lines that are damaged, as the last one is after a crash, are passed over.
  *
- * @throws EftError OPTION_INVALID where the file cannot be written
+ * @throws EftError FILE_UNREADABLE; OPTION_INVALID where the file cannot be written
  */
 export async function openReplyCache(file: string): Promise<ReplyCache> {
     const replies = new Map<string, string>();
+    const text = existsSync(file) ? (await readBytes(file, { limit: MAX_BYTES, isFile: true })).toString("utf8") : "";
+    for (const line of text.split("\n")) {
+        const entry = readEntry(line);
+        if (entry !== undefined) replies.set(entry.key, entry.reply);
+    }
     try {
         await makeFolders(path.dirname(path.resolve(file)));
-        await appendFile(file, "");
-        const text = await readFile(file, "utf8");
-        for (const line of text.split("\n")) {
-            const entry = readEntry(line);
-            if (entry !== undefined) replies.set(entry.key, entry.reply);
-        }
-        if (text !== "" && !text.endsWith("\n")) await appendFile(file, "\n");
+        await appendFile(file, text === "" || text.endsWith("\n") ? "" : "\n");
     } catch (cause) {
         const why = (cause as Error).message;
         throw new EftError("OPTION_INVALID", `The judge's replies cannot be kept in ${file}: ${why}.`, { cause });

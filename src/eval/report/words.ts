@@ -1,28 +1,48 @@
 /** Sentences that both forms of the report say. */
 
-import type { ExperimentReport, JudgeSummary, RunInfo } from "../types.js";
+import type { AnsweredWith, AnswerSetup, ExperimentReport, JudgeSummary, ProgramInfo, RunInfo } from "../types.js";
 import { formatDuration } from "./format.js";
 
-export function describeRun({ date, version, llamaRelease, node, platform, machine }: RunInfo): string {
-    const program = `eft-llama ${version} on ${date.slice(0, 10)}; llama.cpp ${llamaRelease}, Node ${node}, ${platform}`;
-    if (machine === undefined) return `${program}.`;
-    const { backend, device, threads } = machine;
-    return `${program}, ${backend} (${device}), ${threads} thread${threads === 1 ? "" : "s"}.`;
+export function describeRun({ date, ...program }: RunInfo): string {
+    return `Report of ${date.slice(0, 10)}: ${describeProgram(program)}.`;
 }
 
-/** Seed, limits, how it was loaded, how long it took, who judged. */
+function describeProgram({ version, llamaRelease, node, platform }: ProgramInfo): string {
+    return `eft-llama ${version}, llama.cpp ${llamaRelease}, Node ${node}, ${platform}`;
+}
+
+/** Seed, limits, how long it took, what answers were given with, who judged. */
 export function describeExperiment({ seed, seconds, maxTokens, interleaved, setup }: ExperimentReport): string {
     const facts = [
         `Seed ${seed}, one more for each item`,
         `at most ${maxTokens} tokens an answer`,
-        ...(setup === undefined ? [] : [`a context of ${setup.contextSize} tokens`]),
-        interleaved
-            ? "systems in turns, one answer at a time"
-            : `${setup === undefined ? "several" : setup.sequences} answers at a time`,
-        ...Object.entries(setup?.load ?? {}).map(([name, value]) => `${name} ${value}`),
+        interleaved ? "systems in turns, one answer at a time" : "several answers at a time",
         ...(seconds === undefined ? [] : [`took ${formatDuration(seconds)}`]),
     ];
-    return [`${facts.join("; ")}.`, ...(setup?.judge === undefined ? [] : [describeJudge(setup.judge)])].join(" ");
+    const judge = setup?.judge === undefined ? [] : [describeJudge(setup.judge)];
+    return [`${facts.join("; ")}.`, ...describeAnswering(setup?.answered ?? []), ...judge].join(" ");
+}
+
+/** A sentence for each set-up. */
+function describeAnswering(answered: readonly AnsweredWith[]): string[] {
+    let before = 0;
+    return answered.map(({ answers, setup }) => {
+        const from = before + 1;
+        before += answers;
+        const which = answered.length === 1 ? "Answers" : `Answers ${from} to ${before}`;
+        return `${which}: ${setup === undefined ? "it was not noted what they were given with" : describeSetup(setup)}.`;
+    });
+}
+
+function describeSetup({ backend, device, threads, contextSize, sequences, load, ...program }: AnswerSetup): string {
+    return [
+        describeProgram(program),
+        `${backend} (${device})`,
+        `${threads} thread${threads === 1 ? "" : "s"}`,
+        `a context of ${contextSize} tokens`,
+        `${sequences} at a time`,
+        ...Object.entries(load).map(([name, value]) => `${name} ${value}`),
+    ].join(", ");
 }
 
 function describeJudge({ model, address, temperature }: JudgeSummary): string {

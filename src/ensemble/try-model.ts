@@ -1,10 +1,10 @@
 /**
- * A program: loads a model, evaluates and draws a few tokens, and says what became of it. Started by src/ensemble/trial.ts,
- * for what may end the process.
+ * A program: loads a model, evaluates and draws a few tokens, and says what became of it. Started by trial.ts, for what
+ * may end the process. Nobody imports it, and it uses the library as any dependent does.
  */
 
-import type { TrialOutcome, TrialTask } from "../ensemble/trial.js";
 import { collect, complete, EftError, loadEnsemble, parseRecipe, score } from "../index.js";
+import type { TrialOutcome, TrialTask } from "./trial.js";
 
 /** How often memory is looked at, in milliseconds: a process fills some hundred megabytes meanwhile. */
 const INTERVAL = 50;

@@ -1,0 +1,77 @@
+// The entries of one GGUF file, and what is wrong with them.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "failure.h"
+#include "llama-api.h"
+
+namespace eft {
+
+[[noreturn]] inline void refuse_gguf(const std::string & path, const std::string & what) {
+    throw Failure("MODEL_INVALID", path + " is not a usable GGUF file: " + what +
+                                       ". Download or convert it again, and check that the copy is complete.");
+}
+
+struct Entries {
+    const LlamaApi & api;
+    const gguf_context * gguf;
+
+    /// -1 if there is none of that type.
+    int64_t find(const std::string & key, gguf_type type) const {
+        const int64_t id = api.gguf_find_key(gguf, key.c_str());
+        return id >= 0 && api.gguf_get_kv_type(gguf, id) == type ? id : -1;
+    }
+
+    std::string string(const std::string & key) const {
+        const int64_t id = find(key, GGUF_TYPE_STRING);
+        return id < 0 ? "" : api.gguf_get_val_str(gguf, id);
+    }
+
+    /// An integer of any width, though llama.cpp takes most in 32 bits alone; nothing where there is none, and for
+    /// negative ones.
+    std::optional<uint64_t> number(const std::string & key) const {
+        const int64_t id = api.gguf_find_key(gguf, key.c_str());
+        if (id < 0) return std::nullopt;
+        int64_t value = -1;
+        switch (api.gguf_get_kv_type(gguf, id)) {
+            case GGUF_TYPE_UINT16: value = api.gguf_get_val_u16(gguf, id); break;
+            case GGUF_TYPE_UINT32: value = api.gguf_get_val_u32(gguf, id); break;
+            case GGUF_TYPE_INT32: value = api.gguf_get_val_i32(gguf, id); break;
+            case GGUF_TYPE_UINT64: return api.gguf_get_val_u64(gguf, id);
+            default: break;
+        }
+        return value < 0 ? std::nullopt : std::optional<uint64_t>(value);
+    }
+
+    /// 0 where there is none in the form in which llama.cpp takes it.
+    uint32_t count(const std::string & key) const {
+        const int64_t wide = find(key, GGUF_TYPE_UINT32), narrow = find(key, GGUF_TYPE_UINT16);
+        if (wide >= 0) return api.gguf_get_val_u32(gguf, wide);
+        return narrow >= 0 ? api.gguf_get_val_u16(gguf, narrow) : 0;
+    }
+
+    /// The elements of an array of integers of 32 bits, empty where there is none; negative ones are 0.
+    std::vector<uint64_t> numbers(const std::string & key) const {
+        const int64_t id = find(key, GGUF_TYPE_ARRAY);
+        if (id < 0) return {};
+        const gguf_type type = api.gguf_get_arr_type(gguf, id);
+        if (type != GGUF_TYPE_INT32 && type != GGUF_TYPE_UINT32) return {};
+        const void * data = api.gguf_get_arr_data(gguf, id);
+        const size_t count = api.gguf_get_arr_n(gguf, id);
+        if (type == GGUF_TYPE_UINT32) {
+            const auto * values = static_cast<const uint32_t *>(data);
+            return {values, values + count};
+        }
+        std::vector<uint64_t> result(count);
+        const auto * values = static_cast<const int32_t *>(data);
+        std::transform(values, values + count, result.begin(), [](int32_t value) { return std::max(value, 0); });
+        return result;
+    }
+};
+
+}  // namespace eft
