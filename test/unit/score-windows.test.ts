@@ -34,8 +34,8 @@ test("every token is scored once, behind as much as there is room for", () => {
                 for (const [index, window] of windows.entries()) {
                     const scored = [...window.continuation];
                     // Nothing is read for no tokens, whatever precedes them.
-                if (scored.length === 0) continue;
-                for (const [member, context] of window.contexts.entries()) {
+                    if (scored.length === 0) continue;
+                    for (const [member, context] of window.contexts.entries()) {
                         const read = scored.slice(0, -1).flatMap((token) => feed(member, token));
                         const all = [
                             ...(contexts[member] ?? []),
