@@ -345,7 +345,11 @@ describe("the cache", () => {
 
     test("a file that cannot be written", async () => {
         mkdirSync(file(), { recursive: true });
-        await expect(judge({ cacheFile: file() })).rejects.toMatchObject({ code: "OPTION_INVALID" });
+        await expect(judge({ cacheFile: file() })).rejects.toMatchObject({
+            code: "FILE_UNREADABLE",
+            message: `${file()} cannot be read: it is a folder.`,
+        });
+        await expect(judge({ cacheFile: "/dev/null/replies.jsonl" })).rejects.toMatchObject({ code: "OPTION_INVALID" });
     });
 });
 
