@@ -418,7 +418,7 @@ describe("check", () => {
             "templates",
             "a wrong template",
             `members: { a: { model: ${small} } }\nprompt: { template: "{% if %}" }`,
-            /template of member a \(written in the recipe\) cannot be parsed: line 1, near \{% if %\}: something is missing in/,
+            /template of member a \(written in the recipe\) cannot be parsed: line 1, near \{% if %\}: it has no \{% endif %\}/,
         ],
     ])("%s: finds %s", async (name, _, yaml, message) => {
         writeFileSync(inFolder("damaged.gguf"), readFileSync(small).subarray(0, 100_000));
