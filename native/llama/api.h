@@ -24,7 +24,7 @@ namespace eft {
     X(llama_model_desc) X(llama_model_ftype) X(llama_ftype_name) X(llama_model_size) X(llama_model_n_params) \
     X(llama_model_n_ctx_train) X(llama_model_n_layer) \
     X(llama_model_rope_type) X(llama_model_has_encoder) X(llama_model_has_decoder) X(llama_model_is_recurrent) \
-    X(llama_model_is_hybrid) X(llama_model_is_diffusion) X(llama_model_chat_template) \
+    X(llama_model_is_hybrid) X(llama_model_is_diffusion) X(llama_model_chat_template) X(llama_model_meta_val_str) \
     X(llama_adapter_lora_init) X(llama_adapter_lora_free) X(llama_set_adapters_lora) \
     X(llama_vocab_type) X(llama_vocab_n_tokens) X(llama_vocab_get_text) X(llama_vocab_get_attr) X(llama_vocab_is_eog) \
     X(llama_vocab_bos) X(llama_vocab_eos) X(llama_vocab_eot) X(llama_vocab_nl) X(llama_vocab_sep) X(llama_vocab_pad) \

@@ -37,6 +37,25 @@ constexpr size_t kMaxStretch = 1000000;
 // Half a megabyte at most, which every thread has; so ordinary prompts need no other one.
 constexpr size_t kMaxStretchHere = 500;
 
+// At each digit the pattern of this pre-tokenizer looks ahead over the rest of a number: 5 s for 8,000 digits.
+constexpr const char * kSlowNumbers = "superbpe";
+constexpr size_t kMaxSlowDigits = 1000;
+
+bool has_slow_numbers(const llama_model * model) {
+    std::string name(std::strlen(kSlowNumbers) + 2, '\0');
+    const int32_t length = llama_api().llama_model_meta_val_str(model, "tokenizer.ggml.pre", name.data(), name.size());
+    return length > 0 && std::strcmp(name.c_str(), kSlowNumbers) == 0;
+}
+
+size_t longest_number(const std::string & text) {
+    size_t longest = 0, length = 0;
+    for (const char character : text) {
+        length = character >= '0' && character <= '9' ? length + 1 : 0;
+        longest = std::max(longest, length);
+    }
+    return longest;
+}
+
 /// Whether the character at a place may be white space to a pre-tokenizer: any that Unicode knows.
 bool starts_white_space(const std::string & text, size_t at) {
     if (text[at] == ' ' || (text[at] >= '\t' && text[at] <= '\r')) return true;
@@ -82,7 +101,10 @@ std::string suspect_part(const std::string & path, uint32_t parts, const std::st
 }  // namespace
 
 Model::Model(llama_model * model, std::string path)
-    : model_(model), vocab_(llama_api().llama_model_get_vocab(model)), path_(std::move(path)) {}
+    : model_(model),
+      vocab_(llama_api().llama_model_get_vocab(model)),
+      path_(std::move(path)),
+      slow_numbers_(has_slow_numbers(model)) {}
 
 Model::~Model() {
     for (const auto & [identity, adapter] : adapters_) llama_api().llama_adapter_lora_free(adapter);
@@ -164,6 +186,11 @@ std::vector<int32_t> Model::tokenize(const std::string & text, bool add_special,
     const LlamaApi & api = llama_api();
     if (text.size() > static_cast<size_t>(std::numeric_limits<int32_t>::max() / 2)) {
         throw Failure("OPTION_INVALID", "The text is too long to tokenize (more than 1 GiB).");
+    }
+    if (slow_numbers_ && longest_number(text) > kMaxSlowDigits) {
+        throw Failure("OPTION_INVALID", "The text has a number of more than " + std::to_string(kMaxSlowDigits) +
+                                            " digits, for which the tokenizer of " + path_ +
+                                            " takes very long. Break it up.");
     }
     const auto length = static_cast<int32_t>(text.size());
     const auto into = [&](std::vector<int32_t> & tokens) {

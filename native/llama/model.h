@@ -64,6 +64,8 @@ class Model {
     llama_model * model_;
     const llama_vocab * vocab_;
     std::string path_;
+    /// Whether its pre-tokenizer takes time by the square of the digits of a number.
+    bool slow_numbers_;
     std::mutex adapters_mutex_;
     /// By the identity of their files.
     std::map<std::string, llama_adapter_lora *> adapters_;

@@ -35,7 +35,9 @@ test("long words, lines and runs of spaces, with every pre-tokenizer", async () 
     expect(names.length).toBeGreaterThan(80);
     const lines = await tokenizeAll(names, UNITS, LENGTH);
     expect(lines).toHaveLength(names.length * UNITS.length);
-    const unexpected = lines.filter(({ outcome }) => outcome !== "same");
+    const isRefused = ({ file, unit }: Line): boolean => path.basename(file) === "superbpe.gguf" && unit === "1";
+    expect(lines.filter(isRefused)).toMatchObject([{ outcome: "OPTION_INVALID" }]);
+    const unexpected = lines.filter((line) => line.outcome !== "same" && !isRefused(line));
     expect(unexpected.filter(({ file }) => !OTHER_WORDS.includes(path.basename(file, ".gguf")))).toEqual([]);
 }, 120_000);
 
@@ -44,6 +46,13 @@ test("a line longer than any that can be taken is refused", async () => {
     expect(refused?.outcome).toBe("OPTION_INVALID");
     const [lines] = await tokenizeAll(["tekken"], [`${"ab".repeat(20_000)}\n  \u3000`], 1_000_001);
     expect(lines?.outcome).toBe("same");
+});
+
+test("a number is refused only where it takes too long", async () => {
+    const outcomes = async (digits: number): Promise<unknown[]> =>
+        (await tokenizeAll(["superbpe", "llama-bpe"], ["1"], digits)).map(({ outcome }) => outcome);
+    expect(await outcomes(1000)).toEqual(["same", "same"]);
+    expect((await outcomes(1001)).sort()).toEqual(["OPTION_INVALID", "same"]);
 });
 
 interface Line {
