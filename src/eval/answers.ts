@@ -88,11 +88,26 @@ export async function openAnswers(
     }
     if (complete.length < bytes.length) await truncate(file, complete.length);
 
+    let size = complete.length;
+    /** What somebody else has written meanwhile must not be lost, nor mixed with ours. */
+    const checkUntouched = async (): Promise<void> => {
+        if ((await stat(file)).size === size) return;
+        const remedy = "Let one evaluation end before another begins, or choose another --out.";
+        throw new EftError("RESULTS_MISMATCH", `Somebody else writes to ${file}. ${remedy}`);
+    };
+    const append = async (line: string): Promise<void> => {
+        await checkUntouched();
+        await appendFile(file, line);
+        size += Buffer.byteLength(line);
+    };
     /** What goes before an answer. */
     const announce = async (setup: AnswerSetup, isFirst: boolean): Promise<void> => {
-        if (!isFirst) return appendFile(file, toLine({ setup } satisfies SetupLine));
+        if (!isFirst) return append(toLine({ setup } satisfies SetupLine));
         const head = { eval: 1, experiment: experiment.name, fingerprint: fingerprint(experiment) } as const;
-        return writeWhole(file, toLine({ ...head, ...now, setup } satisfies Header));
+        const line = toLine({ ...head, ...now, setup } satisfies Header);
+        await checkUntouched();
+        await writeWhole(file, line);
+        size = Buffer.byteLength(line);
     };
     // Appends must not overlap.
     let written = Promise.resolve();
@@ -110,7 +125,7 @@ export async function openAnswers(
             keep(answer);
             written = written
                 .then(() => (isNew ? announce(setup, isFirst) : undefined))
-                .then(() => appendFile(file, toLine(answer)))
+                .then(() => append(toLine(answer)))
                 .catch((error: unknown) => {
                     throw EftError.isInstance(error) ? error : unwritable(file, error);
                 });

@@ -75,9 +75,16 @@ export async function describeFiles(
     );
     return parts.flatMap(({ reference, file }): ModelFile[] => {
         const sum = sums.get(file);
-        const isPart = partCount(file) > 1;
-        return sum === undefined ? [] : [{ name: isPart ? path.basename(file) : name(reference), ...sum }];
+        if (sum === undefined) return [];
+        return [{ name: partCount(file) > 1 ? namePart(name(reference), file) : name(reference), ...sum }];
     });
+}
+
+/** What a reference is called, with the number of a part of it. */
+export function namePart(name: string, file: string): string {
+    const number = /-\d+-of-\d+(?=\.gguf$)/;
+    const [part = ""] = number.exec(file) ?? [];
+    return number.test(name) ? name.replace(number, part) : `${name}${part}`;
 }
 
 function partsOf(reference: string): string[] {

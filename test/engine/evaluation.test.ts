@@ -120,6 +120,25 @@ baselines: [large]
         expect(compared?.comparisons.map(({ baseline }) => baseline)).toEqual(["large"]);
     });
 
+    test.each([
+        ["before the first answer", 0],
+        ["after some", 2],
+    ])("are not lost where another evaluation writes to their file: %s", async (_, done) => {
+        let whole = "";
+        const another = (): void => {
+            if (whole !== "") return;
+            appendFileSync(answersFile(), "an answer of another evaluation\n");
+            whole = readFileSync(answersFile(), "utf8");
+        };
+        const running = run(EXPERIMENT, {
+            load: { backend: "cpu", threads: 1, sequences: 1, ...(done === 0 && { onProgress: another }) },
+            onProgress: (progress) => (progress.done === done ? another() : undefined),
+        });
+        await expect(running).rejects.toMatchObject({ code: "RESULTS_MISMATCH" });
+        expect(whole).not.toBe("");
+        expect(readFileSync(answersFile(), "utf8")).toBe(whole);
+    });
+
     test("are not asked again, and a line that was cut off is", async () => {
         await run(EXPERIMENT);
         const lines = readFileSync(answersFile(), "utf8").trimEnd().split("\n");

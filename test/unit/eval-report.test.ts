@@ -5,7 +5,7 @@ import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it, test } from "@jest/globals";
 import { renderHtml, renderJson, renderMarkdown, renderPlot, writeReport } from "../../src/eval/report/index.js";
 import { formatCell, formatDifference, formatDuration, formatP, parseReference } from "../../src/eval/report/format.js";
-import { nameFiles } from "../../src/eval/setup.js";
+import { nameFiles, namePart } from "../../src/eval/setup.js";
 import { mcnemarTest } from "../../src/eval/statistics.js";
 import { summarise } from "../../src/eval/summary.js";
 import type { AnswerSetup, Cell, Comparison, ExperimentReport, PlotSpec, RunInfo } from "../../src/eval/types.js";
@@ -198,6 +198,12 @@ test("files of one name are told apart by their folders", () => {
     expect(
         ["/a/b/model.gguf", "/a/c/model.gguf", "/x/c/model.gguf", "/a/other.gguf", "hf:u/r:Q8_0"].map(nameOf),
     ).toEqual([...["b/model.gguf", "a/c/model.gguf", "x/c/model.gguf", "other.gguf", "hf:u/r:Q8_0"]]);
+});
+
+test("parts of a split model are told apart by model and number", () => {
+    const part = "/store/Q4_K_M-00002-of-00003.gguf";
+    expect(namePart("hf:a/base-GGUF:Q4_K_M", part)).toBe("hf:a/base-GGUF:Q4_K_M-00002-of-00003");
+    expect(namePart("a/large-00001-of-00003.gguf", part)).toBe("a/large-00002-of-00003.gguf");
 });
 
 describe("numbers", () => {
