@@ -110,62 +110,89 @@ void check_blocks(const Declared & declared, const std::vector<BlockTensor> & te
     }
 }
 
-/// Heads are those of attention: models that have none say 0, and so do layers that keep a state instead.
-void check_heads(const Declared & declared, const std::vector<BlockTensor> & tensors) {
+/// Numbers of heads, by layer; those of keys and values are as many as those of queries where the header does not say
+/// it.
+struct Heads {
     const std::string name = "attention.head_count", key_value_name = name + "_kv";
-    const std::vector<uint64_t> heads = declared.layers(name);
-    std::vector<uint64_t> key_value_heads = declared.layers(key_value_name);
-    const bool stated = !key_value_heads.empty();
-    if (!stated) key_value_heads = heads;
-    const bool attends =
-        std::any_of(tensors.begin(), tensors.end(), [](const BlockTensor & each) { return has_heads(each.role); });
-    if (!attends) return;
-    if (heads.empty()) {
-        const std::string key = declared.key(name);
-        // Of another type: llama.cpp says so.
-        if (declared.entries.api.gguf_find_key(declared.entries.gguf, key.c_str()) >= 0) return;
-        refuse_gguf(declared.path, "it lacks " + key + ", and it has tensors of attention");
+    std::vector<uint64_t> queries, keys_values;
+    bool keys_values_stated;
+
+    explicit Heads(const Declared & declared)
+        : queries(declared.layers(name)),
+          keys_values(declared.layers(key_value_name)),
+          keys_values_stated(!keys_values.empty()) {
+        if (!keys_values_stated) keys_values = queries;
     }
+    const std::string & blamed_for_keys() const { return keys_values_stated ? key_value_name : name; }
+};
+
+/// Models that do not attend have no heads, and layers that keep a state instead say 0.
+void check_numbers_of_heads(const Declared & declared, const Heads & heads, const std::vector<BlockTensor> & tensors) {
     const auto all_zero = [](const std::vector<uint64_t> & values) {
         return std::all_of(values.begin(), values.end(), [](uint64_t value) { return value == 0; });
     };
-    if (all_zero(heads)) declared.refuse(name, 0, "and it has tensors of attention");
-    if (all_zero(key_value_heads)) declared.refuse(key_value_name, 0, "and it has tensors of attention");
-    if (heads.size() == 1 && key_value_heads.size() == 1 && heads[0] % key_value_heads[0] != 0) {
-        declared.refuse(key_value_name, key_value_heads[0],
-                        "which do not divide " + std::to_string(heads[0]) + " heads of queries");
+    if (all_zero(heads.queries)) declared.refuse(heads.name, 0, "and it has tensors of attention");
+    if (all_zero(heads.keys_values)) declared.refuse(heads.key_value_name, 0, "and it has tensors of attention");
+    for (const BlockTensor & each : tensors) {
+        if (!has_heads(each.role)) continue;
+        const uint64_t queries = at_layer(heads.queries, each.block).value_or(0);
+        const uint64_t keys_values = at_layer(heads.keys_values, each.block).value_or(0);
+        if (keys_values == 0 || queries % keys_values == 0) continue;
+        declared.refuse(heads.key_value_name, keys_values,
+                        "which do not divide " + std::to_string(queries) + " heads of queries");
     }
-    const uint64_t most = *std::max_element(heads.begin(), heads.end());
-    uint64_t key_rows = 0;
-    const auto check_rows = [&](const BlockTensor & each, const std::string & blamed,
-                                const std::vector<uint64_t> & values) {
+}
+
+void check_rows_of_heads(const Declared & declared, const Heads & heads, const std::vector<BlockTensor> & tensors) {
+    const auto check = [&](const BlockTensor & each, const std::string & blamed, const std::vector<uint64_t> & values) {
         const auto count = at_layer(values, each.block);
         if (!count || *count == 0 || static_cast<uint64_t>(each.tensor->shape[1]) % *count == 0) return;
         declared.refuse(blamed, *count,
                         "which cannot share the " + std::to_string(each.tensor->shape[1]) + " rows of " +
                             declared.called(*each.tensor));
     };
+    const uint64_t most = *std::max_element(heads.queries.begin(), heads.queries.end());
     for (const BlockTensor & each : tensors) {
-        const auto rows = static_cast<uint64_t>(each.tensor->shape[1]);
-        if (each.role == "attn_q.weight" || each.role == "attn_q_b.weight") check_rows(each, name, heads);
-        if (each.role == "attn_k.weight") check_rows(each, stated ? key_value_name : name, key_value_heads);
+        if (each.role == "attn_q.weight" || each.role == "attn_q_b.weight") check(each, heads.name, heads.queries);
+        if (each.role == "attn_k.weight") check(each, heads.blamed_for_keys(), heads.keys_values);
         // Other rows belong to layers that keep a state, and their number is another one.
-        if (each.role == "attn_qkv.weight" && rows < most) {
-            declared.refuse(name, most, "more than the rows of " + declared.called(*each.tensor));
+        if (each.role == "attn_qkv.weight" && static_cast<uint64_t>(each.tensor->shape[1]) < most) {
+            declared.refuse(heads.name, most, "more than the rows of " + declared.called(*each.tensor));
         }
-        const auto count = at_layer(key_value_heads, each.block).value_or(0);
+    }
+}
+
+/// Keys and values may be shorter in some layers, and values may be the keys.
+void check_lengths_of_heads(const Declared & declared, const Heads & heads, const std::vector<BlockTensor> & tensors) {
+    uint64_t longest = 0;
+    for (const BlockTensor & each : tensors) {
+        const uint64_t count = at_layer(heads.keys_values, each.block).value_or(0);
         if (count > 0 && (each.role == "attn_k.weight" || each.role == "attn_v.weight")) {
-            key_rows = std::max(key_rows, rows / count);
+            longest = std::max(longest, static_cast<uint64_t>(each.tensor->shape[1]) / count);
         }
     }
-    // Keys and values may be shorter in some layers, and values may be the keys.
-    for (const char * length : {"attention.key_length", "attention.value_length"}) {
-        const uint64_t stated_length = declared.number(length).value_or(0);
-        if (key_rows > 0 && stated_length > key_rows) {
-            declared.refuse(length, stated_length,
-                            "and its tensors have " + std::to_string(key_rows) + " rows for each head");
+    for (const char * name : {"attention.key_length", "attention.value_length"}) {
+        const uint64_t stated = declared.number(name).value_or(0);
+        if (longest > 0 && stated > longest) {
+            declared.refuse(name, stated, "and its tensors have " + std::to_string(longest) + " rows for each head");
         }
     }
+}
+
+void check_heads(const Declared & declared, const std::vector<BlockTensor> & tensors) {
+    const bool attends =
+        std::any_of(tensors.begin(), tensors.end(), [](const BlockTensor & each) { return has_heads(each.role); });
+    if (!attends) return;
+    const Heads heads(declared);
+    if (heads.queries.empty()) {
+        const std::string key = declared.key(heads.name);
+        // Of another type: llama.cpp says so.
+        if (declared.entries.api.gguf_find_key(declared.entries.gguf, key.c_str()) >= 0) return;
+        refuse_gguf(declared.path, "it lacks " + key + ", and it has tensors of attention");
+    }
+    check_numbers_of_heads(declared, heads, tensors);
+    check_rows_of_heads(declared, heads, tensors);
+    check_lengths_of_heads(declared, heads, tensors);
 }
 
 /// llama.cpp asserts these.

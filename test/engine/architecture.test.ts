@@ -1,6 +1,6 @@
 /** What ARCHITECTURE.md and docs/errors.md promise about the source. */
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { ERROR_CODES } from "../../src/errors.js";
@@ -17,7 +17,7 @@ const ROWS = [
     ["ensemble"],
     ["decoding"],
     ["chat", "scoring"],
-    ["server", "eval", "electron"],
+    ["eval", "electron"],
     ["index.ts"],
     ["cli"],
 ];
@@ -80,6 +80,17 @@ describe("the folders of native/", () => {
         { names: /^(llama|gguf|ggml[\w-]*)\.h$|^vendor\/llama\.cpp\//, folder: "llama" },
         { names: /^(napi|node_api|uv)\.h$/, folder: "node" },
     ];
+
+    it("and all others that ARCHITECTURE.md names are there", () => {
+        const text = readFileSync(path.join(packageRoot, "ARCHITECTURE.md"), "utf8");
+        const named = [...text.matchAll(/`((?:src|native|test|scripts|docs|bench)\/[\w./-]*)`/g)].map(
+            ([, name = ""]) => name,
+        );
+        expect(named.length).toBeGreaterThan(20);
+        const isThere = (name: string): boolean =>
+            ["", ".ts", ".test.ts", ".h", ".cpp"].some((end) => existsSync(path.join(packageRoot, `${name}${end}`)));
+        expect(named.filter((name) => !isThere(name))).toEqual([]);
+    });
 
     it("see includes at all", () => {
         expect(own.flatMap(includesOf)).toContain("math/combine.h");

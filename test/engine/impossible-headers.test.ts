@@ -44,6 +44,7 @@ describe("a number that no model has", () => {
         ["attention.head_count", uint32(100_000), "is 100000"],
         ["attention.head_count_kv", uint32(0), "is 0"],
         ["attention.head_count_kv", uint32(3), "is 3"],
+        ["attention.head_count_kv", array(2, 2, 3), "is 3"],
         ["attention.head_count_kv", uint32(100_000), "is 100000"],
         ["attention.key_length", uint32(100_000), "is 100000"],
         ["attention.value_length", uint32(2 ** 32 - 1), "is 4294967295"],
