@@ -5,7 +5,7 @@
 
 import { importBuilt } from "../families.mjs";
 
-const { uniformNoise } = await importBuilt("decoding", "reference.js");
+const { uniformNoise } = await importBuilt("decoding", "noise.js");
 
 /** Of one member in F16: the largest difference between log-probabilities that is explained; as in test/helpers/tolerances.ts. */
 export const F16_BATCHING = 0.06;

@@ -1,7 +1,7 @@
 /** Comparing texts that were drawn from logits that differ in their last bits. */
 
 import { expect } from "@jest/globals";
-import { uniformNoise } from "./reference.js";
+import { uniformNoise } from "../../src/decoding/noise.js";
 import type { CompletionResult } from "../../src/index.js";
 import { F16_BATCHING } from "./tolerances.js";
 

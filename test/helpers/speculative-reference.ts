@@ -12,7 +12,8 @@
  */
 
 import type { Coupling, SamplingOptions } from "../../src/types.js";
-import { at, drawGumbel, shape, sum, uniformNoise, type Row } from "./reference.js";
+import { uniformNoise } from "../../src/decoding/noise.js";
+import { at, drawGumbel, shape, sum, type Row } from "./reference.js";
 
 /**
  * Draws what the drafter proposes: with the noise of the target's draw (`gumbel`) or with noise of its own (`maximal`).

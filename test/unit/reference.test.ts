@@ -9,11 +9,9 @@ import {
     logSumExp,
     normalize,
     nucleus,
-    philox,
     rank,
     shape,
     topLogprobs,
-    uniformNoise,
 } from "../helpers/reference.js";
 import {
     acceptanceGumbel,
@@ -23,6 +21,7 @@ import {
     totalVariation,
     verify,
 } from "../helpers/speculative-reference.js";
+import { philox, uniformNoise } from "../../src/decoding/noise.js";
 import { TOKEN_KIND } from "../../src/native/binding.js";
 import { chiSquareTest } from "../helpers/statistics.js";
 import { DOUBLE, P_VALUE } from "../helpers/tolerances.js";
