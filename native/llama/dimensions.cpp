@@ -68,11 +68,13 @@ std::vector<BlockTensor> block_tensors(const std::vector<TensorInfo> & tensors) 
     return result;
 }
 
-/// A vector that a layer adds or multiplies with. Factors of adapters and classifiers may have one row and be matrices.
+/// A vector that a layer adds or multiplies with. Factors of adapters, classifiers and the gate of a shared expert may
+/// have one row and be matrices.
 bool is_single_row(const TensorInfo & tensor) {
     const auto starts_with = [&](const char * start) { return tensor.name.rfind(start, 0) == 0; };
-    const bool is_factor = ends_with(tensor.name, ".lora_a") || ends_with(tensor.name, ".lora_b");
-    return tensor.shape[1] == 1 && !is_factor && (starts_with("blk.") || starts_with("rope_"));
+    const bool is_matrix = ends_with(tensor.name, ".lora_a") || ends_with(tensor.name, ".lora_b") ||
+                           ends_with(tensor.name, ".ffn_gate_inp_shexp.weight");
+    return tensor.shape[1] == 1 && !is_matrix && (starts_with("blk.") || starts_with("rope_"));
 }
 
 bool has_heads(const std::string & role) {

@@ -4,7 +4,7 @@ import { stat } from "node:fs/promises";
 import { Ajv, type ValidateFunction } from "ajv";
 import { EftError } from "../errors.js";
 import { readText, writeWhole } from "../files.js";
-import { string } from "../options.js";
+import { show, string } from "../options.js";
 import { explain } from "../recipe/schema.js";
 import type { ChatDocument, ChatSession, ChatState } from "./types.js";
 
@@ -67,6 +67,7 @@ export function checkState(state: unknown, source: string): void {
 export function parseChat(text: string, source = "The conversation"): ChatState {
     let document: unknown;
     string("What parseChat reads", text);
+    string("source", source);
     try {
         document = JSON.parse(text);
     } catch (error) {
@@ -91,13 +92,20 @@ export async function loadChat(file: string): Promise<ChatState> {
  */
 export async function saveChat(file: string, chat: ChatSession): Promise<void> {
     string("file", file);
+    const text = `${JSON.stringify(toDocument(chat), undefined, 2)}\n`;
     if ((await stat(file).catch(() => undefined)) !== undefined) {
         await loadChat(file).catch((error: unknown) => {
             const reason = "exists and is not a saved conversation; choose another name";
             throw new EftError("FILE_UNWRITABLE", `${file} ${reason}.`, { cause: error });
         });
     }
-    await writeWhole(file, `${JSON.stringify(chat, undefined, 2)}\n`, 0o600);
+    await writeWhole(file, text, 0o600);
+}
+
+/** @throws EftError OPTION_INVALID */
+function toDocument(chat: Partial<ChatSession> | null | undefined): ChatDocument {
+    if (typeof chat?.toJSON === "function") return chat.toJSON();
+    throw new EftError("OPTION_INVALID", `What saveChat saves must be from createChat(), not ${show(chat)}.`);
 }
 
 async function readConversation(file: string): Promise<string> {

@@ -10,7 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { abortError, EftError } from "../errors.js";
 import { makeFolders } from "../files.js";
 import { loadBinding } from "../native/load-binding.js";
-import { callback, checkOptions, listOf, place, abortSignal, string, type OptionTable } from "../options.js";
+import { callback, checkOptions, listOf, mapping, place, abortSignal, string, type OptionTable } from "../options.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
 import { formatBytes } from "./bytes.js";
 import { describeFiles, findAddresses } from "./download-source.js";
@@ -118,7 +118,9 @@ export async function planDownload(
  */
 export async function downloadModels(plan: DownloadPlan, given: DownloadOptions = {}): Promise<void> {
     const options = checkOptions("downloadModels", given, DOWNLOAD_OPTIONS);
+    mapping("What downloadModels takes", plan);
     const { folder } = plan;
+    listOf(mapping)("models", plan.models);
     checkSpace(plan.missingBytes, plan.freeBytes, folder);
     const missing = plan.models.filter(({ present }) => !present);
     let done = 0;

@@ -12,7 +12,7 @@ import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
 import { openGguf } from "./gguf.js";
 import { modelPath } from "./model-files.js";
-import { checkOptions, integer, mapping, oneOf, type OptionTable } from "../options.js";
+import { checkOptions, integer, listOf, mapping, oneOf, type OptionTable } from "../options.js";
 import { checkRecipe } from "../recipe/index.js";
 
 /** The values of {@link CacheType}. */
@@ -109,8 +109,15 @@ interface Placed {
     readonly total: MemoryShare;
 }
 
-/** The memory that models on this backend can have: all of the machine's or its container's, and what is free on the GPU. */
-export function memoryRoom({ backend, devices }: BackendChoice): MemoryRoom {
+/**
+ * The memory that models on this backend can have: all of the machine's or its container's, and what is free on the GPU.
+ *
+ * @throws EftError OPTION_INVALID
+ */
+export function memoryRoom(choice: BackendChoice): MemoryRoom {
+    mapping("What memoryRoom takes", choice);
+    const { backend, devices } = choice;
+    listOf(mapping)("devices", devices);
     return {
         ram: Math.min(totalmem(), process.constrainedMemory() || Infinity),
         gpu: devices.reduce((sum, { memoryFree }) => sum + memoryFree, 0),

@@ -4,6 +4,7 @@
  * are masked, ids that some members lack are treated by `added-tokens.ts`, and the rest must match.
  */
 
+import { mapping } from "../options.js";
 import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import type { Recipe } from "../types.js";
@@ -164,8 +165,13 @@ export function describeAgreement({ type, size, addedTokens, members }: Vocabula
     return `${type}, ${common} ids mean the same to all members${added > 0 ? `, ${added} more are tokens of some alone` : ""}`;
 }
 
-/** A difference as half a sentence, e.g. `id 5: "a" (normal) for chat, "b" (normal) for large`. */
+/**
+ * A difference as half a sentence, e.g. `id 5: "a" (normal) for chat, "b" (normal) for large`.
+ *
+ * @throws EftError OPTION_INVALID
+ */
 export function describeDifference(difference: VocabularyDifference): string {
+    mapping("What describeDifference takes", difference);
     const { token, member, memberMeaning, reference, referenceMeaning } = difference;
     const subject = token < 0 ? "" : `id ${token}: `;
     return `${subject}${memberMeaning} for ${member}, ${referenceMeaning} for ${reference}`;

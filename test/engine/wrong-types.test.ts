@@ -14,6 +14,7 @@ import {
     combinationWeights,
     complete,
     createChat,
+    describeDifference,
     EftError,
     downloadModels,
     evaluate,
@@ -21,7 +22,9 @@ import {
     isRemote,
     loadChat,
     loadEnsemble,
+    listModels,
     loadRecipe,
+    memoryRoom,
     missingModels,
     parseChat,
     parseRecipe,
@@ -30,6 +33,7 @@ import {
     readGguf,
     readVocabularies,
     recommendControlTokens,
+    removeModels,
     resolveParameters,
     saveChat,
     score,
@@ -277,9 +281,17 @@ test("arguments of any wrong type are an error with a code", async () => {
         findModel: (value) => findModel(value),
         "findModel, folder": (value) => findModel("hf:a/b:c", value),
         isRemote,
+        listModels: (value) => listModels(value),
+        removeModels: (value) => removeModels(value, folder),
+        "removeModels, folder": (value) => removeModels(["hf:a/b:c"], value),
         loadChat,
         parseChat: (value) => parseChat(value),
+        "parseChat, source": (value) => parseChat("x", value),
         saveChat: (value) => saveChat(value, createChat(ensemble)),
+        "saveChat, chat": (value) => saveChat(join(folder, "chat.json"), value),
+        memoryRoom: (value) => memoryRoom(value),
+        downloadModels: (value) => downloadModels(value),
+        describeDifference: (value) => describeDifference(value),
         "setParameters of an ensemble": (value) => ensemble.setParameters(value),
         "setParameters of a completion": (value) => complete(ensemble, request).setParameters(value),
         "setParameters of a chat": (value) => createChat(ensemble).setParameters(value),
@@ -291,7 +303,7 @@ test("arguments of any wrong type are an error with a code", async () => {
         "chat.setSampling": (value) => createChat(ensemble).setSampling(value),
     };
     const exported = Object.entries(library).flatMap(([name, value]) => (typeof value === "function" ? [name] : []));
-    const others = ["EftError", "listRecipes", "modelFolder", "memoryRoom", "downloadModels", "describeDifference"];
+    const others = ["EftError", "listRecipes", "modelFolder"];
     expect(exported.filter((name) => !others.includes(name) && !(name in functions))).toEqual([]);
     const acts = Object.entries(functions).flatMap(([name, act]) =>
         Object.entries({ ...WRONG, undefined: undefined }).map(
