@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <shared_mutex>
+#include <thread>
 
 #include "llama/backend.h"
 #include "llama/log.h"
@@ -17,31 +18,41 @@
 namespace eft {
 namespace {
 
-constexpr const char * kSymbol = "eft_llama_copy_1";
+constexpr const char * kSymbol = "eft_llama_copy_2";
 
 std::shared_mutex registry;
-// To whom failed assertions on threads that are not ours are handed on: another copy, and somebody else.
-std::atomic<ggml_abort_callback_t> next_copy{nullptr}, next_other{nullptr};
-// Whether this thread is handing one on, and may get it back.
-thread_local bool handing_on = false;
-
 void lock_registry(bool exclusive) { exclusive ? registry.lock() : registry.lock_shared(); }
 void unlock_registry(bool exclusive) { exclusive ? registry.unlock() : registry.unlock_shared(); }
 
+bool & calls_displaced() {
+    static thread_local bool calls = false;
+    return calls;
+}
+
+/// The copy that came first.
+Copy & first_copy() {
+    // Another thread may be inside join_copies(), where our callback is installed already.
+    while (!this_copy().first) std::this_thread::yield();
+    return *this_copy().first;
+}
+
 void on_assertion(const char * message) {
-    throw_if_guarded(message);
-    if (handing_on) return;
-    struct HandingOn {
-        HandingOn() { handing_on = true; }
-        ~HandingOn() { handing_on = false; }
-    } inside;
-    const ggml_abort_callback_t copy = next_copy, other = next_other;
-    if (copy) copy(message);
-    if (other) {
-        other(message);
-    } else if (!copy) {
+    Copy & first = first_copy();
+    bool & calling = first.calls_displaced();
+    // Whom we call may call the one that it has displaced itself, which is one of us.
+    if (calling) return;
+    for (const Copy * copy = &first; copy; copy = copy->next) copy->throw_if_guarded(message);
+    const ggml_abort_callback_t displaced = first.displaced;
+    if (!displaced) {
         fprintf(stderr, "%s\n", message);
+        return;
     }
+    struct Calling {
+        bool & calling;
+        explicit Calling(bool & calling_) : calling(calling_) { calling = true; }
+        ~Calling() { calling = false; }
+    } inside(calling);
+    displaced(message);
 }
 
 /// The library that a function belongs to exports a variable of that name: where it is.
@@ -70,10 +81,11 @@ Copy * find_copy(Callback callback) {
 
 }  // namespace
 
-extern "C" EFT_EXPORT Copy eft_llama_copy_1;
-Copy eft_llama_copy_1{on_log, {nullptr}, on_assertion, {nullptr}, lock_registry, unlock_registry};
+extern "C" EFT_EXPORT Copy eft_llama_copy_2;
+Copy eft_llama_copy_2{on_log,           {nullptr},     on_assertion,    {nullptr}, {nullptr},
+                      throw_if_guarded, lock_registry, unlock_registry, {nullptr}, calls_displaced};
 
-Copy & this_copy() { return eft_llama_copy_1; }
+Copy & this_copy() { return eft_llama_copy_2; }
 
 Copy * copy_of(ggml_log_callback callback) {
     Copy * copy = find_copy(callback);
@@ -85,18 +97,29 @@ Copy * copy_of(ggml_abort_callback_t callback) {
     return copy && copy->on_assertion == callback ? copy : nullptr;
 }
 
-ggml_abort_callback_t install_assertion(const LlamaApi & api) {
-    const ggml_abort_callback_t displaced = api.ggml_set_abort_callback(on_assertion);
-    if (displaced && displaced != on_assertion) (copy_of(displaced) ? next_copy : next_other) = displaced;
-    return displaced;
+void install_assertion(const LlamaApi & api) {
+    const ggml_abort_callback_t before = api.ggml_set_abort_callback(on_assertion);
+    const Copy * copy = copy_of(before);
+    Copy & first = first_copy();
+    // Copies that joined while another library's callback was installed have not found us, and are called like that
+    // one.
+    if (before && !(copy && copy->first == &first)) first.displaced = before;
 }
 
 void join_copies(const LlamaApi & api) {
     if (this_copy().first) return;
     // A lock of ggml's own, so that copies that open at the same moment find each other.
     api.ggml_critical_section_start();
-    const Copy * before = copy_of(install_assertion(api));
-    this_copy().first = before ? before->first.load() : &this_copy();
+    const ggml_abort_callback_t installed = api.ggml_set_abort_callback(on_assertion);
+    if (const Copy * before = copy_of(installed)) {
+        Copy * last = before->first;
+        while (last->next) last = last->next;
+        last->next = &this_copy();
+        this_copy().first = before->first.load();
+    } else {
+        this_copy().displaced = installed;
+        this_copy().first = &this_copy();
+    }
     api.ggml_critical_section_end();
 }
 

@@ -24,8 +24,16 @@ struct Copy {
     ggml_abort_callback_t on_assertion;
     /// The copy that came first, whose locks all copies use; null until this one has joined.
     std::atomic<Copy *> first;
+    /// The copy that came after this one; null: none. Once set it never changes.
+    std::atomic<Copy *> next;
+    /// Throws if this copy has an AssertionGuard on this thread.
+    void (*throw_if_guarded)(const char * message);
     void (*lock_registry)(bool exclusive);
     void (*unlock_registry)(bool exclusive);
+    /// Of the copy that came first, for all of them: somebody else whose callback for failed assertions one of ours
+    /// took the place of, and whether this thread is calling it.
+    std::atomic<ggml_abort_callback_t> displaced;
+    bool & (*calls_displaced)();
 };
 
 /// This copy.
@@ -35,12 +43,12 @@ Copy & this_copy();
 Copy * copy_of(ggml_log_callback callback);
 Copy * copy_of(ggml_abort_callback_t callback);
 
-/// Puts our callback for failed assertions before the one that is installed, which it returns. Another library, or
-/// another copy, may have replaced ours since the last time; it costs as much as storing a pointer. From any thread.
-ggml_abort_callback_t install_assertion(const LlamaApi & api);
+/// Puts our callback for failed assertions in the place of the one that is installed. Another library, or another copy,
+/// may have replaced ours since the last time; it costs as much as storing a pointer. From any thread.
+void install_assertion(const LlamaApi & api);
 
-/// Installs that callback and finds the copies that were there before, once; before the registry
-/// is used.
+/// Installs that callback, finds the copies that were there before and joins their list, once; before the registry is
+/// used.
 void join_copies(const LlamaApi & api);
 
 /// ggml's registry of backends has no lock of its own. While a shared one lives nobody adds a backend, while an

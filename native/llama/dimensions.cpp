@@ -8,10 +8,6 @@
 namespace eft {
 namespace {
 
-bool ends_with(const std::string & text, const std::string & end) {
-    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 /// The entries of one architecture, and the file to blame.
 struct Declared {
     const Entries & entries;

@@ -17,6 +17,11 @@ namespace eft {
                                        ". Download or convert it again, and check that the copy is complete.");
 }
 
+/// Of names of tensors and files.
+inline bool ends_with(const std::string & text, const std::string & end) {
+    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
+}
+
 struct Entries {
     const LlamaApi & api;
     const gguf_context * gguf;

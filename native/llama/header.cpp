@@ -70,10 +70,6 @@ Gguf open(const std::string & path) {
     refuse_gguf(path, "its header cannot be read." + reason);
 }
 
-bool ends_with(const std::string & text, const std::string & end) {
-    return text.size() >= end.size() && text.compare(text.size() - end.size(), end.size(), end) == 0;
-}
-
 /// Counts what one file holds, and lists it.
 void add_tensors(Header & header, std::vector<TensorInfo> & tensors, const std::string & path, const Entries & entries,
                  uint64_t file_bytes) {

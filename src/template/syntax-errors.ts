@@ -23,7 +23,7 @@ interface Tag {
 const BODIES = ["if", "for", "macro", "call", "filter", "set"];
 /** What may stand in the middle of a body. */
 const MIDDLES: Readonly<Record<string, readonly string[]>> = { else: ["if", "for"], elif: ["if"] };
-/** Characters of a tag that are quoted. */
+/** Characters of a tag, or of what stands in it, that are quoted. */
 const MAX_QUOTE = 60;
 
 /** What is known of a failure. */
@@ -58,21 +58,27 @@ export function explainSyntax(source: string, { error, tokens, furthest, fails }
 
 function at(tag: Tag | undefined, what: string): string {
     if (tag === undefined) return what;
-    const line = tag.text.replaceAll(/\s+/g, " ");
-    const quoted = line.length > MAX_QUOTE ? `${line.slice(0, MAX_QUOTE)} …` : line;
-    return `line ${tag.line}, near ${quoted}: ${what}`;
+    return `line ${tag.line}, near ${quote(tag.text.replaceAll(/\s+/g, " "))}: ${what}`;
 }
 
-/** Tags in their order, without those that the tokenizer takes out beforehand. */
+function quote(text: string): string {
+    return text.length > MAX_QUOTE ? `${text.slice(0, MAX_QUOTE)} …` : text;
+}
+
+/** Tags in their order, without those that the tokenizer takes out beforehand; behind one that has no end there are none. */
 function findTags(source: string): Tag[] {
     const tags: Tag[] = [];
     const begin = /\{[{%#]/g;
+    let line = 1;
+    let counted = 0;
     for (let found = begin.exec(source); found !== null; found = begin.exec(source)) {
         const { end, open } = findEnd(source, found.index);
         const text = source.slice(found.index, end);
-        const line = source.slice(0, found.index).split("\n").length;
+        for (; counted < found.index; counted++) if (source[counted] === "\n") line++;
         const [, word = ""] = /^\{%-?\s*(\w+)/.exec(text) ?? [];
         if (!/^(?:end)?generation$/.test(word)) tags.push({ text, line, word, ...(open && { open }) });
+        // Looking on would read the rest of the template again for each quotation mark in it.
+        if (open !== undefined) break;
         begin.lastIndex = end;
     }
     return tags;
@@ -141,9 +147,9 @@ const EXPECTED: Readonly<Record<string, string>> = {
 };
 
 function explainToken(message: string, token: Token | undefined): string {
-    const found = token === undefined ? "its end" : token.type === "StringLiteral" ? "a text" : token.value;
+    const found = token === undefined ? "its end" : token.type === "StringLiteral" ? "a text" : quote(token.value);
     const [, statement] = /^Unknown statement type: (.*)$/s.exec(message) ?? [];
-    if (statement !== undefined) return `there is no statement ${statement}`;
+    if (statement !== undefined) return `there is no statement ${quote(statement)}`;
     const [, expected = ""] = / !== (\w+)\.$/.exec(message) ?? [];
     if (EXPECTED[expected] !== undefined) return `${EXPECTED[expected]} is missing in front of ${found}`;
     const rule = RULES.find(([pattern]) => pattern.test(message));

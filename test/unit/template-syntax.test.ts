@@ -1,6 +1,7 @@
 /** Templates that cannot be parsed: what is wrong, near what, in which line, and never in the words of the parser. */
 
 import { expect, test } from "@jest/globals";
+import { explainSyntax } from "../../src/template/syntax-errors.js";
 import { compileTemplate } from "../../src/template/template.js";
 
 const LONG = "a + ".repeat(30);
@@ -43,4 +44,71 @@ test.each(BROKEN)("%j", (template, line, near, what) => {
     expect(() => compileTemplate(template)).toThrow(
         expect.objectContaining({ message: `line ${line}, near ${near}: ${what}` }),
     );
+});
+
+/** The longest template that is allowed: as often as it fits, between a head and a tail. */
+function longest(unit: string, tail: string, head = ""): string {
+    return head + unit.repeat(Math.floor(((1 << 18) - head.length - tail.length) / unit.length)) + tail;
+}
+
+/** Broken ones of the greatest length, and what is said of them; only a part of what is quoted. */
+const HOSTILE: readonly (readonly [name: string, template: string, line: number, near: string, what: string])[] = [
+    ["expressions before a character", longest("{{a}}\n", "{{ ? }}"), 43690, "{{ ? }}", "? has no meaning there"],
+    ["statements before a character", longest("{% set a = 1 %}\n", "{% ? %}"), 16384, "{% ? %}", "? has no"],
+    ["comments before a character", longest("{##}\n", "{{ ? }}"), 52428, "{{ ? }}", "? has no meaning there"],
+    ["lines before a tag", longest("\nx", "{{ ? }}"), 131069, "{{ ? }}", "? has no meaning there"],
+    ["a character in each tag", longest("{{?}}\n", ""), 1, "{{?}}", "? has no meaning there"],
+    ["a quotation mark behind each tag", longest('{{ \\"', ""), 1, '{{ \\"{{ \\"', "a text in quotes has no end"],
+    ["a text with tags in it", longest("{{ \\' ", "", "{{ '"), 1, "{{ '{{ \\'", "a text in quotes has no end"],
+    ["a comment with tags in it", longest("{#", ""), 1, "{#{#", "it has no end"],
+    ["expressions before a word", longest("{{a}}\n", "{{ a b }}"), 43690, "{{ a b }}", "}} is missing in front of b"],
+    [
+        "bodies before an end",
+        longest("{% if a %}{% endif %}\n", "{% endif %}"),
+        11916,
+        "{% endif %}",
+        "nothing is open",
+    ],
+    ["a long word", longest("b", " }}", "{{ a "), 1, "{{ a bbb", `}} is missing in front of ${"b".repeat(60)} …`],
+    ["a long statement", longest("b", " %}", "{% "), 1, "{% bbb", `there is no statement ${"b".repeat(60)} …`],
+    ["a long sum", longest("a+", "}}", "{{ "), 1, "{{ a+a+", "something is missing in front of }}"],
+    ["a long list", longest("1,", "}}", "{{ ["), 1, "{{ [1,1,", "something is missing in front of }}"],
+];
+
+/** Time of the processor, in microseconds. */
+function timeOf(act: () => void): number {
+    const before = process.cpuUsage();
+    act();
+    const { user, system } = process.cpuUsage(before);
+    return user + system;
+}
+
+test("what is wrong with a long template takes about as long to find as a sound one to read", () => {
+    const sound = longest("{{a}}\n", "");
+    const bound = 20 * timeOf(() => compileTemplate(sound));
+    const taken = HOSTILE.map(([name, template, line, near, what]) => {
+        const time = timeOf(() => {
+            let message = "";
+            try {
+                compileTemplate(template);
+            } catch (error) {
+                ({ message } = error as Error);
+            }
+            expect(message.startsWith(`line ${line}, near ${near}`)).toBe(true);
+            expect(message).toContain(`: ${what}`);
+            expect(message.length).toBeLessThan(200);
+        });
+        return { name, isSlow: time > bound };
+    });
+    expect(taken.filter(({ isSlow }) => isSlow)).toEqual([]);
+}, 60_000);
+
+test.each(HOSTILE)("nothing of it is read more than once again: %s", (_name, template) => {
+    let read = 0;
+    const fails = (part: string): boolean => {
+        read += part.length;
+        return false;
+    };
+    explainSyntax(template, { error: new SyntaxError(), tokens: undefined, furthest: 0, fails });
+    expect(read).toBeLessThanOrEqual(template.length);
 });

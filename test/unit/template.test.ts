@@ -422,11 +422,13 @@ test("templates may look through all messages behind each message", () => {
     expect(render(template, { messages }).text).toMatch(/^done 0: 666\ndone 1: 665\n[^]*done 999: 0\n$/);
 }, 30_000);
 
-test("a short conversation gives a hostile template no time", () => {
+test("a short conversation gives a hostile template few steps", () => {
     const messages = ["user", "assistant", "user"].map((role) => ({ role, content: "Hello." }));
-    const start = performance.now();
-    expect(() => render(HOSTILE["loops within loops"] ?? "", { messages })).toThrow(/steps/);
-    expect(performance.now() - start).toBeLessThan(1000);
+    const rounds = (count: number): string =>
+        `{% for i in range(100) %}{% for j in range(${count / 100}) %}{% endfor %}{% endfor %}`;
+    expect(render(rounds(20_000), { messages }).text).toBe("");
+    // Each is a step at least.
+    expect(() => render(rounds(1_100_000), { messages })).toThrow(/steps/);
 });
 
 describe("nothing but what a template and its data have", () => {
