@@ -98,7 +98,7 @@ export interface ReadOptions {
     /** Most bytes. */
     readonly limit: number;
     /** Nothing but a file will do, since it is written to, too: a pipe or a device is refused. Default false. */
-    readonly isFile?: boolean;
+    readonly mustBeFile?: boolean;
     /** What messages call it. Default: its path. */
     readonly name?: string;
 }
@@ -109,9 +109,9 @@ export interface ReadOptions {
  * @throws EftError FILE_UNREADABLE, also where there are more bytes than the limit
  */
 export async function readBytes(source: Source, options: ReadOptions): Promise<Buffer> {
-    const { limit, isFile = false } = options;
+    const { limit, mustBeFile = false } = options;
     try {
-        if (isFile && typeof source === "string") checkFile(await stat(source));
+        if (mustBeFile && typeof source === "string") checkFile(await stat(source));
         return checkSize(await readStart(source, limit), limit);
     } catch (error) {
         throw unreadable(nameOf(source, options), error);
@@ -119,16 +119,17 @@ export async function readBytes(source: Source, options: ReadOptions): Promise<B
 }
 
 /** The same, at once. @throws EftError FILE_UNREADABLE */
-export function readBytesSync(file: string, { limit, isFile = false, name = file }: ReadOptions): Buffer {
+export function readBytesSync(file: string, { limit, mustBeFile = false, name = file }: ReadOptions): Buffer {
     try {
-        if (isFile) checkFile(statSync(file));
+        if (mustBeFile) checkFile(statSync(file));
         const descriptor = openSync(file, "r");
         try {
+            const chunk = Buffer.allocUnsafe(CHUNK);
             const chunks: Buffer[] = [];
             for (let size = 0, read = -1; read !== 0 && size <= limit; size += read) {
-                const chunk = Buffer.allocUnsafe(CHUNK);
                 read = readSync(descriptor, chunk);
-                chunks.push(chunk.subarray(0, read));
+                // A pipe gives little at a time.
+                chunks.push(Buffer.from(chunk.subarray(0, read)));
             }
             return checkSize(Buffer.concat(chunks), limit);
         } finally {
@@ -245,13 +246,13 @@ export function makeFoldersSync(folder: string, mode = 0o777): void {
 
 /** The same, at once too; what goes wrong is in the promise. */
 // eslint-disable-next-line @typescript-eslint/require-await
-export async function makeFolders(folder: string): Promise<void> {
-    makeFoldersSync(folder);
+export async function makeFolders(folder: string, mode?: number): Promise<void> {
+    makeFoldersSync(folder, mode);
 }
 
 /** The same. @throws EftError FILE_UNWRITABLE */
-export async function makeFolder(folder: string): Promise<void> {
-    await makeFolders(folder).catch((error: unknown) => {
+export async function makeFolder(folder: string, mode?: number): Promise<void> {
+    await makeFolders(folder, mode).catch((error: unknown) => {
         throw unwritable(folder, error);
     });
 }

@@ -79,6 +79,11 @@ export function parseChat(text: string, source = "The conversation"): ChatState 
     return state;
 }
 
+/** What the file of a conversation says. */
+export function formatChat(chat: ChatSession): string {
+    return `${JSON.stringify(toDocument(chat), undefined, 2)}\n`;
+}
+
 /** Reads a file that {@link saveChat} wrote. @throws EftError FILE_UNREADABLE, CHAT_INVALID, OPTION_INVALID */
 export async function loadChat(file: string): Promise<ChatState> {
     return parseChat(await readConversation(string("file", file)), file);
@@ -91,8 +96,11 @@ export async function loadChat(file: string): Promise<ChatState> {
  * @throws EftError FILE_UNWRITABLE, OPTION_INVALID
  */
 export async function saveChat(file: string, chat: ChatSession): Promise<void> {
-    string("file", file);
-    const text = `${JSON.stringify(toDocument(chat), undefined, 2)}\n`;
+    await writeConversation(string("file", file), formatChat(chat));
+}
+
+/** @param text - as {@link formatChat} has it. @throws EftError FILE_UNWRITABLE */
+export async function writeConversation(file: string, text: string): Promise<void> {
     if ((await stat(file).catch(() => undefined)) !== undefined) {
         await loadChat(file).catch((error: unknown) => {
             const reason = "exists and is not a saved conversation; choose another name";
@@ -108,8 +116,9 @@ function toDocument(chat: Partial<ChatSession> | null | undefined): ChatDocument
     throw new EftError("OPTION_INVALID", `What saveChat saves must be from createChat(), not ${show(chat)}.`);
 }
 
-async function readConversation(file: string): Promise<string> {
-    return readText(file, { limit: MAX_BYTES, isFile: true });
+/** The text of a conversation's file. @throws EftError FILE_UNREADABLE */
+export async function readConversation(file: string): Promise<string> {
+    return readText(file, { limit: MAX_BYTES, mustBeFile: true });
 }
 
 function check<T>(validate: ValidateFunction<T>, value: unknown, source: string): void {

@@ -75,13 +75,18 @@ function describeModels(models: readonly StoredModel[], folder: string): string[
 }
 
 async function runRemove({ names, dir = modelFolder(), yes }: ArgumentsCamelCase<RemoveFlags>): Promise<void> {
-    const models = chooseModels(await listModels(dir), names, dir);
-    const listed = models.map(({ name }) => escapeControls(name)).join(", ");
-    const bytes = formatBytes(sum(models.map((model) => model.bytes)));
     if (!yes) {
+        const { listed, bytes } = summarize(chooseModels(await listModels(dir), names, dir));
         if (!canAsk()) throw new EftError("OPTION_INVALID", "Nobody can be asked whether to delete that; write --yes.");
         if (!(await confirm(`Delete ${listed} (${bytes})?`))) return;
     }
-    await removeModels(names, dir);
+    const { listed, bytes } = summarize(await removeModels(names, dir));
     if (!isQuiet()) print(`Deleted ${listed}: ${bytes}\n`);
+}
+
+function summarize(models: readonly StoredModel[]): { readonly listed: string; readonly bytes: string } {
+    return {
+        listed: models.map(({ name }) => escapeControls(name)).join(", "),
+        bytes: formatBytes(sum(models.map((model) => model.bytes))),
+    };
 }

@@ -58,7 +58,7 @@ export async function openAnswers(
         await rm(file, { force: true }).catch((error: unknown) => {
             throw unwritable(file, error);
         });
-    const bytes = existsSync(file) ? await readBytes(file, { limit: MAX_BYTES, isFile: true }) : Buffer.alloc(0);
+    const bytes = existsSync(file) ? await readBytes(file, { limit: MAX_BYTES, mustBeFile: true }) : Buffer.alloc(0);
     // Before anything is loaded.
     await appendFile(file, "").catch((error: unknown) => {
         throw unwritable(file, error);

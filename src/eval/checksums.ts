@@ -60,7 +60,7 @@ export async function checksums(
 async function readKnown(store: string): Promise<Map<string, Known>> {
     try {
         const entries = Object.entries(
-            JSON.parse(await readText(store, { limit: MAX_BYTES, isFile: true })) as Record<
+            JSON.parse(await readText(store, { limit: MAX_BYTES, mustBeFile: true })) as Record<
                 string,
                 Partial<Known> | null
             >,

@@ -67,7 +67,7 @@ const DOWNLOAD_OPTIONS: OptionTable<DownloadOptions> = {
 };
 
 /** Where files are received, in the folder of models. */
-export const WORKSHOP = ".incomplete";
+export const UNFINISHED = ".incomplete";
 /** In the folder of a download: what is downloaded, since the folder's name does not tell it. */
 export const REFERENCE_FILE = "reference";
 /** Milliseconds after which a lock that nobody renews is one of a process that has ended. */
@@ -126,18 +126,18 @@ export async function downloadModels(plan: DownloadPlan, given: DownloadOptions 
     let done = 0;
     for (const model of missing) {
         const { reference } = model;
-        const workshop = workshopOf(folder, reference);
-        await writeTo(folder, reference, () => makeFolders(path.dirname(workshop)));
-        await withLock(workshop, reference, options.signal, async (signal) => {
+        const unfinished = unfinishedFolder(folder, reference);
+        await writeTo(folder, reference, () => makeFolders(path.dirname(unfinished)));
+        await withLock(unfinished, reference, options.signal, async (signal) => {
             // Somebody else may have been quicker.
             const there = findModel(reference, folder);
             const bytes =
                 there === undefined
-                    ? downloadModel(model, workshop, folder, done, { ...options, signal })
+                    ? downloadModel(model, unfinished, folder, done, { ...options, signal })
                     : sizeOf(there);
             done += await bytes;
             // The model is there, whatever becomes of the rest.
-            await rm(workshop, { recursive: true, force: true }).catch(() => {});
+            await rm(unfinished, { recursive: true, force: true }).catch(() => {});
         });
         options.onModel?.(model);
     }
@@ -146,17 +146,17 @@ export async function downloadModels(plan: DownloadPlan, given: DownloadOptions 
 /** @returns bytes of the model */
 async function downloadModel(
     model: ModelDownload,
-    workshop: string,
+    unfinished: string,
     folder: string,
     before: number,
     { onProgress, onCheck, signal }: DownloadOptions,
 ): Promise<number> {
     const { reference, addresses, bytes } = model;
-    await writeTo(workshop, reference, async () => {
-        await makeFolders(workshop);
-        await writeFile(path.join(workshop, REFERENCE_FILE), reference);
+    await writeTo(unfinished, reference, async () => {
+        await makeFolders(unfinished);
+        await writeFile(path.join(unfinished, REFERENCE_FILE), reference);
     });
-    const received = partFiles(path.join(workshop, "model.gguf"), addresses.length);
+    const received = partFiles(path.join(unfinished, "model.gguf"), addresses.length);
     let done = 0;
     for (const [index, address] of addresses.entries()) {
         const file = received[index] as string;
@@ -215,8 +215,8 @@ async function isGguf([file = ""]: readonly string[]): Promise<void> {
 }
 
 /** The folder of a download. */
-export function workshopOf(folder: string, reference: string): string {
-    return path.join(folder, WORKSHOP, createHash("sha256").update(reference).digest("hex").slice(0, 16));
+export function unfinishedFolder(folder: string, reference: string): string {
+    return path.join(folder, UNFINISHED, createHash("sha256").update(reference).digest("hex").slice(0, 16));
 }
 
 /**
@@ -226,13 +226,13 @@ export function workshopOf(folder: string, reference: string): string {
  * @param body - gets a signal that is fired when the lock is lost, too
  */
 async function withLock(
-    workshop: string,
+    unfinished: string,
     reference: string,
     signal: AbortSignal | undefined,
     body: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
     const lost = new AbortController();
-    const release = await writeTo(workshop, reference, () => takeLock(workshop, reference, signal, () => lost.abort()));
+    const release = await writeTo(unfinished, reference, () => takeLock(unfinished, reference, signal, () => lost.abort()));
     try {
         const both = AbortSignal.any([lost.signal, ...(signal === undefined ? [] : [signal])]);
         await body(both);
@@ -247,18 +247,18 @@ async function withLock(
 
 /** Waits as long as it takes to see whether the owner of a lock is alive. @throws EftError DOWNLOAD_FAILED, ABORTED */
 async function takeLock(
-    workshop: string,
+    unfinished: string,
     reference: string,
     signal: AbortSignal | undefined,
     onLost: () => void,
 ): Promise<() => Promise<void>> {
     for (const start = Date.now(); ;) {
-        const release = await tryLock(workshop, onLost);
+        const release = await tryLock(unfinished, onLost);
         if (release !== undefined) return release;
         if (Date.now() - start > 1.5 * LOCK_LIFE) {
             throw new EftError(
                 "DOWNLOAD_FAILED",
-                `${reference} is being downloaded by another process. Wait for it, or delete ${workshop}.lock if there is none.`,
+                `${reference} is being downloaded by another process. Wait for it, or delete ${unfinished}.lock if there is none.`,
             );
         }
         await sleep(500, undefined, signal && { signal }).catch(() => {
@@ -268,12 +268,12 @@ async function takeLock(
 }
 
 /** A function that gives the lock of a download back; undefined while somebody else has it. @throws the system's error */
-export async function tryLock(workshop: string, onLost = (): void => {}): Promise<(() => Promise<void>) | undefined> {
+export async function tryLock(unfinished: string, onLost = (): void => {}): Promise<(() => Promise<void>) | undefined> {
     const { default: locks } = await import("proper-lockfile");
     const times = { stale: LOCK_LIFE, update: LOCK_LIFE / 5 };
     try {
-        const place = { lockfilePath: `${workshop}.lock`, realpath: false };
-        return await locks.lock(workshop, { ...place, ...times, onCompromised: onLost });
+        const place = { lockfilePath: `${unfinished}.lock`, realpath: false };
+        return await locks.lock(unfinished, { ...place, ...times, onCompromised: onLost });
     } catch (error) {
         if ((error as NodeJS.ErrnoException).code === "ELOCKED") return undefined;
         throw error;
@@ -281,9 +281,9 @@ export async function tryLock(workshop: string, onLost = (): void => {}): Promis
 }
 
 /** Whether somebody is at work on a download. */
-export async function isLocked(workshop: string): Promise<boolean> {
+export async function isLocked(unfinished: string): Promise<boolean> {
     const { default: locks } = await import("proper-lockfile");
-    return locks.check(workshop, { lockfilePath: `${workshop}.lock`, realpath: false, stale: LOCK_LIFE });
+    return locks.check(unfinished, { lockfilePath: `${unfinished}.lock`, realpath: false, stale: LOCK_LIFE });
 }
 
 /** @throws EftError DISK_FULL */
@@ -309,9 +309,9 @@ async function freeBytes(folder: string): Promise<number> {
 
 /** What an earlier download has left. */
 async function receivedBytes(folder: string, reference: string): Promise<number> {
-    const workshop = workshopOf(folder, reference);
-    const names = (await readdir(workshop).catch(() => [])).filter((name) => name.endsWith(".gguf"));
-    return sumOfSizes(names.map((name) => path.join(workshop, name)));
+    const unfinished = unfinishedFolder(folder, reference);
+    const names = (await readdir(unfinished).catch(() => [])).filter((name) => name.endsWith(".gguf"));
+    return sumOfSizes(names.map((name) => path.join(unfinished, name)));
 }
 
 function sizeOf(file: string): Promise<number> {

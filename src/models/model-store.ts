@@ -1,14 +1,17 @@
 /** What has been downloaded: from the files in the folder of models back to the references that recipes name them by. */
 
 import type { Dirent } from "node:fs";
-import { readdir, readFile, rm, rmdir, stat } from "node:fs/promises";
+import { readdir, rm, rmdir, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../errors.js";
-import { unreadable, unwritable } from "../files.js";
+import { makeFolder, readText, reasonOf, unreadable, unwritable } from "../files.js";
 import { listOf, place, string } from "../options.js";
 import { findReferenceProblem } from "../recipe/reference.js";
-import { isLocked, REFERENCE_FILE, tryLock, workshopOf, WORKSHOP } from "./download.js";
+import { isLocked, REFERENCE_FILE, tryLock, unfinishedFolder, UNFINISHED } from "./download.js";
 import { isRemote, modelFolder, modelPath, partCount, partFiles, SPLIT } from "./model-files.js";
+
+/** Most bytes of a reference that are read. */
+const MAX_REFERENCE = 1 << 16;
 
 /** A model in the folder of downloads, or what there is of one. */
 export interface StoredModel {
@@ -33,7 +36,7 @@ export interface StoredModel {
  */
 export async function listModels(folder = modelFolder()): Promise<StoredModel[]> {
     const root = path.resolve(place("folder", folder));
-    const models = [...(await listPlaces(root)), ...(await listWorkshops(root))];
+    const models = [...(await listPlaces(root)), ...(await listUnfinished(root))];
     return models.sort((a, b) => (a.name === b.name ? 0 : a.name < b.name ? -1 : 1));
 }
 
@@ -43,13 +46,18 @@ export async function listModels(folder = modelFolder()): Promise<StoredModel[]>
  * @param names - as `listModels` has them; references in any spelling
  * @param folder - default: {@link modelFolder}
  * @returns what was deleted
- * @throws EftError MODEL_NOT_FOUND before anything is deleted; FILE_UNWRITABLE, also for a model that is being downloaded
+ * @throws EftError MODEL_NOT_FOUND before anything is deleted; FILE_UNWRITABLE, also for a model that is being downloaded, says
+ * what was deleted before
  */
 export async function removeModels(names: readonly string[], folder = modelFolder()): Promise<StoredModel[]> {
     const root = path.resolve(place("folder", folder));
     const chosen = chooseModels(await listModels(root), listOf(string)("names", names), root);
-    for (const model of chosen) await removeModel(model, root);
-    return chosen;
+    const removed: StoredModel[] = [];
+    for (const model of chosen) {
+        await removeModel(model, root, removed);
+        removed.push(model);
+    }
+    return removed;
 }
 
 /** The models that names stand for, each once. @throws EftError MODEL_NOT_FOUND */
@@ -74,53 +82,80 @@ function isSame(name: string, wanted: string, folder: string): boolean {
 
 async function listPlaces(root: string): Promise<StoredModel[]> {
     const files = (await listFiles(root, root)).filter((file) => /\.gguf$/i.test(file));
-    const keyOf = (file: string): string => file.replace(SPLIT, "-$2.gguf");
-    const models = [...new Set(files.map(keyOf))].map((key) => files.filter((file) => keyOf(file) === key));
+    const models = new Map<string, { all: readonly string[]; own: string[] }>();
+    for (const file of files) {
+        const all = filesOfModel(file);
+        const [first = file] = all;
+        const model = models.get(first) ?? { all, own: [] };
+        model.own.push(file);
+        models.set(first, model);
+    }
     return Promise.all(
-        models.map(async (own) => {
-            const [file = ""] = own;
-            const all = partFiles(file, partCount(file));
-            const [first = ""] = all;
-            const isWhole = all.every((part) => own.includes(part));
+        [...models].map(async ([first, { all, own }]) => {
+            const isWhole = all.length === own.length;
             const name = referenceOf(first, root) ?? path.relative(root, first);
             return { name, files: own, ...(await measure(own)), state: isWhole ? "complete" : "incomplete" } as const;
         }),
     );
 }
 
-async function listWorkshops(root: string): Promise<StoredModel[]> {
-    const entries = await readFolder(path.join(root, WORKSHOP));
+/** The files of the model that a file is a part of; the file alone where it is none, whatever its name looks like. */
+function filesOfModel(file: string): readonly string[] {
+    const files = partFiles(file, partCount(file));
+    return files.includes(file) ? files : [file];
+}
+
+async function listUnfinished(root: string): Promise<StoredModel[]> {
+    const entries = await readFolder(path.join(root, UNFINISHED));
     const folders = entries.filter((entry) => entry.isDirectory() && !entry.name.endsWith(".lock"));
     return Promise.all(
         folders.map(async ({ name: hash }) => {
-            const folder = path.join(root, WORKSHOP, hash);
-            const written = await readFile(path.join(folder, REFERENCE_FILE), "utf8").catch(() => "");
-            const isTrue = workshopOf(root, written) === folder;
+            const folder = path.join(root, UNFINISHED, hash);
+            const place = path.join(folder, REFERENCE_FILE);
+            const written = await readText(place, { limit: MAX_REFERENCE, mustBeFile: true }).catch(() => "");
+            const isTrue = unfinishedFolder(root, written) === folder;
             const files = (await listFiles(folder, root)).filter((file) => file.endsWith(".gguf"));
             return {
-                ...{ name: isTrue ? written : path.join(WORKSHOP, hash), files, ...(await measure(files)) },
+                ...{ name: isTrue ? written : path.join(UNFINISHED, hash), files, ...(await measure(files)) },
                 state: (await isLocked(folder)) ? "downloading" : "incomplete",
             } as const;
         }),
     );
 }
 
-async function removeModel({ name, files }: StoredModel, root: string): Promise<void> {
-    const isUnnamed = name.startsWith(WORKSHOP);
-    const workshop = isUnnamed ? path.join(root, name) : workshopOf(root, name);
+/** @param before - models that have been deleted already, for messages */
+async function removeModel({ name, files }: StoredModel, root: string, before: readonly StoredModel[]): Promise<void> {
+    const isUnnamed = name.startsWith(UNFINISHED + path.sep);
+    const unfinished = isUnnamed ? path.join(root, name) : unfinishedFolder(root, name);
+    const removed = before.map((model) => model.name);
+    const fail = (what: string, cause?: unknown): EftError => {
+        const sofar = removed.length === 0 ? "Nothing has been deleted." : `Deleted before that: ${removed.join(", ")}.`;
+        return new EftError("FILE_UNWRITABLE", `${name} ${what} ${sofar}`, { cause });
+    };
+    // A model that is there may be downloaded at this moment as well, by somebody who has found a part missing.
+    await makeFolder(path.dirname(unfinished));
+    const release = await tryLock(unfinished).catch((error: unknown) => {
+        throw unwritable(`${unfinished}.lock`, error);
+    });
+    if (release === undefined) throw fail("is being downloaded, and stays; end the download first.");
     try {
-        const isUsed = (await readFolder(path.join(root, WORKSHOP))).length > 0;
-        const release = isUsed ? await tryLock(workshop) : undefined;
-        if (isUsed && release === undefined)
-            throw new EftError("FILE_UNWRITABLE", `${name} is being downloaded, and stays; end the download first.`);
         // A model is found by its first part.
-        for (const file of files) await rm(file, { force: true });
-        await rm(workshop, { recursive: true, force: true });
-        await release?.();
-        for (const file of [...files, workshop]) await removeEmpty(path.dirname(file), root);
+        for (const [index, file] of files.entries()) {
+            await unlink(file).catch(ignoreMissing);
+            removed[before.length] = `${index + 1} of ${files.length} files of ${name}`;
+        }
+        await rm(unfinished, { recursive: true, force: true });
     } catch (error) {
-        throw EftError.isInstance(error) ? error : unwritable(name, error);
+        throw fail(`cannot be deleted: ${reasonOf(error)}. Look who may write to its folder.`, error);
+    } finally {
+        await release().catch(() => {});
+        for (const file of [...files, unfinished]) await removeEmpty(path.dirname(file), root);
     }
+}
+
+/** What somebody else has deleted is gone, too. */
+function ignoreMissing(error: unknown): void {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
 }
 
 /** The folder and those above it, as long as there is nothing in them. */
@@ -139,7 +174,7 @@ async function listFiles(folder: string, root: string): Promise<string[]> {
     const files: string[] = [];
     for (const entry of await readFolder(folder)) {
         const file = path.join(folder, entry.name);
-        if (folder === root && entry.name === WORKSHOP) continue;
+        if (folder === root && entry.name === UNFINISHED) continue;
         if (entry.isDirectory()) files.push(...(await listFiles(file, root)));
         else files.push(file);
     }

@@ -11,7 +11,6 @@ import { EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
 import {
     callback,
-    checkInteger,
     checkOptions,
     boolean,
     integer,
@@ -69,15 +68,15 @@ export interface ScoreOptions {
     readonly onProgress?: ((done: number) => void) | undefined;
 }
 
-const SCORE_OPTIONS: OptionTable<ScoreOptions> = {
+const scoreOptions = (contextSize: number): OptionTable<ScoreOptions> => ({
     chat: boolean,
-    stride: integer(1, Number.MAX_SAFE_INTEGER),
+    stride: integer(1, contextSize),
     templateVariables: checkVariables,
     parameters: mapping<number>,
     scores: boolean,
     signal: abortSignal,
     onProgress: callback,
-};
+});
 const ITEMS = listOf(
     optionsOf<ScoreItem>("A text to score", {
         // Messages or a text, which `chat` decides.
@@ -125,17 +124,11 @@ export async function score(
     given: ScoreOptions = {},
 ): Promise<Score[]> {
     checkEnsemble("score", ensemble);
-    const checked = checkOptions("score", given, SCORE_OPTIONS);
+    const checked = checkOptions("score", given, scoreOptions(ensemble.contextSize));
     const { chat = false, scores = false, templateVariables: variables = {}, stride } = checked;
     const { pool, steps } = ensemble;
-    if (stride !== undefined) {
-        checkInteger("stride", stride, 1, ensemble.contextSize);
-        if (chat)
-            throw new EftError(
-                "OPTION_INVALID",
-                "stride and chat exclude each other: an answer belongs to its prompt.",
-            );
-    }
+    if (stride !== undefined && chat)
+        throw new EftError("OPTION_INVALID", "stride and chat exclude each other: an answer belongs to its prompt.");
     const prepared = ITEMS("items", items).map((item, index) =>
         prepare(ensemble, item, index, { stride, ...(chat && { chat: { variables } }) }),
     );

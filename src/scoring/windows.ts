@@ -33,10 +33,12 @@ export function splitWindows(
     { contextSize, stride, feed, start }: Windowing,
 ): readonly [Window, ...Window[]] {
     const { contexts, continuation } = whole;
-    const lanes = contexts.map((context, member) => layOut(context, continuation, (token) => feed(member, token)));
+    const members = contexts.map((context, member) =>
+        memberTokens(context, continuation, (token) => feed(member, token)),
+    );
     /** Whether the caches have room for all but the last of these tokens, besides what precedes them. */
     const fit = (from: number, to: number, before: (member: number) => number): boolean =>
-        lanes.every(({ at }, member) => before(member) + lengthOf(at, from, to) <= contextSize);
+        members.every(({ starts }, member) => before(member) + lengthOf(starts, from, to) <= contextSize);
 
     let end = Math.min(continuation.length, contextSize);
     while (end > 0 && !fit(0, end, (member) => contexts[member]?.length ?? 0)) end--;
@@ -45,8 +47,8 @@ export function splitWindows(
         let to = Math.min(from + stride, continuation.length);
         // Tokens that a member reads as several take more room.
         while (to > from + 1 && !fit(from, to, () => 1)) to--;
-        const before = lanes.map(({ tokens, at }, member) =>
-            tail(tokens.subarray(0, at[from]), contextSize - lengthOf(at, from, to), start(member)),
+        const before = members.map(({ tokens, starts }, member) =>
+            lastTokens(tokens.subarray(0, starts[from]), contextSize - lengthOf(starts, from, to), start(member)),
         );
         windows.push({ contexts: before, continuation: continuation.subarray(from, to) });
         from = to;
@@ -57,30 +59,34 @@ export function splitWindows(
 }
 
 /** All that a member reads, and where in it each token of the text begins. */
-interface Lane {
+interface MemberTokens {
     readonly tokens: Int32Array;
-    readonly at: Int32Array;
+    readonly starts: Int32Array;
 }
 
-function layOut(context: Int32Array, continuation: Int32Array, feed: (token: number) => readonly number[]): Lane {
+function memberTokens(
+    context: Int32Array,
+    continuation: Int32Array,
+    feed: (token: number) => readonly number[],
+): MemberTokens {
     const fed = Array.from(continuation, feed);
-    const at = new Int32Array(continuation.length + 1);
+    const starts = new Int32Array(continuation.length + 1);
     let end = context.length;
     for (const [index, { length }] of fed.entries()) {
-        at[index] = end;
+        starts[index] = end;
         end += length;
     }
-    at[continuation.length] = end;
-    return { tokens: Int32Array.from([...context, ...fed.flat()]), at };
+    starts[continuation.length] = end;
+    return { tokens: Int32Array.from([...context, ...fed.flat()]), starts };
 }
 
 /** What a member reads of the tokens to be scored: all but the last one. */
-function lengthOf(at: Int32Array, from: number, to: number): number {
-    return (at[to - 1] ?? NaN) - (at[from] ?? NaN);
+function lengthOf(starts: Int32Array, from: number, to: number): number {
+    return (starts[to - 1] ?? NaN) - (starts[from] ?? NaN);
 }
 
 /** The last tokens, behind the first one where that begins every text. */
-function tail(tokens: Int32Array, room: number, start: number | undefined): Int32Array {
+function lastTokens(tokens: Int32Array, room: number, start: number | undefined): Int32Array {
     if (tokens.length <= room) return tokens;
     const rest = tokens.subarray(tokens.length - room);
     return start !== undefined && tokens[0] === start ? Int32Array.of(start, ...rest.subarray(1)) : rest;

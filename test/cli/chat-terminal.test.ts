@@ -242,7 +242,7 @@ describe("a conversation on a terminal", () => {
     });
 
     onTerminal("says below the line that it cannot be remembered, once", async () => {
-        const talk = await chat([], 100, "/dev/null/history");
+        const talk = await chat([], 100, "/proc/no-such-folder/history");
         talk.type("/system", "Enter");
         await talk.wait(/> \/system\nWhat is typed is not remembered: .+\nThere is no system prompt\.\n>$/);
         talk.type("/system", "Enter");

@@ -1,12 +1,15 @@
 /** `eft-llama chat` in a plain pipe: each line a turn, answers on standard output. */
 
-import { readFileSync, statSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterAll, describe, expect, it } from "@jest/globals";
+import { handle } from "../../src/cli/chat/commands.js";
 import { createLineJoiner } from "../../src/cli/chat/lines.js";
 import { historyFile, HISTORY_SIZE, openHistory } from "../../src/cli/chat/history.js";
 import { createKeeper, lastChat } from "../../src/cli/chat/keep.js";
-import { createChat, loadChat, loadRecipe, type ChatDocument } from "../../src/index.js";
+import type { Surface } from "../../src/cli/chat/surface.js";
+import { createChat, loadChat, loadRecipe, saveChat, type ChatDocument, type ChatSession } from "../../src/index.js";
 import { demoFile, loadOnCpu } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { run, type Run } from "./run.js";
@@ -328,7 +331,7 @@ describe("a pipe", () => {
         const [mine, theirs] = [createChat(ensemble, { turns }), createChat(ensemble, { turns })];
         const [own, other] = [createKeeper(false, folder), createKeeper(false, folder)];
         await own.branch(mine, file);
-        await other.turnTo(theirs, file);
+        other.switchTo(theirs, { file, text: readFileSync(file, "utf8") });
         theirs.setSystem("theirs");
         expect(await other.keep(theirs)).toBe(false);
         mine.setSystem("mine");
@@ -337,6 +340,116 @@ describe("a pipe", () => {
         expect((await loadChat(own.file ?? "")).system).toBe("mine");
         expect(await lastChat(folder)).toBe(own.file);
         expect(await own.keep(mine)).toBe(false);
+    });
+
+    it("takes for known what it has read or written itself, whatever is in the file by then", async () => {
+        const [file, folder] = ["overtaken.json", "overtaken"].map((name) => path.join(temporary.folder, name)) as [
+            string,
+            string,
+        ];
+        await using ensemble = await loadOnCpu(await loadRecipe("demo"));
+        const [mine, theirs] = ["mine", "theirs"].map((system) =>
+            createChat(ensemble, { system, turns: [{ user: PERU, answer: "Lima." }] }),
+        ) as [ChatSession, ChatSession];
+        await saveChat(file, mine);
+        const text = readFileSync(file, "utf8");
+        await saveChat(file, theirs);
+        const keeper = createKeeper(false, folder);
+        keeper.switchTo(mine, { file, text });
+        mine.setSystem("mine, changed");
+        expect(await keeper.keep(mine)).toBe(true);
+        expect((await loadChat(file)).system).toBe("theirs");
+
+        const own = keeper.file ?? "";
+        mine.setSystem("overtaken");
+        const written = keeper.keep(mine);
+        // As soon as it is there.
+        while (!readFileSync(own, "utf8").includes("overtaken")) await new Promise(setImmediate);
+        writeFileSync(own, readFileSync(file));
+        expect(await written).toBe(false);
+        mine.setSystem("mine, again");
+        expect(await keeper.keep(mine)).toBe(true);
+        expect((await loadChat(own)).system).toBe("theirs");
+    });
+
+    it("says in whose file a fork could not leave what was said, and forks", async () => {
+        const [file, folder] = ["forked.json", "forked"].map((name) => path.join(temporary.folder, name)) as [
+            string,
+            string,
+        ];
+        await using ensemble = await loadOnCpu(await loadRecipe("demo"));
+        const [text, noText] = [Buffer.from("theirs"), Buffer.from("K\xe4se", "latin1")];
+        for (const [theirs, said] of [
+            [text, `Somebody else goes on with ${file}, too; this conversation is now kept in `],
+            [noText, `${file} cannot be read: it is not UTF-8`],
+        ] as const) {
+            const chat = createChat(ensemble, { turns: [{ user: PERU, answer: "Lima." }] });
+            const keeper = createKeeper(false, folder);
+            const notes: string[] = [];
+            const say = (text: string): Promise<void> => Promise.resolve(void notes.push(text));
+            const surface: Surface = {
+                ...{ width: 100, write: say, print: say, note: say, fail: say, close: () => {} },
+                read: () => Promise.resolve(undefined),
+                work: (body) => body(new AbortController().signal),
+                endAnswer: () => Promise.resolve(),
+            };
+            await saveChat(file, chat);
+            keeper.switchTo(chat, { file, text: readFileSync(file, "utf8") });
+            writeFileSync(file, theirs);
+            chat.setSystem("mine");
+            const copy = path.join(temporary.folder, `fork-${theirs.length}.json`);
+            await handle(
+                { ensemble, options: {}, surface, verbose: false, keeper, chat, over: false },
+                `/fork ${copy}`,
+            );
+            expect(notes[0]).toContain(said);
+            expect(notes[1]).toBe(`From here on, the conversation is kept in ${copy}`);
+            expect(notes.slice(2)).toHaveLength(theirs === text ? 1 : 0);
+            expect((await loadChat(copy)).system).toBe("mine");
+            expect(readFileSync(file)).toEqual(theirs);
+            rmSync(file);
+        }
+    });
+
+    const onUnix = process.platform === "win32" ? it.skip : it;
+    onUnix("takes nothing for absent that is there, and reads no pipes", async () => {
+        const folder = path.join(temporary.folder, "odd");
+        mkdirSync(folder);
+        const place = path.join(folder, "last");
+        const none = expect.objectContaining({ code: "CHAT_EMPTY", message: expect.stringContaining("no last conv") });
+        const unreadable = (file: string, reason: string): unknown =>
+            expect.objectContaining({
+                code: "FILE_UNREADABLE",
+                message: expect.stringContaining(`${file} cannot be read: ${reason}`),
+            });
+        await expect(lastChat(folder)).rejects.toEqual(none);
+        for (const text of ["", "\n"]) {
+            writeFileSync(place, text);
+            await expect(lastChat(folder)).rejects.toEqual(none);
+        }
+        writeFileSync(place, "x".repeat(1 << 17));
+        await expect(lastChat(folder)).rejects.toEqual(unreadable(place, "it has more than"));
+        rmSync(place);
+        execFileSync("mkfifo", [place]);
+        await expect(lastChat(folder)).rejects.toEqual(unreadable(place, "it is not a file"));
+
+        await using ensemble = await loadOnCpu(await loadRecipe("demo"));
+        const chat = createChat(ensemble, { turns: [{ user: PERU, answer: "Lima." }] });
+        const file = path.join(folder, "x.json");
+        for (const [make, reason] of [
+            [() => execFileSync("mkfifo", [file]), "it is not a file"],
+            [() => mkdirSync(file), "it is a folder"],
+            [() => writeFileSync(file, Buffer.from("K\xe4se", "latin1")), "it is not UTF-8"],
+        ] as const) {
+            const keeper = createKeeper(false, path.join(temporary.folder, "odd-kept"));
+            keeper.switchTo(chat, { file, text: "" });
+            chat.setSystem(reason);
+            make();
+            const before = statSync(file);
+            await expect(keeper.keep(chat)).rejects.toEqual(unreadable(file, reason));
+            expect(statSync(file).ino).toBe(before.ino);
+            rmSync(file, { recursive: true });
+        }
     });
 
     it("refuses flags that do not fit", async () => {

@@ -1,9 +1,10 @@
 /** `eft-llama models`: what has been downloaded, by the names that recipes use, and nothing else is deleted. */
 
-import { copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { downloadModels, listModels, planDownload, removeModels, type StoredModel } from "../../src/index.js";
+import { tryLock, unfinishedFolder } from "../../src/models/download.js";
 import { modelPath, partFiles } from "../../src/models/model-files.js";
 import { demoFile } from "../helpers/demo.js";
 import { startHub } from "../helpers/hub.js";
@@ -109,6 +110,77 @@ describe("rm", () => {
         expect(await eft("rm", "--yes", "../outside/m.gguf")).toMatchObject({ stdout: "", code: 1 });
         expect(existsSync(path.join(outside, "m.gguf"))).toBe(true);
         expect(await listModels(models)).toHaveLength(1);
+    });
+
+    it("takes no file for a part of a model because its name looks like one", async () => {
+        mkdirSync(models);
+        const names = [
+            ...["x-00001-of-00002.gguf", "x-00002-of-00002.gguf", "x-00003-of-00002.gguf", "x-00002.gguf", "x.gguf"],
+            ...["x-00000-of-00000.gguf", "x-00001-of-00001.gguf", "x-00002-of-00001.gguf", "x-00001-of-00003.gguf"],
+        ];
+        for (const name of names) copyFileSync(demoFile("small-chat"), path.join(models, name));
+        expect((await listModels(models)).map(({ name, files, state }) => [name, files.length, state])).toEqual(
+            names
+                .filter((name) => name !== "x-00002-of-00002.gguf")
+                .sort()
+                .map((name) =>
+                    name === "x-00001-of-00002.gguf"
+                        ? [name, 2, "complete"]
+                        : [name, 1, name === "x-00001-of-00003.gguf" ? "incomplete" : "complete"],
+                ),
+        );
+        const removed = await removeModels(["x-00001-of-00002.gguf"], models);
+        expect(removed.flatMap(({ files }) => files)).toEqual(names.slice(0, 2).map((name) => path.join(models, name)));
+        expect(readdirSync(models).sort()).toEqual(names.slice(2).sort());
+        for (const name of names.slice(2)) expect(await removeModels([name], models)).toHaveLength(1);
+        expect(readdirSync(models)).toEqual([]);
+    });
+
+    const asAnybody = process.platform === "win32" ? it.skip : it;
+    asAnybody("says what could not be deleted and what was, and leaves no lock", async () => {
+        const [first = ""] = NAMES;
+        put(first);
+        put("hf:some-one/large-GGUF/m-00001-of-00002.gguf", [2, 1, 2]);
+        put("hf:some-one/large-GGUF/locked/m.gguf");
+        const large = path.dirname(modelPath("hf:some-one/large-GGUF/locked/m.gguf", models));
+        // The tests may run as somebody who may do everything.
+        const isRoot = process.geteuid?.() === 0;
+        chmodSync(temporary.folder, 0o755);
+        for (const entry of [".", ...readdirSync(models, { recursive: true, encoding: "utf8" })])
+            chmodSync(path.join(models, entry), 0o777);
+        chmodSync(large, 0o555);
+        const names = [first, "hf:some-one/large-GGUF/m-00001-of-00002.gguf", "hf:some-one/large-GGUF/locked/m.gguf"];
+        await expect(removeModels(["hf:nobody/nothing"], models)).rejects.toMatchObject({ code: "MODEL_NOT_FOUND" });
+        if (isRoot) process.seteuid?.(65534);
+        try {
+            await expect(removeModels(names, models)).rejects.toMatchObject({
+                code: "FILE_UNWRITABLE",
+                message:
+                    `${names[2]} cannot be deleted: EACCES: permission denied. Look who may write to its folder. ` +
+                    `Deleted before that: ${names[0]}, ${names[1]}.`,
+            });
+        } finally {
+            if (isRoot) process.seteuid?.(0);
+            chmodSync(large, 0o755);
+        }
+        expect(await listModels(models)).toMatchObject([{ name: names[2], state: "complete" }]);
+        expect(readdirSync(models)).toEqual(["hf"]);
+        expect(await removeModels(names.slice(2), models)).toHaveLength(1);
+    });
+
+    it("leaves alone what somebody else has locked, also where nothing is unfinished", async () => {
+        const [first = "", second = ""] = NAMES;
+        put(first);
+        put(second);
+        const place = unfinishedFolder(models, second);
+        mkdirSync(path.dirname(place));
+        const release = await tryLock(place);
+        await expect(removeModels([first, second], models)).rejects.toMatchObject({
+            message: `${second} is being downloaded, and stays; end the download first. Deleted before that: ${first}.`,
+        });
+        await release?.();
+        expect(await removeModels([second], models)).toHaveLength(1);
+        expect(readdirSync(models)).toEqual([]);
     });
 
     it("leaves alone what is being downloaded", async () => {

@@ -199,12 +199,12 @@ it("a download that was killed does not keep the next one from going on", async 
     hub.files.set("someone/long/long.gguf", { content: long, stallAfter: 5_500_000 });
     const env = { ...process.env, HF_ENDPOINT: hub.endpoint, EFT_LLAMA_MODELS: models, HF_TOKEN: "" };
     const child = spawn(process.execPath, [program, "pull", name], { env });
-    const workshop = path.join(models, ".incomplete", createHash("sha256").update(name).digest("hex").slice(0, 16));
-    const received = path.join(workshop, "model.gguf");
+    const unfinished = path.join(models, ".incomplete", createHash("sha256").update(name).digest("hex").slice(0, 16));
+    const received = path.join(unfinished, "model.gguf");
     while (!existsSync(received) || statSync(received).size < 5_500_000) await sleep(20);
     child.kill("SIGKILL");
     await once(child, "close");
-    expect(existsSync(`${workshop}.lock`)).toBe(true);
+    expect(existsSync(`${unfinished}.lock`)).toBe(true);
     hub.files.set("someone/long/long.gguf", { content: long });
     hub.requests.length = 0;
     expect(await eft(["pull", name])).toMatchObject({ stderr: "", code: 0 });

@@ -606,10 +606,10 @@ const canMount =
 (canMount ? it : it.skip)("what cannot be cleared away after a download does not make it a failure", async () => {
     const reference = "hf:someone/x/m.gguf";
     hub.files.set("someone/x/m.gguf", { content: small });
-    const workshop = createHash("sha256").update(reference).digest("hex").slice(0, 16);
+    const unfinished = createHash("sha256").update(reference).digest("hex").slice(0, 16);
     // Nobody can remove a folder that a disk is mounted on.
     const mount = `mkdir -p "$1" && mount -t tmpfs none "$1" && exec "$2" "$3" pull "$4"`;
-    const kept = path.join(folder, ".incomplete", workshop, "kept");
+    const kept = path.join(folder, ".incomplete", unfinished, "kept");
     const main = path.join(repository, "dist", "cli", "main.js");
     const command = ["-rm", "sh", "-c", mount, "sh", kept, process.execPath, main, reference];
     const { stdout, stderr } = await promisify(execFile)("unshare", command, { env: process.env });

@@ -263,8 +263,13 @@ describe("a text that is longer than the context", () => {
         await withEnsemble(upscalingRecipe(), { contextSize }, async (ensemble) => {
             const run = (options: ScoreOptions): Promise<unknown> => score(ensemble, [{ continuation: text }], options);
             await expect(run({})).rejects.toMatchObject({ code: "CONTEXT_OVERFLOW" });
-            for (const stride of [0, 65, 1.5])
-                await expect(run({ stride })).rejects.toMatchObject({ code: "OPTION_INVALID" });
+            for (const stride of [0, 65, 1.5, "8", null])
+                await expect(run({ stride: stride as number })).rejects.toMatchObject({
+                    code: "OPTION_INVALID",
+                    message: expect.stringContaining(
+                        `stride must be a whole number from 1 to ${contextSize}, not `,
+                    ) as unknown,
+                });
             await expect(run({ stride: 8, chat: true })).rejects.toMatchObject({ code: "OPTION_INVALID" });
         });
     });

@@ -28,7 +28,7 @@ import { openReplyCache } from "../../src/eval/judge/cache.js";
 import { readExperimentFile } from "../../src/eval/source.js";
 import { readItems } from "../../src/eval/tasks.js";
 import { EftError } from "../../src/errors.js";
-import { decodeText, expandHome, makeFolder, writeWhole } from "../../src/files.js";
+import { decodeText, expandHome, makeFolder, readBytesSync, writeWhole } from "../../src/files.js";
 import { loadRecipe } from "../../src/recipe/index.js";
 import { fabricateExperiment, fabricateTask } from "../helpers/evaluation.js";
 import { temporaryFolder } from "../helpers/temporary.js";
@@ -81,6 +81,21 @@ onUnix("a pipe is not replaced", async () => {
     expect(readdirSync(temporary.folder)).toEqual(["pipe"]);
 });
 
+onUnix("a pipe is read at once in as much memory as its bytes take", () => {
+    const [size, mebibyte] = [8 << 20, 1 << 20];
+    execFileSync("mkfifo", [inFolder("pipe")]);
+    const writer = spawn("sh", ["-c", `head -c ${size} /dev/zero | tr '\\0' x > ${inFolder("pipe")}`]);
+    try {
+        const before = process.memoryUsage().arrayBuffers;
+        const bytes = readBytesSync(inFolder("pipe"), { limit: size });
+        // A pipe holds 64 KiB at most: these are more than a hundred reads.
+        expect((process.memoryUsage().arrayBuffers - before) / mebibyte).toBeLessThan(32);
+        expect(bytes.equals(Buffer.alloc(size, "x"))).toBe(true);
+    } finally {
+        writer.kill();
+    }
+});
+
 it("errors name the place that was named, and no other", async () => {
     const file = inFolder("no/such.json");
     await expect(writeWhole(file, "x")).rejects.toMatchObject({
@@ -94,8 +109,9 @@ it("errors name the place that was named, and no other", async () => {
 });
 
 onUnix("folders are made as far as they are missing, and where the system makes none, that is said", async () => {
+    await makeFolder(inFolder("a/b/c"), 0o700);
     await makeFolder(inFolder("a/b/c"));
-    await makeFolder(inFolder("a/b/c"));
+    for (const folder of ["a", "a/b", "a/b/c"]) expect(statSync(inFolder(folder)).mode & 0o777).toBe(0o700);
     expect(readdirSync(inFolder("a/b"))).toEqual(["c"]);
     symlinkSync("nowhere", inFolder("dangling"));
     writeFileSync(inFolder("file"), "");

@@ -4,7 +4,7 @@ import {
     combinationWeights,
     createChat,
     EftError,
-    loadChat,
+    parseChat,
     saveChat,
     type ChatOptions,
     type ChatSession,
@@ -15,6 +15,7 @@ import {
     type TokenPart,
 } from "../../index.js";
 import wrapAnsi from "wrap-ansi";
+import { readConversation } from "../../chat/document.js";
 import { expandHome } from "../../files.js";
 import { suggestion } from "../../recipe/problems.js";
 import { compareAlone } from "./compare.js";
@@ -293,7 +294,7 @@ async function undo(talk: Talk): Promise<void> {
 
 async function beginAnew(talk: Talk): Promise<void> {
     talk.chat = talk.chat.fork(0);
-    await talk.keeper.turnTo(talk.chat);
+    talk.keeper.switchTo(talk.chat);
     delete talk.finish;
     await talk.surface.note("Nothing has been said in this conversation.");
 }
@@ -310,11 +311,15 @@ async function load(talk: Talk, argument: string): Promise<void> {
     await loadFrom(talk, fileNamed(argument));
 }
 
-async function fork({ chat, keeper, surface }: Talk, argument: string): Promise<void> {
+async function fork(talk: Talk, argument: string): Promise<void> {
+    const { chat, keeper, surface } = talk;
     if (chat.turns.length === 0) return surface.fail("Nothing has been asked yet; ask something first.");
-    // What has been said since is kept with the old one.
-    await keeper.keep(chat);
-    const old = keeper.file;
+    // What has been said since is kept with the old one. Where it cannot be, a copy is the way out.
+    let old: string | undefined;
+    await report(talk, async () => {
+        await keep(talk);
+        old = keeper.file;
+    });
     await keeper.branch(chat, argument === "" ? undefined : fileNamed(argument));
     await surface.note(`From here on, the conversation is kept in ${escapeControls(keeper.file ?? "")}`);
     if (old !== undefined) await surface.note(`As it is here, it stays in ${escapeControls(old)}`);
@@ -336,13 +341,14 @@ export async function keep({ chat, keeper, surface }: Talk): Promise<void> {
  */
 export async function loadFrom(talk: Talk, file: string, goesOn = false): Promise<void> {
     const { ensemble, options, surface } = talk;
-    const { parameters, ...state } = await loadChat(file);
+    const text = await readConversation(file);
+    const { parameters, ...state } = parseChat(text, file);
     const { sampling } = talk.chat;
     const chat = createChat(ensemble, { ...options, sampling, system: undefined, ...state });
     const dials = Object.entries(parameters ?? {}).filter(([name]) => name in ensemble.recipe.parameters);
     chat.setParameters(Object.fromEntries(dials));
     talk.chat = chat;
-    await talk.keeper.turnTo(chat, goesOn ? file : undefined);
+    talk.keeper.switchTo(chat, goesOn ? { file, text } : undefined);
     delete talk.finish;
     await surface.note(`${plural(chat.turns.length, "turn")} of ${escapeControls(file)}`);
     const last = chat.turns.at(-1);

@@ -5,12 +5,18 @@
 
 import { randomBytes } from "node:crypto";
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import path from "node:path";
+import { formatChat, readConversation, writeConversation } from "../../chat/document.js";
 import { EftError } from "../../errors.js";
-import { makeFoldersSync, unreadable, unwritable, writeWhole } from "../../files.js";
-import { saveChat, type ChatSession } from "../../index.js";
+import { makeFolder, readText, writeWhole } from "../../files.js";
+import type { ChatSession } from "../../index.js";
 import { stateFolder } from "./history.js";
+
+/** A file that a conversation comes from, and what it said when it was read. */
+export interface Origin {
+    readonly file: string;
+    readonly text: string;
+}
 
 /** Keeps one conversation. */
 export interface Keeper {
@@ -24,8 +30,12 @@ export interface Keeper {
      * @throws EftError FILE_UNWRITABLE, FILE_UNREADABLE
      */
     keep(chat: ChatSession): Promise<boolean>;
-    /** From here on this conversation is kept, where something changes in it. @param file - that it comes from. Default: none */
-    turnTo(chat: ChatSession, file?: string): Promise<void>;
+    /**
+     * From here on this conversation is kept, where something changes in it.
+     *
+     * @param origin - where it goes on to be kept. Default: nowhere as yet
+     */
+    switchTo(chat: ChatSession, origin?: Origin): void;
     /**
      * A copy, in which the conversation goes on; the file so far stays as it is.
      *
@@ -44,7 +54,7 @@ export function chatFolder(env = process.env): string | undefined {
 /** @param automatic - conversations that were given no file are kept, too */
 export function createKeeper(automatic: boolean, folder = chatFolder()): Keeper {
     let file: string | undefined;
-    /** What the file says as far as this process knows, and the conversation of that time. */
+    /** What the file said when this process read or wrote it, and the conversation of that time. */
     let known: string | undefined;
     let kept: string | undefined;
 
@@ -54,13 +64,13 @@ export function createKeeper(automatic: boolean, folder = chatFolder()): Keeper 
     }
 
     async function write(place: string, chat: ChatSession): Promise<void> {
-        if (path.dirname(place) === folder) makeFolder(folder);
-        await saveChat(place, chat);
+        const text = formatChat(chat);
+        if (path.dirname(place) === folder) await makeFolder(folder, PRIVATE);
+        await writeConversation(place, text);
         file = place;
-        kept = JSON.stringify(chat);
-        known = await readFile(place, "utf8");
+        kept = known = text;
         if (folder === undefined) return;
-        makeFolder(folder);
+        await makeFolder(folder, PRIVATE);
         await writeWhole(path.join(folder, LAST), `${path.resolve(place)}\n`, 0o600);
     }
 
@@ -70,8 +80,8 @@ export function createKeeper(automatic: boolean, folder = chatFolder()): Keeper 
         },
         async keep(chat) {
             const place = file ?? (automatic && chat.turns.length > 0 ? newFile() : undefined);
-            if (place === undefined || kept === JSON.stringify(chat)) return false;
-            const found = await readFile(place, "utf8").catch(() => undefined);
+            if (place === undefined || kept === formatChat(chat)) return false;
+            const found = await ifThere(readConversation(place));
             const isForeign = found !== undefined && found !== known;
             const free = isForeign ? newFile() : place;
             if (free === undefined)
@@ -82,10 +92,10 @@ export function createKeeper(automatic: boolean, folder = chatFolder()): Keeper 
             await write(free, chat);
             return isForeign;
         },
-        async turnTo(chat, other) {
-            file = other;
-            kept = other === undefined ? undefined : JSON.stringify(chat);
-            known = other === undefined ? undefined : await readFile(other, "utf8").catch(() => undefined);
+        switchTo(chat, origin) {
+            file = origin?.file;
+            known = origin?.text;
+            kept = origin && formatChat(chat);
         },
         async branch(chat, wanted = newFile()) {
             if (wanted === undefined) throw new EftError("OPTION_INVALID", "Write /fork and the name of a file.");
@@ -98,12 +108,19 @@ export function createKeeper(automatic: boolean, folder = chatFolder()): Keeper 
 
 /** In the folder of conversations: the path of the one that was written last. */
 const LAST = "last";
+/** Most bytes of a path that are read. */
+const MAX_PATH = 1 << 16;
+/** Of the folder: for nobody else to look into. */
+const PRIVATE = 0o700;
 
-function makeFolder(folder: string): void {
+/** What is read, or undefined where there is no file. Whatever else is wrong with it, it is there. */
+async function ifThere(text: Promise<string>): Promise<string | undefined> {
     try {
-        makeFoldersSync(folder, 0o700);
+        return await text;
     } catch (error) {
-        throw unwritable(folder, error);
+        if (EftError.isInstance(error) && (error.cause as NodeJS.ErrnoException | undefined)?.code === "ENOENT")
+            return undefined;
+        throw error;
     }
 }
 
@@ -115,14 +132,10 @@ export async function lastChat(folder = chatFolder()): Promise<string> {
             "No conversations are kept, since EFT_LLAMA_HISTORY is empty or there is no home folder; name a file with --load.",
         );
     const place = path.join(folder, LAST);
-    if (!existsSync(place))
-        throw new EftError(
-            "CHAT_EMPTY",
-            `There is no last conversation: none has been kept in ${folder} yet. Name a file with --load, or begin one.`,
-        );
-    try {
-        return (await readFile(place, "utf8")).trimEnd();
-    } catch (error) {
-        throw unreadable(place, error);
-    }
+    const last = (await ifThere(readText(place, { limit: MAX_PATH, mustBeFile: true })))?.trimEnd();
+    if (last) return last;
+    throw new EftError(
+        "CHAT_EMPTY",
+        `There is no last conversation: none has been kept in ${folder} yet. Name a file with --load, or begin one.`,
+    );
 }

@@ -22,7 +22,9 @@ export interface ReplyCache {
  */
 export async function openReplyCache(file: string): Promise<ReplyCache> {
     const replies = new Map<string, string>();
-    const text = existsSync(file) ? (await readBytes(file, { limit: MAX_BYTES, isFile: true })).toString("utf8") : "";
+    const text = existsSync(file)
+        ? (await readBytes(file, { limit: MAX_BYTES, mustBeFile: true })).toString("utf8")
+        : "";
     for (const line of text.split("\n")) {
         const entry = readEntry(line);
         if (entry !== undefined) replies.set(entry.key, entry.reply);
