@@ -15,7 +15,7 @@ import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions }
 import { describeEmpty, describeStatistics, speculationToJson } from "./statistics.js";
 import { plural, print, printAnswer, printError, printJson, remark } from "./terminal.js";
 
-const options = {
+export const options = {
     ...recipeOptions,
     system: {
         type: "string",

@@ -14,6 +14,7 @@ import { createCompletion } from "./shell-completion.js";
 import { checkConfig } from "./config.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
+import { FLAGS } from "./flags.js";
 import { inspectCommand } from "./inspect/inspect.js";
 import { modelsCommand } from "./models.js";
 import { checkValues, expandPaths } from "./options.js";
@@ -42,7 +43,7 @@ for (const stream of [process.stdout, process.stderr]) {
     });
 }
 
-const args = readWords(hideBin(process.argv));
+const args = readWords(hideBin(process.argv), FLAGS);
 const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
 
 /** What yargs does not know it takes for an argument, as it was typed: so it can be named, and nothing else is made of it. */
@@ -142,5 +143,5 @@ function findFlagProblem(): string | undefined {
     const options = parser.getOptions();
     const known = [...Object.keys(options.key), ...Object.entries(options.alias).flat(2)];
     const parsed = Parser(args, { ...options, configuration: PARSING });
-    return explainFlags(args, parsed, known, parser.getGroups()["Positionals:"] ?? []);
+    return explainFlags(args, parsed, known, parser.getGroups()["Positionals:"] ?? [], FLAGS);
 }

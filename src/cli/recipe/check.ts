@@ -31,7 +31,7 @@ import { loadWithProgress, memoryOptions } from "../load.js";
 import { loadOptions, outputOptions, sequencesOption } from "../options.js";
 import { colors, formatMessage, plural, print, printJson, sum } from "../terminal.js";
 
-const options = {
+export const options = {
     ...loadOptions,
     sequences: { ...sequencesOption, default: 1 },
     sample: {

@@ -25,7 +25,7 @@ import { findRoles, openCandidate, type Roles } from "./roles.js";
 import { escapeControls, formatCount, print, quote, remark } from "../terminal.js";
 
 const { base, tuned, reference } = recipeOptions;
-const options = {
+export const options = {
     base: { ...base, description: "GGUF of the base model" },
     tuned: { ...tuned, description: "GGUF of the fine-tuned model" },
     reference: { ...reference, description: "GGUF of the model that it was tuned from" },
