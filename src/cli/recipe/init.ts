@@ -12,6 +12,7 @@ import {
     readVocabularies,
     recommendControlTokens,
 } from "../../index.js";
+import { findRoles, openCandidate, type Roles } from "../../models/find-roles.js";
 import { doubtParts, type Candidate } from "../../models/roles.js";
 import { checkVocabularies } from "../../models/vocabulary.js";
 import { expandHome, writeWhole } from "../../files.js";
@@ -21,7 +22,6 @@ import { writeReference } from "../../recipe/reference.js";
 import { ask, canAsk } from "../ask.js";
 import { withConfig } from "../config.js";
 import { outputOptions, recipeOptions } from "../options.js";
-import { findRoles, openCandidate, type Roles } from "./roles.js";
 import { escapeControls, formatCount, print, quote, remark } from "../terminal.js";
 
 const { base, tuned, reference } = recipeOptions;
