@@ -13,7 +13,7 @@ import {
     recommendControlTokens,
 } from "../../index.js";
 import { findRoles, openCandidate, type Roles } from "../../models/find-roles.js";
-import { doubtParts, type Candidate } from "../../models/roles.js";
+import { checkParts, type Candidate } from "../../models/roles.js";
 import { checkVocabularies } from "../../models/vocabulary.js";
 import { expandHome, writeWhole } from "../../files.js";
 import { loadBinding } from "../../native/load-binding.js";
@@ -96,7 +96,7 @@ async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
         `Look at it with \`eft-llama recipe show ${output}\`.`,
     ];
     print(`${lines.map(escapeControls).join("\n")}\n`);
-    const doubts = doubtParts(roles, { base: "base", tuned: "tuned", reference: "reference" });
+    const doubts = checkParts(roles, { base: "base", tuned: "tuned", reference: "reference" });
     remark(doubts.map((doubt) => `${escapeControls(doubt)}\n`).join(""));
 }
 
