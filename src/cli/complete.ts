@@ -2,7 +2,6 @@
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { complete, EftError, type ChatMessage, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
-import { describeSystem } from "./chat/commands.js";
 import { describeDecisions, paintText } from "./explain.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { checkInput, fileOption, readInput } from "./input.js";
@@ -13,9 +12,10 @@ import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { describeEmpty, describeStatistics, speculationToJson } from "./statistics.js";
+import { describeSystem } from "./system-prompt.js";
 import { plural, print, printAnswer, printError, printJson, remark } from "./terminal.js";
 
-const options = {
+export const options = {
     ...recipeOptions,
     system: {
         type: "string",

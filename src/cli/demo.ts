@@ -29,7 +29,7 @@ const DIAL_VALUES = [0, 0.5, 1];
 /** A base model does not end by itself. */
 const MAX_TOKENS = 24;
 
-const options = { ...loadOptions, ...outputOptions } as const;
+export const options = { ...loadOptions, ...outputOptions } as const;
 type Flags = InferredOptionTypes<typeof options>;
 
 export const demoCommand: CommandModule<object, Flags> = {

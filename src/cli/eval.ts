@@ -10,7 +10,7 @@ import { withConfig } from "./config.js";
 import { loadOptions, outputOptions, sequencesOption } from "./options.js";
 import { colors, formatTable, print, printable, remark, startProgress } from "./terminal.js";
 
-const options = {
+export const options = {
     family: {
         type: "string",
         requiresArg: true,

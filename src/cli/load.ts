@@ -17,7 +17,7 @@ import {
     type Recipe,
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
-import { doubtRecipe } from "../models/roles.js";
+import { checkRecipeParts } from "../models/roles.js";
 import { resolveReference } from "../recipe/reference.js";
 import { defaultRecipe } from "./config.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
@@ -74,7 +74,7 @@ function warnOfContext({ members, contextSize }: Ensemble): void {
 
 /** After loading, because node-llama-cpp, which reads headers, takes over llama.cpp's log, which messages quote. */
 async function warnOfRoles(recipe: Recipe): Promise<void> {
-    const doubts = (await doubtRecipe(recipe)) ?? [];
+    const doubts = (await checkRecipeParts(recipe)) ?? [];
     remark(doubts.map((doubt) => `${escapeControls(doubt)}\n`).join(""));
 }
 

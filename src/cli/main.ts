@@ -1,19 +1,18 @@
 #!/usr/bin/env node
 /** The program `eft-llama`: its commands, and how they fail. Exit codes: 0, 1 = failure, 2 = wrong usage, 130 = Ctrl-C. */
 
-import { readFileSync } from "node:fs";
-import path from "node:path";
 import { inspect } from "node:util";
 import yargs from "yargs";
 import { hideBin, Parser } from "yargs/helpers";
 import { EftError } from "../errors.js";
-import { packageRoot } from "../native/load-binding.js";
+import { readManifest } from "../native/load-binding.js";
 import { chatCommand } from "./chat/chat.js";
 import { completeCommand } from "./complete.js";
 import { createCompletion } from "./shell-completion.js";
 import { checkConfig } from "./config.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
+import { FLAGS } from "./flags.js";
 import { inspectCommand } from "./inspect/inspect.js";
 import { modelsCommand } from "./models.js";
 import { checkValues, expandPaths } from "./options.js";
@@ -42,8 +41,8 @@ for (const stream of [process.stdout, process.stderr]) {
     });
 }
 
-const args = readWords(hideBin(process.argv));
-const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
+const args = readWords(hideBin(process.argv), FLAGS);
+const { version } = readManifest();
 
 /** What yargs does not know it takes for an argument, as it was typed: so it can be named, and nothing else is made of it. */
 const PARSING = {
@@ -142,5 +141,5 @@ function findFlagProblem(): string | undefined {
     const options = parser.getOptions();
     const known = [...Object.keys(options.key), ...Object.entries(options.alias).flat(2)];
     const parsed = Parser(args, { ...options, configuration: PARSING });
-    return explainFlags(args, parsed, known, parser.getGroups()["Positionals:"] ?? []);
+    return explainFlags(args, parsed, known, parser.getGroups()["Positionals:"] ?? [], FLAGS);
 }

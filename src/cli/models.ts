@@ -10,12 +10,12 @@ import { outputOptions } from "./options.js";
 import { pullOptions } from "./pull.js";
 import { escapeControls, formatTable, isQuiet, plural, print, printable, printJson, sum } from "./terminal.js";
 
-const listOptions = {
+export const listOptions = {
     ...pullOptions,
     json: { type: "boolean", default: false, group: "Output:", description: "One JSON array" },
 } as const satisfies Record<string, Options>;
 
-const removeOptions = {
+export const removeOptions = {
     ...pullOptions,
     yes: { alias: "y", type: "boolean", default: false, group: "Input:", description: "Do not ask" },
     verbose: { ...outputOptions.verbose, description: "Stack traces on standard error" },

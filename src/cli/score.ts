@@ -8,7 +8,7 @@ import { withConfig } from "./config.js";
 import { checkModels, loadOptions, outputOptions, recipeOptions, sequencesOption, templateOptions } from "./options.js";
 import { formatTable, plural, print, printJson, startProgress, sum } from "./terminal.js";
 
-const options = {
+export const options = {
     ...recipeOptions,
     file: fileOption,
     lines: { type: "boolean", default: false, group: "Input:", description: "Each line is a text of its own" },

@@ -23,30 +23,68 @@ const FOREIGN: Readonly<Record<string, string>> = {
 /** Stands before words that are arguments whatever they begin with. No word that is typed can contain it. */
 const ARGUMENT = "\0";
 
+/** Names and letters of the flags of all commands, and whether a value follows them. */
+type Flags = ReadonlyMap<string, boolean>;
+
 /** What is typed, as yargs understands it; {@link plainWord} makes words of it again. */
-export function readWords(words: readonly string[]): string[] {
+export function readWords(words: readonly string[], flags: Flags): string[] {
     // What follows is a command line that has yet to be completed.
     if (words[0] === COMPLETIONS) return [...words];
     const end = words.includes("--") ? words.indexOf("--") : words.length;
-    const flags = words.slice(0, end).flatMap((word) => {
+    const cut = words.slice(0, end).flatMap((word) => {
         // `-rdemo`, which would be five flags.
         const [, flag, value] = /^(-[fopr])([^=].*)$/s.exec(word) ?? [];
-        return flag === undefined || value === undefined || word.slice(1) in FOREIGN ? [word] : [flag, value];
+        return flag === undefined || value === undefined || isLongFlag(word, flags) ? [word] : [flag, value];
     });
-    const [command, ...others] = flags;
+    const [command, ...others] = cut;
     return [
-        ...(command === "help" ? [...others, "--help"] : commandFirst(flags)),
+        ...(command === "help" ? [...others, "--help"] : commandFirst(cut, flags, COMMANDS)),
         ...words.slice(end + 1).map((word) => ARGUMENT + word),
     ];
 }
 
+/** Whether a word with one hyphen was to have two: `-recipe`, `-promt`, but not `-rdemo` and `-ffile`. */
+function isLongFlag(word: string, flags: Flags): boolean {
+    const name = nameOf(word);
+    if (flags.has(name) || Object.hasOwn(FOREIGN, name)) return true;
+    // Of short names, many are near each other.
+    const alike = [...flags.keys()].filter((flag) => flag.length > 3 && flag[0] === name[0]);
+    return name.length > 3 && name[1] !== name[0] && suggestion(name, alike).startsWith("did");
+}
+
 /** Flags that stand before the command come behind it: yargs knows them only there. */
-function commandFirst(words: readonly string[]): readonly string[] {
-    const index = words.findIndex((word) => !word.startsWith("-"));
+function commandFirst(words: readonly string[], flags: Flags, commands: readonly string[]): readonly string[] {
+    const index = words.findIndex((word, at) => {
+        if (word.startsWith("-")) return false;
+        const isValue = followsAsValue(word, words[at - 1], flags);
+        // Nobody knows what follows a flag that there is not.
+        return isValue === undefined ? commands.includes(word) : !isValue;
+    });
     const command = words[index];
     if (command === undefined) return words;
     const others = words.toSpliced(index, 1);
-    return [command, ...(command in SUBCOMMANDS ? commandFirst(others) : others)];
+    const subcommands = subcommandsOf(command);
+    return [command, ...(subcommands === undefined ? others : commandFirst(others, flags, subcommands))];
+}
+
+function subcommandsOf(command: string): readonly string[] | undefined {
+    return Object.hasOwn(SUBCOMMANDS, command) ? SUBCOMMANDS[command] : undefined;
+}
+
+/** Whether a word is the value of the flag before it; undefined if there is no such flag. */
+function followsAsValue(word: string, before: string | undefined, flags: Flags): boolean | undefined {
+    if (before === undefined || !/^-[^\d.]/.test(before) || before.includes("=")) return false;
+    const name = nameOf(before);
+    // Of several letters in one word, the value is the last one's; after a digit, it is in the word.
+    const letter = /^-[A-Za-z]+$/.test(before) && !flags.has(name) ? name.slice(-1) : name;
+    if (/^-[A-Za-z]\d/.test(before)) return false;
+    const takesValue = flags.get(letter);
+    return takesValue === false ? word === "true" || word === "false" : takesValue;
+}
+
+/** The name of a flag as it is in the tables. */
+function nameOf(flag: string): string {
+    return Parser.decamelize(flag.replace(/^-+/, "").replace(/=.*$/s, ""), "-");
 }
 
 function plainWord(word: string): string {
@@ -71,15 +109,20 @@ export function asksForHelp(words: readonly string[]): boolean {
  * @param parsed - what yargs made of them
  * @param known - names of flags, in all their spellings
  * @param positionals - names of the command's arguments, which are flags as well for yargs, and are lost if both are there
+ * @param flags - of all commands
  */
 export function explainFlags(
     words: readonly string[],
     parsed: { readonly _: readonly (string | number)[] },
     known: readonly string[],
     positionals: readonly string[],
+    flags: Flags,
 ): string | undefined {
-    // Which flags there are depends on the command, and that there is none is said elsewhere.
-    if (!COMMANDS.includes(words[0] ?? "")) return undefined;
+    // Which flags there are depends on the command.
+    if (!COMMANDS.includes(words[0] ?? "")) return words[0]?.startsWith("-") ? guessFlag(words, flags) : undefined;
+    const [command = "", subcommand = "-"] = words;
+    // Of a command that is mistyped, no flags are known.
+    if (!subcommand.startsWith("-") && subcommandsOf(command)?.includes(subcommand) === false) return undefined;
     const named = positionals.find((name) => words.some((word) => word.split("=")[0] === `--${name}`));
     if (named !== undefined) return `There is no --${named}; write the ${named} without a flag.`;
     const isUnknown = (word: string): boolean => {
@@ -88,9 +131,25 @@ export function explainFlags(
         // Yargs takes `-temperature` for a group of letters.
         return name.length > 1 && known.includes(name);
     };
+    // Yargs takes an unknown flag for the value of the one before it.
+    const needy = words.find(
+        (word, index) =>
+            /^--[A-Za-z][\w-]*(?:=|$)/.test(words[index + 1] ?? "") &&
+            followsAsValue(words[index + 1] ?? "", word, flags) === true,
+    );
+    if (needy !== undefined) return explainNeedy(needy);
     const unknown = [...words.filter(isUnknown), ...parsed._.map(String).filter((word) => /^-[^\d.]/.test(word))];
-    const flags = new Set(unknown.map((word) => word.split("=")[0] ?? ""));
-    return flags.size === 0 ? undefined : [...flags].map((flag) => explainFlag(flag, known)).join("\n");
+    const mistaken = new Set(unknown.map((word) => word.split("=")[0] ?? ""));
+    return mistaken.size === 0 ? undefined : [...mistaken].map((flag) => explainFlag(flag, known)).join("\n");
+}
+
+/** Where there is no command: what was meant by the first flag that no command has. */
+function guessFlag(words: readonly string[], flags: Flags): string | undefined {
+    const unknown = words.find(
+        (word) => /^--?[A-Za-z]{2}/.test(word) && !(word.startsWith("--") && flags.has(nameOf(word))),
+    );
+    const text = unknown === undefined ? "" : explainFlag(unknown.split("=")[0] ?? "", [...flags.keys()]);
+    return text.includes(";") ? `${text} ${NO_COMMAND}` : undefined;
 }
 
 /** Options of the library whose flags are one word, and which begin its messages. */
@@ -127,8 +186,7 @@ export function explainUsage(message: string, words: readonly string[]): string 
     const [, flag, given, choices = ""] = /Argument: (\S+), Given: (.*), Choices: (.*)$/m.exec(message) ?? [];
     if (flag !== undefined) return `--${flag} takes ${choices.replaceAll('"', "")}, not ${given}.`;
     const [, needy] = /^Not enough arguments following: (.+)$/.exec(message) ?? [];
-    if (needy !== undefined)
-        return `${flagNamed(needy)} takes a value; write one that begins with "-" as ${flagNamed(needy)}=-x.`;
+    if (needy !== undefined) return explainNeedy(flagNamed(needy));
     if (message.startsWith("Not enough non-option arguments")) return "An argument is missing.";
     const [, list] = /^Unknown arguments?: (.+)$/s.exec(message) ?? [];
     if (list === undefined) return message;
@@ -140,6 +198,10 @@ export function explainUsage(message: string, words: readonly string[]): string 
     if (!subcommand.startsWith("-") && !subcommands.includes(subcommand))
         return `There is no command "${command} ${subcommand}"; ${suggestion(subcommand, subcommands)}`;
     return `Too many arguments: ${list.replaceAll(ARGUMENT, "")}. Put a text of several words into quotes.`;
+}
+
+function explainNeedy(flag: string): string {
+    return `${flag} takes a value; write one that begins with "-" as ${flag}=-x.`;
 }
 
 function flagNamed(name: string): string {

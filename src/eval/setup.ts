@@ -1,12 +1,11 @@
 /** What a reproduction needs to know of a run, beside what the experiment says: files, templates, limits. */
 
 import { createHash } from "node:crypto";
-import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { readChatTemplate } from "../models/gguf.js";
 import { findModel, partCount, partFiles } from "../models/model-files.js";
-import { loadBinding, packageRoot } from "../native/load-binding.js";
+import { loadBinding, readManifest } from "../native/load-binding.js";
 import type { MemberSpec, Recipe } from "../types.js";
 import { checksums } from "./checksums.js";
 import type { AnswerSetup, Experiment, Ingredients, ModelFile, ProgramInfo, System } from "./types.js";
@@ -38,7 +37,7 @@ export function filesOf(systems: readonly System[]): Set<string> {
 }
 
 export function describeProgram(): ProgramInfo {
-    const { version } = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as { version: string };
+    const { version } = readManifest();
     const { llamaRelease } = loadBinding();
     return { version, llamaRelease, node: process.version, platform: `${process.platform} ${process.arch}` };
 }

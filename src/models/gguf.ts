@@ -42,13 +42,22 @@ export async function readGguf(file: string): Promise<GgufSummary> {
     return (await openGguf(file)).summary;
 }
 
+/** What is read of a header. */
+export interface OpenedGguf {
+    readonly summary: GgufSummary;
+    /** `general.*` of its metadata. */
+    readonly general: Readonly<Record<string, unknown>>;
+    /** node-llama-cpp's view of it, which estimates memory. */
+    readonly insights: GgufInsights;
+}
+
 /**
- * The header, and node-llama-cpp's view of it, which estimates memory.
+ * More of the header than {@link readGguf} gives.
  *
  * @internal Declarations that name node-llama-cpp's types do not compile everywhere.
  * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE
  */
-export async function openGguf(named: string): Promise<{ summary: GgufSummary; insights: GgufInsights }> {
+export async function openGguf(named: string): Promise<OpenedGguf> {
     const file = modelPath(named);
     // Refuses what is missing, damaged, truncated or of impossible size, before anything else reads the file.
     const header = loadBinding().readHeader(file);
@@ -77,7 +86,7 @@ export async function openGguf(named: string): Promise<{ summary: GgufSummary; i
             vocabularySize: header.vocabularySize || undefined,
             chatTemplate: tokenizer?.chat_template,
         };
-        return { summary, insights };
+        return { summary, general: { ...general }, insights };
     } catch (error) {
         throw new EftError("MODEL_INVALID", `The header of ${file} cannot be read: ${String(error)}`, { cause: error });
     }

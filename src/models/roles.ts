@@ -3,7 +3,7 @@
 import path from "node:path";
 import { combinationWeights, resolveParameters } from "../recipe/index.js";
 import type { MemberSpec, Recipe } from "../types.js";
-import { readGguf, type GgufSummary } from "./gguf.js";
+import { openGguf, type GgufSummary } from "./gguf.js";
 import { findModel } from "./model-files.js";
 
 /** A file and what its header says. */
@@ -43,12 +43,10 @@ const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate) =>
     ],
 ];
 
-/** @param file - where `source` is on this machine. @throws EftError MODEL_NOT_FOUND, MODEL_INVALID */
+/** @param file - where `source` is on this machine. @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE */
 export async function readCandidate(source: string, file: string): Promise<Candidate> {
-    const summary = await readGguf(file);
-    const { readGgufFileInfo } = await import("node-llama-cpp");
-    const { metadata } = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
-    return { source, summary, general: metadata.general as unknown as Record<string, unknown> };
+    const { summary, general } = await openGguf(file);
+    return { source, summary, general };
 }
 
 /** Whether one could be the fine-tuned model of the other: as many parameters, whatever they are quantized to. */
@@ -70,7 +68,7 @@ export function findTunedOf(pair: readonly [Candidate, Candidate]): readonly [Ca
  *
  * @param names - of the parts, for messages
  */
-export function doubtParts(parts: Parts<Candidate>, names: Parts<string>): string[] {
+export function checkParts(parts: Parts<Candidate>, names: Parts<string>): string[] {
     const doubts = findDoubts(parts, names);
     if (doubts.length === 0) return [];
     const files = [parts.base, parts.tuned, parts.reference];
@@ -137,7 +135,7 @@ export function findParts(recipe: Recipe): Parts<MemberSpec> | undefined {
  *
  * @throws EftError MODEL_INVALID
  */
-export async function doubtRecipe(recipe: Recipe): Promise<string[] | undefined> {
+export async function checkRecipeParts(recipe: Recipe): Promise<string[] | undefined> {
     const parts = findParts(recipe);
     if (parts === undefined) return undefined;
     const { base, tuned, reference } = parts;
@@ -150,5 +148,5 @@ export async function doubtRecipe(recipe: Recipe): Promise<string[] | undefined>
     if (reference.lora !== undefined && tuned.lora === undefined)
         return [`${reference.name} has a LoRA adapter, and ${tuned.name} has none: they may be exchanged.`];
     const names = { base: base.name, tuned: tuned.name, reference: reference.name };
-    return doubtParts({ base: large, tuned: own, reference: pair }, names);
+    return checkParts({ base: large, tuned: own, reference: pair }, names);
 }

@@ -171,10 +171,12 @@ function findPackageFolder(name: string, ...folder: string[]): string | undefine
 }
 
 function nodeLlamaCppVersion(): string {
-    const manifest = JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as {
-        dependencies: Record<string, string>;
-    };
-    return manifest.dependencies["node-llama-cpp"] ?? "";
+    return readManifest().dependencies["node-llama-cpp"] ?? "";
+}
+
+/** What the package says of itself. */
+export function readManifest(): { version: string; dependencies: Record<string, string> } {
+    return JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as ReturnType<typeof readManifest>;
 }
 
 /** File names carry backend and version, e.g. `libllama.vulkan.v0.5.0.so`; `libllama-common.so` is another library. */

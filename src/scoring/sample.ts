@@ -22,7 +22,7 @@ const ANSWERS: readonly ScoreItem[] = Object.entries(CAPITALS).flatMap(([country
 
 /** What a sample says. */
 export interface SampleFinding {
-    /** Mean log-probabilities of a token, in words. */
+    /** Mean log-probabilities of a token, in words, and what could not be compared. */
     readonly summary: string;
     /** Sentences: where they are the wrong way round. */
     readonly doubts: readonly string[];
@@ -30,18 +30,19 @@ export interface SampleFinding {
 
 /**
  * Scores plain texts under the base and the reference, of which the larger one should find them more probable, and answers in the
- * recipe's template under the pair, of which the tuned model should.
+ * recipe's template under the pair, of which the tuned model should. A comparison that vocabularies have no tokens for is left out.
  *
  * @returns undefined where {@link findParts} knows no parts
  * @throws EftError what {@link score} throws
  */
-export async function judgeBySample(ensemble: Ensemble): Promise<SampleFinding | undefined> {
+export async function compareOnSample(ensemble: Ensemble): Promise<SampleFinding | undefined> {
     const parts = findParts(ensemble.recipe);
     if (parts === undefined) return undefined;
     const { base, tuned, reference } = parts;
     const size = ({ name }: MemberSpec): number =>
         ensemble.members.find((member) => member.name === name)?.model.info.parameters ?? 0;
     const [larger, smaller] = size(base) < size(reference) ? [reference, base] : [base, reference];
+    const { members } = ensemble;
     const comparisons = [
         {
             of: "plain text",
@@ -50,6 +51,9 @@ export async function judgeBySample(ensemble: Ensemble): Promise<SampleFinding |
             more: larger.name,
             less: smaller.name,
             why: "is the larger model",
+            lacking: members.every(({ model }) => Math.max(model.info.bos, model.info.eos) >= 0)
+                ? undefined
+                : "a member has no token that a text could begin after",
         },
         {
             of: "an answer",
@@ -58,18 +62,25 @@ export async function judgeBySample(ensemble: Ensemble): Promise<SampleFinding |
             more: tuned.name,
             less: reference.name,
             why: "is the fine-tuned model",
+            lacking: members.some(({ prompt }) => prompt.eos >= 0)
+                ? undefined
+                : "no member has a token that ends an answer",
         },
     ];
     const summaries: string[] = [];
+    const omissions: string[] = [];
     const doubts: string[] = [];
-    for (const { of, items, chat, more, less, why } of comparisons) {
+    for (const { of, items, chat, more, less, why, lacking } of comparisons) {
+        if (lacking !== undefined) {
+            omissions.push(`not of ${of}: ${lacking}`);
+            continue;
+        }
         const scores = await score(ensemble, items, { chat });
         const [high, low] = [meanLogprob(scores, more), meanLogprob(scores, less)];
-        const numbers = `${more} ${high.toFixed(3)}, ${less} ${low.toFixed(3)}`;
-        summaries.push(`${of}: ${numbers}`);
+        summaries.push(`of ${of}: ${more} ${high.toFixed(3)}, ${less} ${low.toFixed(3)}`);
         if (high < low) doubts.push(`${of} is more probable to ${less}, although ${more} ${why}`);
     }
-    return { summary: `log-probability a token of ${summaries.join("; of ")}`, doubts };
+    return { summary: `log-probability a token ${[...summaries, ...omissions].join("; ")}`, doubts };
 }
 
 function meanLogprob(scores: readonly Score[], member: string): number {

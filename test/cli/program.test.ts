@@ -115,12 +115,42 @@ describe("help", () => {
             '--stop takes a value; write one that begins with "-" as --stop=-x.',
         ],
         [["recipe", "check", "--recipe", "demo"], "An argument is missing."],
-        [["--", "complete"], "Name a command: complete, chat, score, eval, inspect, recipe, pull, demo."],
+        [["--temprature", "1", "complete", "-r", "demo"], "There is no --temprature; did you mean --temperature?"],
+        [["-r", "demo", "evl", "paper"], 'There is no command "evl"; did you mean "eval"?'],
+        [["evl", "demo"], 'There is no command "evl"; did you mean "eval"?'],
+        [["constructor"], 'There is no command "constructor"; possible: '],
+        [["--quiet", "recipe", "--json", "shw"], 'There is no command "recipe shw"; did you mean "show"?'],
+        [["--verbos"], "There is no --verbos; did you mean --verbose? Name a command: complete, chat, "],
+        [["-temperature=1"], "There is no -temperature; did you mean --temperature? Name a command: complete, chat, "],
+        ...[
+            ["-r", "--temprature", "1", "Hi"],
+            ["--recipe", "--tempera=1", "Hi"],
+            ["-qr", "--xyzzy", "Hi"],
+            ["-r", "--temperature", "1", "Hi"],
+        ].map((words): [string[], string] => [["complete", ...words], " takes a value; write one that begins with "]),
+        ...[
+            ["complete", "-recipe", "demo", "hi"],
+            ["complete", "-recpie=demo", "hi"],
+            ["complete", "-r", "demo", "-prompt", "hi"],
+            ["complete", "-r", "demo", "-promt", "hi"],
+            ["complete", "-r", "demo", "-file", "x"],
+            ["-recipe", "demo", "complete", "hi"],
+            ["eval", "paper", "-out", "x"],
+            ["recipe", "init", "-output", "x"],
+            ["complete", "-r", "demo", "-raw", "hi"],
+        ].map((words): [string[], string] => {
+            const flag = words.find((word) => /^-\w\w/.test(word))?.split("=")[0] ?? "";
+            const meant = flag.replace("recpie", "recipe").replace("promt", "prompt");
+            return [words, `There is no ${flag}; did you mean -${meant}?`];
+        }),
+        [["--", "complete"], "Name a command: complete, chat, score, eval, inspect, recipe, pull, models, demo."],
     ])("has what was meant: %j", async (words, message) => {
         const { stdout, stderr, code } = await run(words);
         expect({ stdout, code }).toEqual({ stdout: "", code: 2 });
         expect(stderr).toMatch(/^eft-llama: [^\n]+\nSee `eft-llama[^\n]* --help`\.\n$/);
-        expect(stderr).toContain(`eft-llama: ${message}\n`);
+        // Lists of commands and the name of the flag are not written out above.
+        if (/[.?]$/.test(message)) expect(stderr).toContain(`eft-llama: ${message}\n`);
+        else expect(stderr).toContain(message);
     });
 
     const limits = [
@@ -166,6 +196,27 @@ describe("help", () => {
         // A conversation begins its answers at the beginning of a line.
         const { stdout, stderr, code } = await run(words);
         expect({ stdout: stdout.trim(), stderr, code }).toEqual({ stdout: await answer, stderr: "", code: 0 });
+    });
+
+    it.each([
+        ["-r", "demo", "complete"],
+        ["--recipe", "demo", "complete"],
+        ["--max-tokens", "20", "complete", "-rdemo"],
+        ["--maxTokens", "20", "-qr", "demo", "complete"],
+        ["-n20", "-rdemo", "complete"],
+        ["--quiet", "true", "--stop", "inspect", "--recipe=demo", "complete"],
+    ])("reads %s %s %s %s %s %s as a command behind flags", async (...words) => {
+        const { stdout, stderr, code } = await run([...words, QUESTION]);
+        expect({ stdout, stderr, code }).toEqual({ stdout: " Its capital is Kathmandu.\n", stderr: "", code: 0 });
+    });
+
+    it("reads flags before a command and what belongs to it", async () => {
+        const { stdout } = await run(["recipe", "show", "demo", "--set", "beta=1.5"]);
+        for (const words of [
+            ["--set", "beta=1.5", "recipe", "show", "demo"],
+            ["recipe", "--set", "beta=1.5", "show", "demo"],
+        ])
+            expect(await run(words)).toEqual({ stdout, stderr: "", code: 0 });
     });
 
     it("reads values, wherever they begin", async () => {

@@ -296,6 +296,25 @@ describe("check", () => {
         );
     });
 
+    it("takes no sample of what fails, and says so, also as JSON", async () => {
+        const missing = writeRecipe("members: { a: { model: no.gguf } }\ncombination: a\n");
+        const tooLarge = ["demo", "--context-size", "4194304", "--sequences", "64"];
+        const withoutBackend = ["demo", "--backend", "metal"];
+        for (const words of [[missing], tooLarge, ...(process.platform === "darwin" ? [] : [withoutBackend])]) {
+            const plain = await recipe("check", ...words, "--sample");
+            expect(plain).toMatchObject({ stderr: "", code: 1 });
+            expect(plain.stdout).toMatch(
+                /^FAILED +(files|memory|backend) [^]*^warning +sample +not taken: the recipe/m,
+            );
+            const json = await recipe("check", ...words, "--sample", "--json");
+            expect(json).toMatchObject({ stderr: "", code: 1 });
+            const { loads, findings } = JSON.parse(json.stdout) as { loads: boolean; findings: object[] };
+            expect(loads).toBe(false);
+            expect(findings).toContainEqual(expect.objectContaining({ state: "failed", code: expect.any(String) }));
+            expect(findings.at(-1)).toMatchObject({ check: "sample", state: "warning" });
+        }
+    });
+
     it("has the same findings and the same exit code as JSON", async () => {
         const solo = `members: { a: { model: ${chat} } }\ncombination: a\n`;
         const recipes = [

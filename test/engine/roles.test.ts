@@ -3,8 +3,9 @@
 import { copyFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { doubtRecipe } from "../../src/models/roles.js";
-import { adHocRecipe, loadRecipe } from "../../src/index.js";
+import { checkRecipeParts } from "../../src/models/roles.js";
+import { compareOnSample } from "../../src/scoring/sample.js";
+import { adHocRecipe, loadEnsemble, loadRecipe } from "../../src/index.js";
 import { demoFile, upscalingRecipe } from "../helpers/demo.js";
 import { readGguf, writeGguf } from "../helpers/gguf.js";
 import { temporaryFolder } from "../helpers/temporary.js";
@@ -16,7 +17,8 @@ beforeEach(() => {
 afterEach(() => temporary.remove());
 
 const [large, chat, small] = [demoFile("large-base"), demoFile("small-chat"), demoFile("small-base")];
-const doubt = (base: string, tuned: string, reference: string) => doubtRecipe(adHocRecipe({ base, tuned, reference }));
+const doubt = (base: string, tuned: string, reference: string) =>
+    checkRecipeParts(adHocRecipe({ base, tuned, reference }));
 const FITTING = expect.stringMatching(
     /^What the files say fits base large-base\S*, tuned small-chat\S*, reference small-base/,
 );
@@ -66,11 +68,25 @@ describe("the parts of up-scaling", () => {
 
     it("may have an adapter on the reference", async () => {
         const lora = path.join(path.dirname(small), "small-chat-lora.gguf");
-        expect(await doubtRecipe(adHocRecipe({ base: large, lora, reference: small }))).toEqual([]);
+        expect(await checkRecipeParts(adHocRecipe({ base: large, lora, reference: small }))).toEqual([]);
     });
 
     it("are those of recipes, and of no others than those of up-scaling", async () => {
-        expect(await doubtRecipe(upscalingRecipe())).toEqual([]);
-        expect(await doubtRecipe(await loadRecipe("demo-dial"))).toBeUndefined();
+        expect(await checkRecipeParts(upscalingRecipe())).toEqual([]);
+        expect(await checkRecipeParts(await loadRecipe("demo-dial"))).toBeUndefined();
+    });
+});
+
+describe("a sample", () => {
+    it("has no comparison that vocabularies lack the tokens for", async () => {
+        await using ensemble = await loadEnsemble(upscalingRecipe(), { backend: "cpu", threads: 1 });
+        expect((await compareOnSample(ensemble))?.summary).toMatch(/of plain text: .* -\d.*; of an answer: .* -\d/);
+        for (const { prompt } of ensemble.members) Object.assign(prompt, { eos: -1 });
+        expect(await compareOnSample(ensemble)).toEqual({
+            summary: expect.stringMatching(
+                /of plain text: .* -\d.*; not of an answer: no member has a token that ends an answer$/,
+            ),
+            doubts: [],
+        });
     });
 });

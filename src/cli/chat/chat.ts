@@ -25,7 +25,7 @@ import { chooseSampling, samplingOptions } from "../sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "../speculation.js";
 import { colors, escapeControls, escapeLines, plural, WIDTH } from "../terminal.js";
 
-const options = {
+export const options = {
     ...recipeOptions,
     system: {
         type: "string",

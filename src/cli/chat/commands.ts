@@ -11,7 +11,6 @@ import {
     type Completion,
     type Ensemble,
     type FinishPart,
-    type PromptRenderer,
     type TokenPart,
 } from "../../index.js";
 import wrapAnsi from "wrap-ansi";
@@ -25,6 +24,7 @@ import type { Surface } from "./surface.js";
 import { describeDecisions, paintText } from "../explain.js";
 import { describeOpinions } from "../opinions.js";
 import { describeEmpty, describeStatistics } from "../statistics.js";
+import { describeSystem } from "../system-prompt.js";
 import { colors, escapeControls, escapeLines, formatTable, plural, printable } from "../terminal.js";
 
 /** A conversation that goes on, and where. */
@@ -251,23 +251,6 @@ async function setSystem(talk: Talk, argument: string): Promise<void> {
 /** Says what becomes of a system prompt. */
 export async function warnOfSystem({ chat, ensemble, surface }: Talk): Promise<void> {
     for (const sentence of describeSystem(chat.system, ensemble)) await surface.note(sentence);
-}
-
-/** Templates may leave out what they have no place for, or have no role for it: a sentence for each. */
-export function describeSystem(system: string | undefined, { members }: Ensemble): string[] {
-    if (system === undefined || system.trim() === "") return [];
-    const namesWith = (fate: PromptRenderer["systemPrompt"]): string =>
-        members
-            .filter(({ prompt }) => prompt.systemPrompt === fate)
-            .map(({ name }) => name)
-            .join(", ");
-    const [blind, folded] = [namesWith("left out"), namesWith("in the first question")];
-    return [
-        ...(blind === "" ? [] : [`The prompt template has no place for a system prompt; not shown to: ${blind}.`]),
-        ...(folded === ""
-            ? []
-            : [`The prompt template has no system role; put in front of the first question for: ${folded}.`]),
-    ];
 }
 
 function regenerate(talk: Talk): Promise<void> {

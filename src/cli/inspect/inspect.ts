@@ -14,7 +14,7 @@ import { formatCount, print, printable, printJson } from "../terminal.js";
 
 // Nothing is loaded here with its weights.
 const { trust: _, ...loading } = loadOptions;
-const options = {
+export const options = {
     set: settings("Show the weights with this parameter, e.g. --set beta=1.2; repeatable"),
     ...loading,
     sequences: { ...sequencesOption, default: 1 },

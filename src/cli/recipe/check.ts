@@ -8,7 +8,6 @@ import {
     loadRecipe,
     missingModels,
     planMemory,
-    readGguf,
     readVocabularies,
     type EftErrorCode,
     type MemoryOptions,
@@ -16,22 +15,21 @@ import {
 } from "../../index.js";
 import { formatBytes } from "../../models/bytes.js";
 import { withVocabularies } from "../../models/gguf.js";
-import { checkKind } from "../../ensemble/members.js";
+import { readHeaders } from "../../ensemble/headers.js";
 import { locateModels, notAt } from "../../models/model-files.js";
 import { createPromptRenderers } from "../../prompts/prompt.js";
-import { doubtRecipe } from "../../models/roles.js";
+import { checkRecipeParts } from "../../models/roles.js";
 import { describeForeignTokens } from "../../prompts/template-tokens.js";
 import { checkVocabularies, describeAgreement } from "../../models/vocabulary.js";
 import { chooseBackend } from "../../native/backend.js";
 import type { NativeModel } from "../../native/binding.js";
-import { loadBinding } from "../../native/load-binding.js";
-import { judgeBySample } from "../../scoring/sample.js";
+import { compareOnSample } from "../../scoring/sample.js";
 import { withConfig } from "../config.js";
 import { loadWithProgress, memoryOptions } from "../load.js";
 import { loadOptions, outputOptions, sequencesOption } from "../options.js";
 import { colors, formatMessage, plural, print, printJson, sum } from "../terminal.js";
 
-const options = {
+export const options = {
     ...loadOptions,
     sequences: { ...sequencesOption, default: 1 },
     sample: {
@@ -76,48 +74,61 @@ interface Line {
 }
 
 async function runCheck(args: CheckArguments): Promise<void> {
-    if (!args.json) return checkAll(await loadRecipe(args.recipe), args, tell);
     const findings: Line[] = [];
-    const found = await loadRecipe(args.recipe).catch((error: unknown) => toLine("recipe", error));
-    if ("state" in found) findings.push(found);
-    else await checkAll(found, args, (line) => void findings.push(line));
+    const report = (line: Line): void => {
+        findings.push(line);
+        if (!args.json) tell(line);
+    };
+    const recipe = await loadRecipe(args.recipe).catch((error: unknown) => {
+        if (!args.json) throw error;
+        report(toLine("recipe", error));
+    });
+    if (recipe !== undefined) {
+        await checkAll(recipe, args, createCheck(report));
+        const mayLoad = findings.every(({ state }) => state !== "failed");
+        if (args.sample && mayLoad) await createCheck(report)("sample", () => checkSample(recipe, args));
+        else if (args.sample)
+            report({ check: "sample", state: "warning", text: "not taken: the recipe will not load" });
+    }
     const loads = findings.every(({ state }) => state !== "failed");
     if (!loads) process.exitCode = 1;
-    printJson({ recipe: "state" in found ? args.recipe : found.name, loads, findings });
+    if (args.json) printJson({ recipe: recipe?.name ?? args.recipe, loads, findings });
 }
 
-async function checkAll(recipe: Recipe, args: CheckArguments, report: (line: Line) => void): Promise<void> {
-    const check = createCheck(report);
+/** All that needs no weights. */
+async function checkAll(recipe: Recipe, args: CheckArguments, check: Check): Promise<void> {
     await check("recipe", () => `${plural(recipe.members.length, "member")}, ${recipe.combination.text}`);
-    const hasFiles = await check("files", () => checkFiles(recipe));
+    const local = await check("files", () => checkFiles(recipe));
     // Whatever else is asked is asked of files.
-    if (!hasFiles) return;
-    const local = await locateModels(recipe);
+    if (local === undefined) return;
     // First, because node-llama-cpp, which reads headers, takes over llama.cpp's log, which our messages quote.
-    const backend = chooseBackend(args.backend);
-    const isReadable = await check("headers", () => checkHeaders(local));
-    if (!isReadable) return;
+    const backend = await check("backend", () => ({ result: chooseBackend(args.backend) }));
+    const isReadable = await check("headers", async () => ({ finding: await describeHeaders(local), result: true }));
+    if (isReadable === undefined) return;
     await check("vocabularies", () => compareAll(local));
     await check("templates", () => checkTemplates(local));
-    await checkRoles(local, check);
-    await check("memory", () => checkMemory(local, memoryOptions(args, backend)));
-    if (args.sample && process.exitCode === undefined) await check("sample", () => checkSample(recipe, args));
+    await check("roles", () => checkRoles(local));
+    if (backend !== undefined) await check("memory", () => checkMemory(local, memoryOptions(args, backend)));
 }
 
-type Check = (name: string, body: () => Finding | Promise<Finding>) => Promise<boolean>;
+/** A finding, if there is anything to say, and what other checks need of this one. */
+type Outcome<T> = Finding | undefined | { readonly finding?: Finding; readonly result: T };
 
-/** A function that runs a check, reports what it found, and returns whether the recipe may still load. */
+type Check = <T>(name: string, body: () => Outcome<T> | Promise<Outcome<T>>) => Promise<T | undefined>;
+
+/** A function that runs a check, reports what it found, and returns its result; undefined if there is none. */
 function createCheck(report: (line: Line) => void): Check {
     return async (name, body) => {
         try {
-            const finding = await body();
+            const outcome = await body();
+            const isMore = typeof outcome === "object" && "result" in outcome;
+            const finding = isMore ? outcome.finding : outcome;
             if (typeof finding === "string") report({ check: name, state: "ok", text: finding });
-            else report({ check: name, state: "warning", text: finding.warning });
-            return true;
+            else if (finding !== undefined) report({ check: name, state: "warning", text: finding.warning });
+            return isMore ? outcome.result : undefined;
         } catch (error) {
             report(toLine(name, error));
-            process.exitCode = 1;
-            return false;
+            return undefined;
         }
     };
 }
@@ -134,7 +145,7 @@ function tell({ check, state, text }: Line): void {
     print(`${paint(word.padEnd(9))}${check.padEnd(14)}${formatMessage(text)}\n`);
 }
 
-async function checkFiles(recipe: Recipe): Promise<Finding> {
+async function checkFiles(recipe: Recipe): Promise<{ finding: Finding; result: Recipe }> {
     // Says which command downloads them.
     if (missingModels(recipe).length > 0) await locateModels(recipe);
     const adapters = recipe.members.flatMap(({ lora }) => lora?.path ?? []);
@@ -142,34 +153,16 @@ async function checkFiles(recipe: Recipe): Promise<Finding> {
     const missing = files.filter((file) =>
         adapters.includes(file) ? !existsSync(file) : findModel(file) === undefined,
     );
-    if (missing.length === 0) return `${plural(files.length, "file")}, all here`;
+    if (missing.length === 0)
+        return { finding: `${plural(files.length, "file")}, all here`, result: await locateModels(recipe) };
     const denied = missing.map((file) => notAt("A file", file)).find(({ code }) => code === "FILE_UNREADABLE");
     if (denied !== undefined) throw denied;
     throw new EftError("MODEL_NOT_FOUND", `There is no ${missing.join(", and no ")}; correct the paths.`);
 }
 
-/** Files, their kinds, and adapters that fit their models. */
-async function checkHeaders({ members }: Recipe): Promise<Finding> {
-    const files = [...new Set(members.map(({ model }) => model))];
-    await withVocabularies(files, (models) => {
-        for (const spec of members) {
-            const model = models[files.indexOf(spec.model)];
-            if (model !== undefined) checkKind(spec, model);
-        }
-    });
-    const summaries = await Promise.all(files.map(readGguf));
-    for (const { name, model, lora } of members) {
-        if (lora === undefined) continue;
-        loadBinding().checkAdapter(lora.path);
-        const [adapter, base] = [await readGguf(lora.path), summaries[files.indexOf(model)]];
-        if (adapter.architecture !== base?.architecture) {
-            throw new EftError(
-                "LORA_INVALID",
-                `${lora.path} is an adapter for ${adapter.architecture}, and the model of ${name} is ${base?.architecture}.`,
-            );
-        }
-    }
-    return `${plural(files.length, "model")}, weights of ${formatBytes(sum(summaries.map(({ tensorBytes }) => tensorBytes)))}`;
+async function describeHeaders(recipe: Recipe): Promise<Finding> {
+    const summaries = await readHeaders(recipe);
+    return `${plural(summaries.length, "model")}, weights of ${formatBytes(sum(summaries.map(({ tensorBytes }) => tensorBytes)))}`;
 }
 
 async function compareAll(recipe: Recipe): Promise<Finding> {
@@ -195,17 +188,15 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
 }
 
 /** Of up-scaling alone: in other combinations, members may be anything. */
-async function checkRoles(recipe: Recipe, check: Check): Promise<void> {
-    const doubts = await doubtRecipe(recipe);
-    if (doubts === undefined) return;
-    await check("roles", () =>
-        doubts.length > 0 ? { warning: doubts.join("\n") } : "sizes and names fit what each member does",
-    );
+async function checkRoles(recipe: Recipe): Promise<Finding | undefined> {
+    const doubts = await checkRecipeParts(recipe);
+    if (doubts === undefined) return undefined;
+    return doubts.length > 0 ? { warning: doubts.join("\n") } : "sizes and names fit what each member does";
 }
 
 async function checkSample(recipe: Recipe, args: CheckArguments): Promise<Finding> {
     await using ensemble = await loadWithProgress(recipe, args, { sequences: args.sequences });
-    const finding = await judgeBySample(ensemble);
+    const finding = await compareOnSample(ensemble);
     if (finding === undefined) return "not taken: the recipe is not known as one of up-scaling";
     const { summary, doubts } = finding;
     return doubts.length > 0 ? { warning: [summary, ...doubts].join("\n") } : summary;

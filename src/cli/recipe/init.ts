@@ -12,7 +12,8 @@ import {
     readVocabularies,
     recommendControlTokens,
 } from "../../index.js";
-import { doubtParts, type Candidate } from "../../models/roles.js";
+import { findRoles, openCandidate, type Roles } from "../../models/find-roles.js";
+import { checkParts, type Candidate } from "../../models/roles.js";
 import { checkVocabularies } from "../../models/vocabulary.js";
 import { expandHome, writeWhole } from "../../files.js";
 import { loadBinding } from "../../native/load-binding.js";
@@ -21,11 +22,10 @@ import { writeReference } from "../../recipe/reference.js";
 import { ask, canAsk } from "../ask.js";
 import { withConfig } from "../config.js";
 import { outputOptions, recipeOptions } from "../options.js";
-import { findRoles, openCandidate, type Roles } from "./roles.js";
 import { escapeControls, formatCount, print, quote, remark } from "../terminal.js";
 
 const { base, tuned, reference } = recipeOptions;
-const options = {
+export const options = {
     base: { ...base, description: "GGUF of the base model" },
     tuned: { ...tuned, description: "GGUF of the fine-tuned model" },
     reference: { ...reference, description: "GGUF of the model that it was tuned from" },
@@ -96,7 +96,7 @@ async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
         `Look at it with \`eft-llama recipe show ${output}\`.`,
     ];
     print(`${lines.map(escapeControls).join("\n")}\n`);
-    const doubts = doubtParts(roles, { base: "base", tuned: "tuned", reference: "reference" });
+    const doubts = checkParts(roles, { base: "base", tuned: "tuned", reference: "reference" });
     remark(doubts.map((doubt) => `${escapeControls(doubt)}\n`).join(""));
 }
 

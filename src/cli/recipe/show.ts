@@ -17,7 +17,7 @@ import { withConfig } from "../config.js";
 import { settings } from "../options.js";
 import { formatTable, print, printable, printJson } from "../terminal.js";
 
-const options = {
+export const options = {
     set: settings("Show the weights with this parameter, e.g. --set beta=1.2; repeatable"),
     json: { type: "boolean", default: false, group: "Output:", description: "One JSON object" },
 } as const satisfies Record<string, Options>;

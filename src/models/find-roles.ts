@@ -1,9 +1,9 @@
 /** Which of some GGUF files is which part of a recipe, by what the files say about themselves. */
 
-import { findTunedOf, isLike, readCandidate, type Candidate, type Parts } from "../../models/roles.js";
-import { EftError, findModel, isRemote } from "../../index.js";
-import { findReferenceProblem, hidePassword } from "../../recipe/reference.js";
-import { quote } from "../terminal.js";
+import { EftError } from "../errors.js";
+import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
+import { findModel, isRemote } from "./model-files.js";
+import { findTunedOf, isLike, readCandidate, type Candidate, type Parts } from "./roles.js";
 
 /** The parts, and in words why they were given. */
 export interface Roles extends Parts<Candidate> {
@@ -132,7 +132,7 @@ async function findTuned(
     if (found !== undefined) return found;
     const chosen = await ask(pair);
     if (chosen !== undefined) return [chosen, "as you said"];
-    const [a, b] = pair.map(({ source }) => quote(source));
+    const [a, b] = pair.map(({ source }) => JSON.stringify(source));
     throw new EftError(
         "OPTION_INVALID",
         `Nothing in ${a} and ${b} tells which is the fine-tuned one. Name it with --tuned.`,
