@@ -197,7 +197,10 @@ export function explainUsage(message: string, words: readonly string[]): string 
     const subcommands = SUBCOMMANDS[command] ?? [subcommand];
     if (!subcommand.startsWith("-") && !subcommands.includes(subcommand))
         return `There is no command "${command} ${subcommand}"; ${suggestion(subcommand, subcommands)}`;
-    return `Too many arguments: ${list.replaceAll(ARGUMENT, "")}. Put a text of several words into quotes.`;
+    const remedy = ["complete", "score"].includes(command)
+        ? " Name a recipe with --recipe, and put a text of several words into quotes."
+        : "";
+    return `Too many arguments: ${list.replaceAll(ARGUMENT, "")}.${remedy}`;
 }
 
 function explainNeedy(flag: string): string {

@@ -145,6 +145,10 @@ export async function checkRecipeParts(recipe: Recipe): Promise<string[] | undef
     };
     const [large, own, pair] = [await read(base), await read(tuned), await read(reference)];
     if (large === undefined || own === undefined || pair === undefined) return undefined;
+    if (own.summary.file === pair.summary.file && tuned.lora?.path === reference.lora?.path)
+        return [
+            `${tuned.name} and ${reference.name} are one file: what one adds the other takes away, and ${base.name} alone is left.`,
+        ];
     if (reference.lora !== undefined && tuned.lora === undefined)
         return [`${reference.name} has a LoRA adapter, and ${tuned.name} has none: they may be exchanged.`];
     const names = { base: base.name, tuned: tuned.name, reference: reference.name };

@@ -37,6 +37,7 @@ describe("the parts of up-scaling", () => {
         ],
         ["base and reference exchanged", small, chat, large, [/^tuned .* 422336 parameters .* 3606272/, FITTING]],
         ["base and tuned exchanged", chat, large, small, [/^tuned .*size/, /^base .* has the name of a fine/, FITTING]],
+        ["one file twice", large, chat, chat, [/^tuned and reference are one file/]],
         ["all turned", small, large, chat, [/^tuned .*size/, FITTING]],
         ["all turned the other way", chat, small, large, [/^tuned .*size/, /^base .* has the name of a fine/, FITTING]],
         ["a fine-tuned base", demoFile("large-chat"), chat, small, [/^base .* has the name of a fine-tuned model/]],

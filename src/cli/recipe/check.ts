@@ -190,14 +190,17 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
 /** Of up-scaling alone: in other combinations, members may be anything. */
 async function checkRoles(recipe: Recipe): Promise<Finding | undefined> {
     const doubts = await checkRecipeParts(recipe);
-    if (doubts === undefined) return undefined;
+    if (doubts === undefined)
+        return recipe.members.length === 3
+            ? "not compared: no template `from` a member and no fallback says which member is the fine-tuned one"
+            : undefined;
     return doubts.length > 0 ? { warning: doubts.join("\n") } : "sizes and names fit what each member does";
 }
 
 async function checkSample(recipe: Recipe, args: CheckArguments): Promise<Finding> {
     await using ensemble = await loadWithProgress(recipe, args, { sequences: args.sequences });
     const finding = await compareOnSample(ensemble);
-    if (finding === undefined) return "not taken: the recipe is not known as one of up-scaling";
+    if (finding === undefined) return { warning: "not taken: the recipe is not known as one of up-scaling" };
     const { summary, doubts } = finding;
     return doubts.length > 0 ? { warning: [summary, ...doubts].join("\n") } : summary;
 }
