@@ -185,7 +185,7 @@ void check_heads(const Declared & declared, const std::vector<BlockTensor> & ten
     if (heads.queries.empty()) {
         const std::string key = declared.key(heads.name);
         // Of another type: llama.cpp says so.
-        if (declared.entries.api.gguf_find_key(declared.entries.gguf, key.c_str()) >= 0) return;
+        if (declared.entries.has(key)) return;
         refuse_gguf(declared.path, "it lacks " + key + ", and it has tensors of attention");
     }
     check_numbers_of_heads(declared, heads, tensors);
@@ -280,6 +280,8 @@ Dimensions read_dimensions(const Entries & entries, const std::string & architec
 void check_dimensions(const Entries & entries, const std::string & path, const std::string & architecture,
                       const std::vector<TensorInfo> & tensors) {
     const Declared declared{entries, path, architecture};
+    // llama.cpp asks for it first, and says whether it knows the architecture at all.
+    if (!entries.has(declared.key("embedding_length"))) return;
     const Dimensions dimensions = read_dimensions(entries, architecture, tensors);
     const std::vector<BlockTensor> in_blocks = block_tensors(tensors);
     check_positive(declared);

@@ -26,6 +26,8 @@ struct Entries {
     const LlamaApi & api;
     const gguf_context * gguf;
 
+    bool has(const std::string & key) const { return api.gguf_find_key(gguf, key.c_str()) >= 0; }
+
     /// -1 if there is none of that type.
     int64_t find(const std::string & key, gguf_type type) const {
         const int64_t id = api.gguf_find_key(gguf, key.c_str());

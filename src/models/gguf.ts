@@ -42,7 +42,11 @@ export async function readGguf(file: string): Promise<GgufSummary> {
     return (await openGguf(file)).summary;
 }
 
-/** What is read of a header. */
+/**
+ * What is read of a header.
+ *
+ * @internal
+ */
 export interface OpenedGguf {
     readonly summary: GgufSummary;
     /** `general.*` of its metadata. */
