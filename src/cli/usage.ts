@@ -197,10 +197,13 @@ export function explainUsage(message: string, words: readonly string[]): string 
     const subcommands = SUBCOMMANDS[command] ?? [subcommand];
     if (!subcommand.startsWith("-") && !subcommands.includes(subcommand))
         return `There is no command "${command} ${subcommand}"; ${suggestion(subcommand, subcommands)}`;
-    const remedy = ["complete", "score"].includes(command)
-        ? " Name a recipe with --recipe, and put a text of several words into quotes."
-        : "";
-    return `Too many arguments: ${list.replaceAll(ARGUMENT, "")}.${remedy}`;
+    const takesText = ["complete", "score"].includes(command);
+    const hasRecipe = words.some((word) => /^(?:-r$|--recipe(?:=|$))/.test(word));
+    const remedies = [
+        ...(takesText && !hasRecipe ? ["Name a recipe with --recipe."] : []),
+        ...(takesText ? ["Put a text of several words into quotes."] : []),
+    ];
+    return [`Too many arguments: ${list.replaceAll(ARGUMENT, "")}.`, ...remedies].join(" ");
 }
 
 function explainNeedy(flag: string): string {

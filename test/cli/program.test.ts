@@ -83,8 +83,13 @@ describe("help", () => {
         [["complete", "-r", "demo", "--xyzzy", "Hi"], "There is no --xyzzy."],
         [
             ["complete", "-r", "demo", "What", "is", "it?"],
-            "Too many arguments: is, it?. Name a recipe with --recipe, and put a text of several words into quotes.",
+            "Too many arguments: is, it?. Put a text of several words into quotes.",
         ],
+        [
+            ["complete", "demo", "What is it?"],
+            "Too many arguments: What is it?. Name a recipe with --recipe. Put a text of several words into quotes.",
+        ],
+        [["models", "list", "demo"], "Too many arguments: demo."],
         ...[
             ["--maxTokenz=5", "--maxTokenz; did you mean --max-tokens?"],
             ["--fooBar", "--fooBar."],
@@ -108,10 +113,7 @@ describe("help", () => {
             ["complete", "-r", "demo", ...words],
             "Give one text: as an argument, or with --prompt or --file.",
         ]),
-        [
-            ["score", "-r", "demo", "--", "-5", "b"],
-            "Too many arguments: b. Name a recipe with --recipe, and put a text of several words into quotes.",
-        ],
+        [["score", "-r", "demo", "--", "-5", "b"], "Too many arguments: b. Put a text of several words into quotes."],
         [["chat", "demo", "--", "-x", "-y"], 'Put what is said into quotes: "-x -y".'],
         [
             ["complete", "-r", "demo", "--stop", "-refuse", "Hi"],
