@@ -58,6 +58,7 @@ export const ERROR_CODES = {
     EXPERIMENT_NOT_FOUND: "An experiment or family file does not exist or cannot be read.",
     EXPERIMENT_SYNTAX: "An experiment file is not well-formed YAML or JSON.",
     EXPERIMENT_INVALID: "An experiment file is well-formed but has a missing, misspelled or out-of-range entry.",
+    RESULTS_BUSY: "Another evaluation is at work in the results folder.",
     RESULTS_MISMATCH: "The results folder holds answers to another experiment, or of other models.",
     TASK_INVALID: "A task file has a line that is not JSON, of no known shape or at odds with the others.",
     PATTERN_UNUSABLE: "A regular expression takes too long on an answer.",

@@ -6,6 +6,7 @@ import { appendFile, rm, stat, truncate } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../errors.js";
 import { decodeText, makeFolder, readBytes, unwritable, writeWhole } from "../files.js";
+import { takeLock, type Lock } from "../lock.js";
 import type { Answer, AnsweredWith, AnswerSetup, Experiment, Ingredients, Item, System, Task } from "./types.js";
 
 /** First line of the file. */
@@ -35,11 +36,32 @@ export interface AnswerStore {
     add(answer: Answer, setup: AnswerSetup): Promise<void>;
 }
 
+const FILE = "answers.jsonl";
 /** Most bytes of the file: about a million answers. */
 const MAX_BYTES = 2 ** 30;
 
 /**
- * Opens the answers in a folder, those of an interrupted run included. A last line that was cut off is dropped.
+ * Makes the folder, and keeps other evaluations out of it.
+ *
+ * @throws EftError RESULTS_BUSY, FILE_UNWRITABLE, ABORTED
+ */
+export async function lockAnswers(folder: string, signal: AbortSignal | undefined): Promise<Lock> {
+    await makeFolder(folder);
+    const file = path.join(folder, FILE);
+    const lock = await takeLock(file, signal).catch((error: unknown) => {
+        throw EftError.isInstance(error) ? error : unwritable(file, error);
+    });
+    return lock ?? Promise.reject(busy(folder));
+}
+
+export function busy(folder: string, cause?: unknown): EftError {
+    const remedy = `Let it end, choose another --out, or delete ${FILE}.lock there if there is none.`;
+    return new EftError("RESULTS_BUSY", `Another evaluation is at work in ${folder}. ${remedy}`, { cause });
+}
+
+/**
+ * Opens the answers in a folder, those of an interrupted run included. A last line that was cut off is dropped. Nobody else may
+ * write there meanwhile: see {@link lockAnswers}.
  *
  * @param now - as they are now, as far as the models are here
  * @param restart - throw away what is there
@@ -52,8 +74,7 @@ export async function openAnswers(
     now: Ingredients,
     restart: boolean,
 ): Promise<AnswerStore> {
-    const file = path.join(folder, "answers.jsonl");
-    await makeFolder(folder);
+    const file = path.join(folder, FILE);
     if (restart)
         await rm(file, { force: true }).catch((error: unknown) => {
             throw unwritable(file, error);
@@ -88,26 +109,11 @@ export async function openAnswers(
     }
     if (complete.length < bytes.length) await truncate(file, complete.length);
 
-    let size = complete.length;
-    /** What somebody else has written meanwhile must not be lost, nor mixed with ours. */
-    const checkUntouched = async (): Promise<void> => {
-        if ((await stat(file)).size === size) return;
-        const remedy = "Let one evaluation end before another begins, or choose another --out.";
-        throw new EftError("RESULTS_MISMATCH", `Somebody else writes to ${file}. ${remedy}`);
-    };
-    const append = async (line: string): Promise<void> => {
-        await checkUntouched();
-        await appendFile(file, line);
-        size += Buffer.byteLength(line);
-    };
     /** What goes before an answer. */
     const announce = async (setup: AnswerSetup, isFirst: boolean): Promise<void> => {
-        if (!isFirst) return append(toLine({ setup } satisfies SetupLine));
+        if (!isFirst) return appendFile(file, toLine({ setup } satisfies SetupLine));
         const head = { eval: 1, experiment: experiment.name, fingerprint: fingerprint(experiment) } as const;
-        const line = toLine({ ...head, ...now, setup } satisfies Header);
-        await checkUntouched();
-        await writeWhole(file, line);
-        size = Buffer.byteLength(line);
+        return writeWhole(file, toLine({ ...head, ...now, setup } satisfies Header));
     };
     // Appends must not overlap.
     let written = Promise.resolve();
@@ -125,7 +131,7 @@ export async function openAnswers(
             keep(answer);
             written = written
                 .then(() => (isNew ? announce(setup, isFirst) : undefined))
-                .then(() => append(toLine(answer)))
+                .then(() => appendFile(file, toLine(answer)))
                 .catch((error: unknown) => {
                     throw EftError.isInstance(error) ? error : unwritable(file, error);
                 });

@@ -6,7 +6,7 @@ import pMap from "p-map";
 import type { LoadOptions } from "../ensemble/ensemble.js";
 import { abortError } from "../errors.js";
 import { answerItem, nameItem } from "./answering.js";
-import { openAnswers, type AnswerStore } from "./answers.js";
+import { busy, lockAnswers, openAnswers, type AnswerStore } from "./answers.js";
 import { measureDistance, type Loaded } from "./distance.js";
 import { contextFor, createShelf, type EnsembleShelf } from "./ensembles.js";
 import { agree } from "./grid.js";
@@ -20,6 +20,7 @@ import type {
     Experiment,
     ExperimentReport,
     ExperimentSetup,
+    Ingredients,
     Item,
     System,
     Task,
@@ -75,21 +76,42 @@ interface Run {
  * Runs what has not been answered yet, and summarises all answers. They are in `folder/name/answers.jsonl`, with the SHA-256 of
  * the models and what each was answered with.
  *
- * @throws EftError RESULTS_MISMATCH, ABORTED, and what loading and decoding throw; answers so far are kept
+ * @throws EftError RESULTS_MISMATCH, RESULTS_BUSY while another evaluation is at work in the folder, ABORTED, and what loading and
+ *   decoding throw; answers so far are kept
  */
 export async function runExperiment(experiment: Experiment, options: RunOptions): Promise<ExperimentReport> {
-    const { onProgress, onCheck, judge } = options;
-    const signal = options.signal && AbortSignal.any([options.signal]);
-    // Each of the many prompts that advance together listens to it.
-    if (signal) setMaxListeners(0, signal);
-    checkJudge(experiment, judge !== undefined);
-    const interrupted = (): Error => abortError("The evaluation was interrupted; run it again to go on.", signal);
+    const { onCheck, signal } = options;
+    checkJudge(experiment, options.judge !== undefined);
     const files = await describeFiles(experiment, options.folder, (file, fraction) => {
         onCheck?.(file, fraction);
-        if (signal?.aborted) throw interrupted();
+        if (signal?.aborted) throw interrupted(signal);
     });
     const ingredients = { files, ...(await describePrompts(experiment)) };
     const folder = path.join(options.folder, experiment.name);
+    const lock = await lockAnswers(folder, signal);
+    const ending = AbortSignal.any([lock.lost, ...(signal === undefined ? [] : [signal])]);
+    // Each of the many prompts that advance together listens to it.
+    setMaxListeners(0, ending);
+    try {
+        return await runLocked(experiment, ingredients, folder, { ...options, signal: ending });
+    } catch (error) {
+        throw lock.lost.aborted && signal?.aborted !== true ? busy(folder, error) : error;
+    } finally {
+        await lock.release();
+    }
+}
+
+function interrupted(signal: AbortSignal): Error {
+    return abortError("The evaluation was interrupted; run it again to go on.", signal);
+}
+
+async function runLocked(
+    experiment: Experiment,
+    ingredients: Ingredients,
+    folder: string,
+    options: RunOptions & { readonly signal: AbortSignal },
+): Promise<ExperimentReport> {
+    const { onProgress, judge, signal } = options;
     const store = await openAnswers(folder, experiment, ingredients, options.restart ?? false);
     const start = performance.now();
     const isWhole = store.list().length === 0;
@@ -97,7 +119,7 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
     // Systems that take turns all stay loaded; else a system, and the one that it is compared to.
     const capacity = experiment.interleaved ? Infinity : 2;
     const contextSize = options.load?.contextSize ?? (await contextFor(experiment));
-    const load = { ...options.load, contextSize, sequences, ...(signal && { signal }) };
+    const load = { ...options.load, contextSize, sequences, signal };
     const { gpuLayers, cacheType } = load;
     const given = { ...(gpuLayers !== undefined && { gpuLayers }), ...(cacheType !== undefined && { cacheType }) };
     let answering: AnswerSetup | undefined;
@@ -122,8 +144,7 @@ export async function runExperiment(experiment: Experiment, options: RunOptions)
             else for (const system of experiment.systems) await answerAll(run, system, task);
         }
     } catch (error) {
-        if (signal?.aborted) throw interrupted();
-        throw error;
+        throw signal.aborted ? interrupted(signal) : error;
     }
     const answers = judge === undefined ? store.list() : await judgeAnswers(experiment, store.list(), judge);
     const seconds = (performance.now() - start) / 1000;

@@ -6,9 +6,9 @@
 import { createHash } from "node:crypto";
 import { open, readdir, rename, rm, stat, statfs, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { setTimeout as sleep } from "node:timers/promises";
-import { abortError, EftError } from "../errors.js";
+import { EftError } from "../errors.js";
 import { makeFolders } from "../files.js";
+import { takeLock } from "../lock.js";
 import { loadBinding } from "../native/load-binding.js";
 import { callback, checkOptions, listOf, mapping, place, abortSignal, string, type OptionTable } from "../options.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
@@ -70,8 +70,6 @@ const DOWNLOAD_OPTIONS: OptionTable<DownloadOptions> = {
 export const UNFINISHED = ".incomplete";
 /** In the folder of a download: what is downloaded, since the folder's name does not tell it. */
 export const REFERENCE_FILE = "reference";
-/** Milliseconds after which a lock that nobody renews is one of a process that has ended. */
-const LOCK_LIFE = 10_000;
 
 /**
  * Finds out which models are missing, and asks servers for what they say about those.
@@ -220,8 +218,7 @@ export function unfinishedFolder(folder: string, reference: string): string {
 }
 
 /**
- * Two downloads of one file would write over each other. A lock says by its time, which its owner renews, that somebody is at
- * work: numbers of processes are the same again in containers, and unknown to other machines that share a disk.
+ * Two downloads of one file would write over each other.
  *
  * @param body - gets a signal that is fired when the lock is lost, too
  */
@@ -231,59 +228,22 @@ async function withLock(
     signal: AbortSignal | undefined,
     body: (signal: AbortSignal) => Promise<void>,
 ): Promise<void> {
-    const lost = new AbortController();
-    const release = await writeTo(unfinished, reference, () => takeLock(unfinished, reference, signal, () => lost.abort()));
+    const another = `${reference} is being downloaded by another process`;
+    const lock = await writeTo(unfinished, reference, () => takeLock(unfinished, signal));
+    if (lock === undefined)
+        throw new EftError(
+            "DOWNLOAD_FAILED",
+            `${another}. Wait for it, or delete ${unfinished}.lock if there is none.`,
+        );
     try {
-        const both = AbortSignal.any([lost.signal, ...(signal === undefined ? [] : [signal])]);
-        await body(both);
+        await body(AbortSignal.any([lock.lost, ...(signal === undefined ? [] : [signal])]));
     } catch (error) {
-        if (!lost.signal.aborted) throw error;
-        const text = `${reference} is being downloaded by another process, which took this one for dead. Wait for it.`;
+        if (!lock.lost.aborted) throw error;
+        const text = `${another}, which took this one for dead. Wait for it.`;
         throw new EftError("DOWNLOAD_FAILED", text, { cause: error });
     } finally {
-        await release().catch(() => {});
+        await lock.release();
     }
-}
-
-/** Waits as long as it takes to see whether the owner of a lock is alive. @throws EftError DOWNLOAD_FAILED, ABORTED */
-async function takeLock(
-    unfinished: string,
-    reference: string,
-    signal: AbortSignal | undefined,
-    onLost: () => void,
-): Promise<() => Promise<void>> {
-    for (const start = Date.now(); ;) {
-        const release = await tryLock(unfinished, onLost);
-        if (release !== undefined) return release;
-        if (Date.now() - start > 1.5 * LOCK_LIFE) {
-            throw new EftError(
-                "DOWNLOAD_FAILED",
-                `${reference} is being downloaded by another process. Wait for it, or delete ${unfinished}.lock if there is none.`,
-            );
-        }
-        await sleep(500, undefined, signal && { signal }).catch(() => {
-            throw abortError("The download was aborted.", signal);
-        });
-    }
-}
-
-/** A function that gives the lock of a download back; undefined while somebody else has it. @throws the system's error */
-export async function tryLock(unfinished: string, onLost = (): void => {}): Promise<(() => Promise<void>) | undefined> {
-    const { default: locks } = await import("proper-lockfile");
-    const times = { stale: LOCK_LIFE, update: LOCK_LIFE / 5 };
-    try {
-        const place = { lockfilePath: `${unfinished}.lock`, realpath: false };
-        return await locks.lock(unfinished, { ...place, ...times, onCompromised: onLost });
-    } catch (error) {
-        if ((error as NodeJS.ErrnoException).code === "ELOCKED") return undefined;
-        throw error;
-    }
-}
-
-/** Whether somebody is at work on a download. */
-export async function isLocked(unfinished: string): Promise<boolean> {
-    const { default: locks } = await import("proper-lockfile");
-    return locks.check(unfinished, { lockfilePath: `${unfinished}.lock`, realpath: false, stale: LOCK_LIFE });
 }
 
 /** @throws EftError DISK_FULL */

@@ -5,9 +5,10 @@ import { readdir, rm, rmdir, stat, unlink } from "node:fs/promises";
 import path from "node:path";
 import { EftError } from "../errors.js";
 import { makeFolder, readText, reasonOf, unreadable, unwritable } from "../files.js";
+import { isLocked, tryLock } from "../lock.js";
 import { listOf, place, string } from "../options.js";
 import { findReferenceProblem } from "../recipe/reference.js";
-import { isLocked, REFERENCE_FILE, tryLock, unfinishedFolder, UNFINISHED } from "./download.js";
+import { REFERENCE_FILE, unfinishedFolder, UNFINISHED } from "./download.js";
 import { isRemote, modelFolder, modelPath, partCount, partFiles, SPLIT } from "./model-files.js";
 
 /** Most bytes of a reference that are read. */
@@ -134,10 +135,10 @@ async function removeModel({ name, files }: StoredModel, root: string, before: r
     };
     // A model that is there may be downloaded at this moment as well, by somebody who has found a part missing.
     await makeFolder(path.dirname(unfinished));
-    const release = await tryLock(unfinished).catch((error: unknown) => {
+    const lock = await tryLock(unfinished).catch((error: unknown) => {
         throw unwritable(`${unfinished}.lock`, error);
     });
-    if (release === undefined) throw fail("is being downloaded, and stays; end the download first.");
+    if (lock === undefined) throw fail("is being downloaded, and stays; end the download first.");
     try {
         // A model is found by its first part.
         for (const [index, file] of files.entries()) {
@@ -148,7 +149,7 @@ async function removeModel({ name, files }: StoredModel, root: string, before: r
     } catch (error) {
         throw fail(`cannot be deleted: ${reasonOf(error)}. Look who may write to its folder.`, error);
     } finally {
-        await release().catch(() => {});
+        await lock.release();
         for (const file of [...files, unfinished]) await removeEmpty(path.dirname(file), root);
     }
 }

@@ -4,7 +4,8 @@ import { chmodSync, copyFileSync, existsSync, mkdirSync, readdirSync, symlinkSyn
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { downloadModels, listModels, planDownload, removeModels, type StoredModel } from "../../src/index.js";
-import { tryLock, unfinishedFolder } from "../../src/models/download.js";
+import { tryLock } from "../../src/lock.js";
+import { unfinishedFolder } from "../../src/models/download.js";
 import { modelPath, partFiles } from "../../src/models/model-files.js";
 import { demoFile } from "../helpers/demo.js";
 import { startHub } from "../helpers/hub.js";
@@ -174,11 +175,11 @@ describe("rm", () => {
         put(second);
         const place = unfinishedFolder(models, second);
         mkdirSync(path.dirname(place));
-        const release = await tryLock(place);
+        const lock = await tryLock(place);
         await expect(removeModels([first, second], models)).rejects.toMatchObject({
             message: `${second} is being downloaded, and stays; end the download first. Deleted before that: ${first}.`,
         });
-        await release?.();
+        await lock?.release();
         expect(await removeModels([second], models)).toHaveLength(1);
         expect(readdirSync(models)).toEqual([]);
     });

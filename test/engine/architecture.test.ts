@@ -9,7 +9,7 @@ import { demoFile } from "../helpers/demo.js";
 
 /** Later rows may import from earlier ones, never the other way round. */
 const ROWS = [
-    ["errors.ts", "files.ts", "http.ts", "options.ts", "types.ts"],
+    ["errors.ts", "files.ts", "http.ts", "lock.ts", "options.ts", "types.ts"],
     ["recipe", "native", "template", "grammar"],
     ["models"],
     ["prompts"],

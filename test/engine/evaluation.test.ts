@@ -22,6 +22,7 @@ import { createJudge } from "../../src/eval/judge/index.js";
 import { runExperiment, type RunOptions } from "../../src/eval/run.js";
 import type { Answer, ExperimentReport } from "../../src/eval/types.js";
 import { collect, complete } from "../../src/index.js";
+import { tryLock } from "../../src/lock.js";
 import { demoFile, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { F16_BATCHING } from "../helpers/tolerances.js";
@@ -121,22 +122,37 @@ baselines: [large]
     });
 
     test.each([
-        ["before the first answer", 0],
-        ["after some", 2],
-    ])("are not lost where another evaluation writes to their file: %s", async (_, done) => {
-        let whole = "";
-        const another = (): void => {
-            if (whole !== "") return;
-            appendFileSync(answersFile(), "an answer of another evaluation\n");
-            whole = readFileSync(answersFile(), "utf8");
-        };
-        const running = run(EXPERIMENT, {
-            load: { backend: "cpu", threads: 1, sequences: 1, ...(done === 0 && { onProgress: another }) },
-            onProgress: (progress) => (progress.done === done ? another() : undefined),
+        ["before the first answer", 0, false],
+        ["after some", 2, false],
+        ["after some, to restart", 2, true],
+    ])("are not lost where another evaluation begins in their folder: %s", async (_, done, restart) => {
+        let second: Promise<ExperimentReport> | undefined;
+        const begin = (): void => void (second ??= run(EXPERIMENT, { restart }));
+        await run(EXPERIMENT, {
+            load: { backend: "cpu", threads: 1, sequences: 1, ...(done === 0 && { onProgress: begin }) },
+            onProgress: (progress) => (progress.done === done ? begin() : undefined),
         });
-        await expect(running).rejects.toMatchObject({ code: "RESULTS_MISMATCH" });
-        expect(whole).not.toBe("");
-        expect(readFileSync(answersFile(), "utf8")).toBe(whole);
+        const first = readFileSync(answersFile(), "utf8");
+        expect(readAnswers()).toHaveLength(9);
+        await second;
+        expect(second).toBeDefined();
+        expect(readAnswers()).toHaveLength(9);
+        if (!restart) expect(readFileSync(answersFile(), "utf8")).toBe(first);
+    });
+
+    test("are left alone while another evaluation is at work", async () => {
+        await run(EXPERIMENT);
+        const before = readFileSync(answersFile(), "utf8");
+        const lock = await tryLock(answersFile());
+        try {
+            await expect(run(EXPERIMENT, { restart: true })).rejects.toMatchObject({
+                code: "RESULTS_BUSY",
+                message: expect.stringContaining(path.dirname(answersFile())) as unknown,
+            });
+            expect(readFileSync(answersFile(), "utf8")).toBe(before);
+        } finally {
+            await lock?.release();
+        }
     });
 
     test("are not asked again, and a line that was cut off is", async () => {
