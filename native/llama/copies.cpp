@@ -102,8 +102,9 @@ void install_assertion(const LlamaApi & api) {
     const Copy * copy = copy_of(before);
     Copy & first = first_copy();
     // Copies that joined while another library's callback was installed have not found us, and are called like that
-    // one.
-    if (before && !(copy && copy->first == &first)) first.displaced = before;
+    // one. A copy that is joining at this moment will find us.
+    const Copy * theirs = copy ? copy->first.load() : nullptr;
+    if (before && (!copy || (theirs && theirs != &first))) first.displaced = before;
 }
 
 void join_copies(const LlamaApi & api) {

@@ -280,8 +280,12 @@ Dimensions read_dimensions(const Entries & entries, const std::string & architec
 void check_dimensions(const Entries & entries, const std::string & path, const std::string & architecture,
                       const std::vector<TensorInfo> & tensors) {
     const Declared declared{entries, path, architecture};
-    // llama.cpp asks for it first, and says whether it knows the architecture at all.
-    if (!entries.has(declared.key("embedding_length"))) return;
+    const std::string first = declared.key("embedding_length");
+    if (!entries.has(first)) {
+        if (entries.has(declared.key("context_length"))) refuse_gguf(path, "it lacks " + first);
+        // llama.cpp says whether it knows the architecture at all.
+        return;
+    }
     const Dimensions dimensions = read_dimensions(entries, architecture, tensors);
     const std::vector<BlockTensor> in_blocks = block_tensors(tensors);
     check_positive(declared);

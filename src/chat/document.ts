@@ -93,10 +93,12 @@ export async function loadChat(file: string): Promise<ChatState> {
  * Writes a conversation, whole or not at all, for nobody else to read. A file that is there already is replaced only if it
  * is a conversation, and keeps its permissions.
  *
- * @throws EftError FILE_UNWRITABLE, OPTION_INVALID
+ * @throws EftError FILE_UNWRITABLE, OPTION_INVALID, CHAT_INVALID where `chat` is none
  */
 export async function saveChat(file: string, chat: ChatSession): Promise<void> {
-    await writeConversation(string("file", file), formatChat(chat));
+    const text = formatChat(chat);
+    parseChat(text, "What saveChat was given");
+    await writeConversation(string("file", file), text);
 }
 
 /** @param text - as {@link formatChat} has it. @throws EftError FILE_UNWRITABLE */

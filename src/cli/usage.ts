@@ -135,7 +135,8 @@ export function explainFlags(
     const needy = words.find(
         (word, index) =>
             /^--[A-Za-z][\w-]*(?:=|$)/.test(words[index + 1] ?? "") &&
-            followsAsValue(words[index + 1] ?? "", word, flags) === true,
+            followsAsValue(words[index + 1] ?? "", word, flags) === true &&
+            followsAsValue(word, words[index - 1], flags) !== true,
     );
     if (needy !== undefined) return explainNeedy(needy);
     const unknown = [...words.filter(isUnknown), ...parsed._.map(String).filter((word) => /^-[^\d.]/.test(word))];
@@ -149,7 +150,7 @@ function guessFlag(words: readonly string[], flags: Flags): string | undefined {
         (word) => /^--?[A-Za-z]{2}/.test(word) && !(word.startsWith("--") && flags.has(nameOf(word))),
     );
     const text = unknown === undefined ? "" : explainFlag(unknown.split("=")[0] ?? "", [...flags.keys()]);
-    return text.includes(";") ? `${text} ${NO_COMMAND}` : undefined;
+    return /[;:]/.test(text) ? `${text} ${NO_COMMAND}` : undefined;
 }
 
 /** Options of the library whose flags are one word, and which begin its messages. */

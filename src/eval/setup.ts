@@ -81,7 +81,7 @@ export async function describeFiles(
 
 /** What a reference is called, with the number of a part of it. */
 export function namePart(name: string, file: string): string {
-    const number = /-\d+-of-\d+(?=\.gguf$)/;
+    const number = /-\d+-of-\d+(?=\.gguf(?:$|\?))/i;
     const [part = ""] = number.exec(file) ?? [];
     return number.test(name) ? name.replace(number, part) : `${name}${part}`;
 }

@@ -1,5 +1,6 @@
 /** Whether the files in the parts of up-scaling are what the parts call for, by what they say about themselves. */
 
+import { realpathSync } from "node:fs";
 import path from "node:path";
 import { combinationWeights, resolveParameters } from "../recipe/index.js";
 import type { MemberSpec, Recipe } from "../types.js";
@@ -109,24 +110,38 @@ function findDoubts({ base, tuned, reference }: Parts<Candidate>, names: Parts<s
     return doubts;
 }
 
+/** Whether a recipe has the form of up-scaling: two of three members are added, and one is taken away. */
+export function isUpscaling(recipe: Recipe): boolean {
+    const { added, removed } = byWeight(recipe);
+    return recipe.members.length === 3 && added.length === 2 && removed.length === 1;
+}
+
+function byWeight(recipe: Recipe): Readonly<Record<"added" | "removed", readonly MemberSpec[]>> {
+    const { members, combination } = recipe;
+    const names = members.map(({ name }) => name);
+    const weights = combinationWeights(combination, names, resolveParameters(recipe, {}));
+    return {
+        added: members.filter((_, index) => (weights[index] ?? 0) > 0),
+        removed: members.filter((_, index) => (weights[index] ?? 0) < 0),
+    };
+}
+
 /**
  * The members of a recipe that are the parts of up-scaling; undefined for other combinations, and where the recipe does not say which
  * member is the fine-tuned one: by its chat template, or as the fallback.
  */
 export function findParts(recipe: Recipe): Parts<MemberSpec> | undefined {
-    const { members, combination, conservative, prompt } = recipe;
+    if (!isUpscaling(recipe)) return undefined;
+    const { members, conservative, prompt } = recipe;
     const names = members.map(({ name }) => name);
-    const parameters = resolveParameters(recipe, {});
-    const weights = combinationWeights(combination, names, parameters);
-    const added = members.filter((_, index) => (weights[index] ?? 0) > 0);
-    const [reference] = members.filter((_, index) => (weights[index] ?? 0) < 0);
-    const fallback = conservative && combinationWeights(conservative.fallback, names, parameters);
+    const { added, removed } = byWeight(recipe);
+    const [reference] = removed;
+    const fallback = conservative && combinationWeights(conservative.fallback, names, resolveParameters(recipe, {}));
     const isTuned = ({ name }: MemberSpec): boolean =>
         prompt.kind === "from" ? prompt.member === name : (fallback?.[names.indexOf(name)] ?? 0) > 0;
     const [tuned, another] = added.filter(isTuned);
     const base = added.find((member) => member !== tuned);
-    const isWhole = members.length === 3 && added.length === 2 && another === undefined;
-    return isWhole && base && tuned && reference ? { base, tuned, reference } : undefined;
+    return another === undefined && base && tuned && reference ? { base, tuned, reference } : undefined;
 }
 
 /**
@@ -145,12 +160,19 @@ export async function checkRecipeParts(recipe: Recipe): Promise<string[] | undef
     };
     const [large, own, pair] = [await read(base), await read(tuned), await read(reference)];
     if (large === undefined || own === undefined || pair === undefined) return undefined;
-    if (own.summary.file === pair.summary.file && tuned.lora?.path === reference.lora?.path)
-        return [
-            `${tuned.name} and ${reference.name} are one file: what one adds the other takes away, and ${base.name} alone is left.`,
-        ];
+    const same = [tuned, base].find((member) => isOneModel(member, reference));
+    if (same !== undefined)
+        return [`${same.name} and ${reference.name} are one model: what one adds the other takes away.`];
     if (reference.lora !== undefined && tuned.lora === undefined)
         return [`${reference.name} has a LoRA adapter, and ${tuned.name} has none: they may be exchanged.`];
     const names = { base: base.name, tuned: tuned.name, reference: reference.name };
     return checkParts({ base: large, tuned: own, reference: pair }, names);
+}
+
+/** Whether two members see the same text with the same model. */
+function isOneModel(a: MemberSpec, b: MemberSpec): boolean {
+    const [first, second] = [a, b].map(({ model, lora, prompt }) =>
+        JSON.stringify([realpathSync(findModel(model) ?? model), lora, prompt]),
+    );
+    return first === second;
 }

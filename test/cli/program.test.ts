@@ -90,6 +90,7 @@ describe("help", () => {
             "Too many arguments: What is it?. Name a recipe with --recipe. Put a text of several words into quotes.",
         ],
         [["models", "list", "demo"], "Too many arguments: demo."],
+        [["complete", "-r", "demo", "-p", "-hello", "-raw"], "There is no -raw; did you mean --raw?"],
         ...[
             ["--maxTokenz=5", "--maxTokenz; did you mean --max-tokens?"],
             ["--fooBar", "--fooBar."],

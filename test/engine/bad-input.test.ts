@@ -85,6 +85,12 @@ describe("model files", () => {
             /unknown model architecture: 'nothing'/,
         ],
         [
+            "width-missing",
+            changed({ "llama.embedding_length": undefined }),
+            "MODEL_INVALID",
+            /lacks llama\.embedding_length/,
+        ],
+        [
             "no-architecture",
             changed({ "general.architecture": undefined }),
             "MODEL_INVALID",

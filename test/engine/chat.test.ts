@@ -439,6 +439,12 @@ describe("a saved conversation", () => {
         writeFileSync(other, "eft: 1\n");
         const chat = createChat(ensemble);
         await expect(saveChat(other, chat)).rejects.toMatchObject({ code: "FILE_UNWRITABLE" });
+        await saveChat(file, chat);
+        const before = readFileSync(file, "utf8");
+        for (const none of [new Date(0), new URL("https://host"), { toJSON: () => 5 }, { toJSON: () => undefined }]) {
+            await expect(saveChat(file, none as never)).rejects.toMatchObject({ code: "CHAT_INVALID" });
+        }
+        expect(readFileSync(file, "utf8")).toBe(before);
         expect(readFileSync(other, "utf8")).toBe("eft: 1\n");
         await expect(saveChat(temporary.folder, chat)).rejects.toMatchObject({ code: "FILE_UNWRITABLE" });
         const nowhere = path.join(temporary.folder, "missing", "talk.json");

@@ -204,6 +204,8 @@ test("parts of a split model are told apart by model and number", () => {
     const part = "/store/Q4_K_M-00002-of-00003.gguf";
     expect(namePart("hf:a/base-GGUF:Q4_K_M", part)).toBe("hf:a/base-GGUF:Q4_K_M-00002-of-00003");
     expect(namePart("a/large-00001-of-00003.gguf", part)).toBe("a/large-00002-of-00003.gguf");
+    const address = "https://host/large-00001-of-00003.GGUF?download=true";
+    expect(namePart(address, part)).toBe("https://host/large-00002-of-00003.GGUF?download=true");
 });
 
 describe("numbers", () => {

@@ -27,7 +27,7 @@ export interface Keeper {
      * another one is begun.
      *
      * @returns whether that had to be
-     * @throws EftError FILE_UNWRITABLE, FILE_UNREADABLE
+     * @throws EftError FILE_UNWRITABLE
      */
     keep(chat: ChatSession): Promise<boolean>;
     /**
@@ -81,7 +81,8 @@ export function createKeeper(automatic: boolean, folder = chatFolder()): Keeper 
         async keep(chat) {
             const place = file ?? (automatic && chat.turns.length > 0 ? newFile() : undefined);
             if (place === undefined || kept === formatChat(chat)) return false;
-            const found = await ifThere(readConversation(place));
+            // What cannot be read is not what this process has written.
+            const found = await ifThere(readConversation(place)).catch(() => null);
             const isForeign = found !== undefined && found !== known;
             const free = isForeign ? newFile() : place;
             if (free === undefined)
@@ -136,6 +137,6 @@ export async function lastChat(folder = chatFolder()): Promise<string> {
     if (last) return last;
     throw new EftError(
         "CHAT_EMPTY",
-        `There is no last conversation: none has been kept in ${folder} yet. Name a file with --load, or begin one.`,
+        `There is no last conversation: ${folder} names none. Name a file with --load, or begin one.`,
     );
 }

@@ -18,7 +18,7 @@ import { withVocabularies } from "../../models/gguf.js";
 import { readHeaders } from "../../ensemble/headers.js";
 import { locateModels, notAt } from "../../models/model-files.js";
 import { createPromptRenderers } from "../../prompts/prompt.js";
-import { checkRecipeParts } from "../../models/roles.js";
+import { checkRecipeParts, isUpscaling } from "../../models/roles.js";
 import { describeForeignTokens } from "../../prompts/template-tokens.js";
 import { checkVocabularies, describeAgreement } from "../../models/vocabulary.js";
 import { chooseBackend } from "../../native/backend.js";
@@ -85,10 +85,11 @@ async function runCheck(args: CheckArguments): Promise<void> {
     });
     if (recipe !== undefined) {
         await checkAll(recipe, args, createCheck(report));
-        const mayLoad = findings.every(({ state }) => state !== "failed");
-        if (args.sample && mayLoad) await createCheck(report)("sample", () => checkSample(recipe, args));
-        else if (args.sample)
-            report({ check: "sample", state: "warning", text: "not taken: the recipe will not load" });
+    }
+    if (args.sample) {
+        const mayLoad = recipe !== undefined && findings.every(({ state }) => state !== "failed");
+        if (mayLoad) await createCheck(report)("sample", () => checkSample(recipe, args));
+        else report({ check: "sample", state: "warning", text: "not taken: the recipe will not load" });
     }
     const loads = findings.every(({ state }) => state !== "failed");
     if (!loads) process.exitCode = 1;
@@ -191,7 +192,7 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
 async function checkRoles(recipe: Recipe): Promise<Finding | undefined> {
     const doubts = await checkRecipeParts(recipe);
     if (doubts === undefined)
-        return recipe.members.length === 3
+        return isUpscaling(recipe)
             ? "not compared: no template `from` a member and no fallback says which member is the fine-tuned one"
             : undefined;
     return doubts.length > 0 ? { warning: doubts.join("\n") } : "sizes and names fit what each member does";
