@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "failure.h"
+#include "node/draw.h"
 #include "node/grammar-handle.h"
-#include "node/rows.h"
 #include "node/values.h"
 
 namespace eft {
