@@ -1,6 +1,7 @@
 // Compiles the native addon; runs at `npm install`.
 //
 //     node scripts/build-native.mjs                                 compile what has changed since the last time
+//     node scripts/build-native.mjs --tests                         and the addon that tests load, kept up to date from then on
 //     node scripts/build-native.mjs --debug                         without optimisation
 //     node scripts/build-native.mjs --from-source [-- cmake flags]  first build llama.cpp itself, to build/llama
 //     node scripts/build-native.mjs --clean                         delete build/
@@ -18,10 +19,12 @@ import { projectRoot } from "./llama-source.mjs";
 const require = createRequire(import.meta.url);
 
 const { values: flags, positionals: cmakeFlags } = readArguments();
-const addon = path.join(projectRoot, "build", "Release", "eft_llama.node");
 // Not CMake's configuration, which would choose another folder too.
 const buildType = flags.debug ? "Debug" : "Release";
-const stampFile = `${addon}.stamp`;
+
+/** An addon, and which files of native/test/ are its own. */
+const shipped = { target: "eft_llama", tests: /^(?!)/ };
+const forTests = { target: "eft_rows", tests: /^native\/test\/addon\// };
 
 const installHints = {
     linux: "Debian, Ubuntu: sudo apt-get install cmake g++ make\nFedora: sudo dnf install cmake gcc-c++ make",
@@ -39,7 +42,10 @@ function fail(message) {
 function readArguments() {
     const flag = { type: "boolean", default: false };
     try {
-        return parseArgs({ options: { debug: flag, "from-source": flag, clean: flag }, allowPositionals: true });
+        return parseArgs({
+            options: { debug: flag, tests: flag, "from-source": flag, clean: flag },
+            allowPositionals: true,
+        });
     } catch (error) {
         return fail(error.message);
     }
@@ -56,13 +62,17 @@ function requireCmake() {
     }
 }
 
-/** Hash of everything that decides what the addon looks like. Node's version is not part of it: Node-API is stable. */
-function currentStamp() {
+function fileOf({ target }) {
+    return path.join(projectRoot, "build", "Release", `${target}.node`);
+}
+
+/** Hash of everything that decides what an addon looks like. Node's version is not part of it: Node-API is stable. */
+function currentStamp({ tests }) {
     const hash = createHash("sha256");
     const files = readdirSync(path.join(projectRoot, "native"), { recursive: true, withFileTypes: true })
         .filter((entry) => entry.isFile() && /\.(cpp|h)$/.test(entry.name))
         .map((entry) => path.relative(projectRoot, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, "/"))
-        .filter((file) => !file.startsWith("native/test/"));
+        .filter((file) => !file.startsWith("native/test/") || tests.test(file));
     for (const name of ["CMakeLists.txt", ...files.sort()]) {
         hash.update(`${name}\n`).update(readFileSync(path.join(projectRoot, name)));
     }
@@ -70,10 +80,6 @@ function currentStamp() {
         hash.update(`${name} ${require(`${name}/package.json`).version}\n`);
     }
     return `${process.platform}-${process.arch} ${buildType} ${hash.digest("hex")}\n`;
-}
-
-function isUpToDate(stamp) {
-    return existsSync(addon) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp;
 }
 
 /** A cache made in another folder, as in a copied or renamed checkout, makes CMake refuse to configure. */
@@ -87,9 +93,9 @@ function dropForeignCache() {
     rmSync(path.join(build, "CMakeFiles"), { recursive: true, force: true });
 }
 
-function cmakeJs(command) {
+function cmakeJs(command, more = []) {
     const program = path.join(path.dirname(require.resolve("cmake-js/package.json")), "bin", "cmake-js");
-    const parameters = [program, command, "--config", "Release", `--CDCMAKE_BUILD_TYPE=${buildType}`];
+    const parameters = [program, command, "--config", "Release", `--CDCMAKE_BUILD_TYPE=${buildType}`, ...more];
     const result = spawnSync(process.execPath, parameters, { cwd: projectRoot, encoding: "utf8", maxBuffer: 2 ** 26 });
     const output = result.stdout + result.stderr;
     if (result.status !== 0 || output.includes("warning:")) console.error(output);
@@ -110,22 +116,29 @@ if (flags.clean) {
     process.env.CMAKE_BUILD_PARALLEL_LEVEL = compilersAtOnce();
     if (cmakeFlags.length > 0 && !flags["from-source"])
         fail("flags after `--` go to llama.cpp and need --from-source.");
-    const stamp = currentStamp();
     if (flags["from-source"]) {
         requireCmake();
         await buildLlama(cmakeFlags).catch((error) => fail(error.message));
     }
-    if (isUpToDate(stamp)) {
-        console.log(`eft-llama: ${path.relative(projectRoot, addon)} is up to date.`);
-    } else {
-        requireCmake();
-        dropForeignCache();
-        rmSync(stampFile, { force: true });
-        const start = Date.now();
-        cmakeJs("configure");
-        cmakeJs("build");
-        writeFileSync(stampFile, stamp);
-        const seconds = ((Date.now() - start) / 1000).toFixed(0);
-        console.log(`eft-llama: compiled ${path.relative(projectRoot, addon)} in ${seconds} s.`);
+    build(shipped);
+    if (flags.tests || existsSync(fileOf(forTests))) build(forTests);
+}
+
+function build(addon) {
+    const file = fileOf(addon);
+    const name = path.relative(projectRoot, file);
+    const stampFile = `${file}.stamp`;
+    const stamp = currentStamp(addon);
+    if (existsSync(file) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) {
+        console.log(`eft-llama: ${name} is up to date.`);
+        return;
     }
+    requireCmake();
+    dropForeignCache();
+    rmSync(stampFile, { force: true });
+    const start = Date.now();
+    cmakeJs("configure");
+    cmakeJs("build", ["--target", addon.target]);
+    writeFileSync(stampFile, stamp);
+    console.log(`eft-llama: compiled ${name} in ${((Date.now() - start) / 1000).toFixed(0)} s.`);
 }

@@ -1,26 +1,22 @@
-#include <napi.h>
+#include "node/addon.h"
 
 #include "node/engine.h"
 #include "node/grammar-handle.h"
 #include "node/model-handle.h"
 #include "node/process.h"
-#include "node/rows.h"
 #include "node/state.h"
 
-namespace {
+namespace eft {
 
-Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
-    env.SetInstanceData(new eft::AddonState());
-    eft::ModelHandle::Register(env);
-    eft::Engine::Register(env);
-    eft::GrammarHandle::Register(env);
-    eft::RegisterProcess(env, exports);
-    eft::RegisterRows(env, exports);
-    exports.Set("createEngine", Napi::Function::New<&eft::Engine::Create>(env));
-    exports.Set("createGrammar", Napi::Function::New<&eft::GrammarHandle::Create>(env));
+Napi::Object InitializeAddon(Napi::Env env, Napi::Object exports) {
+    env.SetInstanceData(new AddonState());
+    ModelHandle::Register(env);
+    Engine::Register(env);
+    GrammarHandle::Register(env);
+    RegisterProcess(env, exports);
+    exports.Set("createEngine", Napi::Function::New<&Engine::Create>(env));
+    exports.Set("createGrammar", Napi::Function::New<&GrammarHandle::Create>(env));
     return exports;
 }
 
-}  // namespace
-
-NODE_API_MODULE(eft_llama, Initialize)
+}  // namespace eft

@@ -48,9 +48,7 @@ DrawRequest ReadDraw(const Napi::Object & draw) {
     for (size_t i = 0; i < tokens.size(); i++) result.bias.push_back({tokens[i], values[i]});
     result.seed = static_cast<uint64_t>(number_at(draw, "seed"));
     result.position = static_cast<uint64_t>(number_at(draw, "position"));
-    // The rest belongs to a step; sampleRow() is called without.
-    const Napi::Value top = draw.Get("top");
-    result.top = top.IsNumber() ? top.As<Napi::Number>().Uint32Value() : 0;
+    result.top = static_cast<uint32_t>(number_at(draw, "top"));
     result.members = flag_at(draw, "members");
     result.scores = flag_at(draw, "scores");
     return result;

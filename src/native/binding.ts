@@ -384,9 +384,6 @@ export interface NativeEngine {
     dispose(): Promise<void>;
 }
 
-/** Options of {@link NativeBinding.sampleRow}; of the speculative draws too. */
-export type NativeSampleOptions = Omit<NativeDraw, "members" | "scores" | "top">;
-
 export interface NativeBinding {
     /** `llama_version()` of the headers that the addon was compiled with. */
     readonly compiledFor: string;
@@ -432,26 +429,4 @@ export interface NativeBinding {
         /** Ids below V that `model` does not have; they come at most where the text may end. Default: none. */
         readonly lacking?: Int32Array;
     }): NativeGrammar;
-
-    /**
-     * `native/math/fuse.h` on rows of M members in JavaScript memory. Returns V normalised log-probabilities.
-     *
-     * @param kinds - V values of {@link TOKEN_KIND}; shorter rows lack what lies behind their end. Default: all are combined,
-     * and V is the length of the shortest row
-     */
-    combineRows(rows: readonly (Float32Array | undefined)[], fusion: NativeFusion, kinds?: Uint8Array): Float32Array;
-    /** `native/math/sample.h` on a row of V log-probabilities, which is not changed. Returns the token. */
-    sampleRow(row: Float32Array, options: NativeSampleOptions): number;
-    /** `native/math/speculate.h`: a draft from the drafter's row, and the probability of its most probable token. */
-    draftRow(row: Float32Array, coupling: Coupling, options: NativeSampleOptions): { token: number; confidence: number };
-    /** `native/math/speculate.h`: the token at a drafted position; the draft is accepted if it is that one. */
-    verifyRow(
-        target: Float32Array,
-        drafter: Float32Array | undefined,
-        draft: number,
-        coupling: Coupling,
-        options: NativeSampleOptions,
-        /** How the draft was drawn. Default: by `options` too. */
-        drafterOptions?: NativeSampleOptions,
-    ): number;
 }

@@ -35,8 +35,16 @@ let binding: NativeBinding | undefined;
  * @throws EftError ADDON_NOT_FOUND, ADDON_LOAD_FAILED, LLAMA_VERSION_MISMATCH
  */
 export function loadBinding(): NativeBinding {
-    if (binding !== undefined) return binding;
-    const addon = requireAddon();
+    return (binding ??= openAddon(unpacked(path.join(packageRoot, "build", "Release", "eft_llama.node"))));
+}
+
+/**
+ * Loads the addon in a file and llama.cpp's libraries for it. Once for each file.
+ *
+ * @throws EftError as {@link loadBinding}
+ */
+export function openAddon(file: string): NativeBinding {
+    const addon = requireAddon(file);
     const { directory } = findLibraryFolder();
     const library = (name: string): string => findLibrary(directory, name);
     addon.setErrorClass(EftError);
@@ -48,12 +56,10 @@ export function loadBinding(): NativeBinding {
     });
     // process.exit() runs the destructors of llama.cpp's libraries, and no thread may be inside them then.
     process.once("exit", () => addon.stopWorkers());
-    binding = addon;
     return addon;
 }
 
-function requireAddon(): NativeBinding {
-    const file = unpacked(path.join(packageRoot, "build", "Release", "eft_llama.node"));
+function requireAddon(file: string): NativeBinding {
     if (!existsSync(file)) {
         throw new EftError(
             "ADDON_NOT_FOUND",

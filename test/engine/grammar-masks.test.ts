@@ -4,14 +4,13 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { compileGbnf } from "../../src/grammar/gbnf-program.js";
 import { readGbnf } from "../../src/grammar/gbnf.js";
 import { jsonSchemaToGbnf, type JsonSchema } from "../../src/grammar/json-schema.js";
-import type { NativeEngine, NativeGrammar, NativeModel, NativeSampleOptions } from "../../src/native/binding.js";
-import { loadBinding } from "../../src/native/load-binding.js";
+import type { NativeEngine, NativeGrammar, NativeModel, NativeDraw } from "../../src/native/binding.js";
 import { demoFile } from "../helpers/demo.js";
 import { openGrammarOracle, type GrammarOracle } from "../helpers/grammar-oracle.js";
-import { UNSHAPED } from "../helpers/rows.js";
+import { loadRows, UNSHAPED } from "../helpers/rows.js";
 import { normalRow, uniforms } from "../helpers/statistics.js";
 
-const native = loadBinding();
+const native = loadRows();
 let engine: NativeEngine;
 let model: NativeModel;
 let oracle: GrammarOracle;
@@ -285,7 +284,7 @@ describe("draws", () => {
             for (let position = 0; position < 5; position++) {
                 const deviation = pick(0.5, 2, 5);
                 const row = Float32Array.from(normalRow(1000 * round + position, texts.length, deviation));
-                const options: NativeSampleOptions = {
+                const options: NativeDraw = {
                     ...UNSHAPED,
                     temperature: pick(0, 0.7, 1, 2),
                     topK: pick(0, 0, 3, 40),

@@ -2,19 +2,18 @@
 
 import { describe, expect, test } from "@jest/globals";
 import { drawGumbel, normalize, shape } from "../helpers/reference.js";
-import type { NativeSampleOptions } from "../../src/native/binding.js";
-import { loadBinding } from "../../src/native/load-binding.js";
-import { probabilities, UNSHAPED } from "../helpers/rows.js";
+import type { NativeDraw } from "../../src/native/binding.js";
+import { loadRows, probabilities, UNSHAPED } from "../helpers/rows.js";
 import { chiSquareTest, normalRow, uniforms } from "../helpers/statistics.js";
 import { DEVIATIONS, P_VALUE } from "../helpers/tolerances.js";
 
-const native = loadBinding();
+const native = loadRows();
 
 const logprobs = (seed: number, length: number, deviation: number): Float32Array =>
     Float32Array.from(normalize(normalRow(seed, length, deviation)));
 
 /** How often each token is drawn at positions 0 .. draws - 1. */
-function countDraws(row: Float32Array, options: NativeSampleOptions, draws: number): Uint32Array {
+function countDraws(row: Float32Array, options: NativeDraw, draws: number): Uint32Array {
     const counts = new Uint32Array(row.length);
     for (let position = 0; position < draws; position++) {
         const token = native.sampleRow(row, { ...options, position });
@@ -24,12 +23,13 @@ function countDraws(row: Float32Array, options: NativeSampleOptions, draws: numb
 }
 
 /** Options of all kinds, drawn by `uniform`. */
-function randomOptions(uniform: () => number, length: number): NativeSampleOptions {
+function randomOptions(uniform: () => number, length: number): NativeDraw {
     const pick = <T>(...values: T[]): T => values[Math.floor(uniform() * values.length)] as T;
     const token = (): number => Math.floor(uniform() * length);
     const tokens = (): Int32Array => Int32Array.from({ length: pick(0, 0, 1, 5) }, token);
     const biasTokens = Int32Array.from(new Set(tokens()));
     return {
+        ...UNSHAPED,
         temperature: pick(0, 0.001, 0.3, 0.7, 1, 1, 1, 1.5, 100),
         topK: pick(0, 0, 1, 5, 40, 10_000),
         topP: pick(1, 1, 0.1234, 0.51234, 0.951234, 0.9991234),
@@ -48,7 +48,7 @@ function randomOptions(uniform: () => number, length: number): NativeSampleOptio
 describe("the native draw equals the reference", () => {
     test("on thousands of rows with all kinds of options", () => {
         const uniform = uniforms(1);
-        const differences: NativeSampleOptions[] = [];
+        const differences: NativeDraw[] = [];
         for (let run = 0; run < 4_000; run++) {
             const length = 2 + Math.floor(uniform() ** 4 * 600);
             const row = logprobs(run, length, 0.3 + 5 * uniform());
@@ -74,7 +74,7 @@ describe("many draws have the distribution of the target", () => {
     const row = logprobs(3, 60, 1.5);
     const draws = 60_000;
 
-    test.each<[string, Partial<NativeSampleOptions>]>([
+    test.each<[string, Partial<NativeDraw>]>([
         ["as it is", {}],
         ["at temperature 0.3", { temperature: 0.3 }],
         ["at temperature 0.8", { temperature: 0.8 }],

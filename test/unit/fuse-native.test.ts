@@ -3,13 +3,13 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { fuse } from "../helpers/reference.js";
+import { loadRows } from "../helpers/rows.js";
 import { EftError } from "../../src/errors.js";
 import { TOKEN_KIND, type NativeFusion } from "../../src/native/binding.js";
-import { loadBinding } from "../../src/native/load-binding.js";
 import { normalRow } from "../helpers/statistics.js";
 import { logprobTolerance } from "../helpers/tolerances.js";
 
-const native = loadBinding();
+const native = loadRows();
 /** Fixed, so that a run can be repeated. */
 const SEED = 2310_12962;
 const UP_SCALING = Float64Array.of(1, 1, -1);

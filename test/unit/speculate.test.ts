@@ -10,14 +10,13 @@ import {
     draft as referenceDraft,
     verify as referenceVerify,
 } from "../helpers/speculative-reference.js";
-import type { NativeSampleOptions } from "../../src/native/binding.js";
-import { loadBinding } from "../../src/native/load-binding.js";
+import type { NativeDraw } from "../../src/native/binding.js";
 import type { Coupling } from "../../src/types.js";
-import { penalized, probabilities, UNSHAPED } from "../helpers/rows.js";
+import { loadRows, penalized, probabilities, UNSHAPED } from "../helpers/rows.js";
 import { chiSquareTest, normalRow } from "../helpers/statistics.js";
 import { DEVIATIONS, LOGPROB, P_VALUE } from "../helpers/tolerances.js";
 
-const native = loadBinding();
+const native = loadRows();
 const COUPLINGS: readonly Coupling[] = ["gumbel", "maximal"];
 /** Fixed, so that a run can be repeated. */
 const SEED = 2211_17192;
@@ -30,7 +29,7 @@ const add = (row: Float32Array, other: Float32Array): Float32Array => row.map((v
 interface Case {
     readonly target: Float32Array;
     readonly drafter: Float32Array;
-    readonly options: NativeSampleOptions;
+    readonly options: NativeDraw;
 }
 
 /** A target and a drafter that resembles it more or less, and options of all kinds. */
@@ -70,6 +69,7 @@ function casesOf(minLength: number, maxLength: number): fc.Arbitrary<Case> {
             target,
             drafter,
             options: {
+                ...UNSHAPED,
                 ...others,
                 biasTokens: Int32Array.from(bias, ([id]) => id),
                 biasValues: Float32Array.from(bias, ([, value]) => value),
@@ -138,7 +138,7 @@ describe("at a drafted position", () => {
     const target = logprobs(logits);
     const drafter = logprobs(add(logits, normalRow(2, 40, 1)));
     const draws = 30_000;
-    const wishes: [string, Partial<NativeSampleOptions>][] = [
+    const wishes: [string, Partial<NativeDraw>][] = [
         ["as it is", {}],
         ["at temperature 0.4", { temperature: 0.4 }],
         ["at temperature 3", { temperature: 3 }],
@@ -207,7 +207,7 @@ describe("a text in blocks", () => {
     const [targets, drafters] = [table(100), table(200)];
     const rowAfter = (rows: readonly Float32Array[], text: readonly number[]): Float32Array =>
         rows[text.at(-1) ?? TOKENS] as Float32Array;
-    const requestAfter = (text: readonly number[], options: NativeSampleOptions): NativeSampleOptions => ({
+    const requestAfter = (text: readonly number[], options: NativeDraw): NativeDraw => ({
         ...options,
         position: text.length,
         history: Int32Array.from(text),
@@ -220,7 +220,7 @@ describe("a text in blocks", () => {
         readonly lookUp?: boolean;
     }
 
-    function draftBlock(text: readonly number[], speculation: Speculation, options: NativeSampleOptions): number[] {
+    function draftBlock(text: readonly number[], speculation: Speculation, options: NativeDraw): number[] {
         const length = speculation.draftLength(text);
         if (speculation.lookUp) return new Array<number>(length).fill(text.at(-1) ?? 0);
         const drafts: number[] = [];
@@ -232,7 +232,7 @@ describe("a text in blocks", () => {
         return drafts;
     }
 
-    function speculate(speculation: Speculation, options: NativeSampleOptions): number[] {
+    function speculate(speculation: Speculation, options: NativeDraw): number[] {
         const { coupling, lookUp } = speculation;
         const text: number[] = [];
         while (text.length < TEXT) {
@@ -249,11 +249,10 @@ describe("a text in blocks", () => {
         return text.slice(0, TEXT);
     }
 
-    const plain = (options: NativeSampleOptions): number[] =>
-        speculate({ coupling: "gumbel", draftLength: () => 0 }, options);
+    const plain = (options: NativeDraw): number[] => speculate({ coupling: "gumbel", draftLength: () => 0 }, options);
 
     /** Probability of each text, first token most significant. */
-    function textProbabilities(options: NativeSampleOptions, text: readonly number[] = []): number[] {
+    function textProbabilities(options: NativeDraw, text: readonly number[] = []): number[] {
         if (text.length === TEXT) return [1];
         const p = probabilities(rowAfter(targets, text), requestAfter(text, options));
         return Array.from(p).flatMap((probability, token) =>
@@ -269,7 +268,7 @@ describe("a text in blocks", () => {
         ["3", () => 3],
         ["0 to 2, depending on the text", (text) => (1 + (text.at(-1) ?? 0)) % 3],
     ];
-    const wishes: [string, Partial<NativeSampleOptions>][] = [
+    const wishes: [string, Partial<NativeDraw>][] = [
         ["the target as it is", {}],
         ["filters at temperature 1.5", { temperature: 1.5, topK: 3, topP: 0.95 }],
         ["penalties", { repeatPenalty: 1.5, frequencyPenalty: 1 }],

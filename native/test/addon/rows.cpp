@@ -1,11 +1,14 @@
-#include "node/rows.h"
-
+// An addon for tests: all that eft_llama has, and combine.h, sample.h and speculate.h on rows in JavaScript memory. Its
+// functions are described in test/helpers/rows.ts.
 #include <algorithm>
 #include <limits>
 #include <string>
 
 #include "failure.h"
+#include "math/fuse.h"
+#include "math/sample.h"
 #include "math/speculate.h"
+#include "node/addon.h"
 #include "node/convert.h"
 #include "node/draw.h"
 #include "node/grammar-handle.h"
@@ -128,13 +131,17 @@ Napi::Value VerifyRow(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Object Initialize(Napi::Env env, Napi::Object exports) {
+    InitializeAddon(env, exports);
+    exports.Set("combineRows", Napi::Function::New<CombineRows>(env));
+    exports.Set("sampleRow", Napi::Function::New<SampleRow>(env));
+    exports.Set("draftRow", Napi::Function::New<DraftRow>(env));
+    exports.Set("verifyRow", Napi::Function::New<VerifyRow>(env));
+    return exports;
+}
+
 }  // namespace
 
-void RegisterRows(Napi::Env env, Napi::Object exports) {
-    exports.Set("combineRows", Napi::Function::New<CombineRows>(env, "combineRows"));
-    exports.Set("sampleRow", Napi::Function::New<SampleRow>(env, "sampleRow"));
-    exports.Set("draftRow", Napi::Function::New<DraftRow>(env, "draftRow"));
-    exports.Set("verifyRow", Napi::Function::New<VerifyRow>(env, "verifyRow"));
-}
+NODE_API_MODULE(eft_rows, Initialize)
 
 }  // namespace eft
