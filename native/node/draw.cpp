@@ -7,11 +7,7 @@ namespace eft {
 
 namespace {
 
-double number_at(const Napi::Object & object, const char * key) {
-    return object.Get(key).As<Napi::Number>().DoubleValue();
-}
-
-bool flag_at(const Napi::Object & object, const char * key) { return object.Get(key).ToBoolean(); }
+double number(const Napi::Value & value) { return value.As<Napi::Number>().DoubleValue(); }
 
 }  // namespace
 
@@ -21,20 +17,20 @@ Fusion ReadFusion(const Napi::Object & fusion) {
     const Napi::Value fallback = fusion.Get("fallback");
     result.has_fallback = !fallback.IsUndefined();
     if (result.has_fallback) result.fallback = to_vector<double>(fallback, "fallback");
-    result.conservative_top_p = number_at(fusion, "conservativeTopP");
-    result.control_tokens_fallback = flag_at(fusion, "controlTokensFallback");
+    result.conservative_top_p = number(fusion.Get("conservativeTopP"));
+    result.control_tokens_fallback = fusion.Get("controlTokensFallback").ToBoolean();
     return result;
 }
 
 SamplingParameters ReadSampling(const Napi::Object & draw) {
     SamplingParameters sampling;
-    sampling.temperature = number_at(draw, "temperature");
-    sampling.top_k = static_cast<int32_t>(number_at(draw, "topK"));
-    sampling.top_p = number_at(draw, "topP");
-    sampling.min_p = number_at(draw, "minP");
-    sampling.repeat_penalty = number_at(draw, "repeatPenalty");
-    sampling.frequency_penalty = number_at(draw, "frequencyPenalty");
-    sampling.presence_penalty = number_at(draw, "presencePenalty");
+    sampling.temperature = number(draw.Get("temperature"));
+    sampling.top_k = static_cast<int32_t>(number(draw.Get("topK")));
+    sampling.top_p = number(draw.Get("topP"));
+    sampling.min_p = number(draw.Get("minP"));
+    sampling.repeat_penalty = number(draw.Get("repeatPenalty"));
+    sampling.frequency_penalty = number(draw.Get("frequencyPenalty"));
+    sampling.presence_penalty = number(draw.Get("presencePenalty"));
     return sampling;
 }
 
@@ -46,11 +42,11 @@ DrawRequest ReadDraw(const Napi::Object & draw) {
     const auto values = to_vector<float>(draw.Get("biasValues"), "biasValues");
     if (values.size() != tokens.size()) throw Failure("OPTION_INVALID", "biasValues must be as long as biasTokens.");
     for (size_t i = 0; i < tokens.size(); i++) result.bias.push_back({tokens[i], values[i]});
-    result.seed = static_cast<uint64_t>(number_at(draw, "seed"));
-    result.position = static_cast<uint64_t>(number_at(draw, "position"));
-    result.top = static_cast<uint32_t>(number_at(draw, "top"));
-    result.members = flag_at(draw, "members");
-    result.scores = flag_at(draw, "scores");
+    result.seed = static_cast<uint64_t>(number(draw.Get("seed")));
+    result.position = static_cast<uint64_t>(number(draw.Get("position")));
+    result.top = static_cast<uint32_t>(number(draw.Get("top")));
+    result.members = draw.Get("members").ToBoolean();
+    result.scores = draw.Get("scores").ToBoolean();
     return result;
 }
 

@@ -20,8 +20,9 @@ Napi::Value SetErrorClass(const Napi::CallbackInfo & info) {
 Napi::Value OpenLibraries(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         const Napi::Object paths = info[0].As<Napi::Object>();
-        const auto path = [&](const char * key) { return paths.Get(key).As<Napi::String>().Utf8Value(); };
-        const std::string version = open_libraries({path("base"), path("ggml"), path("llama"), path("backends")});
+        const std::string version =
+            open_libraries({paths.Get("base").As<Napi::String>(), paths.Get("ggml").As<Napi::String>(),
+                            paths.Get("llama").As<Napi::String>(), paths.Get("backends").As<Napi::String>()});
         return Napi::String::New(info.Env(), version);
     });
 }

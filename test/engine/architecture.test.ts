@@ -4,8 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { ERROR_CODES } from "../../src/errors.js";
-import { loadBinding, packageRoot } from "../../src/native/load-binding.js";
-import { demoFile } from "../helpers/demo.js";
+import { packageRoot } from "../../src/native/load-binding.js";
 
 /** Later rows may import from earlier ones, never the other way round. */
 const ROWS = [
@@ -128,36 +127,5 @@ describe("error codes", () => {
             .map((file) => readFileSync(file, "utf8"))
             .join("\n");
         expect(codes.filter((code) => !text.includes(`"${code}"`))).toEqual([]);
-    });
-});
-
-describe("the typed mirror of the addon", () => {
-    const text = readFileSync(path.join(source, "native", "binding.ts"), "utf8");
-    const declared = (name: string): string[] => {
-        const [, body = ""] = new RegExp(`export interface ${name} \\{\\n([^]*?)^\\}`, "m").exec(text) ?? [];
-        return [...body.matchAll(/^ {4}(?:readonly )?(\w+)[(?:]/gm)].map((match) => match[1] ?? "").sort();
-    };
-    const methods = (object: object): string[] =>
-        Object.getOwnPropertyNames(Object.getPrototypeOf(object)).filter((name) => name !== "constructor");
-
-    it("names what the addon exports", () => {
-        expect(Object.keys(loadBinding()).sort()).toEqual(declared("NativeBinding"));
-    });
-
-    it("names what engines and models have", async () => {
-        const engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
-        const model = await engine.loadModel({
-            path: demoFile("small-base"),
-            gpuLayers: 0,
-            devices: [],
-            vocabularyOnly: true,
-        });
-        expect(methods(engine).sort()).toEqual(declared("NativeEngine"));
-        expect([...Object.keys(model), ...methods(model)].sort()).toEqual(declared("NativeModel"));
-        const optional = ["chatTemplate"].filter((name) => !(name in model.info));
-        expect([...Object.keys(model.info), ...optional].sort()).toEqual(declared("NativeModelInfo"));
-        expect(Object.keys(loadBinding().readHeader(demoFile("small-base"))).sort()).toEqual(declared("NativeHeader"));
-        expect(Object.keys(loadBinding().devices()[0] ?? {}).sort()).toEqual(declared("NativeDevice"));
-        await engine.dispose();
     });
 });
