@@ -13,7 +13,8 @@ import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { describeEmpty, describeStatistics, speculationToJson } from "./statistics.js";
 import { describeSystem } from "./system-prompt.js";
-import { plural, print, printAnswer, printError, printJson, remark } from "./terminal.js";
+import { plural } from "../plural.js";
+import { print, printAnswer, printError, printJson, remark } from "./terminal.js";
 
 export const options = {
     ...recipeOptions,

@@ -2,7 +2,8 @@
 
 import type { ChalkInstance } from "chalk";
 import { tokenText, type DrafterView, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
-import { colors, escapeControls, escapeLines, formatProbability, formatTable, plural, quote, sum } from "./terminal.js";
+import { plural } from "../plural.js";
+import { colors, escapeControls, escapeLines, formatProbability, formatTable, quote, sum } from "./terminal.js";
 
 /** From hot to calm: the total-variation distance from which on each colour is taken. Below all of them: none. */
 const HEAT = [

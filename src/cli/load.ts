@@ -7,13 +7,11 @@ import {
     findModel,
     loadEnsemble,
     loadRecipe,
-    memoryRoom,
     recommendControlTokens,
     resolveParameters,
     type BackendChoice,
     type Ensemble,
     type LoadOptions,
-    type MemoryOptions,
     type Recipe,
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
@@ -98,14 +96,6 @@ export async function loadWithProgress(recipe: Recipe, args: LoadArguments, opti
     } finally {
         progress.stop();
     }
-}
-
-/** What a plan of the memory depends on. */
-export function memoryOptions(
-    { contextSize, gpuLayers, cacheType, sequences }: Omit<MemoryOptions, "room">,
-    backend: BackendChoice,
-): MemoryOptions {
-    return { contextSize, gpuLayers, cacheType, sequences, room: memoryRoom(backend) };
 }
 
 /** llama.cpp's log goes to standard error from now on. */

@@ -8,7 +8,8 @@ import { canAsk, confirm } from "./ask.js";
 import { withConfig } from "./config.js";
 import { outputOptions } from "./options.js";
 import { pullOptions } from "./pull.js";
-import { escapeControls, formatTable, isQuiet, plural, print, printable, printJson, sum } from "./terminal.js";
+import { plural } from "../plural.js";
+import { escapeControls, formatTable, isQuiet, print, printable, printJson, sum } from "./terminal.js";
 
 export const listOptions = {
     ...pullOptions,

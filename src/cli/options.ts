@@ -116,10 +116,6 @@ export const sequencesOption = {
 } as const satisfies Options;
 
 export type RecipeArguments = InferredOptionTypes<typeof recipeOptions>;
-/** Of commands that load no weights. */
-export type PlanArguments = ArgumentsCamelCase<
-    InferredOptionTypes<Omit<typeof loadOptions, "trust"> & typeof outputOptions>
->;
 export type LoadArguments = ArgumentsCamelCase<InferredOptionTypes<typeof loadOptions & typeof outputOptions>>;
 
 /** `name=value` pairs, collected into an object. */

@@ -4,7 +4,8 @@ import { downloadModels, missingModels, planDownload, type DownloadPlan, type Re
 import { formatBytes } from "../models/bytes.js";
 import { canAsk, confirm } from "./ask.js";
 import { abortable } from "./interrupt.js";
-import { escapeControls, plural, printError, startProgress } from "./terminal.js";
+import { plural } from "../plural.js";
+import { escapeControls, printError, startProgress } from "./terminal.js";
 
 /**
  * Downloads what is missing. The first Ctrl-C ends it so that the next download can go on.

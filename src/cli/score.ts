@@ -6,7 +6,8 @@ import { checkInput, fileOption, readInput } from "./input.js";
 import { openEnsemble } from "./load.js";
 import { withConfig } from "./config.js";
 import { checkModels, loadOptions, outputOptions, recipeOptions, sequencesOption, templateOptions } from "./options.js";
-import { formatTable, plural, print, printJson, startProgress, sum } from "./terminal.js";
+import { plural } from "../plural.js";
+import { formatTable, print, printJson, startProgress, sum } from "./terminal.js";
 
 export const options = {
     ...recipeOptions,

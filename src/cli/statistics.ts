@@ -1,7 +1,8 @@
 /** What a completion did and what it took: `--stats`, and the numbers of speculation in `--json`. */
 
 import type { Ensemble, FinishPart, SpeculationStatistics } from "../index.js";
-import { errorColors, formatTable, plural, quote, sum } from "./terminal.js";
+import { plural } from "../plural.js";
+import { errorColors, formatTable, quote, sum } from "./terminal.js";
 
 /** Heights of a bar, from nothing to all. */
 const BARS = "▁▂▃▄▅▆▇█";

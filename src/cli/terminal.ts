@@ -131,11 +131,6 @@ export function formatProbability(logprob: number): string {
     return color(`${(100 * probability).toFixed(1).padStart(5)} %`);
 }
 
-/** `1 token`, `2 tokens`. */
-export function plural(number: number, noun: string): string {
-    return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
-
 export function sum(values: readonly number[]): number {
     return values.reduce((total, value) => total + value, 0);
 }

@@ -1,5 +1,6 @@
 /** What GGUF files say about themselves. Only headers are read: quick and cheap, however large the models. */
 
+import { open, stat } from "node:fs/promises";
 import type { GgufInsights } from "node-llama-cpp";
 import { EftError, withStack } from "../errors.js";
 import type { NativeHeader, NativeModel } from "../native/binding.js";
@@ -114,6 +115,20 @@ function replaceBigInts(entries: object): void {
         // Arrays are of one type.
         else if (Array.isArray(value) && typeof value[0] !== "bigint") continue;
         else if (typeof value === "object" && value !== null) replaceBigInts(value);
+    }
+}
+
+/** Whether a file is a GGUF: by its name, or else by its first bytes: stores of other programs name their files otherwise. */
+export async function isGguf(source: string): Promise<boolean> {
+    if (/\.gguf$/i.test(source)) return true;
+    try {
+        // A pipe can be read once, and a recipe may come from one.
+        if (!(await stat(source)).isFile()) return false;
+        await using file = await open(source);
+        const { buffer } = await file.read(Buffer.alloc(4), 0, 4);
+        return buffer.toString() === "GGUF";
+    } catch {
+        return false;
     }
 }
 

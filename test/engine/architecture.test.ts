@@ -8,7 +8,7 @@ import { packageRoot } from "../../src/native/load-binding.js";
 
 /** Later rows may import from earlier ones, never the other way round. */
 const ROWS = [
-    ["errors.ts", "files.ts", "http.ts", "lock.ts", "options.ts", "types.ts"],
+    ["errors.ts", "files.ts", "http.ts", "lock.ts", "options.ts", "plural.ts", "types.ts"],
     ["recipe", "native", "template", "grammar"],
     ["models"],
     ["prompts"],

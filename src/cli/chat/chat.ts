@@ -23,7 +23,8 @@ import { defaultRecipe, withConfig } from "../config.js";
 import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions } from "../options.js";
 import { chooseSampling, samplingOptions } from "../sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "../speculation.js";
-import { colors, escapeControls, escapeLines, plural, WIDTH } from "../terminal.js";
+import { plural } from "../../plural.js";
+import { colors, escapeControls, escapeLines, WIDTH } from "../terminal.js";
 
 export const options = {
     ...recipeOptions,

@@ -25,7 +25,8 @@ import { describeDecisions, paintText } from "../explain.js";
 import { describeOpinions } from "../opinions.js";
 import { describeEmpty, describeStatistics } from "../statistics.js";
 import { describeSystem } from "../system-prompt.js";
-import { colors, escapeControls, escapeLines, formatTable, plural, printable } from "../terminal.js";
+import { plural } from "../../plural.js";
+import { colors, escapeControls, escapeLines, formatTable, printable } from "../terminal.js";
 
 /** A conversation that goes on, and where. */
 export interface Talk {

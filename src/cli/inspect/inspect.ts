@@ -1,12 +1,13 @@
 /** `eft-llama inspect`: what is in a GGUF or a recipe, and what it would take to run it here. */
 
-import { open, stat } from "node:fs/promises";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { EftError, findModel, isRemote, loadRecipe, planMemory, readGguf, type GgufSummary } from "../../index.js";
+import { inspectForms } from "../../decoding/recipe-forms.js";
+import { inspectFiles, inspectModel } from "../../ensemble/inspect.js";
+import { isRemote, loadRecipe, resolveParameters, type GgufSummary } from "../../index.js";
+import { isGguf } from "../../models/gguf.js";
 import { checkVocabularies } from "../../models/vocabulary.js";
-import { chooseBackend } from "../../native/backend.js";
-import { describeMemory, describeRecipe, inspectRecipe, recipeToJson } from "./recipe.js";
-import { describeBackend, memoryOptions, showLog } from "../load.js";
+import { describeMemory, describeRecipe, recipeToJson } from "./recipe.js";
+import { describeBackend, showLog } from "../load.js";
 import { withConfig } from "../config.js";
 import { loadOptions, outputOptions, sequencesOption, settings } from "../options.js";
 import { printRecipes } from "../recipe/list.js";
@@ -47,7 +48,10 @@ async function runInspect(args: InspectArguments): Promise<void> {
     if (args.source === undefined) await printRecipes(args.json);
     else if (isRemote(args.source) || (await isGguf(args.source))) await printModel(args.source, args);
     else {
-        const inspection = await inspectRecipe(await loadRecipe(args.source), args);
+        const recipe = await loadRecipe(args.source);
+        const parameters = resolveParameters(recipe, args.set ?? {});
+        const found = await inspectFiles(recipe, args);
+        const inspection = { ...inspectForms(recipe, parameters, found.files), ...found };
         show(args, recipeToJson(inspection), () => describeRecipe(printable(inspection)));
         // Last, so that the rest can be read however the members differ.
         if (inspection.vocabulary !== undefined) checkVocabularies(inspection.vocabulary);
@@ -55,18 +59,7 @@ async function runInspect(args: InspectArguments): Promise<void> {
 }
 
 async function printModel(source: string, args: InspectArguments): Promise<void> {
-    const found = findModel(source);
-    if (isRemote(source) && found === undefined)
-        throw new EftError(
-            "MODEL_NOT_FOUND",
-            `${source} has not been downloaded. Download with \`eft-llama pull ${source}\`.`,
-        );
-    const backend = chooseBackend(args.backend);
-    const summary = await readGguf(found ?? source);
-    const memory =
-        summary.type === "adapter"
-            ? undefined
-            : await planMemory({ members: [{ name: "model", model: summary.file }] }, memoryOptions(args, backend));
+    const { summary, memory, backend } = await inspectModel(source, args);
     show(args, { ...summary, memory, backend }, () => [
         ...describeModel(printable(summary)),
         "",
@@ -96,18 +89,4 @@ function describeModel(summary: GgufSummary): string[] {
 function show({ json }: InspectArguments, data: unknown, lines: () => readonly string[]): void {
     if (json) printJson(data);
     else print(`${lines().join("\n")}\n`);
-}
-
-/** By its name, or else by its first bytes: stores of other programs name their files otherwise. */
-async function isGguf(source: string): Promise<boolean> {
-    if (/\.gguf$/i.test(source)) return true;
-    try {
-        // A pipe can be read once, and a recipe may come from one.
-        if (!(await stat(source)).isFile()) return false;
-        await using file = await open(source);
-        const { buffer } = await file.read(Buffer.alloc(4), 0, 4);
-        return buffer.toString() === "GGUF";
-    } catch {
-        return false;
-    }
 }

@@ -1,120 +1,16 @@
-/** What `eft-llama inspect` finds out about a recipe, and how it says it. */
+/** How `eft-llama inspect` and `eft-llama recipe show` say what is known about a recipe. */
 
-import { existsSync } from "node:fs";
 import path from "node:path";
-import {
-    combinationWeights,
-    findModel,
-    isRemote,
-    planMemory,
-    readGguf,
-    readVocabularies,
-    resolveParameters,
-    type BackendChoice,
-    type Combination,
-    type GgufSummary,
-    type MemberSpec,
-    type MemoryPlan,
-    type MemoryShare,
-    type Recipe,
-    type VocabularyReport,
-} from "../../index.js";
+import type { GgufSummary, MemberSpec, MemoryPlan, MemoryShare, VocabularyReport } from "../../index.js";
+import type { RecipeForms } from "../../decoding/recipe-forms.js";
+import type { RecipeFiles } from "../../ensemble/inspect.js";
 import { formatBytes } from "../../models/bytes.js";
-import { pullCommand } from "../../models/model-files.js";
 import { describeAgreement } from "../../models/vocabulary.js";
-import { chooseBackend } from "../../native/backend.js";
-import { describeSpeculation, inspectSpeculation, type SpeculationInspection } from "./speculation.js";
-import { describeBackend, memoryOptions } from "../load.js";
-import type { PlanArguments, RecipeArguments } from "../options.js";
+import { describeSpeculation } from "./speculation.js";
+import { describeBackend } from "../load.js";
 import { colors, formatCount, formatTable } from "../terminal.js";
 
-type Weights = Readonly<Record<string, number>>;
-
-/** The forms of a recipe at given dials. */
-export interface RecipeForms {
-    readonly recipe: Recipe;
-    /** Where the dials stand. */
-    readonly parameters: Readonly<Record<string, number>>;
-    readonly weights: Weights;
-    /** Of the form that the conservative filter falls back to. */
-    readonly fallback?: Weights;
-    readonly speculation: SpeculationInspection;
-}
-
-interface RecipeInspection extends RecipeForms {
-    /** By what the recipe calls the model; without those that are missing. */
-    readonly files: ReadonlyMap<string, GgufSummary>;
-    /** Models and adapters that are not on this machine. */
-    readonly missing: readonly string[];
-    /** The command that downloads them, where that can be. */
-    readonly download?: string;
-    /** These two are not there when something is missing. */
-    readonly memory?: MemoryPlan;
-    readonly vocabulary?: VocabularyReport;
-    readonly backend: BackendChoice;
-}
-
-/** @throws EftError MODEL_INVALID, PARAMETER_*, OPTION_INVALID, BACKEND_UNAVAILABLE */
-export async function inspectRecipe(
-    recipe: Recipe,
-    args: PlanArguments & Pick<RecipeArguments, "set"> & { readonly sequences: number },
-): Promise<RecipeInspection> {
-    const parameters = resolveParameters(recipe, args.set ?? {});
-    // Vocabularies and backend before node-llama-cpp is imported: from then on its logger takes llama.cpp's words, which
-    // our messages quote.
-    const backend = chooseBackend(args.backend);
-    const models = [...new Set(recipe.members.map(({ model }) => model))];
-    const adapters = recipe.members.flatMap(({ lora }) => (lora === undefined ? [] : [lora.path]));
-    const missing = [
-        ...models.filter((model) => findModel(model) === undefined),
-        ...adapters.filter((file) => !existsSync(file)),
-    ];
-    const local = withLocalModels(recipe);
-    const vocabulary = missing.length > 0 ? undefined : await readVocabularies(local);
-    const files = new Map<string, GgufSummary>();
-    for (const model of models) {
-        const file = findModel(model);
-        if (file !== undefined) files.set(model, await readGguf(file));
-    }
-    const found = {
-        ...inspectForms(recipe, parameters, files),
-        files,
-        missing,
-        ...(missing.some(isRemote) && { download: await pullCommand(recipe) }),
-        backend,
-    };
-    if (vocabulary === undefined) return found;
-    const memory = await planMemory(local, memoryOptions(args, backend));
-    return { ...found, vocabulary, memory };
-}
-
-/** @param files - headers by what the recipe calls the model; without those that are missing */
-export function inspectForms(
-    recipe: Recipe,
-    parameters: Readonly<Record<string, number>>,
-    files: ReadonlyMap<string, Pick<GgufSummary, "tensorBytes">>,
-): RecipeForms {
-    const names = recipe.members.map(({ name }) => name);
-    const weigh = (form: Combination): Weights => {
-        const weights = combinationWeights(form, names, parameters);
-        return Object.fromEntries(names.map((name, index) => [name, weights[index] ?? 0]));
-    };
-    return {
-        recipe,
-        parameters,
-        weights: weigh(recipe.combination),
-        ...(recipe.conservative && { fallback: weigh(recipe.conservative.fallback) }),
-        speculation: inspectSpeculation(recipe, parameters, files),
-    };
-}
-
-/** The recipe with paths in the place of references to models that are on this machine. */
-export function withLocalModels(recipe: Recipe): Recipe {
-    return {
-        ...recipe,
-        members: recipe.members.map((member) => ({ ...member, model: findModel(member.model) ?? member.model })),
-    };
-}
+type RecipeInspection = RecipeForms & RecipeFiles;
 
 /** Plain data: what is not a number becomes null, flags of tokens become counts. */
 export function recipeToJson(inspection: RecipeInspection): object {

@@ -12,7 +12,8 @@ import {
     type Recipe,
 } from "../../index.js";
 import { loadBinding } from "../../native/load-binding.js";
-import { describeForms, formatWeight, formsToJson, inspectForms, type RecipeForms } from "../inspect/recipe.js";
+import { inspectForms, type RecipeForms } from "../../decoding/recipe-forms.js";
+import { describeForms, formatWeight, formsToJson } from "../inspect/recipe.js";
 import { withConfig } from "../config.js";
 import { settings } from "../options.js";
 import { formatTable, print, printable, printJson } from "../terminal.js";
