@@ -12,7 +12,7 @@ import { checkModels, loadOptions, outputOptions, recipeOptions, templateOptions
 import { chooseSampling, samplingOptions } from "./sampling.js";
 import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions } from "./speculation.js";
 import { describeEmpty, describeStatistics, speculationToJson } from "./statistics.js";
-import { describeSystem } from "./system-prompt.js";
+import { describeSystem } from "../prompts/system-prompt.js";
 import { plural } from "../plural.js";
 import { print, printAnswer, printError, printJson, remark } from "./terminal.js";
 
@@ -123,7 +123,7 @@ async function runComplete(args: Arguments): Promise<void> {
     // Not before: there is nothing to finish while models are loaded, so Ctrl-C then ends the process as usual.
     const signal = abortOnInterrupt();
     try {
-        for (const sentence of describeSystem(args.system, ensemble)) remark(`${sentence}\n`);
+        for (const sentence of describeSystem(args.system, ensemble.members)) remark(`${sentence}\n`);
         const completion = complete(ensemble, {
             prompt: withSystem(prompt, args.system),
             raw: args.raw,

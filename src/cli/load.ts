@@ -2,12 +2,8 @@
 
 import path from "node:path";
 import {
-    adHocRecipe,
-    EftError,
-    findModel,
     loadEnsemble,
     loadRecipe,
-    recommendControlTokens,
     resolveParameters,
     type BackendChoice,
     type Ensemble,
@@ -15,8 +11,8 @@ import {
     type Recipe,
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
+import { recipeForFiles } from "../ensemble/from-files.js";
 import { checkRecipeParts } from "../models/roles.js";
-import { resolveReference } from "../recipe/reference.js";
 import { defaultRecipe } from "./config.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
 import { offerDownload } from "./pull-models.js";
@@ -118,28 +114,5 @@ async function chooseRecipe({ recipe, base = "", tuned = "", reference = "" }: R
     if (recipe !== undefined) return loadRecipe(recipe);
     const byDefault = base === "" ? defaultRecipe() : undefined;
     if (byDefault !== undefined) return loadRecipe(byDefault);
-    const models = isAdapter(tuned) ? { base, lora: tuned, reference } : { base, tuned, reference };
-    const controlTokens = await chooseControlTokens(adHocRecipe(models));
-    return adHocRecipe({ ...models, controlTokens });
-}
-
-/** What the files call for. What is wrong with them comes out while loading, in the words of that. */
-async function chooseControlTokens({ members }: Recipe): Promise<Recipe["controlTokens"]> {
-    const [, own, base] = members.map(({ model }) => findModel(model));
-    if (own === undefined || base === undefined) return "combine";
-    try {
-        return await recommendControlTokens(own, base);
-    } catch (error) {
-        if (EftError.isInstance(error)) return "combine";
-        throw error;
-    }
-}
-
-/** Whether a GGUF is a LoRA adapter; what it otherwise is, and whether it is there, comes out while loading. */
-function isAdapter(file: string): boolean {
-    try {
-        return loadBinding().readHeader(resolveReference(file, ".")).type === "adapter";
-    } catch {
-        return false;
-    }
+    return recipeForFiles({ base, tuned, reference });
 }

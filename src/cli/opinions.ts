@@ -1,5 +1,6 @@
 /** What each member thought of the tokens of a text. */
 
+import { findFavourite } from "../decoding/explain.js";
 import { tokenText, type Ensemble, type TokenPart } from "../index.js";
 import { colors, formatProbability, formatTable, quote } from "./terminal.js";
 
@@ -24,15 +25,4 @@ function describeToken(ensemble: Ensemble, part: TokenPart, names: readonly stri
         return formatProbability(part.members?.[name] ?? NaN) + colors.dim(rather);
     });
     return [quote(tokenText(ensemble, part.id)), formatProbability(part.logprob), ...opinions];
-}
-/** What a member finds most probable, where the target's top tokens are enough to be sure of it. */
-function findFavourite({ top = [] }: TokenPart, member: string): { id: number; text: string } | undefined {
-    const candidates = top.map(({ id, text, members }) => ({
-        id,
-        text,
-        probability: Math.exp(members?.[member] ?? NaN),
-    }));
-    const [best] = candidates.toSorted((a, b) => b.probability - a.probability);
-    const rest = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
-    return best !== undefined && best.probability > rest ? best : undefined;
 }

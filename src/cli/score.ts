@@ -2,12 +2,13 @@
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { EftError, score, type Score, type ScoreItem } from "../index.js";
+import { summarizeScores } from "../scoring/summary.js";
 import { checkInput, fileOption, readInput } from "./input.js";
 import { openEnsemble } from "./load.js";
 import { withConfig } from "./config.js";
 import { checkModels, loadOptions, outputOptions, recipeOptions, sequencesOption, templateOptions } from "./options.js";
 import { plural } from "../plural.js";
-import { formatTable, print, printJson, startProgress, sum } from "./terminal.js";
+import { formatTable, print, printJson, startProgress } from "./terminal.js";
 
 export const options = {
     ...recipeOptions,
@@ -118,40 +119,13 @@ function toJson(items: readonly ScoreItem[], scores: readonly Score[]): object[]
 }
 
 function describeScores(scores: readonly Score[], stride: number): string {
-    const tokens = count(scores, ({ tokens }) => tokens.length);
-    const bytes = count(scores, ({ text }) => Buffer.byteLength(text));
-    const names = Object.keys(scores[0]?.members ?? {});
-    const rows = [
-        describeRow(
-            "target",
-            count(scores, ({ logprobs }) => sum(logprobs)),
-        ),
-        ...names.map((name) =>
-            describeRow(
-                name,
-                count(scores, ({ members }) => sum(members[name] ?? [])),
-            ),
-        ),
-    ];
-    const windows = count(scores, (score) => score.windows);
-    const split = windows > scores.length ? `, in ${windows} windows that go on by ${plural(stride, "token")}` : "";
-    const heading = `${plural(scores.length, "text")}, ${plural(tokens, "token")}, ${plural(bytes, "byte")}${split}`;
+    const { texts, tokens, bytes, windows, systems } = summarizeScores(scores);
+    const split = windows > texts ? `, in ${windows} windows that go on by ${plural(stride, "token")}` : "";
+    const heading = `${plural(texts, "text")}, ${plural(tokens, "token")}, ${plural(bytes, "byte")}${split}`;
+    const rows = systems.map(({ member = "target", logprob, perToken, perplexity, bitsPerByte }) =>
+        tokens === 0
+            ? [member, "0", "-", "-", "-"]
+            : [member, logprob.toFixed(3), perToken.toFixed(3), perplexity.toPrecision(5), bitsPerByte.toFixed(4)],
+    );
     return `${heading}\n${formatTable(["", "log-probability", "per token", "perplexity", "bits per byte"], rows)}\n`;
-
-    function describeRow(name: string, logprob: number): string[] {
-        if (tokens === 0) return [name, "0", "-", "-", "-"];
-        const perToken = logprob / tokens;
-        const bitsPerByte = -logprob / Math.LN2 / bytes;
-        return [
-            name,
-            logprob.toFixed(3),
-            perToken.toFixed(3),
-            Math.exp(-perToken).toPrecision(5),
-            bitsPerByte.toFixed(4),
-        ];
-    }
-}
-
-function count(scores: readonly Score[], value: (score: Score) => number): number {
-    return sum(scores.map(value));
 }

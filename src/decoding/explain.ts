@@ -2,7 +2,7 @@
 
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { NativeDrawResult, NativeFusion } from "../native/binding.js";
-import type { DrafterView } from "./completion.js";
+import type { DrafterView, TokenPart } from "./completion.js";
 import { tokenText } from "./text-stream.js";
 
 /**
@@ -31,4 +31,16 @@ export function viewDrafter(
     });
     const [largest] = shifts.toSorted(([, a], [, b]) => b - a);
     return { ...view, shifts: Object.fromEntries(shifts), ...(largest && { changedBy: largest[0] }) };
+}
+
+/** What a member finds most probable, where the target's top tokens are enough to be sure of it. */
+export function findFavourite({ top = [] }: TokenPart, member: string): { id: number; text: string } | undefined {
+    const candidates = top.map(({ id, text, members }) => ({
+        id,
+        text,
+        probability: Math.exp(members?.[member] ?? NaN),
+    }));
+    const [best] = candidates.toSorted((a, b) => b.probability - a.probability);
+    const rest = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
+    return best !== undefined && best.probability > rest ? best : undefined;
 }

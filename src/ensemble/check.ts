@@ -115,8 +115,8 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Verdict> {
         );
         for (const renderer of renderers) renderer.tokenize([{ role: "user", content: "Hello" }]);
         const foreign = describeForeignTokens({ members, prompt }, named);
-        const finding = "a question is rendered for every member";
-        return foreign.length === 0 ? finding : { warning: [finding, ...foreign].join("; ") };
+        const verdict = "a question is rendered for every member";
+        return foreign.length === 0 ? verdict : { warning: [verdict, ...foreign].join("; ") };
     });
 }
 

@@ -14,17 +14,18 @@ import {
     type TokenPart,
 } from "../../index.js";
 import wrapAnsi from "wrap-ansi";
+import { compareAlone } from "../../chat/compare.js";
 import { readConversation } from "../../chat/document.js";
 import { expandHome } from "../../files.js";
 import { suggestion } from "../../recipe/problems.js";
-import { compareAlone } from "./compare.js";
+import { describeAnswers } from "./compare.js";
 import type { Keeper } from "./keep.js";
 import { applySettings, settingNames, showSettings } from "./settings.js";
 import type { Surface } from "./surface.js";
 import { describeDecisions, paintText } from "../explain.js";
 import { describeOpinions } from "../opinions.js";
 import { describeEmpty, describeStatistics } from "../statistics.js";
-import { describeSystem } from "../system-prompt.js";
+import { describeSystem } from "../../prompts/system-prompt.js";
 import { plural } from "../../plural.js";
 import { colors, escapeControls, escapeLines, formatTable, printable } from "../terminal.js";
 
@@ -171,11 +172,10 @@ async function compare(talk: Talk, argument: string): Promise<void> {
     const forgotten = Math.min(chat.forgotten, turns.length);
     const { system, parameters, sampling } = chat;
     const base: ChatOptions = { ...options, system, turns, forgotten, parameters, sampling };
-    const onStep = (name: string): Promise<void> | undefined => surface.tell?.(`${name} …`);
-    const text = await surface.work((signal) =>
-        compareAlone(ensemble, base, { question, signal, width: surface.width, onStep }),
-    );
-    await surface.print(text);
+    const onStep = (member?: string): Promise<void> | undefined =>
+        surface.tell?.(member === undefined ? "target …" : `${member} alone …`);
+    const answers = await surface.work((signal) => compareAlone(ensemble, base, question, { signal, onStep }));
+    await surface.print(describeAnswers(answers, parameters, surface.width));
 }
 
 async function explain(talk: Talk): Promise<void> {
@@ -251,7 +251,7 @@ async function setSystem(talk: Talk, argument: string): Promise<void> {
 
 /** Says what becomes of a system prompt. */
 export async function warnOfSystem({ chat, ensemble, surface }: Talk): Promise<void> {
-    for (const sentence of describeSystem(chat.system, ensemble)) await surface.note(sentence);
+    for (const sentence of describeSystem(chat.system, ensemble.members)) await surface.note(sentence);
 }
 
 function regenerate(talk: Talk): Promise<void> {

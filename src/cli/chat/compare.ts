@@ -1,64 +1,29 @@
-/** `/compare`: what members say alone, beside what the target says. */
+/** How `/compare` shows answers. */
 
 import Table from "cli-table3";
-import {
-    collect,
-    combinationWeights,
-    createChat,
-    resolveParameters,
-    soloView,
-    type ChatOptions,
-    type CompletionResult,
-    type Ensemble,
-    type Recipe,
-} from "../../index.js";
+import type { ComparedAnswer } from "../../chat/compare.js";
+import type { CompletionResult } from "../../index.js";
 import { colors, escapeLines } from "../terminal.js";
 
 /** Columns that a text needs to be read beside others. */
 const NARROWEST = 24;
-/** A base model does not end by itself: it gets so many times the tokens that the target needed. */
-const PATIENCE = 2;
-const FEWEST_TOKENS = 24;
-
-interface Question {
-    readonly question: string;
-    readonly signal: AbortSignal;
-    /** Columns that the comparison may take. */
-    readonly width: number;
-    /** Called before each answer, with who will give it. */
-    readonly onStep: (system: string) => Promise<void> | undefined;
-}
 
 /**
- * Answers a question several times, each time with the same seed; nothing is added to a conversation.
- *
- * @param chat - the conversation that the question is put into
+ * @param dials - that answers were given at
+ * @param width - columns that the comparison may take
  */
-export async function compareAlone(ensemble: Ensemble, chat: ChatOptions, question: Question): Promise<string> {
-    const answer = (system: Ensemble, more: ChatOptions): Promise<CompletionResult> =>
-        collect(createChat(system, { ...chat, ...more }).send(question.question, { signal: question.signal }));
-    await question.onStep("target");
-    const together = await answer(ensemble, {});
-    const maxTokens = Math.max(FEWEST_TOKENS, PATIENCE * together.tokens);
-    const answers: [string, string][] = [];
-    for (const name of membersWithOpinion(ensemble.recipe)) {
-        await question.onStep(`${name} alone`);
-        const alone = await answer(soloView(ensemble, name), {
-            ...{ seed: together.seed, speculation: false },
-            maxTokens: Math.min(maxTokens, chat.maxTokens ?? Infinity),
-        });
-        answers.push([`${name} alone`, showAnswer(alone)]);
-    }
-    const dials = Object.entries(chat.parameters ?? {}).map(([name, value]) => `, ${name} = ${value}`);
-    answers.push([`target${dials.join("")}`, colors.green(showAnswer(together))]);
-    return layOut(answers, question.width);
-}
-
-/** Those that are added at the default dials: the large base and the fine-tuned ones, but not what is subtracted. */
-function membersWithOpinion(recipe: Recipe): string[] {
-    const names = recipe.members.map(({ name }) => name);
-    const weights = combinationWeights(recipe.combination, names, resolveParameters(recipe, {}));
-    return names.filter((_, member) => (weights[member] ?? 0) > 0);
+export function describeAnswers(
+    answers: readonly ComparedAnswer[],
+    dials: Readonly<Record<string, number>>,
+    width: number,
+): string {
+    const settings = Object.entries(dials).map(([name, value]) => `, ${name} = ${value}`);
+    const shown = answers.map(({ member, result }): [string, string] =>
+        member === undefined
+            ? [`target${settings.join("")}`, colors.green(showAnswer(result))]
+            : [`${member} alone`, showAnswer(result)],
+    );
+    return layOut(shown, width);
 }
 
 /** With an ellipsis where it was cut. */

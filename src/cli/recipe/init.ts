@@ -3,22 +3,11 @@
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import {
-    EftError,
-    findModel,
-    isRemote,
-    loadRecipe,
-    parseRecipe,
-    readVocabularies,
-    recommendControlTokens,
-} from "../../index.js";
-import { findRoles, openCandidate, type Roles } from "../../models/find-roles.js";
+import { assignRoles, draftForRoles } from "../../ensemble/from-files.js";
+import { EftError, loadRecipe, parseRecipe } from "../../index.js";
+import type { Roles } from "../../models/find-roles.js";
 import { checkParts, type Candidate } from "../../models/roles.js";
-import { checkVocabularies } from "../../models/vocabulary.js";
 import { expandHome, writeWhole } from "../../files.js";
-import { loadBinding } from "../../native/load-binding.js";
-import { draftRecipe, type DraftMember } from "../../recipe/init.js";
-import { writeReference } from "../../recipe/reference.js";
 import { ask, canAsk } from "../ask.js";
 import { withConfig } from "../config.js";
 import { outputOptions, recipeOptions } from "../options.js";
@@ -70,22 +59,13 @@ export const initCommand: CommandModule<object, Flags> = {
 async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
     const { files = [], output } = args;
     const named = await chooseNamed(args, files);
-    const sources = [...Object.values(named), ...files];
-    const places = sources.map((source) => (isRemote(source) ? source : path.resolve(source)));
-    const twice = sources.find((_, index) => places.indexOf(places[index] as string) !== index);
-    if (twice !== undefined)
-        throw new EftError("OPTION_INVALID", `${twice} is named twice; name three different files.`);
-    // First, because node-llama-cpp, which reads metadata, takes over llama.cpp's log, which messages quote.
-    await compareModels(sources);
-    const candidates = new Map<string, Candidate>();
-    for (const source of sources) candidates.set(source, await openCandidate(source));
-    const find = (source: string): Candidate => candidates.get(source) as Candidate;
-    const roles = await findRoles(
-        Object.fromEntries(Object.entries(named).map(([role, source]) => [role, find(source)])),
-        files.map(find),
-        askForTuned,
-    );
-    const text = await draft(roles, output);
+    const roles = await assignRoles(named, files, askForTuned);
+    const notes = {
+        base: describe(roles, "base"),
+        tuned: describe(roles, "tuned"),
+        reference: describe(roles, "reference"),
+    };
+    const text = await draftForRoles(roles, output, notes);
     parseRecipe(text, { file: output });
     await write(output, text, args.force);
     const lines = [
@@ -118,38 +98,11 @@ async function chooseNamed(
     return typed;
 }
 
-/** @throws EftError MODEL_*, VOCABULARY_MISMATCH */
-async function compareModels(sources: readonly string[]): Promise<void> {
-    const models = sources.flatMap((name) => {
-        const model = findModel(name);
-        return model === undefined || loadBinding().readHeader(model).type === "adapter" ? [] : [{ name, model }];
-    });
-    if (models.length > 1) checkVocabularies(await readVocabularies({ members: models }));
-}
-
 async function askForTuned(pair: readonly [Candidate, Candidate]): Promise<Candidate | undefined> {
     if (!canAsk()) return undefined;
     const choices = pair.map(({ source }, index) => `  ${index + 1} ${escapeControls(source)}`).join("\n");
     const answer = await ask(`Which is the fine-tuned model?\n${choices}\n1 or 2:`);
     return pair[Number(answer) - 1];
-}
-
-async function draft(roles: Roles, output: string): Promise<string> {
-    const { adapter, tuned: tunedModel, base: baseModel, reference: referenceModel } = roles;
-    const folder = path.dirname(output);
-    const member = (role: Role): DraftMember => ({
-        model: writeReference(roles[role].source, folder),
-        note: describe(roles, role),
-    });
-    return draftRecipe({
-        name: path.basename(output).replace(/\.(?:ya?ml|json)$/i, ""),
-        base: member("base"),
-        tuned: { ...member("tuned"), ...(adapter && { lora: writeReference(adapter.source, folder) }) },
-        reference: member("reference"),
-        isUpscaling: baseModel.summary.parameters > referenceModel.summary.parameters,
-        hasTemplate: tunedModel.summary.chatTemplate !== undefined,
-        controlTokens: await recommendControlTokens(tunedModel.summary.file, referenceModel.summary.file),
-    });
 }
 
 function describe(roles: Roles, role: Role): string {

@@ -1,10 +1,12 @@
 /** What becomes of a system prompt. */
 
-import type { Ensemble } from "../index.js";
-import type { PromptRenderer } from "../prompts/prompt.js";
+import type { PromptRenderer } from "./prompt.js";
 
 /** Templates may leave out what they have no place for, or have no role for it: a sentence for each. */
-export function describeSystem(system: string | undefined, { members }: Ensemble): string[] {
+export function describeSystem(
+    system: string | undefined,
+    members: readonly { readonly name: string; readonly prompt: PromptRenderer }[],
+): string[] {
     if (system === undefined || system.trim() === "") return [];
     const namesWith = (fate: PromptRenderer["systemPrompt"]): string =>
         members

@@ -1,0 +1,109 @@
+/** Recipes of up-scaling for files that are named, by what these say about themselves. */
+
+import path from "node:path";
+import { EftError } from "../errors.js";
+import { findRoles, openCandidate, type Roles } from "../models/find-roles.js";
+import { findModel, isRemote } from "../models/model-files.js";
+import type { Candidate, Parts } from "../models/roles.js";
+import { checkVocabularies } from "../models/vocabulary.js";
+import { loadBinding } from "../native/load-binding.js";
+import { readVocabularies, recommendControlTokens } from "../prompts/vocabularies.js";
+import { adHocRecipe } from "../recipe/index.js";
+import { draftRecipe, type DraftMember } from "../recipe/init.js";
+import { resolveReference, writeReference } from "../recipe/reference.js";
+import type { Recipe } from "../types.js";
+
+/**
+ * The recipe for three files whose parts are known; the tuned one may be a LoRA adapter for the reference.
+ *
+ * @throws EftError what `adHocRecipe` throws
+ */
+export async function recipeForFiles({ base, tuned, reference }: Parts<string>): Promise<Recipe> {
+    const models = isAdapter(tuned) ? { base, lora: tuned, reference } : { base, tuned, reference };
+    const controlTokens = await chooseControlTokens(adHocRecipe(models));
+    return adHocRecipe({ ...models, controlTokens });
+}
+
+/** What the files call for. What is wrong with them comes out while loading, in the words of that. */
+async function chooseControlTokens({ members }: Recipe): Promise<Recipe["controlTokens"]> {
+    const [, own, base] = members.map(({ model }) => findModel(model));
+    if (own === undefined || base === undefined) return "combine";
+    try {
+        return await recommendControlTokens(own, base);
+    } catch (error) {
+        if (EftError.isInstance(error)) return "combine";
+        throw error;
+    }
+}
+
+/** Whether a GGUF is a LoRA adapter; what it otherwise is, and whether it is there, comes out while loading. */
+function isAdapter(file: string): boolean {
+    try {
+        return loadBinding().readHeader(resolveReference(file, ".")).type === "adapter";
+    } catch {
+        return false;
+    }
+}
+
+/**
+ * Which file is which part.
+ *
+ * @param named - files whose parts are known
+ * @param files - the others
+ * @param ask - which of two files is the fine-tuned one, where nothing tells; undefined if nobody can say it
+ * @throws EftError OPTION_INVALID, MODEL_*, VOCABULARY_MISMATCH
+ */
+export async function assignRoles(
+    named: Partial<Parts<string>>,
+    files: readonly string[],
+    ask: (pair: readonly [Candidate, Candidate]) => Promise<Candidate | undefined>,
+): Promise<Roles> {
+    const sources = [...Object.values(named), ...files];
+    const places = sources.map((source) => (isRemote(source) ? source : path.resolve(source)));
+    const twice = sources.find((_, index) => places.indexOf(places[index] as string) !== index);
+    if (twice !== undefined)
+        throw new EftError("OPTION_INVALID", `${twice} is named twice; name three different files.`);
+    // First, because node-llama-cpp, which reads metadata, takes over llama.cpp's log, which messages quote.
+    await compareModels(sources);
+    const candidates = new Map<string, Candidate>();
+    for (const source of sources) candidates.set(source, await openCandidate(source));
+    const find = (source: string): Candidate => candidates.get(source) as Candidate;
+    return findRoles(
+        Object.fromEntries(Object.entries(named).map(([role, source]) => [role, find(source)])),
+        files.map(find),
+        ask,
+    );
+}
+
+/** @throws EftError MODEL_*, VOCABULARY_MISMATCH */
+async function compareModels(sources: readonly string[]): Promise<void> {
+    const models = sources.flatMap((name) => {
+        const model = findModel(name);
+        return model === undefined || loadBinding().readHeader(model).type === "adapter" ? [] : [{ name, model }];
+    });
+    if (models.length > 1) checkVocabularies(await readVocabularies({ members: models }));
+}
+
+/**
+ * The text of a recipe.
+ *
+ * @param output - where it will be, from where paths are seen
+ * @param notes - comments on the files, of one line each
+ */
+export async function draftForRoles(roles: Roles, output: string, notes: Parts<string>): Promise<string> {
+    const { adapter, tuned: tunedModel, base: baseModel, reference: referenceModel } = roles;
+    const folder = path.dirname(output);
+    const member = (role: keyof Parts<unknown>): DraftMember => ({
+        model: writeReference(roles[role].source, folder),
+        note: notes[role],
+    });
+    return draftRecipe({
+        name: path.basename(output).replace(/\.(?:ya?ml|json)$/i, ""),
+        base: member("base"),
+        tuned: { ...member("tuned"), ...(adapter && { lora: writeReference(adapter.source, folder) }) },
+        reference: member("reference"),
+        isUpscaling: baseModel.summary.parameters > referenceModel.summary.parameters,
+        hasTemplate: tunedModel.summary.chatTemplate !== undefined,
+        controlTokens: await recommendControlTokens(tunedModel.summary.file, referenceModel.summary.file),
+    });
+}
