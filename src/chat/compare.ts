@@ -42,7 +42,7 @@ export async function compareAlone(
     const together = await answer(ensemble, {});
     const maxTokens = Math.max(FEWEST_TOKENS, PATIENCE * together.tokens);
     const answers: ComparedAnswer[] = [];
-    for (const member of membersWithOpinion(ensemble.recipe)) {
+    for (const member of addedMembers(ensemble.recipe)) {
         await onStep(member);
         const result = await answer(soloView(ensemble, member), {
             ...{ seed: together.seed, speculation: false },
@@ -54,7 +54,7 @@ export async function compareAlone(
 }
 
 /** Those that are added at the default dials: the large base and the fine-tuned ones, but not what is subtracted. */
-function membersWithOpinion(recipe: Recipe): string[] {
+function addedMembers(recipe: Recipe): string[] {
     const names = recipe.members.map(({ name }) => name);
     const weights = combinationWeights(recipe.combination, names, resolveParameters(recipe, {}));
     return names.filter((_, member) => (weights[member] ?? 0) > 0);

@@ -12,7 +12,7 @@ import {
     type Recipe,
 } from "../index.js";
 import { loadWithProgress } from "./load.js";
-import { describeOpinions } from "./opinions.js";
+import { describeMemberProbabilities } from "./member-probabilities.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions } from "./options.js";
 import { colors, escapeControls, formatTable, print, sum, WIDTH } from "./terminal.js";
@@ -91,7 +91,7 @@ async function showThoughts(eft: Ensemble): Promise<void> {
         heading(`2. What the members thought: ${QUESTION}`),
         "How probable each token of EFT's answer was; in brackets, what the member would",
         "rather have said.",
-        describeOpinions(eft, parts, "EFT"),
+        describeMemberProbabilities(eft, parts, "EFT"),
         'Where "large" is sure and "small" is not, their difference outweighs "chat".',
         "",
     );

@@ -8,7 +8,7 @@ import { EftError } from "../errors.js";
 import { readManifest } from "../native/load-binding.js";
 import { chatCommand } from "./chat/chat.js";
 import { completeCommand } from "./complete.js";
-import { createCompletion } from "./shell-completion.js";
+import { createShellCompletion } from "./shell-completion.js";
 import { checkConfig } from "./config.js";
 import { demoCommand } from "./demo.js";
 import { evalCommand } from "./eval.js";
@@ -22,7 +22,7 @@ import { scoreCommand } from "./score.js";
 import {
     asksForHelp,
     COMMANDS,
-    COMPLETIONS,
+    SHELL_COMPLETIONS,
     explainFlags,
     explainUsage,
     nameFlags,
@@ -48,7 +48,7 @@ const { version } = readManifest();
 const PARSING = {
     ...{ "greedy-arrays": false, "dot-notation": false, "boolean-negation": false },
     // Without it, yargs does not see that it is asked for completions.
-    "unknown-options-as-args": args[0] !== COMPLETIONS,
+    "unknown-options-as-args": args[0] !== SHELL_COMPLETIONS,
 };
 const EPILOGUE = [
     "`eft-llama <command> --help` tells all about one. To begin with: `eft-llama demo`.",
@@ -72,7 +72,7 @@ const cli = yargs(args)
     .completion(
         "completion",
         "Print a script that completes commands, flags and recipes in bash or zsh",
-        await createCompletion(),
+        await createShellCompletion(),
     )
     .epilogue(EPILOGUE)
     .demandCommand(1, NO_COMMAND)

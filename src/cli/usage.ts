@@ -7,7 +7,7 @@ import { suggestion } from "../recipe/problems.js";
 export const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "recipe", "pull", "models", "demo"];
 export const NO_COMMAND = `Name a command: ${COMMANDS.join(", ")}.`;
 /** What a shell asks yargs with. */
-export const COMPLETIONS = "--get-yargs-completions";
+export const SHELL_COMPLETIONS = "--get-yargs-completions";
 const SUBCOMMANDS: Readonly<Record<string, readonly string[]>> = {
     recipe: ["init", "check", "show", "list"],
     models: ["list", "rm"],
@@ -29,7 +29,7 @@ type Flags = ReadonlyMap<string, boolean>;
 /** What is typed, as yargs understands it; {@link plainWord} makes words of it again. */
 export function readWords(words: readonly string[], flags: Flags): string[] {
     // What follows is a command line that has yet to be completed.
-    if (words[0] === COMPLETIONS) return [...words];
+    if (words[0] === SHELL_COMPLETIONS) return [...words];
     const end = words.includes("--") ? words.indexOf("--") : words.length;
     const cut = words.slice(0, end).flatMap((word) => {
         // `-rdemo`, which would be five flags.

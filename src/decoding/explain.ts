@@ -34,7 +34,7 @@ export function viewDrafter(
 }
 
 /** What a member finds most probable, where the target's top tokens are enough to be sure of it. */
-export function findFavourite({ top = [] }: TokenPart, member: string): { id: number; text: string } | undefined {
+export function findMostProbable({ top = [] }: TokenPart, member: string): { id: number; text: string } | undefined {
     const candidates = top.map(({ id, text, members }) => ({
         id,
         text,

@@ -32,10 +32,10 @@ export type Verdict = string | { readonly warning: string };
 /** A verdict, if there is anything to say, and what other checks need of this one. */
 type Outcome<T> = Verdict | undefined | { readonly verdict?: Verdict; readonly result: T };
 
-export type Check = <T>(name: string, body: () => Outcome<T> | Promise<Outcome<T>>) => Promise<T | undefined>;
+export type RunCheck = <T>(name: string, body: () => Outcome<T> | Promise<Outcome<T>>) => Promise<T | undefined>;
 
 /** A function that runs a check, reports what it found, and returns its result; undefined if there is none. */
-export function createCheck(report: (finding: Finding) => void): Check {
+export function createCheck(report: (finding: Finding) => void): RunCheck {
     return async (name, body) => {
         try {
             const outcome = await body();
@@ -62,7 +62,7 @@ export function toFinding(check: string, error: unknown): Finding {
  *
  * @param check - from {@link createCheck}
  */
-export async function checkLoading(recipe: Recipe, options: PlacementOptions, check: Check): Promise<void> {
+export async function checkLoading(recipe: Recipe, options: PlacementOptions, check: RunCheck): Promise<void> {
     await check("recipe", () => `${plural(recipe.members.length, "member")}, ${recipe.combination.text}`);
     const local = await check("files", () => checkFiles(recipe));
     // Whatever else is asked is asked of files.

@@ -4,7 +4,7 @@ import { existsSync } from "node:fs";
 import { EftError } from "../errors.js";
 import { readGguf, type GgufSummary } from "../models/gguf.js";
 import { memoryRoom, planMemory, type MemoryPlan } from "../models/memory-plan.js";
-import { findModel, isRemote, pullCommand } from "../models/model-files.js";
+import { findModel, isRemote, commandToPull } from "../models/model-files.js";
 import type { VocabularyReport } from "../models/vocabulary.js";
 import { chooseBackend, type BackendChoice } from "../native/backend.js";
 import { readVocabularies } from "../prompts/vocabularies.js";
@@ -77,7 +77,7 @@ export async function inspectFiles(recipe: Recipe, options: PlacementOptions): P
     const found = {
         files,
         missing,
-        ...(missing.some(isRemote) && { download: await pullCommand(recipe) }),
+        ...(missing.some(isRemote) && { download: await commandToPull(recipe) }),
         backend,
     };
     if (vocabulary === undefined) return found;

@@ -118,7 +118,7 @@ export async function locateModels(recipe: Recipe, folder?: string): Promise<Rec
         const what = missing.length === 1 ? `The model of member ${name} (${model}) has` : `The models of ${name} have`;
         throw new EftError(
             "MODEL_NOT_FOUND",
-            `${what} not been downloaded to ${folder ?? modelFolder()}. Download with \`${await pullCommand(recipe)}\`.`,
+            `${what} not been downloaded to ${folder ?? modelFolder()}. Download with \`${await commandToPull(recipe)}\`.`,
         );
     }
     const members = recipe.members.map((member) => {
@@ -147,7 +147,7 @@ export function missingModels(recipe: Pick<Recipe, "members">, folder?: string):
 }
 
 /** The command that downloads the models of a recipe. */
-export async function pullCommand({ file, members }: Recipe): Promise<string> {
+export async function commandToPull({ file, members }: Recipe): Promise<string> {
     const references = [...new Set(members.map(({ model }) => model).filter(isRemote))];
     const builtIn = (await listRecipes()).find((recipe) => recipe.file === file);
     const sources = file === undefined ? references : [builtIn?.name ?? path.relative(".", file)];

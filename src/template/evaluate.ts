@@ -6,7 +6,7 @@
 import { needText } from "./arguments.js";
 import type { Context } from "./context.js";
 import { applyFilter } from "./filters.js";
-import { getAttribute, getItem, slice } from "./members.js";
+import { getAttribute, getItem, slice } from "./attributes.js";
 import { binary, negative } from "./operators.js";
 import {
     mentions,

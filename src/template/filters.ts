@@ -2,7 +2,7 @@
 
 import { bind, needText, optionalInteger, optionalText } from "./arguments.js";
 import type { Context } from "./context.js";
-import { getItem } from "./members.js";
+import { getItem } from "./attributes.js";
 import { capitalize, lengthOf, lower, replace, strip, title, upper } from "./strings.js";
 import { test } from "./tests.js";
 import {

@@ -21,7 +21,7 @@ export interface Tuple {
     readonly type: "TupleLiteral";
     readonly value: readonly Expression[];
 }
-export interface Member {
+export interface MemberExpression {
     readonly type: "MemberExpression";
     readonly object: Expression;
     readonly property: Expression | Slice;
@@ -45,7 +45,7 @@ export type Expression =
     | NamedArgument
     | Call
     | Tuple
-    | Member
+    | MemberExpression
     | Select
     | { readonly type: "IntegerLiteral" | "FloatLiteral"; readonly value: number }
     | { readonly type: "StringLiteral"; readonly value: string }

@@ -23,7 +23,7 @@ import type { Keeper } from "./keep.js";
 import { applySettings, settingNames, showSettings } from "./settings.js";
 import type { Surface } from "./surface.js";
 import { describeDecisions, paintText } from "../explain.js";
-import { describeOpinions } from "../opinions.js";
+import { describeMemberProbabilities } from "../member-probabilities.js";
 import { describeEmpty, describeStatistics } from "../statistics.js";
 import { describeSystem } from "../../prompts/system-prompt.js";
 import { plural } from "../../plural.js";
@@ -191,7 +191,7 @@ async function explain(talk: Talk): Promise<void> {
     });
     const hasDrafter = parts.some(({ drafter }) => drafter !== undefined);
     await surface.print(text.trim() + (hasDrafter ? describeDecisions(ensemble, parts) : ""));
-    await surface.print(describeOpinions(ensemble, parts, "target"));
+    await surface.print(describeMemberProbabilities(ensemble, parts, "target"));
 }
 
 /** Without anybody who could draft, the target is compared with nobody. */

@@ -1,6 +1,6 @@
 /** What each member thought of the tokens of a text. */
 
-import { findFavourite } from "../decoding/explain.js";
+import { findMostProbable } from "../decoding/explain.js";
 import { tokenText, type Ensemble, type TokenPart } from "../index.js";
 import { colors, formatProbability, formatTable, quote } from "./terminal.js";
 
@@ -10,7 +10,7 @@ import { colors, formatProbability, formatTable, quote } from "./terminal.js";
  * @param parts - drawn with `memberLogprobs` and `topLogprobs: 100`
  * @param title - of the target's column
  */
-export function describeOpinions(ensemble: Ensemble, parts: readonly TokenPart[], title: string): string {
+export function describeMemberProbabilities(ensemble: Ensemble, parts: readonly TokenPart[], title: string): string {
     const names = ensemble.members.map(({ name }) => name);
     return formatTable(
         ["token", title, ...names],
@@ -19,10 +19,10 @@ export function describeOpinions(ensemble: Ensemble, parts: readonly TokenPart[]
 }
 
 function describeToken(ensemble: Ensemble, part: TokenPart, names: readonly string[]): string[] {
-    const opinions = names.map((name) => {
-        const favourite = findFavourite(part, name);
-        const rather = favourite === undefined || favourite.id === part.id ? "" : ` (${quote(favourite.text)})`;
+    const probabilities = names.map((name) => {
+        const best = findMostProbable(part, name);
+        const rather = best === undefined || best.id === part.id ? "" : ` (${quote(best.text)})`;
         return formatProbability(part.members?.[name] ?? NaN) + colors.dim(rather);
     });
-    return [quote(tokenText(ensemble, part.id)), formatProbability(part.logprob), ...opinions];
+    return [quote(tokenText(ensemble, part.id)), formatProbability(part.logprob), ...probabilities];
 }
