@@ -52,7 +52,7 @@ function readNative(file: string, text: string): NativeNames {
             const name = /^\s*"(.*)"$/.exec(key)?.[1];
             if (name === undefined) {
                 // Places in arrays.
-                if (!/^(?:[a-z]|row|result\.Length\(|static_cast<uint32_t>\(.*)$/.test(key))
+                if (!/^(?:\d+u?|[a-z]|row|index(?:\+\+)?|result\.Length\(|static_cast<uint32_t>\(.*)$/.test(key))
                     found.unclear.push(`${file}: ${access}(${key})`);
                 continue;
             }
@@ -127,8 +127,8 @@ function readDeclared(text: string, classNames: readonly string[]): DeclaredName
             return visit(signature.getReturnType(), way, `${place}()`);
         }
         const symbol = type.getSymbol();
-        const isGeneric = ["Promise", "Array", "ReadonlyArray"].includes(symbol?.name ?? "");
-        if (isGeneric)
+        const isList = checker.isArrayType(type) || checker.isTupleType(type);
+        if (isList || symbol?.name === "Promise")
             return checker
                 .getTypeArguments(type as ts.TypeReference)
                 .forEach((argument) => visit(argument, way, place));
