@@ -5,8 +5,8 @@ import type { Rendered } from "../template/template.js";
 import { controlTokens, splitAtControlTokens } from "./control-tokens.js";
 
 /**
- * Characters that are tokenized on the JavaScript thread in one turn of the event loop: about a millisecond. All others go to
- * a thread for texts, which costs a short prompt a tenth of one, and half a step where many sequences are waiting for it.
+ * Characters that are tokenized on the JavaScript thread in one turn of the event loop: half a millisecond, or two with slow
+ * tokenizers. A thread for texts would have to wait for a core beside decoding, often for longer than that.
  */
 const AT_ONCE = 2048;
 let characters = 0;

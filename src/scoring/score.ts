@@ -1,6 +1,5 @@
 /** Log-likelihoods of given text, under the target and under each member. */
 
-import { aborted } from "node:util";
 import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
@@ -233,7 +232,12 @@ async function prepareAll(
     };
     if (signal === undefined) return prepareEach();
     // A long text that is being tokenized cannot be stopped, but nobody has to wait for it.
-    const prepared = await Promise.race([prepareEach(), aborted(signal, preparing)]);
+    let abort = (): void => undefined;
+    const aborted = new Promise<undefined>((resolve) => (abort = () => resolve(undefined)));
+    signal.addEventListener("abort", abort);
+    const prepared = await Promise.race([prepareEach(), aborted]).finally(() =>
+        signal.removeEventListener("abort", abort),
+    );
     if (prepared === undefined || signal.aborted) throw abortError("Scoring was aborted.", signal);
     return prepared;
 }
