@@ -204,7 +204,7 @@ describe("a file that is asked for again", () => {
 
 describe("a process", () => {
     // A process.exit() that waited for the work to end would take a quarter of a minute.
-    test.each(["generate", "prefill", "load"])("exits in the middle of work: %s", async (what) => {
+    test.each(["generate", "prefill", "load", "tokenize"])("exits in the middle of work: %s", async (what) => {
         const { exit, stdout, stderr, leavingSeconds } = await runProgram("exit-while-busy.mjs", { args: [what] });
         expect({ exit, stdout, stderr }).toEqual({ exit: 7, stdout: "leaving\n", stderr: "" });
         expect(leavingSeconds).toBeLessThan(12);
