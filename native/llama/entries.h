@@ -9,6 +9,7 @@
 
 #include "failure.h"
 #include "llama/api.h"
+#include "llama/hash.h"
 
 namespace eft {
 
@@ -78,6 +79,48 @@ struct Entries {
         const auto * values = static_cast<const int32_t *>(data);
         std::transform(values, values + count, result.begin(), [](int32_t value) { return std::max(value, 0); });
         return result;
+    }
+
+    /// Of keys, types and values of the entries for which `wanted(key)`, whatever their order.
+    template <typename Wanted>
+    uint64_t hash(Wanted && wanted) const {
+        uint64_t sum = 0;
+        for (int64_t id = 0; id < api.gguf_get_n_kv(gguf); ++id) {
+            const char * key = api.gguf_get_key(gguf, id);
+            if (!wanted(std::string(key))) continue;
+            gguf_type type = api.gguf_get_kv_type(gguf, id);
+            Fnv1a hash;
+            hash.add_text(key);
+            const bool is_array = type == GGUF_TYPE_ARRAY;
+            if (is_array) type = api.gguf_get_arr_type(gguf, id);
+            hash.add(&type, sizeof(type));
+            const size_t count = is_array ? api.gguf_get_arr_n(gguf, id) : 1;
+            if (type != GGUF_TYPE_STRING) {
+                const void * data = is_array ? api.gguf_get_arr_data(gguf, id) : api.gguf_get_val_data(gguf, id);
+                hash.add(data, count * size_of(type));
+            } else {
+                for (size_t i = 0; i < count; ++i) {
+                    hash.add_text(is_array ? api.gguf_get_arr_str(gguf, id, i) : api.gguf_get_val_str(gguf, id));
+                }
+            }
+            sum += hash.value();
+        }
+        return sum;
+    }
+
+  private:
+    static size_t size_of(gguf_type type) {
+        switch (type) {
+            case GGUF_TYPE_UINT8:
+            case GGUF_TYPE_INT8:
+            case GGUF_TYPE_BOOL: return 1;
+            case GGUF_TYPE_UINT16:
+            case GGUF_TYPE_INT16: return 2;
+            case GGUF_TYPE_UINT64:
+            case GGUF_TYPE_INT64:
+            case GGUF_TYPE_FLOAT64: return 8;
+            default: return 4;
+        }
     }
 };
 

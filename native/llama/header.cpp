@@ -144,6 +144,17 @@ void add_parts(Header & header, std::vector<TensorInfo> & tensors, const std::st
     }
 }
 
+/// Whether an entry decides how a text is cut into tokens. Templates do not, nor do the ids with which texts begin and
+/// end: fine-tuned models often have others than their bases.
+bool concerns_tokenizer(const std::string & key) {
+    const auto begins_with = [&](const char * start) { return key.rfind(start, 0) == 0; };
+    if (!begins_with("tokenizer.") || begins_with("tokenizer.chat_template")) return false;
+    for (const char * token : {"bos", "eos", "eot", "eom", "padding"}) {
+        if (key == std::string("tokenizer.ggml.") + token + "_token_id") return false;
+    }
+    return true;
+}
+
 }  // namespace
 
 Header read_header(const std::string & path) {
@@ -165,6 +176,7 @@ Header read_header(const std::string & path) {
     header.block_count = entries.count(header.architecture + ".block_count");
     header.expert_count = entries.count(header.architecture + ".expert_count");
     header.tokenizer = entries.string("tokenizer.ggml.model");
+    header.tokenizer_hash = entries.hash(concerns_tokenizer);
     const int64_t tokens = entries.find("tokenizer.ggml.tokens", GGUF_TYPE_ARRAY);
     header.vocabulary_size = tokens < 0 ? 0 : static_cast<int64_t>(api.gguf_get_arr_n(gguf.get(), tokens));
     const int64_t eos = entries.find("tokenizer.ggml.eos_token_id", GGUF_TYPE_UINT32);

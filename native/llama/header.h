@@ -24,6 +24,8 @@ struct Header {
     int64_t vocabulary_size, eos;
     /// `tokenizer.ggml.model`; empty where the header does not say it.
     std::string tokenizer;
+    /// Of all entries that decide how a text is cut into tokens: equal for files whose tokenizers are.
+    uint64_t tokenizer_hash;
     /// Whether `rope.dimension_sections`, which some multimodal families need, says anything.
     bool has_rope_sections;
     Dimensions dimensions;

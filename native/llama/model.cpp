@@ -8,6 +8,7 @@
 #include "failure.h"
 #include "llama/backend.h"
 #include "llama/copies.h"
+#include "llama/hash.h"
 #include "llama/header.h"
 #include "llama/log.h"
 #include "llama/stack.h"
@@ -100,10 +101,11 @@ std::string suspect_part(const std::string & path, uint32_t parts, const std::st
 
 }  // namespace
 
-Model::Model(llama_model * model, std::string path)
+Model::Model(llama_model * model, std::string path, uint64_t tokenizer_hash)
     : model_(model),
       vocab_(llama_api().llama_model_get_vocab(model)),
       path_(std::move(path)),
+      tokenizer_hash_(tokenizer_hash),
       slow_numbers_(has_slow_numbers(model)) {}
 
 Model::~Model() {
@@ -164,7 +166,7 @@ std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::func
         throw Failure("MODEL_LOAD_FAILED", options.path + " cannot be loaded." + said +
                                                suspect_part(options.path, header.split_count, said));
     }
-    const std::shared_ptr<Model> loaded(new Model(model, options.path));
+    const std::shared_ptr<Model> loaded(new Model(model, options.path, header.tokenizer_hash));
     const bool needs_sections = (api.llama_model_rope_type(model) & LLAMA_ROPE_TYPE_MROPE) != 0;
     if (needs_sections && !header.has_rope_sections) {
         throw Failure("MODEL_INVALID", options.path + " cannot be loaded: its header lacks " + header.architecture +
@@ -272,19 +274,17 @@ std::shared_ptr<const TokenTexts> Model::texts() const {
 }
 
 uint64_t Model::vocabulary_hash(int32_t to) const {
-    uint64_t hash = 0xcbf29ce484222325ull;
-    const auto add = [&](const void * data, size_t size) {
-        for (size_t i = 0; i < size; ++i) {
-            hash = (hash ^ static_cast<const uint8_t *>(data)[i]) * 0x100000001b3ull;
+    const LlamaApi & api = llama_api();
+    if (to > 0) check_token(to - 1);
+    Fnv1a hash;
+    tokenizing(path_, [&] {
+        for (int32_t token = 0; token < to; ++token) {
+            const auto attributes = static_cast<int32_t>(api.llama_vocab_get_attr(vocab_, token));
+            hash.add_text(api.llama_vocab_get_text(vocab_, token));
+            hash.add(&attributes, sizeof(attributes));
         }
-    };
-    for (int32_t token = 0; token < to; ++token) {
-        const char * text = token_text(token);
-        const int32_t attributes = token_attributes(token);
-        add(text, std::char_traits<char>::length(text) + 1);
-        add(&attributes, sizeof(attributes));
-    }
-    return hash;
+    });
+    return hash.value();
 }
 
 void check_adapter(const std::string & path) {

@@ -49,6 +49,9 @@ class Model {
     std::shared_ptr<const TokenTexts> texts() const;
     /// FNV-1a over texts and attributes of the ids below `to`.
     uint64_t vocabulary_hash(int32_t to) const;
+    /// Of the whole vocabulary, and of what the file says about its tokenizer: equal for models that make the same
+    /// tokens of every text, but for those that are put before and behind it.
+    uint64_t tokenizer_hash() const { return vocabulary_hash(vocabulary_size()) + tokenizer_hash_; }
 
     /// The adapter of that file, loaded once; lives as long as the model. Throws what check_adapter() throws.
     llama_adapter_lora * adapter(const std::string & path);
@@ -58,12 +61,14 @@ class Model {
     bool retired() const { return retired_; }
 
   private:
-    Model(llama_model * model, std::string path);
+    Model(llama_model * model, std::string path, uint64_t tokenizer_hash);
     void check_token(int32_t token) const;
 
     llama_model * model_;
     const llama_vocab * vocab_;
     std::string path_;
+    /// Of the entries of its file.
+    uint64_t tokenizer_hash_;
     /// Whether its pre-tokenizer takes time by the square of the digits of a number.
     bool slow_numbers_;
     std::mutex adapters_mutex_;

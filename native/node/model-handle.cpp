@@ -1,7 +1,11 @@
 #include "node/model-handle.h"
 
+#include <atomic>
 #include <cstdio>
 #include <cstring>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "node/state.h"
@@ -21,6 +25,13 @@ const char * vocabulary_type_name(enum llama_vocab_type type) {
         case LLAMA_VOCAB_TYPE_PLAMO2: return "PLaMo-2";
         default: return "none";
     }
+}
+
+/// Throws Failure DISPOSED.
+std::shared_ptr<Model> lock_model(const std::weak_ptr<Model> & handle) {
+    auto model = handle.lock();
+    if (!model) throw Failure("DISPOSED", "The ensemble that this model was loaded for has been disposed.");
+    return model;
 }
 
 /// `NativeModelInfo` of src/native/binding.ts.
@@ -58,16 +69,73 @@ Napi::Object read_info(Napi::Env env, const Model & handle) {
     return result;
 }
 
+Napi::String to_hex(Napi::Env env, uint64_t hash) {
+    char hex[17];
+    std::snprintf(hex, sizeof(hex), "%016llx", static_cast<unsigned long long>(hash));
+    return Napi::String::New(env, hex);
+}
+
+/// Nobody ends the tokenizer of an environment but its end.
+void stop_worker(void * worker) { static_cast<Worker *>(worker)->stop(); }
+
+/// A thread of its own: on an engine's worker a text would wait for the steps, and on one of libuv's four it would keep
+/// files and connections waiting.
+Worker & tokenizer_of(Napi::Env env) {
+    AddonState & state = AddonState::of(env);
+    if (!state.tokenizer) {
+        state.tokenizer = std::make_unique<Worker>(env);
+        napi_add_env_cleanup_hook(env, stop_worker, state.tokenizer.get());
+        state.workers.insert(state.tokenizer.get());
+    }
+    return *state.tokenizer;
+}
+
+class TokenizeJob : public Job {
+  public:
+    TokenizeJob(std::weak_ptr<Model> model, std::vector<std::string> texts, bool add_special, bool parse_special,
+                const std::atomic<bool> & cancelled)
+        : model_(std::move(model)),
+          texts_(std::move(texts)),
+          add_special_(add_special),
+          parse_special_(parse_special),
+          cancelled_(cancelled) {}
+
+    void run() override {
+        const auto model = lock_model(model_);
+        for (const std::string & text : texts_) {
+            if (cancelled_) throw Failure("ABORTED", "The process ends.");
+            tokens_.push_back(model->tokenize(text, add_special_, parse_special_));
+        }
+    }
+
+    Napi::Value result(Napi::Env env) override {
+        Napi::Array lists = Napi::Array::New(env, tokens_.size());
+        for (size_t i = 0; i < tokens_.size(); ++i) {
+            lists.Set(static_cast<uint32_t>(i), to_typed_array<Napi::Int32Array>(env, tokens_[i]));
+        }
+        return lists;
+    }
+
+  private:
+    /// A text that waits keeps no model in memory.
+    std::weak_ptr<Model> model_;
+    std::vector<std::string> texts_;
+    bool add_special_, parse_special_;
+    const std::atomic<bool> & cancelled_;
+    std::vector<std::vector<int32_t>> tokens_;
+};
+
 }  // namespace
 
 void ModelHandle::Register(Napi::Env env) {
     const Napi::Function constructor = DefineClass(
         env, "NativeModel",
-        {InstanceMethod<&ModelHandle::Tokenize>("tokenize"), InstanceMethod<&ModelHandle::Detokenize>("detokenize"),
-         InstanceMethod<&ModelHandle::TokenTexts>("tokenTexts"),
+        {InstanceMethod<&ModelHandle::Tokenize>("tokenize"), InstanceMethod<&ModelHandle::TokenizeAll>("tokenizeAll"),
+         InstanceMethod<&ModelHandle::Detokenize>("detokenize"), InstanceMethod<&ModelHandle::TokenTexts>("tokenTexts"),
          InstanceMethod<&ModelHandle::TokenAttributes>("tokenAttributes"),
          InstanceMethod<&ModelHandle::EndOfGeneration>("endOfGeneration"),
-         InstanceMethod<&ModelHandle::VocabularyHash>("vocabularyHash")});
+         InstanceMethod<&ModelHandle::VocabularyHash>("vocabularyHash"),
+         InstanceMethod<&ModelHandle::TokenizerHash>("tokenizerHash")});
     AddonState::of(env).model_class = Napi::Persistent(constructor);
 }
 
@@ -87,17 +155,29 @@ std::shared_ptr<Model> ModelHandle::ModelOf(Napi::Env env, const Napi::Value & v
 
 ModelHandle::ModelHandle(const Napi::CallbackInfo & info) : Napi::ObjectWrap<ModelHandle>(info) {}
 
-std::shared_ptr<Model> ModelHandle::model() const {
-    auto model = model_.lock();
-    if (!model) throw Failure("DISPOSED", "The ensemble that this model was loaded for has been disposed.");
-    return model;
-}
+std::shared_ptr<Model> ModelHandle::model() const { return lock_model(model_); }
 
 Napi::Value ModelHandle::Tokenize(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         const auto tokens = model()->tokenize(to_text(info[0], "text"), to_flag(info[1], "addSpecial"),
                                               to_flag(info[2], "parseSpecial"));
         return to_typed_array<Napi::Int32Array>(info.Env(), tokens);
+    });
+}
+
+Napi::Value ModelHandle::TokenizeAll(const Napi::CallbackInfo & info) {
+    const Napi::Env env = info.Env();
+    return guarded(env, [&]() -> Napi::Value {
+        if (!info[0].IsArray()) throw Failure("OPTION_INVALID", "texts must be a list.");
+        const Napi::Array array = info[0].As<Napi::Array>();
+        std::vector<std::string> texts;
+        for (uint32_t i = 0; i < array.Length(); ++i) texts.push_back(to_text(array.Get(i), "A text"));
+        const bool add_special = to_flag(info[1], "addSpecial"), parse_special = to_flag(info[2], "parseSpecial");
+        lock_model(model_);
+        Worker & worker = tokenizer_of(env);
+        return worker.submit(
+            std::make_unique<TokenizeJob>(model_, std::move(texts), add_special, parse_special, worker.cancelled()),
+            Value());
     });
 }
 
@@ -144,12 +224,11 @@ Napi::Value ModelHandle::EndOfGeneration(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelHandle::VocabularyHash(const Napi::CallbackInfo & info) {
-    return guarded(info.Env(), [&] {
-        char hex[17];
-        const uint64_t hash = model()->vocabulary_hash(to_integer(info[0], "to"));
-        std::snprintf(hex, sizeof(hex), "%016llx", static_cast<unsigned long long>(hash));
-        return Napi::String::New(info.Env(), hex);
-    });
+    return guarded(info.Env(), [&] { return to_hex(info.Env(), model()->vocabulary_hash(to_integer(info[0], "to"))); });
+}
+
+Napi::Value ModelHandle::TokenizerHash(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] { return to_hex(info.Env(), model()->tokenizer_hash()); });
 }
 
 }  // namespace eft

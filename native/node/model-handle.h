@@ -21,11 +21,13 @@ class ModelHandle : public Napi::ObjectWrap<ModelHandle> {
 
   private:
     Napi::Value Tokenize(const Napi::CallbackInfo & info);
+    Napi::Value TokenizeAll(const Napi::CallbackInfo & info);
     Napi::Value Detokenize(const Napi::CallbackInfo & info);
     Napi::Value TokenTexts(const Napi::CallbackInfo & info);
     Napi::Value TokenAttributes(const Napi::CallbackInfo & info);
     Napi::Value EndOfGeneration(const Napi::CallbackInfo & info);
     Napi::Value VocabularyHash(const Napi::CallbackInfo & info);
+    Napi::Value TokenizerHash(const Napi::CallbackInfo & info);
 
     /// Throws Failure DISPOSED.
     std::shared_ptr<Model> model() const;

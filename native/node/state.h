@@ -20,8 +20,10 @@ struct AddonState {
     std::shared_ptr<LogCallback> log_callback;
     /// Models by file and settings, so that each is loaded once however many members and ensembles use it.
     std::map<std::string, std::shared_ptr<SharedModel>> models;
-    /// Of all engines that are alive.
+    /// Of all engines that are alive, and `tokenizer`.
     std::set<Worker *> workers;
+    /// The thread on which long texts are tokenized. Made when it is needed.
+    std::unique_ptr<Worker> tokenizer;
 
     static AddonState & of(Napi::Env env) { return *env.GetInstanceData<AddonState>(); }
 };

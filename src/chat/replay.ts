@@ -1,6 +1,6 @@
 /** An answer once more: what it was drawn with, and where its dials were turned. */
 
-import { complete } from "../decoding/complete.js";
+import { complete, completeFrom, type ShowPrompts } from "../decoding/complete.js";
 import {
     toCompletion,
     type Completion,
@@ -9,13 +9,15 @@ import {
     type TokenPart,
 } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
+import type { ChatMessage } from "../prompts/messages.js";
 
 type Values = Readonly<Record<string, number>>;
+type DrawOptions = Omit<CompletionOptions, "prompt" | "raw">;
 
 /** A completion that remembers what is needed to draw it again. */
 export interface Recording {
     readonly completion: Completion;
-    readonly request: CompletionOptions;
+    readonly request: DrawOptions;
     /** Tokens so far. */
     readonly tokens: number;
     /** Dials that were turned, and after how many tokens they took effect. */
@@ -23,8 +25,8 @@ export interface Recording {
 }
 
 /** @param request - with a seed and with a value for every parameter */
-export function recordDials(ensemble: Ensemble, request: CompletionOptions): Recording {
-    const completion = complete(ensemble, request);
+export function recordDials(ensemble: Ensemble, request: DrawOptions, show: ShowPrompts): Recording {
+    const completion = completeFrom(ensemble, request, () => show);
     const parameters = { ...ensemble.parameters, ...request.parameters };
     const turned: { after: number; values: Values }[] = [];
     let tokens = 0;
@@ -58,11 +60,18 @@ export function recordDials(ensemble: Ensemble, request: CompletionOptions): Rec
     };
 }
 
-/** @param own - reports that are wanted besides */
-export function createReplay(ensemble: Ensemble, recording: Recording, own: Partial<CompletionOptions>): Completion {
-    const { request, tokens, turned } = recording;
+/**
+ * @param prompt - what was answered
+ * @param own - reports that are wanted besides
+ */
+export function createReplay(
+    ensemble: Ensemble,
+    { request, tokens, turned }: Recording,
+    prompt: readonly ChatMessage[],
+    own: Partial<CompletionOptions>,
+): Completion {
     const { signal: _, ...drawn } = request;
-    const completion = complete(ensemble, { ...drawn, maxTokens: tokens, ...own });
+    const completion = complete(ensemble, { ...drawn, prompt, maxTokens: tokens, ...own });
     async function* replay(): AsyncGenerator<TokenPart | FinishPart, void, void> {
         let count = 0;
         const turnDials = (): void => {

@@ -2,13 +2,7 @@
 
 import { randomInt } from "node:crypto";
 import { complete, COMPLETION_OPTIONS } from "../decoding/complete.js";
-import {
-    toCompletion,
-    type Completion,
-    type CompletionOptions,
-    type FinishPart,
-    type TokenPart,
-} from "../decoding/completion.js";
+import { toCompletion, type Completion, type FinishPart, type TokenPart } from "../decoding/completion.js";
 import { resolveSampling } from "../decoding/sampling.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import type { ChatMessage } from "../prompts/messages.js";
@@ -43,7 +37,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
     let sampling = defaults.sampling;
     let nextSeed = seed;
     let active: Recording | undefined;
-    let last: Recording | undefined;
+    let last: { readonly recording: Recording; readonly prompt: readonly ChatMessage[] } | undefined;
 
     const checkAnswer = (own: unknown): AnswerOptions => checkOptions<AnswerOptions>("An answer", own, ANSWER_OPTIONS);
 
@@ -71,16 +65,13 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         const asked = conversation;
         const previous = { ...asked, turns: before, forgotten: Math.min(asked.forgotten, before.length) };
         const drawn = overlay(own);
-        const shown = {
-            ...previous,
-            forgotten: chooseForgotten(ensemble, previous, question, drawn),
-        };
-        const request: CompletionOptions = {
-            ...drawn,
-            seed: drawn.seed ?? takeSeed(),
-            prompt: messagesFor(shown, question),
-        };
-        const recording = recordDials(ensemble, request);
+        let shown = previous;
+        const recording = recordDials(ensemble, { ...drawn, seed: drawn.seed ?? takeSeed() }, async () => {
+            const { forgotten, prompts } = await chooseForgotten(ensemble, previous, question, drawn);
+            shown = { ...previous, forgotten };
+            if (forgotten > previous.forgotten) onForget?.(before.slice(previous.forgotten, forgotten));
+            return prompts;
+        });
 
         async function* write(): AsyncGenerator<TokenPart | FinishPart, void, void> {
             checkIdle();
@@ -98,12 +89,9 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
                 active = undefined;
                 if (!keep) return;
                 conversation = { ...shown, turns: [...before, { user: question, answer: text }] };
-                last = recording;
+                last = { recording, prompt: messagesFor(shown, question) };
             };
             try {
-                if (shown.forgotten > previous.forgotten) {
-                    onForget?.(before.slice(previous.forgotten, shown.forgotten));
-                }
                 for await (const part of recording.completion) {
                     // The template's white space is in the prompt of the next turn anyway.
                     const shownText = text === "" ? part.text.trimStart() : part.text;
@@ -193,16 +181,12 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
             if (last === undefined) {
                 throw new EftError("CHAT_EMPTY", "This session has not answered anything yet; send something first.");
             }
-            return createReplay(ensemble, last, checkAnswer(own));
+            return createReplay(ensemble, last.recording, last.prompt, checkAnswer(own));
         },
-        render(text) {
+        async render(text) {
             string("What the user says", text);
-            const forgotten = chooseForgotten(ensemble, conversation, text, defaults);
-            const messages = messagesFor({ ...conversation, forgotten }, text);
-            const variables = defaults.templateVariables;
-            return Object.fromEntries(
-                ensemble.members.map(({ name, prompt }) => [name, prompt.render(messages, variables)]),
-            );
+            const { prompts } = await chooseForgotten(ensemble, conversation, text, defaults);
+            return Object.fromEntries(ensemble.members.map(({ name }, index) => [name, prompts[index]?.text ?? ""]));
         },
         fork(count = conversation.turns.length) {
             checkInteger("The number of turns", count, 0, conversation.turns.length);

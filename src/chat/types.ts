@@ -87,7 +87,7 @@ export interface ChatSession {
      */
     repeat(options?: Omit<AnswerOptions, "seed" | "parameters" | "sampling" | "maxTokens">): Completion;
     /** What each member would see, by name, if the user said this now; special tokens spelled out. */
-    render(text: string): Record<string, string>;
+    render(text: string): Promise<Record<string, string>>;
     /**
      * A session of its own that begins with the first `turns` turns. What both have in common is evaluated once.
      *

@@ -3,8 +3,7 @@
 import type { CompletionOptions } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { ChatMessage } from "../prompts/messages.js";
-import { renderPrompts } from "../prompts/prompt.js";
-import type { TemplateVariables } from "../types.js";
+import { renderPrompts, type MemberPrompt } from "../prompts/prompt.js";
 import type { ChatState, ChatTurn } from "./types.js";
 
 /** The conversation that a question is put into. */
@@ -26,40 +25,52 @@ export function messagesOf(turns: readonly ChatTurn[]): ChatMessage[] {
     ]);
 }
 
+/** What the models see of a conversation. */
+export interface ShownTurns {
+    /** Turns that they do not see. */
+    readonly forgotten: number;
+    readonly prompts: readonly MemberPrompt[];
+}
+
 /**
  * How many turns have to be forgotten, so that question and answer find room: a quarter of the context is kept free for
  * the answer, or as much as it may take. Once that is not there, turns are forgotten until half of the context is free.
  * To leave out only as many as necessary would change the beginning of the prompt at every turn, and no cache could be
  * used again.
  */
-export function chooseForgotten(
+export async function chooseForgotten(
     ensemble: Ensemble,
     conversation: Conversation,
     question: string,
     { maxTokens = Infinity, templateVariables }: Pick<CompletionOptions, "maxTokens" | "templateVariables">,
-): number {
-    const { contextSize } = ensemble;
+): Promise<ShownTurns> {
+    const { members, contextSize } = ensemble;
     const { turns, forgotten } = conversation;
-    const measure = (count: number): number =>
-        countTokens(ensemble, messagesFor({ ...conversation, forgotten: count }, question), templateVariables);
-    if (measure(forgotten) <= contextSize - Math.min(maxTokens, Math.ceil(contextSize / 4))) return forgotten;
-    // A question that is too long by itself is an error of complete(), and no reason to forget anything.
-    if (measure(turns.length) >= contextSize) return forgotten;
-    let [low, high] = [forgotten, turns.length];
-    while (low < high) {
-        const middle = Math.floor((low + high) / 2);
-        if (measure(middle) <= contextSize / 2) high = middle;
-        else low = middle + 1;
-    }
-    return low;
-}
-
-/** Of the member whose template makes most of the messages. */
-function countTokens(
-    { members, contextSize }: Ensemble,
-    messages: readonly ChatMessage[],
-    variables: TemplateVariables | undefined,
-): number {
-    const prompts = renderPrompts(members, messages, { variables, limit: contextSize });
-    return Math.max(...prompts.map(({ tokens }) => tokens?.length ?? Infinity));
+    const shown = new Map<number, readonly MemberPrompt[]>();
+    const show = async (count: number): Promise<readonly MemberPrompt[]> => {
+        const messages = messagesFor({ ...conversation, forgotten: count }, question);
+        const prompts =
+            shown.get(count) ??
+            (await renderPrompts(members, messages, { variables: templateVariables, limit: contextSize }));
+        shown.set(count, prompts);
+        return prompts;
+    };
+    /** Tokens of the member whose template makes most of the messages. */
+    const measure = async (count: number): Promise<number> =>
+        Math.max(...(await show(count)).map(({ tokens }) => tokens?.length ?? Infinity));
+    const choose = async (): Promise<number> => {
+        const spare = contextSize - Math.min(maxTokens, Math.ceil(contextSize / 4));
+        if ((await measure(forgotten)) <= spare) return forgotten;
+        // A question that is too long by itself is an error of complete(), and no reason to forget anything.
+        if ((await measure(turns.length)) >= contextSize) return forgotten;
+        let [low, high] = [forgotten, turns.length];
+        while (low < high) {
+            const middle = Math.floor((low + high) / 2);
+            if ((await measure(middle)) <= contextSize / 2) high = middle;
+            else low = middle + 1;
+        }
+        return low;
+    };
+    const chosen = await choose();
+    return { forgotten: chosen, prompts: await show(chosen) };
 }

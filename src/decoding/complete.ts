@@ -2,8 +2,8 @@
 
 import { randomInt } from "node:crypto";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
-import { toMessages, type ChatMessage } from "../prompts/messages.js";
-import { checkVariables, renderPrompts } from "../prompts/prompt.js";
+import { toMessages } from "../prompts/messages.js";
+import { checkVariables, renderPrompts, type MemberPrompt } from "../prompts/prompt.js";
 import { EftError } from "../errors.js";
 import {
     checkOptions,
@@ -16,7 +16,6 @@ import {
     unchecked,
     type OptionTable,
 } from "../options.js";
-import type { TemplateVariables } from "../types.js";
 import {
     toCompletion,
     type Completion,
@@ -62,9 +61,29 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
  * ways) and DECODE_FAILED from the iterator
  */
 export function complete(ensemble: Ensemble, options: CompletionOptions): Completion {
+    return completeFrom(ensemble, options, ({ prompt, raw = false, templateVariables: variables }) => {
+        const messages = toMessages(prompt);
+        const { members, contextSize: limit } = ensemble;
+        return () => renderPrompts(members, messages, { raw, variables, limit });
+    });
+}
+
+/** What each member is shown, made when the first part is asked for, and not before. */
+export type ShowPrompts = () => Promise<readonly MemberPrompt[]>;
+
+/**
+ * As {@link complete}, with prompts that somebody else makes.
+ *
+ * @param show - gets the options once they have been checked
+ */
+export function completeFrom<Options extends Partial<CompletionOptions>>(
+    ensemble: Ensemble,
+    options: Options,
+    show: (checked: Options) => ShowPrompts,
+): Completion {
     checkEnsemble("complete", ensemble);
-    const checked = checkOptions("complete", options, COMPLETION_OPTIONS);
-    const request = resolveRequest(ensemble, checked);
+    const checked = checkOptions("complete", options, COMPLETION_OPTIONS) as Options;
+    const request = resolveRequest(ensemble, checked, show(checked));
     const { speculation, explain } = request;
     const named = typeof checked.speculation === "object" ? checked.speculation.drafter : undefined;
     const sizes = ensemble.members.map(({ model }) => model.info.size);
@@ -95,22 +114,18 @@ export async function collect(completion: Completion): Promise<CompletionResult>
 }
 
 interface Request extends Omit<Generation, "prompts"> {
-    readonly messages: readonly ChatMessage[];
-    readonly raw: boolean;
-    readonly variables: TemplateVariables;
+    readonly show: ShowPrompts;
 }
 
-function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request {
+function resolveRequest(ensemble: Ensemble, options: Partial<CompletionOptions>, show: ShowPrompts): Request {
     // Touched for its check: a disposed ensemble is an error here and not at the first token.
     void ensemble.pool;
-    const { prompt, raw = false, stop = [], explain = false, signal } = options;
+    const { stop = [], explain = false, signal } = options;
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
     const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
     const grammar = createGrammar(ensemble, options);
     return {
-        messages: toMessages(prompt),
-        variables: options.templateVariables ?? {},
-        ...{ raw, stop, sampling, explain, signal },
+        ...{ show, stop, sampling, explain, signal },
         maxTokens: options.maxTokens ?? ensemble.contextSize,
         // What is explained without speculation still needs a drafter to be compared with.
         speculation:
@@ -135,22 +150,16 @@ function checkStop(value: unknown): readonly string[] {
     throw new EftError("OPTION_INVALID", "stop must be at most 16 texts, none of them empty.");
 }
 
-/** Renders the prompts when the first part is asked for, and not before. */
 async function* start(
     ensemble: Ensemble,
-    { messages, raw, variables, ...generation }: Request,
+    { show, ...generation }: Request,
     dials: Dials,
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
-    const prompts = promptTokens(ensemble, messages, { raw, variables });
+    const prompts = tokensOf(ensemble, await show());
     yield* generate(ensemble, { ...generation, prompts }, dials);
 }
 
-function promptTokens(
-    { members, contextSize }: Ensemble,
-    messages: readonly ChatMessage[],
-    options: Pick<Request, "raw" | "variables">,
-): Int32Array[] {
-    const prompts = renderPrompts(members, messages, { ...options, limit: contextSize });
+function tokensOf({ members, contextSize }: Ensemble, prompts: readonly MemberPrompt[]): Int32Array[] {
     return prompts.map(({ tokens }, index) => {
         const name = members[index]?.name;
         if (tokens === undefined || tokens.length >= contextSize) {

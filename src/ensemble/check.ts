@@ -108,12 +108,12 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Verdict> {
     const templates = members.map((member) => member.prompt ?? prompt);
     if (templates.every(({ kind }) => kind === "plain")) return "none: members see the text as it is";
     const files = members.map(({ model }) => model);
-    return withVocabularies(files, (models) => {
+    return withVocabularies(files, async (models) => {
         const named = members.map(({ name }, index) => ({ name, model: models[index] as NativeModel }));
         const renderers = createPromptRenderers(
             named.map((member, index) => ({ ...member, template: templates[index] ?? prompt })),
         );
-        for (const renderer of renderers) renderer.tokenize([{ role: "user", content: "Hello" }]);
+        for (const renderer of renderers) await renderer.tokenize([{ role: "user", content: "Hello" }]);
         const foreign = describeForeignTokens({ members, prompt }, named);
         const verdict = "a question is rendered for every member";
         return foreign.length === 0 ? verdict : { warning: [verdict, ...foreign].join("; ") };

@@ -145,7 +145,7 @@ export async function readChatTemplate(file: string): Promise<string | undefined
 /** Loads vocabularies and metadata without weights, for the duration of `use`. @throws EftError MODEL_* */
 export async function withVocabularies<T>(
     files: readonly string[],
-    use: (models: readonly NativeModel[]) => T,
+    use: (models: readonly NativeModel[]) => T | Promise<T>,
 ): Promise<T> {
     const engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
     try {
@@ -154,7 +154,7 @@ export async function withVocabularies<T>(
             const options = { path: modelPath(file), gpuLayers: 0, devices: [], vocabularyOnly: true };
             models.push(await engine.loadModel(options));
         }
-        return use(models);
+        return await use(models);
     } catch (error) {
         throw withStack(error);
     } finally {

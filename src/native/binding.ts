@@ -100,6 +100,11 @@ export interface NativeModel {
     readonly info: NativeModelInfo;
     /** `addSpecial`: BOS/EOS as the model wants them. `parseSpecial`: text of control tokens becomes control tokens. */
     tokenize(text: string, addSpecial: boolean, parseSpecial: boolean): Int32Array;
+    /**
+     * The same for several texts, on a thread for texts alone. Fails with DISPOSED too if the model is freed before their turn; a
+     * model is not freed while its texts are being read.
+     */
+    tokenizeAll(texts: readonly string[], addSpecial: boolean, parseSpecial: boolean): Promise<Int32Array[]>;
     /** The tokens' pieces one after another, leading space included; may end in the middle of a UTF-8 character. */
     detokenize(tokens: Int32Array, renderSpecial: boolean): Buffer;
     /** Text of each token, as the tokenizer stores it, of ids `from` (inclusive) to `to` (exclusive). */
@@ -110,6 +115,11 @@ export interface NativeModel {
     endOfGeneration(): Uint8Array;
     /** 64-bit FNV-1a hash, as hex, of texts and attributes of ids 0 (inclusive) to `to` (exclusive). */
     vocabularyHash(to: number): string;
+    /**
+     * The same of all ids and of what the file says about its tokenizer: equal for models that make the same tokens of every text,
+     * but for those that they put before and behind it. Takes milliseconds for large vocabularies.
+     */
+    tokenizerHash(): string;
 }
 
 /** What becomes of a token id in a fusion. */

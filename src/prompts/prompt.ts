@@ -10,7 +10,7 @@ import type { JsonValue, PromptTemplate, TemplateVariables } from "../types.js";
 import { controlTokens } from "./control-tokens.js";
 import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
 import { textOf, type ChatMessage } from "./messages.js";
-import { surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
+import { oncePerTokenizer, surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
 
 /** A member's way of turning messages into tokens. */
 export interface PromptRenderer {
@@ -20,8 +20,8 @@ export interface PromptRenderer {
      * @param variables - overlay those of the recipe. @throws EftError TEMPLATE_INVALID
      */
     render(messages: readonly ChatMessage[], variables?: TemplateVariables): string;
-    /** The tokens that the member sees. @throws EftError TEMPLATE_INVALID */
-    tokenize(messages: readonly ChatMessage[], variables?: TemplateVariables): Int32Array;
+    /** The tokens that the member sees. Long texts do not hold up the event loop. @throws EftError TEMPLATE_INVALID, DISPOSED */
+    tokenize(messages: readonly ChatMessage[], variables?: TemplateVariables): Promise<Int32Array>;
     /**
      * What becomes of a system prompt: it is shown; the template leaves it out; or it has no system role, and the first
      * question begins with the system prompt.
@@ -31,13 +31,12 @@ export interface PromptRenderer {
     readonly eos: number;
     /** @internal Shared by members that see the same text. */
     readonly script: PromptScript;
-    /** @internal */
-    tokenizeRendered(rendered: Rendered): Int32Array;
 }
 
 /** Makes the text of a prompt; one for all members that see the same. */
 export interface PromptScript {
     render(messages: readonly ChatMessage[], variables: TemplateVariables): Rendered;
+    tokenize(model: NativeModel, rendered: Rendered): Promise<Int32Array>;
     readonly traits: Pick<TemplateTraits, "system">;
 }
 
@@ -72,16 +71,11 @@ export function createPromptRenderers(members: readonly PromptMember[]): PromptR
         const sharers = members.filter((_, other) => sources[other]?.key === source?.key);
         const script = scripts.get(source?.key ?? "") ?? (source ? createScript(source, sharers) : PLAIN);
         if (source !== undefined) scripts.set(source.key, script);
-        const tokenize = (rendered: Rendered): Int32Array =>
-            source === undefined
-                ? tokenizePlain(model, rendered.text)
-                : tokenizeRendered(model, rendered, source.special.bos_token);
         return {
             script,
             eos: source?.eos ?? model.info.eos,
             render: (messages, variables = {}) => script.render(messages, variables).text,
-            tokenize: (messages, variables = {}) => tokenize(script.render(messages, variables)),
-            tokenizeRendered: tokenize,
+            tokenize: async (messages, variables = {}) => script.tokenize(model, script.render(messages, variables)),
             get systemPrompt() {
                 const { system } = script.traits;
                 return system === "refused" ? "in the first question" : system;
@@ -97,37 +91,37 @@ export interface MemberPrompt {
     readonly tokens: Int32Array | undefined;
 }
 
-type TokensByModel = Map<NativeModel, Int32Array | undefined>;
-
 /**
- * What each member sees of a conversation: rendered once for all that see the same text, tokenized once for all that share a
- * model.
+ * What each member sees of a conversation: rendered once for all that see the same text, tokenized once for all whose
+ * tokenizers make the same tokens of it. Long texts do not hold up the event loop.
  *
  * @param options.raw - the text as it is, without templates
  * @param options.limit - tokens; longer prompts are not tokenized where that can be told from their beginnings
- * @throws EftError TEMPLATE_INVALID
+ * @throws EftError TEMPLATE_INVALID, DISPOSED
  */
-export function renderPrompts(
+export async function renderPrompts(
     members: readonly { readonly model: NativeModel; readonly prompt: PromptRenderer }[],
     messages: readonly ChatMessage[],
     options: { readonly raw?: boolean; readonly variables?: TemplateVariables | undefined; readonly limit: number },
-): MemberPrompt[] {
+): Promise<MemberPrompt[]> {
     const { raw = false, variables = {}, limit } = options;
-    const done = new Map<PromptScript, { rendered: Rendered; tokens: TokensByModel }>();
-    return members.map(({ model, prompt }) => {
-        const script = raw ? PLAIN : prompt.script;
-        const entry = done.get(script) ?? {
-            rendered: script.render(messages, variables),
-            tokens: new Map() as TokensByModel,
-        };
-        done.set(script, entry);
-        const { rendered, tokens } = entry;
-        if (!tokens.has(model)) {
-            const tokenize = raw ? () => tokenizePlain(model, rendered.text) : () => prompt.tokenizeRendered(rendered);
-            tokens.set(model, surelyExceeds(model, rendered.text, limit) ? undefined : tokenize());
-        }
-        return { text: rendered.text, tokens: tokens.get(model) };
-    });
+    const done = new Map<PromptScript, (model: NativeModel) => Promise<MemberPrompt>>();
+    const show = (script: PromptScript): ((model: NativeModel) => Promise<MemberPrompt>) => {
+        const rendered = script.render(messages, variables);
+        const { text } = rendered;
+        return oncePerTokenizer(async (model) => {
+            if (await surelyExceeds(model, text, limit)) return { text, tokens: undefined };
+            return { text, tokens: await script.tokenize(model, rendered) };
+        });
+    };
+    return Promise.all(
+        members.map(async ({ model, prompt }) => {
+            const script = raw ? PLAIN : prompt.script;
+            const shown = done.get(script) ?? show(script);
+            done.set(script, shown);
+            return shown(model);
+        }),
+    );
 }
 
 /** The words alone. */
@@ -135,6 +129,10 @@ const PLAIN: PromptScript = {
     render(messages) {
         const text = messages.map(textOf).join("\n");
         return { text, marked: text, standIns: NO_STAND_INS };
+    },
+    async tokenize(model, { text }) {
+        const [tokens] = await tokenizePlain(model, text);
+        return tokens;
     },
     traits: { system: "shown" },
 };
@@ -197,6 +195,7 @@ function createScript(
     return {
         render: (messages, variables) =>
             attempt(`${name} cannot be rendered`, () => render(adaptMessages(messages, findTraits()), variables)),
+        tokenize: (model, rendered) => tokenizeRendered(model, rendered, special.bos_token),
         get traits() {
             return findTraits();
         },

@@ -4,11 +4,68 @@ import type { NativeModel } from "../native/binding.js";
 import type { Rendered } from "../template/template.js";
 import { controlTokens, splitAtControlTokens } from "./control-tokens.js";
 
-/** Tokens of a text with nothing around it but what the model's tokenizer itself adds in front (BOS). */
-export function tokenizePlain(model: NativeModel, text: string): Int32Array {
-    const tokens = model.tokenize(text, true, false);
-    // Some tokenizers append EOS to every text; a prompt that ends there has nothing left to say.
-    const { addEos, eos } = model.info;
+/**
+ * Characters that are tokenized on the JavaScript thread in one turn of the event loop: half a millisecond, or two with slow
+ * tokenizers. A thread for texts would have to wait for a core beside decoding, often for longer than that.
+ */
+const AT_ONCE = 2048;
+let characters = 0;
+
+/** Whether there is time for that many characters before the event loop goes on. */
+function canTokenizeAtOnce(count: number): boolean {
+    if (characters === 0) setImmediate(() => (characters = 0));
+    characters += count;
+    return characters <= AT_ONCE;
+}
+
+/** Tokens of each text; what spells a control token is text. Long texts do not hold up the event loop. */
+async function tokenize(model: NativeModel, texts: readonly string[], addSpecial: boolean): Promise<Int32Array[]> {
+    if (canTokenizeAtOnce(texts.reduce((sum, { length }) => sum + length, 0)))
+        return texts.map((text) => model.tokenize(text, addSpecial, false));
+    return model.tokenizeAll(texts, addSpecial, false);
+}
+
+interface Tokenizer {
+    /** Equal for models that make the same tokens of every text. */
+    readonly key: string;
+    /** What it puts in front of every text. */
+    readonly lead: Int32Array;
+}
+
+const tokenizers = new WeakMap<NativeModel, Tokenizer>();
+
+function tokenizerOf(model: NativeModel): Tokenizer {
+    let found = tokenizers.get(model);
+    if (found === undefined) {
+        const lead = withoutEnd(model, model.tokenize("", true, false));
+        found = { key: `${model.info.vocabularySize} ${model.tokenizerHash()} ${lead.join()}`, lead };
+        tokenizers.set(model, found);
+    }
+    return found;
+}
+
+/** Makes something for each model, but once for all whose tokenizers are the same. */
+export function oncePerTokenizer<T>(make: (model: NativeModel) => Promise<T>): (model: NativeModel) => Promise<T> {
+    const made = new Map<string, Promise<T>>();
+    return (model) => {
+        const { key } = tokenizerOf(model);
+        const known = made.get(key) ?? make(model);
+        made.set(key, known);
+        return known;
+    };
+}
+
+/** Tokens of texts with nothing around them but what the model's tokenizer itself adds in front (BOS). */
+export async function tokenizePlain<Texts extends readonly string[]>(
+    model: NativeModel,
+    ...texts: Texts
+): Promise<{ [Index in keyof Texts]: Int32Array }> {
+    const tokens = await tokenize(model, texts, true);
+    return tokens.map((each) => withoutEnd(model, each)) as { [Index in keyof Texts]: Int32Array };
+}
+
+/** Some tokenizers append EOS to every text; a prompt that ends there has nothing left to say. */
+function withoutEnd({ info: { addEos, eos } }: NativeModel, tokens: Int32Array): Int32Array {
     return addEos && tokens.at(-1) === eos ? tokens.subarray(0, -1) : tokens;
 }
 
@@ -19,15 +76,21 @@ export function tokenizePlain(model: NativeModel, text: string): Int32Array {
  *
  * @param bos - the template's own spelling of BOS: if it begins with that, nothing is put in front
  */
-export function tokenizeRendered(
+export async function tokenizeRendered(
     model: NativeModel,
     rendered: Pick<Rendered, "marked" | "standIns">,
     bos: string,
-): Int32Array {
+): Promise<Int32Array> {
     const control = controlTokens(model);
     const pieces = splitAtControlTokens(control, rendered);
-    const tokens = pieces.map((piece) => (typeof piece === "number" ? [piece] : model.tokenize(piece, false, false)));
-    const lead = tokenizePlain(model, "");
+    const texts = await tokenize(
+        model,
+        pieces.filter((piece) => typeof piece === "string"),
+        false,
+    );
+    const remaining = texts.values();
+    const tokens = pieces.map((piece) => (typeof piece === "number" ? [piece] : (remaining.next().value ?? [])));
+    const { lead } = tokenizerOf(model);
     const [first] = lead;
     // Also where the file does not call it a control token, as some forget to.
     const own = first === undefined ? "" : (model.tokenTexts(first, first + 1)[0] ?? "");
@@ -38,24 +101,31 @@ export function tokenizeRendered(
 
 /** Texts that a tokenizer does not join with what follows, at least one of them. */
 const ANCHORS = ["\n", "\n\n", ".", "0", "#"];
+/** Tokens: by then it shows what stands in front of them. */
+const BEGINNING = 1000;
 
 /**
  * Tokens that say exactly this text after another: tokenizers that put a space in front of every text do not do so in the
  * middle of one.
  */
-export function tokenizeContinuation(model: NativeModel, text: string): Int32Array {
-    const says = (tokens: Int32Array, expected: string): boolean =>
-        model.detokenize(tokens, false).equals(Buffer.from(expected));
-    const alone = model.tokenize(text, false, false);
-    if (says(alone, text)) return alone;
+export async function tokenizeContinuation(model: NativeModel, text: string): Promise<Int32Array> {
+    const inside = async (piece: string): Promise<Int32Array> =>
+        (await tokenize(model, [piece], false))[0] ?? new Int32Array(0);
+    const expected = Buffer.from(text);
+    const says = (tokens: Int32Array): boolean => {
+        const said = model.detokenize(tokens.subarray(0, BEGINNING), false);
+        return said.equals(tokens.length > BEGINNING ? expected.subarray(0, said.length) : expected);
+    };
+    const alone = await inside(text);
+    if (says(alone)) return alone;
     if (text.startsWith(" ")) {
-        const without = model.tokenize(text.slice(1), false, false);
-        if (says(without, text)) return without;
+        const without = await inside(text.slice(1));
+        if (says(without)) return without;
     }
     for (const anchor of ANCHORS) {
-        const whole = model.tokenize(anchor + text, false, false);
+        const whole = await inside(anchor + text);
         for (let seam = 1; seam <= Math.min(4, whole.length); seam++) {
-            if (says(whole.subarray(seam), text)) return whole.subarray(seam);
+            if (says(whole.subarray(seam))) return whole.subarray(seam);
         }
     }
     return alone;
@@ -65,11 +135,12 @@ export function tokenizeContinuation(model: NativeModel, text: string): Int32Arr
  * Whether a text certainly has more tokens than `limit`, found out from its beginning alone. Tokenizers take quadratic
  * time on some texts (100 s for a megabyte), which a text that does not fit anyway should not cost.
  */
-export function surelyExceeds(model: NativeModel, text: string, limit: number): boolean {
+export async function surelyExceeds(model: NativeModel, text: string, limit: number): Promise<boolean> {
     // Sixteen characters a token are more than any language has; only repetitive texts need further looks.
     for (let length = 16 * limit; length < text.length; length *= 2) {
+        const [beginning] = await tokenize(model, [text.slice(0, length)], false);
         // The cut may split the last word into a few tokens more.
-        if (model.tokenize(text.slice(0, length), false, false).length > limit + 100) return true;
+        if (beginning !== undefined && beginning.length > limit + 100) return true;
     }
     return false;
 }

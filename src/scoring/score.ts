@@ -5,9 +5,9 @@ import { createFusion } from "../decoding/fusion.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { toMessages, type ChatMessage } from "../prompts/messages.js";
 import { checkVariables, renderPrompts } from "../prompts/prompt.js";
-import { surelyExceeds, tokenizeContinuation, tokenizePlain } from "../prompts/tokens.js";
+import { oncePerTokenizer, surelyExceeds, tokenizeContinuation, tokenizePlain } from "../prompts/tokens.js";
 import type { Sequence } from "../host/sequences.js";
-import { EftError } from "../errors.js";
+import { abortError, EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
 import {
     callback,
@@ -26,7 +26,7 @@ import { resolveParameters } from "../recipe/index.js";
 import type { TemplateVariables } from "../types.js";
 import { splitWindows, type Window } from "./windows.js";
 
-/** Tokens of a text that is scored in windows. All of them are tokenized at once, on JavaScript's thread. */
+/** Tokens of a text that is scored in windows. */
 const MAX_TOKENS = 2 ** 20;
 /** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
 const MAX_ROWS_AT_ONCE = 128;
@@ -126,14 +126,20 @@ export async function score(
     checkEnsemble("score", ensemble);
     const checked = checkOptions("score", given, scoreOptions(ensemble.contextSize));
     const { chat = false, scores = false, templateVariables: variables = {}, stride } = checked;
-    const { pool, steps } = ensemble;
+    // Touched for its check: a disposed ensemble is an error before anything is prepared.
+    void ensemble.pool;
     if (stride !== undefined && chat)
         throw new EftError("OPTION_INVALID", "stride and chat exclude each other: an answer belongs to its prompt.");
-    const prepared = ITEMS("items", items).map((item, index) =>
-        prepare(ensemble, item, index, { stride, ...(chat && { chat: { variables } }) }),
-    );
+    // All that the caller may change while texts are tokenized.
+    const taken = ITEMS("items", items).map((item, index) => {
+        const { context = "" } = item;
+        const name = `items[${index}].context`;
+        return { ...item, context: chat ? toMessages(context, name) : string(name, context) };
+    });
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...checked.parameters });
     const fusion = createFusion(ensemble, parameters);
+    const prepared = await prepareAll(ensemble, taken, { stride, variables, signal: checked.signal });
+    const { pool, steps } = ensemble;
     const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize);
 
     const done = new Map<Prepared, Score>();
@@ -205,14 +211,46 @@ export async function score(
 
 interface Preparing {
     readonly stride: number | undefined;
-    /** For a context that goes through the templates: their variables. */
-    readonly chat?: { readonly variables: TemplateVariables };
+    readonly variables: TemplateVariables;
+    readonly signal: AbortSignal | undefined;
 }
 
-function prepare(ensemble: Ensemble, item: ScoreItem, index: number, { stride, chat }: Preparing): Prepared {
+/** One after another, so that a faulty item is named before any further one is read. */
+async function prepareAll(
+    ensemble: Ensemble,
+    items: readonly ScoreItem[],
+    preparing: Preparing,
+): Promise<readonly Prepared[]> {
+    const { signal } = preparing;
+    const prepareEach = async (): Promise<readonly Prepared[]> => {
+        const prepared: Prepared[] = [];
+        for (const [index, item] of items.entries()) {
+            if (signal?.aborted) break;
+            prepared.push(await prepare(ensemble, item, index, preparing));
+        }
+        return prepared;
+    };
+    if (signal === undefined) return prepareEach();
+    // A long text that is being tokenized cannot be stopped, but nobody has to wait for it.
+    let abort = (): void => undefined;
+    const aborted = new Promise<undefined>((resolve) => (abort = () => resolve(undefined)));
+    signal.addEventListener("abort", abort);
+    const prepared = await Promise.race([prepareEach(), aborted]).finally(() =>
+        signal.removeEventListener("abort", abort),
+    );
+    if (prepared === undefined || signal.aborted) throw abortError("Scoring was aborted.", signal);
+    return prepared;
+}
+
+async function prepare(
+    ensemble: Ensemble,
+    item: ScoreItem,
+    index: number,
+    { stride, variables }: Preparing,
+): Promise<Prepared> {
     const { context = "", continuation: text, withEnd = false } = item;
-    const name = `items[${index}].context`;
     const { contextSize } = ensemble;
+    const isPlain = typeof context === "string";
     const most = stride === undefined ? contextSize + 1 : MAX_TOKENS;
     const checkLength = (count: number | undefined): void => {
         if (count !== undefined && count <= most) return;
@@ -220,7 +258,7 @@ function prepare(ensemble: Ensemble, item: ScoreItem, index: number, { stride, c
             stride === undefined
                 ? [
                       "the context scores",
-                      `Split the text, ${chat ? "or" : "score it in windows (stride), or"} load with a larger contextSize.`,
+                      `Split the text, ${isPlain ? "score it in windows (stride), or" : "or"} load with a larger contextSize.`,
                   ]
                 : ["windows score", "Split the text."];
         throw new EftError(
@@ -228,9 +266,9 @@ function prepare(ensemble: Ensemble, item: ScoreItem, index: number, { stride, c
             `Text ${index + 1} has ${count ?? "far too many"} tokens; ${what} at most ${most}. ${remedy}`,
         );
     };
-    const { contexts, continuation } = chat
-        ? splitChat(ensemble, toMessages(context, name), text, { ...chat, most, checkLength })
-        : splitPlain(ensemble, string(name, context), text, { most, checkLength });
+    const { contexts, continuation } = isPlain
+        ? await splitPlain(ensemble, context, text, { most, checkLength })
+        : await splitChat(ensemble, context, text, { variables, most, checkLength });
     const scored = withEnd ? Int32Array.from([...continuation, endToken(ensemble)]) : continuation;
     const seen = contexts.map((tokens, member) => (tokens.length > 0 ? tokens : startOf(ensemble, member)));
     const lengths = seen.map((tokens, member) =>
@@ -257,33 +295,40 @@ interface Limit {
 }
 
 /** The prompts of `complete()`, and an answer whose tokens do not depend on where they end. */
-function splitChat(
+async function splitChat(
     { members, texts }: Ensemble,
     messages: readonly ChatMessage[],
     text: string,
     { variables, most, checkLength }: Limit & { readonly variables: TemplateVariables },
-): Window {
-    const contexts = renderPrompts(members, messages, { variables, limit: most }).map(({ tokens }) => {
+): Promise<Window> {
+    const prompts = await renderPrompts(members, messages, { variables, limit: most });
+    const contexts = prompts.map(({ tokens }) => {
         if (tokens === undefined) checkLength(undefined);
         return tokens ?? new Int32Array(0);
     });
     const model = members[texts.speaker]?.model as NativeModel;
-    if (surelyExceeds(model, text, most)) checkLength(undefined);
-    return { contexts, continuation: tokenizeContinuation(model, text) };
+    if (await surelyExceeds(model, text, most)) checkLength(undefined);
+    return { contexts, continuation: await tokenizeContinuation(model, text) };
 }
 
 /**
  * Context and text are tokenized together. A token that reaches over the seam, as a space at the end of the context does,
  * counts as what follows.
  */
-function splitPlain({ members, texts }: Ensemble, context: string, text: string, { most, checkLength }: Limit): Window {
-    const sides = members.map(({ model }) => {
-        if (surelyExceeds(model, context + text, most)) checkLength(undefined);
-        const [alone, whole] = [tokenizePlain(model, context), tokenizePlain(model, context + text)];
+async function splitPlain(
+    { members, texts }: Ensemble,
+    context: string,
+    text: string,
+    { most, checkLength }: Limit,
+): Promise<Window> {
+    const split = oncePerTokenizer(async (model) => {
+        if (await surelyExceeds(model, context + text, most)) checkLength(undefined);
+        const [alone, whole] = await tokenizePlain(model, context, context + text);
         const seam = alone.findIndex((token, index) => token !== whole[index]);
         const length = seam < 0 ? alone.length : seam;
         return { before: whole.subarray(0, length), after: whole.subarray(length) };
     });
+    const sides = await Promise.all(members.map(({ model }) => split(model)));
     return {
         contexts: sides.map(({ before }) => before),
         continuation: sides[texts.speaker]?.after ?? new Int32Array(0),

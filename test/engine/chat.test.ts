@@ -127,7 +127,7 @@ describe("a turn", () => {
         const [first, second] = await talk(chat, "What is the capital of Kenya?", CHAD);
         if (!first || !second) throw new Error("There are two answers.");
         const [member] = ensemble.members;
-        const retokenized = [...(member?.prompt.tokenize(chat.messages.slice(0, 3)) ?? [])];
+        const retokenized = [...((await member?.prompt.tokenize(chat.messages.slice(0, 3))) ?? [])];
         const drawn = [...retokenized.slice(0, first.promptTokens["large"]), ...idsOf(first)];
         const common = drawn.findIndex((token, index) => token !== retokenized[index]);
         expect(common).toBeLessThan(drawn.length - 1);
@@ -356,7 +356,7 @@ describe("a full context", () => {
         for (const question of [...QUESTIONS, ...QUESTIONS]) {
             const before = chat.turns;
             const had = chat.forgotten;
-            const seen = chat.render(question)["large"] ?? "";
+            const seen = (await chat.render(question))["large"] ?? "";
             const { promptTokens, reusedTokens, tokens } = await collect(chat.send(question));
             counts.push(chat.forgotten);
             expect(seen.startsWith("Answer.\n[INST] ")).toBe(true);
@@ -395,13 +395,13 @@ members:
 combination: large + chat`);
         await using mixed = await loadOnCpu(recipe);
         const chat = createChat(mixed, { system: "Answer.", turns: [{ user: "Hello.", answer: "Hi." }] });
-        expect(chat.render("Who?")).toEqual({
+        expect(await chat.render("Who?")).toEqual({
             large: "Answer.\nHello.\nHi.\nWho?",
             chat: "Answer.\n[INST] Hello. [/INST] Hi.</s>[INST] Who? [/INST]",
         });
         chat.setSystem(undefined);
-        expect(chat.render("Who?")["large"]).toBe("Hello.\nHi.\nWho?");
-        expect(chat.fork(0).render("Who?")["large"]).toBe("Who?");
+        expect((await chat.render("Who?"))["large"]).toBe("Hello.\nHi.\nWho?");
+        expect((await chat.fork(0).render("Who?"))["large"]).toBe("Who?");
         expect(chat.messages).toEqual([
             { role: "user", content: "Hello." },
             { role: "assistant", content: "Hi." },

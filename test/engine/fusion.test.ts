@@ -149,7 +149,7 @@ describe("draw", () => {
             complete(ensemble, { prompt, sampling, seed, logitBias, scores: true, maxTokens: 24 }),
         );
         const options = { ...DEFAULT_SAMPLING, ...sampling };
-        const text = [...(ensemble.members[0]?.prompt.tokenize([{ role: "user", content: prompt }]) ?? [])];
+        const text = [...((await ensemble.members[0]?.prompt.tokenize([{ role: "user", content: prompt }])) ?? [])];
         const bias = new Map(Object.entries(logitBias).map(([id, value]) => [Number(id), value]));
         const expected = parts.map(({ scores = [] }, position) => {
             const history = [...text, ...parts.slice(0, position).map(({ id }) => id)].slice(-options.penaltyLastN);

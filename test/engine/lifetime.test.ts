@@ -96,6 +96,8 @@ test("every use after dispose() is an error with a code", async () => {
         pool: () => ensemble.pool,
         steps: () => ensemble.steps,
         "prompt.tokenize": () => prompt.tokenize([{ role: "user", content: "" }]),
+        "model.tokenizeAll": () => model.tokenizeAll([""], true, true),
+        "model.tokenizerHash": () => model.tokenizerHash(),
         "model.tokenize": () => model.tokenize("", true, true),
         "model.detokenize": () => model.detokenize(Int32Array.of(1), true),
         "model.tokenTexts": () => model.tokenTexts(0, 1),
@@ -106,7 +108,7 @@ test("every use after dispose() is an error with a code", async () => {
     for (const [name, use] of Object.entries(uses)) {
         let thrown: unknown;
         try {
-            use();
+            await use();
         } catch (error) {
             thrown = error;
         }
@@ -202,7 +204,7 @@ describe("a file that is asked for again", () => {
 
 describe("a process", () => {
     // A process.exit() that waited for the work to end would take a quarter of a minute.
-    test.each(["generate", "prefill", "load"])("exits in the middle of work: %s", async (what) => {
+    test.each(["generate", "prefill", "load", "tokenize"])("exits in the middle of work: %s", async (what) => {
         const { exit, stdout, stderr, leavingSeconds } = await runProgram("exit-while-busy.mjs", { args: [what] });
         expect({ exit, stdout, stderr }).toEqual({ exit: 7, stdout: "leaving\n", stderr: "" });
         expect(leavingSeconds).toBeLessThan(12);

@@ -64,7 +64,7 @@ describe("bos_token and eos_token", () => {
         ["of a template from another member are that one's", "from small", true],
         ["of a template in the recipe are each member's own", WRITTEN, false],
     ])("%s", async (_name, template, isShared) => {
-        await withEnsemble(parseRecipe(pair("own-special", template)), {}, (ensemble) => {
+        await withEnsemble(parseRecipe(pair("own-special", template)), {}, async (ensemble) => {
             const [chat, small] = ensemble.members;
             const texts = [chat, small].map((member) => member?.prompt.render(conversation));
             expect(texts[0] === texts[1]).toBe(isShared);
@@ -75,12 +75,11 @@ describe("bos_token and eos_token", () => {
                 expect(texts[index]?.startsWith(first)).toBe(true);
                 expect(texts[index]).toContain(last);
                 // One token begins the text, whoever's it is.
-                const tokens = member?.prompt.tokenize(conversation) ?? [];
+                const tokens = (await member?.prompt.tokenize(conversation)) ?? new Int32Array();
                 const own = member?.model.tokenize(texts[index] ?? "", false, true) ?? [];
                 expect([...tokens].slice(-own.length)).toEqual([...own]);
                 expect(tokens.length - own.length).toBeLessThanOrEqual(bos === member?.model.info.bos ? 0 : 1);
             }
-            return Promise.resolve();
         });
     });
 });

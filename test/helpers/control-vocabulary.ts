@@ -59,15 +59,15 @@ export const PUBLIC = [
 export async function withRenderers(
     file: string,
     templates: readonly string[],
-    use: (renderers: readonly PromptRenderer[], model: NativeModel) => void,
+    use: (renderers: readonly PromptRenderer[], model: NativeModel) => void | Promise<void>,
 ): Promise<void> {
-    await withVocabularies([file], ([model]) => {
+    await withVocabularies([file], async ([model]) => {
         const members = templates.map((template, index) => ({
             name: `m${index}`,
             model: model as NativeModel,
             template: template === "plain" ? ({ kind: "plain" } as const) : ({ kind: "jinja", template } as const),
         }));
-        use(createPromptRenderers(members), model as NativeModel);
+        await use(createPromptRenderers(members), model as NativeModel);
     });
 }
 

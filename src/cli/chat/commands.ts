@@ -208,7 +208,7 @@ function repeatWithReports(chat: ChatSession, signal: AbortSignal): Completion {
 async function showPrompts({ chat, surface }: Talk): Promise<void> {
     const last = chat.turns.at(-1);
     if (last === undefined) return surface.fail("Nothing has been asked yet; ask something first.");
-    const prompts = Object.entries(chat.fork(chat.turns.length - 1).render(last.user));
+    const prompts = Object.entries(await chat.fork(chat.turns.length - 1).render(last.user));
     const distinct = new Set(prompts.map(([, prompt]) => prompt));
     for (const text of distinct) {
         const names = prompts.filter(([, prompt]) => prompt === text).map(([name]) => name);

@@ -1,4 +1,5 @@
-// process.exit() in the middle of the evaluation of a prompt (`prefill`), of a generation, or of loading (`load`).
+// process.exit() in the middle of the evaluation of a prompt (`prefill`), of a generation, of loading (`load`), or of
+// tokenizing long texts (`tokenize`).
 import { adHocRecipe, complete, loadEnsemble } from "../../../dist/index.js";
 import { demoFile, load, startGenerating } from "./demo.mjs";
 
@@ -7,6 +8,11 @@ if (what === "load") {
     void load();
 } else if (what === "generate") {
     await startGenerating(await load({ contextSize: 8192 }));
+} else if (what === "tokenize") {
+    const ensemble = await load();
+    // A quarter of a minute of work, of which one text has to be waited for.
+    const texts = Array.from({ length: 40 }, () => "Lima is the capital of Peru. ".repeat(30_000));
+    void ensemble.members[0].model.tokenizeAll(texts, false, false);
 } else {
     // A quarter of a minute of work in one step.
     const recipe = adHocRecipe({

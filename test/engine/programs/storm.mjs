@@ -94,6 +94,7 @@ async function storm(ensemble) {
     works.push(settle(score(ensemble, items, { signal: controller.signal })));
     works.push(settle(collect(createChat(ensemble, { seed: random(1000) }).send(prompt))));
     const { model } = ensemble.members[0];
+    works.push(settle(model.tokenizeAll([prompt.repeat(1000), prompt], true, true)));
     for (let count = 0; count < 20; count++) model.detokenize(model.tokenize(prompt, true, true), true);
     await turns(60);
     controller.abort();
