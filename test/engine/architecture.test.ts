@@ -62,6 +62,14 @@ describe("the rows of ARCHITECTURE.md", () => {
         const text = (file: string): string => readFileSync(path.join(source, file), "utf8");
         expect(files.filter((file) => text(file).includes('.node"'))).toEqual([path.join("native", "load-binding.ts")]);
     });
+
+    it("let only estimates of the memory use node-llama-cpp", () => {
+        const isUser = (file: string): boolean =>
+            /(?:from|import\() *"node-llama-cpp"/.test(readFileSync(path.join(source, file), "utf8"));
+        expect(files.filter(isUser).sort()).toEqual(
+            ["insights.ts", "memory-plan.ts"].map((name) => path.join("models", name)),
+        );
+    });
 });
 
 describe("the folders of native/", () => {
@@ -157,6 +165,9 @@ describe("the typed mirror of the addon", () => {
         const optional = ["chatTemplate"].filter((name) => !(name in model.info));
         expect([...Object.keys(model.info), ...optional].sort()).toEqual(declared("NativeModelInfo"));
         expect(Object.keys(loadBinding().readHeader(demoFile("small-base"))).sort()).toEqual(declared("NativeHeader"));
+        expect(Object.keys(loadBinding().readTensors(demoFile("small-base"))[0] ?? {}).sort()).toEqual(
+            declared("NativeTensor"),
+        );
         expect(Object.keys(loadBinding().devices()[0] ?? {}).sort()).toEqual(declared("NativeDevice"));
         await engine.dispose();
     });

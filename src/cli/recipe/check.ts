@@ -102,7 +102,6 @@ async function checkAll(recipe: Recipe, args: CheckArguments, check: Check): Pro
     const local = await check("files", () => checkFiles(recipe));
     // Whatever else is asked is asked of files.
     if (local === undefined) return;
-    // First, because node-llama-cpp, which reads headers, takes over llama.cpp's log, which our messages quote.
     const backend = await check("backend", () => ({ result: chooseBackend(args.backend) }));
     const isReadable = await check("headers", async () => ({ finding: await describeHeaders(local), result: true }));
     if (isReadable === undefined) return;
@@ -189,8 +188,8 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Finding> {
 }
 
 /** Of up-scaling alone: in other combinations, members may be anything. */
-async function checkRoles(recipe: Recipe): Promise<Finding | undefined> {
-    const doubts = await checkRecipeParts(recipe);
+function checkRoles(recipe: Recipe): Finding | undefined {
+    const doubts = checkRecipeParts(recipe);
     if (doubts === undefined)
         return isUpscaling(recipe)
             ? "not compared: no template `from` a member and no fallback says which member is the fine-tuned one"

@@ -75,10 +75,9 @@ async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
     const twice = sources.find((_, index) => places.indexOf(places[index] as string) !== index);
     if (twice !== undefined)
         throw new EftError("OPTION_INVALID", `${twice} is named twice; name three different files.`);
-    // First, because node-llama-cpp, which reads metadata, takes over llama.cpp's log, which messages quote.
     await compareModels(sources);
     const candidates = new Map<string, Candidate>();
-    for (const source of sources) candidates.set(source, await openCandidate(source));
+    for (const source of sources) candidates.set(source, openCandidate(source));
     const find = (source: string): Candidate => candidates.get(source) as Candidate;
     const roles = await findRoles(
         Object.fromEntries(Object.entries(named).map(([role, source]) => [role, find(source)])),
