@@ -100,6 +100,16 @@ describe("the folders of native/", () => {
         expect(named.filter((name) => !isThere(name))).toEqual([]);
     });
 
+    it("are what both CMake and node-gyp compile, and the files that they vectorise are there", () => {
+        const { variables } = JSON.parse(readFileSync(path.join(folder, "build.gypi"), "utf8")) as {
+            variables: Readonly<Record<string, readonly string[]>>;
+        };
+        expect(variables.eft_folders).toEqual(rows.slice(1));
+        expect(variables.eft_arithmetic?.filter((file) => !existsSync(path.join(packageRoot, file)))).toEqual([]);
+        for (const name of ["CMakeLists.txt", "binding.gyp"])
+            expect(readFileSync(path.join(packageRoot, name), "utf8")).toMatch(/native\/build\.gypi[^]*vectorise/i);
+    });
+
     it("see includes at all", () => {
         expect(own.flatMap(includesOf)).toContain("math/combine.h");
         expect(own.flatMap(includesOf)).toContain("napi.h");
