@@ -1,10 +1,8 @@
 // The models that the benchmarks run on, and the library that runs them.
 
 import { existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { readGgufFileInfo } from "node-llama-cpp";
 import { inflateModel } from "../scripts/inflate-model.mjs";
 
 export const projectRoot = path.dirname(path.dirname(fileURLToPath(import.meta.url)));
@@ -116,12 +114,7 @@ export function createRecipe({ parseRecipe }, { name, members, combination, para
 
 /** Bytes of weights that decoding one token reads: all but the table of embeddings, of which it reads one row. */
 export async function weightBytes(file) {
-    const { fullTensorInfo } = await readGgufFileInfo(file);
-    const tensors = fullTensorInfo.map(({ name, fileOffset }) => ({ name, from: Number(fileOffset) }));
-    tensors.sort((a, b) => a.from - b.from);
-    const { size } = await stat(file);
-    return tensors.reduce((sum, { name, from }, i) => {
-        const bytes = (tensors[i + 1]?.from ?? size) - from;
-        return name === "token_embd.weight" ? sum : sum + bytes;
-    }, 0);
+    const { loadBinding } = await importNative();
+    const tensors = loadBinding().readTensors(file);
+    return tensors.reduce((sum, { name, bytes }) => (name === "token_embd.weight" ? sum : sum + bytes), 0);
 }

@@ -73,7 +73,7 @@ function currentStamp({ tests }) {
         .filter((entry) => entry.isFile() && /\.(cpp|h)$/.test(entry.name))
         .map((entry) => path.relative(projectRoot, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, "/"))
         .filter((file) => !file.startsWith("native/test/") || tests.test(file));
-    for (const name of ["CMakeLists.txt", ...files.sort()]) {
+    for (const name of ["CMakeLists.txt", "native/build.gypi", ...files.sort()]) {
         hash.update(`${name}\n`).update(readFileSync(path.join(projectRoot, name)));
     }
     for (const name of ["node-addon-api", "node-api-headers"]) {

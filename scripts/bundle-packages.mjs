@@ -31,7 +31,8 @@ export function findPackage(name, folder) {
 
 /**
  * Where the packages that `root` depends on, and those that they depend on, go in a copy of it: into its own `node_modules`,
- * wherever npm, pnpm or another program has put them here. Optional dependencies are left out.
+ * wherever npm, pnpm or another program has put them here. Of optional dependencies, those of
+ * `root` itself that are installed are taken along.
  *
  * @param omitted - names of packages that are left out, with what only they depend on
  * @returns their folders here by their folders in the copy, which are relative to it
@@ -42,10 +43,14 @@ export function placePackages(root, omitted) {
     // Nearest first: what a package needs is in place before those that it needs are looked at, so that nothing comes
     // between them and what they have found. A Map is walked over while it grows.
     for (const [place, folder] of placed) {
-        const { dependencies = {} } = JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8"));
-        for (const name of Object.keys(dependencies).sort()) {
+        const { dependencies = {}, optionalDependencies = {} } = JSON.parse(
+            readFileSync(path.join(folder, "package.json"), "utf8"),
+        );
+        const optional = folder === root ? Object.keys(optionalDependencies) : [];
+        for (const name of [...Object.keys(dependencies), ...optional].sort()) {
             if (omitted.includes(name)) continue;
             const found = findPackage(name, folder);
+            if (found === undefined && optional.includes(name)) continue;
             if (found === undefined) throw new Error(`the package ${name} is not installed, and ${folder} needs it.`);
             const visible = foldersAbove(place).map((above) => path.join(above, "node_modules", name));
             const taken = visible.find((candidate) => placed.has(candidate));

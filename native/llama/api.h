@@ -44,8 +44,10 @@ namespace eft {
     X(ggml_backend_tensor_alloc) X(ggml_backend_tensor_copy) X(ggml_backend_tensor_get_async) \
     X(ggml_init) X(ggml_free) X(ggml_new_tensor_1d) X(ggml_tensor_overhead) \
     X(ggml_type_name) X(ggml_is_quantized) X(gguf_init_from_file) X(gguf_free) X(gguf_find_key) X(gguf_get_kv_type) \
-    X(gguf_get_val_str) X(gguf_get_val_u32) X(gguf_get_val_u16) X(gguf_get_val_f32) X(gguf_get_val_i32) X(gguf_get_val_u64) X(gguf_get_arr_type) \
-    X(gguf_get_arr_n) X(gguf_get_arr_data) X(gguf_get_arr_str) X(gguf_get_n_kv) X(gguf_get_key) X(gguf_get_val_data) X(gguf_get_n_tensors) X(gguf_get_tensor_name) X(gguf_get_tensor_ne) X(gguf_get_tensor_type) \
+    X(gguf_get_n_kv) X(gguf_get_key) X(gguf_get_val_str) X(gguf_get_val_bool) X(gguf_get_val_u8) X(gguf_get_val_u16) X(gguf_get_val_u32) \
+    X(gguf_get_val_u64) X(gguf_get_val_i8) X(gguf_get_val_i16) X(gguf_get_val_i32) X(gguf_get_val_i64) X(gguf_get_val_f32) \
+    X(gguf_get_val_f64) X(gguf_get_arr_type) \
+    X(gguf_get_arr_n) X(gguf_get_arr_data) X(gguf_get_arr_str) X(gguf_get_val_data) X(gguf_get_n_tensors) X(gguf_get_tensor_name) X(gguf_get_tensor_ne) X(gguf_get_tensor_type) \
     X(gguf_find_tensor) X(gguf_get_tensor_offset) X(gguf_get_tensor_size) X(gguf_get_data_offset)
 
 #define EFT_GGML_FUNCTIONS(X) \

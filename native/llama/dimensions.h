@@ -16,6 +16,7 @@ struct TensorInfo {
     ggml_type type;
     /// Of the dimensions, the fastest-changing one first; 1 behind the last.
     int64_t shape[GGML_MAX_DIMS];
+    uint64_t bytes;
 };
 
 /// Where layers differ, the largest; 0 where the header does not say it.

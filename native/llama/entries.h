@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "failure.h"
@@ -123,5 +125,13 @@ struct Entries {
         }
     }
 };
+
+/// What an entry says. Numbers of all types are one; integers beyond 2^53 lose their last digits.
+using EntryValue = std::variant<bool, double, std::string, std::vector<bool>, std::vector<double>>;
+using NamedEntry = std::pair<std::string, EntryValue>;
+
+/// All entries in the order of the file, but for arrays of texts and those of more than `longest` elements: tables of
+/// tokens.
+std::vector<NamedEntry> list_entries(const Entries & entries, size_t longest);
 
 }  // namespace eft

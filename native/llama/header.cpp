@@ -5,7 +5,9 @@
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <system_error>
 #include <vector>
 
@@ -70,23 +72,71 @@ Gguf open(const std::string & path) {
     refuse_gguf(path, "its header cannot be read." + reason);
 }
 
+const char * quantization_name(uint64_t type) {
+#define EFT_MOSTLY(name) \
+    case LLAMA_FTYPE_MOSTLY_##name: return #name;
+    // clang-format off
+    switch (type) {
+        case LLAMA_FTYPE_ALL_F32: return "F32";
+        EFT_MOSTLY(F16)
+        EFT_MOSTLY(Q4_0)
+        EFT_MOSTLY(Q4_1)
+        EFT_MOSTLY(Q8_0)
+        EFT_MOSTLY(Q5_0)
+        EFT_MOSTLY(Q5_1)
+        EFT_MOSTLY(Q2_K)
+        EFT_MOSTLY(Q3_K_S)
+        EFT_MOSTLY(Q3_K_M)
+        EFT_MOSTLY(Q3_K_L)
+        EFT_MOSTLY(Q4_K_S)
+        EFT_MOSTLY(Q4_K_M)
+        EFT_MOSTLY(Q5_K_S)
+        EFT_MOSTLY(Q5_K_M)
+        EFT_MOSTLY(Q6_K)
+        EFT_MOSTLY(IQ2_XXS)
+        EFT_MOSTLY(IQ2_XS)
+        EFT_MOSTLY(Q2_K_S)
+        EFT_MOSTLY(IQ3_XS)
+        EFT_MOSTLY(IQ3_XXS)
+        EFT_MOSTLY(IQ1_S)
+        EFT_MOSTLY(IQ4_NL)
+        EFT_MOSTLY(IQ3_S)
+        EFT_MOSTLY(IQ3_M)
+        EFT_MOSTLY(IQ2_S)
+        EFT_MOSTLY(IQ2_M)
+        EFT_MOSTLY(IQ4_XS)
+        EFT_MOSTLY(IQ1_M)
+        EFT_MOSTLY(BF16)
+        EFT_MOSTLY(TQ1_0)
+        EFT_MOSTLY(TQ2_0)
+        EFT_MOSTLY(MXFP4_MOE)
+        EFT_MOSTLY(NVFP4)
+        EFT_MOSTLY(Q1_0)
+        EFT_MOSTLY(Q2_0)
+        default: return "";
+    }
+        // clang-format on
+#undef EFT_MOSTLY
+}
+
 /// Counts what one file holds, and lists it.
-void add_tensors(Header & header, std::vector<TensorInfo> & tensors, const std::string & path, const Entries & entries,
-                 uint64_t file_bytes) {
+void add_tensors(Header & header, const std::string & path, const Entries & entries, uint64_t file_bytes) {
     const LlamaApi & api = entries.api;
     const int64_t count = api.gguf_get_n_tensors(entries.gguf);
     if (count > kMaxTensors) refuse_gguf(path, "it announces an impossible number of tensors");
     uint64_t end = 0;
     for (int64_t i = 0; i < count; ++i) {
+        const uint64_t size = api.gguf_get_tensor_size(entries.gguf, i);
         TensorInfo tensor{
-            path, api.gguf_get_tensor_name(entries.gguf, i), api.gguf_get_tensor_type(entries.gguf, i), {}};
+            path, api.gguf_get_tensor_name(entries.gguf, i), api.gguf_get_tensor_type(entries.gguf, i), {}, size};
         std::copy_n(api.gguf_get_tensor_ne(entries.gguf, i), GGML_MAX_DIMS, tensor.shape);
         check_tensor(api, tensor);
-        const uint64_t size = api.gguf_get_tensor_size(entries.gguf, i);
         header.tensor_bytes += size;
+        header.parameters +=
+            std::accumulate(tensor.shape, tensor.shape + GGML_MAX_DIMS, uint64_t{1}, std::multiplies<>());
         end = std::max<uint64_t>(
             end, api.gguf_get_data_offset(entries.gguf) + api.gguf_get_tensor_offset(entries.gguf, i) + size);
-        tensors.push_back(std::move(tensor));
+        header.tensors.push_back(std::move(tensor));
     }
     if (end > file_bytes) {
         refuse_gguf(path, "it is truncated: its tensors need " + std::to_string(end) + " bytes and the file has " +
@@ -114,8 +164,7 @@ std::vector<std::string> name_parts(const std::string & first, uint32_t count) {
 }
 
 /// The parts behind the first one, which `header` knows already. llama.cpp finds them by their names, too.
-void add_parts(Header & header, std::vector<TensorInfo> & tensors, const std::string & path,
-               int64_t announced_tensors) {
+void add_parts(Header & header, const std::string & path, int64_t announced_tensors) {
     const uint32_t count = header.split_count;
     const std::vector<std::string> parts = name_parts(path, std::min(count, kMaxParts));
     const std::string whole = "of the " + std::to_string(count) + " parts of a model";
@@ -136,7 +185,7 @@ void add_parts(Header & header, std::vector<TensorInfo> & tensors, const std::st
         if (entries.count("split.no") != number - 1 || entries.count("split.count") != count) {
             refuse_gguf(part, "it is not number " + std::to_string(number) + " " + whole + " with " + path);
         }
-        add_tensors(header, tensors, part, entries, bytes);
+        add_tensors(header, part, entries, bytes);
     }
     if (announced_tensors >= 0 && announced_tensors != header.tensor_count) {
         refuse_gguf(path, "its parts hold " + std::to_string(header.tensor_count) + " tensors instead of " +
@@ -188,14 +237,15 @@ Header read_header(const std::string & path) {
     if (header.type != "adapter" && (header.block_count < 1 || header.block_count > kMaxLayers)) {
         refuse_gguf(path, "it announces " + std::to_string(header.block_count) + " layers");
     }
-    std::vector<TensorInfo> tensors;
-    add_tensors(header, tensors, path, entries, bytes);
+    add_tensors(header, path, entries, bytes);
     if (header.split_count > 1) {
         const int64_t id = entries.find("split.tensors.count", GGUF_TYPE_INT32);
-        add_parts(header, tensors, path, id < 0 ? -1 : api.gguf_get_val_i32(gguf.get(), id));
+        add_parts(header, path, id < 0 ? -1 : api.gguf_get_val_i32(gguf.get(), id));
     }
-    header.dimensions = read_dimensions(entries, header.architecture, tensors);
-    if (header.type != "adapter") check_dimensions(entries, path, header.architecture, tensors);
+    header.dimensions = read_dimensions(entries, header.architecture, header.tensors);
+    if (header.type != "adapter") check_dimensions(entries, path, header.architecture, header.tensors);
+    if (const auto type = entries.number("general.file_type")) header.quantization = quantization_name(*type);
+    header.entries = list_entries(entries, kMaxLayers);
     return header;
 }
 

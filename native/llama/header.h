@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "llama/dimensions.h"
 
@@ -16,6 +17,8 @@ struct Header {
     /// Of all files of a split model.
     int64_t tensor_count;
     uint64_t tensor_bytes, file_bytes;
+    /// Numbers in all tensors.
+    uint64_t parameters;
     /// Files that a split model has; 0 where nothing was split.
     uint32_t split_count;
     /// Whether it is a LoRA adapter that counts only behind certain tokens of the prompt.
@@ -29,6 +32,12 @@ struct Header {
     /// Whether `rope.dimension_sections`, which some multimodal families need, says anything.
     bool has_rope_sections;
     Dimensions dimensions;
+    /// As names of files have it, e.g. "Q4_K_M"; empty where the header does not say it, or llama.cpp does not know it.
+    std::string quantization;
+    /// Those of the first file of a split model that list_entries() lists, up to one value for each layer.
+    std::vector<NamedEntry> entries;
+    /// Of all files.
+    std::vector<TensorInfo> tensors;
 };
 
 /// Reads the header of a model or adapter, with those of all parts of a split one, and refuses what llama.cpp would

@@ -1,5 +1,10 @@
 #include "node/process.h"
 
+#include <string>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
 #include "llama/backend.h"
 #include "llama/header.h"
 #include "llama/model.h"
@@ -80,6 +85,36 @@ Napi::Value SetLog(const Napi::CallbackInfo & info) {
     return info.Env().Undefined();
 }
 
+template <typename Element>
+Napi::Value to_js(Napi::Env env, const Element & value) {
+    if constexpr (std::is_same_v<Element, bool>) {
+        return Napi::Boolean::New(env, value);
+    } else if constexpr (std::is_same_v<Element, double>) {
+        return Napi::Number::New(env, value);
+    } else if constexpr (std::is_same_v<Element, std::string>) {
+        return Napi::String::New(env, value);
+    } else {
+        Napi::Array array = Napi::Array::New(env, value.size());
+        for (uint32_t i = 0; i < value.size(); ++i) {
+            array.Set(i, to_js<typename Element::value_type>(env, value[i]));
+        }
+        return array;
+    }
+}
+
+/// Pairs of key and value: an object would take some keys that a file may have for its own.
+Napi::Array list_entries_for_js(Napi::Env env, const std::vector<NamedEntry> & entries) {
+    Napi::Array result = Napi::Array::New(env, entries.size());
+    uint32_t index = 0;
+    for (const auto & [key, value] : entries) {
+        Napi::Array pair = Napi::Array::New(env, 2);
+        pair.Set(0u, key);
+        pair.Set(1u, std::visit([&](const auto & held) { return to_js(env, held); }, value));
+        result.Set(index++, pair);
+    }
+    return result;
+}
+
 Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         const Header header = read_header(info[0].As<Napi::String>());
@@ -105,7 +140,29 @@ Napi::Value ReadHeader(const Napi::CallbackInfo & info) {
         object.Set("valueLength", static_cast<double>(dimensions.value_length));
         object.Set("expertsUsed", static_cast<double>(dimensions.experts_used));
         object.Set("indexerKeyLength", static_cast<double>(dimensions.indexer_key_length));
+        object.Set("parameters", static_cast<double>(header.parameters));
+        object.Set("quantization", header.quantization);
+        object.Set("entries", list_entries_for_js(info.Env(), header.entries));
         return object;
+    });
+}
+
+Napi::Value ReadTensors(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const Header header = read_header(info[0].As<Napi::String>());
+        Napi::Array result = Napi::Array::New(info.Env(), header.tensors.size());
+        uint32_t index = 0;
+        for (const TensorInfo & tensor : header.tensors) {
+            size_t dimensions = GGML_MAX_DIMS;
+            while (dimensions > 1 && tensor.shape[dimensions - 1] == 1) --dimensions;
+            Napi::Object object = Napi::Object::New(info.Env());
+            object.Set("name", tensor.name);
+            object.Set("shape", to_js(info.Env(), std::vector<double>(tensor.shape, tensor.shape + dimensions)));
+            object.Set("type", static_cast<double>(tensor.type));
+            object.Set("bytes", static_cast<double>(tensor.bytes));
+            result.Set(index++, object);
+        }
+        return result;
     });
 }
 
@@ -130,6 +187,7 @@ void RegisterProcess(Napi::Env env, Napi::Object exports) {
     exports.Set("physicalCores", Napi::Function::New<PhysicalCores>(env));
     exports.Set("setLog", Napi::Function::New<SetLog>(env));
     exports.Set("readHeader", Napi::Function::New<ReadHeader>(env));
+    exports.Set("readTensors", Napi::Function::New<ReadTensors>(env));
     exports.Set("checkAdapter", Napi::Function::New<CheckAdapter>(env));
 }
 

@@ -41,7 +41,7 @@ export async function openEnsemble(
     ensemble.setParameters(args.set ?? {});
     warnOfContext(ensemble);
     // Of what was just typed; about recipes, `recipe check` says it.
-    if (args.base !== undefined) await warnOfRoles(recipe);
+    if (args.base !== undefined) warnOfRoles(recipe);
     if (args.verbose) {
         const { threads, contextSize, sequences } = ensemble;
         const lines = [
@@ -66,9 +66,9 @@ function warnOfContext({ members, contextSize }: Ensemble): void {
         );
 }
 
-/** After loading, because node-llama-cpp, which reads headers, takes over llama.cpp's log, which messages quote. */
-async function warnOfRoles(recipe: Recipe): Promise<void> {
-    const doubts = (await checkRecipeParts(recipe)) ?? [];
+/** What is wrong with the files themselves has come out while they were loaded. */
+function warnOfRoles(recipe: Recipe): void {
+    const doubts = checkRecipeParts(recipe) ?? [];
     remark(doubts.map((doubt) => `${escapeControls(doubt)}\n`).join(""));
 }
 

@@ -67,7 +67,6 @@ export async function checkLoading(recipe: Recipe, options: PlacementOptions, ch
     const local = await check("files", () => checkFiles(recipe));
     // Whatever else is asked is asked of files.
     if (local === undefined) return;
-    // First, because node-llama-cpp, which reads headers, takes over llama.cpp's log, which our messages quote.
     const backend = await check("backend", () => ({ result: chooseBackend(options.backend ?? "auto") }));
     const isReadable = await check("headers", async () => ({ verdict: await describeHeaders(local), result: true }));
     if (isReadable === undefined) return;
@@ -121,8 +120,8 @@ async function checkTemplates({ members, prompt }: Recipe): Promise<Verdict> {
 }
 
 /** Of up-scaling alone: in other combinations, members may be anything. */
-async function checkRoles(recipe: Recipe): Promise<Verdict | undefined> {
-    const doubts = await checkRecipeParts(recipe);
+function checkRoles(recipe: Recipe): Verdict | undefined {
+    const doubts = checkRecipeParts(recipe);
     if (doubts === undefined)
         return isUpscaling(recipe)
             ? "not compared: no template `from` a member and no fallback says which member is the fine-tuned one"

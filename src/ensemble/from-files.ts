@@ -63,10 +63,9 @@ export async function assignRoles(
     const twice = sources.find((_, index) => places.indexOf(places[index] as string) !== index);
     if (twice !== undefined)
         throw new EftError("OPTION_INVALID", `${twice} is named twice; name three different files.`);
-    // First, because node-llama-cpp, which reads metadata, takes over llama.cpp's log, which messages quote.
     await compareModels(sources);
     const candidates = new Map<string, Candidate>();
-    for (const source of sources) candidates.set(source, await openCandidate(source));
+    for (const source of sources) candidates.set(source, openCandidate(source));
     const find = (source: string): Candidate => candidates.get(source) as Candidate;
     return findRoles(
         Object.fromEntries(Object.entries(named).map(([role, source]) => [role, find(source)])),

@@ -16,7 +16,7 @@ import {
 } from "../options.js";
 import { findExperiments, loadExperiment, type LoadedExperiment } from "./experiment.js";
 import { createJudge, JUDGE_OPTIONS, type JudgeOptions } from "./judge/index.js";
-import { writeReport } from "./report/index.js";
+import { findDrawingProblem, writeReport } from "./report/index.js";
 import { runExperiment, type RunOptions, type RunProgress } from "./run.js";
 import { describeProgram } from "./setup.js";
 import type { Experiment, ExperimentReport } from "./types.js";
@@ -109,9 +109,16 @@ export async function evaluate(names: readonly string[], given: EvaluationOption
         before += countAnswers(experiment);
         reports.push(report);
     }
+    const isDrawn = reports.some(({ plots }) => plots.some(({ kind }) => kind !== "tokens"));
+    const problem = isDrawn ? await findDrawingProblem() : undefined;
+    if (problem !== undefined) skipped.push(problem);
     const info = { ...describeProgram(), date: new Date().toISOString(), leftOut: skipped };
     const files = await writeReport(options.folder, reports, info, titleOf(names));
-    return { reports, files, leftOut: loaded.flatMap(({ leftOut }) => leftOut) };
+    return {
+        reports,
+        files,
+        leftOut: [...loaded.flatMap(({ leftOut }) => leftOut), ...(problem === undefined ? [] : [problem])],
+    };
 }
 
 function countAnswers({ systems, tasks }: Experiment): number {

@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import path from "node:path";
 import type { Ensemble } from "../ensemble/ensemble.js";
-import { readChatTemplate } from "../models/gguf.js";
+import { readGguf } from "../models/gguf.js";
 import { findModel, partCount, partFiles } from "../models/model-files.js";
 import { loadBinding, readManifest } from "../native/load-binding.js";
 import type { MemberSpec, Recipe } from "../types.js";
@@ -124,7 +124,7 @@ async function findTemplate(
     if (prompt.kind === "jinja") return prompt.template;
     const file = findModel(recipe.members.find(({ name }) => name === prompt.member)?.model ?? "");
     if (file === undefined) return undefined;
-    const text = carried.get(file) ?? (await readChatTemplate(file)) ?? "";
+    const text = carried.get(file) ?? (await readGguf(file)).chatTemplate ?? "";
     carried.set(file, text);
     return text;
 }

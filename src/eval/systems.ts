@@ -1,7 +1,7 @@
 /** From the systems of an experiment file to recipes at the points of their grids. */
 
 import path from "node:path";
-import { readChatTemplate } from "../models/gguf.js";
+import { readGguf } from "../models/gguf.js";
 import { findModel, isRemote } from "../models/model-files.js";
 import { EftError } from "../errors.js";
 import { expandHome } from "../files.js";
@@ -240,7 +240,7 @@ async function resolvePrompt(
         const text = `The prompt template is to come from "${member}", whose model ${reference} is not here; ${remedy}.`;
         throw new EftError("MODEL_NOT_FOUND", text);
     }
-    const chatTemplate = await readChatTemplate(file);
+    const { chatTemplate } = await readGguf(file);
     if (chatTemplate === undefined) {
         throw new EftError(
             "TEMPLATE_MISSING",

@@ -16,7 +16,7 @@ export interface Roles extends Parts<Candidate> {
 export type NamedRoles = Partial<Parts<Candidate>>;
 
 /** @throws EftError OPTION_INVALID, MODEL_NOT_FOUND, MODEL_INVALID */
-export async function openCandidate(source: string): Promise<Candidate> {
+export function openCandidate(source: string): Candidate {
     const fault = findReferenceProblem(source);
     if (fault !== undefined) throw new EftError("OPTION_INVALID", `"${hidePassword(source)}" ${fault}.`);
     const file = findModel(source);

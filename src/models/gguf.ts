@@ -1,8 +1,7 @@
 /** What GGUF files say about themselves. Only headers are read: quick and cheap, however large the models. */
 
 import { open, stat } from "node:fs/promises";
-import type { GgufInsights } from "node-llama-cpp";
-import { EftError, withStack } from "../errors.js";
+import { withStack } from "../errors.js";
 import type { NativeHeader, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { string } from "../options.js";
@@ -40,82 +39,36 @@ export interface GgufSummary {
  */
 export async function readGguf(file: string): Promise<GgufSummary> {
     string("What readGguf reads", file);
-    return (await openGguf(file)).summary;
+    const place = modelPath(file);
+    return Promise.resolve(summarize(place, loadBinding().readHeader(place)));
 }
 
-/**
- * What is read of a header.
- *
- * @internal
- */
-export interface OpenedGguf {
-    readonly summary: GgufSummary;
-    /** `general.*` of its metadata. */
-    readonly general: Readonly<Record<string, unknown>>;
-    /** node-llama-cpp's view of it, which estimates memory. */
-    readonly insights: GgufInsights;
-}
-
-/**
- * More of the header than {@link readGguf} gives.
- *
- * @internal Declarations that name node-llama-cpp's types do not compile everywhere.
- * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE
- */
-export async function openGguf(named: string): Promise<OpenedGguf> {
-    const file = modelPath(named);
-    // Refuses what is missing, damaged, truncated or of impossible size, before anything else reads the file.
-    const header = loadBinding().readHeader(file);
-    const { architecture, type, blockCount } = header;
-    // Imported here because it is large, and only those who look into files this way need it.
-    const { GgufFileType, GgufInsights, readGgufFileInfo } = await import("node-llama-cpp");
-    try {
-        const info = await readGgufFileInfo(file, { sourceType: "filesystem", logWarnings: false });
-        replaceBigInts(info.metadata);
-        replaceLayers(info.architectureMetadata, header);
-        const insights = await GgufInsights.from(info);
-        const { general, tokenizer } = info.metadata as Partial<typeof info.metadata>;
-        const fileType = general?.file_type === undefined ? undefined : GgufFileType[general.file_type];
-        const summary = {
-            file,
-            type: type || "model",
-            name: general?.name,
-            architecture,
-            quantization: fileType?.replace(/^(MOSTLY|ALL)_/, ""),
-            parameters: insights.totalParameters,
-            tensorBytes: insights.modelSize,
-            layers: blockCount,
-            embeddingSize: insights.embeddingVectorSize,
-            trainContextSize: insights.trainContextSize,
-            tokenizer: header.tokenizer || undefined,
-            vocabularySize: header.vocabularySize || undefined,
-            chatTemplate: tokenizer?.chat_template,
-        };
-        return { summary, general: { ...general }, insights };
-    } catch (error) {
-        throw new EftError("MODEL_INVALID", `The header of ${file} cannot be read: ${String(error)}`, { cause: error });
-    }
-}
-
-/** Where layers differ, the most stands for all: the estimates of memory reckon with one number. */
-function replaceLayers(metadata: object, { heads, keyLength, valueLength, expertsUsed }: NativeHeader): void {
-    const entries = metadata as { attention?: Record<string, unknown>; expert_used_count?: unknown };
-    if (Array.isArray(entries.expert_used_count)) entries.expert_used_count = expertsUsed;
-    const { attention } = entries;
-    if (!Array.isArray(attention?.head_count)) return;
-    attention.head_count = heads;
-    attention.key_length ??= keyLength;
-    attention.value_length ??= valueLength;
-}
-
-/** Integers of 64 bits, which a file may have for any number, come as values that cannot be calculated with. */
-function replaceBigInts(entries: object): void {
-    for (const [key, value] of Object.entries(entries) as [string, unknown][]) {
-        if (typeof value === "bigint") Object.assign(entries, { [key]: Number(value) });
-        // Arrays are of one type.
-        else if (Array.isArray(value) && typeof value[0] !== "bigint") continue;
-        else if (typeof value === "object" && value !== null) replaceBigInts(value);
-    }
+/** @param header - that of the file */
+export function summarize(file: string, header: NativeHeader): GgufSummary {
+    const { architecture, embeddingSize } = header;
+    const entries = new Map(header.entries);
+    const textOf = (key: string): string | undefined => {
+        const value = entries.get(key);
+        return typeof value === "string" ? value : undefined;
+    };
+    const name = textOf("general.name");
+    const chatTemplate = textOf("tokenizer.chat_template");
+    const trainContextSize = entries.get(`${architecture}.context_length`);
+    return {
+        file,
+        type: header.type || "model",
+        ...(name !== undefined && { name }),
+        architecture,
+        ...(header.quantization && { quantization: header.quantization }),
+        parameters: header.parameters,
+        tensorBytes: header.tensorBytes,
+        layers: header.blockCount,
+        ...(embeddingSize > 0 && { embeddingSize }),
+        ...(typeof trainContextSize === "number" && { trainContextSize }),
+        ...(header.tokenizer && { tokenizer: header.tokenizer }),
+        ...(header.vocabularySize > 0 && { vocabularySize: header.vocabularySize }),
+        ...(chatTemplate !== undefined && { chatTemplate }),
+    };
 }
 
 /** Whether a file is a GGUF: by its name, or else by its first bytes: stores of other programs name their files otherwise. */
@@ -130,16 +83,6 @@ export async function isGguf(source: string): Promise<boolean> {
     } catch {
         return false;
     }
-}
-
-/**
- * The Jinja text of the chat template that the file carries, if it does. Unlike {@link readGguf}, it does without
- * node-llama-cpp's own addon, which would take over llama.cpp's log.
- *
- * @throws EftError MODEL_*
- */
-export async function readChatTemplate(file: string): Promise<string | undefined> {
-    return withVocabularies([file], ([model]) => model?.info.chatTemplate);
 }
 
 /** Loads vocabularies and metadata without weights, for the duration of `use`. @throws EftError MODEL_* */

@@ -10,7 +10,7 @@ import type { NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
-import { openGguf } from "./gguf.js";
+import { readInsights } from "./insights.js";
 import { modelPath } from "./model-files.js";
 import { checkOptions, integer, listOf, mapping, oneOf, type OptionTable } from "../options.js";
 import { checkRecipe } from "../recipe/index.js";
@@ -141,7 +141,7 @@ export async function planMemory(
     const options = checkOptions("planMemory", given, MEMORY_OPTIONS);
     const insights = new Map<string, GgufInsights>();
     for (const { model } of recipe.members)
-        if (!insights.has(model)) insights.set(model, (await openGguf(model)).insights);
+        if (!insights.has(model)) insights.set(model, await readInsights(modelPath(model)));
     const trained = [...insights.values()].map(({ trainContextSize }) => trainContextSize ?? 0);
     const settings = {
         sequences: options.sequences ?? 4,

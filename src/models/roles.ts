@@ -3,17 +3,19 @@
 import { realpathSync } from "node:fs";
 import path from "node:path";
 import { combinationWeights, resolveParameters } from "../recipe/index.js";
+import type { HeaderValue } from "../native/binding.js";
+import { loadBinding } from "../native/load-binding.js";
 import type { MemberSpec, Recipe } from "../types.js";
-import { openGguf, type GgufSummary } from "./gguf.js";
-import { findModel } from "./model-files.js";
+import { summarize, type GgufSummary } from "./gguf.js";
+import { findModel, modelPath } from "./model-files.js";
 
 /** A file and what its header says. */
 export interface Candidate {
     /** As it was given: a path, or an `hf:` or `https:` reference. */
     readonly source: string;
     readonly summary: GgufSummary;
-    /** `general.*` of its metadata. */
-    readonly general: Readonly<Record<string, unknown>>;
+    /** The entries of its header by their keys. */
+    readonly entries: ReadonlyMap<string, HeaderValue>;
 }
 
 /** What stands in `tuned + beta * (base - reference)`. */
@@ -24,8 +26,8 @@ const SAME_SIZE = 0.05;
 
 const TUNED_NAME = /(?<![a-z\d])(?:chat|instruct|it|sft|dpo|rlhf|assistant)(?![a-z])/i;
 
-const hasTunedName = ({ summary, general }: Candidate): boolean =>
-    [summary.name, general.basename, general.finetune].some(
+const hasTunedName = ({ summary, entries }: Candidate): boolean =>
+    [summary.name, entries.get("general.basename"), entries.get("general.finetune")].some(
         (name) => typeof name === "string" && TUNED_NAME.test(name),
     );
 
@@ -34,9 +36,15 @@ const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate) =>
     ["only it carries a chat template", ({ summary }) => summary.chatTemplate !== undefined],
     [
         "only it says that it was fine-tuned",
-        ({ general }) => typeof general.finetune === "string" && !/base/i.test(general.finetune),
+        ({ entries }) => {
+            const finetune = entries.get("general.finetune");
+            return typeof finetune === "string" && !/base/i.test(finetune);
+        },
     ],
-    ["only it says which model it was made from", ({ general }) => general.base_model !== undefined],
+    [
+        "only it says which model it was made from",
+        ({ entries }) => [...entries.keys()].some((key) => key.startsWith("general.base_model.")),
+    ],
     ["only its name is that of a fine-tuned model", hasTunedName],
     [
         "only the name of its file is that of a fine-tuned model",
@@ -45,9 +53,10 @@ const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate) =>
 ];
 
 /** @param file - where `source` is on this machine. @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE */
-export async function readCandidate(source: string, file: string): Promise<Candidate> {
-    const { summary, general } = await openGguf(file);
-    return { source, summary, general };
+export function readCandidate(source: string, file: string): Candidate {
+    const place = modelPath(file);
+    const header = loadBinding().readHeader(place);
+    return { source, summary: summarize(place, header), entries: new Map(header.entries) };
 }
 
 /** Whether one could be the fine-tuned model of the other: as many parameters, whatever they are quantized to. */
@@ -150,15 +159,15 @@ export function findParts(recipe: Recipe): Parts<MemberSpec> | undefined {
  *
  * @throws EftError MODEL_INVALID
  */
-export async function checkRecipeParts(recipe: Recipe): Promise<string[] | undefined> {
+export function checkRecipeParts(recipe: Recipe): string[] | undefined {
     const parts = findParts(recipe);
     if (parts === undefined) return undefined;
     const { base, tuned, reference } = parts;
-    const read = async ({ model }: MemberSpec): Promise<Candidate | undefined> => {
+    const read = ({ model }: MemberSpec): Candidate | undefined => {
         const file = findModel(model);
         return file === undefined ? undefined : readCandidate(path.basename(model), file);
     };
-    const [large, own, pair] = [await read(base), await read(tuned), await read(reference)];
+    const [large, own, pair] = [read(base), read(tuned), read(reference)];
     if (large === undefined || own === undefined || pair === undefined) return undefined;
     const same = [tuned, base].find((member) => isOneModel(member, reference));
     if (same !== undefined)

@@ -60,6 +60,25 @@ export interface NativeHeader {
     readonly expertsUsed: number;
     /** Numbers in a key of what chooses the tokens that are attended to; 0 in models that have nothing like it. */
     readonly indexerKeyLength: number;
+    /** In llama.cpp's words, e.g. `Q4_K_M`; empty if the header does not say it. */
+    readonly quantization: string;
+    /** Numbers in all tensors. */
+    readonly parameters: number;
+    /** Without arrays of texts, and of more elements than a model has layers: tables of tokens. Of a split model from its first part. */
+    readonly entries: readonly (readonly [key: string, value: HeaderValue])[];
+}
+
+/** What an entry of a header says. Integers beyond 2^53 have lost their last digits. */
+export type HeaderValue = string | number | boolean | readonly (number | boolean)[];
+
+/** A tensor as a header describes it. */
+export interface NativeTensor {
+    readonly name: string;
+    /** The fastest-changing dimension first; without those of 1 at the end. */
+    readonly shape: readonly number[];
+    /** ggml's number of the type. */
+    readonly type: number;
+    readonly bytes: number;
 }
 
 /** What a loaded model says about itself. */
@@ -426,6 +445,8 @@ export interface NativeBinding {
     setLog(callback: ((level: number, text: string) => void) | undefined): void;
     /** Of a split model, from all its parts; `path` is that of the first. Throws MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE. */
     readHeader(path: string): NativeHeader;
+    /** Of all parts of a split model. Throws what `readHeader` throws. */
+    readTensors(path: string): NativeTensor[];
     /** Whether a file can be an adapter of some model. Throws LORA_INVALID, MODEL_UNSUPPORTED, and what `readHeader` throws. */
     checkAdapter(path: string): void;
     createEngine(options: { threads: number; batchSize: number; sequences: number }): NativeEngine;

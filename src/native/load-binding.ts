@@ -181,7 +181,11 @@ function nodeLlamaCppVersion(): string {
 }
 
 /** What the package says of itself. */
-export function readManifest(): { version: string; dependencies: Record<string, string> } {
+export function readManifest(): {
+    version: string;
+    dependencies: Record<string, string>;
+    optionalDependencies: Record<string, string>;
+} {
     return JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as ReturnType<typeof readManifest>;
 }
 

@@ -61,6 +61,14 @@ describe("the rows of ARCHITECTURE.md", () => {
         const text = (file: string): string => readFileSync(path.join(source, file), "utf8");
         expect(files.filter((file) => text(file).includes('.node"'))).toEqual([path.join("native", "load-binding.ts")]);
     });
+
+    it("let only estimates of the memory use node-llama-cpp", () => {
+        const isUser = (file: string): boolean =>
+            /(?:from|import\() *"node-llama-cpp"/.test(readFileSync(path.join(source, file), "utf8"));
+        expect(files.filter(isUser).sort()).toEqual(
+            ["insights.ts", "memory-plan.ts"].map((name) => path.join("models", name)),
+        );
+    });
 });
 
 describe("the folders of native/", () => {
@@ -89,6 +97,16 @@ describe("the folders of native/", () => {
         const isThere = (name: string): boolean =>
             ["", ".ts", ".test.ts", ".h", ".cpp"].some((end) => existsSync(path.join(packageRoot, `${name}${end}`)));
         expect(named.filter((name) => !isThere(name))).toEqual([]);
+    });
+
+    it("are what both CMake and node-gyp compile, and the files that they vectorise are there", () => {
+        const { variables } = JSON.parse(readFileSync(path.join(folder, "build.gypi"), "utf8")) as {
+            variables: Readonly<Record<string, readonly string[]>>;
+        };
+        expect(variables.eft_folders).toEqual(rows.slice(1));
+        expect(variables.eft_arithmetic?.filter((file) => !existsSync(path.join(packageRoot, file)))).toEqual([]);
+        for (const name of ["CMakeLists.txt", "binding.gyp"])
+            expect(readFileSync(path.join(packageRoot, name), "utf8")).toMatch(/native\/build\.gypi[^]*vectorise/i);
     });
 
     it("see includes at all", () => {

@@ -285,6 +285,7 @@ describe("what the addon that runs has", () => {
         const optional = ["chatTemplate"].filter((name) => !(name in model.info));
         expect([...Object.keys(model.info), ...optional].sort()).toEqual(fieldsOf("NativeModelInfo"));
         expect(Object.keys(addon.readHeader(file)).sort()).toEqual(fieldsOf("NativeHeader"));
+        expect(Object.keys(addon.readTensors(file)[0] ?? {}).sort()).toEqual(fieldsOf("NativeTensor"));
         expect(Object.keys(addon.devices()[0] ?? {}).sort()).toEqual(fieldsOf("NativeDevice"));
         await engine.dispose();
     });

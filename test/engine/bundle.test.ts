@@ -250,9 +250,10 @@ ofLinux("an archive", () => {
 });
 
 describe("packages", () => {
-    const add = (place: string, dependencies: readonly string[] = []): void => {
+    const add = (place: string, dependencies: readonly string[] = [], optional: readonly string[] = []): void => {
         mkdirSync(path.join(folder, place), { recursive: true });
-        const manifest = { dependencies: Object.fromEntries(dependencies.map((name) => [name, "*"])) };
+        const list = (names: readonly string[]): object => Object.fromEntries(names.map((name) => [name, "*"]));
+        const manifest = { dependencies: list(dependencies), optionalDependencies: list(optional) };
         writeFileSync(path.join(folder, place, "package.json"), JSON.stringify(manifest));
     };
     const place = (root: string, omitted: readonly string[] = []): Record<string, string> =>
@@ -273,6 +274,14 @@ describe("packages", () => {
             "node_modules/c": "clone/node_modules/c",
             "node_modules/a/node_modules/c": "clone/node_modules/a/node_modules/c",
         });
+    });
+
+    test("that are optional come along where they are installed, and the bundled package itself names them", () => {
+        add("some", ["a"], ["b", "not-installed"]);
+        add("some/node_modules/a", [], ["c"]);
+        add("some/node_modules/b", ["d"]);
+        for (const name of ["c", "d"]) add(`some/node_modules/${name}`);
+        expect(Object.keys(place("some")).sort()).toEqual(["a", "b", "d"].map((name) => `node_modules/${name}`));
     });
 
     test("beside an installed package come into it, where its own ones may be of other versions", () => {

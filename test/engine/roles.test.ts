@@ -42,40 +42,40 @@ describe("the parts of up-scaling", () => {
         ["all turned", small, large, chat, [/^tuned .*size/, FITTING]],
         ["all turned the other way", chat, small, large, [/^tuned .*size/, /^base .* has the name of a fine/, FITTING]],
         ["a fine-tuned base", demoFile("large-chat"), chat, small, [/^base .* has the name of a fine-tuned model/]],
-    ])("%s", async (_, base, tuned, reference, expected) => {
+    ])("%s", (_, base, tuned, reference, expected) => {
         const matching = expected.map((each) => (each instanceof RegExp ? expect.stringMatching(each) : each));
-        expect(await doubt(base, tuned, reference)).toEqual(matching);
+        expect(doubt(base, tuned, reference)).toEqual(matching);
     });
 
-    it("are known by the names of files where nothing else is said", async () => {
+    it("are known by the names of files where nothing else is said", () => {
         for (const name of ["m-it.gguf", "m.gguf"]) {
             const gguf = readGguf(small);
             gguf.metadata.delete("general.name");
             writeGguf(path.join(temporary.folder, name), gguf);
         }
         const [tuned, reference] = ["m-it.gguf", "m.gguf"].map((name) => path.join(temporary.folder, name));
-        expect(await doubt(large, tuned ?? "", reference ?? "")).toEqual([]);
-        expect(await doubt(large, reference ?? "", tuned ?? "")).toEqual([
+        expect(doubt(large, tuned ?? "", reference ?? "")).toEqual([]);
+        expect(doubt(large, reference ?? "", tuned ?? "")).toEqual([
             expect.stringContaining("only the name of its file is that of a fine-tuned model"),
             expect.any(String),
         ]);
     });
 
-    it("are known by what files say about themselves more than by their names", async () => {
+    it("are known by what files say about themselves more than by their names", () => {
         const [tuned, reference] = ["a.gguf", "b-chat.gguf"].map((name) => path.join(temporary.folder, name));
         copyFileSync(chat, tuned ?? "");
         copyFileSync(small, reference ?? "");
-        expect(await doubt(large, tuned ?? "", reference ?? "")).toEqual([]);
+        expect(doubt(large, tuned ?? "", reference ?? "")).toEqual([]);
     });
 
-    it("may have an adapter on the reference", async () => {
+    it("may have an adapter on the reference", () => {
         const lora = path.join(path.dirname(small), "small-chat-lora.gguf");
-        expect(await checkRecipeParts(adHocRecipe({ base: large, lora, reference: small }))).toEqual([]);
+        expect(checkRecipeParts(adHocRecipe({ base: large, lora, reference: small }))).toEqual([]);
     });
 
     it("are those of recipes, and of no others than those of up-scaling", async () => {
-        expect(await checkRecipeParts(upscalingRecipe())).toEqual([]);
-        expect(await checkRecipeParts(await loadRecipe("demo-dial"))).toBeUndefined();
+        expect(checkRecipeParts(upscalingRecipe())).toEqual([]);
+        expect(checkRecipeParts(await loadRecipe("demo-dial"))).toBeUndefined();
     });
 });
 

@@ -3,7 +3,7 @@
 import type { ExperimentReport, RunInfo, Sample } from "../types.js";
 import { formatPoint } from "./format.js";
 import { html, Markup } from "./markup.js";
-import { renderPlot } from "./plots.js";
+import { findDrawingProblem, renderPlot } from "./plots.js";
 import { STYLE } from "./style.js";
 import {
     COMPARISON_HEAD,
@@ -53,7 +53,8 @@ async function renderExperiment(report: ExperimentReport): Promise<Markup> {
     for (const spec of report.plots) {
         if (spec.kind === "tokens") figures.push(tokensToHtml(spec, report));
         // The drawing escapes the names in it.
-        else figures.push(html`<figure>${new Markup(await renderPlot(spec, report))}</figure>`);
+        else if ((await findDrawingProblem()) === undefined)
+            figures.push(html`<figure>${new Markup(await renderPlot(spec, report))}</figure>`);
     }
     const groups = tabulateGroups(report);
     return html`<section id="${report.experiment}">

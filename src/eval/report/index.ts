@@ -8,7 +8,7 @@ import { renderMarkdown } from "./markdown.js";
 
 export { renderHtml } from "./html.js";
 export { renderMarkdown, type MarkdownReport } from "./markdown.js";
-export { renderPlot } from "./plots.js";
+export { findDrawingProblem, renderPlot } from "./plots.js";
 
 const IMAGES = "images";
 

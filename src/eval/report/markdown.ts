@@ -3,7 +3,7 @@
 import type { ExperimentReport, RunInfo, Sample } from "../types.js";
 import { formatPoint } from "./format.js";
 import { escapeMarkdown, replaceControls } from "./markup.js";
-import { renderPlot } from "./plots.js";
+import { findDrawingProblem, renderPlot } from "./plots.js";
 import {
     COMPARISON_HEAD,
     describeGrades,
@@ -41,6 +41,7 @@ export async function renderMarkdown(
                 plots.push(tokensToMarkdown(spec, report));
                 continue;
             }
+            if ((await findDrawingProblem()) !== undefined) continue;
             const name = `${report.experiment}-${index + 1}.svg`;
             images[name] = await renderPlot(spec, report);
             plots.push(`![${escapeMarkdown(spec.title)}](${imageFolder}/${name})`);
