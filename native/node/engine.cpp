@@ -61,7 +61,8 @@ void Engine::Register(Napi::Env env) {
          InstanceMethod<&Engine::RemoveContexts>("removeContexts"),
          InstanceMethod<&Engine::CreateTarget>("createTarget"), InstanceMethod<&Engine::RemoveTarget>("removeTarget"),
          InstanceMethod<&Engine::Step>("step"), InstanceMethod<&Engine::Draft>("draft"),
-         InstanceMethod<&Engine::Interrupt>("interrupt"), InstanceMethod<&Engine::Dispose>("dispose")});
+         InstanceMethod<&Engine::Forget>("forget"), InstanceMethod<&Engine::Interrupt>("interrupt"),
+         InstanceMethod<&Engine::InterruptLoading>("interruptLoading"), InstanceMethod<&Engine::Dispose>("dispose")});
     AddonState::of(env).engine_class = Napi::Persistent(constructor);
 }
 
@@ -76,17 +77,21 @@ Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info)
     const uint32_t threads = options.Get("threads").As<Napi::Number>();
     guarded(info.Env(), [&] { pool_ = std::make_unique<ThreadPool>(threads); });
     worker_ = std::make_unique<Worker>(info.Env());
+    loader_ = std::make_unique<Worker>(info.Env());
     state_.cancelled = &worker_->cancelled();
     state_.kept.resize(sequences_);
-    napi_add_env_cleanup_hook(info.Env(), stop_worker, worker_.get());
-    AddonState::of(info.Env()).workers.insert(worker_.get());
+    for (Worker * worker : {worker_.get(), loader_.get()}) {
+        napi_add_env_cleanup_hook(info.Env(), stop_worker, worker);
+        AddonState::of(info.Env()).workers.insert(worker);
+    }
 }
 
 Engine::~Engine() {
-    if (worker_) {
-        napi_remove_env_cleanup_hook(Env(), stop_worker, worker_.get());
-        AddonState::of(Env()).workers.erase(worker_.get());
-        worker_->stop();
+    for (Worker * worker : {loader_.get(), worker_.get()}) {
+        if (!worker) continue;
+        napi_remove_env_cleanup_hook(Env(), stop_worker, worker);
+        AddonState::of(Env()).workers.erase(worker);
+        worker->stop();
     }
     FreeContexts();
 }
@@ -118,6 +123,7 @@ void Engine::RunLlama(Body && body) {
 
 void Engine::Break() {
     broken_ = true;
+    const std::lock_guard<std::mutex> lock(models_mutex_);
     for (const auto & model : models_) model->retire();
 }
 
@@ -152,19 +158,20 @@ Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
         auto model = std::make_shared<std::shared_ptr<Model>>();
         const auto report = [this, on_progress](float fraction) {
             if (on_progress) {
-                worker_->post([on_progress, fraction](Napi::Env progress_env) {
+                loader_->post([on_progress, fraction](Napi::Env progress_env) {
                     if (progress_env == nullptr) return on_progress->SuppressDestruct();
                     const Napi::HandleScope scope(progress_env);
                     on_progress->Call({Napi::Number::New(progress_env, fraction)});
                 });
             }
-            return !worker_->cancelled();
+            return !loader_->cancelled();
         };
-        return worker_->submit(
+        return loader_->submit(
             make_job(
                 [this, shared = shared, model, options, report] {
                     *model = shared->get([&] { return Model::load(options, report); },
-                                         [this] { return worker_->cancelled().load(); });
+                                         [this] { return loader_->cancelled().load(); });
+                    const std::lock_guard<std::mutex> lock(models_mutex_);
                     models_.push_back(*model);
                 },
                 [model, on_progress](Napi::Env result_env) { return ModelHandle::Create(result_env, *model); }),
@@ -190,17 +197,18 @@ Napi::Value Engine::AddContext(const Napi::CallbackInfo & info) {
         options.sequences = sequences_;
         options.batch_size = batch_size_;
         const uint32_t id = contexts_++;
-        return worker_->submit(make_job(
-                                   [this, options, id] {
-                                       RunLlama([&] {
-                                           auto context =
-                                               std::make_unique<Context>(options, *pool_, worker_->cancelled());
-                                           state_.contexts.resize(std::max<size_t>(state_.contexts.size(), id + 1));
-                                           state_.contexts[id] = std::move(context);
-                                       });
-                                   },
-                                   [id](Napi::Env result_env) { return Napi::Number::New(result_env, id); }),
-                               Value());
+        constexpr bool interruptible = false;
+        return worker_->submit(
+            make_job(
+                [this, options, id] {
+                    RunLlama([&] {
+                        auto context = std::make_unique<Context>(options, *pool_, worker_->cancelled());
+                        state_.contexts.resize(std::max<size_t>(state_.contexts.size(), id + 1));
+                        state_.contexts[id] = std::move(context);
+                    });
+                },
+                [id](Napi::Env result_env) { return Napi::Number::New(result_env, id); }, interruptible),
+            Value());
     });
 }
 
@@ -216,6 +224,7 @@ Napi::Value Engine::RemoveContexts(const Napi::CallbackInfo & info) {
                                            if (index < state_.contexts.size()) state_.contexts[index].reset();
                                        }
                                        // A context keeps its own.
+                                       const std::lock_guard<std::mutex> lock(models_mutex_);
                                        models_.clear();
                                    },
                                    nothing, interruptible),
@@ -280,6 +289,30 @@ Napi::Value Engine::Draft(const Napi::CallbackInfo & info) {
     });
 }
 
+Napi::Value Engine::Forget(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        CheckAlive();
+        const uint32_t id = info[0].As<Napi::Number>(), sequence = info[1].As<Napi::Number>();
+        if (sequence >= sequences_) throw Failure("OPTION_INVALID", "There is no such sequence.");
+        constexpr bool interruptible = false;
+        return worker_->submit(make_job(
+                                   [this, id, sequence] {
+                                       RunLlama([&] {
+                                           if (id < state_.contexts.size() && state_.contexts[id]) {
+                                               state_.contexts[id]->rewind(sequence, 0);
+                                           }
+                                       });
+                                   },
+                                   nothing, interruptible),
+                               Value());
+    });
+}
+
+Napi::Value Engine::InterruptLoading(const Napi::CallbackInfo & info) {
+    loader_->interrupt();
+    return info.Env().Undefined();
+}
+
 Napi::Value Engine::Interrupt(const Napi::CallbackInfo & info) {
     worker_->interrupt();
     return info.Env().Undefined();
@@ -293,16 +326,22 @@ Napi::Value Engine::Dispose(const Napi::CallbackInfo & info) {
         return deferred.Promise();
     }
     disposed_ = true;
+    loader_->interrupt();
     worker_->interrupt();
     // Signals may fire until it is done.
     constexpr bool interruptible = false;
-    return worker_->submit(make_job([this] { FreeContexts(); },
-                                    [this](Napi::Env result_env) {
-                                        worker_->stop();
-                                        return result_env.Undefined();
-                                    },
-                                    interruptible),
-                           Value());
+    const auto free = [this](Napi::Env) -> Napi::Value {
+        return worker_->submit(make_job([this] { FreeContexts(); },
+                                        [this](Napi::Env result_env) {
+                                            worker_->stop();
+                                            loader_->stop();
+                                            return result_env.Undefined();
+                                        },
+                                        interruptible),
+                               Value());
+    };
+    // A model that is being loaded is there or has failed when all of them are freed.
+    return loader_->submit(make_job([] {}, free, interruptible), Value());
 }
 
 }  // namespace eft

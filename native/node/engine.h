@@ -5,6 +5,7 @@
 
 #include <map>
 #include <memory>
+#include <mutex>
 #include <vector>
 
 #include "jobs/job-state.h"
@@ -32,7 +33,9 @@ class Engine : public Napi::ObjectWrap<Engine> {
     Napi::Value RemoveTarget(const Napi::CallbackInfo & info);
     Napi::Value Step(const Napi::CallbackInfo & info);
     Napi::Value Draft(const Napi::CallbackInfo & info);
+    Napi::Value Forget(const Napi::CallbackInfo & info);
     Napi::Value Interrupt(const Napi::CallbackInfo & info);
+    Napi::Value InterruptLoading(const Napi::CallbackInfo & info);
     Napi::Value Dispose(const Napi::CallbackInfo & info);
 
     /// Throws Failure OPTION_INVALID for an id that is none.
@@ -57,8 +60,10 @@ class Engine : public Napi::ObjectWrap<Engine> {
     JobState state_;
     // What keeps models alive until a context does: JavaScript's handles do not, so that dispose() gives the memory
     // back.
+    std::mutex models_mutex_;
     std::vector<std::shared_ptr<Model>> models_;
-    std::unique_ptr<Worker> worker_;
+    // Texts go on while a model is being loaded, so that has a thread of its own.
+    std::unique_ptr<Worker> worker_, loader_;
 };
 
 }  // namespace eft

@@ -102,7 +102,7 @@ interface Request extends Omit<Generation, "prompts"> {
 
 function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request {
     // Touched for its check: a disposed ensemble is an error here and not at the first token.
-    void ensemble.pool;
+    void ensemble.scheduler;
     const { prompt, raw = false, stop = [], explain = false, signal } = options;
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
     const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;

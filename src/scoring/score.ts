@@ -6,7 +6,6 @@ import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { toMessages, type ChatMessage } from "../prompts/messages.js";
 import { checkVariables, renderPrompts } from "../prompts/prompt.js";
 import { surelyExceeds, tokenizeContinuation, tokenizePlain } from "../prompts/tokens.js";
-import type { Sequence } from "../host/sequences.js";
 import { EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
 import {
@@ -126,7 +125,7 @@ export async function score(
     checkEnsemble("score", ensemble);
     const checked = checkOptions("score", given, scoreOptions(ensemble.contextSize));
     const { chat = false, scores = false, templateVariables: variables = {}, stride } = checked;
-    const { pool, steps } = ensemble;
+    const { scheduler, target } = ensemble;
     if (stride !== undefined && chat)
         throw new EftError("OPTION_INVALID", "stride and chat exclude each other: an answer belongs to its prompt.");
     const prepared = ITEMS("items", items).map((item, index) =>
@@ -156,8 +155,7 @@ export async function score(
             Array.from(continuation.subarray(0, -1), (token) => ensemble.texts.feed(member, token)),
         );
         const tokens = contexts.map((context, member) => Int32Array.from([...context, ...(fed[member] ?? []).flat()]));
-        const rows = contexts.map((context, member) => (tokens[member]?.length ?? 0) - context.length + 1);
-        const sequence = await pool.acquire(tokens, Math.max(...rows), checked.signal);
+        const sequence = scheduler.open(target, tokens);
         try {
             for (let from = 0; from < continuation.length;) {
                 // After a token that a member reads as several, the rows of that member do not follow each other.
@@ -168,10 +166,8 @@ export async function score(
                     (context, member) =>
                         context.length + (fed[member] ?? []).slice(0, from + token.length - 1).flat().length,
                 );
-                const evaluated = await steps.evaluate({
-                    sequence,
-                    append: missing(sequence, tokens, ends),
-                    fusion,
+                const evaluated = await scheduler.evaluate({
+                    ...{ sequence, ends, fusion },
                     queries: { rows: token.length, row: token.map((_, index) => index), token, scores },
                     signal: checked.signal,
                 });
@@ -180,26 +176,14 @@ export async function score(
             }
             return results;
         } finally {
-            pool.release(sequence);
+            scheduler.close(sequence);
         }
     }
 
-    // The first text of a context evaluates it; the others wait for that and start from its cache.
-    const firstOf = new Map<string, Promise<void>>();
-    const scoreAfterFirst = async (item: Prepared): Promise<void> => {
-        const first = firstOf.get(item.contextKey);
-        if (first !== undefined) {
-            await first;
-            return scoreItem(item);
-        }
-        const scored = scoreItem(item);
-        firstOf.set(item.contextKey, scored);
-        return scored;
-    };
     const byContext = [...prepared].sort(
         (a, b) => Number(a.contextKey > b.contextKey) - Number(a.contextKey < b.contextKey),
     );
-    await pMap(byContext, scoreAfterFirst, { concurrency: ensemble.sequences });
+    await pMap(byContext, scoreItem, { concurrency: ensemble.sequences });
     return prepared.map((item) => done.get(item) as Score);
 }
 
@@ -314,11 +298,6 @@ function endToken({ members }: Ensemble): number {
     const [end] = ends.toSorted((a, b) => count(b) - count(a) || a - b);
     if (end !== undefined) return end;
     throw new EftError("OPTION_INVALID", "No member has a token that ends an answer; score the text without it.");
-}
-
-/** What each cache lacks of the first `ends[member]` of the tokens. */
-function missing(sequence: Sequence, tokens: readonly Int32Array[], ends: readonly number[]): Int32Array[] {
-    return tokens.map((all, member) => all.subarray(sequence.held[member]?.length ?? 0, ends[member]));
 }
 
 function toScore(

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { JUDGE_OPTIONS } from "../../src/eval/judge/index.js";
 import { COMPLETION_OPTIONS } from "../../src/decoding/complete.js";
 import { DEFAULT_SAMPLING } from "../../src/decoding/sampling.js";
-import { LOAD_OPTIONS } from "../../src/ensemble/ensemble.js";
+import { LOAD_OPTIONS } from "../../src/ensemble/options.js";
 import * as library from "../../src/index.js";
 import {
     adHocRecipe,
