@@ -67,7 +67,12 @@ export async function loadEnsemble(recipe: Recipe, given: LoadOptions = {}): Pro
     const { cacheTokens } = options.host;
     const { host, runtime } = openHost(options.host);
     try {
-        return await loadRecipe(recipe, options.recipe, { host, runtime, cacheTokens, onDispose: () => host.dispose() });
+        return await loadRecipe(recipe, options.recipe, {
+            host,
+            runtime,
+            cacheTokens,
+            onDispose: () => host.dispose(),
+        });
     } catch (error) {
         await host.dispose();
         throw withStack(error);
@@ -97,9 +102,15 @@ function openHost(options: HostOptions): { readonly host: Host; readonly runtime
         async load(recipe, given = {}) {
             checkRecipe("load", recipe);
             const checked = checkOptions("load", given, RECIPE_OPTIONS);
-            if (disposal !== undefined) throw new EftError("DISPOSED", "The host has been disposed; create another one.");
+            if (disposal !== undefined)
+                throw new EftError("DISPOSED", "The host has been disposed; create another one.");
             try {
-                return await loadRecipe(recipe, checked, { host, runtime, cacheTokens, onDispose: async () => undefined });
+                return await loadRecipe(recipe, checked, {
+                    host,
+                    runtime,
+                    cacheTokens,
+                    onDispose: () => Promise.resolve(),
+                });
             } catch (error) {
                 throw withStack(error);
             }

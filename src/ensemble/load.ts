@@ -80,7 +80,10 @@ async function load(
             members.map((member) =>
                 toWish(member, {
                     ...{ cacheType, offloadCache: backend.backend !== "cpu" && member.gpuLayers !== 0 },
-                    ...{ atLeast: wanted, capacity: Math.max(wanted, plan?.cacheTokens ?? cacheTokens ?? sequences * wanted) },
+                    ...{
+                        atLeast: wanted,
+                        capacity: Math.max(wanted, plan?.cacheTokens ?? cacheTokens ?? sequences * wanted),
+                    },
                 }),
             ),
         );

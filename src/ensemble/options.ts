@@ -1,7 +1,7 @@
 /** How hosts are made and recipes loaded. */
 
 import { availableParallelism } from "node:os";
-import { CACHE_TYPES, CONTEXT_SIZE } from "../models/memory-plan.js";
+import { CACHE_TOKENS, CACHE_TYPES, CONTEXT_SIZE } from "../models/memory-plan.js";
 import { BACKENDS, type BackendName } from "../native/backend.js";
 import { abortSignal, boolean, callback, integer, oneOf, type OptionTable } from "../options.js";
 import type { CacheType } from "../types.js";
@@ -61,7 +61,7 @@ export const HOST_OPTIONS: OptionTable<HostOptions> = {
     threads: integer(1, Math.min(512, 4 * availableParallelism())),
     sequences: integer(1, 64),
     batchSize: integer(32, 8192),
-    cacheTokens: CONTEXT_SIZE,
+    cacheTokens: CACHE_TOKENS,
     waiting: integer(0, 1_000_000),
 };
 

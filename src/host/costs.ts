@@ -71,7 +71,9 @@ export function createCostTable(): CostTable {
     return {
         decodeMs(job, context, tokens) {
             // What has not drafted yet is expected to cost then what it costs in steps.
-            const curve = [curves[job].get(context), curves.step.get(context)].find((each) => each && each.sizes.length > 0);
+            const curve = [curves[job].get(context), curves.step.get(context)].find(
+                (each) => each && each.sizes.length > 0,
+            );
             if (curve === undefined || tokens <= 0) return 0;
             const { points, answers } = (curve.current ??= { points: believed(curve), answers: [] });
             return (answers[tokens] ??= interpolate(points, tokens));

@@ -46,10 +46,7 @@ const WORTH_WAITING = 32;
 /** How far from its end a cache may hold something else than the text: a block of rejected drafts. */
 const MOST_REJECTED = 32;
 
-export function createResidence(
-    engine: NativeEngine,
-    { sequences, wake, counts }: ResidenceOptions,
-): Residence {
+export function createResidence(engine: NativeEngine, { sequences, wake, counts }: ResidenceOptions): Residence {
     const slots = Array.from({ length: sequences }, (_, index): Slot => ({ index, lease: undefined, lastUse: 0 }));
     let arrivals = 0;
     let uses = 0;
@@ -124,7 +121,12 @@ export function createResidence(
     }
 
     /** Whether somebody is about to hold much of a text that nobody holds yet. */
-    function isWorthWaiting(lease: Lease, limits: readonly number[], kept: number, evaluations: readonly Waiting[]): boolean {
+    function isWorthWaiting(
+        lease: Lease,
+        limits: readonly number[],
+        kept: number,
+        evaluations: readonly Waiting[],
+    ): boolean {
         return evaluations.some(({ lease: other, evaluation: { ends } }) => {
             if (other.slot === undefined || !haveSameContexts(other.target, lease.target)) return false;
             const common = other.texts.map((text, member) =>
@@ -148,7 +150,10 @@ export function createResidence(
     function seat({ lease, evaluation }: Waiting, evaluations: readonly Waiting[]): boolean {
         const { ends, draw, queries } = evaluation;
         const rows = draw === undefined ? (queries?.rows ?? 0) : 1;
-        const limits = ends.map((end) => Math.max(0, end - rows));
+        // Who is not read now may be read later.
+        const limits = ends.map((end, member) =>
+            end === 0 ? (lease.texts[member]?.length ?? 0) : Math.max(0, end - rows),
+        );
         const cells = lease.target.contexts.map((context) => context.cells);
         if (slots.every((slot) => slot.lease !== undefined) && !takeRested()) return false;
         const place = placeText(slots, cells, lease.texts, limits);
@@ -281,7 +286,9 @@ export function createResidence(
 }
 
 function haveSameContexts(a: HostTarget, b: HostTarget): boolean {
-    return a.contexts.length === b.contexts.length && a.contexts.every((context, member) => context === b.contexts[member]);
+    return (
+        a.contexts.length === b.contexts.length && a.contexts.every((context, member) => context === b.contexts[member])
+    );
 }
 
 /** A step that evaluates nothing. What the engine throws at once becomes a rejection too. */

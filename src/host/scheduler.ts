@@ -87,7 +87,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
 
     async function work(): Promise<void> {
         isAtWork = true;
-        for (let goesOn = true; goesOn || hasNews; ) {
+        for (let goesOn = true; goesOn || hasNews;) {
             // Readers that were woken by the last job ask for the next one in the same turn of the event loop.
             if (sequences > 1) await nextTurn();
             hasNews = false;
@@ -159,7 +159,12 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                     finish(waiting);
                     lease.hasDrafts = false;
                     const { draws, queries } = result;
-                    waiting.resolve({ draws, ...(queries && { queries }), decodeMs: waiting.decodeMs, fuseMs: waiting.fuseMs });
+                    waiting.resolve({
+                        draws,
+                        ...(queries && { queries }),
+                        decodeMs: waiting.decodeMs,
+                        fuseMs: waiting.fuseMs,
+                    });
                 });
             },
         );
@@ -232,13 +237,18 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                         const { tokens, confidences, declined, lengths } = draft;
                         residence.endJob(
                             lease,
-                            entry.tokens.map((each) => (each.length === 0 ? each : Int32Array.from([...each, ...tokens]))),
+                            entry.tokens.map((each) =>
+                                each.length === 0 ? each : Int32Array.from([...each, ...tokens]),
+                            ),
                             lengths,
                         );
                         lease.hasDrafts = confidences.length > 0;
                         const decodeMs = lease.texts.map(() => 0);
                         addDecodes(decodeMs, lease.target, decodes);
-                        resolve({ ...{ plan, tokens, confidences, declined, decodeMs, fuseMs }, keptRows: confidences.length });
+                        resolve({
+                            ...{ plan, tokens, confidences, declined, decodeMs, fuseMs },
+                            keptRows: confidences.length,
+                        });
                     });
                 },
             );
@@ -246,21 +256,21 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         return !hasWaited;
     }
 
-    /** Whether the drafter's caches lack no more than a few tokens. */
+    /** Whether the caches that take part in a block lack no more than a few tokens. */
     function isCaughtUp({ lease, request }: Drafting): boolean {
         return (
             lease.slot !== undefined &&
-            missingTokens({ lease, evaluation: { sequence: lease, ends: drafterEnds(request) } }).every(
+            missingTokens({ lease, evaluation: { sequence: lease, ends: blockEnds(request) } }).every(
                 ({ count }) => count <= MOST_APPENDED,
             )
         );
     }
 
-    /** Evaluates what the drafter lacks in a step of its own, and asks for the drafts again. */
+    /** Evaluates what they lack in a step of its own, and asks for the drafts again. */
     function catchUp(drafting: Drafting): void {
         const { lease, signal, request } = drafting;
         // The last token has to be evaluated by the draft itself, since its row is wanted.
-        const ends = drafterEnds(request).map((end) => Math.max(0, end - 1));
+        const ends = blockEnds(request).map((end) => Math.max(0, end - 1));
         queue({ sequence: lease, ends, signal }).then(() => {
             draftings.push(drafting);
             start();
@@ -372,13 +382,20 @@ export function createDrafted(members: number, plan: DraftPlan, tokens: Int32Arr
     return { plan, tokens, confidences: new Float32Array(0), declined: -1, keptRows: 0, decodeMs, fuseMs: 0 };
 }
 
-/** Per member: where the text ends for a drafter that reads it, else 0. */
-function drafterEnds({ sequence, drafter }: DraftRequest): number[] {
-    return sequence.texts.map(({ length }, member) => (drafter && readsMember(drafter.fusion, member) ? length : 0));
+/** Per member: where the text ends for one that takes part in a block, else 0. */
+function blockEnds({ sequence, prospect: { drafting, verifying } }: DraftRequest): number[] {
+    const { texts, target } = sequence;
+    return target.contexts.map(({ id }, member) =>
+        drafting.includes(id) || verifying.includes(id) ? (texts[member]?.length ?? 0) : 0,
+    );
 }
 
 /** Adds to `decodeMs`, one number per member. */
-function addDecodes(decodeMs: number[], { contexts }: HostTarget, decodes: readonly { context: number; ms: number }[]): void {
+function addDecodes(
+    decodeMs: number[],
+    { contexts }: HostTarget,
+    decodes: readonly { context: number; ms: number }[],
+): void {
     for (const { context, ms } of decodes) {
         const member = contexts.findIndex(({ id }) => id === context);
         if (member >= 0) decodeMs[member] = (decodeMs[member] ?? 0) + ms;

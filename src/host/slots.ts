@@ -41,7 +41,9 @@ export function placeText(
 ): Placement | undefined {
     const candidates = slots.map((slot) => ({
         slot,
-        keep: cells.map((each, member) => commonPrefix(each.held(slot.index), texts[member] ?? [], limits[member] ?? 0)),
+        keep: cells.map((each, member) =>
+            commonPrefix(each.held(slot.index), texts[member] ?? [], limits[member] ?? 0),
+        ),
     }));
     const free = candidates.filter(({ slot }) => slot.lease === undefined);
     const [first] = free;
@@ -51,7 +53,10 @@ export function placeText(
         return difference > 0 || (difference === 0 && a.slot.lease !== undefined && b.slot.lease === undefined) ? b : a;
     });
     const oldest = (of: typeof free): Slot | undefined =>
-        of.reduce<Slot | undefined>((a, { slot }) => (a === undefined || slot.lastUse < a.lastUse ? slot : a), undefined);
+        of.reduce<Slot | undefined>(
+            (a, { slot }) => (a === undefined || slot.lastUse < a.lastUse ? slot : a),
+            undefined,
+        );
     if (sum(best.keep) === 0) {
         const slot = oldest(free) ?? first.slot;
         return { slot, source: slot, keep: best.keep };

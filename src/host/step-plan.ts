@@ -129,6 +129,8 @@ export function planStep(queue: readonly Waiting[], { batchSize, pieceSize }: St
             return Math.max(0, Math.min(left, piece));
         };
         const last = missing.every(({ count }, member) => count <= roomOf(member));
+        // The rows that drafting has kept are for the next job.
+        if (!last && (speculation?.keptRows ?? 0) > 0) continue;
         // Rows exist only in the step that evaluates them, so the tokens at the end have to stay together.
         const take = missing.map(({ count }, member) =>
             last ? count : Math.max(0, Math.min(count - rows, roomOf(member))),

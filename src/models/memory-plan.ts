@@ -23,6 +23,8 @@ const CACHE_BITS = { f16: 16, q8_0: 8.5, q4_0: 4.5 } as const satisfies Record<C
 const [MAX_DEFAULT_CONTEXT_SIZE, MIN_DEFAULT_CONTEXT_SIZE] = [4096, 512];
 /** What the context of a sequence may be, in tokens. */
 export const CONTEXT_SIZE = integer(8, 1 << 22);
+/** What the cache of a member may be, in tokens. */
+export const CACHE_TOKENS = integer(8, 1 << 28);
 /** What is left free on a GPU, for its driver, other programs and the error of the estimate: a part, at most 1 GiB. */
 const [GPU_RESERVE, MAX_GPU_RESERVE] = [0.06, 2 ** 30];
 
@@ -89,7 +91,7 @@ const MEMORY_OPTIONS: OptionTable<MemoryOptions> = {
     contextSize: CONTEXT_SIZE,
     sequences: integer(1, 64),
     batchSize: integer(32, 8192),
-    cacheTokens: CONTEXT_SIZE,
+    cacheTokens: CACHE_TOKENS,
     gpuLayers: integer(0, 1000),
     cacheType: oneOf(CACHE_TYPES),
     room: mapping as (name: string, value: unknown) => MemoryRoom,

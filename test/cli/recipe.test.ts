@@ -403,10 +403,10 @@ describe("check", () => {
     });
 
     it("refuses what memory cannot hold", async () => {
-        const { stdout, code } = await recipe("check", "demo", "--context-size", "4194304", "--sequences", "64");
+        const { stdout, code } = await recipe("check", "demo", "--cache-tokens", "268435456");
         expect(code).toBe(1);
         expect(stdout).toMatch(
-            /^FAILED +memory +The recipe needs [\d.]+ [GT]iB of memory .+ contexts of 64 x 4194304 tokens/m,
+            /^FAILED +memory +The recipe needs [\d.]+ [GT]iB of memory .+ contexts of 268435456 tokens/m,
         );
     });
 

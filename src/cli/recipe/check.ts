@@ -207,9 +207,9 @@ async function checkSample(recipe: Recipe, args: CheckArguments): Promise<Findin
 }
 
 async function checkMemory(recipe: Recipe, options: MemoryOptions): Promise<Finding> {
-    const { contextSize: tokens, sequences, total, room, remarks, problem } = await planMemory(recipe, options);
+    const { cacheTokens, total, room, remarks, problem } = await planMemory(recipe, options);
     if (problem !== undefined) throw new EftError("MEMORY_EXCEEDED", problem);
     const gpu = room.gpu > 0 ? `, and ${formatBytes(total.gpu)} of ${formatBytes(room.gpu)} on the GPU` : "";
-    const need = `about ${formatBytes(total.ram)} of ${formatBytes(room.ram)}${gpu} for ${sequences} x ${tokens} tokens`;
+    const need = `about ${formatBytes(total.ram)} of ${formatBytes(room.ram)}${gpu} for a cache of ${cacheTokens} tokens`;
     return remarks.length > 0 ? { warning: [need, ...remarks].join("; ") } : need;
 }
