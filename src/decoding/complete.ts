@@ -29,6 +29,7 @@ import { checkCanDraft, createDrafterForm, resolveSpeculation, SPECULATION_OPTIO
 import { createDials, type Dials } from "./fusion.js";
 import { createGrammar } from "./grammar.js";
 import { generate, type Generation } from "./loop.js";
+import { runAhead } from "./read-ahead.js";
 import { resolveLogitBias, resolveSampling, SAMPLING_OPTIONS } from "./sampling.js";
 
 /** What the options of a completion may be, as far as the ensemble does not matter. */
@@ -49,6 +50,7 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
     memberLogprobs: boolean,
     explain: boolean,
     scores: boolean,
+    readAhead: integer(0, 1000),
     signal: abortSignal,
 };
 
@@ -71,7 +73,14 @@ export function complete(ensemble: Ensemble, options: CompletionOptions): Comple
     const drafterForm = speculation && createDrafterForm(ensemble.recipe, sizes, named);
     const dials = createDials(ensemble, checked.parameters ?? {}, drafterForm);
     if (speculation !== undefined) checkCanDraft(dials.drafter, explain ? {} : speculation);
-    return toCompletion(start(ensemble, request, dials), { setParameters: dials.turn });
+    const { readAhead = 0 } = checked;
+    /** Its grammar stands at the beginning again. */
+    const again = (seed: number): Request => resolveRequest(ensemble, checked, seed);
+    const parts =
+        readAhead === 0
+            ? start(ensemble, request, dials)
+            : runAhead(readAhead, (read) => start(ensemble, again(request.draw.seed), dials, read), dials);
+    return toCompletion(parts, { setParameters: dials.turn });
 }
 
 /**
@@ -100,7 +109,8 @@ interface Request extends Omit<Generation, "prompts"> {
     readonly variables: TemplateVariables;
 }
 
-function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request {
+/** @param seed - in the place of a random one */
+function resolveRequest(ensemble: Ensemble, options: CompletionOptions, seed = randomInt(2 ** 32)): Request {
     // Touched for its check: a disposed ensemble is an error here and not at the first token.
     void ensemble.scheduler;
     const { prompt, raw = false, stop = [], explain = false, signal } = options;
@@ -119,7 +129,7 @@ function resolveRequest(ensemble: Ensemble, options: CompletionOptions): Request
         draw: {
             ...{ temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty },
             ...resolveLogitBias(options.logitBias ?? {}, ensemble.vocabulary.size),
-            seed: options.seed ?? randomInt(2 ** 32),
+            seed: options.seed ?? seed,
             top: options.topLogprobs ?? 0,
             members: (options.memberLogprobs ?? false) || explain,
             scores: options.scores ?? false,
@@ -140,9 +150,10 @@ async function* start(
     ensemble: Ensemble,
     { messages, raw, variables, ...generation }: Request,
     dials: Dials,
+    past: readonly number[] = [],
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
     const prompts = promptTokens(ensemble, messages, { raw, variables });
-    yield* generate(ensemble, { ...generation, prompts }, dials);
+    yield* generate(ensemble, { ...generation, prompts }, dials, past);
 }
 
 function promptTokens(

@@ -27,11 +27,15 @@ export interface Generation {
     readonly signal: AbortSignal | undefined;
 }
 
-/** @param dials - with a drafter's form where there is speculation */
+/**
+ * @param dials - with a drafter's form where there is speculation
+ * @param past - tokens of the text that there are already
+ */
 export async function* generate(
     ensemble: Ensemble,
     generation: Generation,
     dials: Dials,
+    past: readonly number[] = [],
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
     const { prompts, maxTokens, stop, sampling, draw: common, speculation, explain, signal } = generation;
     const text = createTextStream(ensemble.texts, stop);
@@ -45,6 +49,11 @@ export async function* generate(
         const used = sequence.texts.map((each) => each.length);
         return Math.min(maxTokens - generated.length, ensemble.contextSize - Math.max(...used));
     };
+    for (const token of past) {
+        continuation.push(token);
+        common.grammar?.accept(token);
+        text.push(token);
+    }
     let speculator: Speculator | undefined;
     let reason: FinishReason = "length";
     try {

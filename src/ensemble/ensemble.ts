@@ -110,7 +110,10 @@ export function createEnsemble(parts: LoadedParts, foundation: Foundation): Ense
         texts: createTokenTexts(parts.members, vocabulary),
         derive: (other) => {
             runtime.retain(contexts);
-            return createEnsemble({ ...parts, recipe: other }, { runtime, contexts, onDispose: () => Promise.resolve() });
+            return createEnsemble(
+                { ...parts, recipe: other },
+                { runtime, contexts, onDispose: () => Promise.resolve() },
+            );
         },
         get statistics() {
             return speculation.read();

@@ -298,7 +298,7 @@ describe("check", () => {
 
     it("takes no sample of what fails, and says so, also as JSON", async () => {
         const missing = writeRecipe("members: { a: { model: no.gguf } }\ncombination: a\n");
-        const tooLarge = ["demo", "--context-size", "4194304", "--sequences", "64"];
+        const tooLarge = ["demo", "--cache-tokens", "268435456"];
         const withoutBackend = ["demo", "--backend", "metal"];
         for (const words of [[missing], tooLarge, ...(process.platform === "darwin" ? [] : [withoutBackend])]) {
             const plain = await recipe("check", ...words, "--sample");

@@ -1,5 +1,6 @@
 /** Several recipes on one host, cells that sequences share, and texts that stay the same whatever becomes of their caches. */
 
+import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import {
     collect,
@@ -11,8 +12,9 @@ import {
     type Ensemble,
     type Host,
     type HostOptions,
+    type TokenPart,
 } from "../../src/index.js";
-import { demoRecipe, mappedModels, QUESTIONS, soloRecipe, upscalingRecipe } from "../helpers/demo.js";
+import { demoRecipe, mappedModels, QUESTIONS, repository, soloRecipe, upscalingRecipe } from "../helpers/demo.js";
 import { F32_BATCHING } from "../helpers/tolerances.js";
 import { expectSameDraws } from "../helpers/draws.js";
 import { writeFloat32Family, type Float32Family } from "../helpers/float32.js";
@@ -196,6 +198,65 @@ contextSize: 256`);
         });
     });
 
+    test("two recipes, 32 texts, dials, aborts, grammars, speculation, an adapter: each is what it is alone", async () => {
+        const lora = () =>
+            family.recipe(`
+members:
+    large: { model: large-base.gguf }
+    chat: { model: small-base.gguf, lora: { path: ${JSON.stringify(path.join(repository, "models/demo/small-chat-lora.gguf"))} } }
+    small: { model: small-base.gguf }
+parameters: { beta: { default: 1, min: 0, max: 2 } }
+combination: chat + beta * (large - small)
+prompt: { template: from large }
+contextSize: 256`);
+        const kinds: Omit<CompletionOptions, "prompt">[] = [
+            {},
+            { speculation: { length: 3 } },
+            { grammar: 'root ::= ([A-Z] | [a-z] | " " | ".")*' },
+            { speculation: { length: 5, lookup: true }, readAhead: 8 },
+        ];
+        const ask = async (ensembles: readonly Ensemble[], index: number, scores: boolean): Promise<CompletionResult> => {
+            const controller = new AbortController();
+            const completion = complete(ensembles[index % 2] as Ensemble, {
+                prompt: `${QUESTIONS[index % QUESTIONS.length] ?? ""} ${"Lima is a city. ".repeat(index % 9)}`,
+                ...endless,
+                ...{ seed: index, maxTokens: 120, sampling: { temperature: 1 }, scores, signal: controller.signal },
+                ...kinds[(index >> 1) % kinds.length],
+            });
+            const parts: TokenPart[] = [];
+            for await (const part of completion) {
+                if (part.type === "finish") return { ...part, parts, text: "" };
+                parts.push(part);
+                if (parts.length === 8 && index % 3 === 0) completion.setParameters({ beta: 0.2 });
+                if (parts.length === 15 && index % 8 === 5) controller.abort();
+                if (parts.length === 15 && index % 8 === 6) break;
+            }
+            return { parts, seed: index, tokens: parts.length } as unknown as CompletionResult;
+        };
+        const indexes = [...Array(32).keys()];
+        const alone = await withHost({ sequences: 1 }, async (host) => {
+            const ensembles = [await host.load(recipe()), await host.load(lora())];
+            const results: CompletionResult[] = [];
+            for (const index of indexes) results.push(await ask(ensembles, index, true));
+            return results;
+        });
+        await withHost({ sequences: 12, cacheTokens: 450 }, async (host) => {
+            const ensembles = [await host.load(recipe()), await host.load(lora())];
+            const together = await Promise.all(indexes.map((index) => ask(ensembles, index, false)));
+            let agreeing = 0;
+            for (const [index, { parts, seed }] of together.entries()) {
+                const other = alone[index] as CompletionResult;
+                // How much of a text there is when it is aborted depends on who asks first.
+                const length = Math.min(parts.length, other.parts.length);
+                const cut = (all: readonly TokenPart[]) => ({ parts: all.slice(0, length), seed }) as unknown as CompletionResult;
+                agreeing += expectSameDraws(cut(parts), cut(other.parts), 1, 3 * F32_BATCHING) / length;
+            }
+            expect(agreeing).toBeGreaterThan(0.8 * indexes.length);
+            expect(host.counts.revocations).toBeGreaterThan(10);
+            expect(ensembles.map(({ scheduler }) => scheduler.busy)).toEqual([0, 0]);
+        });
+    });
+
     test("are freed for who waits when their reader does nothing", async () => {
         await withHost({ sequences: 4, cacheTokens: 256 }, async (host) => {
             const ensemble = await host.load(recipe());
@@ -266,6 +327,87 @@ describe("the line of those who wait", () => {
             const next = ask(4);
             await Promise.all([running, waiting[0], next]);
             expect(finished).toEqual([3, 2, 0, 1, 4]);
+        });
+    });
+});
+
+describe("completions that run ahead of their readers", () => {
+    const request = (index: number) => ({
+        prompt: QUESTIONS[index % QUESTIONS.length] ?? "",
+        ...endless,
+        seed: index,
+        maxTokens: 40,
+        sampling: { temperature: 1 },
+    });
+    const turns = async (count: number): Promise<void> => {
+        for (let i = 0; i < count; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+    };
+
+    test.each([8, 16, 32])("%d of them share their steps, however many turns each takes", async (readers) => {
+        await withHost({ sequences: readers + 1 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            // One that begins to read and does not go on holds nobody up.
+            const slow = complete(ensemble, { ...request(99), readAhead: 4 });
+            await slow.next();
+            await Promise.all(
+                Array.from({ length: readers }, async (_, index) => {
+                    for await (const _ of complete(ensemble, { ...request(index), readAhead: 16 }))
+                        await turns(index % 8);
+                }),
+            );
+            const { steps, entries } = { ...host.counts };
+            // Prompts that come in one step after another, and the slow one's tokens, are part of it.
+            expect(entries / steps).toBeGreaterThan(0.9 * readers);
+            expect((await collect(slow)).tokens).toBe(40);
+        });
+    });
+
+    test.each([
+        ["plain", {}],
+        ["with a grammar", { grammar: 'root ::= ([A-Z] | [a-z] | " " | ".")*' }],
+        ["with speculation", { speculation: { length: 4 } }],
+    ])("hear a dial at exactly the next token: %s", async (_name, more) => {
+        await withHost({ sequences: 2 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            const read = async (readAhead: number): Promise<number[]> => {
+                const ids: number[] = [];
+                const completion = complete(ensemble, { ...request(3), ...more, readAhead });
+                for await (const part of completion) {
+                    if (part.type !== "token") continue;
+                    ids.push(part.id);
+                    // The reader is slower than the steps, so that there are tokens to take back.
+                    await turns(20);
+                    if (ids.length === 10) completion.setParameters({ beta: 0 });
+                    if (ids.length === 20) ensemble.setParameters({ beta: 2 });
+                    if (ids.length === 30) completion.setParameters({ beta: 0.3 });
+                }
+                ensemble.setParameters({ beta: 1 });
+                return ids;
+            };
+            expect(await read(16)).toEqual(await read(0));
+            expect(ensemble.scheduler.busy).toBe(0);
+        });
+    });
+
+    test("end with their reader, with a signal, and with their errors", async () => {
+        await withHost({ sequences: 2 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            const controller = new AbortController();
+            for await (const _ of complete(ensemble, { ...request(1), readAhead: 8 })) break;
+            expect(ensemble.scheduler.busy).toBe(0);
+            const aborted = complete(ensemble, { ...request(1), readAhead: 8, signal: controller.signal });
+            await aborted.next();
+            controller.abort();
+            const { reason, tokens } = await collect(aborted);
+            expect([reason, tokens < 40]).toEqual(["abort", true]);
+            const text = "Lima ".repeat(400);
+            await expect(run(ensemble, { prompt: text, readAhead: 8 })).rejects.toMatchObject({
+                code: "CONTEXT_OVERFLOW",
+            });
+            const late = complete(ensemble, { ...request(1), readAhead: 8 });
+            await late.next();
+            await ensemble.dispose();
+            await expect(collect(late)).rejects.toMatchObject({ code: "DISPOSED" });
         });
     });
 });

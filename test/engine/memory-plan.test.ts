@@ -109,7 +109,8 @@ describe("planMemory", () => {
                 ...member,
                 gpuLayers: member.name === "large" ? ofLarge + 1 : 4,
             }));
-            const more = await planMemory({ ...recipe, members: withOneMore }, room(gpu));
+            const fixed = { cacheTokens: ample.cacheTokens };
+            const more = await planMemory({ ...recipe, members: withOneMore }, { ...fixed, ...room(gpu) });
             expect(more.total.gpu).toBeGreaterThan(gpu * 0.94);
         }
         expect([...seen]).toEqual(expect.arrayContaining(["0,0,0", "1,4,4", "2,4,4", "4,4,4"]));
@@ -127,7 +128,7 @@ describe("planMemory", () => {
         expect(layersOf(tight)).toEqual([4, 0, 0]);
         expect(tight.problem).toBeUndefined();
 
-        const refused = await planMemory(stated, room(large * 0.9));
+        const refused = await planMemory(stated, { cacheTokens: 1024, ...room(large * 0.9) });
         expect(refused.problem).toMatch(
             /^The layers that are asked for on the GPU \(large 4, .+\) need [\d.]+ MiB, and [\d.]+ MiB are free there\./,
         );
