@@ -1,8 +1,8 @@
 /** Loads a recipe on a host: models, contexts, the comparison of vocabularies. */
 
-import { statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { abortError, EftError } from "../errors.js";
-import type { ContextWish, Runtime } from "../host/runtime.js";
+import type { Runtime } from "../host/runtime.js";
 import { maxContextBytes, memoryRoom, planMemory, wantedContextSize, type MemoryPlan } from "../models/memory-plan.js";
 import { locateModels } from "../models/model-files.js";
 import { tryModels } from "../models/trial.js";
@@ -11,10 +11,10 @@ import { loadBinding } from "../native/load-binding.js";
 import { toEftError } from "../native/native-error.js";
 import { examineVocabularies } from "../prompts/added-tokens.js";
 import { readVocabularies } from "../prompts/vocabularies.js";
-import type { CacheType, Recipe } from "../types.js";
+import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { createEnsemble, type Ensemble } from "./ensemble.js";
 import type { Host } from "./host.js";
-import { fileSizes, loadMembers, type Member } from "./members.js";
+import { fileSizes, loadMembers } from "./members.js";
 import type { RecipeOptions } from "./options.js";
 
 /** Where a recipe is loaded. */
@@ -70,22 +70,28 @@ async function load(
     };
     try {
         checkWanted();
-        const members = await loadMembers(engine, local, backend, { plan, gpuLayers, onProgress, checkWanted });
+        const layersThere = (spec: MemberSpec): number | undefined =>
+            runtime.origins.find(({ key }) => key === contextKey(spec, cacheType))?.gpuLayers;
+        const members = await loadMembers(engine, local, backend, {
+            ...{ plan, gpuLayers, layersThere, onProgress, checkWanted },
+        });
         const vocabulary = examineVocabularies(local, members);
         checkVocabularies(vocabulary);
         const trained = members.map(({ model }) => model.info.trainContextSize);
         const wanted = plan?.contextSize ?? wantedContextSize(recipe, options.contextSize, trained);
         checkWanted();
+        const capacity = Math.max(wanted, plan?.cacheTokens ?? cacheTokens ?? sequences * wanted);
         const contexts = await runtime.useContexts(
-            members.map((member) =>
-                toWish(member, {
-                    ...{ cacheType, offloadCache: backend.backend !== "cpu" && member.gpuLayers !== 0 },
-                    ...{
-                        atLeast: wanted,
-                        capacity: Math.max(wanted, plan?.cacheTokens ?? cacheTokens ?? sequences * wanted),
-                    },
-                }),
-            ),
+            members.map(({ model, spec, gpuLayers: layers }, index) => {
+                const { weights, context } = plan?.members[index] ?? {};
+                const gpuBytes = (weights?.gpu ?? 0) + (context?.gpu ?? 0);
+                return {
+                    ...{ model, cacheType, capacity, atLeast: wanted },
+                    offloadCache: backend.backend !== "cpu" && layers !== 0,
+                    ...(spec.lora && { lora: spec.lora }),
+                    origin: { key: contextKey(spec, cacheType), spec, gpuLayers: layers, gpuBytes },
+                };
+            }),
         );
         try {
             checkWanted();
@@ -107,22 +113,13 @@ async function load(
     }
 }
 
-function toWish(
-    { model, spec, gpuLayers }: Member,
-    settings: Pick<ContextWish, "cacheType" | "offloadCache" | "atLeast" | "capacity">,
-): ContextWish {
-    const { lora } = spec;
-    const files = [spec.model, ...(lora ? [lora.path] : [])].map(identityOf);
-    return {
-        ...{ model, ...settings, ...(lora && { lora }) },
-        key: JSON.stringify([files, lora?.scale, gpuLayers, settings.cacheType]),
-    };
-}
-
-/** The same for files that are the same now. */
-function identityOf(file: string): string {
-    const { dev, ino, size, mtimeMs } = statSync(file);
-    return [dev, ino, size, mtimeMs].join(" ");
+/** What tells contexts apart. Layers on the GPU do not: a file that is there is used where it is. */
+function contextKey({ model, lora }: MemberSpec, cacheType: CacheType): string {
+    const files = [model, ...(lora ? [lora.path] : [])].map((file) => {
+        const { dev, ino, size, mtimeMs } = statSync(file);
+        return [dev, ino, size, mtimeMs];
+    });
+    return JSON.stringify([files, lora?.scale, cacheType]);
 }
 
 /**
@@ -145,21 +142,42 @@ async function refuseEarly(recipe: Recipe): Promise<void> {
  */
 async function planIfLarge(
     recipe: Recipe,
-    options: RecipeOptions,
-    { runtime: { backend, sequences, batchSize }, cacheTokens }: Place,
+    { contextSize, gpuLayers, cacheType = recipe.cacheType ?? "f16" }: RecipeOptions,
+    { runtime: { backend, sequences, batchSize, origins }, cacheTokens }: Place,
 ): Promise<MemoryPlan | undefined> {
+    // A file may have been deleted since.
+    const there = origins.filter(({ spec }) => existsSync(spec.model));
+    const taken = new Set<number>();
+    // Per member of the recipe: the place of its context among those that are there.
+    const places = recipe.members.map((member) => {
+        const key = contextKey(member, cacheType);
+        const place = there.findIndex((origin, index) => origin.key === key && !taken.has(index));
+        taken.add(place);
+        return place;
+    });
+    const fresh = recipe.members.filter((_, index) => places[index] === -1);
+    if (fresh.length === 0) return undefined;
+
+    const loaded = there.map(({ spec, gpuLayers: layers }, index) => ({
+        ...{ ...spec, name: `${spec.name} (loaded ${index + 1})` },
+        ...(layers >= 0 && { gpuLayers: layers }),
+    }));
+    const all = { ...recipe, members: [...loaded, ...fresh] };
     const room = memoryRoom(backend);
-    const weights = [...fileSizes(recipe).values()].reduce((sum, size) => sum + size);
-    const largest = { contextSize: wantedContextSize(recipe, options.contextSize, []), sequences, batchSize };
-    const contexts = recipe.members.reduce(
-        (sum, { model }) => sum + maxContextBytes(loadBinding().readHeader(model), largest),
+    const weights = [...fileSizes(all).values()].reduce((sum, size) => sum + size);
+    const cells = cacheTokens ?? sequences * wantedContextSize(recipe, contextSize, []);
+    const contexts = all.members.reduce(
+        (sum, { model }) =>
+            sum + maxContextBytes(loadBinding().readHeader(model), { contextSize: cells, sequences: 1, batchSize }),
         0,
     );
     if (weights + contexts < (room.gpu || room.ram) / 8) return undefined;
-    const { contextSize, gpuLayers, cacheType } = options;
-    const plan = await planMemory(recipe, {
-        ...{ contextSize, sequences, batchSize, cacheTokens, gpuLayers, cacheType, room },
-    });
+    // What is free on the GPU is free beside what is there.
+    const gpu = origins.reduce((sum, { gpuBytes }) => sum + gpuBytes, room.gpu);
+    const options = { sequences, batchSize, cacheTokens, gpuLayers, cacheType, room: { ...room, gpu } };
+    const plan = await planMemory(all, { contextSize, ...options });
     if (plan.problem !== undefined) throw new EftError("MEMORY_EXCEEDED", plan.problem);
-    return plan;
+    const freshMembers = plan.members.slice(loaded.length);
+    const members = places.flatMap((place) => plan.members[place] ?? freshMembers.shift() ?? []);
+    return { ...plan, members };
 }

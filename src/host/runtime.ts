@@ -4,6 +4,7 @@ import type { BackendChoice } from "../native/backend.js";
 import type { NativeContextOptions, NativeEngine, NativeVocabulary } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { EftError } from "../errors.js";
+import type { MemberSpec } from "../types.js";
 import { createCells } from "./cells.js";
 import { createCostTable, type CostTable } from "./costs.js";
 import { createScheduler, type Scheduler } from "./scheduler.js";
@@ -22,10 +23,21 @@ export interface RuntimeOptions {
     readonly waiting: number;
 }
 
-/** A context that a recipe wants. */
-export interface ContextWish extends Omit<NativeContextOptions, "cells"> {
+/** What a context is made of. */
+export interface ContextOrigin {
     /** Contexts with equal keys are the same. */
     readonly key: string;
+    /** The member that it was made for, as its recipe names it. */
+    readonly spec: MemberSpec;
+    /** Layers on the GPU; -1 means all. */
+    readonly gpuLayers: number;
+    /** What it and its weights take of the GPU, by the plan; 0 without one. */
+    readonly gpuBytes: number;
+}
+
+/** A context that a recipe wants. */
+export interface ContextWish extends Omit<NativeContextOptions, "cells"> {
+    readonly origin: ContextOrigin;
     /** Tokens that it has to hold at least. */
     readonly atLeast: number;
     /** Tokens that it holds if it has to be created. */
@@ -36,8 +48,8 @@ export interface Runtime extends RuntimeOptions {
     readonly engine: NativeEngine;
     readonly costs: CostTable;
     readonly scheduler: Scheduler;
-    /** Keys of the contexts that there are. */
-    readonly keys: readonly string[];
+    /** Of the contexts that there are. */
+    readonly origins: readonly ContextOrigin[];
     /** Loading and unloading happen one after another. */
     exclusively<T>(task: () => Promise<T>): Promise<T>;
     /**
@@ -57,8 +69,8 @@ export interface Runtime extends RuntimeOptions {
     dispose(reason: EftError): Promise<void>;
 }
 
-interface Resident {
-    readonly key: string;
+interface LoadedContext {
+    readonly origin: ContextOrigin;
     readonly context: HostContext;
     users: number;
 }
@@ -71,13 +83,13 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     const engine = loadBinding().createEngine({ threads, batchSize, sequences });
     const costs = createCostTable();
     const scheduler = createScheduler(engine, { batchSize, sequences, waiting, costs });
-    let residents: Resident[] = [];
+    let loaded: LoadedContext[] = [];
     let last: Promise<unknown> = Promise.resolve();
 
     async function release(contexts: readonly HostContext[]): Promise<void> {
-        for (const resident of residents) if (contexts.includes(resident.context)) resident.users--;
-        const unused = residents.filter(({ users }) => users === 0);
-        residents = residents.filter(({ users }) => users > 0);
+        for (const found of loaded) if (contexts.includes(found.context)) found.users--;
+        const unused = loaded.filter(({ users }) => users === 0);
+        loaded = loaded.filter(({ users }) => users > 0);
         await engine.removeContexts(Int32Array.from(unused, ({ context }) => context.id));
     }
 
@@ -90,24 +102,26 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     return {
         ...options,
         ...{ engine, costs, scheduler, exclusively, release },
-        get keys() {
-            return residents.map(({ key }) => key);
+        get origins() {
+            return loaded.map(({ origin }) => origin);
         },
         async useContexts(wishes) {
             const used: HostContext[] = [];
             try {
-                for (const { key, atLeast, capacity, ...wish } of wishes) {
-                    let resident = residents.find(
+                for (const { origin, atLeast, capacity, ...wish } of wishes) {
+                    let found = loaded.find(
                         (each) =>
-                            each.key === key && each.context.cells.capacity >= atLeast && !used.includes(each.context),
+                            each.origin.key === origin.key &&
+                            each.context.cells.capacity >= atLeast &&
+                            !used.includes(each.context),
                     );
-                    if (resident === undefined) {
+                    if (found === undefined) {
                         const id = await engine.addContext({ ...wish, cells: capacity + sequences * SLACK });
-                        resident = { key, context: { id, cells: createCells(capacity, sequences) }, users: 0 };
-                        residents.push(resident);
+                        found = { origin, context: { id, cells: createCells(capacity, sequences) }, users: 0 };
+                        loaded.push(found);
                     }
-                    resident.users++;
-                    used.push(resident.context);
+                    found.users++;
+                    used.push(found.context);
                 }
                 return used;
             } catch (error) {
@@ -116,7 +130,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
             }
         },
         retain(contexts) {
-            for (const resident of residents) if (contexts.includes(resident.context)) resident.users++;
+            for (const found of loaded) if (contexts.includes(found.context)) found.users++;
         },
         createTarget(contexts, vocabulary, contextSize) {
             const ids = Int32Array.from(contexts, ({ id }) => id);

@@ -9,7 +9,7 @@ import type { NativeEngine } from "../native/binding.js";
 import type { CostTable } from "./costs.js";
 import { NEVER_STOP, type Drafted, type DraftPlan, type DraftRequest } from "./drafts.js";
 import { createJobRunner, isWanted, whyUnwanted, type Part } from "./jobs.js";
-import { createResidence } from "./residence.js";
+import { createSlotPool } from "./slots.js";
 import type { HostTarget, Lease, Sequence } from "./sequences.js";
 import type { HostCounts } from "./statistics.js";
 import {
@@ -76,7 +76,7 @@ const MIN_PIECE = 16;
 export function createScheduler(engine: NativeEngine, options: SchedulerOptions): Scheduler {
     const { batchSize, sequences, costs } = options;
     const counts: HostCounts = { steps: 0, entries: 0, revocations: 0, evaluatedTokens: 0, reusedTokens: 0 };
-    const residence = createResidence(engine, { sequences, wake: start, counts });
+    const slots = createSlotPool(engine, { sequences, wake: start, counts });
     const runner = createJobRunner(engine, costs);
     let evaluations: Waiting[] = [];
     let draftings: Drafting[] = [];
@@ -126,16 +126,16 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
 
     /** @returns whether there was something to do */
     async function runStep(): Promise<boolean> {
-        residence.admit(evaluations);
+        slots.admit(evaluations);
         const ready = evaluations.filter(({ lease }) => lease.slot !== undefined);
-        const seated = residence.makeRoom(planStep(ready, { batchSize, pieceSize: choosePiece(ready) }));
-        if (seated.length === 0) return false;
+        const chosen = slots.makeRoom(planStep(ready, { batchSize, pieceSize: choosePiece(ready) }));
+        if (chosen.length === 0) return false;
         counts.steps++;
-        counts.entries += seated.length;
-        for (const { waiting, entry } of seated) residence.startJob(waiting.lease, entry.keep);
+        counts.entries += chosen.length;
+        for (const { waiting, entry } of chosen) slots.startJob(waiting.lease, entry.keep);
         await runner.run(
             "step",
-            seated.map((share) => ({
+            chosen.map((share) => ({
                 share,
                 lease: share.waiting.lease,
                 signal: share.waiting.evaluation.signal,
@@ -150,7 +150,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                 parts.forEach(({ share, lease }, index) => {
                     const result = results[index];
                     if (result === undefined) return;
-                    residence.endJob(lease, share.appended, result.lengths);
+                    slots.endJob(lease, share.appended, result.lengths);
                     counts.evaluatedTokens += share.entry.tokens.reduce((sum, { length }) => sum + length, 0);
                     const { waiting } = share;
                     waiting.fuseMs += fuseMs;
@@ -211,7 +211,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             if (plan.length === 0 || proposal !== undefined || drafter === undefined)
                 drafting.resolve(createDrafted(members, plan, proposal?.subarray(0, plan.length)));
             else if (!isCaughtUp(drafting)) catchUp(drafting);
-            else if (residence.makeRoomForDrafts(drafting.lease)) ready.push({ drafting, plan });
+            else if (slots.makeRoomForDrafts(drafting.lease)) ready.push({ drafting, plan });
             else draftings.push(drafting);
         }
         const hasWaited = draftings.length === all.length;
@@ -223,7 +223,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         for (let from = 0; from < ready.length; from += most) {
             const parts = ready.slice(from, from + most).map(({ drafting, plan }) => {
                 const entry = toEntry(drafting, plan);
-                residence.startJob(drafting.lease, entry.keep);
+                slots.startJob(drafting.lease, entry.keep);
                 return { ...drafting, plan, entry };
             });
             await runner.run(
@@ -235,7 +235,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                         const draft = drafts[index];
                         if (draft === undefined) return;
                         const { tokens, confidences, declined, lengths } = draft;
-                        residence.endJob(
+                        slots.endJob(
                             lease,
                             entry.tokens.map((each) =>
                                 each.length === 0 ? each : Int32Array.from([...each, ...tokens]),
@@ -337,7 +337,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     }
 
     return {
-        open: (target, prompts) => residence.open(target, prompts),
+        open: (target, prompts) => slots.open(target, prompts),
         evaluate: (evaluation) =>
             traced(() => {
                 checkOpen(evaluation.sequence as Lease);
@@ -353,23 +353,23 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                     start();
                 });
             }),
-        rest: (sequence) => residence.rest(sequence as Lease),
+        rest: (sequence) => slots.rest(sequence as Lease),
         close(sequence) {
-            residence.close(sequence as Lease);
+            slots.close(sequence as Lease);
             start();
         },
         get busy() {
-            return residence.busy;
+            return slots.busy;
         },
         counts,
         dropClosed() {
-            residence.dropClosed();
+            slots.dropClosed();
             runner.reconsider();
             start();
         },
         shut(reason) {
             shut = reason;
-            residence.shut();
+            slots.shut();
             for (const { reject } of [...evaluations, ...draftings]) reject(reason);
             [evaluations, draftings] = [[], []];
         },
