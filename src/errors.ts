@@ -53,6 +53,7 @@ export const ERROR_CODES = {
     CONTEXT_OVERFLOW: "The tokens do not fit into the context; the message says how many do.",
     NON_FINITE_LOGITS: "A member produced logits that are not numbers.",
     NO_TOKEN_LEFT: "Filters, biases or masks exclude every token.",
+    BUSY: "As many requests wait for a free sequence as may wait.",
     DECODE_FAILED: "llama.cpp failed to evaluate a batch.",
     // evaluation
     EXPERIMENT_NOT_FOUND: "An experiment or family file does not exist or cannot be read.",

@@ -21,7 +21,10 @@ export {
 
 export { BACKENDS, type BackendChoice, type BackendName } from "./native/backend.js";
 export type { NativeDevice, NativeModel, NativeModelInfo } from "./native/binding.js";
-export { loadEnsemble, type Ensemble, type LoadOptions } from "./ensemble/ensemble.js";
+export { createHost, loadEnsemble, type Host } from "./ensemble/host.js";
+export type { Ensemble } from "./ensemble/ensemble.js";
+export type { HostOptions, LoadOptions, RecipeOptions } from "./ensemble/options.js";
+export type { HostCounts } from "./host/statistics.js";
 export {
     downloadModels,
     planDownload,

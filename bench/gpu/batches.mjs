@@ -50,15 +50,17 @@ export async function timeSizes({ library, backend }, family, member, { sizes: a
         const { vocabulary } = ensemble;
         const token = (at) => 300 + ((at * 7919) % (vocabulary.size - 300));
         const prefix = Int32Array.from({ length: PREFIX }, (_, at) => token(at));
-        const sequence = await ensemble.pool.acquire([prefix], 1);
+        const { scheduler } = ensemble;
+        const sequence = scheduler.open(ensemble.target, [prefix]);
         const evaluate = async (tokens) => {
             // Every token has a row, as drafts have that are verified; looking at one of them is enough.
             const queries = { rows: tokens.length, row: Int32Array.of(0), token: Int32Array.of(0), scores: false };
-            const { decodeMs } = await ensemble.steps.evaluate({ sequence, append: [tokens], fusion: FUSION, queries });
-            sequence.held[0].length = PREFIX;
+            sequence.texts[0].splice(PREFIX, Infinity, ...tokens);
+            const ends = [PREFIX + tokens.length];
+            const { decodeMs } = await scheduler.evaluate({ sequence, ends, fusion: FUSION, queries });
             return decodeMs[0];
         };
-        await evaluate(prefix);
+        await scheduler.evaluate({ sequence, ends: [PREFIX] });
         const rounds = await runRounds(options, all, async (_, sizes) => {
             const round = {};
             for (const size of sizes) {

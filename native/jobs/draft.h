@@ -4,13 +4,14 @@
 #include <memory>
 #include <vector>
 
-#include "jobs/job.h"
+#include "jobs/job-state.h"
 #include "llama/grammar.h"
 
 namespace eft {
 
 /// What one sequence drafts; see NativeDraftEntry in src/native/binding.ts.
 struct DraftEntry {
+    std::shared_ptr<const Target> target;
     uint32_t sequence = 0;
     std::vector<uint32_t> keep;                // one per member
     std::vector<std::vector<int32_t>> tokens;  // one per member; only those that the drafter reads have some
@@ -27,11 +28,12 @@ struct DraftResult {
     std::vector<std::vector<int32_t>> drafts;     // one per entry
     std::vector<std::vector<float>> confidences;  // one per entry; of all rows that were evaluated and kept
     std::vector<int32_t> declined;                // one per entry: the token that was not sure enough, or -1
+    std::vector<std::vector<int32_t>> lengths;    // one per entry: what each member holds afterwards
     std::vector<DecodeCost> decodes;
     double fuse_ms = 0;
 };
 
 /// Throws Failure; then every sequence of the entries holds what its `keep` says.
-DraftResult run_draft(JobContext & context, const std::vector<DraftEntry> & entries);
+DraftResult run_draft(JobState & state, const std::vector<DraftEntry> & entries);
 
 }  // namespace eft

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 #include <string>
 #include <utility>
 
@@ -25,36 +26,38 @@ struct Progress {
 uint32_t last_row(const StepEntry & entry) { return static_cast<uint32_t>(entry.speculation.drafts.size()); }
 
 /// Whether drafting has kept rows of this member for the entry.
-bool has_kept_rows(const JobContext & context, const StepEntry & entry, size_t m) {
-    return entry.speculation.kept_rows > 0 && !context.kept[entry.sequence].members[m].empty();
+bool has_kept_rows(const JobState & state, const StepEntry & entry, size_t m) {
+    return entry.speculation.kept_rows > 0 && !state.kept[entry.sequence].members[m].empty();
 }
 
-MemberRow row_of(const JobContext & context, const Progress & progress, size_t m, uint32_t row) {
-    const Context & member = *context.members[m];
+MemberRow row_of(const JobState & state, const Progress & progress, size_t m, uint32_t row) {
+    const Target & target = *progress.entry.target;
     if (!progress.copies[m].empty()) return {progress.copies[m].data(), progress.copies[m].size()};
-    if (progress.late_rows[m] >= 0) return member.row(progress.late_rows[m]);
-    if (progress.first_rows[m] >= 0) return member.row(progress.first_rows[m] + static_cast<int32_t>(row));
-    const bool kept = has_kept_rows(context, progress.entry, m) && row < progress.entry.speculation.kept_rows;
+    if (progress.late_rows[m] >= 0) return read_row(state, target, m, progress.late_rows[m]);
+    if (progress.first_rows[m] >= 0) {
+        return read_row(state, target, m, progress.first_rows[m] + static_cast<int32_t>(row));
+    }
+    const bool kept = has_kept_rows(state, progress.entry, m) && row < progress.entry.speculation.kept_rows;
     if (!kept) return {};
-    const KeptRows & rows = context.kept[progress.entry.sequence];
+    const KeptRows & rows = state.kept[progress.entry.sequence];
     const size_t size = rows.members[m].size() / rows.rows;
     return {rows.members[m].data() + row * size, size};
 }
 
-std::vector<MemberRow> rows_at(const JobContext & context, const Progress & progress, uint32_t row) {
-    std::vector<MemberRow> rows(context.members.size());
-    for (size_t m = 0; m < rows.size(); ++m) rows[m] = row_of(context, progress, m, row);
+std::vector<MemberRow> rows_at(const JobState & state, const Progress & progress, uint32_t row) {
+    std::vector<MemberRow> rows(progress.entry.target->size());
+    for (size_t m = 0; m < rows.size(); ++m) rows[m] = row_of(state, progress, m, row);
     return rows;
 }
 
-void enqueue(JobContext & context, Progress & progress) {
+void enqueue(JobState & state, Progress & progress) {
     const StepEntry & entry = progress.entry;
     const uint32_t kept_rows = entry.speculation.kept_rows;
-    if (kept_rows > 0 && kept_rows != context.kept[entry.sequence].rows) {
+    if (kept_rows > 0 && kept_rows != state.kept[entry.sequence].rows) {
         throw Failure("DECODE_FAILED", "The rows of the drafts have not been kept.");
     }
-    for (size_t m = 0; m < context.members.size(); ++m) {
-        Context & member = *context.members[m];
+    for (size_t m = 0; m < entry.target->size(); ++m) {
+        Member & member = state.member(*entry.target, m);
         if (entry.copy_from) {
             member.share(*entry.copy_from, entry.sequence, entry.keep[m]);
         } else {
@@ -94,12 +97,12 @@ std::vector<double> member_logprobs(const std::vector<MemberRow> & rows, const s
     return result;
 }
 
-DrawResult report(JobContext & context, const std::vector<MemberRow> & rows, const FuseResult & fused, int32_t token,
+DrawResult report(const Target & target, const std::vector<MemberRow> & rows, const FuseResult & fused, int32_t token,
                   const DrawRequest & request) {
     DrawResult result;
     result.token = token;
     result.logprob = fused.target[token];
-    if (request.top > 0) top_logprobs(fused.target, context.vocabulary_size, request.top, result.top);
+    if (request.top > 0) top_logprobs(fused.target, target.vocabulary_size(), request.top, result.top);
     if (request.members) {
         const auto log_normalizers = all_log_normalizers(rows, fused.log_normalizers);
         result.member_logprobs = member_logprobs(rows, log_normalizers, token);
@@ -109,15 +112,15 @@ DrawResult report(JobContext & context, const std::vector<MemberRow> & rows, con
             }
         }
     }
-    if (request.scores) result.scores.assign(fused.target, fused.target + context.vocabulary_size);
+    if (request.scores) result.scores.assign(fused.target, fused.target + target.vocabulary_size());
     return result;
 }
 
-Comparison compare(JobContext & context, const std::vector<MemberRow> & rows, const FuseResult & fused,
-                   const float * drafter, const DrawRequest & request) {
+Comparison compare(JobState & state, const Target & target, const std::vector<MemberRow> & rows,
+                   const FuseResult & fused, const float * drafter, const DrawRequest & request) {
     Comparison result;
-    const size_t n = context.vocabulary_size;
-    const Draft draft = draw_draft(drafter, n, request, Coupling::gumbel, context.draw);
+    const size_t n = target.vocabulary_size();
+    const Draft draft = draw_draft(drafter, n, request, Coupling::gumbel, state.draw);
     result.token = draft.token;
     result.confidence = draft.confidence;
     result.total_variation = total_variation(fused.target, drafter, n);
@@ -141,10 +144,11 @@ Failure no_token_left(const DrawRequest & request) {
 
 /// Decides row after row, until a draft is rejected, all are accepted and followed by one more token, the text ends, or
 /// the row after the last draft is still to be evaluated.
-void draw(JobContext & context, Progress & progress) {
+void draw(JobState & state, Progress & progress) {
     const StepEntry & entry = progress.entry;
+    const Target & target = *entry.target;
     const Speculation & speculation = entry.speculation;
-    const size_t n = context.vocabulary_size;
+    const size_t n = target.vocabulary_size();
     auto & draws = progress.result.draws;
     DrawRequest request = *entry.draw;
     for (const auto & before : draws) advance_request(request, before.token, speculation.history_limit);
@@ -157,79 +161,85 @@ void draw(JobContext & context, Progress & progress) {
         progress.waits = !drafted && !progress.waits && speculation.kept_rows > 0 && speculation.kept_rows == row;
         if (progress.waits) return;
 
-        const auto rows = rows_at(context, progress, row);
-        const FuseResult fused = fuse_position(context, rows, entry.fusion, context.fuse);
+        const auto rows = rows_at(state, progress, row);
+        const FuseResult fused = fuse_position(state, target, rows, entry.fusion, state.fuse);
         const float * drafter = nullptr;
         if (speculation.drafter && (speculation.compare || (drafted && speculation.coupling == Coupling::maximal))) {
-            drafter = fuse_position(context, rows, *speculation.drafter, context.drafter_fuse).target;
+            drafter = fuse_position(state, target, rows, *speculation.drafter, state.drafter_fuse).target;
         }
         const int32_t token = drafted ? verify_draft(fused.target, drafter, n, speculation.drafts[row], request,
-                                                     drafted_by, speculation.coupling, context.draw)
-                                      : draw_token(fused.target, n, request, context.draw.target);
+                                                     drafted_by, speculation.coupling, state.draw)
+                                      : draw_token(fused.target, n, request, state.draw.target);
         if (token < 0) throw no_token_left(request);
-        draws.push_back(report(context, rows, fused, token, request));
-        if (speculation.compare && drafter) draws.back().drafter = compare(context, rows, fused, drafter, drafted_by);
+        draws.push_back(report(target, rows, fused, token, request));
+        if (speculation.compare && drafter)
+            draws.back().drafter = compare(state, target, rows, fused, drafter, drafted_by);
 
         const bool accepted = drafted && token == speculation.drafts[row];
-        if (!accepted || context.end_of_generation[static_cast<size_t>(token)] != 0) return;
+        if (!accepted || target.end_of_generation[static_cast<size_t>(token)] != 0) return;
         progress.grammar.accept(token);
         for (DrawRequest * next : {&request, &drafted_by}) advance_request(*next, token, speculation.history_limit);
     }
 }
 
 /// Members that have drafted have no row after the last draft. They evaluate it only where all drafts were accepted.
-void draw_late_rows(JobContext & context, std::vector<Progress> & steps, StepResult & result) {
+void draw_late_rows(JobState & state, std::vector<Progress> & steps, StepResult & result) {
     std::vector<Progress *> waiting;
+    std::set<uint32_t> decoding;  // contexts
     for (auto & progress : steps) {
-        if (progress.waits) waiting.push_back(&progress);
+        if (!progress.waits) continue;
+        waiting.push_back(&progress);
+        for (size_t m = 0; m < progress.entry.target->size(); ++m) {
+            if (has_kept_rows(state, progress.entry, m)) decoding.insert(progress.entry.target->contexts[m]);
+        }
     }
     if (waiting.empty()) return;
 
-    const auto evaluates = [&](const Progress * progress, size_t m) {
-        return has_kept_rows(context, progress->entry, m);
-    };
-    for (size_t m = 0; m < context.members.size(); ++m) {
-        context.members[m]->clear_batch();
-        const bool decodes = std::any_of(waiting.begin(), waiting.end(),
-                                         [&](const Progress * progress) { return evaluates(progress, m); });
-        for (Progress * progress : waiting) {
-            if (!decodes || progress->first_rows[m] < 0) continue;
-            const MemberRow row = row_of(context, *progress, m, last_row(progress->entry));
+    clear_batches(state);
+    for (Progress * progress : waiting) {
+        const Target & target = *progress->entry.target;
+        for (size_t m = 0; m < target.size(); ++m) {
+            if (decoding.count(target.contexts[m]) == 0 || progress->first_rows[m] < 0) continue;
+            const MemberRow row = row_of(state, *progress, m, last_row(progress->entry));
             progress->copies[m].assign(row.data, row.data + row.size);
         }
-        for (Progress * progress : waiting) {
-            if (!evaluates(progress, m)) continue;
-            const StepEntry & entry = progress->entry;
-            progress->late_rows[m] = context.members[m]->enqueue(entry.sequence, {entry.speculation.drafts.back()}, 1);
+    }
+    for (Progress * progress : waiting) {
+        const StepEntry & entry = progress->entry;
+        for (size_t m = 0; m < entry.target->size(); ++m) {
+            if (!has_kept_rows(state, entry, m)) continue;
+            progress->late_rows[m] =
+                state.member(*entry.target, m).enqueue(entry.sequence, {entry.speculation.drafts.back()}, 1);
         }
     }
-    decode_batches(context, result.decodes);
+    decode_batches(state, result.decodes);
     const auto start = Clock::now();
-    for (Progress * progress : waiting) draw(context, *progress);
+    for (Progress * progress : waiting) draw(state, *progress);
     result.fuse_ms += milliseconds_since(start);
 }
 
-QueryResult query(JobContext & context, const Progress & progress) {
+QueryResult query(JobState & state, const Progress & progress) {
     const Queries & queries = *progress.entry.queries;
+    const Target & target = *progress.entry.target;
     QueryResult result;
     size_t next = 0;
     for (uint32_t row = 0; row < queries.rows; ++row) {
         if (next == queries.row.size() || queries.row[next] != static_cast<int32_t>(row)) continue;
-        const auto rows = rows_at(context, progress, row);
-        const FuseResult fused = fuse_position(context, rows, progress.entry.fusion, context.fuse);
+        const auto rows = rows_at(state, progress, row);
+        const FuseResult fused = fuse_position(state, target, rows, progress.entry.fusion, state.fuse);
         const auto log_normalizers = all_log_normalizers(rows, fused.log_normalizers);
         std::vector<TokenLogprob> best;
-        top_logprobs(fused.target, context.vocabulary_size, 1, best);
+        top_logprobs(fused.target, target.vocabulary_size(), 1, best);
         for (; next < queries.row.size() && queries.row[next] == static_cast<int32_t>(row); ++next) {
             const int32_t token = queries.token[next];
-            const bool is_known = static_cast<uint32_t>(token) < context.vocabulary_size;
+            const bool is_known = static_cast<uint32_t>(token) < target.vocabulary_size();
             result.logprobs.push_back(is_known ? fused.target[token] : MASKED);
             result.is_argmax.push_back(best[0].token == token ? 1 : 0);
             for (const double logprob : member_logprobs(rows, log_normalizers, token)) {
                 result.member_logprobs.push_back(logprob);
             }
             if (queries.scores) {
-                result.scores.insert(result.scores.end(), fused.target, fused.target + context.vocabulary_size);
+                result.scores.insert(result.scores.end(), fused.target, fused.target + target.vocabulary_size());
             }
         }
     }
@@ -238,37 +248,38 @@ QueryResult query(JobContext & context, const Progress & progress) {
 
 }  // namespace
 
-StepResult run_step(JobContext & context, const std::vector<StepEntry> & entries) {
+StepResult run_step(JobState & state, const std::vector<StepEntry> & entries) {
     StepResult result;
-    result.members = context.members.size();
     std::vector<Progress> steps;
-    const std::vector<int32_t> none(result.members, -1);
-    const std::vector<std::vector<float>> no_copies(result.members);
     for (const auto & entry : entries) {
-        steps.push_back({entry, {}, GrammarCursor(entry.grammar, context.cancelled), none, none, no_copies, false});
+        const std::vector<int32_t> none(entry.target->size(), -1);
+        const std::vector<std::vector<float>> no_copies(entry.target->size());
+        steps.push_back({entry, {}, GrammarCursor(entry.grammar, state.cancelled), none, none, no_copies, false});
     }
     try {
-        for (const auto & member : context.members) member->clear_batch();
-        for (auto & progress : steps) enqueue(context, progress);
-        decode_batches(context, result.decodes);
+        clear_batches(state);
+        for (auto & progress : steps) enqueue(state, progress);
+        decode_batches(state, result.decodes);
 
         const auto start = Clock::now();
         for (auto & progress : steps) {
-            if (progress.entry.draw) draw(context, progress);
-            if (progress.entry.queries) progress.result.queries = query(context, progress);
+            if (progress.entry.draw) draw(state, progress);
+            if (progress.entry.queries) progress.result.queries = query(state, progress);
         }
         result.fuse_ms = milliseconds_since(start);
-        draw_late_rows(context, steps, result);
+        draw_late_rows(state, steps, result);
     } catch (const Failure & failure) {
         // After an internal failure of llama.cpp nothing may be touched any more. Kept rows stay: the step may be
         // repeated.
         if (failure.code != "NATIVE_FAILURE") {
-            for (const auto & entry : entries) restore_sequence(context, entry.sequence, entry.keep);
+            for (const auto & entry : entries) restore_sequence(state, *entry.target, entry.sequence, entry.keep);
         }
         throw;
     }
     for (auto & progress : steps) {
-        context.kept[progress.entry.sequence].clear();
+        const StepEntry & entry = progress.entry;
+        state.kept[entry.sequence].clear();
+        progress.result.lengths = held_lengths(state, *entry.target, entry.sequence);
         result.entries.push_back(std::move(progress.result));
     }
     return result;

@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "jobs/job.h"
+#include "jobs/job-state.h"
 #include "llama/grammar.h"
 
 namespace eft {
@@ -31,6 +31,7 @@ struct Speculation {
 
 /// What one sequence does in a step; see NativeStepEntry in src/native/binding.ts.
 struct StepEntry {
+    std::shared_ptr<const Target> target;
     uint32_t sequence = 0;
     std::optional<uint32_t> copy_from;
     std::vector<uint32_t> keep;                // one per member
@@ -74,16 +75,16 @@ struct QueryResult {
 struct EntryResult {
     std::vector<DrawResult> draws;
     std::optional<QueryResult> queries;
+    std::vector<int32_t> lengths;  // what each member holds afterwards
 };
 
 struct StepResult {
     std::vector<EntryResult> entries;
     std::vector<DecodeCost> decodes;
     double fuse_ms = 0;
-    size_t members = 0;
 };
 
 /// Throws Failure; then every sequence of the entries holds what its `keep` says.
-StepResult run_step(JobContext & context, const std::vector<StepEntry> & entries);
+StepResult run_step(JobState & state, const std::vector<StepEntry> & entries);
 
 }  // namespace eft

@@ -11,13 +11,13 @@ namespace eft {
 Context::Context(const ContextOptions & options, ThreadPool & pool, const std::atomic<bool> & cancelled)
     : model_(options.model),
       adapter_path_(options.lora_path),
-      context_size_(options.context_size),
+      cells_(options.cells),
       batch_size_(options.batch_size),
       on_gpu_(options.offload_cache),
       lengths_(options.sequences, 0) {
     const LlamaApi & api = llama_api();
     llama_context_params parameters = api.llama_context_default_params();
-    parameters.n_ctx = options.context_size * options.sequences;
+    parameters.n_ctx = options.cells;
     parameters.n_batch = options.batch_size;
     parameters.n_ubatch = options.batch_size;
     parameters.n_seq_max = options.sequences;
@@ -41,7 +41,7 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
         throw Failure("CONTEXT_FAILED", "A context of " + std::to_string(parameters.n_ctx) + " tokens for " +
                                             model_->path() +
                                             " cannot be created; try a smaller context size or fewer "
-                                            "sequences." +
+                                            "cache tokens." +
                                             log.said());
     }
     memory_ = api.llama_get_memory(context_);
@@ -87,10 +87,9 @@ int32_t Context::enqueue(uint32_t sequence, const std::vector<int32_t> & tokens,
     if (tokens_.size() + tokens.size() > batch_size_) {
         throw Failure("DECODE_FAILED", "More than " + std::to_string(batch_size_) + " tokens in one batch.");
     }
-    if (lengths_[sequence] + tokens.size() > context_size_) {
-        throw Failure("CONTEXT_OVERFLOW", "The context of " + model_->path() + " holds " +
-                                              std::to_string(context_size_) + " tokens; " +
-                                              std::to_string(lengths_[sequence]) + " are used and " +
+    if (lengths_[sequence] + tokens.size() > cells_) {
+        throw Failure("CONTEXT_OVERFLOW", "The cache of " + model_->path() + " holds " + std::to_string(cells_) +
+                                              " tokens; " + std::to_string(lengths_[sequence]) + " are used and " +
                                               std::to_string(tokens.size()) + " more do not fit.");
     }
     const int32_t vocabulary = model_->vocabulary_size();
@@ -135,7 +134,7 @@ void Context::decode() {
     }
 }
 
-void Context::synchronize() { llama_api().llama_synchronize(context_); }
+void Context::wait() { llama_api().llama_synchronize(context_); }
 
 void Context::clear_batch() {
     tokens_.clear();
@@ -144,18 +143,6 @@ void Context::clear_batch() {
     outputs_.clear();
 }
 
-void Context::set_vocabulary(uint32_t size, const std::vector<int32_t> & lacking) {
-    row_size_ = std::min<size_t>(size, static_cast<size_t>(model_->vocabulary_size()));
-    lacking_.clear();
-    for (const int32_t token : lacking) {
-        if (static_cast<size_t>(token) < row_size_) lacking_.push_back(token);
-    }
-}
-
-MemberRow Context::row(int32_t index) const {
-    float * logits = llama_api().llama_get_logits_ith(context_, index);
-    for (const int32_t token : lacking_) logits[token] = MASKED;
-    return {logits, row_size_};
-}
+float * Context::row(int32_t index) const { return llama_api().llama_get_logits_ith(context_, index); }
 
 }  // namespace eft

@@ -10,15 +10,14 @@
 namespace eft {
 namespace {
 
-bool are_tokens(const std::vector<int32_t> & tokens, const EntryLimits & limits) {
+bool are_tokens(const std::vector<int32_t> & tokens, const Target & target) {
     return std::all_of(tokens.begin(), tokens.end(), [&](int32_t token) {
-        return token >= 0 && static_cast<uint32_t>(token) < limits.vocabulary_size;
+        return token >= 0 && static_cast<uint32_t>(token) < target.vocabulary_size();
     });
 }
 
-bool fits(const Fusion & fusion, const EntryLimits & limits) {
-    return fusion.weights.size() == limits.members &&
-           (!fusion.has_fallback || fusion.fallback.size() == limits.members);
+bool fits(const Fusion & fusion, const Target & target) {
+    return fusion.weights.size() == target.size() && (!fusion.has_fallback || fusion.fallback.size() == target.size());
 }
 
 /// The one place where a mistake on the other side would become a crash.
@@ -38,9 +37,9 @@ std::vector<std::vector<int32_t>> read_tokens(const Napi::Object & object) {
     return tokens;
 }
 
-std::shared_ptr<Grammar> read_grammar(const Napi::Object & draw, const EntryLimits & limits) {
+std::shared_ptr<Grammar> read_grammar(const Napi::Object & draw, const Target & target) {
     auto grammar = GrammarHandle::GrammarOf(draw.Env(), draw.Get("grammar"));
-    require(!grammar || grammar->vocabulary_size() == limits.vocabulary_size);
+    require(!grammar || grammar->vocabulary_size() == target.vocabulary_size());
     return grammar;
 }
 
@@ -103,7 +102,7 @@ Napi::Array to_array(Napi::Env env, const std::vector<DecodeCost> & decodes) {
     Napi::Array array = Napi::Array::New(env, decodes.size());
     for (uint32_t i = 0; i < decodes.size(); ++i) {
         Napi::Object object = Napi::Object::New(env);
-        object.Set("member", decodes[i].member);
+        object.Set("context", decodes[i].context);
         object.Set("tokens", decodes[i].tokens);
         object.Set("ms", decodes[i].ms);
         array.Set(i, object);
@@ -117,18 +116,19 @@ Coupling read_coupling(const Napi::Value & value) {
     return value.As<Napi::String>().Utf8Value() == "maximal" ? Coupling::maximal : Coupling::gumbel;
 }
 
-Vocabulary read_vocabulary(const Napi::Object & object) {
-    Vocabulary vocabulary{to_vector<uint8_t>(object.Get("kinds"), "kinds"),
-                          to_vector<uint8_t>(object.Get("endOfGeneration"), "endOfGeneration"),
-                          {}};
-    const Napi::Array lacking = object.Get("lacking").As<Napi::Array>();
-    for (uint32_t m = 0; m < lacking.Length(); ++m)
-        vocabulary.lacking.push_back(to_vector<int32_t>(lacking.Get(m), "lacking"));
-    return vocabulary;
+std::shared_ptr<const Target> read_target(const Napi::Object & object) {
+    const auto ids = to_vector<int32_t>(object.Get("contexts"), "contexts");
+    std::vector<std::vector<int32_t>> lacking;
+    const Napi::Array lists = object.Get("lacking").As<Napi::Array>();
+    for (uint32_t m = 0; m < lists.Length(); ++m) lacking.push_back(to_vector<int32_t>(lists.Get(m), "lacking"));
+    return make_target({ids.begin(), ids.end()}, to_vector<uint8_t>(object.Get("kinds"), "kinds"),
+                       to_vector<uint8_t>(object.Get("endOfGeneration"), "endOfGeneration"), std::move(lacking));
 }
 
-StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limits) {
+StepEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const Target> shared, uint32_t sequences) {
+    const Target & target = *shared;
     StepEntry entry;
+    entry.target = std::move(shared);
     entry.sequence = object.Get("sequence").As<Napi::Number>();
     const Napi::Value copy_from = object.Get("copyFrom");
     if (copy_from.IsNumber()) entry.copy_from = copy_from.As<Napi::Number>().Uint32Value();
@@ -139,7 +139,7 @@ StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limit
     if (fusion.IsObject()) entry.fusion = ReadFusion(fusion.As<Napi::Object>());
     if (draw.IsObject()) {
         entry.draw = ReadDraw(draw.As<Napi::Object>());
-        entry.grammar = read_grammar(draw.As<Napi::Object>(), limits);
+        entry.grammar = read_grammar(draw.As<Napi::Object>(), target);
     }
     if (speculation.IsObject()) entry.speculation = read_speculation(speculation.As<Napi::Object>());
     if (queries.IsObject()) {
@@ -149,34 +149,36 @@ StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limit
                     to_vector<int32_t>(source.Get("token"), "token"), source.Get("scores").As<Napi::Boolean>()};
     }
 
-    require(entry.sequence < limits.sequences && (!entry.copy_from || *entry.copy_from < limits.sequences));
-    require(entry.keep.size() == limits.members && entry.tokens.size() == limits.members);
-    if (entry.draw || entry.queries) require(fits(entry.fusion, limits));
+    require(entry.sequence < sequences && (!entry.copy_from || *entry.copy_from < sequences));
+    require(entry.keep.size() == target.size() && entry.tokens.size() == target.size());
+    if (entry.draw || entry.queries) require(fits(entry.fusion, target));
     if (entry.queries) {
         require(entry.queries->row.size() == entry.queries->token.size());
         const auto & tokens = entry.queries->token;
         require(std::all_of(tokens.begin(), tokens.end(), [](int32_t token) { return token >= 0; }));
     }
-    require(are_tokens(entry.speculation.drafts, limits));
-    require(!entry.speculation.drafter || fits(*entry.speculation.drafter, limits));
+    require(are_tokens(entry.speculation.drafts, target));
+    require(!entry.speculation.drafter || fits(*entry.speculation.drafter, target));
     return entry;
 }
 
-DraftEntry read_draft_entry(const Napi::Object & object, const EntryLimits & limits) {
+DraftEntry read_draft_entry(const Napi::Object & object, std::shared_ptr<const Target> shared, uint32_t sequences) {
+    const Target & target = *shared;
     DraftEntry entry;
+    entry.target = std::move(shared);
     entry.sequence = object.Get("sequence").As<Napi::Number>();
     entry.keep = read_keep(object);
     entry.tokens = read_tokens(object);
     entry.drafter = ReadFusion(object.Get("drafter").As<Napi::Object>());
     entry.draw = ReadDraw(object.Get("draw").As<Napi::Object>());
-    entry.grammar = read_grammar(object.Get("draw").As<Napi::Object>(), limits);
+    entry.grammar = read_grammar(object.Get("draw").As<Napi::Object>(), target);
     entry.coupling = read_coupling(object.Get("coupling"));
     entry.history_limit = object.Get("historyLimit").As<Napi::Number>();
     entry.length = object.Get("length").As<Napi::Number>();
     entry.min_confidence = object.Get("minConfidence").As<Napi::Number>().DoubleValue();
 
-    require(entry.sequence < limits.sequences && entry.length >= 1 && fits(entry.drafter, limits));
-    require(entry.keep.size() == limits.members && entry.tokens.size() == limits.members);
+    require(entry.sequence < sequences && entry.length >= 1 && fits(entry.drafter, target));
+    require(entry.keep.size() == target.size() && entry.tokens.size() == target.size());
     return entry;
 }
 
@@ -184,13 +186,15 @@ Napi::Value to_object(Napi::Env env, const StepResult & step) {
     Napi::Array results = Napi::Array::New(env, step.entries.size());
     for (uint32_t i = 0; i < step.entries.size(); ++i) {
         const EntryResult & entry = step.entries[i];
-        if (entry.queries) results.Set(i, to_object(env, *entry.queries));
-        if (entry.draws.empty()) continue;
+        Napi::Object result = Napi::Object::New(env);
+        result.Set("lengths", to_typed_array<Napi::Int32Array>(env, entry.lengths));
+        if (entry.queries) result.Set("queries", to_object(env, *entry.queries));
         Napi::Array draws = Napi::Array::New(env, entry.draws.size());
         for (uint32_t row = 0; row < entry.draws.size(); ++row) {
-            draws.Set(row, to_object(env, entry.draws[row], step.members));
+            draws.Set(row, to_object(env, entry.draws[row], entry.lengths.size()));
         }
-        results.Set(i, draws);
+        result.Set("draws", draws);
+        results.Set(i, result);
     }
     Napi::Object object = Napi::Object::New(env);
     object.Set("results", results);
@@ -206,6 +210,7 @@ Napi::Value to_object(Napi::Env env, const DraftResult & draft) {
         object.Set("tokens", to_typed_array<Napi::Int32Array>(env, draft.drafts[i]));
         object.Set("confidences", to_typed_array<Napi::Float32Array>(env, draft.confidences[i]));
         object.Set("declined", draft.declined[i]);
+        object.Set("lengths", to_typed_array<Napi::Int32Array>(env, draft.lengths[i]));
         drafts.Set(i, object);
     }
     Napi::Object object = Napi::Object::New(env);

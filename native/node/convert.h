@@ -4,24 +4,19 @@
 
 #include <napi.h>
 
+#include <memory>
+
 #include "jobs/draft.h"
 #include "jobs/step.h"
 
 namespace eft {
 
-/// What the entries of an engine's jobs are checked against.
-struct EntryLimits {
-    uint32_t sequences;
-    uint32_t members;
-    uint32_t vocabulary_size;  // 0 until it is set; there are no jobs before that
-};
-
-/// A `NativeVocabulary`.
-Vocabulary read_vocabulary(const Napi::Object & object);
-/// A `NativeStepEntry`. Throws Failure OPTION_INVALID if it does not fit the engine.
-StepEntry read_step_entry(const Napi::Object & object, const EntryLimits & limits);
-/// A `NativeDraftEntry`. Throws Failure OPTION_INVALID if it does not fit the engine.
-DraftEntry read_draft_entry(const Napi::Object & object, const EntryLimits & limits);
+/// A `NativeTargetOptions`. Throws Failure OPTION_INVALID if its parts do not fit each other.
+std::shared_ptr<const Target> read_target(const Napi::Object & object);
+/// A `NativeStepEntry` of an engine with so many sequences. Throws Failure OPTION_INVALID if it does not fit.
+StepEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const Target> target, uint32_t sequences);
+/// A `NativeDraftEntry`. Throws Failure OPTION_INVALID if it does not fit.
+DraftEntry read_draft_entry(const Napi::Object & object, std::shared_ptr<const Target> target, uint32_t sequences);
 /// A `Coupling`.
 Coupling read_coupling(const Napi::Value & value);
 

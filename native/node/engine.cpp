@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "jobs/draft.h"
+#include "llama/context.h"
 #include "llama/header.h"
 #include "node/convert.h"
 #include "node/model-handle.h"
@@ -54,12 +55,14 @@ std::string model_key(const ModelOptions & options) {
 }  // namespace
 
 void Engine::Register(Napi::Env env) {
-    const Napi::Function constructor =
-        DefineClass(env, "NativeEngine",
-                    {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddMember>("addMember"),
-                     InstanceMethod<&Engine::SetVocabulary>("setVocabulary"), InstanceMethod<&Engine::Step>("step"),
-                     InstanceMethod<&Engine::Draft>("draft"), InstanceMethod<&Engine::Interrupt>("interrupt"),
-                     InstanceMethod<&Engine::Dispose>("dispose")});
+    const Napi::Function constructor = DefineClass(
+        env, "NativeEngine",
+        {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddContext>("addContext"),
+         InstanceMethod<&Engine::RemoveContexts>("removeContexts"),
+         InstanceMethod<&Engine::CreateTarget>("createTarget"), InstanceMethod<&Engine::RemoveTarget>("removeTarget"),
+         InstanceMethod<&Engine::Step>("step"), InstanceMethod<&Engine::Draft>("draft"),
+         InstanceMethod<&Engine::Forget>("forget"), InstanceMethod<&Engine::Interrupt>("interrupt"),
+         InstanceMethod<&Engine::InterruptLoading>("interruptLoading"), InstanceMethod<&Engine::Dispose>("dispose")});
     AddonState::of(env).engine_class = Napi::Persistent(constructor);
 }
 
@@ -74,27 +77,32 @@ Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info)
     const uint32_t threads = options.Get("threads").As<Napi::Number>();
     guarded(info.Env(), [&] { pool_ = std::make_unique<ThreadPool>(threads); });
     worker_ = std::make_unique<Worker>(info.Env());
-    context_.cancelled = &worker_->cancelled();
-    napi_add_env_cleanup_hook(info.Env(), stop_worker, worker_.get());
-    AddonState::of(info.Env()).workers.insert(worker_.get());
+    loader_ = std::make_unique<Worker>(info.Env());
+    state_.cancelled = &worker_->cancelled();
+    state_.kept.resize(sequences_);
+    for (Worker * worker : {worker_.get(), loader_.get()}) {
+        napi_add_env_cleanup_hook(info.Env(), stop_worker, worker);
+        AddonState::of(info.Env()).workers.insert(worker);
+    }
 }
 
 Engine::~Engine() {
-    if (worker_) {
-        napi_remove_env_cleanup_hook(Env(), stop_worker, worker_.get());
-        AddonState::of(Env()).workers.erase(worker_.get());
-        worker_->stop();
+    for (Worker * worker : {loader_.get(), worker_.get()}) {
+        if (!worker) continue;
+        napi_remove_env_cleanup_hook(Env(), stop_worker, worker);
+        AddonState::of(Env()).workers.erase(worker);
+        worker->stop();
     }
     FreeContexts();
 }
 
 void Engine::FreeContexts() {
     if (broken_) {
-        for (auto & member : context_.members) static_cast<void>(member.release());
+        for (auto & context : state_.contexts) static_cast<void>(context.release());
         static_cast<void>(pool_.release());
     }
     // The pool last: a context that was given a pool touches it until it is freed.
-    context_.members.clear();
+    state_.contexts.clear();
     models_.clear();
     pool_.reset();
 }
@@ -115,6 +123,7 @@ void Engine::RunLlama(Body && body) {
 
 void Engine::Break() {
     broken_ = true;
+    const std::lock_guard<std::mutex> lock(models_mutex_);
     for (const auto & model : models_) model->retire();
 }
 
@@ -149,19 +158,20 @@ Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
         auto model = std::make_shared<std::shared_ptr<Model>>();
         const auto report = [this, on_progress](float fraction) {
             if (on_progress) {
-                worker_->post([on_progress, fraction](Napi::Env progress_env) {
+                loader_->post([on_progress, fraction](Napi::Env progress_env) {
                     if (progress_env == nullptr) return on_progress->SuppressDestruct();
                     const Napi::HandleScope scope(progress_env);
                     on_progress->Call({Napi::Number::New(progress_env, fraction)});
                 });
             }
-            return !worker_->cancelled();
+            return !loader_->cancelled();
         };
-        return worker_->submit(
+        return loader_->submit(
             make_job(
                 [this, shared = shared, model, options, report] {
                     *model = shared->get([&] { return Model::load(options, report); },
-                                         [this] { return worker_->cancelled().load(); });
+                                         [this] { return loader_->cancelled().load(); });
+                    const std::lock_guard<std::mutex> lock(models_mutex_);
                     models_.push_back(*model);
                 },
                 [model, on_progress](Napi::Env result_env) { return ModelHandle::Create(result_env, *model); }),
@@ -169,7 +179,7 @@ Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
     });
 }
 
-Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
+Napi::Value Engine::AddContext(const Napi::CallbackInfo & info) {
     const Napi::Env env = info.Env();
     return guarded(env, [&]() -> Napi::Value {
         CheckAlive();
@@ -181,30 +191,64 @@ Napi::Value Engine::AddMember(const Napi::CallbackInfo & info) {
             options.lora_path = lora.Get("path").As<Napi::String>();
             options.lora_scale = lora.Get("scale").As<Napi::Number>();
         }
-        options.context_size = object.Get("contextSize").As<Napi::Number>();
+        options.cells = object.Get("cells").As<Napi::Number>();
         options.offload_cache = object.Get("offloadCache").As<Napi::Boolean>();
         options.cache_type = cache_type(object.Get("cacheType").As<Napi::String>());
         options.sequences = sequences_;
         options.batch_size = batch_size_;
-        ++members_;
+        const uint32_t id = contexts_++;
+        constexpr bool interruptible = false;
         return worker_->submit(
             make_job(
-                [this, options] {
+                [this, options, id] {
                     RunLlama([&] {
-                        context_.members.push_back(std::make_unique<Context>(options, *pool_, worker_->cancelled()));
+                        auto context = std::make_unique<Context>(options, *pool_, worker_->cancelled());
+                        state_.contexts.resize(std::max<size_t>(state_.contexts.size(), id + 1));
+                        state_.contexts[id] = std::move(context);
                     });
                 },
-                nothing),
+                [id](Napi::Env result_env) { return Napi::Number::New(result_env, id); }, interruptible),
             Value());
     });
 }
 
-Napi::Value Engine::SetVocabulary(const Napi::CallbackInfo & info) {
-    return guarded(info.Env(), [&] {
+Napi::Value Engine::RemoveContexts(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
         CheckAlive();
-        prepare_jobs(context_, read_vocabulary(info[0].As<Napi::Object>()), sequences_);
-        return info.Env().Undefined();
+        const auto ids = to_vector<int32_t>(info[0], "contexts");
+        constexpr bool interruptible = false;
+        return worker_->submit(make_job(
+                                   [this, ids] {
+                                       for (const int32_t id : ids) {
+                                           const auto index = static_cast<size_t>(id);
+                                           if (index < state_.contexts.size()) state_.contexts[index].reset();
+                                       }
+                                       // A context keeps its own.
+                                       const std::lock_guard<std::mutex> lock(models_mutex_);
+                                       models_.clear();
+                                   },
+                                   nothing, interruptible),
+                               Value());
     });
+}
+
+Napi::Value Engine::CreateTarget(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        CheckAlive();
+        targets_[targets_made_] = read_target(info[0].As<Napi::Object>());
+        return Napi::Number::New(info.Env(), targets_made_++);
+    });
+}
+
+Napi::Value Engine::RemoveTarget(const Napi::CallbackInfo & info) {
+    targets_.erase(info[0].As<Napi::Number>().Uint32Value());
+    return info.Env().Undefined();
+}
+
+std::shared_ptr<const Target> Engine::TargetOf(const Napi::Object & entry) const {
+    const auto found = targets_.find(entry.Get("target").As<Napi::Number>().Uint32Value());
+    if (found == targets_.end()) throw Failure("DISPOSED", "The ensemble has been disposed.");
+    return found->second;
 }
 
 Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
@@ -213,7 +257,8 @@ Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
         auto entries = std::make_shared<std::vector<StepEntry>>();
         const Napi::Array array = info[0].As<Napi::Array>();
         for (uint32_t i = 0; i < array.Length(); ++i) {
-            entries->push_back(read_step_entry(array.Get(i).As<Napi::Object>(), Limits()));
+            const Napi::Object entry = array.Get(i).As<Napi::Object>();
+            entries->push_back(read_step_entry(entry, TargetOf(entry), sequences_));
         }
         // A job that only moves caches takes no time, and the bookkeeping of the caches relies on its success.
         const bool evaluates = std::any_of(entries->begin(), entries->end(), [](const StepEntry & entry) {
@@ -221,7 +266,7 @@ Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
         });
         auto result = std::make_shared<StepResult>();
         return worker_->submit(
-            make_job([this, entries, result] { RunLlama([&] { *result = run_step(context_, *entries); }); },
+            make_job([this, entries, result] { RunLlama([&] { *result = run_step(state_, *entries); }); },
                      [result](Napi::Env env) { return to_object(env, *result); }, evaluates),
             Value());
     });
@@ -233,14 +278,39 @@ Napi::Value Engine::Draft(const Napi::CallbackInfo & info) {
         auto entries = std::make_shared<std::vector<DraftEntry>>();
         const Napi::Array array = info[0].As<Napi::Array>();
         for (uint32_t i = 0; i < array.Length(); ++i) {
-            entries->push_back(read_draft_entry(array.Get(i).As<Napi::Object>(), Limits()));
+            const Napi::Object entry = array.Get(i).As<Napi::Object>();
+            entries->push_back(read_draft_entry(entry, TargetOf(entry), sequences_));
         }
         auto result = std::make_shared<DraftResult>();
         return worker_->submit(
-            make_job([this, entries, result] { RunLlama([&] { *result = run_draft(context_, *entries); }); },
+            make_job([this, entries, result] { RunLlama([&] { *result = run_draft(state_, *entries); }); },
                      [result](Napi::Env env) { return to_object(env, *result); }),
             Value());
     });
+}
+
+Napi::Value Engine::Forget(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        CheckAlive();
+        const uint32_t id = info[0].As<Napi::Number>(), sequence = info[1].As<Napi::Number>();
+        if (sequence >= sequences_) throw Failure("OPTION_INVALID", "There is no such sequence.");
+        constexpr bool interruptible = false;
+        return worker_->submit(make_job(
+                                   [this, id, sequence] {
+                                       RunLlama([&] {
+                                           if (id < state_.contexts.size() && state_.contexts[id]) {
+                                               state_.contexts[id]->rewind(sequence, 0);
+                                           }
+                                       });
+                                   },
+                                   nothing, interruptible),
+                               Value());
+    });
+}
+
+Napi::Value Engine::InterruptLoading(const Napi::CallbackInfo & info) {
+    loader_->interrupt();
+    return info.Env().Undefined();
 }
 
 Napi::Value Engine::Interrupt(const Napi::CallbackInfo & info) {
@@ -256,16 +326,22 @@ Napi::Value Engine::Dispose(const Napi::CallbackInfo & info) {
         return deferred.Promise();
     }
     disposed_ = true;
+    loader_->interrupt();
     worker_->interrupt();
     // Signals may fire until it is done.
     constexpr bool interruptible = false;
-    return worker_->submit(make_job([this] { FreeContexts(); },
-                                    [this](Napi::Env result_env) {
-                                        worker_->stop();
-                                        return result_env.Undefined();
-                                    },
-                                    interruptible),
-                           Value());
+    const auto free = [this](Napi::Env) -> Napi::Value {
+        return worker_->submit(make_job([this] { FreeContexts(); },
+                                        [this](Napi::Env result_env) {
+                                            worker_->stop();
+                                            loader_->stop();
+                                            return result_env.Undefined();
+                                        },
+                                        interruptible),
+                               Value());
+    };
+    // A model that is being loaded is there or has failed when all of them are freed.
+    return loader_->submit(make_job([] {}, free, interruptible), Value());
 }
 
 }  // namespace eft

@@ -1,12 +1,16 @@
-// The JavaScript class that owns an ensemble's native side (`NativeEngine` in src/native/binding.ts).
+// The JavaScript class that owns the native side of what is loaded (`NativeEngine` in src/native/binding.ts).
 #pragma once
 
 #include <napi.h>
 
+#include <map>
 #include <memory>
+#include <mutex>
 #include <vector>
 
-#include "jobs/job.h"
+#include "jobs/job-state.h"
+#include "llama/backend.h"
+#include "llama/model.h"
 #include "node/convert.h"
 #include "node/worker.h"
 
@@ -23,14 +27,19 @@ class Engine : public Napi::ObjectWrap<Engine> {
 
   private:
     Napi::Value LoadModel(const Napi::CallbackInfo & info);
-    Napi::Value AddMember(const Napi::CallbackInfo & info);
-    Napi::Value SetVocabulary(const Napi::CallbackInfo & info);
+    Napi::Value AddContext(const Napi::CallbackInfo & info);
+    Napi::Value RemoveContexts(const Napi::CallbackInfo & info);
+    Napi::Value CreateTarget(const Napi::CallbackInfo & info);
+    Napi::Value RemoveTarget(const Napi::CallbackInfo & info);
     Napi::Value Step(const Napi::CallbackInfo & info);
     Napi::Value Draft(const Napi::CallbackInfo & info);
+    Napi::Value Forget(const Napi::CallbackInfo & info);
     Napi::Value Interrupt(const Napi::CallbackInfo & info);
+    Napi::Value InterruptLoading(const Napi::CallbackInfo & info);
     Napi::Value Dispose(const Napi::CallbackInfo & info);
 
-    EntryLimits Limits() const { return {sequences_, members_, context_.vocabulary_size}; }
+    /// Throws Failure OPTION_INVALID for an id that is none.
+    std::shared_ptr<const Target> TargetOf(const Napi::Object & entry) const;
     void CheckAlive() const;
     /// On the worker thread. Marks the engine as broken if llama.cpp fails inside `body`.
     template <typename Body>
@@ -44,12 +53,17 @@ class Engine : public Napi::ObjectWrap<Engine> {
     // Set when llama.cpp failed an assertion: its objects are in an unknown state, so they are leaked, not freed.
     std::atomic<bool> broken_{false};
     bool disposed_ = false;
-    uint32_t members_ = 0;
+    // Ids are given out on the JavaScript thread, and never again.
+    uint32_t contexts_ = 0, targets_made_ = 0;
+    std::map<uint32_t, std::shared_ptr<const Target>> targets_;
     std::unique_ptr<ThreadPool> pool_;
-    JobContext context_;
-    // What keeps the models alive: JavaScript's handles do not, so that dispose() gives the memory back.
+    JobState state_;
+    // What keeps models alive until a context does: JavaScript's handles do not, so that dispose() gives the memory
+    // back.
+    std::mutex models_mutex_;
     std::vector<std::shared_ptr<Model>> models_;
-    std::unique_ptr<Worker> worker_;
+    // Texts go on while a model is being loaded, so that has a thread of its own.
+    std::unique_ptr<Worker> worker_, loader_;
 };
 
 }  // namespace eft

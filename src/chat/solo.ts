@@ -5,15 +5,15 @@ import { parseCombination } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 
 /**
- * The same loaded ensemble with a single member as its target. It shares models, caches and dials with the ensemble that it
- * is a view of, and members that have no weight are not evaluated; so nothing is loaded, and prompts that one has seen
- * cost the other nothing.
+ * An ensemble on the same host with a single member as its target. It shares models and caches with the ensemble that it
+ * comes from, and members that have no weight are not evaluated; so nothing is loaded, and prompts that one has seen
+ * cost the other nothing. It need not be disposed of, and ends with its host.
  *
  * @param member - name of a member. @throws EftError COMBINATION_UNKNOWN_NAME, OPTION_INVALID
  */
 export function soloView(ensemble: Ensemble, member: string): Ensemble {
     checkEnsemble("soloView", ensemble);
-    return Object.create(ensemble, { recipe: { value: soloRecipe(ensemble.recipe, member) } }) as Ensemble;
+    return ensemble.derive(soloRecipe(ensemble.recipe, member));
 }
 
 function soloRecipe(recipe: Recipe, member: string): Recipe {

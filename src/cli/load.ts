@@ -43,11 +43,12 @@ export async function openEnsemble(
     // Of what was just typed; about recipes, `recipe check` says it.
     if (args.base !== undefined) warnOfRoles(recipe);
     if (args.verbose) {
-        const { threads, contextSize, sequences } = ensemble;
+        const { threads, contextSize, sequences, target } = ensemble;
+        const cacheTokens = Math.min(...target.contexts.map(({ cells }) => cells.capacity));
         const lines = [
             ...describeBackend(ensemble.backend),
             `Threads: ${threads}`,
-            `Context: ${sequences} x ${contextSize} tokens`,
+            `Context: ${contextSize} tokens; ${sequences} sequences share a cache of ${cacheTokens}`,
             ...(ensemble.plan?.remarks ?? []),
         ];
         printError(`${lines.map(escapeControls).join("\n")}\n`);
@@ -84,6 +85,7 @@ export async function loadWithProgress(recipe: Recipe, args: LoadArguments, opti
             contextSize: args.contextSize,
             gpuLayers: args.gpuLayers,
             cacheType: args.cacheType,
+            cacheTokens: args.cacheTokens,
             trust: args.trust,
             onTrial: (file) => progress.update(0, `Trying ${path.basename(file)} once`),
             onProgress: (fraction) => progress.update(fraction),

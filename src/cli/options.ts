@@ -71,6 +71,13 @@ export const loadOptions = {
         description:
             "How keys and values of earlier tokens are kept; fewer bits take less memory; default: the recipe's, else f16",
     },
+    "cache-tokens": {
+        type: "number",
+        requiresArg: true,
+        group: "Loading:",
+        description:
+            "Tokens that a model's cache holds for all texts together; default: as many as sequences and context say, or fit",
+    },
     trust: {
         type: "boolean",
         default: false,
@@ -112,7 +119,7 @@ export const sequencesOption = {
     type: "number",
     requiresArg: true,
     group: "Loading:",
-    description: "Texts that are worked on at once; each has a context of its own",
+    description: "Texts that are worked on at once",
 } as const satisfies Options;
 
 export type RecipeArguments = InferredOptionTypes<typeof recipeOptions>;

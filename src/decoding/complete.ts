@@ -28,6 +28,7 @@ import { checkCanDraft, createDrafterForm, resolveSpeculation, SPECULATION_OPTIO
 import { createDials, type Dials } from "./fusion.js";
 import { createGrammar } from "./grammar.js";
 import { generate, type Generation } from "./loop.js";
+import { runAhead } from "./read-ahead.js";
 import { resolveLogitBias, resolveSampling, SAMPLING_OPTIONS } from "./sampling.js";
 
 /** What the options of a completion may be, as far as the ensemble does not matter. */
@@ -48,6 +49,7 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
     memberLogprobs: boolean,
     explain: boolean,
     scores: boolean,
+    readAhead: integer(0, 1000),
     signal: abortSignal,
 };
 
@@ -83,14 +85,25 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
 ): Completion {
     checkEnsemble("complete", ensemble);
     const checked = checkOptions("complete", options, COMPLETION_OPTIONS) as Options;
-    const request = resolveRequest(ensemble, checked, show(checked));
+    const makePrompts = show(checked);
+    let prompts: ReturnType<ShowPrompts> | undefined;
+    /** Once, however often the completion begins again. */
+    const showOnce: ShowPrompts = () => (prompts ??= makePrompts());
+    const request = resolveRequest(ensemble, checked, showOnce);
     const { speculation, explain } = request;
     const named = typeof checked.speculation === "object" ? checked.speculation.drafter : undefined;
     const sizes = ensemble.members.map(({ model }) => model.info.size);
     const drafterForm = speculation && createDrafterForm(ensemble.recipe, sizes, named);
     const dials = createDials(ensemble, checked.parameters ?? {}, drafterForm);
     if (speculation !== undefined) checkCanDraft(dials.drafter, explain ? {} : speculation);
-    return toCompletion(start(ensemble, request, dials), { setParameters: dials.turn });
+    const { readAhead = 0 } = checked;
+    /** Its grammar stands at the beginning again. */
+    const again = (seed: number): Request => resolveRequest(ensemble, checked, showOnce, seed);
+    const parts =
+        readAhead === 0
+            ? start(ensemble, request, dials)
+            : runAhead(readAhead, (read) => start(ensemble, again(request.draw.seed), dials, read), dials);
+    return toCompletion(parts, { setParameters: dials.turn });
 }
 
 /**
@@ -117,9 +130,15 @@ interface Request extends Omit<Generation, "prompts"> {
     readonly show: ShowPrompts;
 }
 
-function resolveRequest(ensemble: Ensemble, options: Partial<CompletionOptions>, show: ShowPrompts): Request {
+/** @param seed - in the place of a random one */
+function resolveRequest(
+    ensemble: Ensemble,
+    options: Partial<CompletionOptions>,
+    show: ShowPrompts,
+    seed = randomInt(2 ** 32),
+): Request {
     // Touched for its check: a disposed ensemble is an error here and not at the first token.
-    void ensemble.pool;
+    void ensemble.scheduler;
     const { stop = [], explain = false, signal } = options;
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
     const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
@@ -134,7 +153,7 @@ function resolveRequest(ensemble: Ensemble, options: Partial<CompletionOptions>,
         draw: {
             ...{ temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty },
             ...resolveLogitBias(options.logitBias ?? {}, ensemble.vocabulary.size),
-            seed: options.seed ?? randomInt(2 ** 32),
+            seed: options.seed ?? seed,
             top: options.topLogprobs ?? 0,
             members: (options.memberLogprobs ?? false) || explain,
             scores: options.scores ?? false,
@@ -154,9 +173,10 @@ async function* start(
     ensemble: Ensemble,
     { show, ...generation }: Request,
     dials: Dials,
+    past: readonly number[] = [],
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
     const prompts = tokensOf(ensemble, await show());
-    yield* generate(ensemble, { ...generation, prompts }, dials);
+    yield* generate(ensemble, { ...generation, prompts }, dials, past);
 }
 
 function tokensOf({ members, contextSize }: Ensemble, prompts: readonly MemberPrompt[]): Int32Array[] {

@@ -46,6 +46,12 @@ export interface CompletionOptions {
     readonly explain?: boolean | undefined;
     /** Report the whole target row. Default false. */
     readonly scores?: boolean | undefined;
+    /**
+     * How many tokens may be made before they are asked for, 0..1,000. Default 0: none, but for the rest of a speculative block.
+     * Completions whose readers are slow for a moment, or have other things to do between two parts, then still advance in the same
+     * steps. When a dial is turned, tokens that have not been read are made again.
+     */
+    readonly readAhead?: number | undefined;
     /** Ends the completion with the finish reason `abort`. */
     readonly signal?: AbortSignal | undefined;
 }

@@ -85,54 +85,26 @@ export function createDials(
     };
 }
 
-/** Whether a form reads a member. A member that nothing reads is not evaluated, which makes a dial at zero cheap. */
-export function reads({ weights, fallback }: NativeFusion, member: number): boolean {
-    return weights[member] !== 0 || (fallback?.[member] ?? 0) !== 0;
-}
-
-/** The text so far. */
+/** The tokens of a text, and the sequence that they are added to. */
 export interface Continuation {
     /** Its tokens. */
     readonly tokens: readonly number[];
-    /** Per member: what its cache gets of it. More tokens than there are only for a member that lacks one of them. */
-    readonly fed: readonly (readonly number[])[];
-    /** Per member: how many of `fed` come before the last token. */
-    readonly settled: readonly number[];
+    /** The next token; a member that lacks it reads its text instead, in several tokens. */
     push(token: number): void;
 }
 
-export function createContinuation({ members, texts }: Pick<Ensemble, "members" | "texts">): Continuation {
+export function createContinuation({ texts }: Pick<Ensemble, "texts">, sequence: Sequence): Continuation {
     const tokens: number[] = [];
-    const fed = members.map((): number[] => []);
-    const settled = members.map(() => 0);
     return {
-        ...{ tokens, fed, settled },
+        tokens,
         push(token) {
             tokens.push(token);
-            fed.forEach((list, member) => {
-                settled[member] = list.length;
-                list.push(...texts.feed(member, token));
-            });
+            sequence.texts.forEach((text, member) => text.push(...texts.feed(member, token)));
         },
     };
 }
 
-/**
- * What each member's cache lacks before the next row: the rest of its prompt and of the text. A member that is not read gets
- * nothing; it catches up when it is read again.
- */
-export function missingTokens(
-    sequence: Sequence,
-    prompts: readonly Int32Array[],
-    { fed }: Continuation,
-    isRead: (member: number) => boolean,
-): readonly Int32Array[] {
-    return prompts.map((prompt, member) => {
-        if (!isRead(member)) return new Int32Array(0);
-        const held = sequence.held[member]?.length ?? 0;
-        const text = fed[member] ?? [];
-        return held >= prompt.length
-            ? Int32Array.from(text.slice(held - prompt.length))
-            : Int32Array.from([...prompt.subarray(held), ...text]);
-    });
+/** Per member: where the text ends for a member that is read, else 0. One that is not read catches up when it is read again. */
+export function textEnds({ texts }: Sequence, isRead: (member: number) => boolean): number[] {
+    return texts.map(({ length }, member) => (isRead(member) ? length : 0));
 }

@@ -1,14 +1,14 @@
 /** The loop: prompt in, one fused step for each token or block of tokens, text out. */
 
 import type { Ensemble } from "../ensemble/ensemble.js";
-import type { Sequence } from "../host/sequences.js";
+import { readsMember } from "../host/step-plan.js";
 import { EftError } from "../errors.js";
 import type { NativeDraw, NativeDrawResult } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";
 import type { CompletionTimings, FinishPart, FinishReason, TokenPart } from "./completion.js";
 import type { Speculation } from "./drafter.js";
 import { viewDrafter } from "./explain.js";
-import { createContinuation, missingTokens, reads, type Continuation, type Dials } from "./fusion.js";
+import { createContinuation, textEnds, type Dials } from "./fusion.js";
 import { penaltyHistory } from "./sampling.js";
 import { createSpeculator, type Speculator } from "./speculation.js";
 import { createTextStream, tokenText } from "./text-stream.js";
@@ -27,46 +27,48 @@ export interface Generation {
     readonly signal: AbortSignal | undefined;
 }
 
-/** @param dials - with a drafter's form where there is speculation */
+/**
+ * @param dials - with a drafter's form where there is speculation
+ * @param past - tokens of the text that there are already
+ */
 export async function* generate(
     ensemble: Ensemble,
     generation: Generation,
     dials: Dials,
+    past: readonly number[] = [],
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
     const { prompts, maxTokens, stop, sampling, draw: common, speculation, explain, signal } = generation;
     const text = createTextStream(ensemble.texts, stop);
     const clock = createClock(ensemble);
-    const continuation = createContinuation(ensemble);
-    const { tokens: generated, fed } = continuation;
+    const { scheduler } = ensemble;
+    const sequence = scheduler.open(ensemble.target, prompts);
+    const continuation = createContinuation(ensemble, sequence);
+    const { tokens: generated } = continuation;
     /** Tokens that may still come: as many as were asked for and every cache holds. */
     const room = (): number => {
-        const used = prompts.map((prompt, member) => prompt.length + (fed[member]?.length ?? 0));
+        const used = sequence.texts.map((each) => each.length);
         return Math.min(maxTokens - generated.length, ensemble.contextSize - Math.max(...used));
     };
-    const { pool, steps } = ensemble;
-    let sequence: Sequence | undefined;
+    for (const token of past) {
+        continuation.push(token);
+        common.grammar?.accept(token);
+        text.push(token);
+    }
     let speculator: Speculator | undefined;
     let reason: FinishReason = "length";
     try {
-        if (room() > 0) sequence = await pool.acquire(prompts, 1, signal);
-        if (sequence !== undefined && speculation !== undefined) {
+        if (speculation !== undefined) {
             const parts = { ensemble, speculation, dials, sequence, prompts, continuation, sampling, explain, signal };
             speculator = createSpeculator(parts);
         }
-        blocks: while (sequence !== undefined && room() > 0) {
-            await pool.resume(
-                sequence,
-                () => prompts.map((prompt, member) => [...prompt, ...(fed[member] ?? [])]),
-                signal,
-            );
+        blocks: while (room() > 0) {
             const { fusion, drafter } = dials;
             const history = penaltyHistory(sampling, prompts[0] ?? new Int32Array(0), generated);
             const draw = { ...common, history, position: generated.length };
-            const isRead = (member: number): boolean => common.members || reads(fusion, member);
             const block = await speculator?.draft(draw, room() - 1);
-            const evaluated = await steps.evaluate({
-                ...{ sequence, fusion, draw },
-                append: block?.append ?? missingTokens(sequence, prompts, continuation, isRead),
+            const isRead = block?.isRead ?? ((member) => common.members || readsMember(fusion, member));
+            const evaluated = await scheduler.evaluate({
+                ...{ sequence, fusion, draw, ends: textEnds(sequence, isRead) },
                 ...(block?.verification && { speculation: block.verification }),
                 ...(signal && { signal }),
             });
@@ -76,7 +78,7 @@ export async function* generate(
                 continuation.push(drawn.token);
                 const ended = ensemble.vocabulary.endOfGeneration[drawn.token] === 1;
                 if (!ended) common.grammar?.accept(drawn.token);
-                pool.rest(sequence);
+                scheduler.rest(sequence);
                 yield {
                     ...tokenPart(ensemble, drawn, ended ? "" : text.push(drawn.token)),
                     ...(explain && drafter && { drafter: viewDrafter(ensemble, drawn, { fusion, drafter }) }),
@@ -88,17 +90,13 @@ export async function* generate(
                 // The rest of the block was drawn from the target as it was before a dial was turned, or is not wanted.
                 if (dials.fusion !== fusion || signal?.aborted) break;
             }
-            forgetRejected(sequence, prompts, continuation);
         }
     } catch (error) {
         // Only the caller's own signal is an ordinary end; an ensemble that is disposed meanwhile is not.
         if (!(EftError.isInstance(error) && error.code === "ABORTED" && signal?.aborted)) throw error;
         reason = "abort";
     } finally {
-        if (sequence !== undefined) {
-            forgetRejected(sequence, prompts, continuation);
-            pool.release(sequence);
-        }
+        scheduler.close(sequence);
     }
     yield {
         type: "finish",
@@ -108,21 +106,10 @@ export async function* generate(
         seed: common.seed,
         tokens: generated.length,
         promptTokens: byName(ensemble, (index) => prompts[index]?.length ?? 0),
-        reusedTokens: byName(ensemble, (index) => sequence?.reused[index] ?? 0),
+        reusedTokens: byName(ensemble, (index) => sequence.reused[index] ?? 0),
         timings: clock.timings(generated.length),
         ...(speculator && { speculation: speculator.statistics() }),
     };
-}
-
-/**
- * Cuts the caches down to what was generated: only the last token of a step differs from its draft. That one is left out,
- * since what follows it is not known yet.
- */
-function forgetRejected({ held }: Sequence, prompts: readonly Int32Array[], { settled }: Continuation): void {
-    held.forEach((tokens, member) => {
-        const most = (prompts[member]?.length ?? 0) + (settled[member] ?? 0);
-        tokens.length = Math.min(tokens.length, most);
-    });
 }
 
 function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, text: string): TokenPart {

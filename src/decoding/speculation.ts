@@ -8,21 +8,21 @@ import { NEVER_STOP, type Drafted, type DraftProspect, type PlanForecast } from 
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../host/sequences.js";
 import { createStatistics, type SpeculationStatistics } from "../host/statistics.js";
-import type { Evaluated } from "../host/step-plan.js";
-import { createDrafted, MOST_APPENDED } from "../host/steps.js";
-import type { NativeDraw, NativeSpeculation } from "../native/binding.js";
+import { readsMember, type Evaluated } from "../host/step-plan.js";
+import { createDrafted } from "../host/scheduler.js";
+import type { NativeDraw, NativeFusion, NativeSpeculation } from "../native/binding.js";
 import { integer, listOf } from "../options.js";
 import type { SamplingOptions } from "../types.js";
 import { createAcceptance } from "./acceptance.js";
 import { bestPlan, MOST_DRAFTS } from "./draft-length.js";
 import type { Speculation } from "./drafter.js";
-import { missingTokens, reads, type Continuation, type Dials } from "./fusion.js";
+import type { Continuation, Dials } from "./fusion.js";
 import { penaltyWindow } from "./sampling.js";
 
 /** A block that is about to be verified. Without drafts, its step is a plain one. */
 export interface Block {
-    /** Per member: the tokens that the step has to evaluate. */
-    readonly append: readonly Int32Array[];
+    /** Whether the step reads a member. */
+    readonly isRead: (member: number) => boolean;
     /** Undefined for a step without drafts that does not look at the drafter either. */
     readonly verification?: NativeSpeculation;
     /** Per member, milliseconds of drafting. */
@@ -36,7 +36,7 @@ export interface Speculator {
      *
      * @param draw - the draw of the next token
      * @param room - most drafts there is room for
-     * @throws EftError what StepQueue.draft() throws
+     * @throws EftError what Scheduler.draft() throws
      */
     draft(draw: NativeDraw, room: number): Promise<Block>;
     /** The outcome of the step that followed draft(); to be told before its tokens join the generated ones. */
@@ -79,8 +79,11 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
     const { ensemble, dials, sequence, prompts, continuation, explain, signal } = parts;
     const { tokens: generated } = continuation;
     const { propose, policy, coupling, length, drafterSampling } = parts.speculation;
-    const { steps, costs } = ensemble;
+    const { scheduler, costs, target } = ensemble;
     const members = ensemble.members.map((_, member) => member);
+    /** The contexts of members that a form reads. */
+    const contextsOf = (form: NativeFusion): number[] =>
+        target.contexts.flatMap(({ id }, member) => (readsMember(form, member) ? id : []));
     const historyLimit = penaltyWindow(parts.sampling);
     const { acceptanceRate, verifiedAt } = ensemble.statistics;
     const acceptance = {
@@ -103,7 +106,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
 
     async function attemptDrafts(draw: NativeDraw, room: number): Promise<Attempt> {
         const { fusion, drafter } = dials;
-        const verifying = members.filter((member) => reads(fusion, member));
+        const verifying = contextsOf(fusion);
         const proposal = proposeTokens(room);
         const lookup: DraftProspect | undefined =
             proposal.length === 0
@@ -119,7 +122,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
             ...{ most: room, acceptance: acceptance.drafter.rates(), verifying },
             // Rejection sampling does not tell what would have become of a draft that was not made.
             stops: coupling === "gumbel" ? acceptance.drafter.stops() : [NEVER_STOP],
-            drafting: members.filter((member) => reads(drafter, member)),
+            drafting: contextsOf(drafter),
         };
         const isLookup = lookup !== undefined && (asked === undefined || promisesMore(lookup, asked));
         const prospect = isLookup ? lookup : asked;
@@ -127,14 +130,11 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
 
         const request = { sequence, prospect, policy, ...(signal && { signal }) };
         const drafted = isLookup
-            ? await steps.draft({ ...request, proposal: Int32Array.from(proposal) })
-            : await steps.draft({
+            ? await scheduler.draft({ ...request, proposal: Int32Array.from(proposal) })
+            : await scheduler.draft({
                   ...request,
                   ...(drafter && {
-                      drafter: {
-                          append: await appendForDrafter((member) => reads(drafter, member)),
-                          ...{ fusion: drafter, draw: { ...draw, ...drafterSampling }, coupling, historyLimit },
-                      },
+                      drafter: { fusion: drafter, draw: { ...draw, ...drafterSampling }, coupling, historyLimit },
                   }),
               });
         return { drafted, proposal, isLookup, forecast: drafted.plan.forecast };
@@ -157,15 +157,6 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
         return length !== "adaptive" || bestPlan(lookup, costs).rate >= bestPlan(asked, costs).rate;
     }
 
-    /** Tokens that the drafter's members lack. Many of them are evaluated at once, before the block. */
-    async function appendForDrafter(isRead: (member: number) => boolean): Promise<readonly Int32Array[]> {
-        const append = missingTokens(sequence, prompts, continuation, isRead);
-        if (append.every((tokens) => tokens.length <= MOST_APPENDED)) return append;
-        const bulk = append.map((tokens) => tokens.subarray(0, Math.max(0, tokens.length - 1)));
-        await steps.evaluate({ sequence, append: bulk, ...(signal && { signal }) });
-        return missingTokens(sequence, prompts, continuation, isRead);
-    }
-
     return {
         async draft(draw, room) {
             const { fusion, drafter } = dials;
@@ -175,7 +166,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
             const most = isFirst || length === 0 ? 0 : Math.min(room, MOST_DRAFTS);
             // Alone, the policy is asked again only after a look, so that what gains nothing costs nothing. With others, what
             // pays depends on them too.
-            const asks = most > 0 && (plainSteps % LOOK_EVERY === 0 || ensemble.pool.busy > 1);
+            const asks = most > 0 && (plainSteps % LOOK_EVERY === 0 || scheduler.busy > 1);
             attempt = asks ? await attemptDrafts(draw, most) : { ...nothing, forecast: plainForecast };
             const { plainMs } = attempt.forecast ?? {};
             plainForecast = plainMs === undefined ? undefined : { tokens: 1, ms: plainMs, plainMs };
@@ -187,19 +178,13 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
                 length === "adaptive" &&
                 plainSteps % LOOK_EVERY === LOOK_EVERY - 1 &&
                 drafter !== undefined &&
-                members.every((m) => !reads(drafter, m) || reads(fusion, m));
+                members.every((m) => !readsMember(drafter, m) || readsMember(fusion, m));
             const compare = drafter !== undefined && (explain || looks);
             const needsDrafter = drafter !== undefined && (compare || isFirst);
             const isRead = (member: number): boolean =>
-                draw.members || reads(fusion, member) || (needsDrafter && reads(drafter, member));
-            const hasDrafted = (member: number): boolean =>
-                keptRows > 0 && drafter !== undefined && reads(drafter, member);
-            const missing = missingTokens(sequence, prompts, continuation, isRead);
+                draw.members || readsMember(fusion, member) || (needsDrafter && readsMember(drafter, member));
             return {
-                append: missing.map((tokens, member) => {
-                    if (!isRead(member) || hasDrafted(member)) return new Int32Array(0);
-                    return drafts.length === 0 ? tokens : Int32Array.from([...tokens, ...drafts]);
-                }),
+                isRead,
                 ...((hasBlock || compare) && {
                     verification: {
                         ...{ drafts, keptRows, coupling, historyLimit, compare },
@@ -241,7 +226,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
             };
             statistics.add(step);
             ensemble.speculation.add(step);
-            ensemble.trust.learn(step);
+            target.trust.learn(step);
         },
 
         statistics: () => statistics.read(),

@@ -2,7 +2,8 @@
 
 import path from "node:path";
 import pLimit from "p-limit";
-import { loadEnsemble, type Ensemble } from "../ensemble/ensemble.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
+import { loadEnsemble } from "../ensemble/host.js";
 import { string } from "../options.js";
 import { EftError } from "../errors.js";
 import { loadRecipe } from "../recipe/index.js";

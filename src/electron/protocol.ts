@@ -5,7 +5,7 @@
 
 import type { CompletionOptions, FinishPart, TokenPart } from "../decoding/completion.js";
 import type { SpeculationOptions } from "../decoding/drafter.js";
-import type { LoadOptions } from "../ensemble/ensemble.js";
+import type { LoadOptions } from "../ensemble/options.js";
 import type { EftErrorCode } from "../errors.js";
 import type { ParameterSpec } from "../types.js";
 

@@ -57,6 +57,7 @@ const OPTION_SCHEMAS: { readonly [Key in keyof Required<RemoteOptions>]: object 
             },
         ],
     },
+    readAhead: NUMBER,
     topLogprobs: NUMBER,
     memberLogprobs: BOOLEAN,
     explain: BOOLEAN,

@@ -130,16 +130,9 @@ function checkRoles(recipe: Recipe): Verdict | undefined {
 }
 
 async function checkMemory(recipe: Recipe, options: PlacementOptions, backend: BackendChoice): Promise<Verdict> {
-    const {
-        contextSize: tokens,
-        sequences,
-        total,
-        room,
-        remarks,
-        problem,
-    } = await planPlacement(recipe, options, backend);
+    const { cacheTokens, total, room, remarks, problem } = await planPlacement(recipe, options, backend);
     if (problem !== undefined) throw new EftError("MEMORY_EXCEEDED", problem);
     const gpu = room.gpu > 0 ? `, and ${formatBytes(total.gpu)} of ${formatBytes(room.gpu)} on the GPU` : "";
-    const need = `about ${formatBytes(total.ram)} of ${formatBytes(room.ram)}${gpu} for ${sequences} x ${tokens} tokens`;
+    const need = `about ${formatBytes(total.ram)} of ${formatBytes(room.ram)}${gpu} for a cache of ${cacheTokens} tokens`;
     return remarks.length > 0 ? { warning: [need, ...remarks].join("; ") } : need;
 }

@@ -1,97 +1,23 @@
-/** A loaded recipe: models, contexts, caches, dials. */
+/** A recipe on a host: which members are which contexts, prompts, dials, statistics. */
 
-import { availableParallelism } from "node:os";
-import { abortError, EftError, withStack } from "../errors.js";
-import { BACKENDS, chooseBackend, type BackendChoice, type BackendName } from "../native/backend.js";
-import { TOKEN_KIND, type NativeEngine, type NativeVocabulary } from "../native/binding.js";
-import { loadBinding } from "../native/load-binding.js";
-import { toEftError } from "../native/native-error.js";
-import {
-    callback,
-    checkInteger,
-    checkOptions,
-    boolean,
-    integer,
-    mapping,
-    oneOf,
-    show,
-    abortSignal,
-    type OptionTable,
-} from "../options.js";
-import { checkRecipe, resolveParameters } from "../recipe/index.js";
-import type { CacheType, Recipe } from "../types.js";
-import { createTrust, type Trust } from "../host/trust.js";
-import { createCostTable, type CostTable } from "../host/costs.js";
-import { fileSizes, loadMembers, type Member } from "./members.js";
-import {
-    CACHE_TYPES,
-    CONTEXT_SIZE,
-    maxContextBytes,
-    memoryRoom,
-    planMemory,
-    wantedContextSize,
-    type MemoryPlan,
-} from "../models/memory-plan.js";
-import { locateModels } from "../models/model-files.js";
-import { createSequencePool, type SequencePool } from "../host/sequences.js";
+import { EftError } from "../errors.js";
+import type { CostTable } from "../host/costs.js";
+import type { Runtime } from "../host/runtime.js";
+import type { Scheduler } from "../host/scheduler.js";
+import type { HostContext, HostTarget } from "../host/sequences.js";
 import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "../host/statistics.js";
-import { createStepQueue, type StepQueue } from "../host/steps.js";
-import { tryModels } from "../models/trial.js";
-import { createTokenTexts, examineVocabularies, type TokenTexts } from "../prompts/added-tokens.js";
-import { readVocabularies } from "../prompts/vocabularies.js";
-import { checkVocabularies, flaggedIds, type VocabularyReport } from "../models/vocabulary.js";
+import type { MemoryPlan } from "../models/memory-plan.js";
+import { flaggedIds, type VocabularyReport } from "../models/vocabulary.js";
+import type { BackendChoice } from "../native/backend.js";
+import { TOKEN_KIND, type NativeVocabulary } from "../native/binding.js";
+import { mapping, show } from "../options.js";
+import { createTokenTexts, type TokenTexts } from "../prompts/added-tokens.js";
+import { resolveParameters } from "../recipe/index.js";
+import type { CacheType, Recipe } from "../types.js";
+import type { Host } from "./host.js";
+import type { Member } from "./members.js";
 
-/** How {@link loadEnsemble} loads. */
-export interface LoadOptions {
-    /** Default `auto`: the first of metal, cuda, vulkan that has a device, else the CPU. */
-    readonly backend?: BackendName | undefined;
-    /** Threads for members on the CPU. Default: physical cores - 1, at least 1. */
-    readonly threads?: number | undefined;
-    /**
-     * Tokens each sequence can hold. Default: the recipe's, else the smallest training context, at most 4096, and fewer where
-     * memory does not suffice.
-     */
-    readonly contextSize?: number | undefined;
-    /** Sequences that can be active at once; each reserves `contextSize` tokens of cache in every member. Default 4. */
-    readonly sequences?: number | undefined;
-    /** Most tokens that one member evaluates in one step. Range 32..8192. Default 512. */
-    readonly batchSize?: number | undefined;
-    /**
-     * Layers of every member to put on the GPU, where the recipe does not say it. Range 0..1000. Default: as many as
-     * {@link planMemory} finds room for.
-     */
-    readonly gpuLayers?: number | undefined;
-    /** In what form every member keeps keys and values. Default: the recipe's, else `f16`. */
-    readonly cacheType?: CacheType | undefined;
-    /**
-     * Load models that have not been tried in a process of their own. Default false: a model that llama.cpp is not known to be
-     * safe with, whatever the file holds, is tried once; see docs/models.md.
-     */
-    readonly trust?: boolean | undefined;
-    /** Called with the file before a model is tried. */
-    readonly onTrial?: ((file: string) => void) | undefined;
-    /** Called with 0..1 while weights are read. */
-    readonly onProgress?: ((fraction: number) => void) | undefined;
-    /** Aborts loading. */
-    readonly signal?: AbortSignal | undefined;
-}
-
-/** What the options of loading may be. */
-export const LOAD_OPTIONS: OptionTable<LoadOptions> = {
-    backend: oneOf(BACKENDS),
-    threads: integer(1, Math.min(512, 4 * availableParallelism())),
-    contextSize: CONTEXT_SIZE,
-    sequences: integer(1, 64),
-    batchSize: integer(32, 8192),
-    gpuLayers: integer(0, 1000),
-    cacheType: oneOf(CACHE_TYPES),
-    trust: boolean,
-    onTrial: callback,
-    onProgress: callback,
-    signal: abortSignal,
-};
-
-/** A loaded recipe. Created by {@link loadEnsemble}; used through `complete()` and `score()`. */
+/** A loaded recipe. Created by {@link loadEnsemble} or a {@link Host}; used through `complete()` and `score()`. */
 export interface Ensemble {
     readonly recipe: Recipe;
     /** In the order of the recipe; all arrays over members follow it. */
@@ -115,159 +41,80 @@ export interface Ensemble {
     setParameters(values: Readonly<Record<string, number>>): void;
     /** What speculation has done so far, in all completions that have ended. */
     readonly statistics: SpeculationStatistics;
-    /** @internal Measured while the ensemble works. */
+    /** What it runs on. Other recipes can be loaded there, and share what is loaded. */
+    readonly host: Host;
+    /** @internal Measured while the host works. */
     readonly costs: CostTable;
     /** @internal Where completions report what they have done. */
     readonly speculation: StatisticsRecorder;
-    /** @internal How far forecasts of drafts can be believed, by the same reports. */
-    readonly trust: Trust;
     /** @internal How the members spell tokens, those included that some of them lack. */
     readonly texts: TokenTexts;
-    /** @internal The caches. @throws EftError DISPOSED after dispose() */
-    readonly pool: SequencePool;
-    /** @internal Continuous batching. @throws EftError DISPOSED after dispose() */
-    readonly steps: StepQueue;
+    /** @internal What the host's jobs know of it. */
+    readonly target: HostTarget;
+    /** @internal Sequences and continuous batching. @throws EftError DISPOSED after dispose() */
+    readonly scheduler: Scheduler;
+    /** @internal The same members under another recipe, loaded at once; the recipe names the same members with the same files. */
+    derive(recipe: Recipe): Ensemble;
     readonly disposed: boolean;
-    /** Aborts what runs, waits for it, frees everything. May be called again. */
+    /** Aborts what runs, waits for it, and frees what no other recipe on the host uses. May be called again. */
     dispose(): Promise<void>;
     /** The same as dispose(), for `await using`. */
     [Symbol.asyncDispose](): Promise<void>;
 }
 
-/**
- * Loads the members of a recipe and checks that they can be combined.
- *
- * @throws EftError MODEL_*, MEMORY_EXCEEDED, LORA_INVALID, VOCABULARY_MISMATCH, TEMPLATE_*, CONTEXT_FAILED, BACKEND_UNAVAILABLE, ADDON_*,
- * OPTION_INVALID, ABORTED when `signal` fires, or what `onProgress` throws; nothing stays loaded then
- */
-export async function loadEnsemble(recipe: Recipe, options: LoadOptions = {}): Promise<Ensemble> {
-    checkRecipe("loadEnsemble", recipe);
-    return load(recipe, checkOptions("loadEnsemble", options, LOAD_OPTIONS));
-}
-
-async function load(recipe: Recipe, options: LoadOptions): Promise<Ensemble> {
-    const { signal } = options;
-    const binding = loadBinding();
-    const threads = options.threads ?? Math.max(1, binding.physicalCores() - 1);
-    const sequences = options.sequences ?? 4;
-    const batchSize = checkInteger("batchSize", options.batchSize ?? 512, Math.max(32, sequences), 8192);
-    const cacheType = options.cacheType ?? recipe.cacheType ?? "f16";
-    const backend = chooseBackend(options.backend ?? "auto");
-    const local = await locateModels(recipe);
-    const plan = await planIfLarge(local, backend, { ...options, sequences, batchSize });
-    if (options.trust !== true) {
-        await tryModels(
-            local.members.map(({ model }) => model),
-            { threads, signal, onTrial: options.onTrial },
-        );
-    }
-    await refuseEarly(local);
-
-    const engine = binding.createEngine({ threads, batchSize, sequences });
-    const interrupt = (): void => engine.interrupt();
-    signal?.addEventListener("abort", interrupt);
-    let fault: { readonly thrown: unknown } | undefined;
-    /** Nobody could catch what it throws where it is called. */
-    const onProgress = (fraction: number): void => {
-        if (fault !== undefined) return;
-        try {
-            options.onProgress?.(fraction);
-        } catch (error) {
-            fault = { thrown: error };
-            interrupt();
-        }
-    };
-    const checkWanted = (): void => {
-        if (fault !== undefined) throw fault.thrown;
-        if (signal?.aborted) throw abortError("Loading was aborted.", signal);
-    };
-    try {
-        checkWanted();
-        const { gpuLayers } = options;
-        const members = await loadMembers(engine, local, backend, { plan, gpuLayers, onProgress, checkWanted });
-        const vocabulary = examineVocabularies(local, members);
-        checkVocabularies(vocabulary);
-        const trained = members.map(({ model }) => model.info.trainContextSize);
-        const contextSize = plan?.contextSize ?? wantedContextSize(recipe, options.contextSize, trained);
-        for (const member of members) {
-            checkWanted();
-            await engine.addMember({
-                model: member.model,
-                ...(member.spec.lora === undefined ? {} : { lora: member.spec.lora }),
-                contextSize,
-                cacheType,
-                offloadCache: backend.backend !== "cpu" && member.gpuLayers !== 0,
-            });
-        }
-        engine.setVocabulary(toNativeVocabulary(vocabulary));
-        checkWanted();
-        return createEnsemble(engine, {
-            recipe,
-            members,
-            vocabulary,
-            backend,
-            threads,
-            contextSize,
-            sequences,
-            batchSize,
-            cacheType,
-            plan,
-        });
-    } catch (error) {
-        await engine.dispose();
-        // An interruption shows as an error of native code, which does not know why it was interrupted.
-        checkWanted();
-        throw withStack(toEftError(error));
-    } finally {
-        signal?.removeEventListener("abort", interrupt);
-    }
-}
-
 /** @param owner - the function that was given it, for the message. @throws EftError OPTION_INVALID */
 export function checkEnsemble(owner: string, ensemble: unknown): asserts ensemble is Ensemble {
-    // A view of an ensemble inherits all of this.
-    if (typeof ensemble === "object" && ensemble !== null && "recipe" in ensemble && "steps" in ensemble) return;
+    if (typeof ensemble === "object" && ensemble !== null && "recipe" in ensemble && "scheduler" in ensemble) return;
     const remedy = ensemble instanceof Promise ? "; write `await` before loadEnsemble()" : "";
     throw new EftError("OPTION_INVALID", `${owner} takes an ensemble, not ${show(ensemble)}${remedy}.`);
 }
 
-type LoadedParts = Pick<
+/** What loading has found out. */
+export type LoadedParts = Pick<
     Ensemble,
-    | ("recipe" | "members" | "vocabulary" | "backend" | "threads" | "contextSize" | "sequences" | "batchSize")
-    | ("cacheType" | "plan")
+    "recipe" | "members" | "vocabulary" | "contextSize" | "cacheType" | "plan" | "host"
 >;
 
-function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
-    const { batchSize, sequences } = parts;
-    const members = parts.members.length;
-    const pool = createSequencePool(engine, members, sequences);
-    const costs = createCostTable(members);
-    const trust = createTrust();
-    const steps = createStepQueue(engine, { members, batchSize, sequences, costs, trust });
-    const speculation = createStatistics(members);
-    let parameters = resolveParameters(parts.recipe, {});
+/** What an ensemble stands on. */
+export interface Foundation {
+    readonly runtime: Runtime;
+    /** Of each member. */
+    readonly contexts: readonly HostContext[];
+    /** Ends together with the ensemble, such as a host of its own. */
+    readonly onDispose: () => Promise<void>;
+}
+
+export function createEnsemble(parts: LoadedParts, foundation: Foundation): Ensemble {
+    const { runtime, contexts, onDispose } = foundation;
+    const { recipe, vocabulary, contextSize, host } = parts;
+    const target = runtime.createTarget(contexts, toNativeVocabulary(vocabulary), contextSize);
+    const speculation = createStatistics(parts.members.length);
+    let parameters = resolveParameters(recipe, {});
     let disposal: Promise<void> | undefined;
 
     const disposedError = (): EftError =>
-        new EftError("DISPOSED", `The ensemble "${parts.recipe.name}" has been disposed; load it again.`);
+        new EftError("DISPOSED", `The ensemble "${recipe.name}" has been disposed; load it again.`);
     function alive<T>(part: T): T {
-        if (disposal === undefined) return part;
+        if (disposal === undefined && !host.disposed) return part;
         throw disposedError();
     }
     function dispose(): Promise<void> {
-        if (disposal === undefined) {
-            pool.close(disposedError());
-            disposal = engine.dispose();
-        }
+        disposal ??= runtime.closeTarget(target, disposedError()).then(onDispose);
         return disposal;
     }
 
+    const { backend, threads, sequences, batchSize, costs } = runtime;
     return {
         ...parts,
-        texts: createTokenTexts(parts.members, parts.vocabulary),
-        costs,
-        speculation,
-        trust,
+        ...{ backend, threads, sequences, batchSize, costs, target, speculation },
+        texts: createTokenTexts(parts.members, vocabulary),
+        derive: (other) => {
+            runtime.retain(contexts);
+            return createEnsemble(
+                { ...parts, recipe: other },
+                { runtime, contexts, onDispose: () => Promise.resolve() },
+            );
+        },
         get statistics() {
             return speculation.read();
         },
@@ -276,16 +123,13 @@ function createEnsemble(engine: NativeEngine, parts: LoadedParts): Ensemble {
         },
         setParameters(values) {
             const own = mapping<number>("What setParameters takes", values);
-            parameters = alive(resolveParameters(parts.recipe, { ...parameters, ...own }));
+            parameters = alive(resolveParameters(recipe, { ...parameters, ...own }));
         },
-        get pool() {
-            return alive(pool);
-        },
-        get steps() {
-            return alive(steps);
+        get scheduler() {
+            return alive(runtime.scheduler);
         },
         get disposed() {
-            return disposal !== undefined;
+            return disposal !== undefined || host.disposed;
         },
         dispose,
         [Symbol.asyncDispose]: dispose,
@@ -301,41 +145,4 @@ function toNativeVocabulary({ size, members, controlTokens, addedTokens, endOfGe
         endOfGeneration,
         lacking: members.map(({ lacks }) => flaggedIds(lacks)),
     } satisfies NativeVocabulary;
-}
-
-/**
- * Looks into vocabularies before weights are read, but only where a text may not come to its end: it takes as long as loading
- * small models does.
- *
- * @throws EftError VOCABULARY_MISMATCH, MODEL_*
- */
-async function refuseEarly(recipe: Recipe): Promise<void> {
-    const headers = recipe.members.map(({ model }) => loadBinding().readHeader(model));
-    const smallest = Math.min(...headers.map(({ vocabularySize }) => vocabularySize));
-    if (headers.some(({ eos }) => eos >= smallest)) checkVocabularies(await readVocabularies(recipe));
-}
-
-/**
- * Plans what may not fit, by what it will take and not by what the files are: a small one may claim any size. What is small by its
- * header needs no plan, and then node-llama-cpp, which takes longer to import than small models take to load, stays out.
- *
- * @throws EftError MEMORY_EXCEEDED, MODEL_*, OPTION_INVALID
- */
-async function planIfLarge(
-    recipe: Recipe,
-    backend: BackendChoice,
-    { sequences, batchSize, ...options }: LoadOptions & Pick<Ensemble, "sequences" | "batchSize">,
-): Promise<MemoryPlan | undefined> {
-    const room = memoryRoom(backend);
-    const weights = [...fileSizes(recipe).values()].reduce((sum, size) => sum + size);
-    const largest = { contextSize: wantedContextSize(recipe, options.contextSize, []), sequences, batchSize };
-    const contexts = recipe.members.reduce(
-        (sum, { model }) => sum + maxContextBytes(loadBinding().readHeader(model), largest),
-        0,
-    );
-    if (weights + contexts < (room.gpu || room.ram) / 8) return undefined;
-    const { contextSize, gpuLayers, cacheType } = options;
-    const plan = await planMemory(recipe, { contextSize, sequences, batchSize, gpuLayers, cacheType, room });
-    if (plan.problem !== undefined) throw new EftError("MEMORY_EXCEEDED", plan.problem);
-    return plan;
 }

@@ -9,10 +9,13 @@ import type { VocabularyReport } from "../models/vocabulary.js";
 import { chooseBackend, type BackendChoice } from "../native/backend.js";
 import { readVocabularies } from "../prompts/vocabularies.js";
 import type { Recipe } from "../types.js";
-import type { LoadOptions } from "./ensemble.js";
+import type { LoadOptions } from "./options.js";
 
 /** Of the options of loading, those that memory depends on. */
-export type PlacementOptions = Pick<LoadOptions, "backend" | "contextSize" | "gpuLayers" | "cacheType" | "sequences">;
+export type PlacementOptions = Pick<
+    LoadOptions,
+    "backend" | "contextSize" | "cacheTokens" | "gpuLayers" | "cacheType" | "sequences"
+>;
 
 /** What there is in a file, and what it takes to load it. */
 export interface ModelInspection {
@@ -95,8 +98,8 @@ function withLocalModels(recipe: Recipe): Recipe {
 /** The memory plan for a backend. */
 export function planPlacement(
     recipe: Parameters<typeof planMemory>[0],
-    { contextSize, gpuLayers, cacheType, sequences }: PlacementOptions,
+    { contextSize, cacheTokens, gpuLayers, cacheType, sequences }: PlacementOptions,
     backend: BackendChoice,
 ): Promise<MemoryPlan> {
-    return planMemory(recipe, { contextSize, gpuLayers, cacheType, sequences, room: memoryRoom(backend) });
+    return planMemory(recipe, { contextSize, cacheTokens, gpuLayers, cacheType, sequences, room: memoryRoom(backend) });
 }

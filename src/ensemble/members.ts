@@ -26,7 +26,7 @@ export interface Member {
  * Loads every file once, one after another.
  *
  * @param recipe - with paths instead of references
- * @param options.plan - how many layers go to a GPU; without it: what recipe or options say, else all
+ * @param options.plan - how many layers go to a GPU, where the file is not there already; without it: what recipe or options say, else all
  * @throws EftError MODEL_*, TEMPLATE_*, ABORTED, and what `checkWanted` throws
  */
 export async function loadMembers(
@@ -35,6 +35,8 @@ export async function loadMembers(
     backend: BackendChoice,
     options: {
         readonly plan: MemoryPlan | undefined;
+        /** Layers on the GPU of a member whose context is there already. */
+        readonly layersThere: (spec: MemberSpec) => number | undefined;
         readonly gpuLayers: number | undefined;
         readonly onProgress: (fraction: number) => void;
         /** Throws when loading is to end. */
@@ -52,7 +54,8 @@ export async function loadMembers(
 
     const loaded: { spec: MemberSpec; model: NativeModel; gpuLayers: number }[] = [];
     for (const [index, spec] of specs.entries()) {
-        const layers = options.plan?.members[index]?.gpuLayers ?? spec.gpuLayers ?? options.gpuLayers ?? -1;
+        const wanted = options.plan?.members[index]?.gpuLayers ?? spec.gpuLayers ?? options.gpuLayers ?? -1;
+        const layers = options.layersThere(spec) ?? wanted;
         const gpuLayers = backend.backend === "cpu" ? 0 : layers;
         const model = await engine.loadModel({
             path: spec.model,

@@ -1,6 +1,8 @@
 /** The ensembles of an experiment: loaded when a system needs them, shared by the points of a grid that differ in dials alone. */
 
-import { loadEnsemble, type Ensemble, type LoadOptions } from "../ensemble/ensemble.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
+import { createHost } from "../ensemble/host.js";
+import { splitLoadOptions, type LoadOptions } from "../ensemble/options.js";
 import { readGguf } from "../models/gguf.js";
 import { findModel } from "../models/model-files.js";
 import type { Experiment, System } from "./types.js";
@@ -16,8 +18,10 @@ const ORDINARY_CONTEXT = 4096;
 const TEMPLATE_TOKENS = 128;
 
 /**
- * @param capacity - ensembles that stay loaded. The next is loaded before the last is disposed of, so that weights which
- *   both use are read once.
+ * A host for all systems of an experiment.
+ *
+ * @param capacity - ensembles that stay loaded. The next is loaded before the last is disposed of, so that what both use is
+ *   loaded once.
  * @param onLoad - called with each ensemble that was loaded
  */
 export function createShelf(
@@ -25,9 +29,11 @@ export function createShelf(
     options: LoadOptions,
     onLoad: (ensemble: Ensemble) => void = () => {},
 ): EnsembleShelf {
+    const { host: hostOptions, recipe: recipeOptions } = splitLoadOptions(options);
+    const host = createHost(hostOptions);
     const loaded = new Map<string, Ensemble>();
     async function load({ recipe }: System): Promise<Ensemble> {
-        const ensemble = await loadEnsemble(recipe, options);
+        const ensemble = await host.load(recipe, recipeOptions);
         onLoad(ensemble);
         return ensemble;
     }
@@ -44,9 +50,7 @@ export function createShelf(
             }
             return ensemble;
         },
-        async [Symbol.asyncDispose]() {
-            for (const ensemble of loaded.values()) await ensemble.dispose();
-        },
+        [Symbol.asyncDispose]: () => host.dispose(),
     };
 }
 

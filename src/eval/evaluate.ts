@@ -1,7 +1,7 @@
 /** `eft-llama eval` as a function: experiments one after another, and a report of them all. */
 
 import path from "node:path";
-import { LOAD_OPTIONS } from "../ensemble/ensemble.js";
+import { LOAD_OPTIONS } from "../ensemble/options.js";
 import {
     callback,
     checkOptions,

@@ -3,7 +3,7 @@
 import { setMaxListeners } from "node:events";
 import path from "node:path";
 import pMap from "p-map";
-import type { LoadOptions } from "../ensemble/ensemble.js";
+import type { LoadOptions } from "../ensemble/options.js";
 import { abortError } from "../errors.js";
 import { answerItem, nameItem } from "./answering.js";
 import { busy, lockAnswers, openAnswers, type AnswerStore } from "./answers.js";

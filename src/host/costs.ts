@@ -1,5 +1,5 @@
 /**
- * What decoding costs on this machine, measured while it is used: for each member, the time of a batch of so many tokens.
+ * What decoding costs on this machine, measured while it is used: for each context, the time of a batch of so many tokens.
  * The prompt gives a large batch and each plain step a small one, so nothing is ever evaluated just to be timed.
  */
 
@@ -7,15 +7,15 @@ import type { NativeDecode } from "../native/binding.js";
 
 export interface CostTable {
     /**
-     * Milliseconds that a member takes for a batch, in a job of this kind: what drafts alone finds its weights in the
+     * Milliseconds that a context takes for a batch, in a job of this kind: what drafts alone finds its weights in the
      * processor's caches. Sizes that were not measured often enough lately lie on the line between their neighbours. 0 tokens
      * cost nothing.
      */
-    decodeMs(job: Job, member: number, tokens: number): number;
+    decodeMs(job: Job, context: number, tokens: number): number;
     /** Milliseconds of a job beside its decoding: fusing, drawing, JavaScript, the way to the worker thread and back. */
     overheadMs(job: Job): number;
     /** Whether batches of steps up to this size have been timed often enough, and lately, to compare larger ones with. */
-    isKnown(member: number, tokens: number): boolean;
+    isKnown(context: number, tokens: number): boolean;
     /** @param wallMs - from the submission of the job until its result was there */
     record(job: Job, decodes: readonly NativeDecode[], wallMs: number): void;
 }
@@ -43,7 +43,7 @@ interface Measured {
     ms: number;
 }
 
-/** Of one member in one kind of job. */
+/** Of one context in one kind of job. */
 interface Curve {
     /** Ascending in size. */
     readonly sizes: Measured[];
@@ -53,12 +53,10 @@ interface Curve {
     current: { readonly points: readonly Measured[]; readonly answers: number[] } | undefined;
 }
 
-/** @param members - number of members */
-export function createCostTable(members: number): CostTable {
+export function createCostTable(): CostTable {
     let jobs = 0;
-    const createCurves = (): Curve[] =>
-        Array.from({ length: members }, () => ({ sizes: [], previous: 1, current: undefined }));
-    const curves: Record<Job, readonly Curve[]> = { draft: createCurves(), step: createCurves() };
+    /** By context. */
+    const curves: Record<Job, Map<number, Curve>> = { draft: new Map(), step: new Map() };
     const overheads: Record<Job, Measured> = { draft: createMeasured(0), step: createMeasured(0) };
 
     function add(measured: Measured, ms: number): void {
@@ -71,26 +69,28 @@ export function createCostTable(members: number): CostTable {
     }
 
     return {
-        decodeMs(job, member, tokens) {
+        decodeMs(job, context, tokens) {
             // What has not drafted yet is expected to cost then what it costs in steps.
-            const curve = [curves[job][member], curves.step[member]].find((each) => each && each.sizes.length > 0);
+            const curve = [curves[job].get(context), curves.step.get(context)].find(
+                (each) => each && each.sizes.length > 0,
+            );
             if (curve === undefined || tokens <= 0) return 0;
             const { points, answers } = (curve.current ??= { points: believed(curve), answers: [] });
             return (answers[tokens] ??= interpolate(points, tokens));
         },
         overheadMs: (job) => (overheads[job].latest.length < ENOUGH ? 0 : overheads[job].ms),
-        isKnown(member, tokens) {
-            const curve = curves.step[member];
+        isKnown(context, tokens) {
+            const curve = curves.step.get(context);
             const upTo = curve === undefined ? [] : recentOf(curve).filter((size) => size.tokens <= tokens);
             return upTo.reduce((count, { latest }) => count + latest.length, 0) >= ENOUGH;
         },
         record(job, decodes, wallMs) {
             jobs++;
             let decodeMs = 0;
-            for (const { member, tokens, ms } of decodes) {
+            for (const { context, tokens, ms } of decodes) {
                 decodeMs += ms;
-                const curve = curves[job][member];
-                if (curve === undefined) continue;
+                const curve = curves[job].get(context) ?? { sizes: [], previous: 1, current: undefined };
+                curves[job].set(context, curve);
                 // llama.cpp builds its graph anew for another size of batch. Plain steps do not pay for that, since they
                 // follow each other, so neither may the price that drafts are compared with.
                 const isRebuilt = tokens === 1 && curve.previous !== 1;

@@ -16,9 +16,9 @@ export interface DraftProspect {
     readonly acceptance: readonly number[];
     /** Where drafting could stop by itself. The first one: nowhere. */
     readonly stops: readonly [DraftStop, ...DraftStop[]];
-    /** Members that draft token after token; none if the drafts are there already. */
+    /** Contexts that draft token after token; none if the drafts are there already. */
     readonly drafting: readonly number[];
-    /** Members that the target reads. Those that draft have evaluated the drafts before. */
+    /** Contexts that the target reads. Those that draft have evaluated the drafts before. */
     readonly verifying: readonly number[];
 }
 
@@ -75,8 +75,6 @@ export interface DraftRequest {
     /** Drafts that are there already. Without them: what the drafter needs. */
     readonly proposal?: Int32Array;
     readonly drafter?: {
-        /** Per member: the tokens to add to its cache before the first draft; none for a member it does not read. */
-        readonly append: readonly Int32Array[];
         readonly fusion: NativeFusion;
         readonly draw: NativeDraw;
         readonly coupling: Coupling;

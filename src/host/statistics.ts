@@ -2,6 +2,18 @@
 
 import type { PlanForecast } from "./drafts.js";
 
+/** What a host has done so far. */
+export interface HostCounts {
+    /** Steps, and the sequences that took part in them: entries / steps is how many share one, in the mean. */
+    steps: number;
+    entries: number;
+    /** How often a sequence had to give its cells away, and was evaluated again. */
+    revocations: number;
+    /** Tokens that steps have evaluated, of all members together, and those of prompts that were found in a cache. */
+    evaluatedTokens: number;
+    reusedTokens: number;
+}
+
 /** Of one completion, or of all completions of an ensemble together. */
 export interface SpeculationStatistics {
     /** Steps that drew tokens, without that of the prompt, and how many of them verified drafts. */

@@ -9,19 +9,19 @@ import type {
     NativeSpeculation,
     NativeStepEntry,
 } from "../native/binding.js";
-import type { Sequence } from "./sequences.js";
+import type { Lease, Sequence } from "./sequences.js";
 
-/** What a sequence wants: tokens added to its caches, and something done with the rows at their ends. */
+/** What a sequence wants: its caches filled up to some places of its texts, and something done with the rows there. */
 export interface Evaluation {
     readonly sequence: Sequence;
-    /** Per member: the tokens to add to what its cache holds. */
-    readonly append: readonly Int32Array[];
+    /** Per member: how many tokens of its text the cache is to hold. 0: the member is not read. */
+    readonly ends: readonly number[];
     readonly fusion?: NativeFusion;
     readonly draw?: NativeDraw;
-    /** With `draw`: drafts to verify; they are the last tokens of `append` where the drafter has not evaluated them. */
+    /** With `draw`: drafts to verify, which follow the text. */
     readonly speculation?: NativeSpeculation;
     readonly queries?: NativeQueries;
-    readonly signal?: AbortSignal;
+    readonly signal?: AbortSignal | undefined;
 }
 
 /** Outcome of an {@link Evaluation}. */
@@ -38,12 +38,11 @@ export interface Evaluated {
 /** An evaluation that is not finished yet. */
 export interface Waiting {
     readonly evaluation: Evaluation;
+    readonly lease: Lease;
     readonly resolve: (result: Evaluated) => void;
     readonly reject: (error: unknown) => void;
     readonly decodeMs: number[];
     fuseMs: number;
-    /** Per member: how many tokens of `append` are in the cache. */
-    readonly evaluated: number[];
 }
 
 /** A part of a step: the entry of one waiting evaluation, and whether it is its last. */
@@ -51,39 +50,112 @@ export interface Share {
     readonly waiting: Waiting;
     readonly entry: NativeStepEntry;
     readonly last: boolean;
+    /** Per member: tokens that its cache holds afterwards, of which a rejected draft is none. */
+    readonly appended: readonly Int32Array[];
+}
+
+/** What a member's cache lacks. */
+export interface Missing {
+    /** Tokens that the cache keeps. */
+    readonly keep: number;
+    /** Tokens to evaluate, drafts included. */
+    readonly count: number;
+    /** Whether it has evaluated the drafts before, while it drafted. */
+    readonly hasDrafted: boolean;
+}
+
+/** Tokens of a text that are evaluated beside running texts; a longer one is a prompt, and evaluated in pieces. */
+export const MOST_APPENDED = 16;
+/** Most drafts of a block. */
+export const MOST_DRAFTED = 16;
+
+/** Per member. */
+export function missingTokens({ evaluation, lease }: Pick<Waiting, "evaluation" | "lease">): Missing[] {
+    const { ends, draw, speculation, queries } = evaluation;
+    const rows = draw === undefined ? (queries?.rows ?? 0) : 1;
+    const { drafts = [], keptRows = 0, drafter } = speculation ?? {};
+    return ends.map((end, member) => {
+        const held = lease.slot === undefined ? 0 : (lease.target.contexts[member]?.cells.held(lease.slot).length ?? 0);
+        const hasDrafted = keptRows > 0 && drafter !== undefined && readsMember(drafter, member);
+        if (end === 0 || hasDrafted) return { keep: held, count: 0, hasDrafted };
+        const keep = Math.min(held, end - rows);
+        return { keep, count: end - keep + (draw === undefined ? 0 : drafts.length), hasDrafted };
+    });
+}
+
+/** Whether a form reads a member. A member that nothing reads is not evaluated, which makes a dial at zero cheap. */
+export function readsMember({ weights, fallback }: NativeFusion, member: number): boolean {
+    return weights[member] !== 0 || (fallback?.[member] ?? 0) !== 0;
+}
+
+/** Whether it is a running text, and not a prompt. */
+export function isRunning(missing: readonly Missing[]): boolean {
+    return missing.every(({ count }) => count <= MOST_APPENDED + MOST_DRAFTED);
+}
+
+export interface StepLimits {
+    /** Most tokens of one context. */
+    readonly batchSize: number;
+    /** Most tokens of all prompts together, in one context. */
+    readonly pieceSize: number;
 }
 
 /**
- * Fills a step with at most `batchSize` tokens per member. Who needs fewest tokens comes first, so that texts do not stall
+ * Fills a step with at most `batchSize` tokens for each context. Who needs fewest tokens comes first, so that texts do not stall
  * behind a long prompt, which is cut into pieces; among equals, who has waited longest.
+ *
+ * @param queue - evaluations of sequences that have a slot
  */
-export function planStep(queue: readonly Waiting[], members: number, batchSize: number): Share[] {
-    const room = new Array<number>(members).fill(batchSize);
-    const shortFirst = [...queue].sort((a, b) => Math.max(...missingTokens(a)) - Math.max(...missingTokens(b)));
+export function planStep(queue: readonly Waiting[], { batchSize, pieceSize }: StepLimits): Share[] {
+    const room = new Map<number, number>();
+    const pieces = new Map<number, number>();
+    const needs = queue.map((waiting) => ({ waiting, missing: missingTokens(waiting) }));
+    const most = (missing: readonly Missing[]): number => Math.max(...missing.map(({ count }) => count));
     const shares: Share[] = [];
-    for (const waiting of shortFirst) {
-        const { sequence, append, fusion, draw, speculation, queries } = waiting.evaluation;
-        const rows = draw === undefined ? (queries?.rows ?? 0) : 1 + (speculation?.drafts.length ?? 0);
-        const missing = missingTokens(waiting);
-        const last = missing.every((count, member) => count <= (room[member] ?? 0));
-        // Rows exist only in the step that evaluates them, so the tokens at the end have to stay together.
-        const take = missing.map((count, member) => Math.min(last ? count : count - rows, room[member] ?? 0));
-        if (!last && take.every((count) => count <= 0)) continue;
-        take.forEach((count, member) => (room[member] = (room[member] ?? 0) - Math.max(count, 0)));
-        const entry: NativeStepEntry = {
-            sequence: sequence.slot,
-            keep: Int32Array.from(sequence.held, (held) => held.length),
-            tokens: append.map((tokens, member) => {
-                const from = waiting.evaluated[member] ?? 0;
-                return tokens.subarray(from, from + Math.max(take[member] ?? 0, 0));
-            }),
-            ...(last ? { fusion, draw, speculation, queries } : {}),
+    for (const { waiting, missing } of needs.sort((a, b) => most(a.missing) - most(b.missing))) {
+        const { lease, evaluation } = waiting;
+        const { ends, fusion, draw, speculation, queries } = evaluation;
+        const { contexts, id } = lease.target;
+        const drafts = speculation?.drafts ?? new Int32Array(0);
+        const rows = draw === undefined ? (queries?.rows ?? 0) : 1 + drafts.length;
+        const isPrompt = !isRunning(missing);
+        const roomOf = (member: number): number => {
+            const context = contexts[member]?.id ?? -1;
+            const left = room.get(context) ?? batchSize;
+            if (!isPrompt) return left;
+            // Rows that belong together are never cut, so a piece has place for them.
+            const spent = pieces.get(context) ?? 0;
+            const piece = Math.max(pieceSize, spent === 0 ? rows + 1 : 0) - spent;
+            return Math.max(0, Math.min(left, piece));
         };
-        shares.push({ waiting, entry, last });
+        const last = missing.every(({ count }, member) => count <= roomOf(member));
+        // The rows that drafting has kept are for the next job.
+        if (!last && (speculation?.keptRows ?? 0) > 0) continue;
+        // Rows exist only in the step that evaluates them, so the tokens at the end have to stay together.
+        const take = missing.map(({ count }, member) =>
+            last ? count : Math.max(0, Math.min(count - rows, roomOf(member))),
+        );
+        if (!last && take.every((count) => count === 0)) continue;
+        take.forEach((count, member) => {
+            const context = contexts[member]?.id ?? -1;
+            room.set(context, (room.get(context) ?? batchSize) - count);
+            if (isPrompt) pieces.set(context, (pieces.get(context) ?? 0) + count);
+        });
+        const tokens = missing.map(({ keep }, member) => {
+            const count = take[member] ?? 0;
+            if (count === 0) return new Int32Array(0);
+            const text = (lease.texts[member] ?? []).slice(keep, Math.min(keep + count, ends[member] ?? 0));
+            return Int32Array.from(last && draw !== undefined ? [...text, ...drafts] : text);
+        });
+        shares.push({
+            ...{ waiting, last },
+            entry: {
+                ...{ target: id, sequence: lease.slot ?? 0, tokens },
+                keep: Int32Array.from(missing, ({ keep }) => keep),
+                ...(last ? { fusion, draw, speculation, queries } : {}),
+            },
+            appended: tokens.map((each, member) => (missing[member]?.hasDrafted ? drafts.subarray(-1) : each)),
+        });
     }
     return shares;
-}
-
-function missingTokens({ evaluation, evaluated }: Waiting): number[] {
-    return evaluation.append.map((tokens, member) => tokens.length - (evaluated[member] ?? 0));
 }

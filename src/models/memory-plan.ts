@@ -23,6 +23,8 @@ const CACHE_BITS = { f16: 16, q8_0: 8.5, q4_0: 4.5 } as const satisfies Record<C
 const [MAX_DEFAULT_CONTEXT_SIZE, MIN_DEFAULT_CONTEXT_SIZE] = [4096, 512];
 /** What the context of a sequence may be, in tokens. */
 export const CONTEXT_SIZE = integer(8, 1 << 22);
+/** What the cache of a member may be, in tokens. */
+export const CACHE_TOKENS = integer(8, 1 << 28);
 /** What is left free on a GPU, for its driver, other programs and the error of the estimate: a part, at most 1 GiB. */
 const [GPU_RESERVE, MAX_GPU_RESERVE] = [0.06, 2 ** 30];
 
@@ -60,6 +62,8 @@ export interface MemoryPlan {
     /** Tokens each sequence can hold. */
     readonly contextSize: number;
     readonly sequences: number;
+    /** Tokens that the cache of each member holds for all sequences together. */
+    readonly cacheTokens: number;
     readonly cacheType: CacheType;
     /** In the order of the recipe. */
     readonly members: readonly MemberMemory[];
@@ -76,6 +80,7 @@ export interface MemoryOptions {
     readonly contextSize?: number | undefined;
     readonly sequences?: number | undefined;
     readonly batchSize?: number | undefined;
+    readonly cacheTokens?: number | undefined;
     readonly gpuLayers?: number | undefined;
     readonly cacheType?: CacheType | undefined;
     /** Default: that of this machine without a GPU. */
@@ -86,6 +91,7 @@ const MEMORY_OPTIONS: OptionTable<MemoryOptions> = {
     contextSize: CONTEXT_SIZE,
     sequences: integer(1, 64),
     batchSize: integer(32, 8192),
+    cacheTokens: CACHE_TOKENS,
     gpuLayers: integer(0, 1000),
     cacheType: oneOf(CACHE_TYPES),
     room: mapping as (name: string, value: unknown) => MemoryRoom,
@@ -128,7 +134,8 @@ export function memoryRoom(choice: BackendChoice): MemoryRoom {
 /**
  * Plans what {@link loadEnsemble} does. Layers that recipe or options ask for are placed first. Then come the others as far as
  * the GPU has room: small models first, because they run most often, and of the first one that does not fit, as many
- * layers as do. A context size that nobody asked for is halved, down to 512 tokens, if the whole would not fit otherwise.
+ * layers as do. If the whole would not fit, the cache that sequences share gets smaller, if nobody asked for its size, down to
+ * the context of one sequence; then a context size that nobody asked for is halved, down to 512 tokens.
  * Sizes come from node-llama-cpp's knowledge of llama.cpp.
  *
  * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, OPTION_INVALID; not if the recipe does not fit: then there is a `problem`
@@ -158,13 +165,20 @@ export async function planMemory(
             ? []
             : [`A sequence holds ${wanted} tokens, and ${name} was trained for ${trainContextSize}.`];
     });
+    const { cacheTokens: asked, sequences } = options;
     for (let contextSize = wanted; ; contextSize = Math.ceil(contextSize / 2)) {
-        const plan = await placeAll(recipe, groups, { ...settings, contextSize });
+        const most = asked ?? (sequences ?? 4) * contextSize;
         const isLast = isAskedFor || contextSize / 2 < MIN_DEFAULT_CONTEXT_SIZE;
-        if (plan.problem !== undefined && !isLast) continue;
-        if (contextSize < wanted && plan.problem === undefined)
-            remarks.push(`A sequence holds ${contextSize} tokens instead of ${wanted}, so that the whole fits.`);
-        return { ...plan, remarks: [...remarks, ...plan.remarks] };
+        for (let share = asked === undefined ? settings.sequences : 1; share >= 1; --share) {
+            const cacheTokens = asked === undefined ? share * contextSize : Math.max(contextSize, asked);
+            const plan = await placeAll(recipe, groups, { ...settings, contextSize, cacheTokens });
+            if (plan.problem !== undefined && !(isLast && share === 1)) continue;
+            if (contextSize < wanted && plan.problem === undefined)
+                remarks.push(`A sequence holds ${contextSize} tokens instead of ${wanted}, so that the whole fits.`);
+            if (cacheTokens < most && plan.problem === undefined)
+                remarks.push(`All sequences together hold ${cacheTokens} tokens instead of ${most}, so that the whole fits.`);
+            return { ...plan, remarks: [...remarks, ...plan.remarks] };
+        }
     }
 }
 
@@ -229,7 +243,7 @@ function groupMembers(
     return [...groups.values()];
 }
 
-type Settings = Pick<MemoryPlan, "contextSize" | "sequences" | "cacheType" | "room"> & { readonly batchSize: number };
+type Settings = Pick<MemoryPlan, "contextSize" | "sequences" | "cacheTokens" | "cacheType" | "room"> & { readonly batchSize: number };
 
 async function placeAll(
     { members }: Pick<Recipe, "members">,
@@ -265,6 +279,7 @@ async function placeAll(
     const plan = {
         contextSize: settings.contextSize,
         sequences: settings.sequences,
+        cacheTokens: settings.cacheTokens,
         cacheType: settings.cacheType,
         members: members.map((member) => describeMember(member, placed)),
         total,
@@ -277,7 +292,7 @@ async function placeAll(
 
 function estimate(group: Group, gpuLayers: number, settings: Settings, types: typeof GgmlType): Placed {
     const { insights, members } = group;
-    const { contextSize, sequences, batchSize, cacheType } = settings;
+    const { cacheTokens, batchSize, cacheType } = settings;
     const toShare = ({ cpuRam, gpuVram }: GgufInsightsResourceRequirements): MemoryShare => {
         if (Number.isFinite(cpuRam + gpuVram)) return { ram: Math.round(cpuRam), gpu: Math.round(gpuVram) };
         throw new EftError(
@@ -290,9 +305,9 @@ function estimate(group: Group, gpuLayers: number, settings: Settings, types: ty
     const contextWith = (type: GgmlType, modelGpuLayers: number): MemoryShare =>
         toShare(
             insights.estimateContextResourceRequirements({
-                contextSize,
-                sequences,
-                batchSize: Math.min(batchSize, contextSize * sequences),
+                contextSize: cacheTokens,
+                sequences: 1,
+                batchSize: Math.min(batchSize, cacheTokens),
                 modelGpuLayers,
                 flashAttention: insights.flashAttentionSupported,
                 swaFullCache: true,
@@ -337,7 +352,7 @@ function describeMember(member: MemberSpec, placed: readonly Placed[]): MemberMe
 
 /** Weights that do not fit are read from the disk again at every token, or end the process on a GPU. */
 function findProblem(
-    { total, room, contextSize, sequences, cacheType }: Omit<MemoryPlan, "problem">,
+    { total, room, cacheTokens, cacheType }: Omit<MemoryPlan, "problem">,
     placed: readonly Placed[],
 ): string | undefined {
     if (total.gpu > room.gpu) {
@@ -353,10 +368,10 @@ function findProblem(
         const bytes = weights.ram + (room.unified ? weights.gpu : 0);
         return `${path.basename(group.members[0]?.model ?? "")} ${formatBytes(bytes)}`;
     });
-    const contexts = `contexts of ${sequences} x ${contextSize} tokens ${formatBytes(
+    const contexts = `contexts of ${cacheTokens} tokens ${formatBytes(
         needed - sumOfWeights(placed, room.unified),
     )}`;
-    const relief = ["files in fewer bits", "smaller models", "a smaller context size", "fewer sequences"];
+    const relief = ["files in fewer bits", "smaller models", "a smaller context size"];
     if (cacheType === "f16") relief.push("a cache in fewer bits (--cache-type q8_0)");
     return (
         `The recipe needs ${formatBytes(needed)} of memory (${[...files, contexts].join(", ")}), and there are ` +

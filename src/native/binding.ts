@@ -270,6 +270,8 @@ export interface NativeComparison {
 
 /** What one sequence drafts. */
 export interface NativeDraftEntry {
+    /** Of {@link NativeEngine.createTarget}; M is the number of its members. */
+    readonly target: number;
     readonly sequence: number;
     /** As in {@link NativeStepEntry}. */
     readonly keep: Int32Array;
@@ -286,9 +288,9 @@ export interface NativeDraftEntry {
     readonly minConfidence: number;
 }
 
-/** What a `llama_decode` cost. Of members that overlap on a GPU, only the sum over a job is the time that went by. */
+/** What a `llama_decode` cost. Of contexts that overlap on a GPU, only the sum over a job is the time that went by. */
 export interface NativeDecode {
-    readonly member: number;
+    readonly context: number;
     /** Tokens of the batch. */
     readonly tokens: number;
     /** Milliseconds. */
@@ -306,6 +308,8 @@ export interface NativeDraft {
     readonly confidences: Float32Array;
     /** What the drafter would have drawn where it was not sure enough; -1 if it did not come to that. */
     readonly declined: number;
+    /** M numbers: how many tokens of the sequence each cache holds now. */
+    readonly lengths: Int32Array;
 }
 
 export interface NativeDraftResult {
@@ -318,6 +322,8 @@ export interface NativeDraftResult {
 
 /** What one sequence does in a step. */
 export interface NativeStepEntry {
+    /** Of {@link NativeEngine.createTarget}; M is the number of its members. */
+    readonly target: number;
     /** Slot, 0 .. sequences - 1. */
     readonly sequence: number;
     /** First make `sequence` share the first `keep[m]` tokens of this slot. */
@@ -358,28 +364,43 @@ export interface NativeQueryResult {
     readonly scores?: Float32Array;
 }
 
-export interface NativeStepResult {
+/** What became of one entry. */
+export interface NativeEntryResult {
     /**
-     * One per entry, in order; undefined for an entry that neither draws nor queries. Draws: the accepted drafts, then the
-     * token that replaces the first rejected one or follows them all; nothing follows an end-of-text token.
+     * The accepted drafts, then the token that replaces the first rejected one or follows them all; nothing follows an
+     * end-of-text token. None where nothing was to be drawn.
      */
-    readonly results: readonly (readonly NativeDrawResult[] | NativeQueryResult | undefined)[];
+    readonly draws: readonly NativeDrawResult[];
+    readonly queries?: NativeQueryResult;
+    /** M numbers: how many tokens of the sequence each cache holds now, rejected drafts included. */
+    readonly lengths: Int32Array;
+}
+
+export interface NativeStepResult {
+    /** One per entry, in order. */
+    readonly results: readonly NativeEntryResult[];
     readonly decodes: readonly NativeDecode[];
     /** Milliseconds of combining, filtering, drawing and picking. */
     readonly fuseMs: number;
 }
 
-export interface NativeMemberOptions {
+export interface NativeContextOptions {
     readonly model: NativeModel;
     readonly lora?: { readonly path: string; readonly scale: number };
-    /** Tokens per sequence. */
-    readonly contextSize: number;
+    /** Tokens of all sequences together; those that sequences share count once. */
+    readonly cells: number;
     /** Whether the cache and its operations live on the GPU. */
     readonly offloadCache: boolean;
     readonly cacheType: CacheType;
 }
 
-/** One worker thread, one thread pool, the members' contexts. Jobs run one after another in the order of the calls. */
+/** What a recipe is to the jobs: its members, and the tokens that they have in common. */
+export interface NativeTargetOptions extends NativeVocabulary {
+    /** The context of each member; none twice. */
+    readonly contexts: Int32Array;
+}
+
+/** One worker thread, one thread pool, contexts. Jobs run one after another in the order of the calls. */
 export interface NativeEngine {
     /**
      * Loads a model, or returns the one that is already loaded from the same file with the same settings.
@@ -393,12 +414,16 @@ export interface NativeEngine {
         readonly vocabularyOnly?: boolean;
         readonly onProgress?: (fraction: number) => void;
     }): Promise<NativeModel>;
-    addMember(options: NativeMemberOptions): Promise<void>;
-    /** Call once, after the last addMember() and before the first step. */
-    setVocabulary(vocabulary: NativeVocabulary): void;
+    /** Ids count from 0 and are not given out again, even where it fails. */
+    addContext(options: NativeContextOptions): Promise<number>;
+    /** Frees contexts, and models that have none any more. Not while another one is being added. */
+    removeContexts(contexts: Int32Array): Promise<void>;
+    createTarget(options: NativeTargetOptions): number;
+    /** Jobs of it that have been submitted still run. */
+    removeTarget(target: number): void;
     /**
-     * One `llama_decode` per member over the tokens of all entries, then fuse and draw or query. At most `batchSize`
-     * tokens per member. A job that fails or is interrupted leaves every sequence at `keep`.
+     * One `llama_decode` per context over the tokens of all entries, then fuse and draw or query. At most `batchSize`
+     * tokens per context. A job that fails or is interrupted leaves every sequence at `keep`.
      */
     step(entries: readonly NativeStepEntry[]): Promise<NativeStepResult>;
     /**
@@ -407,8 +432,12 @@ export interface NativeEngine {
      * the next job of the sequence. A job that fails or is interrupted leaves every sequence at `keep`.
      */
     draft(entries: readonly NativeDraftEntry[]): Promise<NativeDraftResult>;
+    /** Frees what a context holds of a sequence. */
+    forget(context: number, sequence: number): Promise<void>;
     /** Makes the jobs that are queued or running now fail with `ABORTED`, soon; not steps without tokens. */
     interrupt(): void;
+    /** The same for models that are being loaded; contexts are still created. */
+    interruptLoading(): void;
     /** Interrupts, waits for the job in flight, frees contexts and pool. Idempotent. */
     dispose(): Promise<void>;
 }

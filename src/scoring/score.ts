@@ -6,7 +6,6 @@ import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { toMessages, type ChatMessage } from "../prompts/messages.js";
 import { checkVariables, renderPrompts } from "../prompts/prompt.js";
 import { oncePerTokenizer, surelyExceeds, tokenizeContinuation, tokenizePlain } from "../prompts/tokens.js";
-import type { Sequence } from "../host/sequences.js";
 import { abortError, EftError } from "../errors.js";
 import type { NativeModel, NativeQueryResult } from "../native/binding.js";
 import {
@@ -127,7 +126,7 @@ export async function score(
     const checked = checkOptions("score", given, scoreOptions(ensemble.contextSize));
     const { chat = false, scores = false, templateVariables: variables = {}, stride } = checked;
     // Touched for its check: a disposed ensemble is an error before anything is prepared.
-    void ensemble.pool;
+    void ensemble.scheduler;
     if (stride !== undefined && chat)
         throw new EftError("OPTION_INVALID", "stride and chat exclude each other: an answer belongs to its prompt.");
     // All that the caller may change while texts are tokenized.
@@ -139,7 +138,7 @@ export async function score(
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...checked.parameters });
     const fusion = createFusion(ensemble, parameters);
     const prepared = await prepareAll(ensemble, taken, { stride, variables, signal: checked.signal });
-    const { pool, steps } = ensemble;
+    const { scheduler, target } = ensemble;
     const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize);
 
     const done = new Map<Prepared, Score>();
@@ -162,8 +161,7 @@ export async function score(
             Array.from(continuation.subarray(0, -1), (token) => ensemble.texts.feed(member, token)),
         );
         const tokens = contexts.map((context, member) => Int32Array.from([...context, ...(fed[member] ?? []).flat()]));
-        const rows = contexts.map((context, member) => (tokens[member]?.length ?? 0) - context.length + 1);
-        const sequence = await pool.acquire(tokens, Math.max(...rows), checked.signal);
+        const sequence = scheduler.open(target, tokens);
         try {
             for (let from = 0; from < continuation.length;) {
                 // After a token that a member reads as several, the rows of that member do not follow each other.
@@ -174,10 +172,8 @@ export async function score(
                     (context, member) =>
                         context.length + (fed[member] ?? []).slice(0, from + token.length - 1).flat().length,
                 );
-                const evaluated = await steps.evaluate({
-                    sequence,
-                    append: missing(sequence, tokens, ends),
-                    fusion,
+                const evaluated = await scheduler.evaluate({
+                    ...{ sequence, ends, fusion },
                     queries: { rows: token.length, row: token.map((_, index) => index), token, scores },
                     signal: checked.signal,
                 });
@@ -186,26 +182,14 @@ export async function score(
             }
             return results;
         } finally {
-            pool.release(sequence);
+            scheduler.close(sequence);
         }
     }
 
-    // The first text of a context evaluates it; the others wait for that and start from its cache.
-    const firstOf = new Map<string, Promise<void>>();
-    const scoreAfterFirst = async (item: Prepared): Promise<void> => {
-        const first = firstOf.get(item.contextKey);
-        if (first !== undefined) {
-            await first;
-            return scoreItem(item);
-        }
-        const scored = scoreItem(item);
-        firstOf.set(item.contextKey, scored);
-        return scored;
-    };
     const byContext = [...prepared].sort(
         (a, b) => Number(a.contextKey > b.contextKey) - Number(a.contextKey < b.contextKey),
     );
-    await pMap(byContext, scoreAfterFirst, { concurrency: ensemble.sequences });
+    await pMap(byContext, scoreItem, { concurrency: ensemble.sequences });
     return prepared.map((item) => done.get(item) as Score);
 }
 
@@ -359,11 +343,6 @@ function endToken({ members }: Ensemble): number {
     const [end] = ends.toSorted((a, b) => count(b) - count(a) || a - b);
     if (end !== undefined) return end;
     throw new EftError("OPTION_INVALID", "No member has a token that ends an answer; score the text without it.");
-}
-
-/** What each cache lacks of the first `ends[member]` of the tokens. */
-function missing(sequence: Sequence, tokens: readonly Int32Array[], ends: readonly number[]): Int32Array[] {
-    return tokens.map((all, member) => all.subarray(sequence.held[member]?.length ?? 0, ends[member]));
 }
 
 function toScore(

@@ -298,7 +298,7 @@ describe("check", () => {
 
     it("takes no sample of what fails, and says so, also as JSON", async () => {
         const missing = writeRecipe("members: { a: { model: no.gguf } }\ncombination: a\n");
-        const tooLarge = ["demo", "--context-size", "4194304", "--sequences", "64"];
+        const tooLarge = ["demo", "--cache-tokens", "268435456"];
         const withoutBackend = ["demo", "--backend", "metal"];
         for (const words of [[missing], tooLarge, ...(process.platform === "darwin" ? [] : [withoutBackend])]) {
             const plain = await recipe("check", ...words, "--sample");
@@ -403,10 +403,10 @@ describe("check", () => {
     });
 
     it("refuses what memory cannot hold", async () => {
-        const { stdout, code } = await recipe("check", "demo", "--context-size", "4194304", "--sequences", "64");
+        const { stdout, code } = await recipe("check", "demo", "--cache-tokens", "268435456");
         expect(code).toBe(1);
         expect(stdout).toMatch(
-            /^FAILED +memory +The recipe needs [\d.]+ [GT]iB of memory .+ contexts of 64 x 4194304 tokens/m,
+            /^FAILED +memory +The recipe needs [\d.]+ [GT]iB of memory .+ contexts of 268435456 tokens/m,
         );
     });
 

@@ -282,12 +282,9 @@ describe("options", () => {
 
     test("that need more memory than there is", async () => {
         await expect(
-            loadEnsemble(upscalingRecipe(), { backend: "cpu", contextSize: 2 ** 22, sequences: 64 }),
+            loadEnsemble(upscalingRecipe(), { backend: "cpu", contextSize: 2 ** 22, cacheTokens: 2 ** 27 }),
         ).rejects.toEqual(
-            eftError(
-                "MEMORY_EXCEEDED",
-                /contexts of 64 x 4194304 tokens [\d.]+ [GT]iB.* What helps: .*a smaller context/,
-            ),
+            eftError("MEMORY_EXCEEDED", /contexts of 134217728 tokens [\d.]+ [GT]iB.* What helps: .*a smaller context/),
         );
     });
 

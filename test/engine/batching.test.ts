@@ -101,9 +101,9 @@ describe("several completions at once", () => {
             const before = events.length;
             await Promise.all([short, consume("long", { prompt: LONG, raw: true, maxTokens: 5 })]);
             const between = events.indexOf("long") - before;
-            // 233 tokens in steps of 32, of which the short one takes one each.
+            // 233 tokens in steps of 32, of which the short one takes one each, or in pieces of 16 where those take long.
             expect(between).toBeGreaterThanOrEqual(7);
-            expect(between).toBeLessThanOrEqual(12);
+            expect(between).toBeLessThanOrEqual(17);
         });
     });
 });

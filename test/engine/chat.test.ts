@@ -52,7 +52,7 @@ beforeAll(async () => {
 });
 afterEach(() => {
     // Whatever a test did to a conversation, nobody holds a sequence any more.
-    expect(ensemble.pool.busy).toBe(0);
+    expect(ensemble.scheduler.busy).toBe(0);
 });
 afterAll(async () => {
     await ensemble.dispose();

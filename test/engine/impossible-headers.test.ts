@@ -143,16 +143,16 @@ describe("memory", () => {
             /./,
         ],
         [
-            "a context of 4 million tokens, 64 times",
+            "a cache of 268 million tokens",
             small,
-            { contextSize: 1 << 22, sequences: 64 },
-            /64 x 4194304 tokens/,
+            { contextSize: 1 << 22, cacheTokens: 1 << 28 },
+            /contexts of 268435456 tokens/,
         ],
         [
             "the same by the header, where it was asked for",
             withMetadata(small, { "llama.context_length": uint32(2 ** 31) }),
-            { contextSize: 1 << 22, sequences: 64 },
-            /64 x 4194304 tokens/,
+            { contextSize: 1 << 22, cacheTokens: 1 << 28 },
+            /contexts of 268435456 tokens/,
         ],
     ];
     test.each(claims)("%s", async (_, gguf, options, said) => {

@@ -109,7 +109,8 @@ describe("planMemory", () => {
                 ...member,
                 gpuLayers: member.name === "large" ? ofLarge + 1 : 4,
             }));
-            const more = await planMemory({ ...recipe, members: withOneMore }, room(gpu));
+            const fixed = { cacheTokens: ample.cacheTokens };
+            const more = await planMemory({ ...recipe, members: withOneMore }, { ...fixed, ...room(gpu) });
             expect(more.total.gpu).toBeGreaterThan(gpu * 0.94);
         }
         expect([...seen]).toEqual(expect.arrayContaining(["0,0,0", "1,4,4", "2,4,4", "4,4,4"]));
@@ -127,7 +128,7 @@ describe("planMemory", () => {
         expect(layersOf(tight)).toEqual([4, 0, 0]);
         expect(tight.problem).toBeUndefined();
 
-        const refused = await planMemory(stated, room(large * 0.9));
+        const refused = await planMemory(stated, { cacheTokens: 1024, ...room(large * 0.9) });
         expect(refused.problem).toMatch(
             /^The layers that are asked for on the GPU \(large 4, .+\) need [\d.]+ MiB, and [\d.]+ MiB are free there\./,
         );
@@ -149,14 +150,16 @@ describe("planMemory", () => {
         const recipe = upscalingRecipe();
         const { total } = await planMemory(recipe);
         expect((await planMemory(recipe, room(0, total.ram))).problem).toBeUndefined();
-        const asked: MemoryOptions = { contextSize: 256 };
+        const asked: MemoryOptions = { contextSize: 256, cacheTokens: 1024 };
         const { problem } = await planMemory(recipe, { ...asked, ...room(0, total.ram - 1) });
         expect(problem).toMatch(
-            /^The recipe needs [\d.]+ MiB of memory \(large-base-f16\.gguf [\d.]+ MiB, .+, contexts of 4 x 256 tokens [\d.]+ MiB\), and there are [\d.]+ MiB\. What helps: .+--cache-type q8_0/,
+            /^The recipe needs [\d.]+ MiB of memory \(large-base-f16\.gguf [\d.]+ MiB, .+, contexts of 1024 tokens [\d.]+ MiB\), and there are [\d.]+ MiB\. What helps: .+--cache-type q8_0/,
         );
         // Memory that is one and the same is not counted twice.
         const needed = both((await planMemory(recipe, room(AMPLE))).total);
-        expect((await planMemory(recipe, room(AMPLE, needed - 1, true))).problem).toMatch(/^The recipe needs/);
+        expect((await planMemory(recipe, { ...asked, ...room(AMPLE, needed - 1, true) })).problem).toMatch(
+            /^The recipe needs/,
+        );
         expect((await planMemory(recipe, room(AMPLE, needed - 1))).problem).toBeUndefined();
     });
 
@@ -170,8 +173,20 @@ describe("planMemory", () => {
         const asked = { ...recipe, contextSize: 4096 };
         expect((await planMemory(asked, room(0, total.ram))).contextSize).toBe(4096);
         const { problem, remarks } = await planMemory(asked, room(0, total.ram));
-        expect(problem).toContain("4 x 4096 tokens");
+        expect(problem).toContain("contexts of 4096 tokens");
         expect(remarks).toContain("A sequence holds 4096 tokens, and chat was trained for 256.");
+    });
+
+    it("lets sequences share fewer tokens before each of them holds fewer", async () => {
+        const recipe = upscalingRecipe();
+        const whole = await planMemory(recipe);
+        expect([whole.contextSize, whole.cacheTokens]).toEqual([256, 1024]);
+        const tight = await planMemory(recipe, room(0, whole.total.ram - 1));
+        expect([tight.contextSize, tight.cacheTokens, tight.problem]).toEqual([256, 768, undefined]);
+        expect(tight.remarks).toEqual([
+            "All sequences together hold 768 tokens instead of 1024, so that the whole fits.",
+        ]);
+        expect((await planMemory(recipe, { cacheTokens: 300 })).cacheTokens).toBe(300);
     });
 
     it("keeps the cache in as many bits as recipe or options say", async () => {

@@ -176,15 +176,15 @@ describe("no text becomes a control token, whoever asks", () => {
     /** The ensemble, and the tokens that its first member is asked to evaluate. */
     function observe(ensemble: Ensemble): { observed: Ensemble; seen: number[][] } {
         const seen: number[][] = [];
-        const acquire: Ensemble["pool"]["acquire"] = (prompts, ...rest) => {
+        const open: Ensemble["scheduler"]["open"] = (target, prompts) => {
             seen.push(Array.from(prompts[0] ?? []));
-            return ensemble.pool.acquire(prompts, ...rest);
+            return ensemble.scheduler.open(target, prompts);
         };
-        const pool = new Proxy(ensemble.pool, {
-            get: (target, name) => (name === "acquire" ? acquire : (Reflect.get(target, name) as unknown)),
+        const scheduler = new Proxy(ensemble.scheduler, {
+            get: (target, name) => (name === "open" ? open : (Reflect.get(target, name) as unknown)),
         });
         const observed = new Proxy(ensemble, {
-            get: (target, name) => (name === "pool" ? pool : (Reflect.get(target, name) as unknown)),
+            get: (target, name) => (name === "scheduler" ? scheduler : (Reflect.get(target, name) as unknown)),
         });
         return { observed, seen };
     }

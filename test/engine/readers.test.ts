@@ -112,7 +112,7 @@ describe("where there are fewer slots than completions", () => {
             // All of them may come back, in any order, or end.
             for (const completion of dropped.reverse()) expect((await completion.next()).done).toBe(false);
             await Promise.all(dropped.map((completion) => completion.return()));
-            expect(ensemble.pool.busy).toBe(0);
+            expect(ensemble.scheduler.busy).toBe(0);
         });
     });
 
@@ -155,7 +155,7 @@ describe("a caller's code that throws", () => {
             await expect(act(ensemble)).rejects.toBe(fault);
             // Nothing hangs, and nothing is lost.
             expect(await textOf(ensemble, question(2))).toBe(expected);
-            expect(ensemble.pool.busy).toBe(0);
+            expect(ensemble.scheduler.busy).toBe(0);
         });
         expect(mappedModels()).toEqual(before);
     });
@@ -228,9 +228,9 @@ describe("`await using`", () => {
             {
                 await using used = completion;
                 await used.next();
-                expect(ensemble.pool.busy).toBe(1);
+                expect(ensemble.scheduler.busy).toBe(1);
             }
-            expect(ensemble.pool.busy).toBe(0);
+            expect(ensemble.scheduler.busy).toBe(0);
             expect(await completion.next()).toEqual({ done: true, value: undefined });
         });
     });
@@ -243,7 +243,7 @@ describe("`await using`", () => {
                 await using again = chat.repeat();
                 await again.next();
             }
-            expect(ensemble.pool.busy).toBe(0);
+            expect(ensemble.scheduler.busy).toBe(0);
         });
     });
 });

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { JUDGE_OPTIONS } from "../../src/eval/judge/index.js";
 import { COMPLETION_OPTIONS } from "../../src/decoding/complete.js";
 import { DEFAULT_SAMPLING } from "../../src/decoding/sampling.js";
-import { LOAD_OPTIONS } from "../../src/ensemble/ensemble.js";
+import { LOAD_OPTIONS } from "../../src/ensemble/options.js";
 import * as library from "../../src/index.js";
 import {
     adHocRecipe,
@@ -13,6 +13,7 @@ import {
     collect,
     combinationWeights,
     complete,
+    createHost,
     createChat,
     describeDifference,
     EftError,
@@ -254,6 +255,7 @@ test("arguments of any wrong type are an error with a code", async () => {
         "score, items": (value) => score(ensemble, value),
         "score, options": (value) => score(ensemble, [], value),
         "score, item": (value) => score(ensemble, [value]),
+        createHost: (value) => createHost(value).dispose(),
         loadEnsemble: (value) => loadEnsemble(value),
         "loadEnsemble, options": (value) => loadEnsemble(recipe, value).then((loaded) => loaded.dispose()),
         createChat: (value) => createChat(value),

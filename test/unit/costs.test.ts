@@ -6,10 +6,10 @@ import { lookUp } from "../../src/decoding/lookup.js";
 import { createCostTable } from "../../src/host/costs.js";
 
 describe("the cost table", () => {
-    const decode = (tokens: number, ms: number, member = 0) => ({ member, tokens, ms });
+    const decode = (tokens: number, ms: number, context = 0) => ({ context, tokens, ms });
 
     test("gives the median of what was measured", () => {
-        const costs = createCostTable(2);
+        const costs = createCostTable();
         for (const ms of [10, 500, 11, 9, 10]) costs.record("step", [decode(1, ms), decode(1, 2 * ms, 1)], 600);
         expect(costs.decodeMs("step", 0, 1)).toBe(10);
         expect(costs.decodeMs("step", 1, 1)).toBe(20);
@@ -17,7 +17,7 @@ describe("the cost table", () => {
     });
 
     test("interpolates between sizes, and goes on beyond them", () => {
-        const costs = createCostTable(1);
+        const costs = createCostTable();
         costs.record("step", [decode(1, 10)], 10);
         costs.record("step", [decode(11, 60)], 60);
         expect(costs.decodeMs("step", 0, 3)).toBeCloseTo(20, 10);
@@ -30,7 +30,7 @@ describe("the cost table", () => {
 
     test("from a single size expects that a batch is cheaper than its tokens", () => {
         for (const size of [1, 30]) {
-            const costs = createCostTable(1);
+            const costs = createCostTable();
             costs.record("step", [decode(size, 30)], 30);
             expect(costs.decodeMs("step", 0, size)).toBeCloseTo(30, 10);
             expect(costs.decodeMs("step", 0, 8)).toBeGreaterThan(costs.decodeMs("step", 0, 1));
@@ -39,7 +39,7 @@ describe("the cost table", () => {
     });
 
     test("believes a size that was measured often enough, and until then its neighbours", () => {
-        const costs = createCostTable(1);
+        const costs = createCostTable();
         const measure = (tokens: number, ms: number): void => costs.record("step", [decode(tokens, ms)], ms);
         for (let i = 0; i < 3; i++) {
             measure(9, 26);
@@ -60,7 +60,7 @@ describe("the cost table", () => {
     });
 
     test("is known after a few batches of that size or smaller, and not for ever", () => {
-        const costs = createCostTable(2);
+        const costs = createCostTable();
         const known = (tokens: number): boolean => costs.isKnown(0, tokens);
         costs.record("step", [decode(30, 100)], 100);
         expect(known(1)).toBe(false);
@@ -71,7 +71,7 @@ describe("the cost table", () => {
     });
 
     test("forgets what is out of date, but does not forget everything", () => {
-        const costs = createCostTable(1);
+        const costs = createCostTable();
         costs.record("step", [decode(1, 1)], 1);
         for (let i = 0; i < 1000; i++) costs.record("step", [decode(4, 40)], 40);
         expect(costs.decodeMs("step", 0, 1)).toBeGreaterThan(10);
@@ -80,7 +80,7 @@ describe("the cost table", () => {
     });
 
     test("tells drafting from steps, and expects of it at first what steps cost", () => {
-        const costs = createCostTable(1);
+        const costs = createCostTable();
         costs.record("step", [decode(1, 10)], 10);
         expect(costs.decodeMs("draft", 0, 1)).toBe(10);
         costs.record("draft", [decode(1, 6)], 6);
@@ -89,7 +89,7 @@ describe("the cost table", () => {
     });
 
     test("tells overheads of the two jobs apart", () => {
-        const costs = createCostTable(1);
+        const costs = createCostTable();
         for (let i = 0; i < 5; i++) {
             costs.record("step", [decode(1, 10)], 10.2);
             costs.record("draft", [decode(1, 10), decode(1, 10)], 20.1);

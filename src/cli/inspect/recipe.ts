@@ -156,7 +156,7 @@ export function describeMemory({ members, total, room, remarks, problem, ...cont
     ]);
     const bits = context.cacheType === "f16" ? "" : `, kept as ${context.cacheType}`;
     return [
-        `Memory, estimated for ${context.sequences} x ${context.contextSize} tokens${bits}: ${formatBytes(total.ram)} of ` +
+        `Memory, estimated for a cache of ${context.cacheTokens} tokens${bits}: ${formatBytes(total.ram)} of ` +
             formatBytes(room.ram) +
             (gpu ? `, and ${formatBytes(total.gpu)} of ${formatBytes(room.gpu)} that are free on the GPU` : ""),
         formatTable(

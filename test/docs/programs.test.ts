@@ -1,4 +1,4 @@
-/** docs/memory.md is executed: its program runs. */
+/** Documents whose programs run, with what they print. */
 
 import { execFile } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -11,19 +11,34 @@ import { codeBlocks } from "../helpers/markdown.js";
 // Inside the package, so that a program can import it by its name as a dependent would.
 let folder: string;
 beforeAll(() => {
-    folder = mkdtempSync(path.join(repository, "build", "memory-"));
+    folder = mkdtempSync(path.join(repository, "build", "programs-"));
 });
 afterAll(() => {
     rmSync(folder, { recursive: true });
 });
 
-it("has a program that runs", async () => {
-    const [program = ""] = codeBlocks(readText("docs/memory.md"), "js");
+async function outputOf(document: string): Promise<string[]> {
+    const [program = ""] = codeBlocks(readText(document), "js");
     const file = path.join(folder, "example.mjs");
     writeFileSync(file, program);
     const { stdout, stderr } = await promisify(execFile)(process.execPath, [file]);
     expect(stderr).toBe("");
-    expect(stdout.trim().split("\n")).toEqual(
+    return stdout.trim().split("\n");
+}
+
+it("docs/memory.md", async () => {
+    expect(await outputOf("docs/memory.md")).toEqual(
         ["large", "chat", "small"].map((name) => expect.stringMatching(`^${name}: [04] of 4 layers on the GPU$`)),
     );
+});
+
+it("docs/hosts.md", async () => {
+    const lines = await outputOf("docs/hosts.md");
+    expect(lines).toEqual([
+        "Its capital is Lima.",
+        expect.stringMatching(/nakfa\.$/),
+        "Its capital is Lima.",
+        expect.any(String),
+        expect.stringMatching(/^[234]\.\d sequences in a step$/),
+    ]);
 });

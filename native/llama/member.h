@@ -1,0 +1,53 @@
+// What a job needs of one member. A context of llama.cpp is one implementation; whoever can give rows of logits for
+// tokens may be another.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "math/combine.h"
+
+namespace eft {
+
+/// Many sequences of tokens, of which it knows how many each holds, and a batch that adds to them. Used by one thread
+/// at a time.
+class Member {
+  public:
+    Member() = default;
+    virtual ~Member() = default;
+    Member(const Member &) = delete;
+    Member & operator=(const Member &) = delete;
+
+    /// Of what it is made, for messages: the file of the model, and that of an adapter ("": none).
+    virtual const std::string & path() const = 0;
+    virtual const std::string & adapter_path() const = 0;
+    /// Whether decode() returns before the rows are there, so that others can work meanwhile.
+    virtual bool is_asynchronous() const = 0;
+    /// Tokens that a sequence holds.
+    virtual uint32_t length(uint32_t sequence) const = 0;
+
+    /// Keeps the first `length` tokens of a sequence. Throws Failure DECODE_FAILED if there are fewer, or if it cannot
+    /// forget the end of one.
+    virtual void rewind(uint32_t sequence, uint32_t length) = 0;
+    /// Makes `to` share the first `length` tokens of `from`; what `to` held before is gone.
+    virtual void share(uint32_t from, uint32_t to, uint32_t length) = 0;
+
+    /// Appends tokens of a sequence to the batch; the last `outputs` of them will have rows. Returns the batch index of
+    /// the first row. Throws Failure CONTEXT_OVERFLOW, before anything is evaluated.
+    virtual int32_t enqueue(uint32_t sequence, const std::vector<int32_t> & tokens, uint32_t outputs) = 0;
+    virtual uint32_t batch_tokens() const = 0;
+    /// Starts evaluating the batch. Throws Failure ABORTED or DECODE_FAILED; then, as before, the caller rewinds the
+    /// sequences.
+    virtual void decode() = 0;
+    /// Until the rows are there.
+    virtual void wait() = 0;
+    /// Forgets the batch, whatever became of it.
+    virtual void clear_batch() = 0;
+    /// Logits at batch index `index`, one for each token of its vocabulary, which may be written to; valid until the
+    /// next decode().
+    virtual float * row(int32_t index) const = 0;
+    virtual size_t row_size() const = 0;
+};
+
+}  // namespace eft

@@ -1,0 +1,90 @@
+/**
+ * A completion that runs ahead of its reader, by a bounded number of tokens. Whoever reads late, or does other things between two
+ * parts, does not hold up the steps that he shares with others; and dials act at the next token that is read all the same,
+ * because a token is made again, with the same noise, if a dial was turned before it was read.
+ */
+
+import type { FinishPart, TokenPart } from "./completion.js";
+import type { Dials } from "./fusion.js";
+
+type Part = TokenPart | FinishPart;
+type Parts = AsyncGenerator<Part, void, void>;
+
+/**
+ * @param most - unread tokens
+ * @param begin - the completion behind tokens that have been read
+ */
+export async function* runAhead(
+    most: number,
+    begin: (read: readonly number[]) => Parts,
+    dials: Pick<Dials, "fusion">,
+): Parts {
+    const read: number[] = [];
+    let run = startRun(most, begin([]), dials.fusion);
+    try {
+        for (;;) {
+            if (run.fusion !== dials.fusion) {
+                await run.stop();
+                run = startRun(most, begin(read), dials.fusion);
+            }
+            const part = await run.next();
+            // It may have been turned while we waited.
+            if (part === undefined || run.fusion !== dials.fusion) continue;
+            if (part.type === "token") read.push(part.id);
+            yield part;
+            if (part.type === "finish") return;
+        }
+    } finally {
+        await run.stop();
+    }
+}
+
+interface Run {
+    /** The form of the target with which it was started. */
+    readonly fusion: Dials["fusion"];
+    /** Throws what the completion throws, after the parts before. */
+    next(): Promise<Part | undefined>;
+    stop(): Promise<void>;
+}
+
+function startRun(most: number, parts: Parts, fusion: Dials["fusion"]): Run {
+    const unread: Part[] = [];
+    let fault: { readonly thrown: unknown } | undefined;
+    let isOver = false;
+    /** Whoever waits for the other side. */
+    let wake = (): void => undefined;
+    const change = (): Promise<void> => new Promise<void>((resolve) => (wake = resolve));
+
+    async function fill(): Promise<void> {
+        try {
+            for await (const part of parts) {
+                unread.push(part);
+                wake();
+                while (unread.length >= most && !isOver) await change();
+                if (isOver) return;
+            }
+        } catch (thrown) {
+            fault = { thrown };
+        } finally {
+            isOver = true;
+            wake();
+        }
+    }
+    const filling = fill();
+
+    return {
+        fusion,
+        async next() {
+            while (unread.length === 0 && !isOver) await change();
+            const part = unread.shift();
+            if (part === undefined && fault !== undefined) throw fault.thrown;
+            wake();
+            return part;
+        },
+        async stop() {
+            isOver = true;
+            wake();
+            await filling;
+        },
+    };
+}

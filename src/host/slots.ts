@@ -1,0 +1,304 @@
+/**
+ * Who lives in which slot, and whose tokens are in the cells. Sequences get slots in the order of their arrival; a reader that does
+ * nothing loses its slot to who waits; where cells run out, parked prefixes go first and then the youngest sequence, which is
+ * evaluated again when there is room: that costs time and never changes its text.
+ */
+
+import type { NativeEngine } from "../native/binding.js";
+import type { HostContext, HostTarget, Lease } from "./sequences.js";
+import { commonPrefix, placeText, type Slot } from "./placement.js";
+import type { HostCounts } from "./statistics.js";
+import { MOST_APPENDED, type Share, type Waiting } from "./step-plan.js";
+
+export interface SlotPoolOptions {
+    /** Number of slots. */
+    readonly sequences: number;
+    /** A slot can be given away now. */
+    readonly wake: () => void;
+    readonly counts: HostCounts;
+}
+
+export interface SlotPool {
+    open(target: HostTarget, prompts: readonly ArrayLike<number>[]): Lease;
+    readonly busy: number;
+    /** Gives slots to those that wait for one, as far as there are some and their texts fit. */
+    admit(evaluations: readonly Waiting[]): void;
+    /** Makes room in the cells for a step, oldest first. @returns the shares that there is room for */
+    makeRoom(shares: readonly Share[]): Share[];
+    /** Makes room for a block: what its drafts follow. @returns whether there is */
+    makeRoomForDrafts(lease: Lease): boolean;
+    /** A job begins that keeps so much of each cache. */
+    startJob(lease: Lease, keep: ArrayLike<number>): void;
+    /** What it has added to the caches, per member, as far as they hold it. */
+    endJob(lease: Lease, added: readonly ArrayLike<number>[], lengths: Int32Array): void;
+    rest(lease: Lease): void;
+    close(lease: Lease): void;
+    /** Sequences of targets that are closed lose their slots. */
+    dropClosed(): void;
+    /** No slot is given away any more. */
+    shut(): void;
+}
+
+/** Tokens that a sequence can surely add before it has to give way again, for each that has a slot. */
+const RESERVE = 16;
+/** A text waits for another that is evaluating the same beginning, if that saves as many tokens as this. */
+const WORTH_WAITING = 32;
+/** How far from its end a cache may hold something else than the text: a block of rejected drafts. */
+const MOST_REJECTED = 32;
+
+export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }: SlotPoolOptions): SlotPool {
+    const slots = Array.from({ length: sequences }, (_, index): Slot => ({ index, lease: undefined, lastUse: 0 }));
+    let arrivals = 0;
+    let uses = 0;
+    /** Whether somebody waits for a slot or for cells. */
+    let isAwaited = false;
+    /** Runs while somebody waits and the next slot that can be given away has still to rest. */
+    let timer: NodeJS.Timeout | undefined;
+
+    const leases = (): Lease[] => slots.flatMap(({ lease }) => lease ?? []);
+    const due = ({ restingSince = Infinity, cost = 0 }: Lease): number => restingSince + cost;
+
+    /** Cuts the caches down to what is text: the tokens behind may be drafts that were rejected. */
+    function align({ target, texts, slot, hasDrafts }: Lease): void {
+        if (slot === undefined || hasDrafts) return;
+        target.contexts.forEach(({ cells }, member) => {
+            const [held, text] = [cells.held(slot), texts[member] ?? []];
+            const end = Math.min(held.length, text.length);
+            let length = Math.max(0, end - MOST_REJECTED);
+            while (length < end && held[length] === text[length]) length++;
+            cells.truncate(slot, length);
+        });
+    }
+
+    /** Takes the slot away; what it holds stays until the cells are needed. */
+    function vacate(lease: Lease): void {
+        const slot = lease.slot === undefined ? undefined : slots[lease.slot];
+        if (slot?.lease !== lease) return;
+        align(lease);
+        slot.lease = undefined;
+        lease.slot = undefined;
+    }
+
+    /** Frees the cells of a slot in one context. */
+    function forget(slot: Slot, { id, cells }: HostContext): void {
+        cells.truncate(slot.index, 0);
+        // Jobs run in order, so it is done before whatever needs the cells. If it fails, so does everything.
+        engine.forget(id, slot.index).catch(() => undefined);
+    }
+
+    /** Parked prefixes go, least recently used first, until there is room. @returns whether there is */
+    function evict(context: HostContext, needed: number): boolean {
+        const { cells } = context;
+        const hasRoom = (): boolean => cells.capacity - cells.used >= needed;
+        const parked = slots.filter(({ lease, index }) => lease === undefined && cells.held(index).length > 0);
+        for (const slot of parked.sort((a, b) => a.lastUse - b.lastUse)) {
+            if (hasRoom()) return true;
+            forget(slot, context);
+        }
+        return hasRoom();
+    }
+
+    function revoke(lease: Lease): void {
+        const slot = lease.slot === undefined ? undefined : slots[lease.slot];
+        if (slot === undefined) return;
+        counts.revocations++;
+        vacate(lease);
+        for (const context of lease.target.contexts) forget(slot, context);
+    }
+
+    /** Somebody waits: when the next resting sequence can be asked to give way, there is to be another look. */
+    function wakeWhenDue(): void {
+        clearTimeout(timer);
+        const next = isAwaited ? Math.min(...leases().map(due)) : Infinity;
+        if (next < Infinity) timer = setTimeout(wake, Math.max(0, Math.ceil(next - performance.now())));
+    }
+
+    function takeRested(): boolean {
+        const [next] = leases().sort((a, b) => due(a) - due(b));
+        if (next === undefined || due(next) > performance.now()) return false;
+        vacate(next);
+        return true;
+    }
+
+    /** Whether somebody is about to hold much of a text that nobody holds yet. */
+    function isWorthWaiting(
+        lease: Lease,
+        limits: readonly number[],
+        kept: number,
+        evaluations: readonly Waiting[],
+    ): boolean {
+        return evaluations.some(({ lease: other, evaluation: { ends } }) => {
+            if (other.slot === undefined || !haveSameContexts(other.target, lease.target)) return false;
+            const common = other.texts.map((text, member) =>
+                commonPrefix(text, lease.texts[member] ?? [], Math.min(limits[member] ?? 0, ends[member] ?? 0)),
+            );
+            return common.reduce((sum, length) => sum + length, 0) - kept >= WORTH_WAITING;
+        });
+    }
+
+    /** Whether the text fits beside those that run, with something to spare. */
+    function fits({ target, texts }: Lease, keep: readonly number[]): boolean {
+        const running = slots.flatMap(({ lease, index }) => (lease === undefined ? [] : [index]));
+        if (running.length === 0) return true;
+        return target.contexts.every(({ cells }, member) => {
+            const needed = (texts[member]?.length ?? 0) - (keep[member] ?? 0) + RESERVE * (running.length + 1);
+            return cells.capacity - cells.used >= needed || cells.capacity - cells.usedBy(running) >= needed;
+        });
+    }
+
+    /** @returns whether the text got a slot, or waits for another text; false: nobody behind it gets one either */
+    function assign({ lease, evaluation }: Waiting, evaluations: readonly Waiting[]): boolean {
+        const { ends, draw, queries } = evaluation;
+        const rows = draw === undefined ? (queries?.rows ?? 0) : 1;
+        // Who is not read now may be read later.
+        const limits = ends.map((end, member) =>
+            end === 0 ? (lease.texts[member]?.length ?? 0) : Math.max(0, end - rows),
+        );
+        const cells = lease.target.contexts.map((context) => context.cells);
+        if (slots.every((slot) => slot.lease !== undefined) && !takeRested()) return false;
+        const place = placeText(slots, cells, lease.texts, limits);
+        if (place === undefined) return false;
+        const { slot, source, keep } = place;
+        const kept = keep.reduce((sum, length) => sum + length, 0);
+        if (isWorthWaiting(lease, limits, kept, evaluations)) return true;
+        if (!fits(lease, keep)) return takeRested() && assign({ lease, evaluation } as Waiting, evaluations);
+
+        if (!lease.hasStarted) {
+            lease.reused = keep;
+            counts.reusedTokens += kept;
+        }
+        slot.lease = lease;
+        slot.lastUse = source.lastUse = ++uses;
+        cells.forEach((each, member) => each.share(source.index, slot.index, keep[member] ?? 0));
+        Object.assign(lease, { slot: slot.index, since: performance.now(), cost: undefined, hasStarted: true });
+        // Submitted before anyone else can touch the source: jobs run in the order of the calls.
+        lease.ready = prepare(engine, lease, keep, slot === source ? undefined : source.index);
+        // After a failure nobody knows what the caches hold. Whoever evaluates learns of it.
+        lease.ready.catch(() => {
+            for (const each of cells) each.truncate(slot.index, 0);
+        });
+        return true;
+    }
+
+    /**
+     * Makes room for so many tokens of each member.
+     *
+     * @param spared - sequences that keep what they have
+     * @returns whether there is
+     */
+    function reserve(lease: Lease, needed: readonly number[], spared: ReadonlySet<Lease>): boolean {
+        return lease.target.contexts.every((context, member) => {
+            const count = needed[member] ?? 0;
+            while (count > 0 && !evict(context, count)) {
+                const victims = leases().filter(
+                    (other) =>
+                        other !== lease &&
+                        !other.hasDrafts &&
+                        !spared.has(other) &&
+                        (other.order > lease.order || due(other) <= performance.now()) &&
+                        other.target.contexts.includes(context),
+                );
+                const [youngest] = victims.sort((a, b) => b.order - a.order);
+                if (youngest === undefined) return false;
+                revoke(youngest);
+            }
+            return true;
+        });
+    }
+
+    return {
+        open: (target, prompts) => ({
+            ...{ target, texts: prompts.map((prompt) => Array.from(prompt)), reused: prompts.map(() => 0) },
+            ...{ slot: undefined, order: ++arrivals, ready: Promise.resolve(), since: 0, cost: undefined },
+            ...{ restingSince: undefined, hasStarted: false, hasDrafts: false },
+        }),
+        get busy() {
+            return leases().length;
+        },
+
+        admit(evaluations) {
+            for (const { lease } of evaluations) align(lease);
+            const line = evaluations.filter(({ lease }) => lease.slot === undefined);
+            for (const waiting of line.sort((a, b) => a.lease.order - b.lease.order))
+                if (!assign(waiting, evaluations)) break;
+            isAwaited = line.some(({ lease }) => lease.slot === undefined);
+            wakeWhenDue();
+        },
+
+        makeRoom(shares) {
+            const spared = new Set<Lease>();
+            const byAge = [...shares].sort((a, b) => a.waiting.lease.order - b.waiting.lease.order);
+            for (const { waiting, entry } of byAge) {
+                const { lease, evaluation } = waiting;
+                if (lease.slot === undefined) continue;
+                // Room for its drafts, and for what they follow, was made before.
+                const needed = lease.hasDrafts
+                    ? []
+                    : entry.tokens.map(({ length }, member) => Math.min(length, evaluation.ends[member] ?? 0));
+                if (reserve(lease, needed, spared)) spared.add(lease);
+                else isAwaited = true;
+            }
+            wakeWhenDue();
+            return shares.filter(({ waiting: { lease } }) => spared.has(lease) && lease.slot !== undefined);
+        },
+        makeRoomForDrafts(lease) {
+            align(lease);
+            const needed = lease.target.contexts.map(({ cells }, member) => {
+                const held = lease.slot === undefined ? 0 : cells.held(lease.slot).length;
+                return Math.min(MOST_APPENDED, (lease.texts[member]?.length ?? 0) - held);
+            });
+            const hasRoom = reserve(lease, needed, new Set());
+            isAwaited ||= !hasRoom;
+            wakeWhenDue();
+            return hasRoom;
+        },
+
+        startJob(lease, keep) {
+            const { slot, target } = lease;
+            if (slot === undefined) return;
+            target.contexts.forEach(({ cells }, member) => cells.truncate(slot, keep[member] ?? 0));
+        },
+        endJob(lease, added, lengths) {
+            const { slot, target } = lease;
+            if (slot === undefined) return;
+            target.contexts.forEach(({ cells }, member) => {
+                const more = (lengths[member] ?? 0) - cells.held(slot).length;
+                cells.append(slot, Array.from(added[member] ?? []).slice(0, Math.max(0, more)));
+            });
+        },
+
+        rest(lease) {
+            lease.restingSince = performance.now();
+            lease.cost ??= lease.restingSince - lease.since;
+            wakeWhenDue();
+        },
+        close(lease) {
+            lease.hasDrafts = false;
+            vacate(lease);
+        },
+        dropClosed() {
+            for (const lease of leases()) if (lease.target.closed !== undefined) this.close(lease);
+        },
+        shut() {
+            clearTimeout(timer);
+        },
+    };
+}
+
+function haveSameContexts(a: HostTarget, b: HostTarget): boolean {
+    return (
+        a.contexts.length === b.contexts.length && a.contexts.every((context, member) => context === b.contexts[member])
+    );
+}
+
+/** A step that evaluates nothing. What the engine throws at once becomes a rejection too. */
+async function prepare(
+    engine: NativeEngine,
+    { target, slot }: Lease,
+    keep: readonly number[],
+    copyFrom: number | undefined,
+): Promise<void> {
+    const tokens = keep.map(() => new Int32Array(0));
+    const entry = { target: target.id, sequence: slot ?? 0, keep: Int32Array.from(keep), tokens };
+    await engine.step([copyFrom === undefined ? entry : { ...entry, copyFrom }]);
+}
