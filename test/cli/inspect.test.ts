@@ -181,7 +181,7 @@ describe("a recipe", () => {
         expect(stdout).toMatch(/^│ small +│ +-1\.5 │ small-base-f16\.gguf │$/m);
         expect(stdout).toMatch(/^│ chat +│ llama +│ F16 +│ +422 k │ +3 │ +256 tokens │ yes +│$/m);
         expect(stdout).toMatch(/^Vocabulary: SPM, 2048 ids mean the same to all members/m);
-        expect(stdout).toMatch(/^Memory, estimated for 1 x 256 tokens: [\d.]+ MiB/m);
+        expect(stdout).toMatch(/^Memory, estimated for a cache of 256 tokens: [\d.]+ MiB/m);
     });
 
     it("is data with --json", async () => {

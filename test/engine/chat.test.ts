@@ -377,6 +377,18 @@ describe("a full context", () => {
         expect((await talk(fresh, next, then)).map(idsOf)).toEqual((await talk(chat, next, then)).map(idsOf));
     });
 
+    it("is said once, where an answer that runs ahead begins again", async () => {
+        const turns = QUESTIONS.map((user) => ({ user, answer: user }));
+        const told: number[] = [];
+        await using small = await loadOnCpu(upscaling(""), { contextSize: 128, sequences: 1 });
+        const chat = createChat(small, { turns, onForget: ({ length }) => told.push(length), maxTokens: 12 });
+        const answer = chat.send(PERU, { readAhead: 4 });
+        let count = 0;
+        for await (const _ of answer) if (++count === 4) answer.setParameters({ beta: 0 });
+        expect(count).toBeGreaterThan(4);
+        expect(told).toEqual([chat.forgotten]);
+    });
+
     it("is no reason to forget anything for a question that is too long anyway", async () => {
         const forgotten: ChatTurn[] = [];
         const chat = createChat(ensemble, { onForget: (turns) => forgotten.push(...turns), maxTokens: 3 });
