@@ -114,7 +114,7 @@ DraftResult run_draft(JobState & state, const std::vector<DraftEntry> & entries)
         result.drafts.push_back(std::move(drafting.drafts));
         result.confidences.push_back(std::move(drafting.confidences));
         result.declined.push_back(drafting.declined);
-        result.lengths.push_back(held_lengths(state, *drafting.entry.target, drafting.entry.sequence));
+        append_lengths(state, *drafting.entry.target, drafting.entry.sequence, result.lengths);
     }
     return result;
 }

@@ -28,7 +28,7 @@ struct DraftResult {
     std::vector<std::vector<int32_t>> drafts;     // one per entry
     std::vector<std::vector<float>> confidences;  // one per entry; of all rows that were evaluated and kept
     std::vector<int32_t> declined;                // one per entry: the token that was not sure enough, or -1
-    std::vector<std::vector<int32_t>> lengths;    // one per entry: what each member holds afterwards
+    std::vector<int32_t> lengths;                 // entry after entry: what each member holds afterwards
     std::vector<DecodeCost> decodes;
     double fuse_ms = 0;
 };

@@ -123,12 +123,10 @@ void restore_sequence(JobState & state, const Target & target, uint32_t sequence
     }
 }
 
-std::vector<int32_t> held_lengths(const JobState & state, const Target & target, uint32_t sequence) {
-    std::vector<int32_t> lengths;
+void append_lengths(const JobState & state, const Target & target, uint32_t sequence, std::vector<int32_t> & lengths) {
     for (size_t m = 0; m < target.size(); ++m) {
         lengths.push_back(static_cast<int32_t>(state.member(target, m).length(sequence)));
     }
-    return lengths;
 }
 
 }  // namespace eft

@@ -87,7 +87,7 @@ void advance_request(DrawRequest & request, int32_t token, uint32_t history_limi
 /// After a failure: cuts a sequence down to `keep`, one number per member.
 void restore_sequence(JobState & state, const Target & target, uint32_t sequence, const std::vector<uint32_t> & keep);
 
-/// How many tokens of a sequence each member of a target holds.
-std::vector<int32_t> held_lengths(const JobState & state, const Target & target, uint32_t sequence);
+/// Appends how many tokens of a sequence each member of a target holds.
+void append_lengths(const JobState & state, const Target & target, uint32_t sequence, std::vector<int32_t> & lengths);
 
 }  // namespace eft

@@ -279,7 +279,7 @@ StepResult run_step(JobState & state, const std::vector<StepEntry> & entries) {
     for (auto & progress : steps) {
         const StepEntry & entry = progress.entry;
         state.kept[entry.sequence].clear();
-        progress.result.lengths = held_lengths(state, *entry.target, entry.sequence);
+        append_lengths(state, *entry.target, entry.sequence, result.lengths);
         result.entries.push_back(std::move(progress.result));
     }
     return result;

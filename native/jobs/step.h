@@ -75,11 +75,11 @@ struct QueryResult {
 struct EntryResult {
     std::vector<DrawResult> draws;
     std::optional<QueryResult> queries;
-    std::vector<int32_t> lengths;  // what each member holds afterwards
 };
 
 struct StepResult {
     std::vector<EntryResult> entries;
+    std::vector<int32_t> lengths;  // entry after entry: what each member holds afterwards
     std::vector<DecodeCost> decodes;
     double fuse_ms = 0;
 };

@@ -57,7 +57,7 @@ Speculation read_speculation(const Napi::Object & object) {
     return speculation;
 }
 
-Napi::Object to_object(Napi::Env env, const DrawResult & draw, size_t members) {
+Napi::Object to_object(Napi::Env env, const DrawResult & draw) {
     Napi::Object object = Napi::Object::New(env);
     object.Set("token", draw.token);
     object.Set("logprob", static_cast<double>(draw.logprob));
@@ -73,7 +73,7 @@ Napi::Object to_object(Napi::Env env, const DrawResult & draw, size_t members) {
         }
         object.Set("topTokens", to_typed_array<Napi::Int32Array>(env, tokens));
         object.Set("topLogprobs", to_typed_array<Napi::Float32Array>(env, logprobs));
-        if (draw.top_member_logprobs.size() == draw.top.size() * members) {
+        if (!draw.top_member_logprobs.empty()) {
             object.Set("topMemberLogprobs", to_typed_array<Napi::Float32Array>(env, draw.top_member_logprobs));
         }
     }
@@ -187,11 +187,10 @@ Napi::Value to_object(Napi::Env env, const StepResult & step) {
     for (uint32_t i = 0; i < step.entries.size(); ++i) {
         const EntryResult & entry = step.entries[i];
         Napi::Object result = Napi::Object::New(env);
-        result.Set("lengths", to_typed_array<Napi::Int32Array>(env, entry.lengths));
         if (entry.queries) result.Set("queries", to_object(env, *entry.queries));
         Napi::Array draws = Napi::Array::New(env, entry.draws.size());
         for (uint32_t row = 0; row < entry.draws.size(); ++row) {
-            draws.Set(row, to_object(env, entry.draws[row], entry.lengths.size()));
+            draws.Set(row, to_object(env, entry.draws[row]));
         }
         result.Set("draws", draws);
         results.Set(i, result);
@@ -199,6 +198,7 @@ Napi::Value to_object(Napi::Env env, const StepResult & step) {
     Napi::Object object = Napi::Object::New(env);
     object.Set("results", results);
     object.Set("decodes", to_array(env, step.decodes));
+    object.Set("lengths", to_typed_array<Napi::Int32Array>(env, step.lengths));
     object.Set("fuseMs", step.fuse_ms);
     return object;
 }
@@ -210,12 +210,12 @@ Napi::Value to_object(Napi::Env env, const DraftResult & draft) {
         object.Set("tokens", to_typed_array<Napi::Int32Array>(env, draft.drafts[i]));
         object.Set("confidences", to_typed_array<Napi::Float32Array>(env, draft.confidences[i]));
         object.Set("declined", draft.declined[i]);
-        object.Set("lengths", to_typed_array<Napi::Int32Array>(env, draft.lengths[i]));
         drafts.Set(i, object);
     }
     Napi::Object object = Napi::Object::New(env);
     object.Set("drafts", drafts);
     object.Set("decodes", to_array(env, draft.decodes));
+    object.Set("lengths", to_typed_array<Napi::Int32Array>(env, draft.lengths));
     object.Set("fuseMs", draft.fuse_ms);
     return object;
 }

@@ -20,6 +20,7 @@ import {
     readsMember,
     type Evaluated,
     type Evaluation,
+    type Need,
     type Waiting,
 } from "./step-plan.js";
 
@@ -127,8 +128,10 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     /** @returns whether there was something to do */
     async function runStep(): Promise<boolean> {
         slots.admit(evaluations);
-        const ready = evaluations.filter(({ lease }) => lease.slot !== undefined);
-        const chosen = slots.makeRoom(planStep(ready, { batchSize, pieceSize: choosePiece(ready) }));
+        const needs = evaluations.flatMap((waiting) =>
+            waiting.lease.slot === undefined ? [] : [{ waiting, missing: missingTokens(waiting) }],
+        );
+        const chosen = slots.makeRoom(planStep(needs, { batchSize, pieceSize: choosePiece(needs) }));
         if (chosen.length === 0) return false;
         counts.steps++;
         counts.entries += chosen.length;
@@ -146,11 +149,13 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                 },
             })),
             (parts) => engine.step(parts.map(({ share }) => share.entry)),
-            ({ results, decodes, fuseMs }, parts) => {
+            ({ results, lengths, decodes, fuseMs }, parts) => {
+                let read = 0;
                 parts.forEach(({ share, lease }, index) => {
                     const result = results[index];
                     if (result === undefined) return;
-                    slots.endJob(lease, share.appended, result.lengths);
+                    slots.endJob(lease, share.appended, lengths, read);
+                    read += share.appended.length;
                     counts.evaluatedTokens += share.entry.tokens.reduce((sum, { length }) => sum + length, 0);
                     const { waiting } = share;
                     waiting.fuseMs += fuseMs;
@@ -172,11 +177,10 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     }
 
     /** So many tokens of prompts that running texts do not wait longer than is stated. */
-    function choosePiece(ready: readonly Waiting[]): number {
+    function choosePiece(needs: readonly Need[]): number {
         const running = new Map<number, number>();
         let hasPrompt = false;
-        for (const waiting of ready) {
-            const missing = missingTokens(waiting);
+        for (const { waiting, missing } of needs) {
             if (!isRunning(missing)) {
                 hasPrompt = true;
                 continue;
@@ -230,18 +234,20 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                 "draft",
                 parts,
                 (wanted) => engine.draft(wanted.map(({ entry }) => entry)),
-                ({ drafts, decodes, fuseMs }, wanted) => {
+                ({ drafts, lengths, decodes, fuseMs }, wanted) => {
+                    let read = 0;
                     wanted.forEach(({ lease, plan, entry, resolve }, index) => {
                         const draft = drafts[index];
                         if (draft === undefined) return;
-                        const { tokens, confidences, declined, lengths } = draft;
+                        const { tokens, confidences, declined } = draft;
                         slots.endJob(
                             lease,
                             entry.tokens.map((each) =>
                                 each.length === 0 ? each : Int32Array.from([...each, ...tokens]),
                             ),
-                            lengths,
+                            ...([lengths, read] as const),
                         );
+                        read += entry.tokens.length;
                         lease.hasDrafts = confidences.length > 0;
                         const decodeMs = lease.texts.map(() => 0);
                         addDecodes(decodeMs, lease.target, decodes);

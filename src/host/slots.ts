@@ -29,8 +29,8 @@ export interface SlotPool {
     makeRoomForDrafts(lease: Lease): boolean;
     /** A job begins that keeps so much of each cache. */
     startJob(lease: Lease, keep: ArrayLike<number>): void;
-    /** What it has added to the caches, per member, as far as they hold it. */
-    endJob(lease: Lease, added: readonly ArrayLike<number>[], lengths: Int32Array): void;
+    /** What it has added to the caches, per member, as far as they hold it by `lengths`, which are of this sequence from `offset` on. */
+    endJob(lease: Lease, added: readonly ArrayLike<number>[], lengths: Int32Array, offset: number): void;
     rest(lease: Lease): void;
     close(lease: Lease): void;
     /** Sequences of targets that are closed lose their slots. */
@@ -258,12 +258,11 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             if (slot === undefined) return;
             target.contexts.forEach(({ cells }, member) => cells.truncate(slot, keep[member] ?? 0));
         },
-        endJob(lease, added, lengths) {
+        endJob(lease, added, lengths, offset) {
             const { slot, target } = lease;
             if (slot === undefined) return;
             target.contexts.forEach(({ cells }, member) => {
-                const more = (lengths[member] ?? 0) - cells.held(slot).length;
-                cells.append(slot, Array.from(added[member] ?? []).slice(0, Math.max(0, more)));
+                cells.append(slot, added[member] ?? [], (lengths[offset + member] ?? 0) - cells.held(slot).length);
             });
         },
 

@@ -93,6 +93,12 @@ export function isRunning(missing: readonly Missing[]): boolean {
     return missing.every(({ count }) => count <= MOST_APPENDED + MOST_DRAFTED);
 }
 
+/** An evaluation whose sequence has a slot, and what its caches lack. */
+export interface Need {
+    readonly waiting: Waiting;
+    readonly missing: readonly Missing[];
+}
+
 export interface StepLimits {
     /** Most tokens of one context. */
     readonly batchSize: number;
@@ -104,15 +110,13 @@ export interface StepLimits {
  * Fills a step with at most `batchSize` tokens for each context. Who needs fewest tokens comes first, so that texts do not stall
  * behind a long prompt, which is cut into pieces; among equals, who has waited longest.
  *
- * @param queue - evaluations of sequences that have a slot
  */
-export function planStep(queue: readonly Waiting[], { batchSize, pieceSize }: StepLimits): Share[] {
+export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepLimits): Share[] {
     const room = new Map<number, number>();
     const pieces = new Map<number, number>();
-    const needs = queue.map((waiting) => ({ waiting, missing: missingTokens(waiting) }));
     const most = (missing: readonly Missing[]): number => Math.max(...missing.map(({ count }) => count));
     const shares: Share[] = [];
-    for (const { waiting, missing } of needs.sort((a, b) => most(a.missing) - most(b.missing))) {
+    for (const { waiting, missing } of [...needs].sort((a, b) => most(a.missing) - most(b.missing))) {
         const { lease, evaluation } = waiting;
         const { ends, fusion, draw, speculation, queries } = evaluation;
         const { contexts, id } = lease.target;

@@ -308,13 +308,13 @@ export interface NativeDraft {
     readonly confidences: Float32Array;
     /** What the drafter would have drawn where it was not sure enough; -1 if it did not come to that. */
     readonly declined: number;
-    /** M numbers: how many tokens of the sequence each cache holds now. */
-    readonly lengths: Int32Array;
 }
 
 export interface NativeDraftResult {
     /** One per entry, in order. */
     readonly drafts: readonly NativeDraft[];
+    /** As in {@link NativeStepResult}. */
+    readonly lengths: Int32Array;
     readonly decodes: readonly NativeDecode[];
     /** Milliseconds of combining and drawing. */
     readonly fuseMs: number;
@@ -372,13 +372,13 @@ export interface NativeEntryResult {
      */
     readonly draws: readonly NativeDrawResult[];
     readonly queries?: NativeQueryResult;
-    /** M numbers: how many tokens of the sequence each cache holds now, rejected drafts included. */
-    readonly lengths: Int32Array;
 }
 
 export interface NativeStepResult {
     /** One per entry, in order. */
     readonly results: readonly NativeEntryResult[];
+    /** M numbers of each entry, one entry after another: how many tokens each cache holds now, rejected drafts included. */
+    readonly lengths: Int32Array;
     readonly decodes: readonly NativeDecode[];
     /** Milliseconds of combining, filtering, drawing and picking. */
     readonly fuseMs: number;
