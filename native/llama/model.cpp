@@ -252,9 +252,17 @@ const char * Model::token_text(int32_t token) const {
     return tokenizing(path_, [&] { return llama_api().llama_vocab_get_text(vocab_, token); });
 }
 
-int32_t Model::token_attributes(int32_t token) const {
-    check_token(token);
-    return tokenizing(path_, [&] { return static_cast<int32_t>(llama_api().llama_vocab_get_attr(vocab_, token)); });
+std::vector<int32_t> Model::token_attributes() const {
+    const LlamaApi & api = llama_api();
+    std::vector<int32_t> attributes;
+    attributes.reserve(static_cast<size_t>(vocabulary_size()));
+    // One guard for all of them: there may be a quarter of a million.
+    tokenizing(path_, [&] {
+        for (int32_t token = 0; token < vocabulary_size(); ++token) {
+            attributes.push_back(static_cast<int32_t>(api.llama_vocab_get_attr(vocab_, token)));
+        }
+    });
+    return attributes;
 }
 
 bool Model::ends_generation(int32_t token) const { return llama_api().llama_vocab_is_eog(vocab_, token); }
@@ -263,10 +271,11 @@ std::shared_ptr<const TokenTexts> Model::texts() const {
     std::call_once(texts_once_, [&] {
         std::vector<std::string> texts;
         std::vector<uint8_t> is_control;
+        const std::vector<int32_t> attributes = token_attributes();
         for (int32_t token = 0; token < vocabulary_size(); ++token) {
             texts.push_back(detokenize({token}, true));
             constexpr int32_t CONTROL = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN;
-            is_control.push_back((token_attributes(token) & CONTROL) != 0 ? 1 : 0);
+            is_control.push_back((attributes[static_cast<size_t>(token)] & CONTROL) != 0 ? 1 : 0);
         }
         texts_ = std::make_shared<const TokenTexts>(std::move(texts), std::move(is_control));
     });

@@ -43,7 +43,8 @@ class Model {
     /// included. Throws Failure OPTION_INVALID for an id out of range.
     std::string detokenize(const std::vector<int32_t> & tokens, bool render_special) const;
     const char * token_text(int32_t token) const;
-    int32_t token_attributes(int32_t token) const;
+    /// llama.cpp's, one per id.
+    std::vector<int32_t> token_attributes() const;
     bool ends_generation(int32_t token) const;
     /// The bytes of each token. Computed at the first call; outlives the model.
     std::shared_ptr<const TokenTexts> texts() const;

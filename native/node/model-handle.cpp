@@ -203,12 +203,7 @@ Napi::Value ModelHandle::TokenTexts(const Napi::CallbackInfo & info) {
 
 Napi::Value ModelHandle::TokenAttributes(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
-        const auto model = this->model();
-        std::vector<int32_t> attributes(static_cast<size_t>(model->vocabulary_size()));
-        for (size_t token = 0; token < attributes.size(); ++token) {
-            attributes[token] = model->token_attributes(static_cast<int32_t>(token));
-        }
-        return to_typed_array<Napi::Int32Array>(info.Env(), attributes);
+        return to_typed_array<Napi::Int32Array>(info.Env(), model()->token_attributes());
     });
 }
 

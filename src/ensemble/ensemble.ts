@@ -137,12 +137,13 @@ export function createEnsemble(parts: LoadedParts, foundation: Foundation): Ense
 }
 
 function toNativeVocabulary({ size, members, controlTokens, addedTokens, endOfGeneration }: VocabularyReport) {
-    const { combined, control, added } = TOKEN_KIND;
+    const kinds = new Uint8Array(size).fill(TOKEN_KIND.combined);
+    for (let token = 0; token < size; token++) {
+        if (controlTokens[token] === 1) kinds[token] = TOKEN_KIND.control;
+        if (addedTokens[token] === 1) kinds[token] = TOKEN_KIND.added;
+    }
     return {
-        kinds: Uint8Array.from({ length: size }, (_, token) =>
-            addedTokens[token] === 1 ? added : controlTokens[token] === 1 ? control : combined,
-        ),
-        endOfGeneration,
+        ...{ kinds, endOfGeneration },
         lacking: members.map(({ lacks }) => flaggedIds(lacks)),
     } satisfies NativeVocabulary;
 }

@@ -2,11 +2,12 @@
 
 import { existsSync, statSync } from "node:fs";
 import { abortError, EftError } from "../errors.js";
-import type { Runtime } from "../host/runtime.js";
+import type { ContextOrigin, Runtime } from "../host/runtime.js";
 import { maxContextBytes, memoryRoom, planMemory, wantedContextSize, type MemoryPlan } from "../models/memory-plan.js";
 import { locateModels } from "../models/model-files.js";
 import { tryModels } from "../models/trial.js";
 import { checkVocabularies } from "../models/vocabulary.js";
+import type { NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { toEftError } from "../native/native-error.js";
 import { examineVocabularies } from "../prompts/added-tokens.js";
@@ -33,14 +34,17 @@ export async function loadRecipe(recipe: Recipe, options: RecipeOptions, place: 
     const { signal } = options;
     const local = await locateModels(recipe);
     const cacheType = options.cacheType ?? recipe.cacheType ?? "f16";
-    const plan = await planIfLarge(local, options, place);
+    const readHeader = createHeaderReader();
+    const plan = await planIfLarge(local, options, place, readHeader);
     if (options.trust !== true) {
         await tryModels(
             local.members.map(({ model }) => model),
             { threads: runtime.threads, signal, onTrial: options.onTrial },
         );
     }
-    await refuseEarly(local);
+    const keys = runtime.origins.map(({ key }) => key);
+    const isThere = local.members.every((member) => keys.includes(contextKey(member, cacheType)));
+    if (!isThere) await refuseEarly(local, readHeader);
     return runtime.exclusively(() => load(recipe, local, { ...options, cacheType }, { ...place, plan }));
 }
 
@@ -70,10 +74,10 @@ async function load(
     };
     try {
         checkWanted();
-        const layersThere = (spec: MemberSpec): number | undefined =>
-            runtime.origins.find(({ key }) => key === contextKey(spec, cacheType))?.gpuLayers;
+        const there = (spec: MemberSpec): ContextOrigin | undefined =>
+            runtime.origins.find(({ key }) => key === contextKey(spec, cacheType));
         const members = await loadMembers(engine, local, backend, {
-            ...{ plan, gpuLayers, layersThere, onProgress, checkWanted },
+            ...{ plan, gpuLayers, there, onProgress, checkWanted },
         });
         const vocabulary = examineVocabularies(local, members);
         checkVocabularies(vocabulary);
@@ -86,10 +90,10 @@ async function load(
                 const { weights, context } = plan?.members[index] ?? {};
                 const gpuBytes = (weights?.gpu ?? 0) + (context?.gpu ?? 0);
                 return {
-                    ...{ model, cacheType, capacity, atLeast: wanted },
+                    ...{ cacheType, capacity, atLeast: wanted },
                     offloadCache: backend.backend !== "cpu" && layers !== 0,
                     ...(spec.lora && { lora: spec.lora }),
-                    origin: { key: contextKey(spec, cacheType), spec, gpuLayers: layers, gpuBytes },
+                    origin: { key: contextKey(spec, cacheType), spec, model, gpuLayers: layers, gpuBytes },
                 };
             }),
         );
@@ -113,6 +117,18 @@ async function load(
     }
 }
 
+type HeaderReader = (file: string) => NativeHeader;
+
+/** Reads each file once: a vocabulary takes some time to pass over. */
+function createHeaderReader(): HeaderReader {
+    const known = new Map<string, NativeHeader>();
+    return (file) => {
+        const header = known.get(file) ?? loadBinding().readHeader(file);
+        known.set(file, header);
+        return header;
+    };
+}
+
 /** What tells contexts apart. Layers on the GPU do not: a file that is there is used where it is. */
 function contextKey({ model, lora }: MemberSpec, cacheType: CacheType): string {
     const files = [model, ...(lora ? [lora.path] : [])].map((file) => {
@@ -128,8 +144,8 @@ function contextKey({ model, lora }: MemberSpec, cacheType: CacheType): string {
  *
  * @throws EftError VOCABULARY_MISMATCH, MODEL_*
  */
-async function refuseEarly(recipe: Recipe): Promise<void> {
-    const headers = recipe.members.map(({ model }) => loadBinding().readHeader(model));
+async function refuseEarly(recipe: Recipe, readHeader: HeaderReader): Promise<void> {
+    const headers = recipe.members.map(({ model }) => readHeader(model));
     const smallest = Math.min(...headers.map(({ vocabularySize }) => vocabularySize));
     if (headers.some(({ eos }) => eos >= smallest)) checkVocabularies(await readVocabularies(recipe));
 }
@@ -144,6 +160,7 @@ async function planIfLarge(
     recipe: Recipe,
     { contextSize, gpuLayers, cacheType = recipe.cacheType ?? "f16" }: RecipeOptions,
     { runtime: { backend, sequences, batchSize, origins }, cacheTokens }: Place,
+    readHeader: HeaderReader,
 ): Promise<MemoryPlan | undefined> {
     // A file may have been deleted since.
     const there = origins.filter(({ spec }) => existsSync(spec.model));
@@ -164,11 +181,11 @@ async function planIfLarge(
     }));
     const all = { ...recipe, members: [...loaded, ...fresh] };
     const room = memoryRoom(backend);
-    const weights = [...fileSizes(all).values()].reduce((sum, size) => sum + size);
+    const weights = [...fileSizes(all, readHeader).values()].reduce((sum, size) => sum + size);
     const cells = cacheTokens ?? sequences * wantedContextSize(recipe, contextSize, []);
     const contexts = all.members.reduce(
         (sum, { model }) =>
-            sum + maxContextBytes(loadBinding().readHeader(model), { contextSize: cells, sequences: 1, batchSize }),
+            sum + maxContextBytes(readHeader(model), { contextSize: cells, sequences: 1, batchSize }),
         0,
     );
     if (weights + contexts < (room.gpu || room.ram) / 8) return undefined;

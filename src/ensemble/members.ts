@@ -3,8 +3,9 @@
 import { existsSync } from "node:fs";
 import { EftError } from "../errors.js";
 import type { BackendChoice } from "../native/backend.js";
-import type { NativeEngine, NativeModel } from "../native/binding.js";
+import type { NativeEngine, NativeHeader, NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
+import type { ContextOrigin } from "../host/runtime.js";
 import type { MemberSpec, Recipe } from "../types.js";
 import type { MemoryPlan } from "../models/memory-plan.js";
 import { notAt } from "../models/model-files.js";
@@ -35,8 +36,8 @@ export async function loadMembers(
     backend: BackendChoice,
     options: {
         readonly plan: MemoryPlan | undefined;
-        /** Layers on the GPU of a member whose context is there already. */
-        readonly layersThere: (spec: MemberSpec) => number | undefined;
+        /** What a member has to be loaded for no more. */
+        readonly there: (spec: MemberSpec) => Pick<ContextOrigin, "model" | "gpuLayers"> | undefined;
         readonly gpuLayers: number | undefined;
         readonly onProgress: (fraction: number) => void;
         /** Throws when loading is to end. */
@@ -44,8 +45,8 @@ export async function loadMembers(
     },
 ): Promise<Member[]> {
     const { members: specs } = recipe;
-    const sizes = fileSizes(recipe);
-    const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes);
+    const sizes = fileSizes({ members: specs.filter((spec) => options.there(spec) === undefined) });
+    const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
     const done = new Set<string>();
     const report = (file: string, fraction: number): void => {
         const before = [...done].reduce((sum, each) => sum + (sizes.get(each) ?? 0), 0);
@@ -54,8 +55,12 @@ export async function loadMembers(
 
     const loaded: { spec: MemberSpec; model: NativeModel; gpuLayers: number }[] = [];
     for (const [index, spec] of specs.entries()) {
-        const wanted = options.plan?.members[index]?.gpuLayers ?? spec.gpuLayers ?? options.gpuLayers ?? -1;
-        const layers = options.layersThere(spec) ?? wanted;
+        const found = options.there(spec);
+        if (found !== undefined) {
+            loaded.push({ spec, ...found });
+            continue;
+        }
+        const layers = options.plan?.members[index]?.gpuLayers ?? spec.gpuLayers ?? options.gpuLayers ?? -1;
         const gpuLayers = backend.backend === "cpu" ? 0 : layers;
         const model = await engine.loadModel({
             path: spec.model,
@@ -82,15 +87,22 @@ export async function loadMembers(
     }));
 }
 
-/** Bytes of each model's files. @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE; for adapters also LORA_INVALID */
-export function fileSizes({ members }: Pick<Recipe, "members">): ReadonlyMap<string, number> {
-    const binding = loadBinding();
+/**
+ * Bytes of each model's files.
+ *
+ * @param readHeader - in the place of the binding's
+ * @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE; for adapters also LORA_INVALID
+ */
+export function fileSizes(
+    { members }: Pick<Recipe, "members">,
+    readHeader: (file: string) => NativeHeader = (file) => loadBinding().readHeader(file),
+): ReadonlyMap<string, number> {
     for (const { lora } of members) {
         if (lora === undefined) continue;
         if (!existsSync(lora.path)) throw notAt("The LoRA adapter", lora.path);
-        binding.checkAdapter(lora.path);
+        loadBinding().checkAdapter(lora.path);
     }
-    return new Map(members.map(({ model }) => [model, binding.readHeader(model).fileBytes]));
+    return new Map(members.map(({ model }) => [model, readHeader(model).fileBytes]));
 }
 
 /** @throws EftError MODEL_UNSUPPORTED when a model cannot take part, whatever the others are */

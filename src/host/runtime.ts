@@ -1,7 +1,7 @@
 /** What is loaded and runs: one engine, the contexts that recipes share, and the scheduler of all their jobs. */
 
 import type { BackendChoice } from "../native/backend.js";
-import type { NativeContextOptions, NativeEngine, NativeVocabulary } from "../native/binding.js";
+import type { NativeContextOptions, NativeEngine, NativeModel, NativeVocabulary } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { EftError } from "../errors.js";
 import type { MemberSpec } from "../types.js";
@@ -29,6 +29,7 @@ export interface ContextOrigin {
     readonly key: string;
     /** The member that it was made for, as its recipe names it. */
     readonly spec: MemberSpec;
+    readonly model: NativeModel;
     /** Layers on the GPU; -1 means all. */
     readonly gpuLayers: number;
     /** What it and its weights take of the GPU, by the plan; 0 without one. */
@@ -36,7 +37,7 @@ export interface ContextOrigin {
 }
 
 /** A context that a recipe wants. */
-export interface ContextWish extends Omit<NativeContextOptions, "cells"> {
+export interface ContextWish extends Omit<NativeContextOptions, "cells" | "model"> {
     readonly origin: ContextOrigin;
     /** Tokens that it has to hold at least. */
     readonly atLeast: number;
@@ -116,7 +117,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
                             !used.includes(each.context),
                     );
                     if (found === undefined) {
-                        const id = await engine.addContext({ ...wish, cells: capacity + sequences * SLACK });
+                        const id = await engine.addContext({ ...wish, model: origin.model, cells: capacity + sequences * SLACK });
                         found = { origin, context: { id, cells: createCells(capacity, sequences) }, users: 0 };
                         loaded.push(found);
                     }
