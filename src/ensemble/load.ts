@@ -184,8 +184,7 @@ async function planIfLarge(
     const weights = [...fileSizes(all, readHeader).values()].reduce((sum, size) => sum + size);
     const cells = cacheTokens ?? sequences * wantedContextSize(recipe, contextSize, []);
     const contexts = all.members.reduce(
-        (sum, { model }) =>
-            sum + maxContextBytes(readHeader(model), { contextSize: cells, sequences: 1, batchSize }),
+        (sum, { model }) => sum + maxContextBytes(readHeader(model), { contextSize: cells, sequences: 1, batchSize }),
         0,
     );
     if (weights + contexts < (room.gpu || room.ram) / 8) return undefined;

@@ -117,7 +117,11 @@ export function createRuntime(options: RuntimeOptions): Runtime {
                             !used.includes(each.context),
                     );
                     if (found === undefined) {
-                        const id = await engine.addContext({ ...wish, model: origin.model, cells: capacity + sequences * SLACK });
+                        const id = await engine.addContext({
+                            ...wish,
+                            model: origin.model,
+                            cells: capacity + sequences * SLACK,
+                        });
                         found = { origin, context: { id, cells: createCells(capacity, sequences) }, users: 0 };
                         loaded.push(found);
                     }
