@@ -7,6 +7,7 @@ import { benchBatch, printBatch } from "./batch.mjs";
 import { FAMILIES, findFamily, importLibrary, isBundle } from "./families.mjs";
 import { gpuCommand } from "./gpu/command.mjs";
 import { checkOut, outOption } from "./out.mjs";
+import { benchPauses, printPauses } from "./pauses.mjs";
 import { writeReport } from "./report.mjs";
 import { benchScore, printScore } from "./score.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
@@ -75,6 +76,17 @@ await yargs(hideBin(process.argv))
         command("batch", "tokens per second of several completions at once", benchBatch, printBatch, {
             ...{ families: ["demo", "1.1b"], rounds: 10, tokens: 32 },
         }),
+    )
+    .command(
+        command(
+            "pauses",
+            "what running texts notice of a long prompt, and of prompts with one beginning",
+            benchPauses,
+            printPauses,
+            {
+                ...{ families: ["demo", "demo-inflated"], rounds: 5 },
+            },
+        ),
     )
     .command(
         command("speculation", "drafting and verifying, against plain steps", benchSpeculation, printSpeculation, {
