@@ -22,8 +22,8 @@ struct Drafting {
 void start(JobState & state, Drafting & drafting) {
     const DraftEntry & entry = drafting.entry;
     for (size_t m = 0; m < entry.target->size(); ++m) {
-        if (entry.tokens[m].empty()) continue;
         Member & member = state.member(*entry.target, m);
+        if (entry.tokens[m].empty()) continue;
         member.rewind(entry.sequence, entry.keep[m]);
         drafting.batch_rows[m] = member.enqueue(entry.sequence, entry.tokens[m], 1);
     }

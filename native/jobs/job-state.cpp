@@ -31,9 +31,13 @@ std::shared_ptr<const Target> make_target(std::vector<uint32_t> contexts, const 
     return target;
 }
 
-Member & JobState::member(const Target & target, size_t m) const {
+Member * JobState::find_member(const Target & target, size_t m) const {
     const uint32_t id = target.contexts[m];
-    if (id < contexts.size() && contexts[id]) return *contexts[id];
+    return id < contexts.size() ? contexts[id].get() : nullptr;
+}
+
+Member & JobState::member(const Target & target, size_t m) const {
+    if (Member * member = find_member(target, m)) return *member;
     throw Failure("DISPOSED", "The ensemble has been disposed.");
 }
 
@@ -117,9 +121,9 @@ void advance_request(DrawRequest & request, int32_t token, uint32_t history_limi
 
 void restore_sequence(JobState & state, const Target & target, uint32_t sequence, const std::vector<uint32_t> & keep) {
     for (size_t m = 0; m < target.size(); ++m) {
-        Member & member = state.member(target, m);
+        Member * member = state.find_member(target, m);
         // What was never reached may hold less than it was to keep.
-        if (member.length(sequence) >= keep[m]) member.rewind(sequence, keep[m]);
+        if (member && member->length(sequence) >= keep[m]) member->rewind(sequence, keep[m]);
     }
 }
 

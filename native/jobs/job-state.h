@@ -63,6 +63,8 @@ struct JobState {
     FuseScratch fuse, drafter_fuse;
     SpeculationScratch draw;
 
+    /// Null for a context that has been removed.
+    Member * find_member(const Target & target, size_t m) const;
     /// Throws Failure DISPOSED for a context that has been removed.
     Member & member(const Target & target, size_t m) const;
 };

@@ -1,5 +1,5 @@
-// The fused job: all members decode, their rows become target rows, tokens are drawn or looked up. Only token ids and
-// small numbers leave native memory.
+// The fused job: all members decode (evaluate), their rows become target rows, tokens are drawn or looked up (decide).
+// Only token ids and small numbers leave native memory.
 #pragma once
 
 #include <memory>
@@ -42,9 +42,9 @@ struct StepEntry {
     Speculation speculation;
     std::optional<Queries> queries;
 
-    uint32_t rows() const {
-        return draw ? static_cast<uint32_t>(speculation.drafts.size()) + 1 : queries ? queries->rows : 0;
-    }
+    uint32_t rows() const { return draw ? last_row() + 1 : queries ? queries->rows : 0; }
+    /// The one after the last draft.
+    uint32_t last_row() const { return static_cast<uint32_t>(speculation.drafts.size()); }
 };
 
 /// Target and drafter at one position.

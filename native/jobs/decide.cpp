@@ -1,0 +1,156 @@
+#include "jobs/decide.h"
+
+#include <cmath>
+#include <limits>
+#include <string>
+
+#include "failure.h"
+
+namespace eft {
+namespace {
+
+/// NaN for a member that was not read, -inf for one that does not have the token.
+double member_logprob(const MemberRow & row, double log_normalizer, int32_t token) {
+    if (!row.data) return std::numeric_limits<double>::quiet_NaN();
+    return static_cast<size_t>(token) < row.size ? row.data[token] - log_normalizer : static_cast<double>(MASKED);
+}
+
+/// fuse_rows() normalises only the members that it reads; reports want the others too, where they have a row.
+std::vector<double> all_log_normalizers(const std::vector<MemberRow> & rows, const double * known) {
+    std::vector<double> result(known, known + rows.size());
+    for (size_t m = 0; m < rows.size(); ++m) {
+        if (!rows[m].data || !std::isnan(result[m])) continue;
+        const RowSummary summary = summarize_row(rows[m].data, rows[m].size);
+        if (summary.fault == RowFault::none) result[m] = summary.log_normalizer;
+    }
+    return result;
+}
+
+std::vector<double> member_logprobs(const std::vector<MemberRow> & rows, const std::vector<double> & log_normalizers,
+                                    int32_t token) {
+    std::vector<double> result;
+    for (size_t m = 0; m < rows.size(); ++m) result.push_back(member_logprob(rows[m], log_normalizers[m], token));
+    return result;
+}
+
+DrawResult report(const Target & target, const std::vector<MemberRow> & rows, const FuseResult & fused, int32_t token,
+                  const DrawRequest & request) {
+    DrawResult result;
+    result.token = token;
+    result.logprob = fused.target[token];
+    if (request.top > 0) top_logprobs(fused.target, target.vocabulary_size(), request.top, result.top);
+    if (request.members) {
+        const auto log_normalizers = all_log_normalizers(rows, fused.log_normalizers);
+        result.member_logprobs = member_logprobs(rows, log_normalizers, token);
+        for (const auto & candidate : result.top) {
+            for (const double logprob : member_logprobs(rows, log_normalizers, candidate.token)) {
+                result.top_member_logprobs.push_back(static_cast<float>(logprob));
+            }
+        }
+    }
+    if (request.scores) result.scores.assign(fused.target, fused.target + target.vocabulary_size());
+    return result;
+}
+
+Comparison compare(JobState & state, const Target & target, const std::vector<MemberRow> & rows,
+                   const FuseResult & fused, const float * drafter, const DrawRequest & request) {
+    Comparison result;
+    const size_t n = target.vocabulary_size();
+    const Draft draft = draw_draft(drafter, n, request, Coupling::gumbel, state.draw);
+    result.token = draft.token;
+    result.confidence = draft.confidence;
+    result.total_variation = total_variation(fused.target, drafter, n);
+    if (result.token >= 0) {
+        const auto log_normalizers = all_log_normalizers(rows, fused.log_normalizers);
+        result.member_logprobs = member_logprobs(rows, log_normalizers, result.token);
+    }
+    return result;
+}
+
+Failure no_token_left(const DrawRequest & request) {
+    if (!request.constraint) {
+        return {"NO_TOKEN_LEFT", "Logit biases and masks exclude every token; allow at least one."};
+    }
+    return {
+        "NO_TOKEN_LEFT",
+        "The grammar has come to a dead end after " + std::to_string(request.position) +
+            " tokens: of what it allows next, no token of the vocabulary can write the beginning, or logit biases and "
+            "masks exclude all of it, an end of the text included. Offer another alternative there."};
+}
+
+/// Decides row after row, until a draft is rejected, all are accepted and followed by one more token, the text ends, or
+/// the row after the last draft is still to be evaluated.
+void draw(JobState & state, const EntryRows & rows, Decision & decision) {
+    const StepEntry & entry = rows.entry;
+    const Target & target = *entry.target;
+    const Speculation & speculation = entry.speculation;
+    const size_t n = target.vocabulary_size();
+    auto & draws = decision.result.draws;
+    DrawRequest request = *entry.draw;
+    for (const auto & before : draws) advance_request(request, before.token, speculation.history_limit);
+    request.constraint = decision.grammar.get();
+    DrawRequest drafted_by = request;
+    if (speculation.drafter_sampling) drafted_by.sampling = *speculation.drafter_sampling;
+
+    for (auto row = static_cast<uint32_t>(draws.size());; ++row) {
+        const bool drafted = row < entry.last_row();
+        decision.waits = !drafted && !decision.waits && speculation.kept_rows > 0 && speculation.kept_rows == row;
+        if (decision.waits) return;
+
+        const auto members = rows_at(state, rows, row);
+        const FuseResult fused = fuse_position(state, target, members, entry.fusion, state.fuse);
+        const float * drafter = nullptr;
+        if (speculation.drafter && (speculation.compare || (drafted && speculation.coupling == Coupling::maximal))) {
+            drafter = fuse_position(state, target, members, *speculation.drafter, state.drafter_fuse).target;
+        }
+        const int32_t token = drafted ? verify_draft(fused.target, drafter, n, speculation.drafts[row], request,
+                                                     drafted_by, speculation.coupling, state.draw)
+                                      : draw_token(fused.target, n, request, state.draw.target);
+        if (token < 0) throw no_token_left(request);
+        draws.push_back(report(target, members, fused, token, request));
+        if (speculation.compare && drafter)
+            draws.back().drafter = compare(state, target, members, fused, drafter, drafted_by);
+
+        const bool accepted = drafted && token == speculation.drafts[row];
+        if (!accepted || target.end_of_generation[static_cast<size_t>(token)] != 0) return;
+        decision.grammar.accept(token);
+        for (DrawRequest * next : {&request, &drafted_by}) advance_request(*next, token, speculation.history_limit);
+    }
+}
+
+QueryResult query(JobState & state, const EntryRows & rows) {
+    const Queries & queries = *rows.entry.queries;
+    const Target & target = *rows.entry.target;
+    QueryResult result;
+    size_t next = 0;
+    for (uint32_t row = 0; row < queries.rows; ++row) {
+        if (next == queries.row.size() || queries.row[next] != static_cast<int32_t>(row)) continue;
+        const auto members = rows_at(state, rows, row);
+        const FuseResult fused = fuse_position(state, target, members, rows.entry.fusion, state.fuse);
+        const auto log_normalizers = all_log_normalizers(members, fused.log_normalizers);
+        std::vector<TokenLogprob> best;
+        top_logprobs(fused.target, target.vocabulary_size(), 1, best);
+        for (; next < queries.row.size() && queries.row[next] == static_cast<int32_t>(row); ++next) {
+            const int32_t token = queries.token[next];
+            const bool is_known = static_cast<uint32_t>(token) < target.vocabulary_size();
+            result.logprobs.push_back(is_known ? fused.target[token] : MASKED);
+            result.is_argmax.push_back(best[0].token == token ? 1 : 0);
+            for (const double logprob : member_logprobs(members, log_normalizers, token)) {
+                result.member_logprobs.push_back(logprob);
+            }
+            if (queries.scores) {
+                result.scores.insert(result.scores.end(), fused.target, fused.target + target.vocabulary_size());
+            }
+        }
+    }
+    return result;
+}
+
+}  // namespace
+
+void decide(JobState & state, const EntryRows & rows, Decision & decision) {
+    if (rows.entry.draw) draw(state, rows, decision);
+    if (rows.entry.queries && !decision.result.queries) decision.result.queries = query(state, rows);
+}
+
+}  // namespace eft
