@@ -29,8 +29,11 @@ export interface SlotPool {
     makeRoomForDrafts(lease: Lease): boolean;
     /** A job begins that keeps so much of each cache. */
     startJob(lease: Lease, keep: ArrayLike<number>): void;
-    /** What it has added to the caches, per member, as far as they hold it by `lengths`, which are of this sequence from `offset` on. */
-    endJob(lease: Lease, added: readonly ArrayLike<number>[], lengths: Int32Array, offset: number): void;
+    /**
+     * What a job in this slot has added to the caches, per member, as far as they hold it by `lengths`, which are of this sequence
+     * from `offset` on.
+     */
+    endJob(lease: Lease, slot: number, added: readonly ArrayLike<number>[], lengths: Int32Array, offset: number): void;
     rest(lease: Lease): void;
     close(lease: Lease): void;
     /** Sequences of targets that are closed lose their slots. */
@@ -270,11 +273,19 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             if (slot === undefined) return;
             target.contexts.forEach(({ cells }, member) => cells.truncate(slot, keep[member] ?? 0));
         },
-        endJob(lease, added, lengths, offset) {
-            const { slot, target } = lease;
+        endJob(lease, index, added, lengths, offset) {
+            const slot = slots[index];
             if (slot === undefined) return;
-            target.contexts.forEach(({ cells }, member) => {
-                cells.append(slot, added[member] ?? [], (lengths[offset + member] ?? 0) - cells.held(slot).length);
+            lease.target.contexts.forEach((context, member) => {
+                const { cells } = context;
+                // Its target was closed during the job. Others may share the contexts, so what it has added must not stay unseen.
+                if (slot.lease !== lease) forget(slot, context);
+                else
+                    cells.append(
+                        index,
+                        added[member] ?? [],
+                        (lengths[offset + member] ?? 0) - cells.held(index).length,
+                    );
             });
         },
 

@@ -1,5 +1,6 @@
 /** What the cells of shared caches are promised to is what llama.cpp holds there, whoever comes and goes. */
 
+import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "@jest/globals";
 import {
     collect,
@@ -39,5 +40,20 @@ test("prompts that do not fit together are evaluated one after the other", async
     await withHost(options, async (host) => {
         const ensemble = await host.load(SOLO, SIZE);
         expect(await Promise.all(prompts.map((prompt) => run(ensemble, prompt)))).toEqual(alone);
+    });
+});
+
+test("what a job adds for a recipe that is disposed meanwhile is forgotten", async () => {
+    await withHost({ sequences: 3, cacheTokens: 480 }, async (host) => {
+        const [stays, goes] = [await host.load(SOLO, SIZE), await host.load(SOLO, SIZE)];
+        const running = run(stays, { prompt: "Lima", maxTokens: 30 });
+        const dropped = run(goes, { prompt: long("y"), maxTokens: 4 });
+        // The step that evaluates both is under way, and goes on for the other.
+        while (host.counts.steps === 0) await turn();
+        expect(host.counts.entries).toBe(2);
+        const disposal = goes.dispose();
+        await expect(dropped).rejects.toMatchObject({ code: "DISPOSED" });
+        await Promise.all([running, disposal]);
+        expect(await run(stays, { prompt: long("z"), maxTokens: 4 })).not.toBe("");
     });
 });
