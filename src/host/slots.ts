@@ -6,7 +6,7 @@
 
 import type { NativeEngine } from "../native/binding.js";
 import type { HostContext, HostTarget, Lease } from "./sequences.js";
-import { commonPrefix, placeText, type Slot } from "./placement.js";
+import { commonPrefix, placeText, type Placement, type Slot } from "./placement.js";
 import type { HostCounts } from "./statistics.js";
 import { MOST_APPENDED, type Share, type Waiting } from "./step-plan.js";
 
@@ -93,7 +93,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     function evict(context: HostContext, needed: number): boolean {
         const { cells } = context;
         const hasRoom = (): boolean => cells.capacity - cells.used >= needed;
-        const parked = slots.filter(({ lease, index }) => lease === undefined && cells.held(index).length > 0);
+        const parked = slots.filter((slot) => !isInUse(slot, context) && cells.held(slot.index).length > 0);
         for (const slot of parked.sort((a, b) => a.lastUse - b.lastUse)) {
             if (hasRoom()) return true;
             forget(slot, context);
@@ -139,13 +139,26 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         });
     }
 
-    /** Whether the text fits beside those that run, with something to spare. */
-    function fits({ target, texts }: Lease, keep: readonly number[]): boolean {
-        const running = slots.flatMap(({ lease, index }) => (lease === undefined ? [] : [index]));
-        if (running.length === 0) return true;
-        return target.contexts.every(({ cells }, member) => {
-            const needed = (texts[member]?.length ?? 0) - (keep[member] ?? 0) + RESERVE * (running.length + 1);
-            return cells.capacity - cells.used >= needed || cells.capacity - cells.usedBy(running) >= needed;
+    /** Whether the text fits beside those that run, with what they still lack and something to spare. */
+    function fits({ target, texts }: Lease, { source, keep }: Placement): boolean {
+        return target.contexts.every((context, member) => {
+            const running = slots.filter((slot) => isInUse(slot, context));
+            if (running.length === 0) return true;
+            const { cells } = context;
+            const kept = keep[member] ?? 0;
+            const used = cells.usedBy([
+                ...running.map(({ index }) => ({ slot: index, length: cells.held(index).length })),
+                { slot: source.index, length: kept },
+            ]);
+            const lacking = running.map(({ index, lease }) => {
+                const text = lease?.texts[lease.target.contexts.indexOf(context)] ?? [];
+                return Math.max(0, text.length - cells.held(index).length);
+            });
+            const own = (texts[member]?.length ?? 0) - kept;
+            return (
+                cells.capacity - used >=
+                own + lacking.reduce((sum, count) => sum + count) + RESERVE * (running.length + 1)
+            );
         });
     }
 
@@ -164,7 +177,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         const { slot, source, keep } = place;
         const kept = keep.reduce((sum, length) => sum + length, 0);
         if (isWorthWaiting(lease, limits, kept, evaluations)) return true;
-        if (!fits(lease, keep)) return takeRested() && assign({ lease, evaluation } as Waiting, evaluations);
+        if (!fits(lease, place)) return takeRested() && assign({ lease, evaluation } as Waiting, evaluations);
 
         if (!lease.hasStarted) {
             lease.reused = keep;
@@ -305,6 +318,11 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             clearTimeout(timer);
         },
     };
+}
+
+/** Whether the slot's user has this context too; else what the slot holds there is parked. */
+function isInUse({ lease }: Slot, context: HostContext): boolean {
+    return lease?.target.contexts.includes(context) ?? false;
 }
 
 function haveSameContexts(a: HostTarget, b: HostTarget): boolean {

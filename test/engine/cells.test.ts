@@ -57,3 +57,21 @@ test("what a job adds for a recipe that is disposed meanwhile is forgotten", asy
         expect(await run(stays, { prompt: long("z"), maxTokens: 4 })).not.toBe("");
     });
 });
+
+test("what a slot holds in the contexts of another recipe than its user's can go", async () => {
+    await withHost({ sequences: 2, cacheTokens: 440 }, async (host) => {
+        const chat = await host.load(SOLO, SIZE);
+        const base = await host.load(soloRecipe("small-base-f16.gguf"), SIZE);
+        // Fills the cache of one context, and leaves it in a slot that the other recipe gets.
+        await run(base, { prompt: long("y"), maxTokens: 1 });
+        await run(chat, { prompt: "Peru is a country.", maxTokens: 1 });
+        const finished: string[] = [];
+        const ask = (name: string, ensemble: Ensemble, options: CompletionOptions): Promise<unknown> =>
+            run(ensemble, options).then(() => finished.push(name));
+        await Promise.all([
+            ask("chat", chat, { prompt: "Lima is", maxTokens: 200 }),
+            ask("base", base, { prompt: long("z"), maxTokens: 1 }),
+        ]);
+        expect(finished).toEqual(["base", "chat"]);
+    });
+});
