@@ -322,11 +322,12 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         if (target.closed !== undefined) throw target.closed;
         if (shut !== undefined) throw shut;
         if (slot !== undefined || hasStarted) return;
-        const before = evaluations.filter(({ lease }) => lease.slot === undefined).length;
-        if (before < options.waiting) return;
+        const before = evaluations.filter(({ lease }) => lease.slot === undefined && !lease.hasStarted).length;
+        const free = sequences - slots.busy;
+        if (before < free + options.waiting) return;
         throw new EftError(
             "BUSY",
-            `${before} requests wait for a free sequence already, which is as many as may; try again later.`,
+            `${before - free} requests wait for a free sequence already, which is as many as may; try again later.`,
         );
     }
 

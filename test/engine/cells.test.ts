@@ -75,3 +75,12 @@ test("what a slot holds in the contexts of another recipe than its user's can go
         expect(finished).toEqual(["base", "chat"]);
     });
 });
+
+test("nobody is sent away while there are free slots", async () => {
+    await withHost({ sequences: 2, waiting: 0 }, async (host) => {
+        const ensemble = await host.load(SOLO, SIZE);
+        const [first, second, third] = ["x", "y", "z"].map((prompt) => run(ensemble, { prompt, maxTokens: 4 }));
+        await expect(third).rejects.toMatchObject({ code: "BUSY" });
+        await Promise.all([first, second]);
+    });
+});
