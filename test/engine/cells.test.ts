@@ -6,12 +6,13 @@ import {
     collect,
     complete,
     createHost,
+    soloView,
     type CompletionOptions,
     type Ensemble,
     type Host,
     type HostOptions,
 } from "../../src/index.js";
-import { soloRecipe } from "../helpers/demo.js";
+import { mappedModels, soloRecipe } from "../helpers/demo.js";
 
 const EOS = 2;
 const endless = { raw: true, logitBias: { [EOS]: -Infinity }, sampling: { temperature: 0 } };
@@ -82,5 +83,18 @@ test("nobody is sent away while there are free slots", async () => {
         const [first, second, third] = ["x", "y", "z"].map((prompt) => run(ensemble, { prompt, maxTokens: 4 }));
         await expect(third).rejects.toMatchObject({ code: "BUSY" });
         await Promise.all([first, second]);
+    });
+});
+
+test("views of members end with their ensemble", async () => {
+    const before = mappedModels();
+    await withHost({ sequences: 2 }, async (host) => {
+        const ensemble = await host.load(SOLO, SIZE);
+        const view = soloView(ensemble, "solo");
+        expect(soloView(ensemble, "solo")).toBe(view);
+        expect(await run(view, { prompt: "x", maxTokens: 2 })).not.toBe("");
+        await ensemble.dispose();
+        expect([view.disposed, mappedModels()]).toEqual([true, before]);
+        expect(() => soloView(ensemble, "solo")).toThrow(expect.objectContaining({ code: "DISPOSED" }));
     });
 });
