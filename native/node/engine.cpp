@@ -124,7 +124,9 @@ void Engine::RunLlama(Body && body) {
 void Engine::Break() {
     broken_ = true;
     const std::lock_guard<std::mutex> lock(models_mutex_);
-    for (const auto & model : models_) model->retire();
+    for (const auto & known : known_models_) {
+        if (const auto model = known.lock()) model->retire();
+    }
 }
 
 void Engine::CheckAlive() const {
@@ -173,6 +175,10 @@ Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
                                          [this] { return loader_->cancelled().load(); });
                     const std::lock_guard<std::mutex> lock(models_mutex_);
                     models_.push_back(*model);
+                    known_models_.erase(std::remove_if(known_models_.begin(), known_models_.end(),
+                                                       [](const auto & known) { return known.expired(); }),
+                                        known_models_.end());
+                    known_models_.push_back(*model);
                 },
                 [model, on_progress](Napi::Env result_env) { return ModelHandle::Create(result_env, *model); }),
             Value());

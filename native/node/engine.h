@@ -38,7 +38,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
     Napi::Value InterruptLoading(const Napi::CallbackInfo & info);
     Napi::Value Dispose(const Napi::CallbackInfo & info);
 
-    /// Throws Failure OPTION_INVALID for an id that is none.
+    /// Throws Failure DISPOSED for an id that is none any more.
     std::shared_ptr<const Target> TargetOf(const Napi::Object & entry) const;
     void CheckAlive() const;
     /// On the worker thread. Marks the engine as broken if llama.cpp fails inside `body`.
@@ -62,6 +62,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
     // back.
     std::mutex models_mutex_;
     std::vector<std::shared_ptr<Model>> models_;
+    // All that it was ever given, so that none of them is given to others after a failure.
+    std::vector<std::weak_ptr<Model>> known_models_;
     // Texts go on while a model is being loaded, so that has a thread of its own.
     std::unique_ptr<Worker> worker_, loader_;
 };

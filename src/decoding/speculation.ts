@@ -106,7 +106,7 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
 
     async function attemptDrafts(draw: NativeDraw, room: number): Promise<Attempt> {
         const { fusion, drafter } = dials;
-        const verifying = contextsOf(fusion);
+        const verifying = draw.members ? target.contexts.map(({ id }) => id) : contextsOf(fusion);
         const proposal = proposeTokens(room);
         const lookup: DraftProspect | undefined =
             proposal.length === 0

@@ -53,7 +53,10 @@ export interface Ensemble {
     readonly target: HostTarget;
     /** @internal Sequences and continuous batching. @throws EftError DISPOSED after dispose() */
     readonly scheduler: Scheduler;
-    /** @internal The same members under another recipe, loaded at once; the recipe names the same members with the same files. */
+    /**
+     * @internal The same members under another recipe, loaded at once; the recipe names the same members with the same files. It is
+     * disposed of with this ensemble at the latest.
+     */
     derive(recipe: Recipe): Ensemble;
     readonly disposed: boolean;
     /** Aborts what runs, waits for it, and frees what no other recipe on the host uses. May be called again. */
@@ -91,6 +94,7 @@ export function createEnsemble(parts: LoadedParts, foundation: Foundation): Ense
     const speculation = createStatistics(parts.members.length);
     let parameters = resolveParameters(recipe, {});
     let disposal: Promise<void> | undefined;
+    const derived: Ensemble[] = [];
 
     const disposedError = (): EftError =>
         new EftError("DISPOSED", `The ensemble "${recipe.name}" has been disposed; load it again.`);
@@ -99,7 +103,10 @@ export function createEnsemble(parts: LoadedParts, foundation: Foundation): Ense
         throw disposedError();
     }
     function dispose(): Promise<void> {
-        disposal ??= runtime.closeTarget(target, disposedError()).then(onDispose);
+        disposal ??= Promise.all([
+            runtime.closeTarget(target, disposedError()),
+            ...derived.map((each) => each.dispose()),
+        ]).then(onDispose);
         return disposal;
     }
 
@@ -109,11 +116,13 @@ export function createEnsemble(parts: LoadedParts, foundation: Foundation): Ense
         ...{ backend, threads, sequences, batchSize, costs, target, speculation },
         texts: createTokenTexts(parts.members, vocabulary),
         derive: (other) => {
-            runtime.retain(contexts);
-            return createEnsemble(
+            alive(runtime).retain(contexts);
+            const ensemble = createEnsemble(
                 { ...parts, recipe: other },
                 { runtime, contexts, onDispose: () => Promise.resolve() },
             );
+            derived.push(ensemble);
+            return ensemble;
         },
         get statistics() {
             return speculation.read();

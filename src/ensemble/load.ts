@@ -99,13 +99,13 @@ async function load(
         );
         try {
             checkWanted();
+            const contextSize = Math.min(wanted, ...contexts.map(({ cells }) => cells.capacity));
+            const parts = { recipe, members, vocabulary, contextSize, cacheType, plan, host };
+            return createEnsemble(parts, { runtime, contexts, onDispose });
         } catch (error) {
             await runtime.release(contexts);
             throw error;
         }
-        const contextSize = Math.min(wanted, ...contexts.map(({ cells }) => cells.capacity));
-        const parts = { recipe, members, vocabulary, contextSize, cacheType, plan, host };
-        return createEnsemble(parts, { runtime, contexts, onDispose });
     } catch (error) {
         // What has been read and nobody uses.
         await runtime.release([]).catch(() => undefined);

@@ -16,8 +16,8 @@ export interface Cells {
     truncate(slot: number, length: number): void;
     /** What `to` held is gone; it shares the first `length` tokens of `from`. */
     share(from: number, to: number, length: number): void;
-    /** Cells that these slots use together. */
-    usedBy(slots: readonly number[]): number;
+    /** Cells that these beginnings of what slots hold use together. */
+    usedBy(parts: readonly { readonly slot: number; readonly length: number }[]): number;
 }
 
 /** @param slots - number of slots */
@@ -72,6 +72,6 @@ export function createCells(capacity: number, slots: number): Cells {
                 target.tokens.push(source.tokens[i] ?? 0);
             }
         },
-        usedBy: (some) => new Set(some.flatMap((slot) => cacheOf(slot).cells)).size,
+        usedBy: (parts) => new Set(parts.flatMap(({ slot, length }) => cacheOf(slot).cells.slice(0, length))).size,
     };
 }

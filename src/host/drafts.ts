@@ -18,7 +18,7 @@ export interface DraftProspect {
     readonly stops: readonly [DraftStop, ...DraftStop[]];
     /** Contexts that draft token after token; none if the drafts are there already. */
     readonly drafting: readonly number[];
-    /** Contexts that the target reads. Those that draft have evaluated the drafts before. */
+    /** Contexts that the step evaluates. Those that draft have evaluated the drafts before. */
     readonly verifying: readonly number[];
 }
 

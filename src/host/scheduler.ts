@@ -157,7 +157,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                 parts.forEach(({ share, lease }, index) => {
                     const result = results[index];
                     if (result === undefined) return;
-                    slots.endJob(lease, share.appended, lengths, read);
+                    slots.endJob(lease, share.entry.sequence, share.appended, lengths, read);
                     read += share.appended.length;
                     counts.evaluatedTokens += share.entry.tokens.reduce((sum, { length }) => sum + length, 0);
                     const { waiting } = share;
@@ -243,13 +243,10 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                         const draft = drafts[index];
                         if (draft === undefined) return;
                         const { tokens, confidences, declined } = draft;
-                        slots.endJob(
-                            lease,
-                            entry.tokens.map((each) =>
-                                each.length === 0 ? each : Int32Array.from([...each, ...tokens]),
-                            ),
-                            ...([lengths, read] as const),
+                        const added = entry.tokens.map((each) =>
+                            each.length === 0 ? each : Int32Array.from([...each, ...tokens]),
                         );
+                        slots.endJob(lease, entry.sequence, added, lengths, read);
                         read += entry.tokens.length;
                         lease.hasDrafts = confidences.length > 0;
                         const decodeMs = lease.texts.map(() => 0);
@@ -328,11 +325,12 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         if (target.closed !== undefined) throw target.closed;
         if (shut !== undefined) throw shut;
         if (slot !== undefined || hasStarted) return;
-        const before = evaluations.filter(({ lease }) => lease.slot === undefined).length;
-        if (before < options.waiting) return;
+        const before = evaluations.filter(({ lease }) => lease.slot === undefined && !lease.hasStarted).length;
+        const free = sequences - slots.busy;
+        if (before < free + options.waiting) return;
         throw new EftError(
             "BUSY",
-            `${before} requests wait for a free sequence already, which is as many as may; try again later.`,
+            `${before - free} requests wait for a free sequence already, which is as many as may; try again later.`,
         );
     }
 

@@ -6,7 +6,7 @@
 
 import type { NativeEngine } from "../native/binding.js";
 import type { HostContext, HostTarget, Lease } from "./sequences.js";
-import { commonPrefix, placeText, type Slot } from "./placement.js";
+import { commonPrefix, placeText, type Placement, type Slot } from "./placement.js";
 import type { HostCounts } from "./statistics.js";
 import { MOST_APPENDED, type Share, type Waiting } from "./step-plan.js";
 
@@ -29,8 +29,11 @@ export interface SlotPool {
     makeRoomForDrafts(lease: Lease): boolean;
     /** A job begins that keeps so much of each cache. */
     startJob(lease: Lease, keep: ArrayLike<number>): void;
-    /** What it has added to the caches, per member, as far as they hold it by `lengths`, which are of this sequence from `offset` on. */
-    endJob(lease: Lease, added: readonly ArrayLike<number>[], lengths: Int32Array, offset: number): void;
+    /**
+     * What a job in this slot has added to the caches, per member, as far as they hold it by `lengths`, which are of this sequence
+     * from `offset` on.
+     */
+    endJob(lease: Lease, slot: number, added: readonly ArrayLike<number>[], lengths: Int32Array, offset: number): void;
     rest(lease: Lease): void;
     close(lease: Lease): void;
     /** Sequences of targets that are closed lose their slots. */
@@ -90,7 +93,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     function evict(context: HostContext, needed: number): boolean {
         const { cells } = context;
         const hasRoom = (): boolean => cells.capacity - cells.used >= needed;
-        const parked = slots.filter(({ lease, index }) => lease === undefined && cells.held(index).length > 0);
+        const parked = slots.filter((slot) => !isInUse(slot, context) && cells.held(slot.index).length > 0);
         for (const slot of parked.sort((a, b) => a.lastUse - b.lastUse)) {
             if (hasRoom()) return true;
             forget(slot, context);
@@ -136,13 +139,26 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         });
     }
 
-    /** Whether the text fits beside those that run, with something to spare. */
-    function fits({ target, texts }: Lease, keep: readonly number[]): boolean {
-        const running = slots.flatMap(({ lease, index }) => (lease === undefined ? [] : [index]));
-        if (running.length === 0) return true;
-        return target.contexts.every(({ cells }, member) => {
-            const needed = (texts[member]?.length ?? 0) - (keep[member] ?? 0) + RESERVE * (running.length + 1);
-            return cells.capacity - cells.used >= needed || cells.capacity - cells.usedBy(running) >= needed;
+    /** Whether the text fits beside those that run, with what they still lack and something to spare. */
+    function fits({ target, texts }: Lease, { source, keep }: Placement): boolean {
+        return target.contexts.every((context, member) => {
+            const running = slots.filter((slot) => isInUse(slot, context));
+            if (running.length === 0) return true;
+            const { cells } = context;
+            const kept = keep[member] ?? 0;
+            const used = cells.usedBy([
+                ...running.map(({ index }) => ({ slot: index, length: cells.held(index).length })),
+                { slot: source.index, length: kept },
+            ]);
+            const lacking = running.map(({ index, lease }) => {
+                const text = lease?.texts[lease.target.contexts.indexOf(context)] ?? [];
+                return Math.max(0, text.length - cells.held(index).length);
+            });
+            const own = (texts[member]?.length ?? 0) - kept;
+            return (
+                cells.capacity - used >=
+                own + lacking.reduce((sum, count) => sum + count) + RESERVE * (running.length + 1)
+            );
         });
     }
 
@@ -161,7 +177,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         const { slot, source, keep } = place;
         const kept = keep.reduce((sum, length) => sum + length, 0);
         if (isWorthWaiting(lease, limits, kept, evaluations)) return true;
-        if (!fits(lease, keep)) return takeRested() && assign({ lease, evaluation } as Waiting, evaluations);
+        if (!fits(lease, place)) return takeRested() && assign({ lease, evaluation } as Waiting, evaluations);
 
         if (!lease.hasStarted) {
             lease.reused = keep;
@@ -184,12 +200,18 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
      * Makes room for so many tokens of each member.
      *
      * @param spared - sequences that keep what they have
+     * @param promised - room in each context that is others' already
      * @returns whether there is
      */
-    function reserve(lease: Lease, needed: readonly number[], spared: ReadonlySet<Lease>): boolean {
+    function reserve(
+        lease: Lease,
+        needed: readonly number[],
+        spared: ReadonlySet<Lease>,
+        promised: ReadonlyMap<HostContext, number>,
+    ): boolean {
         return lease.target.contexts.every((context, member) => {
             const count = needed[member] ?? 0;
-            while (count > 0 && !evict(context, count)) {
+            while (count > 0 && !evict(context, count + (promised.get(context) ?? 0))) {
                 const victims = leases().filter(
                     (other) =>
                         other !== lease &&
@@ -227,16 +249,21 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
 
         makeRoom(shares) {
             const spared = new Set<Lease>();
+            const promised = new Map<HostContext, number>();
             const byAge = [...shares].sort((a, b) => a.waiting.lease.order - b.waiting.lease.order);
             for (const { waiting, entry } of byAge) {
-                const { lease, evaluation } = waiting;
+                const { lease } = waiting;
                 if (lease.slot === undefined) continue;
                 // Room for its drafts, and for what they follow, was made before.
-                const needed = lease.hasDrafts
-                    ? []
-                    : entry.tokens.map(({ length }, member) => Math.min(length, evaluation.ends[member] ?? 0));
-                if (reserve(lease, needed, spared)) spared.add(lease);
-                else isAwaited = true;
+                const needed = lease.hasDrafts ? [] : entry.tokens.map(({ length }) => length);
+                if (!reserve(lease, needed, spared, promised)) {
+                    isAwaited = true;
+                    continue;
+                }
+                spared.add(lease);
+                lease.target.contexts.forEach((context, member) =>
+                    promised.set(context, (promised.get(context) ?? 0) + (needed[member] ?? 0)),
+                );
             }
             wakeWhenDue();
             return shares.filter(({ waiting: { lease } }) => spared.has(lease) && lease.slot !== undefined);
@@ -247,7 +274,8 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
                 const held = lease.slot === undefined ? 0 : cells.held(lease.slot).length;
                 return Math.min(MOST_APPENDED, (lease.texts[member]?.length ?? 0) - held);
             });
-            const hasRoom = reserve(lease, needed, new Set());
+            // Every slot has cells of its own for what others of the same job may take of this room.
+            const hasRoom = reserve(lease, needed, new Set(), new Map());
             isAwaited ||= !hasRoom;
             wakeWhenDue();
             return hasRoom;
@@ -258,11 +286,19 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             if (slot === undefined) return;
             target.contexts.forEach(({ cells }, member) => cells.truncate(slot, keep[member] ?? 0));
         },
-        endJob(lease, added, lengths, offset) {
-            const { slot, target } = lease;
+        endJob(lease, index, added, lengths, offset) {
+            const slot = slots[index];
             if (slot === undefined) return;
-            target.contexts.forEach(({ cells }, member) => {
-                cells.append(slot, added[member] ?? [], (lengths[offset + member] ?? 0) - cells.held(slot).length);
+            lease.target.contexts.forEach((context, member) => {
+                const { cells } = context;
+                // Its target was closed during the job. Others may share the contexts, so what it has added must not stay unseen.
+                if (slot.lease !== lease) forget(slot, context);
+                else
+                    cells.append(
+                        index,
+                        added[member] ?? [],
+                        (lengths[offset + member] ?? 0) - cells.held(index).length,
+                    );
             });
         },
 
@@ -282,6 +318,11 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             clearTimeout(timer);
         },
     };
+}
+
+/** Whether the slot's user has this context too; else what the slot holds there is parked. */
+function isInUse({ lease }: Slot, context: HostContext): boolean {
+    return lease?.target.contexts.includes(context) ?? false;
 }
 
 function haveSameContexts(a: HostTarget, b: HostTarget): boolean {

@@ -109,7 +109,6 @@ export interface StepLimits {
 /**
  * Fills a step with at most `batchSize` tokens for each context. Who needs fewest tokens comes first, so that texts do not stall
  * behind a long prompt, which is cut into pieces; among equals, who has waited longest.
- *
  */
 export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepLimits): Share[] {
     const room = new Map<number, number>();

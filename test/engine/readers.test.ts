@@ -66,6 +66,21 @@ describe("where there are fewer slots than completions", () => {
         });
     });
 
+    test("a text that is longer than a batch, of members that are reported and not read", async () => {
+        await withEnsemble(upscalingRecipe(), { sequences: 1, batchSize: 32 }, async (ensemble) => {
+            const more = { logitBias: { [EOS]: -Infinity }, parameters: { beta: 0 }, memberLogprobs: true };
+            const options = question(1, { ...more, speculation: { length: 4 }, maxTokens: 50 });
+            const expected = await textOf(ensemble, options);
+            let text = "";
+            let read = 0;
+            for await (const part of complete(ensemble, options)) {
+                text += part.text;
+                if (++read === 40) await textOf(ensemble, question(2));
+            }
+            expect(text).toBe(expected);
+        });
+    });
+
     test("loops inside loops inside loops", async () => {
         await withEnsemble(upscalingRecipe(), { sequences: 2 }, async (ensemble) => {
             const most = { maxTokens: 3 };
@@ -130,6 +145,21 @@ describe("where there are fewer slots than completions", () => {
         expect((await next).value).toMatchObject({ type: "finish", reason: "abort" });
         await Promise.allSettled([other.next(), ensemble.dispose()]);
         await expect(other.next().then(() => other.next())).resolves.toMatchObject({ done: true });
+    });
+});
+
+test.each([0, 8])("a dial that is turned behind the last token, %i tokens ahead", async (readAhead) => {
+    await withEnsemble(upscalingRecipe(), {}, async (ensemble) => {
+        for (const more of [{}, { stop: ["Lima"] }, { grammar: 'root ::= " Lima"' }]) {
+            const options = question(0, { sampling: { temperature: 0 }, readAhead, ...more });
+            const expected = await collect(complete(ensemble, { ...options, readAhead: 0 }));
+            const completion = complete(ensemble, options);
+            let tokens = 0;
+            for await (const part of completion) {
+                if (part.type === "token" && ++tokens === expected.tokens) completion.setParameters({ beta: 0.5 });
+                if (part.type === "finish") expect(part).toMatchObject({ reason: "stop", tokens: expected.tokens });
+            }
+        }
     });
 });
 
