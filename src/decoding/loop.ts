@@ -49,19 +49,24 @@ export async function* generate(
         const used = sequence.texts.map((each) => each.length);
         return Math.min(maxTokens - generated.length, ensemble.contextSize - Math.max(...used));
     };
-    for (const token of past) {
+    /** The text goes on with a token. @returns what of it is certain now, and whether it ends here */
+    const push = (token: number): { readonly shown: string; readonly isEnd: boolean } => {
         continuation.push(token);
+        if (ensemble.vocabulary.endOfGeneration[token] === 1) return { shown: "", isEnd: true };
         common.grammar?.accept(token);
-        text.push(token);
-    }
+        const shown = text.push(token);
+        return { shown, isEnd: text.stoppedBy !== undefined };
+    };
+    let isOver = false;
+    for (const token of past) isOver = push(token).isEnd;
     let speculator: Speculator | undefined;
-    let reason: FinishReason = "length";
+    let reason: FinishReason = isOver ? "stop" : "length";
     try {
         if (speculation !== undefined) {
             const parts = { ensemble, speculation, dials, sequence, prompts, continuation, sampling, explain, signal };
             speculator = createSpeculator(parts);
         }
-        blocks: while (room() > 0) {
+        blocks: while (!isOver && room() > 0) {
             const { fusion, drafter } = dials;
             const history = penaltyHistory(sampling, prompts[0] ?? new Int32Array(0), generated);
             const draw = { ...common, history, position: generated.length };
@@ -75,15 +80,13 @@ export async function* generate(
             clock.add(evaluated, block);
             speculator?.learn(evaluated);
             for (const drawn of evaluated.draws) {
-                continuation.push(drawn.token);
-                const ended = ensemble.vocabulary.endOfGeneration[drawn.token] === 1;
-                if (!ended) common.grammar?.accept(drawn.token);
+                const { shown, isEnd } = push(drawn.token);
                 scheduler.rest(sequence);
                 yield {
-                    ...tokenPart(ensemble, drawn, ended ? "" : text.push(drawn.token)),
+                    ...tokenPart(ensemble, drawn, shown),
                     ...(explain && drafter && { drafter: viewDrafter(ensemble, drawn, { fusion, drafter }) }),
                 };
-                if (ended || text.stoppedBy !== undefined) {
+                if (isEnd) {
                     reason = "stop";
                     break blocks;
                 }

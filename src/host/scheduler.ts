@@ -326,10 +326,12 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         if (shut !== undefined) throw shut;
         if (slot !== undefined || hasStarted) return;
         const before = evaluations.filter(({ lease }) => lease.slot === undefined).length;
-        if (before < options.waiting) return;
+        // As many as there are free slots do not wait: they get theirs when the next step is put together.
+        const waiting = before - (sequences - slots.busy);
+        if (waiting < options.waiting) return;
         throw new EftError(
             "BUSY",
-            `${before} requests wait for a free sequence already, which is as many as may; try again later.`,
+            `${waiting} requests wait for a free sequence already, which is as many as may; try again later.`,
         );
     }
 

@@ -184,12 +184,18 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
      * Makes room for so many tokens of each member.
      *
      * @param spared - sequences that keep what they have
+     * @param promised - room that others have been promised and do not use yet
      * @returns whether there is
      */
-    function reserve(lease: Lease, needed: readonly number[], spared: ReadonlySet<Lease>): boolean {
+    function reserve(
+        lease: Lease,
+        needed: readonly number[],
+        spared: ReadonlySet<Lease>,
+        promised: ReadonlyMap<HostContext, number>,
+    ): boolean {
         return lease.target.contexts.every((context, member) => {
             const count = needed[member] ?? 0;
-            while (count > 0 && !evict(context, count)) {
+            while (count > 0 && !evict(context, count + (promised.get(context) ?? 0))) {
                 const victims = leases().filter(
                     (other) =>
                         other !== lease &&
@@ -227,6 +233,8 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
 
         makeRoom(shares) {
             const spared = new Set<Lease>();
+            /** What this step will add. */
+            const promised = new Map<HostContext, number>();
             const byAge = [...shares].sort((a, b) => a.waiting.lease.order - b.waiting.lease.order);
             for (const { waiting, entry } of byAge) {
                 const { lease, evaluation } = waiting;
@@ -235,8 +243,14 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
                 const needed = lease.hasDrafts
                     ? []
                     : entry.tokens.map(({ length }, member) => Math.min(length, evaluation.ends[member] ?? 0));
-                if (reserve(lease, needed, spared)) spared.add(lease);
-                else isAwaited = true;
+                if (!reserve(lease, needed, spared, promised)) {
+                    isAwaited = true;
+                    continue;
+                }
+                spared.add(lease);
+                lease.target.contexts.forEach((context, member) =>
+                    promised.set(context, (promised.get(context) ?? 0) + (needed[member] ?? 0)),
+                );
             }
             wakeWhenDue();
             return shares.filter(({ waiting: { lease } }) => spared.has(lease) && lease.slot !== undefined);
@@ -247,7 +261,8 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
                 const held = lease.slot === undefined ? 0 : cells.held(lease.slot).length;
                 return Math.min(MOST_APPENDED, (lease.texts[member]?.length ?? 0) - held);
             });
-            const hasRoom = reserve(lease, needed, new Set());
+            // Each adds so little that the context has place for it beside what may be used.
+            const hasRoom = reserve(lease, needed, new Set(), new Map());
             isAwaited ||= !hasRoom;
             wakeWhenDue();
             return hasRoom;

@@ -262,6 +262,26 @@ contextSize: 256`);
         });
     });
 
+    test.each([
+        ["two long prompts", { sequences: 2, cacheTokens: 256 }],
+        ["a batch that is larger than the cache", { sequences: 4, cacheTokens: 300, batchSize: 2048 }],
+        ["many sequences, room for one", { sequences: 64, cacheTokens: 256 }],
+    ])("are promised once: %s", async (_name, options) => {
+        await withHost(options, async (host) => {
+            const ensemble = await host.load(recipe());
+            // Each fits, and together they do not, in the step in which all of them begin.
+            const results = await Promise.all(
+                Array.from({ length: Math.min(options.sequences, 8) }, (_, index) =>
+                    run(ensemble, {
+                        ...{ prompt: `${index} ${"Lima is a city. ".repeat(28)}`, raw: true, maxTokens: 2 },
+                        ...endless,
+                    }),
+                ),
+            );
+            for (const { tokens } of results) expect(tokens).toBe(2);
+        });
+    });
+
     test("are freed for who waits when their reader does nothing", async () => {
         await withHost({ sequences: 4, cacheTokens: 256 }, async (host) => {
             const ensemble = await host.load(recipe());
@@ -314,6 +334,22 @@ contextSize: 256`);
 });
 
 describe("the line of those who wait", () => {
+    test.each([
+        [0, 3],
+        [1, 4],
+    ])("of %d places counts nobody for whom there is a slot", async (waiting, served) => {
+        await withHost({ sequences: 3, waiting }, async (host) => {
+            const ensemble = await host.load(soloRecipe("small-chat-f16.gguf"));
+            const results = await Promise.allSettled(
+                Array.from({ length: 6 }, () => run(ensemble, { prompt: "Lima", ...endless, maxTokens: 3 })),
+            );
+            expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(served);
+            for (const result of results)
+                if (result.status === "rejected") expect(result.reason).toMatchObject({ code: "BUSY" });
+            expect((await run(ensemble, { prompt: "Lima", maxTokens: 1 })).tokens).toBe(1);
+        });
+    });
+
     test("is bounded, fair and can be left", async () => {
         await withHost({ sequences: 1, waiting: 2 }, async (host) => {
             const ensemble = await host.load(upscalingRecipe());
@@ -391,6 +427,41 @@ describe("completions that run ahead of their readers", () => {
             };
             expect(await read(16)).toEqual(await read(0));
             expect(ensemble.scheduler.busy).toBe(0);
+        });
+    });
+
+    test.each([
+        ["the end of the text", {}],
+        ["a stop string", { stop: ["cap"] }],
+        ["as many tokens as were wanted", { maxTokens: 4 }],
+        ["the end of a grammar", { grammar: 'root ::= "Lima"' }],
+        ["speculation", { speculation: { length: 4 } }],
+    ])("end where they end, also if a dial is turned at every token: %s", async (_name, more) => {
+        await withHost({ sequences: 2 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            const read = async (readAhead: number) => {
+                const completion = complete(ensemble, {
+                    ...{
+                        prompt: QUESTIONS[0],
+                        seed: 1,
+                        sampling: { temperature: 0 },
+                        maxTokens: 40,
+                        ...more,
+                        readAhead,
+                    },
+                });
+                const ids: number[] = [];
+                for await (const part of completion) {
+                    if (part.type === "finish") {
+                        const { reason, stoppedBy, tokens } = part;
+                        return { ids, reason, stoppedBy, tokens };
+                    }
+                    ids.push(part.id);
+                    completion.setParameters({ beta: 1 + ids.length / 1000 });
+                }
+                return undefined;
+            };
+            expect(await read(8)).toEqual(await read(0));
         });
     });
 
