@@ -83,7 +83,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     function forget(slot: Slot, { id, cells }: HostContext): void {
         cells.truncate(slot.index, 0);
         // Jobs run in order, so it is done before whatever needs the cells. If it fails, so does everything.
-        engine.forget(id, slot.index).catch(() => undefined);
+        clear(engine, id, slot.index).catch(() => undefined);
     }
 
     /** Parked prefixes go, least recently used first, until there is room. @returns whether there is */
@@ -291,7 +291,13 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             vacate(lease);
         },
         dropClosed() {
-            for (const lease of leases()) if (lease.target.closed !== undefined) this.close(lease);
+            for (const lease of leases()) {
+                const slot = lease.slot === undefined ? undefined : slots[lease.slot];
+                if (lease.target.closed === undefined || slot === undefined) continue;
+                this.close(lease);
+                // A job may be running that fills the caches, and nobody will say with how much.
+                for (const context of lease.target.contexts) forget(slot, context);
+            }
         },
         shut() {
             clearTimeout(timer);
@@ -303,6 +309,11 @@ function haveSameContexts(a: HostTarget, b: HostTarget): boolean {
     return (
         a.contexts.length === b.contexts.length && a.contexts.every((context, member) => context === b.contexts[member])
     );
+}
+
+/** What the engine throws at once becomes a rejection too. */
+async function clear(engine: NativeEngine, context: number, slot: number): Promise<void> {
+    await engine.forget(context, slot);
 }
 
 /** A step that evaluates nothing. What the engine throws at once becomes a rejection too. */

@@ -282,6 +282,25 @@ contextSize: 256`);
         });
     });
 
+    test("are free again when their recipe goes, also while a job fills them", async () => {
+        await withHost({ sequences: 4, cacheTokens: 570, batchSize: 2048 }, async (host) => {
+            const [goes, stays] = [await host.load(recipe()), await host.load(recipe())];
+            const request = (index: number, length: number): CompletionOptions => ({
+                ...{ prompt: `${index} ${"Lima is a city. ".repeat(length)}`, raw: true, maxTokens: 30 },
+                ...endless,
+            });
+            const short = run(stays, request(0, 5));
+            const dropped = Promise.allSettled([1, 2].map((index) => run(goes, request(index, 40))));
+            while (host.counts.steps === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+            const disposal = goes.dispose();
+            expect((await run(stays, { ...request(3, 40), maxTokens: 10 })).tokens).toBe(10);
+            expect((await short).tokens).toBe(30);
+            for (const result of await dropped)
+                expect(result).toMatchObject({ status: "rejected", reason: { code: "DISPOSED" } });
+            await disposal;
+        });
+    });
+
     test("are freed for who waits when their reader does nothing", async () => {
         await withHost({ sequences: 4, cacheTokens: 256 }, async (host) => {
             const ensemble = await host.load(recipe());
