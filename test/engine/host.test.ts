@@ -132,6 +132,17 @@ prompt: { template: from chat }`);
         });
     });
 
+    test("that are being loaded end with their host", async () => {
+        for (const delay of [0, 1, 5, 10, 20, 50]) {
+            const host = createHost(CPU);
+            const loads = Promise.allSettled([upscalingRecipe(), amplified].map((recipe) => host.load(recipe)));
+            for (let i = 0; i < delay; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+            await host.dispose();
+            for (const result of await loads)
+                if (result.status === "rejected") expect(result.reason).toMatchObject({ code: "DISPOSED" });
+        }
+    });
+
     test("are refused by a host that has been disposed", async () => {
         const host = createHost(CPU);
         const ensemble = await host.load(soloRecipe("small-chat-f16.gguf"));
