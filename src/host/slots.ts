@@ -19,7 +19,7 @@ export interface SlotPoolOptions {
 }
 
 export interface SlotPool {
-    open(target: HostTarget, prompts: readonly ArrayLike<number>[]): Lease;
+    open(target: HostTarget, prompts: readonly ArrayLike<number>[], before?: Lease): Lease;
     readonly busy: number;
     /** Gives slots to those that wait for one, as far as there are some and their texts fit. */
     admit(evaluations: readonly Waiting[]): void;
@@ -213,10 +213,11 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     }
 
     return {
-        open: (target, prompts) => ({
-            ...{ target, texts: prompts.map((prompt) => Array.from(prompt)), reused: prompts.map(() => 0) },
-            ...{ slot: undefined, order: ++arrivals, ready: Promise.resolve(), since: 0, cost: undefined },
-            ...{ restingSince: undefined, hasStarted: false, hasDrafts: false },
+        open: (target, prompts, before) => ({
+            ...{ target, texts: prompts.map((prompt) => Array.from(prompt)) },
+            ...{ reused: before?.reused ?? prompts.map(() => 0), order: before?.order ?? ++arrivals },
+            ...{ slot: undefined, ready: Promise.resolve(), since: 0, cost: undefined },
+            ...{ restingSince: undefined, hasStarted: before?.hasStarted ?? false, hasDrafts: false },
         }),
         get busy() {
             return leases().length;

@@ -495,6 +495,34 @@ describe("completions that run ahead of their readers", () => {
         });
     });
 
+    test("keep their place, and count their time once, when a dial is turned", async () => {
+        await withHost({ sequences: 2, waiting: 2 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            const finished: number[] = [];
+            const read = async (index: number): Promise<void> => {
+                const completion = complete(ensemble, { ...request(index), readAhead: 8 });
+                /** When each part was there. */
+                const times: number[] = [];
+                for await (const part of completion) {
+                    times.push(performance.now());
+                    if (index < 2) completion.setParameters({ beta: 1 + times.length / 1000 });
+                    if (part.type !== "finish") continue;
+                    expect(part.tokens).toBe(40);
+                    expect(part.reusedTokens["large"]).toBeLessThan(10);
+                    // The last token was made, again, after the one before it had been read.
+                    if (index < 2)
+                        expect(part.timings.generationMs).toBeGreaterThanOrEqual(Number(times[38]) - Number(times[0]));
+                }
+                finished.push(index);
+            };
+            const running = [read(0), read(1)];
+            while (host.counts.steps === 0) await turns(1);
+            // The line is full.
+            await Promise.all([...running, read(2), read(3)]);
+            expect(finished.slice(0, 2).toSorted((a, b) => a - b)).toEqual([0, 1]);
+        });
+    });
+
     test("end with their reader, with a signal, and with their errors", async () => {
         await withHost({ sequences: 2 }, async (host) => {
             const ensemble = await host.load(upscalingRecipe());
