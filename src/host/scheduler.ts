@@ -369,7 +369,8 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         rest: (sequence) => slots.rest(sequence as Lease),
         close(sequence) {
             slots.close(sequence as Lease);
-            start();
+            // In the next turn, so that one that takes its place is there before its slot is given away.
+            setImmediate(start);
         },
         get busy() {
             return slots.busy;

@@ -523,6 +523,23 @@ describe("completions that run ahead of their readers", () => {
         });
     });
 
+    test("keep their slot when a dial is turned, also the only one", async () => {
+        await withHost({ sequences: 1 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            const finished: string[] = [];
+            const turned = (async () => {
+                let count = 0;
+                const completion = complete(ensemble, { ...request(1), readAhead: 8 });
+                for await (const _ of completion) if (++count === 10) completion.setParameters({ beta: 0.5 });
+                finished.push("turned");
+            })();
+            while (host.counts.steps === 0) await turns(1);
+            const next = run(ensemble, { ...request(2), maxTokens: 100 }).then(() => finished.push("next"));
+            await Promise.all([turned, next]);
+            expect(finished).toEqual(["turned", "next"]);
+        });
+    });
+
     test("end with their reader, with a signal, and with their errors", async () => {
         await withHost({ sequences: 2 }, async (host) => {
             const ensemble = await host.load(upscalingRecipe());
