@@ -27,7 +27,7 @@ import {
 import { checkCanDraft, createDrafterForm, resolveSpeculation, SPECULATION_OPTIONS } from "./drafter.js";
 import { createDials, type Dials } from "./fusion.js";
 import { createGrammar } from "./grammar.js";
-import { generate, type Generation } from "./loop.js";
+import { generate, type Course, type Generation } from "./loop.js";
 import { runAhead } from "./read-ahead.js";
 import { resolveLogitBias, resolveSampling, SAMPLING_OPTIONS } from "./sampling.js";
 
@@ -99,10 +99,11 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
     const { readAhead = 0 } = checked;
     /** Its grammar stands at the beginning again. */
     const again = (seed: number): Request => resolveRequest(ensemble, checked, showOnce, seed);
+    const course: Course = {};
     const parts =
         readAhead === 0
             ? start(ensemble, request, dials)
-            : runAhead(readAhead, (read) => start(ensemble, again(request.draw.seed), dials, read), dials);
+            : runAhead(readAhead, (read) => start(ensemble, again(request.draw.seed), dials, read, course), dials);
     return toCompletion(parts, { setParameters: dials.turn });
 }
 
@@ -174,9 +175,10 @@ async function* start(
     { show, ...generation }: Request,
     dials: Dials,
     past: readonly number[] = [],
+    course: Course = {},
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
     const prompts = tokensOf(ensemble, await show());
-    yield* generate(ensemble, { ...generation, prompts }, dials, past);
+    yield* generate(ensemble, { ...generation, prompts }, dials, past, course);
 }
 
 function tokensOf({ members, contextSize }: Ensemble, prompts: readonly MemberPrompt[]): Int32Array[] {

@@ -1,6 +1,7 @@
 /** The loop: prompt in, one fused step for each token or block of tokens, text out. */
 
 import type { Ensemble } from "../ensemble/ensemble.js";
+import type { Sequence } from "../host/sequences.js";
 import { readsMember } from "../host/step-plan.js";
 import { EftError } from "../errors.js";
 import type { NativeDraw, NativeDrawResult } from "../native/binding.js";
@@ -27,6 +28,13 @@ export interface Generation {
     readonly signal: AbortSignal | undefined;
 }
 
+/** What the runs of a completion have in common that begins again behind what has been read. */
+export interface Course {
+    clock?: ReturnType<typeof createClock>;
+    /** Of the last run. */
+    sequence?: Sequence;
+}
+
 /**
  * @param dials - with a drafter's form where there is speculation
  * @param past - tokens of the text that there are already
@@ -36,12 +44,14 @@ export async function* generate(
     generation: Generation,
     dials: Dials,
     past: readonly number[] = [],
+    course: Course = {},
 ): AsyncGenerator<TokenPart | FinishPart, void, void> {
     const { prompts, maxTokens, stop, sampling, draw: common, speculation, explain, signal } = generation;
     const text = createTextStream(ensemble.texts, stop);
-    const clock = createClock(ensemble);
+    const clock = (course.clock ??= createClock(ensemble));
     const { scheduler } = ensemble;
-    const sequence = scheduler.open(ensemble.target, prompts);
+    const sequence = scheduler.open(ensemble.target, prompts, course.sequence);
+    course.sequence = sequence;
     const continuation = createContinuation(ensemble, sequence);
     const { tokens: generated } = continuation;
     /** Tokens that may still come: as many as were asked for and every cache holds. */

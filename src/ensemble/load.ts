@@ -111,6 +111,8 @@ async function load(
         await runtime.release([]).catch(() => undefined);
         // An interruption shows as an error of native code, which does not know why it was interrupted.
         checkWanted();
+        if (host.disposed)
+            throw new EftError("DISPOSED", `The host was disposed while the recipe "${recipe.name}" was loaded.`);
         throw toEftError(error);
     } finally {
         signal?.removeEventListener("abort", interrupt);

@@ -25,8 +25,13 @@ import {
 } from "./step-plan.js";
 
 export interface Scheduler {
-    /** A new sequence. It waits for a slot when it is first evaluated. @param prompts - per member */
-    open(target: HostTarget, prompts: readonly ArrayLike<number>[]): Sequence;
+    /**
+     * A new sequence. It waits for a slot when it is first evaluated.
+     *
+     * @param prompts - per member
+     * @param before - that it takes the place of, in the line too; it has to be closed before the new one is evaluated
+     */
+    open(target: HostTarget, prompts: readonly ArrayLike<number>[], before?: Sequence): Sequence;
     /**
      * Resolves when the caches hold the texts up to their ends and the rows have been dealt with. If it rejects, a text that had been
      * evaluated before still is.
@@ -344,7 +349,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     }
 
     return {
-        open: (target, prompts) => slots.open(target, prompts),
+        open: (target, prompts, before) => slots.open(target, prompts, before as Lease | undefined),
         evaluate: (evaluation) =>
             traced(() => {
                 checkOpen(evaluation.sequence as Lease);
@@ -363,7 +368,8 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         rest: (sequence) => slots.rest(sequence as Lease),
         close(sequence) {
             slots.close(sequence as Lease);
-            start();
+            // In the next turn, so that one that takes its place is there before its slot is given away.
+            setImmediate(start);
         },
         get busy() {
             return slots.busy;

@@ -19,7 +19,7 @@ export interface SlotPoolOptions {
 }
 
 export interface SlotPool {
-    open(target: HostTarget, prompts: readonly ArrayLike<number>[]): Lease;
+    open(target: HostTarget, prompts: readonly ArrayLike<number>[], before?: Lease): Lease;
     readonly busy: number;
     /** Gives slots to those that wait for one, as far as there are some and their texts fit. */
     admit(evaluations: readonly Waiting[]): void;
@@ -86,7 +86,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     function forget(slot: Slot, { id, cells }: HostContext): void {
         cells.truncate(slot.index, 0);
         // Jobs run in order, so it is done before whatever needs the cells. If it fails, so does everything.
-        engine.forget(id, slot.index).catch(() => undefined);
+        clear(engine, id, slot.index).catch(() => undefined);
     }
 
     /** Parked prefixes go, least recently used first, until there is room. @returns whether there is */
@@ -229,10 +229,11 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     }
 
     return {
-        open: (target, prompts) => ({
-            ...{ target, texts: prompts.map((prompt) => Array.from(prompt)), reused: prompts.map(() => 0) },
-            ...{ slot: undefined, order: ++arrivals, ready: Promise.resolve(), since: 0, cost: undefined },
-            ...{ restingSince: undefined, hasStarted: false, hasDrafts: false },
+        open: (target, prompts, before) => ({
+            ...{ target, texts: prompts.map((prompt) => Array.from(prompt)) },
+            ...{ reused: before?.reused ?? prompts.map(() => 0), order: before?.order ?? ++arrivals },
+            ...{ slot: undefined, ready: Promise.resolve(), since: 0, cost: undefined },
+            ...{ restingSince: undefined, hasStarted: before?.hasStarted ?? false, hasDrafts: false },
         }),
         get busy() {
             return leases().length;
@@ -312,7 +313,13 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             vacate(lease);
         },
         dropClosed() {
-            for (const lease of leases()) if (lease.target.closed !== undefined) this.close(lease);
+            for (const lease of leases()) {
+                const slot = lease.slot === undefined ? undefined : slots[lease.slot];
+                if (lease.target.closed === undefined || slot === undefined) continue;
+                this.close(lease);
+                // A job may be running that fills the caches, and nobody will say with how much.
+                for (const context of lease.target.contexts) forget(slot, context);
+            }
         },
         shut() {
             clearTimeout(timer);
@@ -329,6 +336,11 @@ function haveSameContexts(a: HostTarget, b: HostTarget): boolean {
     return (
         a.contexts.length === b.contexts.length && a.contexts.every((context, member) => context === b.contexts[member])
     );
+}
+
+/** What the engine throws at once becomes a rejection too. */
+async function clear(engine: NativeEngine, context: number, slot: number): Promise<void> {
+    await engine.forget(context, slot);
 }
 
 /** A step that evaluates nothing. What the engine throws at once becomes a rejection too. */

@@ -132,6 +132,17 @@ prompt: { template: from chat }`);
         });
     });
 
+    test("that are being loaded end with their host", async () => {
+        for (const delay of [0, 1, 5, 10, 20, 50]) {
+            const host = createHost(CPU);
+            const loads = Promise.allSettled([upscalingRecipe(), amplified].map((recipe) => host.load(recipe)));
+            for (let i = 0; i < delay; i++) await new Promise<void>((resolve) => setImmediate(resolve));
+            await host.dispose();
+            for (const result of await loads)
+                if (result.status === "rejected") expect(result.reason).toMatchObject({ code: "DISPOSED" });
+        }
+    });
+
     test("are refused by a host that has been disposed", async () => {
         const host = createHost(CPU);
         const ensemble = await host.load(soloRecipe("small-chat-f16.gguf"));
@@ -262,6 +273,45 @@ contextSize: 256`);
         });
     });
 
+    test.each([
+        ["two long prompts", { sequences: 2, cacheTokens: 256 }],
+        ["a batch that is larger than the cache", { sequences: 4, cacheTokens: 300, batchSize: 2048 }],
+        ["many sequences, room for one", { sequences: 64, cacheTokens: 256 }],
+    ])("are promised once: %s", async (_name, options) => {
+        await withHost(options, async (host) => {
+            const ensemble = await host.load(recipe());
+            // Each fits, and together they do not, in the step in which all of them begin.
+            const results = await Promise.all(
+                Array.from({ length: Math.min(options.sequences, 8) }, (_, index) =>
+                    run(ensemble, {
+                        ...{ prompt: `${index} ${"Lima is a city. ".repeat(28)}`, raw: true, maxTokens: 2 },
+                        ...endless,
+                    }),
+                ),
+            );
+            for (const { tokens } of results) expect(tokens).toBe(2);
+        });
+    });
+
+    test("are free again when their recipe goes, also while a job fills them", async () => {
+        await withHost({ sequences: 4, cacheTokens: 570, batchSize: 2048 }, async (host) => {
+            const [goes, stays] = [await host.load(recipe()), await host.load(recipe())];
+            const request = (index: number, length: number): CompletionOptions => ({
+                ...{ prompt: `${index} ${"Lima is a city. ".repeat(length)}`, raw: true, maxTokens: 30 },
+                ...endless,
+            });
+            const short = run(stays, request(0, 5));
+            const dropped = Promise.allSettled([1, 2].map((index) => run(goes, request(index, 40))));
+            while (host.counts.steps === 0) await new Promise<void>((resolve) => setImmediate(resolve));
+            const disposal = goes.dispose();
+            expect((await run(stays, { ...request(3, 40), maxTokens: 10 })).tokens).toBe(10);
+            expect((await short).tokens).toBe(30);
+            for (const result of await dropped)
+                expect(result).toMatchObject({ status: "rejected", reason: { code: "DISPOSED" } });
+            await disposal;
+        });
+    });
+
     test("are freed for who waits when their reader does nothing", async () => {
         await withHost({ sequences: 4, cacheTokens: 256 }, async (host) => {
             const ensemble = await host.load(recipe());
@@ -314,6 +364,22 @@ contextSize: 256`);
 });
 
 describe("the line of those who wait", () => {
+    test.each([
+        [0, 3],
+        [1, 4],
+    ])("of %d places counts nobody for whom there is a slot", async (waiting, served) => {
+        await withHost({ sequences: 3, waiting }, async (host) => {
+            const ensemble = await host.load(soloRecipe("small-chat-f16.gguf"));
+            const results = await Promise.allSettled(
+                Array.from({ length: 6 }, () => run(ensemble, { prompt: "Lima", ...endless, maxTokens: 3 })),
+            );
+            expect(results.filter(({ status }) => status === "fulfilled")).toHaveLength(served);
+            for (const result of results)
+                if (result.status === "rejected") expect(result.reason).toMatchObject({ code: "BUSY" });
+            expect((await run(ensemble, { prompt: "Lima", maxTokens: 1 })).tokens).toBe(1);
+        });
+    });
+
     test("is bounded, fair and can be left", async () => {
         await withHost({ sequences: 1, waiting: 2 }, async (host) => {
             const ensemble = await host.load(upscalingRecipe());
@@ -391,6 +457,86 @@ describe("completions that run ahead of their readers", () => {
             };
             expect(await read(16)).toEqual(await read(0));
             expect(ensemble.scheduler.busy).toBe(0);
+        });
+    });
+
+    test.each([
+        ["the end of the text", {}],
+        ["a stop string", { stop: ["cap"] }],
+        ["as many tokens as were wanted", { maxTokens: 4 }],
+        ["the end of a grammar", { grammar: 'root ::= "Lima"' }],
+        ["speculation", { speculation: { length: 4 } }],
+    ])("end where they end, also if a dial is turned at every token: %s", async (_name, more) => {
+        await withHost({ sequences: 2 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            const read = async (readAhead: number) => {
+                const completion = complete(ensemble, {
+                    ...{
+                        prompt: QUESTIONS[0],
+                        seed: 1,
+                        sampling: { temperature: 0 },
+                        maxTokens: 40,
+                        ...more,
+                        readAhead,
+                    },
+                });
+                const ids: number[] = [];
+                for await (const part of completion) {
+                    if (part.type === "finish") {
+                        const { reason, stoppedBy, tokens } = part;
+                        return { ids, reason, stoppedBy, tokens };
+                    }
+                    ids.push(part.id);
+                    completion.setParameters({ beta: 1 + ids.length / 1000 });
+                }
+                return undefined;
+            };
+            expect(await read(8)).toEqual(await read(0));
+        });
+    });
+
+    test("keep their place, and count their time once, when a dial is turned", async () => {
+        await withHost({ sequences: 2, waiting: 2 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            const finished: number[] = [];
+            const read = async (index: number): Promise<void> => {
+                const completion = complete(ensemble, { ...request(index), readAhead: 8 });
+                /** When each part was there. */
+                const times: number[] = [];
+                for await (const part of completion) {
+                    times.push(performance.now());
+                    if (index < 2) completion.setParameters({ beta: 1 + times.length / 1000 });
+                    if (part.type !== "finish") continue;
+                    expect(part.tokens).toBe(40);
+                    expect(part.reusedTokens["large"]).toBeLessThan(10);
+                    // The last token was made, again, after the one before it had been read.
+                    if (index < 2)
+                        expect(part.timings.generationMs).toBeGreaterThanOrEqual(Number(times[38]) - Number(times[0]));
+                }
+                finished.push(index);
+            };
+            const running = [read(0), read(1)];
+            while (host.counts.steps === 0) await turns(1);
+            // The line is full.
+            await Promise.all([...running, read(2), read(3)]);
+            expect(finished.slice(0, 2).toSorted((a, b) => a - b)).toEqual([0, 1]);
+        });
+    });
+
+    test("keep their slot when a dial is turned, also the only one", async () => {
+        await withHost({ sequences: 1 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            const finished: string[] = [];
+            const turned = (async () => {
+                let count = 0;
+                const completion = complete(ensemble, { ...request(1), readAhead: 8 });
+                for await (const _ of completion) if (++count === 10) completion.setParameters({ beta: 0.5 });
+                finished.push("turned");
+            })();
+            while (host.counts.steps === 0) await turns(1);
+            const next = run(ensemble, { ...request(2), maxTokens: 100 }).then(() => finished.push("next"));
+            await Promise.all([turned, next]);
+            expect(finished).toEqual(["turned", "next"]);
         });
     });
 
