@@ -29,7 +29,7 @@ export async function benchPauses(library, family, { backend, threads, rounds })
 
         async function pause(round) {
             const gaps = { before: [], during: [] };
-            let [phase, firstTokenMs] = ["before", 0];
+            let phase = "before";
             let isOver = false;
             const controller = new AbortController();
             const started = deferred();
@@ -53,7 +53,7 @@ export async function benchPauses(library, family, { backend, threads, rounds })
             const start = performance.now();
             const arriving = library.complete(ensemble, { ...request, prompt, maxTokens: 1 });
             await arriving.next();
-            firstTokenMs = performance.now() - start;
+            const firstTokenMs = performance.now() - start;
             await arriving.return();
             isOver = true;
             await Promise.all(texts);
