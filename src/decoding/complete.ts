@@ -103,7 +103,14 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
     const parts =
         readAhead === 0
             ? start(ensemble, request, dials)
-            : runAhead(readAhead, (read) => start(ensemble, again(request.draw.seed), dials, read, course), dials);
+            : runAhead(
+                  readAhead,
+                  (read, left) => {
+                      const signal = AbortSignal.any([left, ...(request.signal ? [request.signal] : [])]);
+                      return start(ensemble, { ...again(request.draw.seed), signal }, dials, read, course);
+                  },
+                  dials,
+              );
     return toCompletion(parts, { setParameters: dials.turn });
 }
 

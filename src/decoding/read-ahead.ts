@@ -12,20 +12,20 @@ type Parts = AsyncGenerator<Part, void, void>;
 
 /**
  * @param most - unread tokens
- * @param begin - the completion behind tokens that have been read
+ * @param begin - the completion behind tokens that have been read, until the signal fires
  */
 export async function* runAhead(
     most: number,
-    begin: (read: readonly number[]) => Parts,
+    begin: (read: readonly number[], signal: AbortSignal) => Parts,
     dials: Pick<Dials, "fusion">,
 ): Parts {
     const read: number[] = [];
-    let run = startRun(most, begin([]), dials.fusion);
+    let run = startRun(most, (signal) => begin([], signal), dials.fusion);
     try {
         for (;;) {
             if (run.fusion !== dials.fusion) {
                 await run.stop();
-                run = startRun(most, begin(read), dials.fusion);
+                run = startRun(most, (signal) => begin(read, signal), dials.fusion);
             }
             const part = await run.next();
             // It may have been turned while we waited.
@@ -35,7 +35,7 @@ export async function* runAhead(
             if (part.type === "finish") return;
         }
     } finally {
-        await run.stop();
+        await run.leave();
     }
 }
 
@@ -44,10 +44,14 @@ interface Run {
     readonly fusion: Dials["fusion"];
     /** Throws what the completion throws, after the parts before. */
     next(): Promise<Part | undefined>;
+    /** Until the step that runs is over. */
     stop(): Promise<void>;
+    /** The same, and nobody wants that step: it may itself wait for room. */
+    leave(): Promise<void>;
 }
 
-function startRun(most: number, parts: Parts, fusion: Dials["fusion"]): Run {
+function startRun(most: number, begin: (signal: AbortSignal) => Parts, fusion: Dials["fusion"]): Run {
+    const controller = new AbortController();
     const unread: Part[] = [];
     let fault: { readonly thrown: unknown } | undefined;
     let isOver = false;
@@ -57,7 +61,7 @@ function startRun(most: number, parts: Parts, fusion: Dials["fusion"]): Run {
 
     async function fill(): Promise<void> {
         try {
-            for await (const part of parts) {
+            for await (const part of begin(controller.signal)) {
                 unread.push(part);
                 wake();
                 while (unread.length >= most && !isOver) await change();
@@ -72,6 +76,12 @@ function startRun(most: number, parts: Parts, fusion: Dials["fusion"]): Run {
     }
     const filling = fill();
 
+    async function stop(): Promise<void> {
+        isOver = true;
+        wake();
+        await filling;
+    }
+
     return {
         fusion,
         async next() {
@@ -81,10 +91,10 @@ function startRun(most: number, parts: Parts, fusion: Dials["fusion"]): Run {
             wake();
             return part;
         },
-        async stop() {
-            isOver = true;
-            wake();
-            await filling;
+        stop,
+        leave() {
+            controller.abort();
+            return stop();
         },
     };
 }

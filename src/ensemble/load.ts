@@ -30,8 +30,14 @@ export interface Place {
 
 /** @throws EftError as {@link Host.load} */
 export async function loadRecipe(recipe: Recipe, options: RecipeOptions, place: Place): Promise<Ensemble> {
+    // Who is loaded later plans beside who was loaded before.
+    return place.runtime.exclusively(() => prepareAndLoad(recipe, options, place));
+}
+
+async function prepareAndLoad(recipe: Recipe, options: RecipeOptions, place: Place): Promise<Ensemble> {
     const { runtime } = place;
     const { signal } = options;
+    if (signal?.aborted) throw abortError("Loading was aborted.", signal);
     const local = await locateModels(recipe);
     const cacheType = options.cacheType ?? recipe.cacheType ?? "f16";
     const readHeader = createHeaderReader();
@@ -45,7 +51,7 @@ export async function loadRecipe(recipe: Recipe, options: RecipeOptions, place: 
     const keys = runtime.origins.map(({ key }) => key);
     const isThere = local.members.every((member) => keys.includes(contextKey(member, cacheType)));
     if (!isThere) await refuseEarly(local, readHeader);
-    return runtime.exclusively(() => load(recipe, local, { ...options, cacheType }, { ...place, plan }));
+    return load(recipe, local, { ...options, cacheType }, { ...place, plan });
 }
 
 async function load(

@@ -139,7 +139,7 @@ export async function score(
     const fusion = createFusion(ensemble, parameters);
     const prepared = await prepareAll(ensemble, taken, { stride, variables, signal: checked.signal });
     const { scheduler, target } = ensemble;
-    const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize);
+    const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize >> 1);
 
     const done = new Map<Prepared, Score>();
     const scoreItem = async (item: Prepared): Promise<void> => {
