@@ -7,20 +7,19 @@
 import { abortError, EftError } from "../errors.js";
 import type { NativeEngine } from "../native/binding.js";
 import type { CostTable } from "./costs.js";
+import { createPieces } from "./pieces.js";
 import { NEVER_STOP, type Drafted, type DraftPlan, type DraftRequest } from "./drafts.js";
 import { createJobRunner, isWanted, whyUnwanted, type Part } from "./jobs.js";
 import { createSlotPool } from "./slots.js";
 import type { HostTarget, Lease, Sequence } from "./sequences.js";
 import type { HostCounts } from "./statistics.js";
 import {
-    isRunning,
     missingTokens,
     MOST_APPENDED,
     planStep,
     readsMember,
     type Evaluated,
     type Evaluation,
-    type Need,
     type Waiting,
 } from "./step-plan.js";
 
@@ -74,19 +73,12 @@ interface Drafting extends Part {
     readonly resolve: (drafted: Drafted) => void;
 }
 
-/** What a step that evaluates a prompt may take, in multiples of the running texts' own step, and at least in milliseconds. */
-const [STEP_STRETCH, MIN_STEP_MS] = [2, 50];
-/**
- * Fewer tokens of a prompt than this are not worth a step. From 64 on, llama.cpp's attention works on many queries at once on a CPU;
- * on long texts of a small model, a piece of 48 took five times as long for each token.
- */
-const MIN_PIECE = 64;
-
 export function createScheduler(engine: NativeEngine, options: SchedulerOptions): Scheduler {
     const { batchSize, sequences, costs } = options;
     const counts: HostCounts = { steps: 0, entries: 0, revocations: 0, evaluatedTokens: 0, reusedTokens: 0 };
     const slots = createSlotPool(engine, { sequences, wake: start, counts });
     const runner = createJobRunner(engine, costs);
+    const pieces = createPieces(batchSize, costs);
     let evaluations: Waiting[] = [];
     let draftings: Drafting[] = [];
     let isAtWork = false;
@@ -139,11 +131,12 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         const needs = evaluations.flatMap((waiting) =>
             waiting.lease.slot === undefined ? [] : [{ waiting, missing: missingTokens(waiting) }],
         );
-        const chosen = slots.makeRoom(planStep(needs, { batchSize, pieceSize: choosePiece(needs) }));
+        const chosen = slots.makeRoom(planStep(needs, { batchSize, pieceSize: pieces.choose(needs) }));
         if (chosen.length === 0) return false;
         counts.steps++;
         counts.entries += chosen.length;
         for (const { waiting, entry } of chosen) slots.startJob(waiting.lease, entry.keep);
+        const start = performance.now();
         await runner.run(
             "step",
             chosen.map((share) => ({
@@ -181,33 +174,8 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                 });
             },
         );
+        pieces.learn(performance.now() - start);
         return true;
-    }
-
-    /** So many tokens of prompts that running texts do not wait longer than is stated. */
-    function choosePiece(needs: readonly Need[]): number {
-        const running = new Map<number, number>();
-        let hasPrompt = false;
-        for (const { waiting, missing } of needs) {
-            if (!isRunning(missing)) {
-                hasPrompt = true;
-                continue;
-            }
-            missing.forEach(({ count }, member) => {
-                const context = waiting.lease.target.contexts[member]?.id ?? -1;
-                if (count > 0) running.set(context, (running.get(context) ?? 0) + count);
-            });
-        }
-        if (!hasPrompt || running.size === 0) return batchSize;
-        const stepMs = (piece: number): number =>
-            [...running].reduce(
-                (sum, [context, count]) => sum + costs.decodeMs("step", context, count + piece),
-                costs.overheadMs("step"),
-            );
-        const limit = Math.max(STEP_STRETCH * stepMs(0), MIN_STEP_MS);
-        let piece = batchSize;
-        while (piece > MIN_PIECE && stepMs(piece) > limit) piece = Math.max(MIN_PIECE, piece >> 1);
-        return piece;
     }
 
     /** @returns whether there was something to do that could be done */

@@ -66,6 +66,11 @@ export interface Missing {
 
 /** Tokens of a text that are evaluated beside running texts; a longer one is a prompt, and evaluated in pieces. */
 export const MOST_APPENDED = 16;
+/**
+ * Fewer tokens of a prompt than this are not worth a step. From 64 on, llama.cpp's attention works on many queries at once on a CPU;
+ * on long texts of a small model, a piece of 48 took five times as long for each token.
+ */
+export const MIN_PIECE = 64;
 /** Most drafts of a block. */
 export const MOST_DRAFTED = 16;
 
@@ -122,16 +127,23 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
         const drafts = speculation?.drafts ?? new Int32Array(0);
         const rows = draw === undefined ? (queries?.rows ?? 0) : 1 + drafts.length;
         const isPrompt = !isRunning(missing);
+        const leftIn = (member: number): number => room.get(contexts[member]?.id ?? -1) ?? batchSize;
         const roomOf = (member: number): number => {
             const context = contexts[member]?.id ?? -1;
-            const left = room.get(context) ?? batchSize;
+            const left = leftIn(member);
             if (!isPrompt) return left;
             // Rows that belong together are never cut, so a piece has place for them.
             const spent = pieces.get(context) ?? 0;
             const piece = Math.max(pieceSize, spent === 0 ? rows + 1 : 0) - spent;
             return Math.max(0, Math.min(left, piece));
         };
-        const last = missing.every(({ count }, member) => count <= roomOf(member));
+        // What would be left is not worth a step of its own.
+        const rest = isPrompt ? MIN_PIECE : 0;
+        const last = missing.every(
+            ({ count }, member) =>
+                count <= roomOf(member) ||
+                (roomOf(member) > 0 && count <= Math.min(leftIn(member), roomOf(member) + rest)),
+        );
         // The rows that drafting has kept are for the next job.
         if (!last && (speculation?.keptRows ?? 0) > 0) continue;
         // Rows exist only in the step that evaluates them, so the tokens at the end have to stay together.
