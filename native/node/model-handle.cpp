@@ -202,9 +202,8 @@ Napi::Value ModelHandle::TokenTexts(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value ModelHandle::TokenAttributes(const Napi::CallbackInfo & info) {
-    return guarded(info.Env(), [&] {
-        return to_typed_array<Napi::Int32Array>(info.Env(), model()->token_attributes());
-    });
+    return guarded(info.Env(),
+                   [&] { return to_typed_array<Napi::Int32Array>(info.Env(), model()->token_attributes()); });
 }
 
 Napi::Value ModelHandle::EndOfGeneration(const Napi::CallbackInfo & info) {

@@ -140,8 +140,13 @@ function createHeaderReader(): HeaderReader {
 /** What tells contexts apart. Layers on the GPU do not: a file that is there is used where it is. */
 function contextKey({ model, lora }: MemberSpec, cacheType: CacheType): string {
     const files = [model, ...(lora ? [lora.path] : [])].map((file) => {
-        const { dev, ino, size, mtimeMs } = statSync(file);
-        return [dev, ino, size, mtimeMs];
+        try {
+            const { dev, ino, size, mtimeMs } = statSync(file);
+            return [dev, ino, size, mtimeMs];
+        } catch {
+            // What is wrong with it is said by whoever reads it.
+            return [file];
+        }
     });
     return JSON.stringify([files, lora?.scale, cacheType]);
 }
