@@ -309,11 +309,17 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
 
     function queue(evaluation: Evaluation): Promise<Evaluated> {
         const lease = evaluation.sequence as Lease;
-        return new Promise((resolve, reject) => {
+        const evaluated = new Promise<Evaluated>((resolve, reject) => {
             lease.restingSince = undefined;
             evaluations.push({ evaluation, lease, resolve, reject, decodeMs: lease.texts.map(() => 0), fuseMs: 0 });
             start();
         });
+        const { signal } = evaluation;
+        if (lease.slot !== undefined || signal === undefined) return evaluated;
+        // Who waits for a slot may leave while nothing runs. A function of its own, since others may listen to the same signal.
+        const leave = (): void => start();
+        signal.addEventListener("abort", leave);
+        return evaluated.finally(() => signal.removeEventListener("abort", leave));
     }
 
     return {

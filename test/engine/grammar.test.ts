@@ -18,7 +18,7 @@ import {
 } from "../../src/index.js";
 import { loadOnCpu, QUESTIONS } from "../helpers/demo.js";
 import { expectSameDraws } from "../helpers/draws.js";
-import { writeFloat32Family } from "../helpers/float32.js";
+import { UPSCALING, UPSCALING_MODELS, writeFloat32Family } from "../helpers/float32.js";
 import { runProgram } from "../helpers/program.js";
 import { chiSquareTest } from "../helpers/statistics.js";
 import { F32_BATCHING, F32_FORCED, P_VALUE } from "../helpers/tolerances.js";
@@ -27,15 +27,8 @@ const EOS = 2;
 const SEQUENCES = 8;
 const SEEDS = 200;
 
-const family = writeFloat32Family(["large-base", "small-chat", "small-base"]);
-const recipe = family.recipe(`
-members:
-    large: { model: large-base.gguf }
-    chat: { model: small-chat.gguf }
-    small: { model: small-base.gguf }
-parameters: { beta: { default: 1, min: 0, max: 2 } }
-combination: chat + beta * (large - small)
-prompt: { template: from chat }
+const family = writeFloat32Family(UPSCALING_MODELS);
+const recipe = family.recipe(`${UPSCALING}prompt: { template: from chat }
 `);
 let ensemble: Ensemble;
 beforeAll(async () => {

@@ -17,7 +17,7 @@ import {
 import { demoRecipe, mappedModels, QUESTIONS, repository, soloRecipe, upscalingRecipe } from "../helpers/demo.js";
 import { F32_BATCHING } from "../helpers/tolerances.js";
 import { expectSameDraws } from "../helpers/draws.js";
-import { writeFloat32Family, type Float32Family } from "../helpers/float32.js";
+import { UPSCALING, UPSCALING_MODELS, writeFloat32Family, type Float32Family } from "../helpers/float32.js";
 
 const EOS = 2;
 const CPU = { backend: "cpu", threads: 1 } as const;
@@ -156,18 +156,11 @@ prompt: { template: from chat }`);
 describe("cells that sequences share", () => {
     let family: Float32Family;
     beforeAll(() => {
-        family = writeFloat32Family(["large-base", "small-chat", "small-base"]);
+        family = writeFloat32Family(UPSCALING_MODELS);
     });
     afterAll(() => family.remove());
     const recipe = () =>
-        family.recipe(`
-members:
-    large: { model: large-base.gguf }
-    chat: { model: small-chat.gguf }
-    small: { model: small-base.gguf }
-parameters: { beta: { default: 1, min: 0, max: 2 } }
-combination: chat + beta * (large - small)
-prompt: { template: from chat }
+        family.recipe(`${UPSCALING}prompt: { template: from chat }
 contextSize: 256`);
 
     const requests: CompletionOptions[] = Array.from({ length: 12 }, (_, index) => ({
@@ -398,6 +391,26 @@ describe("the line of those who wait", () => {
             const next = ask(4);
             await Promise.all([running, waiting[0], next]);
             expect(finished).toEqual([3, 2, 0, 1, 4]);
+        });
+    });
+
+    test("can be left while nothing runs", async () => {
+        await withHost({ sequences: 1 }, async (host) => {
+            const { scheduler, target, members } = await host.load(upscalingRecipe());
+            const ensemble = await host.load(upscalingRecipe());
+            // It has the only slot, and its reader has not even begun to rest.
+            const holder = scheduler.open(
+                target,
+                members.map(() => [1, 2, 3]),
+            );
+            await scheduler.evaluate({ sequence: holder, ends: [3, 3, 3] });
+            const controller = new AbortController();
+            const waiting = run(ensemble, { prompt: QUESTIONS[0], signal: controller.signal });
+            for (let turn = 0; turn < 20; turn++) await new Promise<void>((resolve) => setImmediate(resolve));
+            controller.abort();
+            expect((await waiting).reason).toBe("abort");
+            scheduler.close(holder);
+            expect((await run(ensemble, { prompt: QUESTIONS[0], maxTokens: 3 })).tokens).toBe(3);
         });
     });
 });

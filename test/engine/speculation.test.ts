@@ -11,7 +11,7 @@ import {
 } from "../../src/index.js";
 import { loadOnCpu, QUESTIONS, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
 import { expectSameDraws } from "../helpers/draws.js";
-import { writeFloat32Family } from "../helpers/float32.js";
+import { UPSCALING, writeFloat32Family } from "../helpers/float32.js";
 import { F32_BATCHING } from "../helpers/tolerances.js";
 
 const EOS = 2;
@@ -105,14 +105,7 @@ describe("the text of the plain loop, whatever shapes the target:", () => {
     let ensemble: Ensemble;
     beforeAll(async () => {
         ensemble = await loadOnCpu(
-            recipe(`
-members:
-    large: { model: large-base.gguf }
-    chat: { model: small-chat.gguf }
-    small: { model: small-base.gguf }
-parameters: { beta: { default: 1, min: 0, max: 2 } }
-combination: chat + beta * (large - small)
-conservative: { topP: 0.9, fallback: chat }
+            recipe(`${UPSCALING}conservative: { topP: 0.9, fallback: chat }
 controlTokens: fallback
 prompt: { template: from chat }
 speculation: {}

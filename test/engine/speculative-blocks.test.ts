@@ -12,7 +12,7 @@ import {
     type SpeculationOptions,
 } from "../../src/index.js";
 import { demoFile, loadOnCpu, QUESTIONS, soloRecipe, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
-import { writeFloat32Family } from "../helpers/float32.js";
+import { UPSCALING, UPSCALING_MODELS, writeFloat32Family } from "../helpers/float32.js";
 import { readGguf, toFloat32, writeGguf } from "../helpers/gguf.js";
 import { loraAdapter } from "../helpers/lora.js";
 import { temporaryFolder } from "../helpers/temporary.js";
@@ -21,7 +21,7 @@ import { F32_BATCHING } from "../helpers/tolerances.js";
 const EOS = 2;
 const PROSE = "Lima is the capital of Peru. The currency of Peru is the";
 
-const family = writeFloat32Family(["large-base", "small-chat", "small-base"]);
+const family = writeFloat32Family(UPSCALING_MODELS);
 const adapters = temporaryFolder();
 const adapterFile = path.join(adapters.folder, "adapter.gguf");
 writeGguf(adapterFile, loraAdapter(toFloat32(readGguf(demoFile("small-base"))), { rank: 4, deviation: 0.05 }));
@@ -30,15 +30,7 @@ afterAll(() => {
     adapters.remove();
 });
 
-const MEMBERS = `
-members:
-    large: { model: large-base.gguf }
-    chat: { model: small-chat.gguf }
-    small: { model: small-base.gguf }
-parameters: { beta: { default: 1, min: 0, max: 2 } }
-combination: chat + beta * (large - small)
-`;
-const upscaling = family.recipe(`${MEMBERS}prompt: { template: from chat }`);
+const upscaling = family.recipe(`${UPSCALING}prompt: { template: from chat }`);
 /** The base models see the plain text, so all prompts have other lengths. */
 const ownPrompts = family.recipe(`
 members:
