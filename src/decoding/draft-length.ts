@@ -147,34 +147,35 @@ export function createForecast(
     draws: number,
     costs: CostTable,
 ): Forecast {
-    /** Tokens of each member's batch in the step; sequences that each member drafts for, round after round. */
+    /** Tokens of each context's batch in the step; sequences that each context drafts for, round after round. */
     const step: number[] = [];
     const rounds: number[][] = [];
     const sequences = prospects.map((prospect, index) => ({
         survival: survival(prospect, stops[index]),
         drafting: prospect.drafting,
         /** Those that draft do not evaluate the drafts again. */
-        verifying: prospect.verifying.filter((member) => !prospect.drafting.includes(member)),
-        relieved: prospect.verifying.filter((member) => prospect.drafting.includes(member)),
+        verifying: prospect.verifying.filter((context) => !prospect.drafting.includes(context)),
+        relieved: prospect.verifying.filter((context) => prospect.drafting.includes(context)),
         length: 0,
         tokens: 1,
     }));
-    for (const { verifying } of prospects) for (const member of verifying) step[member] = (step[member] ?? draws) + 1;
+    for (const { verifying } of prospects)
+        for (const context of verifying) step[context] = (step[context] ?? draws) + 1;
 
     let isDrafting = false;
     let tokens = draws + prospects.length;
     let ms = costs.overheadMs("step");
-    step.forEach((count, member) => (ms += costs.decodeMs("step", member, count)));
+    step.forEach((count, context) => (ms += costs.decodeMs("step", context, count)));
 
     /** A batch grows by a token, with this probability. */
-    function grow(job: Job, batches: number[], place: number, member: number, by: number, probability: number): void {
+    function grow(job: Job, batches: number[], place: number, context: number, by: number, probability: number): void {
         const before = batches[place] ?? 0;
         batches[place] = before + by;
-        ms += probability * (costs.decodeMs(job, member, before + by) - costs.decodeMs(job, member, before));
+        ms += probability * (costs.decodeMs(job, context, before + by) - costs.decodeMs(job, context, before));
     }
 
     return {
-        isKnown: step.every((count, member) => costs.isKnown(member, count)),
+        isKnown: step.every((count, context) => costs.isKnown(context, count)),
         get ms() {
             return ms;
         },
@@ -191,15 +192,15 @@ export function createForecast(
             sequence.tokens += accepted;
             if (drafting.length > 0 && !isDrafting) ms += costs.overheadMs("draft");
             isDrafting ||= drafting.length > 0;
-            for (const member of drafting) {
+            for (const context of drafting) {
                 // How sure the drafter is shows only in its row.
-                grow("draft", (rounds[member] ??= []), position, member, 1, before.drafted);
+                grow("draft", (rounds[context] ??= []), position, context, 1, before.drafted);
                 // Where all drafts are accepted, the drafter has to evaluate the last one too, for all sequences at once.
-                const share = costs.decodeMs("draft", member, prospects.length) / prospects.length;
+                const share = costs.decodeMs("draft", context, prospects.length) / prospects.length;
                 ms += (accepted - before.accepted) * share;
             }
-            if (position === 0) for (const member of relieved) grow("step", step, member, member, -1, 1);
-            for (const member of verifying) grow("step", step, member, member, 1, drafted);
+            if (position === 0) for (const context of relieved) grow("step", step, context, context, -1, 1);
+            for (const context of verifying) grow("step", step, context, context, 1, drafted);
         },
     };
 }

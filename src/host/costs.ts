@@ -16,6 +16,8 @@ export interface CostTable {
     overheadMs(job: Job): number;
     /** Whether batches of steps up to this size have been timed often enough, and lately, to compare larger ones with. */
     isKnown(context: number, tokens: number): boolean;
+    /** A context that is not there any more. */
+    forget(context: number): void;
     /** @param wallMs - from the submission of the job until its result was there */
     record(job: Job, decodes: readonly NativeDecode[], wallMs: number): void;
 }
@@ -83,6 +85,9 @@ export function createCostTable(): CostTable {
             const curve = curves.step.get(context);
             const upTo = curve === undefined ? [] : recentOf(curve).filter((size) => size.tokens <= tokens);
             return upTo.reduce((count, { latest }) => count + latest.length, 0) >= ENOUGH;
+        },
+        forget(context) {
+            for (const each of Object.values(curves)) each.delete(context);
         },
         record(job, decodes, wallMs) {
             jobs++;

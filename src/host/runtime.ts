@@ -91,6 +91,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
         for (const found of loaded) if (contexts.includes(found.context)) found.users--;
         const unused = loaded.filter(({ users }) => users === 0);
         loaded = loaded.filter(({ users }) => users > 0);
+        for (const { context } of unused) costs.forget(context.id);
         await engine.removeContexts(Int32Array.from(unused, ({ context }) => context.id));
     }
 

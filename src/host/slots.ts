@@ -163,8 +163,9 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     }
 
     /** @returns whether the text got a slot, or waits for another text; false: nobody behind it gets one either */
-    function assign({ lease, evaluation }: Waiting, evaluations: readonly Waiting[]): boolean {
-        const { ends, draw, queries } = evaluation;
+    function assign(waiting: Waiting, evaluations: readonly Waiting[]): boolean {
+        const { lease } = waiting;
+        const { ends, draw, queries } = waiting.evaluation;
         const rows = draw === undefined ? (queries?.rows ?? 0) : 1;
         // Who is not read now may be read later.
         const limits = ends.map((end, member) =>
@@ -177,7 +178,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         const { slot, source, keep } = place;
         const kept = keep.reduce((sum, length) => sum + length, 0);
         if (isWorthWaiting(lease, limits, kept, evaluations)) return true;
-        if (!fits(lease, place)) return takeRested() && assign({ lease, evaluation } as Waiting, evaluations);
+        if (!fits(lease, place)) return takeRested() && assign(waiting, evaluations);
 
         if (!lease.hasStarted) {
             lease.reused = keep;

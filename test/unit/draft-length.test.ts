@@ -30,6 +30,7 @@ const table = ({ single, g, overhead = 0, known = true }: Costs): CostTable => (
     overheadMs: () => overhead,
     isKnown: () => known,
     record: () => undefined,
+    forget: () => undefined,
 });
 
 const forecastOf = (prospects: readonly DraftProspect[], draws: number, costs: Costs): Forecast =>
