@@ -156,6 +156,8 @@ describe("a file that is asked for again", () => {
 
     test("while it is being loaded is loaded once", async () => {
         if (process.platform !== "linux") return;
+        // Other tests of this process may have left some behind: where llama.cpp fails, nothing can be freed.
+        const before = mappings();
         const alone = await loadOnCpu(upscalingRecipe());
         const once = mappings();
         await alone.dispose();
@@ -164,7 +166,7 @@ describe("a file that is asked for again", () => {
         await Promise.all(ensembles.slice(1).map((ensemble) => ensemble.dispose()));
         expect((await collect(complete(ensembles[0] as Ensemble, greedy))).text).toBe(ANSWER);
         await ensembles[0]?.dispose();
-        expect(mappings()).toBe(0);
+        expect(mappings()).toBe(before);
     });
 
     test("while a load of it is aborted or fails is loaded all the same", async () => {
