@@ -13,9 +13,7 @@ struct Drafting {
     DrawRequest request;  // of the next draft
     GrammarCursor grammar;
     std::vector<int32_t> batch_rows;  // batch index of each member's row; -1 where it has none
-    std::vector<int32_t> drafts;
-    std::vector<float> confidences;
-    int32_t declined = -1;
+    Drafted drafted;
     bool done = false;
 };
 
@@ -33,7 +31,8 @@ void go_on(JobState & state, Drafting & drafting) {
     const DraftEntry & entry = drafting.entry;
     for (size_t m = 0; m < entry.target->size(); ++m) {
         if (drafting.batch_rows[m] < 0) continue;
-        drafting.batch_rows[m] = state.member(*entry.target, m).enqueue(entry.sequence, {drafting.drafts.back()}, 1);
+        drafting.batch_rows[m] =
+            state.member(*entry.target, m).enqueue(entry.sequence, {drafting.drafted.tokens.back()}, 1);
     }
 }
 
@@ -54,16 +53,16 @@ void draw(JobState & state, Drafting & drafting) {
     const FuseResult fused = fuse_position(state, target, rows, entry.drafter, state.drafter_fuse);
     drafting.request.constraint = drafting.grammar.get();
     const Draft draft = draw_draft(fused.target, n, drafting.request, entry.coupling, state.draw);
-    drafting.confidences.push_back(static_cast<float>(draft.confidence));
+    drafting.drafted.confidences.push_back(static_cast<float>(draft.confidence));
     drafting.done = draft.token < 0 || draft.confidence < entry.min_confidence;
     if (drafting.done) {
-        drafting.declined = draft.token;
+        drafting.drafted.declined = draft.token;
         return;
     }
-    drafting.drafts.push_back(draft.token);
+    drafting.drafted.tokens.push_back(draft.token);
     advance_request(drafting.request, draft.token, entry.history_limit);
-    drafting.done =
-        drafting.drafts.size() == entry.length || target.end_of_generation[static_cast<size_t>(draft.token)] != 0;
+    drafting.done = drafting.drafted.tokens.size() == entry.length ||
+                    target.end_of_generation[static_cast<size_t>(draft.token)] != 0;
     if (!drafting.done) drafting.grammar.accept(draft.token);
 }
 
@@ -81,8 +80,6 @@ DraftResult run_draft(JobState & state, const std::vector<DraftEntry> & entries)
                              GrammarCursor(entry.grammar, state.cancelled),
                              std::vector<int32_t>(entry.target->size(), -1),
                              {},
-                             {},
-                             -1,
                              false});
     }
     try {
@@ -110,12 +107,7 @@ DraftResult run_draft(JobState & state, const std::vector<DraftEntry> & entries)
         }
         throw;
     }
-    for (auto & drafting : draftings) {
-        result.drafts.push_back(std::move(drafting.drafts));
-        result.confidences.push_back(std::move(drafting.confidences));
-        result.declined.push_back(drafting.declined);
-        append_lengths(state, *drafting.entry.target, drafting.entry.sequence, result.lengths);
-    }
+    for (auto & drafting : draftings) result.entries.push_back(std::move(drafting.drafted));
     return result;
 }
 

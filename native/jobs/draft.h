@@ -24,11 +24,15 @@ struct DraftEntry {
     double min_confidence = 0;  // stop before a position where the drafter is less sure
 };
 
+/// What an entry has drafted.
+struct Drafted {
+    std::vector<int32_t> tokens;
+    std::vector<float> confidences;  // of all rows that were evaluated and kept
+    int32_t declined = -1;           // the token that was not sure enough, or -1
+};
+
 struct DraftResult {
-    std::vector<std::vector<int32_t>> drafts;     // one per entry
-    std::vector<std::vector<float>> confidences;  // one per entry; of all rows that were evaluated and kept
-    std::vector<int32_t> declined;                // one per entry: the token that was not sure enough, or -1
-    std::vector<int32_t> lengths;                 // entry after entry: what each member holds afterwards
+    std::vector<Drafted> entries;
     std::vector<DecodeCost> decodes;
     double fuse_ms = 0;
 };

@@ -22,11 +22,13 @@ std::shared_ptr<const Target> make_target(std::vector<uint32_t> contexts, const 
     target->groups = group_tokens(kinds.data(), kinds.size());
     target->end_of_generation = std::move(end_of_generation);
     target->lacking = std::move(lacking);
+    target->is_common.assign(kinds.size(), 1);
     for (auto & tokens : target->lacking) {
         const auto is_known = [&](int32_t token) {
             return token >= 0 && static_cast<uint32_t>(token) < target->vocabulary_size();
         };
         tokens.erase(std::partition(tokens.begin(), tokens.end(), is_known), tokens.end());
+        for (const int32_t token : tokens) target->is_common[static_cast<size_t>(token)] = 0;
     }
     return target;
 }

@@ -44,6 +44,7 @@ struct KeptRows {
 struct Target {
     std::vector<uint32_t> contexts;  // one per member, each at most once
     TokenGroups groups;
+    std::vector<uint8_t> is_common;             // one per token: whether all members have it
     std::vector<uint8_t> end_of_generation;     // one per token
     std::vector<std::vector<int32_t>> lacking;  // one per member: ids that are no tokens of it, although it may have
                                                 // rows for them
@@ -56,9 +57,13 @@ std::shared_ptr<const Target> make_target(std::vector<uint32_t> contexts, const 
                                           std::vector<uint8_t> end_of_generation,
                                           std::vector<std::vector<int32_t>> lacking);
 
+struct Continuation;
+
 struct JobState {
     std::vector<std::unique_ptr<Member>> contexts;  // by their ids; null for one that has been removed
     std::vector<KeptRows> kept;                     // one per sequence
+    /// Per sequence: where its last job has left it, for one that follows.
+    std::vector<std::shared_ptr<Continuation>> continuations;
     Cancelled cancelled = nullptr;
     FuseScratch fuse, drafter_fuse;
     SpeculationScratch draw;

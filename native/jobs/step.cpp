@@ -44,7 +44,6 @@ StepResult run_step(JobState & state, const std::vector<StepEntry> & entries) {
     }
     for (size_t i = 0; i < entries.size(); ++i) {
         state.kept[entries[i].sequence].clear();
-        append_lengths(state, *entries[i].target, entries[i].sequence, result.lengths);
         result.entries.push_back(std::move(decisions[i].result));
     }
     return result;

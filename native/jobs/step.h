@@ -1,4 +1,4 @@
-// The fused job: all members decode (evaluate), their rows become target rows, tokens are drawn or looked up (decide).
+// The fused step: all members decode (evaluate), their rows become target rows, tokens are drawn or looked up (decide).
 // Only token ids and small numbers leave native memory.
 #pragma once
 
@@ -20,8 +20,8 @@ struct Queries {
 
 /// Drafts to verify; see NativeSpeculation in src/native/binding.ts.
 struct Speculation {
-    std::vector<int32_t> drafts;
-    uint32_t kept_rows = 0;
+    std::vector<int32_t> drafts;  // which every member has behind its tokens, or has kept the rows of
+    uint32_t kept_rows = 0;       // as many as the confidences of Drafted
     Coupling coupling = Coupling::gumbel;
     uint32_t history_limit = 0;
     std::optional<Fusion> drafter;
@@ -29,7 +29,7 @@ struct Speculation {
     bool compare = false;
 };
 
-/// What one sequence does in a step; see NativeStepEntry in src/native/binding.ts.
+/// What one sequence does in a step.
 struct StepEntry {
     std::shared_ptr<const Target> target;
     uint32_t sequence = 0;
@@ -79,12 +79,12 @@ struct EntryResult {
 
 struct StepResult {
     std::vector<EntryResult> entries;
-    std::vector<int32_t> lengths;  // entry after entry: what each member holds afterwards
     std::vector<DecodeCost> decodes;
     double fuse_ms = 0;
 };
 
-/// Throws Failure; then every sequence of the entries holds what its `keep` says.
+/// Caches hold rejected drafts afterwards. Throws Failure; then every sequence of the entries holds what its `keep`
+/// says.
 StepResult run_step(JobState & state, const std::vector<StepEntry> & entries);
 
 }  // namespace eft

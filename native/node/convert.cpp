@@ -43,18 +43,23 @@ std::shared_ptr<Grammar> read_grammar(const Napi::Object & draw, const Target & 
     return grammar;
 }
 
+/// Without the history's limit, which the draw has.
 Speculation read_speculation(const Napi::Object & object) {
     Speculation speculation;
     speculation.drafts = to_vector<int32_t>(object.Get("drafts"), "drafts");
-    speculation.kept_rows = object.Get("keptRows").As<Napi::Number>();
     speculation.coupling = read_coupling(object.Get("coupling"));
-    speculation.history_limit = object.Get("historyLimit").As<Napi::Number>();
     const Napi::Value drafter = object.Get("drafter");
     if (drafter.IsObject()) speculation.drafter = ReadFusion(drafter.As<Napi::Object>());
     const Napi::Value sampling = object.Get("drafterSampling");
     if (sampling.IsObject()) speculation.drafter_sampling = ReadSampling(sampling.As<Napi::Object>());
-    speculation.compare = object.Get("compare").ToBoolean();
     return speculation;
+}
+
+/// A `NativePlan`.
+void read_plan(const Napi::Object & object, AdvanceEntry & entry) {
+    entry.length = object.Get("length").As<Napi::Number>();
+    entry.min_confidence = object.Get("minConfidence").As<Napi::Number>().DoubleValue();
+    entry.step.speculation.compare = object.Get("compare").ToBoolean();
 }
 
 Napi::Object to_object(Napi::Env env, const DrawResult & draw) {
@@ -98,6 +103,14 @@ Napi::Object to_object(Napi::Env env, const QueryResult & queries) {
     return object;
 }
 
+Napi::Object to_object(Napi::Env env, const Drafted & drafted) {
+    Napi::Object object = Napi::Object::New(env);
+    object.Set("tokens", to_typed_array<Napi::Int32Array>(env, drafted.tokens));
+    object.Set("confidences", to_typed_array<Napi::Float32Array>(env, drafted.confidences));
+    object.Set("declined", drafted.declined);
+    return object;
+}
+
 Napi::Array to_array(Napi::Env env, const std::vector<DecodeCost> & decodes) {
     Napi::Array array = Napi::Array::New(env, decodes.size());
     for (uint32_t i = 0; i < decodes.size(); ++i) {
@@ -125,23 +138,36 @@ std::shared_ptr<const Target> read_target(const Napi::Object & object) {
                        to_vector<uint8_t>(object.Get("endOfGeneration"), "endOfGeneration"), std::move(lacking));
 }
 
-StepEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const Target> shared, uint32_t sequences) {
+AdvanceEntry read_entry(const Napi::Object & object, std::shared_ptr<const Target> shared, uint32_t sequences) {
     const Target & target = *shared;
-    StepEntry entry;
+    AdvanceEntry result;
+    StepEntry & entry = result.step;
     entry.target = std::move(shared);
     entry.sequence = object.Get("sequence").As<Napi::Number>();
-    const Napi::Value copy_from = object.Get("copyFrom");
+    require(entry.sequence < sequences);
+    const Napi::Value plan = object.Get("plan");
+    const Napi::Value follows = object.Get("follows");
+    if (follows.IsNumber()) {
+        result.follows = follows.As<Napi::Number>().Uint32Value();
+        if (plan.IsObject()) read_plan(plan.As<Napi::Object>(), result);
+        return result;
+    }
+    const Napi::Value begins = object.Get("begins"), copy_from = object.Get("copyFrom");
+    if (begins.IsNumber()) result.begins = begins.As<Napi::Number>().Uint32Value();
     if (copy_from.IsNumber()) entry.copy_from = copy_from.As<Napi::Number>().Uint32Value();
     entry.keep = read_keep(object);
     entry.tokens = read_tokens(object);
     const Napi::Value fusion = object.Get("fusion"), draw = object.Get("draw"), queries = object.Get("queries"),
                       speculation = object.Get("speculation");
     if (fusion.IsObject()) entry.fusion = ReadFusion(fusion.As<Napi::Object>());
-    if (draw.IsObject()) {
-        entry.draw = ReadDraw(draw.As<Napi::Object>());
-        entry.grammar = read_grammar(draw.As<Napi::Object>(), target);
-    }
     if (speculation.IsObject()) entry.speculation = read_speculation(speculation.As<Napi::Object>());
+    if (plan.IsObject()) read_plan(plan.As<Napi::Object>(), result);
+    if (draw.IsObject()) {
+        const Napi::Object source = draw.As<Napi::Object>();
+        entry.draw = ReadDraw(source);
+        entry.speculation.history_limit = source.Get("historyLimit").As<Napi::Number>();
+        entry.grammar = read_grammar(source, target);
+    }
     if (queries.IsObject()) {
         const Napi::Object source = queries.As<Napi::Object>();
         entry.queries =
@@ -149,7 +175,7 @@ StepEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const Tar
                     to_vector<int32_t>(source.Get("token"), "token"), source.Get("scores").As<Napi::Boolean>()};
     }
 
-    require(entry.sequence < sequences && (!entry.copy_from || *entry.copy_from < sequences));
+    require(!entry.copy_from || *entry.copy_from < sequences);
     require(entry.keep.size() == target.size() && entry.tokens.size() == target.size());
     if (entry.draw || entry.queries) require(fits(entry.fusion, target));
     if (entry.queries) {
@@ -159,64 +185,38 @@ StepEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const Tar
     }
     require(are_tokens(entry.speculation.drafts, target));
     require(!entry.speculation.drafter || fits(*entry.speculation.drafter, target));
-    return entry;
+    // Drafts are made or brought along, and verified by a draw.
+    require(result.length == 0 || (entry.draw && entry.speculation.drafter && entry.speculation.drafts.empty()));
+    require(!result.begins || (entry.draw && !entry.queries));
+    return result;
 }
 
-DraftEntry read_draft_entry(const Napi::Object & object, std::shared_ptr<const Target> shared, uint32_t sequences) {
-    const Target & target = *shared;
-    DraftEntry entry;
-    entry.target = std::move(shared);
-    entry.sequence = object.Get("sequence").As<Napi::Number>();
-    entry.keep = read_keep(object);
-    entry.tokens = read_tokens(object);
-    entry.drafter = ReadFusion(object.Get("drafter").As<Napi::Object>());
-    entry.draw = ReadDraw(object.Get("draw").As<Napi::Object>());
-    entry.grammar = read_grammar(object.Get("draw").As<Napi::Object>(), target);
-    entry.coupling = read_coupling(object.Get("coupling"));
-    entry.history_limit = object.Get("historyLimit").As<Napi::Number>();
-    entry.length = object.Get("length").As<Napi::Number>();
-    entry.min_confidence = object.Get("minConfidence").As<Napi::Number>().DoubleValue();
-
-    require(entry.sequence < sequences && entry.length >= 1 && fits(entry.drafter, target));
-    require(entry.keep.size() == target.size() && entry.tokens.size() == target.size());
-    return entry;
-}
-
-Napi::Value to_object(Napi::Env env, const StepResult & step) {
-    Napi::Array results = Napi::Array::New(env, step.entries.size());
-    for (uint32_t i = 0; i < step.entries.size(); ++i) {
-        const EntryResult & entry = step.entries[i];
-        Napi::Object result = Napi::Object::New(env);
-        if (entry.queries) result.Set("queries", to_object(env, *entry.queries));
+Napi::Value to_object(Napi::Env env, const AdvanceResult & result) {
+    Napi::Array results = Napi::Array::New(env, result.entries.size());
+    for (uint32_t i = 0; i < result.entries.size(); ++i) {
+        if (result.entries[i].is_void) {
+            results.Set(i, env.Null());
+            continue;
+        }
+        const EntryResult & entry = result.entries[i].step;
+        Napi::Object outcome = Napi::Object::New(env);
+        if (entry.queries) outcome.Set("queries", to_object(env, *entry.queries));
         Napi::Array draws = Napi::Array::New(env, entry.draws.size());
         for (uint32_t row = 0; row < entry.draws.size(); ++row) {
             draws.Set(row, to_object(env, entry.draws[row]));
         }
-        result.Set("draws", draws);
-        results.Set(i, result);
+        outcome.Set("draws", draws);
+        if (result.entries[i].drafted) outcome.Set("drafted", to_object(env, *result.entries[i].drafted));
+        results.Set(i, outcome);
     }
     Napi::Object object = Napi::Object::New(env);
     object.Set("results", results);
-    object.Set("decodes", to_array(env, step.decodes));
-    object.Set("lengths", to_typed_array<Napi::Int32Array>(env, step.lengths));
-    object.Set("fuseMs", step.fuse_ms);
-    return object;
-}
-
-Napi::Value to_object(Napi::Env env, const DraftResult & draft) {
-    Napi::Array drafts = Napi::Array::New(env, draft.drafts.size());
-    for (uint32_t i = 0; i < draft.drafts.size(); ++i) {
-        Napi::Object object = Napi::Object::New(env);
-        object.Set("tokens", to_typed_array<Napi::Int32Array>(env, draft.drafts[i]));
-        object.Set("confidences", to_typed_array<Napi::Float32Array>(env, draft.confidences[i]));
-        object.Set("declined", draft.declined[i]);
-        drafts.Set(i, object);
-    }
-    Napi::Object object = Napi::Object::New(env);
-    object.Set("drafts", drafts);
-    object.Set("decodes", to_array(env, draft.decodes));
-    object.Set("lengths", to_typed_array<Napi::Int32Array>(env, draft.lengths));
-    object.Set("fuseMs", draft.fuse_ms);
+    object.Set("lengths", to_typed_array<Napi::Int32Array>(env, result.lengths));
+    object.Set("decodes", to_array(env, result.decodes));
+    object.Set("fuseMs", result.fuse_ms);
+    object.Set("draftDecodes", to_array(env, result.draft_decodes));
+    object.Set("draftFuseMs", result.draft_fuse_ms);
+    object.Set("draftMs", result.draft_ms);
     return object;
 }
 

@@ -6,21 +6,18 @@
 
 #include <memory>
 
-#include "jobs/draft.h"
-#include "jobs/step.h"
+#include "jobs/advance.h"
 
 namespace eft {
 
 /// A `NativeTargetOptions`. Throws Failure OPTION_INVALID if its parts do not fit each other.
 std::shared_ptr<const Target> read_target(const Napi::Object & object);
-/// A `NativeStepEntry` of an engine with so many sequences. Throws Failure OPTION_INVALID if it does not fit.
-StepEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const Target> target, uint32_t sequences);
-/// A `NativeDraftEntry`. Throws Failure OPTION_INVALID if it does not fit.
-DraftEntry read_draft_entry(const Napi::Object & object, std::shared_ptr<const Target> target, uint32_t sequences);
+/// A `NativeStepEntry` or `NativeFollowingEntry` of an engine with so many sequences. Throws Failure OPTION_INVALID if
+/// it does not fit.
+AdvanceEntry read_entry(const Napi::Object & object, std::shared_ptr<const Target> target, uint32_t sequences);
 /// A `Coupling`.
 Coupling read_coupling(const Napi::Value & value);
 
-Napi::Value to_object(Napi::Env env, const StepResult & step);
-Napi::Value to_object(Napi::Env env, const DraftResult & draft);
+Napi::Value to_object(Napi::Env env, const AdvanceResult & result);
 
 }  // namespace eft

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "jobs/draft.h"
 #include "llama/context.h"
 #include "llama/header.h"
 #include "node/convert.h"
@@ -60,9 +59,9 @@ void Engine::Register(Napi::Env env) {
         {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddContext>("addContext"),
          InstanceMethod<&Engine::RemoveContexts>("removeContexts"),
          InstanceMethod<&Engine::CreateTarget>("createTarget"), InstanceMethod<&Engine::RemoveTarget>("removeTarget"),
-         InstanceMethod<&Engine::Step>("step"), InstanceMethod<&Engine::Draft>("draft"),
-         InstanceMethod<&Engine::Forget>("forget"), InstanceMethod<&Engine::Interrupt>("interrupt"),
-         InstanceMethod<&Engine::InterruptLoading>("interruptLoading"), InstanceMethod<&Engine::Dispose>("dispose")});
+         InstanceMethod<&Engine::Step>("step"), InstanceMethod<&Engine::Forget>("forget"),
+         InstanceMethod<&Engine::Interrupt>("interrupt"), InstanceMethod<&Engine::InterruptLoading>("interruptLoading"),
+         InstanceMethod<&Engine::Dispose>("dispose")});
     AddonState::of(env).engine_class = Napi::Persistent(constructor);
 }
 
@@ -80,6 +79,7 @@ Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info)
     loader_ = std::make_unique<Worker>(info.Env());
     state_.cancelled = &worker_->cancelled();
     state_.kept.resize(sequences_);
+    state_.continuations.resize(sequences_);
     for (Worker * worker : {worker_.get(), loader_.get()}) {
         napi_add_env_cleanup_hook(info.Env(), stop_worker, worker);
         AddonState::of(info.Env()).workers.insert(worker);
@@ -260,37 +260,22 @@ std::shared_ptr<const Target> Engine::TargetOf(const Napi::Object & entry) const
 Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         CheckAlive();
-        auto entries = std::make_shared<std::vector<StepEntry>>();
+        auto entries = std::make_shared<std::vector<AdvanceEntry>>();
         const Napi::Array array = info[0].As<Napi::Array>();
         for (uint32_t i = 0; i < array.Length(); ++i) {
             const Napi::Object entry = array.Get(i).As<Napi::Object>();
-            entries->push_back(read_step_entry(entry, TargetOf(entry), sequences_));
+            entries->push_back(read_entry(entry, TargetOf(entry), sequences_));
         }
         // A job that only moves caches takes no time, and the bookkeeping of the caches relies on its success.
-        const bool evaluates = std::any_of(entries->begin(), entries->end(), [](const StepEntry & entry) {
-            return std::any_of(entry.tokens.begin(), entry.tokens.end(), [](const auto & t) { return !t.empty(); });
+        const bool evaluates = std::any_of(entries->begin(), entries->end(), [](const AdvanceEntry & entry) {
+            const auto & tokens = entry.step.tokens;
+            return entry.follows ||
+                   std::any_of(tokens.begin(), tokens.end(), [](const auto & t) { return !t.empty(); });
         });
-        auto result = std::make_shared<StepResult>();
+        auto result = std::make_shared<AdvanceResult>();
         return worker_->submit(
-            make_job([this, entries, result] { RunLlama([&] { *result = run_step(state_, *entries); }); },
+            make_job([this, entries, result] { RunLlama([&] { *result = run_advance(state_, std::move(*entries)); }); },
                      [result](Napi::Env env) { return to_object(env, *result); }, evaluates),
-            Value());
-    });
-}
-
-Napi::Value Engine::Draft(const Napi::CallbackInfo & info) {
-    return guarded(info.Env(), [&]() -> Napi::Value {
-        CheckAlive();
-        auto entries = std::make_shared<std::vector<DraftEntry>>();
-        const Napi::Array array = info[0].As<Napi::Array>();
-        for (uint32_t i = 0; i < array.Length(); ++i) {
-            const Napi::Object entry = array.Get(i).As<Napi::Object>();
-            entries->push_back(read_draft_entry(entry, TargetOf(entry), sequences_));
-        }
-        auto result = std::make_shared<DraftResult>();
-        return worker_->submit(
-            make_job([this, entries, result] { RunLlama([&] { *result = run_draft(state_, *entries); }); },
-                     [result](Napi::Env env) { return to_object(env, *result); }),
             Value());
     });
 }
@@ -304,6 +289,7 @@ Napi::Value Engine::Forget(const Napi::CallbackInfo & info) {
         return worker_->submit(make_job(
                                    [this, id, sequence] {
                                        RunLlama([&] {
+                                           state_.continuations[sequence].reset();
                                            if (id < state_.contexts.size() && state_.contexts[id]) {
                                                state_.contexts[id]->rewind(sequence, 0);
                                            }

@@ -32,7 +32,6 @@ class Engine : public Napi::ObjectWrap<Engine> {
     Napi::Value CreateTarget(const Napi::CallbackInfo & info);
     Napi::Value RemoveTarget(const Napi::CallbackInfo & info);
     Napi::Value Step(const Napi::CallbackInfo & info);
-    Napi::Value Draft(const Napi::CallbackInfo & info);
     Napi::Value Forget(const Napi::CallbackInfo & info);
     Napi::Value Interrupt(const Napi::CallbackInfo & info);
     Napi::Value InterruptLoading(const Napi::CallbackInfo & info);

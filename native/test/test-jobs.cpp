@@ -125,7 +125,7 @@ void test_reports() {
         const Row target = fuse(engine, text, text.fusion, 3 + static_cast<uint32_t>(entry.queries->row[i]));
         CHECK(queries.logprobs[i] == static_cast<double>(target[static_cast<size_t>(entry.queries->token[i])]));
     }
-    CHECK(scored.lengths == std::vector<int32_t>(3, 6));
+    CHECK(engine.lengths(*text.target, 0) == std::vector<uint32_t>(3, 6));
 }
 
 /// A step that begins with what another sequence holds.
@@ -150,7 +150,7 @@ void test_share() {
     CHECK(counts.failures == 3);
     const StepResult result = run_step(engine.state, {entry});
     CHECK(result.entries[0].draws[0].token == draw_by_hand(engine, text)[0]);
-    CHECK(result.lengths == std::vector<int32_t>(3, 5));
+    CHECK(engine.lengths(*text.target, 3) == std::vector<uint32_t>(3, 5));
     for (const ReplayMember * member : engine.members) CHECK(member->text(3) == text.tokens);
     CHECK(engine.lengths(*text.target, 0) == lengths);
 

@@ -29,7 +29,7 @@ import { createDials, type Dials } from "./fusion.js";
 import { createGrammar } from "./grammar.js";
 import { generate, type Course, type Generation } from "./loop.js";
 import { runAhead } from "./read-ahead.js";
-import { resolveLogitBias, resolveSampling, SAMPLING_OPTIONS } from "./sampling.js";
+import { resolveLogitBias, penaltyWindow, resolveSampling, SAMPLING_OPTIONS } from "./sampling.js";
 
 /** What the options of a completion may be, as far as the ensemble does not matter. */
 export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
@@ -161,6 +161,7 @@ function resolveRequest(
         draw: {
             ...{ temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty },
             ...resolveLogitBias(options.logitBias ?? {}, ensemble.vocabulary.size),
+            historyLimit: penaltyWindow(sampling),
             seed: options.seed ?? seed,
             top: options.topLogprobs ?? 0,
             members: (options.memberLogprobs ?? false) || explain,

@@ -103,8 +103,3 @@ export function createContinuation({ texts }: Pick<Ensemble, "texts">, sequence:
         },
     };
 }
-
-/** Per member: where the text ends for a member that is read, else 0. One that is not read catches up when it is read again. */
-export function textEnds({ texts }: Sequence, isRead: (member: number) => boolean): number[] {
-    return texts.map(({ length }, member) => (isRead(member) ? length : 0));
-}

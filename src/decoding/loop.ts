@@ -2,14 +2,14 @@
 
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../host/sequences.js";
-import { readsMember } from "../host/step-plan.js";
+import type { Drawing } from "../host/evaluations.js";
 import { EftError } from "../errors.js";
 import type { NativeDraw, NativeDrawResult } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";
 import type { CompletionTimings, FinishPart, FinishReason, TokenPart } from "./completion.js";
 import type { Speculation } from "./drafter.js";
 import { viewDrafter } from "./explain.js";
-import { createContinuation, textEnds, type Dials } from "./fusion.js";
+import { createContinuation, type Dials } from "./fusion.js";
 import { penaltyHistory } from "./sampling.js";
 import { createSpeculator, type Speculator } from "./speculation.js";
 import { createTextStream, tokenText } from "./text-stream.js";
@@ -70,24 +70,31 @@ export async function* generate(
     let isOver = false;
     for (const token of past) isOver = add(token).isLast;
     let speculator: Speculator | undefined;
+    let drawing: Drawing | undefined;
+    /** The same until a dial is turned. */
+    const currentDrawing = (): Drawing => {
+        const { fusion, drafter } = dials;
+        if (drawing?.fusion === fusion) return drawing;
+        return (drawing = {
+            ...{ fusion, draw: common, speculation: speculator?.speculating(fusion, drafter) },
+            // Lookup has to see the text.
+            mayRunAhead: speculation?.propose === undefined,
+        });
+    };
     let reason: FinishReason = isOver ? "stop" : "length";
     try {
         if (speculation !== undefined) {
-            const parts = { ensemble, speculation, dials, sequence, prompts, continuation, sampling, explain, signal };
-            speculator = createSpeculator(parts);
+            const readsAll = common.members;
+            speculator = createSpeculator({ ensemble, speculation, prompts, generated, readsAll, explain });
         }
         blocks: while (!isOver && room() > 0) {
             const { fusion, drafter } = dials;
-            const history = penaltyHistory(sampling, prompts[0] ?? new Int32Array(0), generated);
-            const draw = { ...common, history, position: generated.length };
-            const block = await speculator?.draft(draw, room() - 1);
-            const isRead = block?.isRead ?? ((member) => common.members || readsMember(fusion, member));
             const evaluated = await scheduler.evaluate({
-                ...{ sequence, fusion, draw, ends: textEnds(sequence, isRead) },
-                ...(block?.verification && { speculation: block.verification }),
+                ...{ sequence, drawing: currentDrawing(), position: generated.length, room: room() },
+                history: () => penaltyHistory(sampling, prompts[0] ?? new Int32Array(0), generated),
                 ...(signal && { signal }),
             });
-            clock.add(evaluated, block);
+            clock.add(evaluated, evaluated.block);
             speculator?.learn(evaluated);
             for (const drawn of evaluated.draws) {
                 const { certain, isLast } = add(drawn.token);

@@ -10,8 +10,8 @@ export interface Cells {
     readonly used: number;
     /** The tokens that a slot holds. */
     held(slot: number): readonly number[];
-    /** The slot holds the first `count` of these too. */
-    append(slot: number, tokens: ArrayLike<number>, count: number): void;
+    /** The slot holds these too. */
+    append(slot: number, tokens: ArrayLike<number>): void;
     /** The slot keeps the first `length` of its tokens, or all of them if it has fewer. */
     truncate(slot: number, length: number): void;
     /** What `to` held is gone; it shares the first `length` tokens of `from`. */
@@ -50,9 +50,9 @@ export function createCells(capacity: number, slots: number): Cells {
             return used;
         },
         held: (slot) => cacheOf(slot).tokens,
-        append(slot, added, count) {
+        append(slot, added) {
             const { tokens, cells } = cacheOf(slot);
-            for (let i = 0; i < Math.min(count, added.length); i++) {
+            for (let i = 0; i < added.length; i++) {
                 const cell = free.pop() ?? shares.length;
                 shares[cell] = 1;
                 used++;

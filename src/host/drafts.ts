@@ -1,9 +1,8 @@
 /** What sequences ask of a drafter, and who decides how much they get. */
 
-import type { NativeDraw, NativeFusion } from "../native/binding.js";
+import type { NativeFusion, NativeSampling } from "../native/binding.js";
 import type { Coupling } from "../types.js";
 import type { CostTable } from "./costs.js";
-import type { Sequence } from "./sequences.js";
 
 /** A sequence that could draft now, as a {@link DraftLengthPolicy} sees it. */
 export interface DraftProspect {
@@ -67,32 +66,54 @@ export interface DraftLengthPolicy {
     choose(prospects: readonly DraftProspect[], situation: Situation, costs: CostTable): readonly DraftPlan[];
 }
 
-/** A request for drafts: from a drafter, or as many of a `proposal` as the policy thinks worth verifying. */
-export interface DraftRequest {
-    readonly sequence: Sequence;
-    readonly prospect: DraftProspect;
+/** How a text is drawn with drafts. */
+export interface Speculating {
+    /** The form that drafts; undefined where drafts come from elsewhere alone. */
+    readonly drafter: NativeFusion | undefined;
+    /** How it draws; undefined: as the target. */
+    readonly drafterSampling?: NativeSampling | undefined;
+    readonly coupling: Coupling;
     readonly policy: DraftLengthPolicy;
-    /** Drafts that are there already. Without them: what the drafter needs. */
-    readonly proposal?: Int32Array;
-    readonly drafter?: {
-        readonly fusion: NativeFusion;
-        readonly draw: NativeDraw;
-        readonly coupling: Coupling;
-        readonly historyLimit: number;
-    };
-    readonly signal?: AbortSignal;
+    /** Asked before each step. */
+    attempt(situation: AttemptSituation): Attempt;
 }
 
-export interface Drafted {
-    /** What the policy wanted. */
+export interface AttemptSituation {
+    /** Index of the next token; undefined where tokens before it are still being drawn. */
+    readonly position: number | undefined;
+    /** Most drafts that there is room for. */
+    readonly most: number;
+    /** Whether no other sequence has a slot. */
+    readonly isAlone: boolean;
+}
+
+/** What could be drafted before a step. */
+export interface Attempt {
+    /** Undefined: nothing. */
+    readonly prospect?: DraftProspect;
+    /** Drafts that are there already; as many are taken as are planned. */
+    readonly proposal?: Int32Array;
+    /** @returns what becomes of the step whose drafts have been planned */
+    decide(plan: DraftPlan): {
+        /** Whether target and drafter are to be compared. */
+        readonly compare: boolean;
+        /** Whether the drafter's members are to be evaluated, although nothing is drafted. */
+        readonly readsDrafter: boolean;
+    };
+}
+
+/** Nothing is drafted. */
+export const NO_DRAFTS: DraftPlan = { length: 0, stop: NEVER_STOP };
+
+/** What was drafted for a step, and by which plan. */
+export interface Block {
+    readonly attempt: Attempt;
     readonly plan: DraftPlan;
     readonly tokens: Int32Array;
-    /** The drafter's confidence at each kept row; see NativeDraft. */
+    /** The drafter's confidence at each row; see NativeDraft. */
     readonly confidences: Float32Array;
     /** What it would have drafted at the last row, where it was not sure enough; -1 elsewhere. */
     readonly declined: number;
-    /** Rows that are kept for the step that verifies the drafts. 0: none, the members have not evaluated the drafts. */
-    readonly keptRows: number;
     /** Per member, milliseconds; the job may be shared with other sequences. */
     readonly decodeMs: readonly number[];
     /** Milliseconds of fusing and drawing. */

@@ -1,85 +1,149 @@
 /** Runs native jobs that many sequences share, so that the failure of one hurts no other. */
 
 import { abortError, EftError } from "../errors.js";
-import type { NativeDecode, NativeEngine } from "../native/binding.js";
+import type { NativeEngine, NativeEntryResult, NativeStepResult } from "../native/binding.js";
 import { toEftError } from "../native/native-error.js";
-import type { CostTable, Job } from "./costs.js";
+import type { Share } from "./chains.js";
+import type { CostTable } from "./costs.js";
 import type { Lease } from "./sequences.js";
 
-/** What one sequence contributes to a job, reduced to what all kinds of jobs have in common. */
-export interface Part {
-    readonly lease: Lease;
-    readonly signal: AbortSignal | undefined;
-    readonly reject: (error: unknown) => void;
+/** A job that has been submitted. */
+export interface Flight {
+    readonly shares: readonly Share[];
+    /** Resolves when its results, or its failure, have been dealt with. */
+    readonly settled: Promise<void>;
+}
+
+/** Who deals with what becomes of a share. */
+export interface ShareHandlers {
+    /**
+     * @param offset - where its lengths begin
+     * @param jobMs - milliseconds that the job took of the time that went by
+     */
+    settle(share: Share, result: NativeEntryResult, job: NativeStepResult, offset: number, jobMs: number): void;
+    fail(share: Share, error: unknown): void;
+    /** It follows, and there was nothing to follow. */
+    lose(share: Share): void;
+    /** A job is over. */
+    end(jobMs: number): void;
 }
 
 export interface JobRunner {
+    /** Those that have been submitted and are not settled, in order. */
+    readonly flights: readonly Flight[];
     /**
-     * Runs a job for the parts that are still wanted. If it fails, each of them tries alone: whose fault it was shows then, and no
-     * other must suffer.
+     * Submits a job for the shares that are still wanted. If it fails, each of those that do not follow tries alone: whose fault it was
+     * shows then, and no other must suffer.
      */
-    run<P extends Part, R extends { readonly decodes: readonly NativeDecode[] }>(
-        job: Job,
-        parts: readonly P[],
-        submit: (parts: readonly P[]) => Promise<R>,
-        settle: (result: R, parts: readonly P[]) => void,
-    ): Promise<void>;
-    /** Interrupts the running job if nobody wants its result any more. */
+    submit(shares: readonly Share[]): void;
+    /** Interrupts what runs if nobody wants its results any more. */
     reconsider(): void;
 }
 
-export function createJobRunner(engine: NativeEngine, costs: CostTable): JobRunner {
-    let running: readonly Part[] = [];
+export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers: ShareHandlers): JobRunner {
+    const flights: Flight[] = [];
+    const running = new Set<Share>();
+    let lastEnd = -Infinity;
 
     function reconsider(): void {
         // A job can be interrupted only as a whole, so not while somebody still wants its result.
-        if (running.length > 0 && running.every((part) => !isWanted(part))) engine.interrupt();
+        if (running.size > 0 && ![...running].some(isWanted)) engine.interrupt();
     }
 
-    async function run<P extends Part, R extends { readonly decodes: readonly NativeDecode[] }>(
-        job: Job,
-        all: readonly P[],
-        submit: (parts: readonly P[]) => Promise<R>,
-        settle: (result: R, parts: readonly P[]) => void,
-    ): Promise<void> {
-        for (const part of all) if (!isWanted(part)) part.reject(whyUnwanted(part));
-        const parts = all.filter(isWanted);
-        if (parts.length === 0) return;
-        running = parts;
-        for (const { signal } of parts) signal?.addEventListener("abort", reconsider);
+    async function run(all: readonly Share[]): Promise<void> {
+        const shares = all.filter(enter);
+        if (shares.length === 0) return;
+        let result: NativeStepResult;
+        const start = performance.now();
         try {
-            const start = performance.now();
-            const [result] = await Promise.all([submit(parts), ...parts.map(({ lease }) => lease.ready)]);
-            costs.record(job, result.decodes, performance.now() - start);
-            settle(result, parts);
-            return;
+            [result] = await Promise.all([submit(engine, shares), ...shares.map(({ lease }) => lease.ready)]);
         } catch (error) {
-            const failure = toEftError(error);
-            if (failure.code === "ABORTED") {
-                // A job that somebody still wants is interrupted by nobody but the end of the host.
-                const disposed = new EftError("DISPOSED", "The ensemble was disposed during the evaluation.");
-                for (const part of parts) part.reject(isWanted(part) ? disposed : whyUnwanted(part));
-                return;
-            }
-            if (parts.length === 1) {
-                for (const { reject } of parts) reject(failure);
-                return;
-            }
-        } finally {
-            running = [];
-            for (const { signal } of parts) signal?.removeEventListener("abort", reconsider);
+            leave(shares);
+            return recover(shares, toEftError(error));
         }
-        for (const part of parts) await run(job, [part], submit, settle);
+        leave(shares);
+        const end = performance.now();
+        const jobMs = end - Math.max(start, lastEnd);
+        lastEnd = end;
+        const { draftDecodes, draftMs, decodes } = result;
+        if (draftDecodes.length > 0) costs.record("draft", draftDecodes, draftMs);
+        if (decodes.length > 0) costs.record("step", decodes, jobMs - draftMs);
+        handlers.end(jobMs);
+        let offset = 0;
+        shares.forEach((share, index) => {
+            const own = result.results[index];
+            try {
+                if (own) handlers.settle(share, own, result, offset, jobMs);
+                else handlers.lose(share);
+            } catch (error) {
+                handlers.fail(share, error);
+            }
+            offset += share.lease.target.contexts.length;
+        });
     }
 
-    return { run, reconsider };
+    /** @returns whether it takes part */
+    function enter(share: Share): boolean {
+        try {
+            if (!isWanted(share)) throw whyUnwanted(share);
+            share.signal?.addEventListener("abort", reconsider);
+            running.add(share);
+            return true;
+        } catch (error) {
+            // A signal of other make may throw anything.
+            handlers.fail(share, error);
+            return false;
+        }
+    }
+
+    function leave(shares: readonly Share[]): void {
+        for (const share of shares) {
+            running.delete(share);
+            share.signal?.removeEventListener("abort", reconsider);
+        }
+    }
+
+    async function recover(shares: readonly Share[], failure: EftError): Promise<void> {
+        if (failure.code === "ABORTED") {
+            // A job that somebody still wants is interrupted by nobody but the end of the host.
+            const disposed = new EftError("DISPOSED", "The ensemble was disposed during the evaluation.");
+            for (const share of shares) handlers.fail(share, isWanted(share) ? disposed : whyUnwanted(share));
+            return;
+        }
+        const alone = shares.filter(({ tokens }) => tokens !== undefined);
+        for (const share of shares) if (!alone.includes(share)) handlers.lose(share);
+        if (shares.length === 1) for (const share of alone) handlers.fail(share, failure);
+        else for (const share of alone) await run([share]);
+    }
+
+    return {
+        flights,
+        submit(shares) {
+            const flight: Flight = {
+                shares,
+                settled: run(shares).finally(() => flights.splice(flights.indexOf(flight), 1)),
+            };
+            flights.push(flight);
+        },
+        reconsider,
+    };
 }
 
-export function isWanted({ signal, lease }: Pick<Part, "signal" | "lease">): boolean {
+/** What the engine throws at once becomes a rejection too. */
+async function submit(engine: NativeEngine, shares: readonly Share[]): Promise<NativeStepResult> {
+    return engine.step(shares.map(({ entry }) => entry));
+}
+
+interface Wish {
+    readonly signal: AbortSignal | undefined;
+    readonly lease: Lease;
+}
+
+export function isWanted({ signal, lease }: Wish): boolean {
     return !signal?.aborted && lease.target.closed === undefined;
 }
 
-/** @param part - that is not wanted */
-export function whyUnwanted({ signal, lease }: Pick<Part, "signal" | "lease">): Error {
+/** @param wish - that is none any more */
+export function whyUnwanted({ signal, lease }: Wish): Error {
     return lease.target.closed ?? abortError("The evaluation was aborted.", signal);
 }

@@ -6,7 +6,7 @@ import { isRunning, MIN_PIECE, type Need } from "./step-plan.js";
 export interface Pieces {
     /** Most tokens of prompts in the next step, in one context. */
     choose(needs: readonly Need[]): number;
-    /** The step that was chosen for is over. */
+    /** A step is over: the one that was chosen for, if it is the first one since. */
     learn(tookMs: number): void;
 }
 
@@ -41,6 +41,7 @@ export function createPieces(batchSize: number, costs: CostTable): Pieces {
             if (limitMs === undefined) return;
             const change = Math.min(MOST_GROWTH, Math.max(MOST_SHRINKING, limitMs / tookMs));
             piece = Math.min(batchSize, Math.max(MIN_PIECE, Math.floor(piece * change)));
+            limitMs = undefined;
         },
     };
 }

@@ -1,27 +1,22 @@
 /**
  * The scheduler decides when, and whose turn it is; native code decides how. What many sequences ask for at about the same time
- * becomes one native job, in which every context reads its weights once for all of them. Drafts come first, so that the step that
- * verifies them takes everyone along.
+ * becomes one native job, in which every context reads its weights once for all of them. While it runs, the job that follows it is
+ * submitted, if nobody else has to be met before: so native code need not wait until readers have seen what it has drawn.
  */
 
 import { abortError, EftError } from "../errors.js";
-import type { NativeEngine } from "../native/binding.js";
+import type { NativeEngine, NativeEntryResult, NativeStepEntry, NativeStepResult } from "../native/binding.js";
+import { isTold, settleShare, type Chain, type Share } from "./chains.js";
 import type { CostTable } from "./costs.js";
+import { choosePlans } from "./draft-plans.js";
+import { NO_DRAFTS, type Attempt, type DraftPlan } from "./drafts.js";
+import { isDraw, type DrawEvaluation, type Evaluated, type Evaluation, type Waiting } from "./evaluations.js";
+import { createJobRunner, isWanted, whyUnwanted } from "./jobs.js";
 import { createPieces } from "./pieces.js";
-import { NEVER_STOP, type Drafted, type DraftPlan, type DraftRequest } from "./drafts.js";
-import { createJobRunner, isWanted, whyUnwanted, type Part } from "./jobs.js";
-import { createSlotPool } from "./slots.js";
 import type { HostTarget, Lease, Sequence } from "./sequences.js";
+import { createSlotPool } from "./slots.js";
 import type { HostCounts } from "./statistics.js";
-import {
-    missingTokens,
-    MOST_APPENDED,
-    planStep,
-    readsMember,
-    type Evaluated,
-    type Evaluation,
-    type Waiting,
-} from "./step-plan.js";
+import { missingTokens, MOST_APPENDED, planStep, type Need, type Portion } from "./step-plan.js";
 
 export interface Scheduler {
     /**
@@ -38,8 +33,6 @@ export interface Scheduler {
      * @throws EftError ABORTED, BUSY, CONTEXT_OVERFLOW, NON_FINITE_LOGITS, NO_TOKEN_LEFT, DECODE_FAILED, NATIVE_FAILURE, DISPOSED
      */
     evaluate(evaluation: Evaluation): Promise<Evaluated>;
-    /** Resolves when the drafts are there; perhaps none. The next job of the sequence has to verify them. @throws as evaluate() */
-    draft(request: DraftRequest): Promise<Drafted>;
     /**
      * Its reader has got something and may never ask for more. Where others wait for a slot, its own is given to one of them as
      * soon as it has rested for as long as it would take to evaluate again what the slot holds.
@@ -67,48 +60,58 @@ export interface SchedulerOptions {
     readonly costs: CostTable;
 }
 
-/** A request for drafts that waits. */
-interface Drafting extends Part {
-    readonly request: DraftRequest;
-    readonly resolve: (drafted: Drafted) => void;
-}
-
 export function createScheduler(engine: NativeEngine, options: SchedulerOptions): Scheduler {
     const { batchSize, sequences, costs } = options;
     const counts: HostCounts = { steps: 0, entries: 0, revocations: 0, evaluatedTokens: 0, reusedTokens: 0 };
-    const slots = createSlotPool(engine, { sequences, wake: start, counts });
-    const runner = createJobRunner(engine, costs);
+    const slots = createSlotPool(engine, { sequences, wake: look, counts });
     const pieces = createPieces(batchSize, costs);
+    const runner = createJobRunner(engine, costs, { settle, fail, lose, end: (jobMs) => pieces.learn(jobMs) });
     let evaluations: Waiting[] = [];
-    let draftings: Drafting[] = [];
+    let chains = 0;
     let isAtWork = false;
     /** Something has happened since the last look at what there is to do. */
     let hasNews = false;
+    let tell = (): void => undefined;
+    /** Somebody may get a slot, so that the next step has to be planned. */
+    let isAwaited = false;
     let shut: EftError | undefined;
+
+    const hasNewsNow = (): boolean => hasNews;
 
     async function work(): Promise<void> {
         isAtWork = true;
-        for (let goesOn = true; goesOn || hasNews;) {
+        for (;;) {
             // Readers that were woken by the last job ask for the next one in the same turn of the event loop.
             if (sequences > 1) await nextTurn();
             hasNews = false;
-            const asked = [...draftings, ...evaluations];
+            const asked = evaluations;
             try {
                 dropUnwanted();
-                goesOn = (draftings.length > 0 && (await runDrafts())) || (await runStep());
+                if (runner.flights.length === 0) runStep();
+                if (runner.flights.length === 1) runAhead();
             } catch (error) {
                 // Jobs deal with their own failures. This is one between them, such as a signal that throws; whose it is, is
                 // not known, and whoever asks later must not suffer.
                 for (const { reject } of asked) reject(error);
-                evaluations = evaluations.filter((waiting) => !(asked as unknown[]).includes(waiting));
-                draftings = draftings.filter((drafting) => !(asked as unknown[]).includes(drafting));
+                evaluations = evaluations.filter((waiting) => !asked.includes(waiting));
             }
+            const [flight] = runner.flights;
+            if (hasNewsNow()) continue;
+            if (flight === undefined) break;
+            await Promise.race([flight.settled, new Promise<void>((resolve) => (tell = resolve))]);
         }
         isAtWork = false;
     }
 
+    /** Whether a job has been submitted for it. */
+    function isRunning(waiting: Waiting): boolean {
+        return runner.flights.some(({ shares }) => shares.some((share) => share.waiting === waiting));
+    }
+
     function dropUnwanted(): void {
-        const unwanted = evaluations.filter(({ evaluation: { signal }, lease }) => !isWanted({ signal, lease }));
+        const unwanted = evaluations.filter(
+            (waiting) => !isRunning(waiting) && !isWanted({ signal: waiting.evaluation.signal, lease: waiting.lease }),
+        );
         for (const { evaluation, lease, reject } of unwanted) {
             reject(
                 evaluation.signal?.aborted && lease.slot === undefined && !lease.hasStarted
@@ -117,180 +120,235 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             );
         }
         evaluations = evaluations.filter((waiting) => !unwanted.includes(waiting));
-        for (const drafting of draftings) if (!isWanted(drafting)) drafting.reject(whyUnwanted(drafting));
-        draftings = draftings.filter(isWanted);
+    }
+
+    /** A step of all that is asked for, while nothing runs. */
+    function runStep(): void {
+        isAwaited = false;
+        slots.admit(evaluations);
+        const needs = planNeeds(evaluations.filter(({ lease }) => lease.slot !== undefined));
+        const pieceSize = pieces.choose(needs);
+        const shares = planStep(needs, { batchSize, pieceSize }).map(toShare);
+        const chosen = slots.makeRoom(shares);
+        if (chosen.length > 0) submit(chosen);
+    }
+
+    /**
+     * The step after the one that runs, if all that it draws for can go on by themselves and have been asked for, and nobody waits whom
+     * they would leave behind.
+     */
+    function runAhead(): void {
+        const running = runner.flights[0]?.shares ?? [];
+        const others = evaluations.filter((waiting) => !isRunning(waiting));
+        if (others.some(({ lease }) => isAwaited || lease.slot !== undefined)) return;
+        if (running.some(({ last, waiting }) => !last || waiting === undefined)) return;
+        const going = running.filter(({ lease, slot, chain, waiting, most }) => {
+            const room = waiting && isDraw(waiting.evaluation) ? waiting.evaluation.room - most : 0;
+            if (chain === undefined || room <= 0 || lease.chain !== chain || lease.slot !== slot) return false;
+            chain.room = room;
+            return isWanted(
+                chain.signal === undefined ? { lease, signal: undefined } : { lease, signal: chain.signal },
+            );
+        });
+        const attempts = going.map(({ chain }) =>
+            chain?.drawing.speculation?.attempt({
+                ...{ position: undefined, most: chain.room - 1, isAlone: slots.busy <= 1 },
+            }),
+        );
+        const candidates = going.flatMap(({ lease, chain }, index) =>
+            chain === undefined ? [] : { lease, drawing: chain.drawing, attempt: attempts[index] },
+        );
+        const plans = choosePlans(candidates, costs);
+        const shares = going.flatMap(({ lease, slot, chain }, index): Share[] => {
+            const [attempt, plan] = [attempts[index], plans[index] ?? NO_DRAFTS];
+            if (chain === undefined) return [];
+            const { compare, readsDrafter } = attempt?.decide(plan) ?? { compare: false, readsDrafter: false };
+            // What it draws is told before its turn comes.
+            if (!isTold(chain, plan.length > 0) || (readsDrafter && !compare)) return [];
+            const entry = toFollowing(lease, slot, chain, plan, compare);
+            const { signal } = chain;
+            return [
+                {
+                    ...{ lease, slot, entry, attempt, plan, chain, signal },
+                    ...{ last: true, tokens: undefined, most: 1 + plan.length, waiting: undefined },
+                },
+            ];
+        });
+        const sizes = new Map<number, number>();
+        for (const { lease, most } of shares) {
+            for (const { id } of lease.target.contexts) sizes.set(id, (sizes.get(id) ?? 0) + MOST_APPENDED + most);
+        }
+        if (shares.length === 0 || [...sizes.values()].some((size) => size > batchSize)) return;
+        if (!slots.hasRoomFor(shares, running)) return;
+        for (const share of shares) if (share.chain) share.chain.ahead = share;
+        submit(shares);
+    }
+
+    function submit(shares: readonly Share[]): void {
+        counts.steps++;
+        counts.entries += shares.length;
+        for (const { lease, entry } of shares) if ("keep" in entry) slots.startJob(lease, entry.keep);
+        runner.submit(shares);
+    }
+
+    /** What each of them needs of the next step, drafts included. */
+    function planNeeds(waitings: readonly Waiting[]): Need[] {
+        const isAlone = slots.busy <= 1;
+        const draws = waitings.filter(({ evaluation }) => isDraw(evaluation));
+        const attempts = new Map<Waiting, Attempt | undefined>();
+        const candidates = draws.map(({ evaluation, lease }, index) => {
+            const { drawing, position, room } = evaluation as DrawEvaluation;
+            const attempt = drawing.speculation?.attempt({ position, most: room - 1, isAlone });
+            attempts.set(draws[index] as Waiting, attempt);
+            return { lease, drawing, attempt };
+        });
+        const plans = choosePlans(candidates, costs);
+        return waitings.map((waiting): Need => {
+            const attempt = attempts.get(waiting);
+            let plan = plans[draws.indexOf(waiting)] ?? NO_DRAFTS;
+            // What has not been read for long catches up first, in a step without drafts.
+            const isBehind = plan.length > 0 && missingTokens(waiting, true).some(({ count }) => count > MOST_APPENDED);
+            if (isBehind) plan = { ...plan, length: 0 };
+            const { compare, readsDrafter } = attempt?.decide(plan) ?? { compare: false, readsDrafter: false };
+            const missing = missingTokens(waiting, readsDrafter || isBehind || plan.length > 0);
+            const drafts = plan.length;
+            const follows = canFollow(waiting, missing, attempt);
+            return { waiting, missing, drafts, attempt, plan, compare, follows };
+        });
+    }
+
+    /** Whether native code has all that the step needs. */
+    function canFollow(
+        { evaluation, lease }: Waiting,
+        missing: Need["missing"],
+        attempt: Attempt | undefined,
+    ): boolean {
+        const { chain } = lease;
+        if (!isDraw(evaluation) || chain === undefined || attempt?.proposal !== undefined) return false;
+        if (chain.drawing !== evaluation.drawing || chain.next !== evaluation.position) return false;
+        return missing.every(({ count }, member) => count === (count && (chain.lacking[member]?.length ?? 0)));
+    }
+
+    function toShare({ need, take, last }: Portion): Share {
+        const { waiting, missing, attempt, plan, compare, follows } = need;
+        const { lease, evaluation } = waiting;
+        const slot = lease.slot ?? 0;
+        const { signal } = evaluation;
+        const common = { lease, slot, last, attempt, plan, signal, waiting, most: 1 + plan.length };
+        if (follows && lease.chain !== undefined) {
+            lease.chain.signal = signal;
+            const entry = toFollowing(lease, slot, lease.chain, plan, compare);
+            return { ...common, entry, chain: lease.chain, tokens: undefined };
+        }
+        const tokens = missing.map(({ keep }, member) =>
+            Int32Array.from((lease.texts[member] ?? []).slice(keep, keep + (take[member] ?? 0))),
+        );
+        const place = {
+            ...{ target: lease.target.id, sequence: slot, tokens },
+            keep: Int32Array.from(missing, ({ keep }) => keep),
+        };
+        lease.chain = undefined;
+        if (!last) return { ...common, entry: place, chain: undefined, tokens };
+        if (!isDraw(evaluation)) {
+            const { fusion, queries } = evaluation;
+            return {
+                ...common,
+                entry: { ...place, ...(fusion && { fusion }), ...(queries && { queries }) },
+                chain: undefined,
+                tokens,
+            };
+        }
+        if (evaluation.drawing.mayRunAhead) {
+            lease.chain = {
+                ...{ id: ++chains, drawing: evaluation.drawing, next: evaluation.position, signal },
+                ...{ room: evaluation.room, lacking: tokens.map(({ length }) => (length === 0 ? undefined : [])) },
+                ...{ result: undefined, ahead: undefined },
+            };
+        }
+        return {
+            ...{ ...common, chain: lease.chain, tokens },
+            entry: { ...place, ...drawEntry(evaluation, attempt, plan, compare), begins: lease.chain?.id },
+        };
     }
 
     function finish(waiting: Waiting): void {
         evaluations = evaluations.filter((other) => other !== waiting);
     }
 
-    /** @returns whether there was something to do */
-    async function runStep(): Promise<boolean> {
-        slots.admit(evaluations);
-        const needs = evaluations.flatMap((waiting) =>
-            waiting.lease.slot === undefined ? [] : [{ waiting, missing: missingTokens(waiting) }],
-        );
-        const chosen = slots.makeRoom(planStep(needs, { batchSize, pieceSize: pieces.choose(needs) }));
-        if (chosen.length === 0) return false;
-        counts.steps++;
-        counts.entries += chosen.length;
-        for (const { waiting, entry } of chosen) slots.startJob(waiting.lease, entry.keep);
-        const start = performance.now();
-        await runner.run(
-            "step",
-            chosen.map((share) => ({
-                share,
-                lease: share.waiting.lease,
-                signal: share.waiting.evaluation.signal,
-                reject: (error: unknown) => {
-                    finish(share.waiting);
-                    share.waiting.lease.hasDrafts = false;
-                    share.waiting.reject(error);
-                },
-            })),
-            (parts) => engine.step(parts.map(({ share }) => share.entry)),
-            ({ results, lengths, decodes, fuseMs }, parts) => {
-                let read = 0;
-                parts.forEach(({ share, lease }, index) => {
-                    const result = results[index];
-                    if (result === undefined) return;
-                    slots.endJob(lease, share.entry.sequence, share.appended, lengths, read);
-                    read += share.appended.length;
-                    counts.evaluatedTokens += share.entry.tokens.reduce((sum, { length }) => sum + length, 0);
-                    const { waiting } = share;
-                    waiting.fuseMs += fuseMs;
-                    addDecodes(waiting.decodeMs, lease.target, decodes);
-                    if (!share.last) return;
-                    finish(waiting);
-                    lease.hasDrafts = false;
-                    const { draws, queries } = result;
-                    waiting.resolve({
-                        draws,
-                        ...(queries && { queries }),
-                        decodeMs: waiting.decodeMs,
-                        fuseMs: waiting.fuseMs,
-                    });
-                });
-            },
-        );
-        pieces.learn(performance.now() - start);
-        return true;
-    }
-
-    /** @returns whether there was something to do that could be done */
-    async function runDrafts(): Promise<boolean> {
-        const all = draftings;
-        draftings = [];
-        const plans = choosePlans(all);
-        let ready: { readonly drafting: Drafting; readonly plan: DraftPlan }[] = [];
-        for (const [index, drafting] of all.entries()) {
-            const plan = plans[index] ?? { length: 0, stop: NEVER_STOP };
-            const { proposal, drafter } = drafting.request;
-            const members = drafting.lease.texts.length;
-            if (plan.length === 0 || proposal !== undefined || drafter === undefined)
-                drafting.resolve(createDrafted(members, plan, proposal?.subarray(0, plan.length)));
-            else if (!isCaughtUp(drafting)) catchUp(drafting);
-            else if (slots.makeRoomForDrafts(drafting.lease)) ready.push({ drafting, plan });
-            else draftings.push(drafting);
+    function settle(
+        share: Share,
+        { draws, queries, drafted }: NativeEntryResult,
+        { decodes, lengths, fuseMs, draftDecodes, draftFuseMs }: NativeStepResult,
+        offset: number,
+        jobMs: number,
+    ): void {
+        const { lease, slot, chain, attempt, plan, last } = share;
+        const { contexts } = lease.target;
+        const drawn = draws.map(({ token }) => token);
+        const held = contexts.map(({ cells }, member) => (lengths[offset + member] ?? 0) - cells.held(slot).length);
+        if (lease.slot === slot) {
+            const added = settleShare(share, drawn, held);
+            counts.evaluatedTokens += added.reduce((sum, { length }) => sum + length, 0);
+            slots.endJob(lease, slot, added);
         }
-        const hasWaited = draftings.length === all.length;
-        // Room for one may have been another's.
-        for (const { drafting } of ready.filter(({ drafting }) => drafting.lease.slot === undefined)) catchUp(drafting);
-        ready = ready.filter(({ drafting }) => drafting.lease.slot !== undefined);
-        // Each adds a few tokens alone; together they may still be too many for one batch.
-        const most = Math.max(1, Math.floor(batchSize / MOST_APPENDED));
-        for (let from = 0; from < ready.length; from += most) {
-            const parts = ready.slice(from, from + most).map(({ drafting, plan }) => {
-                const entry = toEntry(drafting, plan);
-                slots.startJob(drafting.lease, entry.keep);
-                return { ...drafting, plan, entry };
-            });
-            await runner.run(
-                "draft",
-                parts,
-                (wanted) => engine.draft(wanted.map(({ entry }) => entry)),
-                ({ drafts, lengths, decodes, fuseMs }, wanted) => {
-                    let read = 0;
-                    wanted.forEach(({ lease, plan, entry, resolve }, index) => {
-                        const draft = drafts[index];
-                        if (draft === undefined) return;
-                        const { tokens, confidences, declined } = draft;
-                        const added = entry.tokens.map((each) =>
-                            each.length === 0 ? each : Int32Array.from([...each, ...tokens]),
-                        );
-                        slots.endJob(lease, entry.sequence, added, lengths, read);
-                        read += entry.tokens.length;
-                        lease.hasDrafts = confidences.length > 0;
-                        const decodeMs = lease.texts.map(() => 0);
-                        addDecodes(decodeMs, lease.target, decodes);
-                        resolve({
-                            ...{ plan, tokens, confidences, declined, decodeMs, fuseMs },
-                            keptRows: confidences.length,
-                        });
-                    });
-                },
-            );
-        }
-        return !hasWaited;
-    }
-
-    /** Whether the caches that take part in a block lack no more than a few tokens. */
-    function isCaughtUp({ lease, request }: Drafting): boolean {
-        return (
-            lease.slot !== undefined &&
-            missingTokens({ lease, evaluation: { sequence: lease, ends: blockEnds(request) } }).every(
-                ({ count }) => count <= MOST_APPENDED,
-            )
-        );
-    }
-
-    /** Evaluates what they lack in a step of its own, and asks for the drafts again. */
-    function catchUp(drafting: Drafting): void {
-        const { lease, signal, request } = drafting;
-        // The last token has to be evaluated by the draft itself, since its row is wanted.
-        const ends = blockEnds(request).map((end) => Math.max(0, end - 1));
-        queue({ sequence: lease, ends, signal }).then(() => {
-            draftings.push(drafting);
-            start();
-        }, drafting.reject);
-    }
-
-    function toEntry({ lease, request: { drafter } }: Drafting, { length, stop }: DraftPlan) {
-        if (drafter === undefined) throw new EftError("OPTION_INVALID", "There is no drafter to ask.");
-        const { fusion, draw, coupling, historyLimit } = drafter;
-        const keep = lease.texts.map((text, member) => {
-            const held = lease.target.contexts[member]?.cells.held(lease.slot ?? 0).length ?? 0;
-            return readsMember(fusion, member) ? Math.min(held, text.length - 1) : held;
-        });
-        return {
-            target: lease.target.id,
-            sequence: lease.slot ?? 0,
-            keep: Int32Array.from(keep),
-            tokens: lease.texts.map((text, member) =>
-                readsMember(fusion, member) ? Int32Array.from(text.slice(keep[member])) : new Int32Array(0),
-            ),
-            drafter: fusion,
-            ...{ draw, coupling, historyLimit, length, minConfidence: stop.minConfidence },
+        const { waiting } = share;
+        const decodeMs = waiting?.decodeMs ?? contexts.map(() => 0);
+        addDecodes(decodeMs, lease.target, decodes);
+        if (waiting) waiting.fuseMs += fuseMs;
+        if (!last) return;
+        const draftMs = contexts.map(() => 0);
+        addDecodes(draftMs, lease.target, draftDecodes);
+        const nothing = { tokens: new Int32Array(0), confidences: new Float32Array(0), declined: -1 };
+        const { tokens, confidences, declined } = drafted ?? {
+            ...nothing,
+            tokens: attempt?.proposal?.subarray(0, plan.length) ?? nothing.tokens,
         };
+        const evaluated: Evaluated = {
+            ...{ draws, decodeMs, jobMs, fuseMs: waiting?.fuseMs ?? fuseMs },
+            ...(queries && { queries }),
+            ...(attempt && {
+                block: { attempt, plan, tokens, confidences, declined, decodeMs: draftMs, fuseMs: draftFuseMs },
+            }),
+        };
+        if (waiting !== undefined) {
+            deliver(waiting, chain, evaluated);
+        } else if (chain !== undefined && chain === lease.chain) {
+            chain.result = evaluated;
+            chain.ahead = undefined;
+        }
     }
 
-    /** Policies plan together for all sequences that use them. */
-    function choosePlans(all: readonly Drafting[]): DraftPlan[] {
-        const plans: DraftPlan[] = [];
-        const draws = evaluations.filter(({ evaluation, lease }) => lease.slot !== undefined && evaluation.draw).length;
-        for (const policy of new Set(all.map(({ request }) => request.policy))) {
-            const own = [...all.keys()].filter((index) => all[index]?.request.policy === policy);
-            const prospects = own.flatMap((index) => all[index]?.request.prospect ?? []);
-            const trust = Math.min(...own.map((index) => all[index]?.lease.target.trust.factor() ?? 1));
-            policy.choose(prospects, { draws, trust }, costs).forEach((plan, place) => (plans[own[place] ?? 0] = plan));
-        }
-        return plans;
+    function deliver(waiting: Waiting, chain: Chain | undefined, evaluated: Evaluated): void {
+        finish(waiting);
+        if (chain !== undefined) chain.next += evaluated.draws.length;
+        waiting.resolve(evaluated);
+    }
+
+    function fail({ lease, chain, waiting }: Share, error: unknown): void {
+        if (lease.chain === chain) lease.chain = undefined;
+        if (waiting === undefined) return;
+        finish(waiting);
+        waiting.reject(error);
+    }
+
+    /** It is asked for anew, if it has been asked for. */
+    function lose({ lease, chain, waiting }: Share): void {
+        if (lease.chain === chain) lease.chain = undefined;
+        if (waiting === undefined || evaluations.includes(waiting)) return;
+        evaluations.push(waiting);
+        start();
     }
 
     function start(): void {
         hasNews = true;
-        if (!isAtWork && evaluations.length + draftings.length > 0) void work();
+        tell();
+        if (!isAtWork && evaluations.length > 0) void work();
+    }
+
+    /** A slot can be given away now. */
+    function look(): void {
+        isAwaited = true;
+        start();
     }
 
     /** @throws EftError DISPOSED, BUSY */
@@ -309,17 +367,23 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
 
     function queue(evaluation: Evaluation): Promise<Evaluated> {
         const lease = evaluation.sequence as Lease;
+        const ready = isDraw(evaluation) ? takeResult(lease, evaluation) : undefined;
+        if (ready !== undefined) return Promise.resolve(ready);
+        // Who waits for a slot may leave while nothing runs. A function of its own, since others may listen to the same signal.
+        const leave = (): void => look();
+        const signal = lease.slot === undefined ? evaluation.signal : undefined;
+        signal?.addEventListener("abort", leave);
         const evaluated = new Promise<Evaluated>((resolve, reject) => {
             lease.restingSince = undefined;
-            evaluations.push({ evaluation, lease, resolve, reject, decodeMs: lease.texts.map(() => 0), fuseMs: 0 });
+            const decodeMs = lease.texts.map(() => 0);
+            const waiting: Waiting = { evaluation, lease, resolve, reject, decodeMs, fuseMs: 0 };
+            const ahead = isDraw(evaluation) ? takeAhead(lease, evaluation) : undefined;
+            if (ahead !== undefined) ahead.waiting = waiting;
+            else evaluations.push(waiting);
+            isAwaited ||= lease.slot === undefined;
             start();
         });
-        const { signal } = evaluation;
-        if (lease.slot !== undefined || signal === undefined) return evaluated;
-        // Who waits for a slot may leave while nothing runs. A function of its own, since others may listen to the same signal.
-        const leave = (): void => start();
-        signal.addEventListener("abort", leave);
-        return evaluated.finally(() => signal.removeEventListener("abort", leave));
+        return signal === undefined ? evaluated : evaluated.finally(() => signal.removeEventListener("abort", leave));
     }
 
     return {
@@ -329,21 +393,11 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                 checkOpen(evaluation.sequence as Lease);
                 return queue(evaluation);
             }),
-        draft: (request) =>
-            traced(() => {
-                const lease = request.sequence as Lease;
-                checkOpen(lease);
-                return new Promise((resolve, reject) => {
-                    lease.restingSince = undefined;
-                    draftings.push({ request, lease, signal: request.signal, resolve, reject });
-                    start();
-                });
-            }),
         rest: (sequence) => slots.rest(sequence as Lease),
         close(sequence) {
             slots.close(sequence as Lease);
             // In the next turn, so that one that takes its place is there before its slot is given away.
-            setImmediate(start);
+            setImmediate(look);
         },
         get busy() {
             return slots.busy;
@@ -352,29 +406,71 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         dropClosed() {
             slots.dropClosed();
             runner.reconsider();
-            start();
+            look();
         },
         shut(reason) {
             shut = reason;
             slots.shut();
-            for (const { reject } of [...evaluations, ...draftings]) reject(reason);
-            [evaluations, draftings] = [[], []];
+            for (const { reject } of evaluations) reject(reason);
+            evaluations = [];
         },
     };
 }
 
-/** Without drafts, or with those of a proposal. */
-export function createDrafted(members: number, plan: DraftPlan, tokens: Int32Array = new Int32Array(0)): Drafted {
-    const decodeMs = new Array<number>(members).fill(0);
-    return { plan, tokens, confidences: new Float32Array(0), declined: -1, keptRows: 0, decodeMs, fuseMs: 0 };
+/** Whether what the chain has drawn, or is drawing, is what is asked for; if not, it is void. */
+function isNext(lease: Lease, { drawing, position, signal }: DrawEvaluation): boolean {
+    const { chain } = lease;
+    if (chain === undefined) return false;
+    if (chain.drawing === drawing && chain.next === position && !signal?.aborted) return true;
+    lease.chain = undefined;
+    return false;
 }
 
-/** Per member: where the text ends for one that takes part in a block, else 0. */
-function blockEnds({ sequence, prospect: { drafting, verifying } }: DraftRequest): number[] {
-    const { texts, target } = sequence;
-    return target.contexts.map(({ id }, member) =>
-        drafting.includes(id) || verifying.includes(id) ? (texts[member]?.length ?? 0) : 0,
-    );
+function takeResult(lease: Lease, evaluation: DrawEvaluation): Evaluated | undefined {
+    const { chain } = lease;
+    if (!isNext(lease, evaluation) || chain?.result === undefined) return undefined;
+    const { result } = chain;
+    chain.result = undefined;
+    chain.next += result.draws.length;
+    return result;
+}
+
+function takeAhead(lease: Lease, evaluation: DrawEvaluation): Share | undefined {
+    const { chain } = lease;
+    if (!isNext(lease, evaluation) || chain?.ahead === undefined) return undefined;
+    const { ahead } = chain;
+    chain.ahead = undefined;
+    chain.signal = evaluation.signal;
+    return ahead;
+}
+
+function toFollowing(lease: Lease, slot: number, { id }: Chain, plan: DraftPlan, compare: boolean) {
+    const { length, stop } = plan;
+    return {
+        ...{ target: lease.target.id, sequence: slot, follows: id },
+        ...((length > 0 || compare) && { plan: { length, minConfidence: stop.minConfidence, compare } }),
+    };
+}
+
+/** What native code has to be told of a draw. */
+function drawEntry(
+    { drawing: { fusion, draw, speculation }, history, position }: DrawEvaluation,
+    attempt: Attempt | undefined,
+    { length, stop }: DraftPlan,
+    compare: boolean,
+): Partial<NativeStepEntry> {
+    const drafts = attempt?.proposal?.slice(0, length) ?? new Int32Array(0);
+    return {
+        ...{ fusion, draw: { ...draw, history: history(), position } },
+        ...(speculation && {
+            speculation: {
+                ...{ drafts, coupling: speculation.coupling },
+                ...(speculation.drafter && attempt?.proposal === undefined && { drafter: speculation.drafter }),
+                ...(speculation.drafterSampling && { drafterSampling: speculation.drafterSampling }),
+            },
+            plan: { length: attempt?.proposal ? 0 : length, minConfidence: stop.minConfidence, compare },
+        }),
+    };
 }
 
 /** Adds to `decodeMs`, one number per member. */

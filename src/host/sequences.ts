@@ -4,6 +4,7 @@
  */
 
 import type { Cells } from "./cells.js";
+import type { Chain } from "./chains.js";
 import type { Trust } from "./trust.js";
 
 /** A model with its adapter, loaded, and its cache. */
@@ -56,6 +57,6 @@ export interface Lease extends Sequence {
     restingSince: number | undefined;
     /** Whether it has had a slot before. */
     hasStarted: boolean;
-    /** Whether drafts have been made whose rows wait for their verification. */
-    hasDrafts: boolean;
+    /** How it goes on by itself in its slot. */
+    chain: Chain | undefined;
 }

@@ -8,7 +8,8 @@ import type { NativeEngine } from "../native/binding.js";
 import type { HostContext, HostTarget, Lease } from "./sequences.js";
 import { commonPrefix, placeText, type Placement, type Slot } from "./placement.js";
 import type { HostCounts } from "./statistics.js";
-import { MOST_APPENDED, type Share, type Waiting } from "./step-plan.js";
+import { readsAhead, type Share } from "./chains.js";
+import { endsOf, rowsOf, type Waiting } from "./evaluations.js";
 
 export interface SlotPoolOptions {
     /** Number of slots. */
@@ -25,15 +26,12 @@ export interface SlotPool {
     admit(evaluations: readonly Waiting[]): void;
     /** Makes room in the cells for a step, oldest first. @returns the shares that there is room for */
     makeRoom(shares: readonly Share[]): Share[];
-    /** Makes room for a block: what its drafts follow. @returns whether there is */
-    makeRoomForDrafts(lease: Lease): boolean;
+    /** Whether there is room for these as well, without taking it from anybody, when what runs has taken its own. */
+    hasRoomFor(shares: readonly Share[], running: readonly Share[]): boolean;
     /** A job begins that keeps so much of each cache. */
     startJob(lease: Lease, keep: ArrayLike<number>): void;
-    /**
-     * What a job in this slot has added to the caches, per member, as far as they hold it by `lengths`, which are of this sequence
-     * from `offset` on.
-     */
-    endJob(lease: Lease, slot: number, added: readonly ArrayLike<number>[], lengths: Int32Array, offset: number): void;
+    /** A job in this slot is over, and has added these tokens to each member's cache. */
+    endJob(lease: Lease, slot: number, added: readonly (readonly number[])[]): void;
     rest(lease: Lease): void;
     close(lease: Lease): void;
     /** Sequences of targets that are closed lose their slots. */
@@ -61,9 +59,9 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     const leases = (): Lease[] => slots.flatMap(({ lease }) => lease ?? []);
     const due = ({ restingSince = Infinity, cost = 0 }: Lease): number => restingSince + cost;
 
-    /** Cuts the caches down to what is text: the tokens behind may be drafts that were rejected. */
-    function align({ target, texts, slot, hasDrafts }: Lease): void {
-        if (slot === undefined || hasDrafts) return;
+    /** Cuts the caches down to what is text: the tokens behind may have been drawn for nothing. */
+    function align({ target, texts, slot }: Lease): void {
+        if (slot === undefined) return;
         target.contexts.forEach(({ cells }, member) => {
             const [held, text] = [cells.held(slot), texts[member] ?? []];
             const end = Math.min(held.length, text.length);
@@ -79,7 +77,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         if (slot?.lease !== lease) return;
         align(lease);
         slot.lease = undefined;
-        lease.slot = undefined;
+        lease.slot = lease.chain = undefined;
     }
 
     /** Frees the cells of a slot in one context. */
@@ -130,8 +128,9 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         kept: number,
         evaluations: readonly Waiting[],
     ): boolean {
-        return evaluations.some(({ lease: other, evaluation: { ends } }) => {
+        return evaluations.some(({ lease: other, evaluation }) => {
             if (other.slot === undefined || !haveSameContexts(other.target, lease.target)) return false;
+            const ends = endsOf(evaluation, true);
             const common = other.texts.map((text, member) =>
                 commonPrefix(text, lease.texts[member] ?? [], Math.min(limits[member] ?? 0, ends[member] ?? 0)),
             );
@@ -165,10 +164,9 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     /** @returns whether the text got a slot, or waits for another text; false: nobody behind it gets one either */
     function assign(waiting: Waiting, evaluations: readonly Waiting[]): boolean {
         const { lease } = waiting;
-        const { ends, draw, queries } = waiting.evaluation;
-        const rows = draw === undefined ? (queries?.rows ?? 0) : 1;
+        const rows = rowsOf(waiting.evaluation);
         // Who is not read now may be read later.
-        const limits = ends.map((end, member) =>
+        const limits = endsOf(waiting.evaluation, true).map((end, member) =>
             end === 0 ? (lease.texts[member]?.length ?? 0) : Math.max(0, end - rows),
         );
         const cells = lease.target.contexts.map((context) => context.cells);
@@ -216,7 +214,6 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
                 const victims = leases().filter(
                     (other) =>
                         other !== lease &&
-                        !other.hasDrafts &&
                         !spared.has(other) &&
                         (other.order > lease.order || due(other) <= performance.now()) &&
                         other.target.contexts.includes(context),
@@ -234,7 +231,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             ...{ target, texts: prompts.map((prompt) => Array.from(prompt)) },
             ...{ reused: before?.reused ?? prompts.map(() => 0), order: before?.order ?? ++arrivals },
             ...{ slot: undefined, ready: Promise.resolve(), since: 0, cost: undefined },
-            ...{ restingSince: undefined, hasStarted: before?.hasStarted ?? false, hasDrafts: false },
+            ...{ restingSince: undefined, hasStarted: before?.hasStarted ?? false, chain: undefined },
         }),
         get busy() {
             return leases().length;
@@ -252,12 +249,12 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         makeRoom(shares) {
             const spared = new Set<Lease>();
             const promised = new Map<HostContext, number>();
-            const byAge = [...shares].sort((a, b) => a.waiting.lease.order - b.waiting.lease.order);
-            for (const { waiting, entry } of byAge) {
-                const { lease } = waiting;
+            const byAge = [...shares].sort((a, b) => a.lease.order - b.lease.order);
+            for (const share of byAge) {
+                const { lease } = share;
                 if (lease.slot === undefined) continue;
-                // Room for its drafts, and for what they follow, was made before.
-                const needed = lease.hasDrafts ? [] : entry.tokens.map(({ length }) => length);
+                // Every slot has cells of its own for drafts.
+                const needed = lackingOf(share);
                 if (!reserve(lease, needed, spared, promised)) {
                     isAwaited = true;
                     continue;
@@ -268,19 +265,17 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
                 );
             }
             wakeWhenDue();
-            return shares.filter(({ waiting: { lease } }) => spared.has(lease) && lease.slot !== undefined);
+            return shares.filter(({ lease }) => spared.has(lease) && lease.slot !== undefined);
         },
-        makeRoomForDrafts(lease) {
-            align(lease);
-            const needed = lease.target.contexts.map(({ cells }, member) => {
-                const held = lease.slot === undefined ? 0 : cells.held(lease.slot).length;
-                return Math.min(MOST_APPENDED, (lease.texts[member]?.length ?? 0) - held);
-            });
-            // Every slot has cells of its own for what others of the same job may take of this room.
-            const hasRoom = reserve(lease, needed, new Set(), new Map());
-            isAwaited ||= !hasRoom;
-            wakeWhenDue();
-            return hasRoom;
+        hasRoomFor(shares, running) {
+            const needed = new Map<HostContext, number>();
+            for (const share of [...running, ...shares]) {
+                const lacking = lackingOf(share);
+                share.lease.target.contexts.forEach((context, member) => {
+                    needed.set(context, (needed.get(context) ?? 0) + (lacking[member] ?? 0) + share.most);
+                });
+            }
+            return [...needed].every(([{ cells }, count]) => cells.capacity - cells.used >= count);
         },
 
         startJob(lease, keep) {
@@ -288,20 +283,10 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             if (slot === undefined) return;
             target.contexts.forEach(({ cells }, member) => cells.truncate(slot, keep[member] ?? 0));
         },
-        endJob(lease, index, added, lengths, offset) {
+        endJob(lease, index, added) {
             const slot = slots[index];
-            if (slot === undefined) return;
-            lease.target.contexts.forEach((context, member) => {
-                const { cells } = context;
-                // Its target was closed during the job. Others may share the contexts, so what it has added must not stay unseen.
-                if (slot.lease !== lease) forget(slot, context);
-                else
-                    cells.append(
-                        index,
-                        added[member] ?? [],
-                        (lengths[offset + member] ?? 0) - cells.held(index).length,
-                    );
-            });
+            if (slot?.lease !== lease) return;
+            lease.target.contexts.forEach(({ cells }, member) => cells.append(index, added[member] ?? []));
         },
 
         rest(lease) {
@@ -309,10 +294,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             lease.cost ??= lease.restingSince - lease.since;
             wakeWhenDue();
         },
-        close(lease) {
-            lease.hasDrafts = false;
-            vacate(lease);
-        },
+        close: vacate,
         dropClosed() {
             for (const lease of leases()) {
                 const slot = lease.slot === undefined ? undefined : slots[lease.slot];
@@ -326,6 +308,14 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             clearTimeout(timer);
         },
     };
+}
+
+/** Per member: how many tokens of the text a job evaluates; 0 where it is not read. */
+function lackingOf({ tokens, chain, plan }: Share): number[] {
+    if (tokens !== undefined) return tokens.map(({ length }) => length);
+    if (chain === undefined) return [];
+    const reads = readsAhead(chain, plan.length > 0);
+    return chain.lacking.map((each, member) => (reads[member] ? (each?.length ?? 0) : 0));
 }
 
 /** Whether the slot's user has this context too; else what the slot holds there is parked. */

@@ -188,6 +188,8 @@ export interface NativeSampling {
 export interface NativeDraw extends NativeSampling {
     /** Recent tokens for the penalties; empty when they are off. */
     readonly history: Int32Array;
+    /** How many of the last tokens count for the penalties. 0: none. */
+    readonly historyLimit: number;
     readonly biasTokens: Int32Array;
     readonly biasValues: Float32Array;
     /** 0 .. 2^53 - 1. */
@@ -236,23 +238,24 @@ export interface NativeQueries {
     readonly scores: boolean;
 }
 
-/** Verify drafts in a step, or compare the target with a drafter. */
+/** Who drafts, or what is to be verified, and what the target can be compared with. */
 export interface NativeSpeculation {
-    /** Row r of the last drafts.length + 1 rows decides about drafts[r]; the last row follows all of them. May be empty. */
+    /** Drafts that come from elsewhere; none where the drafter makes them. */
     readonly drafts: Int32Array;
-    /**
-     * As many as {@link NativeDraft.confidences} of these drafts: the members that the drafter reads have no tokens in this entry, and if all
-     * drafts are accepted, their caches are brought up to the last draft. 0: the drafts come from elsewhere.
-     */
-    readonly keptRows: number;
     readonly coupling: Coupling;
-    /** How many of the last tokens, `history` and accepted drafts together, count for the penalties. */
-    readonly historyLimit: number;
     /** The drafter's form. Undefined: the drafts were not drawn from a distribution. */
     readonly drafter?: NativeFusion;
-    /** How the drafter drew; undefined: as the target. */
+    /** How the drafter draws; undefined: as the target. */
     readonly drafterSampling?: NativeSampling;
-    /** Report {@link NativeComparison}; needs `drafter`. */
+}
+
+/** What is different from step to step. */
+export interface NativePlan {
+    /** Most tokens that the drafter drafts before the step. 0: none. */
+    readonly length: number;
+    /** It stops before a position at which its most probable token is less probable than this. 0: never. */
+    readonly minConfidence: number;
+    /** Report {@link NativeComparison}; needs a drafter whose members the step reads. */
     readonly compare: boolean;
 }
 
@@ -268,26 +271,6 @@ export interface NativeComparison {
     readonly memberLogprobs: Float64Array;
 }
 
-/** What one sequence drafts. */
-export interface NativeDraftEntry {
-    /** Of {@link NativeEngine.createTarget}; M is the number of its members. */
-    readonly target: number;
-    readonly sequence: number;
-    /** As in {@link NativeStepEntry}. */
-    readonly keep: Int32Array;
-    /** Only members that the drafter reads have tokens here, and they have at least one. */
-    readonly tokens: readonly Int32Array[];
-    readonly drafter: NativeFusion;
-    /** The draw of the first draft; later ones have the next positions. */
-    readonly draw: NativeDraw;
-    readonly coupling: Coupling;
-    readonly historyLimit: number;
-    /** Most tokens to draft, 1 or more. */
-    readonly length: number;
-    /** Stop before a position at which the drafter's most probable token is less probable than this. 0: never. */
-    readonly minConfidence: number;
-}
-
 /** What a `llama_decode` cost. Of contexts that overlap on a GPU, only the sum over a job is the time that went by. */
 export interface NativeDecode {
     readonly context: number;
@@ -299,25 +282,15 @@ export interface NativeDecode {
 
 /** What one sequence has drafted. */
 export interface NativeDraft {
-    /** Fewer than `length` after a lack of confidence or an end-of-text token. */
+    /** Fewer than the plan's `length` after a lack of confidence or an end-of-text token. */
     readonly tokens: Int32Array;
     /**
-     * Probability of the drafter's most probable token, for each row that was evaluated and kept: one per draft, and one more
-     * where the drafter was not sure enough to go on. The caches hold all drafts before the last row.
+     * Probability of the drafter's most probable token, at each row that was evaluated: one per draft, and one more where the
+     * drafter was not sure enough to go on.
      */
     readonly confidences: Float32Array;
     /** What the drafter would have drawn where it was not sure enough; -1 if it did not come to that. */
     readonly declined: number;
-}
-
-export interface NativeDraftResult {
-    /** One per entry, in order. */
-    readonly drafts: readonly NativeDraft[];
-    /** As in {@link NativeStepResult}. */
-    readonly lengths: Int32Array;
-    readonly decodes: readonly NativeDecode[];
-    /** Milliseconds of combining and drawing. */
-    readonly fuseMs: number;
 }
 
 /** What one sequence does in a step. */
@@ -330,13 +303,33 @@ export interface NativeStepEntry {
     readonly copyFrom?: number;
     /** M numbers: how many tokens of each member's cache stay; what lies behind is removed. */
     readonly keep: Int32Array;
-    /** M arrays: the tokens to append to each member's cache. Empty: nothing to do for that member. */
+    /**
+     * M arrays: the tokens of the text to append to each member's cache; drafts come behind them by themselves. Empty: nothing to
+     * do for that member. A member that drafts has some.
+     */
     readonly tokens: readonly Int32Array[];
     readonly fusion?: NativeFusion;
     readonly draw?: NativeDraw;
     /** With `draw`. */
     readonly speculation?: NativeSpeculation;
+    /** With `speculation`; without it, as if all were 0. */
+    readonly plan?: NativePlan;
     readonly queries?: NativeQueries;
+    /** With `draw`: the number under which a {@link NativeFollowingEntry} can go on, until the sequence is told something else. */
+    readonly begins?: number;
+}
+
+/**
+ * The same sequence goes on with what it has drawn: nothing has to be handed over again, and nobody has to have seen it. The result is
+ * null if it cannot: where the text has ended, where the last job has failed, where a member reads the last token as
+ * several, and where it would have to read a member that lacks too much.
+ */
+export interface NativeFollowingEntry {
+    readonly target: number;
+    readonly sequence: number;
+    /** What the entry that it goes on with said it `begins`. */
+    readonly follows: number;
+    readonly plan?: NativePlan;
 }
 
 export interface NativeDrawResult {
@@ -372,16 +365,23 @@ export interface NativeEntryResult {
      */
     readonly draws: readonly NativeDrawResult[];
     readonly queries?: NativeQueryResult;
+    /** Where the drafter was asked. */
+    readonly drafted?: NativeDraft;
 }
 
 export interface NativeStepResult {
-    /** One per entry, in order. */
-    readonly results: readonly NativeEntryResult[];
-    /** M numbers of each entry, one entry after another: how many tokens each cache holds now, rejected drafts included. */
+    /** One per entry, in order; null: there was nothing to follow. */
+    readonly results: readonly (NativeEntryResult | null)[];
+    /** M numbers of each entry, one entry after another: how many tokens of the text each cache holds now. 0 where the result is null. */
     readonly lengths: Int32Array;
     readonly decodes: readonly NativeDecode[];
     /** Milliseconds of combining, filtering, drawing and picking. */
     readonly fuseMs: number;
+    /** The same for drafting. */
+    readonly draftDecodes: readonly NativeDecode[];
+    readonly draftFuseMs: number;
+    /** Milliseconds of drafting, all in all. */
+    readonly draftMs: number;
 }
 
 export interface NativeContextOptions {
@@ -422,16 +422,11 @@ export interface NativeEngine {
     /** Jobs of it that have been submitted still run. */
     removeTarget(target: number): void;
     /**
-     * One `llama_decode` per context over the tokens of all entries, then fuse and draw or query. At most `batchSize`
-     * tokens per context. A job that fails or is interrupted leaves every sequence at `keep`.
+     * Drafters draft token after token, all entries side by side; then one `llama_decode` per context over the tokens of all
+     * entries, their drafts included, at most `batchSize` tokens per context; then fuse and draw or query. A job that fails or is
+     * interrupted leaves every sequence at `keep`, or where it was if it follows.
      */
-    step(entries: readonly NativeStepEntry[]): Promise<NativeStepResult>;
-    /**
-     * Drafts token after token, all entries side by side. Afterwards each cache of a member that the drafter reads holds its
-     * `tokens` and the drafts before the last row. The members' rows are kept for the step that verifies the drafts, if that is
-     * the next job of the sequence. A job that fails or is interrupted leaves every sequence at `keep`.
-     */
-    draft(entries: readonly NativeDraftEntry[]): Promise<NativeDraftResult>;
+    step(entries: readonly (NativeStepEntry | NativeFollowingEntry)[]): Promise<NativeStepResult>;
     /** Frees what a context holds of a sequence. */
     forget(context: number, sequence: number): Promise<void>;
     /** Makes the jobs that are queued or running now fail with `ABORTED`, soon; not steps without tokens. */

@@ -49,6 +49,7 @@ export const UNSHAPED: NativeDraw = {
     frequencyPenalty: 0,
     presencePenalty: 0,
     history: new Int32Array(),
+    historyLimit: 0,
     biasTokens: new Int32Array(),
     biasValues: new Float32Array(),
     seed: 0,
