@@ -4,6 +4,7 @@
  * block before each step, and reports what became of it.
  */
 
+import { createAcceptance } from "../host/acceptance.js";
 import { NEVER_STOP, type Drafted, type DraftProspect, type PlanForecast } from "../host/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../host/sequences.js";
@@ -13,7 +14,6 @@ import { createDrafted } from "../host/scheduler.js";
 import type { NativeDraw, NativeFusion, NativeSpeculation } from "../native/binding.js";
 import { integer, listOf } from "../options.js";
 import type { SamplingOptions } from "../types.js";
-import { createAcceptance } from "./acceptance.js";
 import { bestPlan, MOST_DRAFTS } from "./draft-length.js";
 import type { Speculation } from "./drafter.js";
 import type { Continuation, Dials } from "./fusion.js";

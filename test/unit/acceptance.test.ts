@@ -1,7 +1,7 @@
 /** The running estimate of acceptance. */
 
 import { describe, expect, test } from "@jest/globals";
-import { createAcceptance, type Acceptance } from "../../src/decoding/acceptance.js";
+import { createAcceptance, type Acceptance } from "../../src/host/acceptance.js";
 
 function record(acceptance: Acceptance, verdicts: number, isAccepted: (index: number) => boolean): Acceptance {
     for (let i = 0; i < verdicts; i++) acceptance.record(0, isAccepted(i), 1);

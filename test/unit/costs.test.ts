@@ -1,7 +1,7 @@
 /** What is learnt while decoding: costs, acceptance, repetitions. */
 
 import { describe, expect, test } from "@jest/globals";
-import { createAcceptance } from "../../src/decoding/acceptance.js";
+import { createAcceptance } from "../../src/host/acceptance.js";
 import { lookUp } from "../../src/decoding/lookup.js";
 import { createCostTable } from "../../src/host/costs.js";
 

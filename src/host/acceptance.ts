@@ -1,6 +1,6 @@
 /** A running estimate of how often drafts are accepted, which follows the text when it changes its character. */
 
-import { NEVER_STOP, type DraftStop } from "../host/drafts.js";
+import { NEVER_STOP, type DraftStop } from "./drafts.js";
 
 export interface Acceptance {
     /**
