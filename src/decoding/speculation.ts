@@ -4,7 +4,7 @@
  * block before each step, and reports what became of it.
  */
 
-import { createAcceptance } from "../host/acceptance.js";
+import { createAcceptance, USUAL_ACCEPTANCE } from "../host/acceptance.js";
 import { NEVER_STOP, type Drafted, type DraftProspect, type PlanForecast } from "../host/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../host/sequences.js";
@@ -15,7 +15,7 @@ import type { NativeDraw, NativeFusion, NativeSpeculation } from "../native/bind
 import { integer, listOf } from "../options.js";
 import type { SamplingOptions } from "../types.js";
 import { bestPlan, MOST_DRAFTS } from "./draft-length.js";
-import type { Speculation } from "./drafter.js";
+import { wayOfDrafting, type Speculation } from "./drafter.js";
 import type { Continuation, Dials } from "./fusion.js";
 import { penaltyWindow } from "./sampling.js";
 
@@ -59,10 +59,6 @@ export interface SpeculatorParts {
     readonly signal: AbortSignal | undefined;
 }
 
-/** Acceptance that is expected before anything was drafted. */
-const USUAL_ACCEPTANCE = 0.7;
-/** Drafts of an ensemble that have to be verified before their rate is a better expectation. */
-const ENOUGH_VERIFIED = 20;
 /** Plain steps look now and then what the drafter would have drawn, so that speculation is taken up again. */
 const LOOK_EVERY = 4;
 
@@ -85,9 +81,8 @@ export function createSpeculator(parts: SpeculatorParts): Speculator {
     const contextsOf = (form: NativeFusion): number[] =>
         target.contexts.flatMap(({ id }, member) => (readsMember(form, member) ? id : []));
     const historyLimit = penaltyWindow(parts.sampling);
-    const { acceptanceRate, verifiedAt } = ensemble.statistics;
     const acceptance = {
-        drafter: createAcceptance((verifiedAt[0] ?? 0) >= ENOUGH_VERIFIED ? acceptanceRate : USUAL_ACCEPTANCE),
+        drafter: target.acceptance(wayOfDrafting(dials, parts.speculation, parts.sampling)),
         lookup: createAcceptance(USUAL_ACCEPTANCE),
     };
     const statistics = createStatistics(members.length);
