@@ -20,7 +20,8 @@ const TEMPERATURES = [0, 0.7, 1];
 const fixed = (k, more = {}) => ({ k, speculation: { length: k, ...more } });
 /**
  * `k`: what the formula is asked about. Fixed lengths share an ensemble; who learns costs and acceptance has one of its own,
- * and knows only what it has learnt there.
+ * and knows only what it has learnt there, since the files of an inflated family are new. With other families it begins with
+ * what earlier runs have kept of the same files.
  */
 const CONTENDERS = {
     plain: { speculation: false },

@@ -121,6 +121,21 @@ function heaviestOf(weights: Float64Array, isEligible: (member: number) => boole
     return weights.map((_, member) => (member === chosen ? 1 : 0));
 }
 
+/** What acceptance depends on beside files and text, so coarsely that what was seen elsewhere says something. */
+export function wayOfDrafting(
+    { fusion, drafter }: { readonly fusion: NativeFusion; readonly drafter: NativeFusion | undefined },
+    { coupling, drafterSampling }: Speculation,
+    { temperature }: SamplingOptions,
+): unknown {
+    const coarse = (value: number, steps: number): number => Math.round(value * steps) / steps;
+    const formOf = ({ weights, conservativeTopP }: NativeFusion): unknown => [
+        Array.from(weights, (weight) => coarse(weight, 4)),
+        conservativeTopP < 1,
+    ];
+    const temperatures = [temperature, drafterSampling?.temperature ?? temperature].map((each) => coarse(each, 2));
+    return [formOf(fusion), drafter && formOf(drafter), coupling, temperatures];
+}
+
 /** @throws EftError OPTION_INVALID if there is nothing that could draft */
 export function checkCanDraft(drafter: NativeFusion | undefined, { propose }: Partial<Speculation>): void {
     if (drafter !== undefined || propose !== undefined) return;

@@ -85,7 +85,8 @@ export async function* generate(
     try {
         if (speculation !== undefined) {
             const readsAll = common.members;
-            speculator = createSpeculator({ ensemble, speculation, prompts, generated, readsAll, explain });
+            const own = { speculation, dials, sampling, readsAll, explain };
+            speculator = createSpeculator({ ensemble, prompts, generated, ...own });
         }
         blocks: while (!isOver && room() > 0) {
             const { fusion, drafter } = dials;

@@ -4,6 +4,7 @@
  * block before each step, and reports what became of it.
  */
 
+import { createAcceptance, USUAL_ACCEPTANCE } from "../host/acceptance.js";
 import {
     NEVER_STOP,
     type Attempt,
@@ -18,9 +19,10 @@ import { createStatistics, type SpeculationStatistics } from "../host/statistics
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { NativeFusion } from "../native/binding.js";
 import { integer, listOf } from "../options.js";
-import { createAcceptance } from "./acceptance.js";
+import type { SamplingOptions } from "../types.js";
 import { bestPlan, MOST_DRAFTS } from "./draft-length.js";
-import type { Speculation } from "./drafter.js";
+import { wayOfDrafting, type Speculation } from "./drafter.js";
+import type { Dials } from "./fusion.js";
 
 export interface Speculator {
     /** How the next tokens are drawn: with the drafter's form as it is now. */
@@ -33,6 +35,8 @@ export interface Speculator {
 export interface SpeculatorParts {
     readonly ensemble: Ensemble;
     readonly speculation: Speculation;
+    readonly dials: Dials;
+    readonly sampling: SamplingOptions;
     /** Tokens of the prompt, per member. */
     readonly prompts: readonly Int32Array[];
     /** The tokens of the text so far; the loop adds to them. */
@@ -43,10 +47,6 @@ export interface SpeculatorParts {
     readonly explain: boolean;
 }
 
-/** Acceptance that is expected before anything was drafted. */
-const USUAL_ACCEPTANCE = 0.7;
-/** Drafts of an ensemble that have to be verified before their rate is a better expectation. */
-const ENOUGH_VERIFIED = 20;
 /** Plain steps look now and then what the drafter would have drawn, so that speculation is taken up again. */
 const LOOK_EVERY = 4;
 
@@ -67,6 +67,8 @@ export function createSpeculator({
     readsAll,
     explain,
     speculation,
+    dials,
+    sampling,
 }: SpeculatorParts): Speculator {
     const { propose, policy, coupling, length, drafterSampling } = speculation;
     const { costs, target } = ensemble;
@@ -74,9 +76,8 @@ export function createSpeculator({
     /** The contexts of members that a form reads. */
     const contextsOf = (form: NativeFusion): number[] =>
         target.contexts.flatMap(({ id }, member) => (readsMember(form, member) ? id : []));
-    const { acceptanceRate, verifiedAt } = ensemble.statistics;
     const acceptance = {
-        drafter: createAcceptance((verifiedAt[0] ?? 0) >= ENOUGH_VERIFIED ? acceptanceRate : USUAL_ACCEPTANCE),
+        drafter: target.acceptance(wayOfDrafting(dials, speculation, sampling)),
         lookup: createAcceptance(USUAL_ACCEPTANCE),
     };
     const statistics = createStatistics(members.length);

@@ -7,6 +7,7 @@ import type { EftError } from "../errors.js";
 import type { MemberSpec } from "../types.js";
 import { createCells } from "./cells.js";
 import { createCostTable, type CostTable } from "./costs.js";
+import { createExperience } from "./experience.js";
 import { createScheduler, type Scheduler } from "./scheduler.js";
 import type { HostContext, HostTarget } from "./sequences.js";
 import { MOST_APPENDED, MOST_DRAFTED } from "./step-plan.js";
@@ -83,6 +84,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     const { threads, sequences, batchSize, waiting } = options;
     const engine = loadBinding().createEngine({ threads, batchSize, sequences });
     const costs = createCostTable();
+    const experience = createExperience(options, costs);
     const scheduler = createScheduler(engine, { batchSize, sequences, waiting, costs });
     let loaded: LoadedContext[] = [];
     let last: Promise<unknown> = Promise.resolve();
@@ -91,8 +93,10 @@ export function createRuntime(options: RuntimeOptions): Runtime {
         for (const found of loaded) if (contexts.includes(found.context)) found.users--;
         const unused = loaded.filter(({ users }) => users === 0);
         loaded = loaded.filter(({ users }) => users > 0);
-        for (const { context } of unused) costs.forget(context.id);
-        await engine.removeContexts(Int32Array.from(unused, ({ context }) => context.id));
+        const ids = unused.map(({ context }) => context.id);
+        for (const id of ids) costs.forget(id);
+        experience.removeContexts(ids);
+        await engine.removeContexts(Int32Array.from(ids));
     }
 
     function exclusively<T>(task: () => Promise<T>): Promise<T> {
@@ -123,12 +127,14 @@ export function createRuntime(options: RuntimeOptions): Runtime {
                             model: origin.model,
                             cells: capacity + sequences * SLACK,
                         });
+                        await experience.addContext(id, origin, wish.cacheType);
                         found = { origin, context: { id, cells: createCells(capacity, sequences) }, users: 0 };
                         loaded.push(found);
                     }
                     found.users++;
                     used.push(found.context);
                 }
+                await experience.addRecipe(used.map(({ id }) => id));
                 return used;
             } catch (error) {
                 await release(used).catch(() => undefined);
@@ -141,18 +147,23 @@ export function createRuntime(options: RuntimeOptions): Runtime {
         createTarget(contexts, vocabulary, contextSize) {
             const ids = Int32Array.from(contexts, ({ id }) => id);
             const id = engine.createTarget({ ...vocabulary, contexts: ids });
-            return { ...{ id, contexts, contextSize }, trust: createTrust(), closed: undefined };
+            return {
+                ...{ id, contexts, contextSize, trust: createTrust(), closed: undefined },
+                acceptance: (about) => experience.acceptance([...ids], about),
+            };
         },
         async closeTarget(target, reason) {
             Object.assign(target, { closed: reason });
             scheduler.dropClosed();
             engine.removeTarget(target.id);
+            const saved = experience.save();
             // Where llama.cpp has failed, nothing can be freed but with the host.
             await exclusively(() => release(target.contexts)).catch(() => undefined);
+            await saved;
         },
         async dispose(reason) {
             scheduler.shut(reason);
-            await engine.dispose();
+            await Promise.all([engine.dispose(), experience.save()]);
         },
     };
 }

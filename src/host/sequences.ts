@@ -3,6 +3,7 @@
  * the text without what it holds; so a slot can be taken away at any time, which costs time and never changes a text.
  */
 
+import type { Acceptance } from "./acceptance.js";
 import type { Cells } from "./cells.js";
 import type { Chain } from "./chains.js";
 import type { Trust } from "./trust.js";
@@ -24,6 +25,12 @@ export interface HostTarget {
     readonly contextSize: number;
     /** How far forecasts of drafts can be believed. */
     readonly trust: Trust;
+    /**
+     * The acceptance to begin a text with, by what was seen in earlier texts, on other days too.
+     *
+     * @param about - what it depends on beside the recipe's files, as data
+     */
+    acceptance(about: unknown): Acceptance;
     /** Why nothing runs for it any more. */
     readonly closed: Error | undefined;
 }

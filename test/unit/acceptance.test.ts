@@ -1,7 +1,7 @@
 /** The running estimate of acceptance. */
 
 import { describe, expect, test } from "@jest/globals";
-import { createAcceptance, type Acceptance } from "../../src/decoding/acceptance.js";
+import { beginText, createAcceptance, createLongAcceptance, type Acceptance } from "../../src/host/acceptance.js";
 
 function record(acceptance: Acceptance, verdicts: number, isAccepted: (index: number) => boolean): Acceptance {
     for (let i = 0; i < verdicts; i++) acceptance.record(0, isAccepted(i), 1);
@@ -49,5 +49,62 @@ describe("stopping where the drafter is unsure", () => {
         const half = others.find(({ minConfidence }) => minConfidence === 0.5);
         expect(half?.gain).toBeGreaterThan(1.5);
         expect(half?.goesOn).toBeLessThan(0.65);
+    });
+});
+
+describe("what a text begins with", () => {
+    /** Position 0 is always accepted, position 1 half the time; unsure drafts are wrong. */
+    function earlier(): Acceptance {
+        const known = createLongAcceptance(0.7);
+        for (let i = 0; i < 300; i++) {
+            known.record(0, true, 0.95);
+            known.record(1, i % 2 === 0, i % 2 === 0 ? 0.95 : 0.4);
+        }
+        return known;
+    }
+
+    test("is what earlier ones have shown", () => {
+        const known = earlier();
+        const text = beginText(known);
+        expect(text.rates()).toHaveLength(3);
+        text.rates().forEach((rate, position) => expect(rate).toBeCloseTo(known.rates()[position] ?? NaN, 10));
+        text.stops().forEach(({ goesOn, gain }, index) => {
+            expect(goesOn).toBeCloseTo(known.stops()[index]?.goesOn ?? NaN, 10);
+            expect(gain).toBeCloseTo(known.stops()[index]?.gain ?? NaN, 10);
+        });
+        const [first = NaN, second = NaN, all = NaN] = text.rates();
+        expect(first).toBeGreaterThan(0.9);
+        expect(second).toBeLessThan(0.6);
+        expect(all).toBeCloseTo(0.75, 1);
+    });
+
+    test("gives way to the text, which may accept less everywhere", () => {
+        const text = record(beginText(earlier()), 100, () => false);
+        expect(text.rates()[0]).toBeLessThan(0.05);
+        expect(text.rates()[1]).toBeLessThan(0.05);
+        expect(pooled(text)).toBeLessThan(0.03);
+    });
+
+    test("is changed slowly by a text", () => {
+        const known = earlier();
+        const [before = NaN] = known.rates();
+        record(beginText(known), 20, () => false);
+        expect(known.rates()[0]).toBeLessThan(before);
+        expect(known.rates()[0]).toBeGreaterThan(before - 0.2);
+    });
+
+    test("stays within bounds, handed on from text to text", () => {
+        for (const isAccepted of [true, false]) {
+            let known = createLongAcceptance(0.7);
+            for (let texts = 0; texts < 50; texts++) {
+                known = createLongAcceptance(record(beginText(known), 50, () => isAccepted).read());
+                for (const rate of known.rates()) expect(rate > 0 && rate <= 1).toBe(true);
+                for (const { goesOn, gain } of known.stops()) {
+                    expect(goesOn >= 0 && goesOn <= 1).toBe(true);
+                    expect(gain * pooled(known)).toBeLessThanOrEqual(1.000001);
+                }
+            }
+            expect(Math.round(pooled(known))).toBe(Number(isAccepted));
+        }
     });
 });

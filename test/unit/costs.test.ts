@@ -1,9 +1,9 @@
 /** What is learnt while decoding: costs, acceptance, repetitions. */
 
 import { describe, expect, test } from "@jest/globals";
-import { createAcceptance } from "../../src/decoding/acceptance.js";
+import { createAcceptance } from "../../src/host/acceptance.js";
 import { lookUp } from "../../src/decoding/lookup.js";
-import { createCostTable } from "../../src/host/costs.js";
+import { createCostTable, type KnownCosts } from "../../src/host/costs.js";
 
 describe("the cost table", () => {
     const decode = (tokens: number, ms: number, context = 0) => ({ context, tokens, ms });
@@ -96,6 +96,68 @@ describe("the cost table", () => {
         }
         expect(costs.overheadMs("step")).toBeCloseTo(0.2, 10);
         expect(costs.overheadMs("draft")).toBeCloseTo(0.1, 10);
+    });
+});
+
+describe("a cost table that begins with what another one has measured", () => {
+    const decode = (tokens: number, ms: number, context = 0) => ({ context, tokens, ms });
+    const known = (job: "draft" | "step", ...sizes: [tokens: number, ms: number, age?: number][]): KnownCosts => ({
+        ...{ draft: [], step: [] },
+        [job]: sizes.map(([tokens, ms, age = 0]) => ({ tokens, ms, age })),
+    });
+    const seeded = (...given: KnownCosts[]) => {
+        const costs = createCostTable();
+        for (const each of given) costs.seed(0, each);
+        return costs;
+    };
+
+    test("knows it at once", () => {
+        const costs = seeded(known("step", [1, 10], [5, 18]), known("draft", [1, 2]));
+        expect(costs.isKnown(0, 1)).toBe(true);
+        expect(costs.isKnown(1, 1)).toBe(false);
+        expect([1, 3, 5].map((tokens) => costs.decodeMs("step", 0, tokens))).toEqual([10, 14, 18]);
+        expect(costs.decodeMs("draft", 0, 1)).toBe(2);
+        expect(seeded(known("step", [5, 18])).isKnown(0, 1)).toBe(false);
+    });
+
+    test("believes its own measurements once there are enough, and the rest at the pace that they show", () => {
+        const costs = seeded(known("step", [1, 10], [5, 20]), known("draft", [1, 2]));
+        const step = () => costs.record("step", [decode(1, 30)], 30);
+        step();
+        step();
+        expect([1, 5].map((tokens) => costs.decodeMs("step", 0, tokens))).toEqual([10, 20]);
+        step();
+        expect([1, 5].map((tokens) => costs.decodeMs("step", 0, tokens))).toEqual([30, 60]);
+        expect(costs.decodeMs("draft", 0, 1)).toBe(6);
+        for (let i = 0; i < 3; i++) costs.record("step", [decode(5, 33)], 33);
+        expect(costs.decodeMs("step", 0, 5)).toBe(33);
+    });
+
+    test("forgets what nobody has measured since, counted over all tables", () => {
+        const costs = seeded(known("step", [1, 10, 390], [5, 20]));
+        for (let i = 0; i < 20; i++) costs.record("step", [decode(5, 20)], 20);
+        expect(costs.isKnown(0, 1)).toBe(false);
+        expect(costs.read(0).step.map(({ tokens }) => tokens)).toEqual([5]);
+    });
+
+    test("hands on what it has measured often enough, and what it was given", () => {
+        const costs = seeded(known("step", [1, 10, 7], [9, 30, 2]));
+        for (let i = 0; i < 3; i++) costs.record("step", [decode(3, 14)], 14);
+        costs.record("step", [decode(40, 90)], 90);
+        expect(costs.read(0)).toEqual(known("step", [1, 10, 11], [3, 14, 1], [9, 30, 6]));
+        expect(createCostTable().read(0)).toEqual(known("step"));
+        costs.forget(0);
+        expect(costs.read(0)).toEqual(known("step"));
+    });
+
+    test("expects known overheads until there are measurements", () => {
+        const costs = createCostTable();
+        costs.seedOverheads({ draft: 0.1, step: 0.2 });
+        costs.seedOverheads({ draft: 5, step: 5 });
+        expect(costs.readOverheads()).toEqual({ draft: 0.1, step: 0.2 });
+        for (let i = 0; i < 3; i++) costs.record("step", [decode(1, 10)], 10.5);
+        expect(costs.overheadMs("step")).toBeCloseTo(0.5, 10);
+        expect(costs.overheadMs("draft")).toBe(0.1);
     });
 });
 
