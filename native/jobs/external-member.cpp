@@ -9,13 +9,13 @@ namespace eft {
 namespace {
 
 /// Several times what is known of any model; less than what would exhaust the memory.
-constexpr int64_t MOST_TOKENS = 1 << 22;
+constexpr int32_t MOST_TOKENS = 1 << 22;
 /// Log-probabilities that were rounded for the way may add up to a little more than 1.
 constexpr double ROUNDING = 1e-3;
 
 }  // namespace
 
-ExternalMember::ExternalMember(std::string name, int64_t vocabulary_size, uint32_t sequences)
+ExternalMember::ExternalMember(std::string name, int32_t vocabulary_size, uint32_t sequences)
     : name_(std::move(name)), vocabulary_size_(static_cast<size_t>(vocabulary_size)), lengths_(sequences, 0) {
     if (vocabulary_size >= 1 && vocabulary_size <= MOST_TOKENS) return;
     throw Failure("OPTION_INVALID", "The vocabulary of " + name_ + " must have 1 to " + std::to_string(MOST_TOKENS) +

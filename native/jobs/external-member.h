@@ -12,7 +12,7 @@ namespace eft {
 class ExternalMember final : public Member {
   public:
     /// Of ids 0 .. vocabulary_size - 1; `name` is for messages. Throws Failure OPTION_INVALID.
-    ExternalMember(std::string name, int64_t vocabulary_size, uint32_t sequences);
+    ExternalMember(std::string name, int32_t vocabulary_size, uint32_t sequences);
 
     const std::string & path() const override { return name_; }
     const std::string & adapter_path() const override { return adapter_path_; }

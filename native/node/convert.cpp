@@ -4,6 +4,7 @@
 
 #include "failure.h"
 #include "node/draw.h"
+#include "node/external-rows.h"
 #include "node/grammar-handle.h"
 #include "node/values.h"
 
@@ -134,6 +135,7 @@ StepEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const Tar
     if (copy_from.IsNumber()) entry.copy_from = copy_from.As<Napi::Number>().Uint32Value();
     entry.keep = read_keep(object);
     entry.tokens = read_tokens(object);
+    entry.external_rows = read_external_rows(object.Get("rows"), target.size());
     const Napi::Value fusion = object.Get("fusion"), draw = object.Get("draw"), queries = object.Get("queries"),
                       speculation = object.Get("speculation");
     if (fusion.IsObject()) entry.fusion = ReadFusion(fusion.As<Napi::Object>());
@@ -151,6 +153,9 @@ StepEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const Tar
 
     require(entry.sequence < sequences && (!entry.copy_from || *entry.copy_from < sequences));
     require(entry.keep.size() == target.size() && entry.tokens.size() == target.size());
+    for (size_t m = 0; m < entry.external_rows.size(); ++m) {
+        require(entry.external_rows[m].empty() || !entry.tokens[m].empty());
+    }
     if (entry.draw || entry.queries) require(fits(entry.fusion, target));
     if (entry.queries) {
         require(entry.queries->row.size() == entry.queries->token.size());
@@ -193,6 +198,7 @@ Napi::Value to_object(Napi::Env env, const StepResult & step) {
             draws.Set(row, to_object(env, entry.draws[row]));
         }
         result.Set("draws", draws);
+        if (!entry.uncovered.empty()) result.Set("uncovered", to_array(env, entry.uncovered));
         results.Set(i, result);
     }
     Napi::Object object = Napi::Object::New(env);
