@@ -125,7 +125,8 @@ void forget_rejected(JobState & state, const Advance & advance, const StepEntry 
 std::shared_ptr<Continuation> leave(const JobState & state, Advance & advance, StepEntry & step,
                                     const EntryResult & result) {
     const Target & target = *step.target;
-    if (!advance.id || !step.draw || result.draws.empty()) return nullptr;
+    // Rows that somebody has handed over are those of one step.
+    if (!advance.id || !step.draw || !step.external_rows.empty() || result.draws.empty()) return nullptr;
     std::vector<int32_t> drawn;
     for (const auto & draw : result.draws) drawn.push_back(draw.token);
     if (target.end_of_generation[static_cast<size_t>(drawn.back())] != 0) return nullptr;

@@ -118,10 +118,9 @@ void draw(JobState & state, const EntryRows & rows, Decision & decision) {
     }
 }
 
-QueryResult query(JobState & state, const EntryRows & rows) {
+void query(JobState & state, const EntryRows & rows, QueryResult & result) {
     const Queries & queries = *rows.entry.queries;
     const Target & target = *rows.entry.target;
-    QueryResult result;
     size_t next = 0;
     for (uint32_t row = 0; row < queries.rows; ++row) {
         if (next == queries.row.size() || queries.row[next] != static_cast<int32_t>(row)) continue;
@@ -143,14 +142,18 @@ QueryResult query(JobState & state, const EntryRows & rows) {
             }
         }
     }
-    return result;
 }
 
 }  // namespace
 
 void decide(JobState & state, const EntryRows & rows, Decision & decision) {
-    if (rows.entry.draw) draw(state, rows, decision);
-    if (rows.entry.queries && !decision.result.queries) decision.result.queries = query(state, rows);
+    EntryResult & result = decision.result;
+    try {
+        if (rows.entry.draw) draw(state, rows, decision);
+        if (rows.entry.queries && !result.queries) query(state, rows, result.queries.emplace());
+    } catch (const RowUncovered & uncovered) {
+        result.uncovered = uncovered.members;
+    }
 }
 
 }  // namespace eft

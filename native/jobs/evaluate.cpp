@@ -44,6 +44,7 @@ void enqueue(JobState & state, EntryRows & rows) {
         if (entry.rows() > tokens.size()) {
             throw Failure("DECODE_FAILED", "An entry asks for more rows than it has tokens.");
         }
+        if (!entry.external_rows.empty()) member.supply(entry.external_rows[m]);
         const int32_t index = member.enqueue(entry.sequence, tokens, entry.rows());
         if (entry.rows() > 0) rows.first[m] = index;
     }

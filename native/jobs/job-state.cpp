@@ -79,8 +79,12 @@ MemberRow read_row(const JobState & state, const Target & target, size_t m, int3
     for (const int32_t token : target.lacking[m]) {
         if (static_cast<size_t>(token) < size) logits[token] = MASKED;
     }
-    return {logits, size};
+    return {logits, size, member.known_ids(index)};
 }
+
+RowUncovered::RowUncovered(std::vector<Uncovered> members_)
+    : Failure("OPTION_INVALID", "A row of which only some ids are known is not enough here."),
+      members(std::move(members_)) {}
 
 FuseResult fuse_position(const JobState & state, const Target & target, const std::vector<MemberRow> & rows,
                          const Fusion & fusion, FuseScratch & scratch) {
@@ -92,6 +96,7 @@ FuseResult fuse_position(const JobState & state, const Target & target, const st
     const FuseResult result =
         fuse_rows(rows.data(), fusion, rows.size(), target.vocabulary_size(), target.groups, scratch);
     if (result.fault == RowFault::none) return result;
+    if (result.fault == RowFault::uncovered) throw RowUncovered(scratch.uncovered);
     const bool has_culprit = result.faulty_member >= 0;
     const std::string culprit =
         has_culprit ? state.member(target, static_cast<size_t>(result.faulty_member)).path() : "";

@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "failure.h"
 #include "llama/member.h"
 #include "math/automaton.h"
 #include "math/fuse.h"
@@ -83,8 +84,14 @@ void decode_batches(JobState & state, std::vector<DecodeCost> & costs);
 /// The row of a member at an index of its batch, without the tokens that it lacks.
 MemberRow read_row(const JobState & state, const Target & target, size_t m, int32_t index);
 
+/// Too little is known of a row that is not whole.
+struct RowUncovered : Failure {
+    std::vector<Uncovered> members;
+    explicit RowUncovered(std::vector<Uncovered> members_);
+};
+
 /// Fuses one position; `rows` has a row for each member that `fusion` reads. Throws Failure NON_FINITE_LOGITS,
-/// NO_TOKEN_LEFT or DECODE_FAILED. The result lies in `scratch`.
+/// NO_TOKEN_LEFT or DECODE_FAILED, and RowUncovered. The result lies in `scratch`.
 FuseResult fuse_position(const JobState & state, const Target & target, const std::vector<MemberRow> & rows,
                          const Fusion & fusion, FuseScratch & scratch);
 

@@ -36,6 +36,8 @@ struct StepEntry {
     std::optional<uint32_t> copy_from;
     std::vector<uint32_t> keep;                // one per member
     std::vector<std::vector<int32_t>> tokens;  // one per member
+    // One per member, of the last rows() of its tokens where it does not evaluate them itself; empty: of no member.
+    std::vector<std::vector<ExternalRow>> external_rows;
     Fusion fusion;
     std::optional<DrawRequest> draw;
     std::shared_ptr<Grammar> grammar;  // after the text before the first draw; null: none. Only read
@@ -75,6 +77,7 @@ struct QueryResult {
 struct EntryResult {
     std::vector<DrawResult> draws;
     std::optional<QueryResult> queries;
+    std::vector<Uncovered> uncovered;  // draws and queries end before the row of which too little is known
 };
 
 struct StepResult {

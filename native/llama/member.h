@@ -3,12 +3,20 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "math/combine.h"
+#include "failure.h"
+#include "math/known-ids.h"
 
 namespace eft {
+
+/// A row that was made elsewhere: whole, or known ids alone.
+struct ExternalRow {
+    std::vector<float> logits;      // one for each token of the vocabulary
+    std::optional<KnownIds> known;  // in any order, and without what follows from ids and log-probabilities
+};
 
 /// Many sequences of tokens, of which it knows how many each holds, and a batch that adds to them. Used by one thread
 /// at a time.
@@ -33,6 +41,12 @@ class Member {
     /// Makes `to` share the first `length` tokens of `from`; what `to` held before is gone.
     virtual void share(uint32_t from, uint32_t to, uint32_t length) = 0;
 
+    /// The rows of what is enqueued next, where a member does not evaluate its tokens itself. Throws Failure
+    /// OPTION_INVALID where it does.
+    virtual void supply(const std::vector<ExternalRow> & rows) {
+        if (rows.empty()) return;
+        throw Failure("OPTION_INVALID", "There are rows for " + path() + ", which evaluates its tokens itself.");
+    }
     /// Appends tokens of a sequence to the batch; the last `outputs` of them will have rows. Returns the batch index of
     /// the first row. Throws Failure CONTEXT_OVERFLOW, before anything is evaluated.
     virtual int32_t enqueue(uint32_t sequence, const std::vector<int32_t> & tokens, uint32_t outputs) = 0;
@@ -48,6 +62,8 @@ class Member {
     /// next decode().
     virtual float * row(int32_t index) const = 0;
     virtual size_t row_size() const = 0;
+    /// Of the row at that index, if it is not whole; else null. Valid as long as the row.
+    virtual const KnownIds * known_ids(int32_t) const { return nullptr; }
 };
 
 }  // namespace eft

@@ -16,7 +16,15 @@ namespace eft {
 /// Logit and log-probability of a token that is not possible.
 constexpr float MASKED = -std::numeric_limits<float>::infinity();
 
-enum class RowFault { none, not_a_number, plus_infinity, all_masked };
+enum class RowFault {
+    none,
+    not_a_number,
+    plus_infinity,
+    all_masked,
+    uncovered,  // of fuse_rows() alone: too little is known of a row that is not whole
+};
+
+struct KnownIds;
 
 struct RowSummary {
     double log_normalizer;  // log sum_i exp(row_i), 0 if faulty
@@ -38,6 +46,7 @@ inline bool ranks_before(const TokenLogprob & a, const TokenLogprob & b) {
 struct MemberRow {
     const float * data = nullptr;
     size_t size = 0;
+    const KnownIds * known = nullptr;  // null: the row is whole. Else see math/known-ids.h
 };
 
 /// The largest of n >= 1 entries, none of them NaN.

@@ -65,7 +65,8 @@ double combine_token(const MemberRow * rows, const double * log_normalizers, con
     return sum;
 }
 
-/// The combination in the conservative set, the fallback outside; up to a constant.
+/// The combination in the conservative set, the fallback outside; up to a constant. With what is in scratch.uncovered
+/// afterwards it cannot be made.
 void combine_conservatively(const MemberRow * rows, const Fusion & fusion, size_t members, size_t n,
                             const std::vector<int32_t> & apart, const FallbackRow & fallback, float * target,
                             FuseScratch & scratch) {
@@ -76,6 +77,8 @@ void combine_conservatively(const MemberRow * rows, const Fusion & fusion, size_
     for (const int32_t id : apart) row[id] = MASKED;
 
     collect_conservative_set(row, n, fusion.conservative_top_p, scratch);
+    scratch.uncovered = find_uncovered(rows, fusion.weights, scratch.others, n, apart, scratch.candidates);
+    if (!scratch.uncovered.empty()) return;
     scratch.sums.clear();
     for (const TokenLogprob & inside : scratch.candidates) {
         scratch.sums.push_back(
@@ -108,14 +111,24 @@ FuseResult fuse_rows(const MemberRow * rows, const Fusion & fusion, size_t membe
         return {target, scratch.log_normalizers.data(), fault, member};
     };
 
+    scratch.uncovered.clear();
+    const bool is_filtered = fusion.has_fallback && fusion.conservative_top_p < 1;
     for (size_t m = 0; m < members; m++) {
         if (!is_read(fusion, m)) continue;
+        if (const KnownIds * known = rows[m].known) {
+            const KnownShares shares = sum_shares(rows[m], n, apart);
+            scratch.log_normalizers[m] = shares.log_normalizer;
+            scratch.others[m] = shares.others;
+            if (!is_filtered || fusion.fallback[m] != 0) scratch.uncovered.push_back({m, known->mass, {}});
+            continue;
+        }
         const PartedSummary parts = summarize_parts(rows[m].data, std::min(rows[m].size, n), apart, scratch.buffer);
         if (parts.fault != RowFault::none) return result(parts.fault, static_cast<int32_t>(m));
         scratch.log_normalizers[m] = log_add(parts.others, parts.apart);
         scratch.others[m] = parts.others;
     }
 
+    if (!scratch.uncovered.empty()) return result(RowFault::uncovered);
     const double * normalizers = scratch.others.data();
     if (!fusion.has_fallback) {
         combine_rows(rows, normalizers, fusion.weights.data(), members, n, apart, target);
@@ -135,6 +148,7 @@ FuseResult fuse_rows(const MemberRow * rows, const Fusion & fusion, size_t membe
         std::fill_n(target, n, MASKED);
     } else if (fusion.conservative_top_p < 1) {
         combine_conservatively(rows, fusion, members, n, apart, fallback, target, scratch);
+        if (!scratch.uncovered.empty()) return result(RowFault::uncovered);
     } else {
         combine_rows(rows, normalizers, fusion.weights.data(), members, n, apart, target);
         mask_as(fallback.row.data, fallback.row.size, target);

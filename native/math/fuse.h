@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "math/combine.h"
+#include "math/known-ids.h"
 
 namespace eft {
 
@@ -42,6 +43,7 @@ struct FuseScratch {
     std::vector<float> target, fallback, probabilities, apart, buffer;
     std::vector<double> log_normalizers, others, sums;
     std::vector<TokenLogprob> candidates;
+    std::vector<Uncovered> uncovered;  // why, if that is the fault
 };
 
 /// What fuse_rows found. The pointers lead into its scratch and are valid until that is used again.
@@ -55,7 +57,8 @@ struct FuseResult {
 /// One position from the members' logits to the target over ids 0 .. n - 1: normalise each member, combine,
 /// conservative filter, normalise; tokens that stand apart as above. A member is read if its weight in the combination
 /// or in the fallback form is not 0; `rows[m]` of any other is not looked at. Faults: NaN or +inf in a row that is
-/// read; a row, or the target, entirely masked; a target that is not a number, which takes weights beyond 1e200.
+/// read; a row, or the target, entirely masked; a target that is not a number, which takes weights beyond 1e200. Of
+/// rows that are not whole, too little may be known: then scratch.uncovered says of which, and what is missing.
 FuseResult fuse_rows(const MemberRow * rows, const Fusion & fusion, size_t members, size_t n,
                      const TokenGroups & groups, FuseScratch & scratch);
 

@@ -4,6 +4,7 @@
 
 #include "failure.h"
 #include "node/draw.h"
+#include "node/external-rows.h"
 #include "node/grammar-handle.h"
 #include "node/values.h"
 
@@ -123,44 +124,36 @@ Napi::Array to_array(Napi::Env env, const std::vector<DecodeCost> & decodes) {
     return array;
 }
 
-}  // namespace
-
-Coupling read_coupling(const Napi::Value & value) {
-    return value.As<Napi::String>().Utf8Value() == "maximal" ? Coupling::maximal : Coupling::gumbel;
+AdvanceEntry read_following_entry(const Napi::Object & object, std::shared_ptr<const Target> target,
+                                  uint32_t sequences) {
+    AdvanceEntry result;
+    result.step.target = std::move(target);
+    result.step.sequence = object.Get("sequence").As<Napi::Number>();
+    require(result.step.sequence < sequences);
+    result.follows = object.Get("follows").As<Napi::Number>().Uint32Value();
+    const Napi::Value plan = object.Get("plan");
+    if (plan.IsObject()) read_plan(plan.As<Napi::Object>(), result);
+    return result;
 }
 
-std::shared_ptr<const Target> read_target(const Napi::Object & object) {
-    const auto ids = to_vector<int32_t>(object.Get("contexts"), "contexts");
-    std::vector<std::vector<int32_t>> lacking;
-    const Napi::Array lists = object.Get("lacking").As<Napi::Array>();
-    for (uint32_t m = 0; m < lists.Length(); ++m) lacking.push_back(to_vector<int32_t>(lists.Get(m), "lacking"));
-    return make_target({ids.begin(), ids.end()}, to_vector<uint8_t>(object.Get("kinds"), "kinds"),
-                       to_vector<uint8_t>(object.Get("endOfGeneration"), "endOfGeneration"), std::move(lacking));
-}
-
-AdvanceEntry read_entry(const Napi::Object & object, std::shared_ptr<const Target> shared, uint32_t sequences) {
+AdvanceEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const Target> shared, uint32_t sequences) {
     const Target & target = *shared;
     AdvanceEntry result;
     StepEntry & entry = result.step;
     entry.target = std::move(shared);
     entry.sequence = object.Get("sequence").As<Napi::Number>();
     require(entry.sequence < sequences);
-    const Napi::Value plan = object.Get("plan");
-    const Napi::Value follows = object.Get("follows");
-    if (follows.IsNumber()) {
-        result.follows = follows.As<Napi::Number>().Uint32Value();
-        if (plan.IsObject()) read_plan(plan.As<Napi::Object>(), result);
-        return result;
-    }
     const Napi::Value begins = object.Get("begins"), copy_from = object.Get("copyFrom");
     if (begins.IsNumber()) result.begins = begins.As<Napi::Number>().Uint32Value();
     if (copy_from.IsNumber()) entry.copy_from = copy_from.As<Napi::Number>().Uint32Value();
     entry.keep = read_keep(object);
     entry.tokens = read_tokens(object);
+    entry.external_rows = read_external_rows(object.Get("rows"), target.size());
     const Napi::Value fusion = object.Get("fusion"), draw = object.Get("draw"), queries = object.Get("queries"),
                       speculation = object.Get("speculation");
     if (fusion.IsObject()) entry.fusion = ReadFusion(fusion.As<Napi::Object>());
     if (speculation.IsObject()) entry.speculation = read_speculation(speculation.As<Napi::Object>());
+    const Napi::Value plan = object.Get("plan");
     if (plan.IsObject()) read_plan(plan.As<Napi::Object>(), result);
     if (draw.IsObject()) {
         const Napi::Object source = draw.As<Napi::Object>();
@@ -177,6 +170,9 @@ AdvanceEntry read_entry(const Napi::Object & object, std::shared_ptr<const Targe
 
     require(!entry.copy_from || *entry.copy_from < sequences);
     require(entry.keep.size() == target.size() && entry.tokens.size() == target.size());
+    for (size_t m = 0; m < entry.external_rows.size(); ++m) {
+        require(entry.external_rows[m].empty() || !entry.tokens[m].empty());
+    }
     if (entry.draw || entry.queries) require(fits(entry.fusion, target));
     if (entry.queries) {
         require(entry.queries->row.size() == entry.queries->token.size());
@@ -189,6 +185,26 @@ AdvanceEntry read_entry(const Napi::Object & object, std::shared_ptr<const Targe
     require(result.length == 0 || (entry.draw && entry.speculation.drafter && entry.speculation.drafts.empty()));
     require(!result.begins || (entry.draw && !entry.queries));
     return result;
+}
+
+}  // namespace
+
+Coupling read_coupling(const Napi::Value & value) {
+    return value.As<Napi::String>().Utf8Value() == "maximal" ? Coupling::maximal : Coupling::gumbel;
+}
+
+std::shared_ptr<const Target> read_target(const Napi::Object & object) {
+    const auto ids = to_vector<int32_t>(object.Get("contexts"), "contexts");
+    std::vector<std::vector<int32_t>> lacking;
+    const Napi::Array lists = object.Get("lacking").As<Napi::Array>();
+    for (uint32_t m = 0; m < lists.Length(); ++m) lacking.push_back(to_vector<int32_t>(lists.Get(m), "lacking"));
+    return make_target({ids.begin(), ids.end()}, to_vector<uint8_t>(object.Get("kinds"), "kinds"),
+                       to_vector<uint8_t>(object.Get("endOfGeneration"), "endOfGeneration"), std::move(lacking));
+}
+
+AdvanceEntry read_entry(const Napi::Object & object, std::shared_ptr<const Target> target, uint32_t sequences) {
+    return object.Has("follows") ? read_following_entry(object, std::move(target), sequences)
+                                 : read_step_entry(object, std::move(target), sequences);
 }
 
 Napi::Value to_object(Napi::Env env, const AdvanceResult & result) {
@@ -206,6 +222,7 @@ Napi::Value to_object(Napi::Env env, const AdvanceResult & result) {
             draws.Set(row, to_object(env, entry.draws[row]));
         }
         outcome.Set("draws", draws);
+        if (!entry.uncovered.empty()) outcome.Set("uncovered", to_array(env, entry.uncovered));
         if (result.entries[i].drafted) outcome.Set("drafted", to_object(env, *result.entries[i].drafted));
         results.Set(i, outcome);
     }

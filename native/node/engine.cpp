@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "jobs/external-member.h"
 #include "llama/context.h"
 #include "llama/header.h"
 #include "node/convert.h"
@@ -57,6 +58,7 @@ void Engine::Register(Napi::Env env) {
     const Napi::Function constructor = DefineClass(
         env, "NativeEngine",
         {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddContext>("addContext"),
+         InstanceMethod<&Engine::AddExternalContext>("addExternalContext"),
          InstanceMethod<&Engine::RemoveContexts>("removeContexts"),
          InstanceMethod<&Engine::CreateTarget>("createTarget"), InstanceMethod<&Engine::RemoveTarget>("removeTarget"),
          InstanceMethod<&Engine::Step>("step"), InstanceMethod<&Engine::Forget>("forget"),
@@ -207,15 +209,32 @@ Napi::Value Engine::AddContext(const Napi::CallbackInfo & info) {
         return worker_->submit(
             make_job(
                 [this, options, id] {
-                    RunLlama([&] {
-                        auto context = std::make_unique<Context>(options, *pool_, worker_->cancelled());
-                        state_.contexts.resize(std::max<size_t>(state_.contexts.size(), id + 1));
-                        state_.contexts[id] = std::move(context);
-                    });
+                    RunLlama([&] { Add(id, std::make_unique<Context>(options, *pool_, worker_->cancelled())); });
                 },
                 [id](Napi::Env result_env) { return Napi::Number::New(result_env, id); }, interruptible),
             Value());
     });
+}
+
+Napi::Value Engine::AddExternalContext(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        CheckAlive();
+        const Napi::Object object = info[0].As<Napi::Object>();
+        auto context = std::make_shared<std::unique_ptr<Member>>(std::make_unique<ExternalMember>(
+            to_text(object.Get("name"), "The name of a context"),
+            to_integer(object.Get("vocabularySize"), "The size of a vocabulary"), sequences_));
+        const uint32_t id = contexts_++;
+        constexpr bool interruptible = false;
+        return worker_->submit(
+            make_job([this, context, id] { Add(id, std::move(*context)); },
+                     [id](Napi::Env result_env) { return Napi::Number::New(result_env, id); }, interruptible),
+            Value());
+    });
+}
+
+void Engine::Add(uint32_t id, std::unique_ptr<Member> context) {
+    state_.contexts.resize(std::max<size_t>(state_.contexts.size(), id + 1));
+    state_.contexts[id] = std::move(context);
 }
 
 Napi::Value Engine::RemoveContexts(const Napi::CallbackInfo & info) {

@@ -28,6 +28,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
   private:
     Napi::Value LoadModel(const Napi::CallbackInfo & info);
     Napi::Value AddContext(const Napi::CallbackInfo & info);
+    Napi::Value AddExternalContext(const Napi::CallbackInfo & info);
     Napi::Value RemoveContexts(const Napi::CallbackInfo & info);
     Napi::Value CreateTarget(const Napi::CallbackInfo & info);
     Napi::Value RemoveTarget(const Napi::CallbackInfo & info);
@@ -40,6 +41,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
     /// Throws Failure DISPOSED for an id that is none any more.
     std::shared_ptr<const Target> TargetOf(const Napi::Object & entry) const;
     void CheckAlive() const;
+    /// On the worker thread.
+    void Add(uint32_t id, std::unique_ptr<Member> context);
     /// On the worker thread. Marks the engine as broken if llama.cpp fails inside `body`.
     template <typename Body>
     void RunLlama(Body && body);

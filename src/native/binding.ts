@@ -293,6 +293,33 @@ export interface NativeDraft {
     readonly declined: number;
 }
 
+/** A row of an external context. */
+export interface NativeExternalRow {
+    /** Whose it is: a place in the target's list of contexts. */
+    readonly member: number;
+    /** The row is whole: one logit or log-probability for each token of the context's vocabulary; -Infinity: not possible. */
+    readonly logits?: Float32Array;
+    /**
+     * Instead of `logits`: the ids of which something is known, in any order, none twice. Such a row is enough for a member that a
+     * fusion reads in the conservative set alone: with `fallback`, `conservativeTopP` below 1, and no weight in the fallback. It is
+     * exact where all of the following are among them (`native/math/known-ids.h` says why): the tokens of the conservative set; those
+     * that stand apart, which are added tokens, and control tokens with `controlTokensFallback`; those that the target lacks. Where
+     * the last two have more than 99 % of the mass, what they leave is less precise than a target has to be: the whole row is asked for.
+     */
+    readonly ids?: Int32Array;
+    /** With `ids`: their log-probabilities in the distribution over the context's whole vocabulary, of any precision. */
+    readonly logprobs?: Float64Array;
+}
+
+/** What was missing where a row could not be fused from what is known of a member. */
+export interface NativeUncovered {
+    readonly member: number;
+    /** Probability of all ids that are known. */
+    readonly knownMass: number;
+    /** Ascending ids that have to be known too; empty: nothing less than the whole row will do. */
+    readonly missing: Int32Array;
+}
+
 /** What one sequence does in a step. */
 export interface NativeStepEntry {
     /** Of {@link NativeEngine.createTarget}; M is the number of its members. */
@@ -308,6 +335,11 @@ export interface NativeStepEntry {
      * do for that member. A member that drafts has some.
      */
     readonly tokens: readonly Int32Array[];
+    /**
+     * One for each row that is drawn from or queried of each member that is an external context and has tokens here; those of a
+     * member in the order of its tokens.
+     */
+    readonly rows?: readonly NativeExternalRow[];
     readonly fusion?: NativeFusion;
     readonly draw?: NativeDraw;
     /** With `draw`. */
@@ -336,7 +368,7 @@ export interface NativeDrawResult {
     readonly token: number;
     /** Log-probability under the target, before penalties, bias, temperature and filters. */
     readonly logprob: number;
-    /** M log-probabilities of the token; NaN for a member that was not read, -Infinity for one that lacks the token. */
+    /** M log-probabilities of the token; NaN for a member that was not read or of which that is not known, -Infinity for one that lacks it. */
     readonly memberLogprobs?: Float64Array;
     readonly topTokens?: Int32Array;
     readonly topLogprobs?: Float32Array;
@@ -367,6 +399,11 @@ export interface NativeEntryResult {
     readonly queries?: NativeQueryResult;
     /** Where the drafter was asked. */
     readonly drafted?: NativeDraft;
+    /**
+     * Of which members too little was known at a row; draws and queries end before it. The caches hold all tokens nevertheless: to
+     * try again with better rows, evaluate again what lies behind the last draw.
+     */
+    readonly uncovered?: readonly NativeUncovered[];
 }
 
 export interface NativeStepResult {
@@ -416,6 +453,16 @@ export interface NativeEngine {
     }): Promise<NativeModel>;
     /** Ids count from 0 and are not given out again, even where it fails. */
     addContext(options: NativeContextOptions): Promise<number>;
+    /**
+     * A context that is evaluated elsewhere: it has no model, and knows of its sequences only how long they are. Whatever reads it
+     * brings {@link NativeStepEntry.rows}; nothing can be drafted with it. Throws OPTION_INVALID.
+     */
+    addExternalContext(options: {
+        /** For messages. */
+        readonly name: string;
+        /** Ids that a whole row has, and that log-probabilities of known ids refer to. */
+        readonly vocabularySize: number;
+    }): Promise<number>;
     /** Frees contexts, and models that have none any more. Not while another one is being added. */
     removeContexts(contexts: Int32Array): Promise<void>;
     createTarget(options: NativeTargetOptions): number;

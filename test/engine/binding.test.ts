@@ -215,7 +215,9 @@ describe("binding.ts and native/node", () => {
     it("are seen at all", () => {
         expect(classNames).toEqual(expect.arrayContaining(["NativeEngine", "NativeModel"]));
         expect(declared.given.map(({ name }) => name)).toContain("NativeSpeculation");
+        expect(declared.given.map(({ name }) => name)).toContain("NativeExternalRow");
         expect(declared.returned.map(({ name }) => name)).toContain("NativeQueryResult");
+        expect(declared.returned.map(({ name }) => name)).toContain("NativeUncovered");
         expect(native.reads.length).toBeGreaterThan(10);
         expect(native.writes.length).toBeGreaterThan(10);
     });
@@ -226,6 +228,12 @@ describe("binding.ts and native/node", () => {
 
     test.each<[string, string, string, string]>([
         ["a field that is read", 'draw.Get("topK")', 'draw.Get("top_k")', "nobody reads topK of NativeDraw"],
+        [
+            "a field of a row",
+            'object.Get("logprobs")',
+            'object.Get("logits")',
+            "nobody reads logprobs of NativeExternalRow",
+        ],
         ["a field that is written", '("fuseMs"', '("fusedMs"', "nobody writes fuseMs of NativeStepResult"],
         [
             "a field that another object has",
@@ -234,6 +242,7 @@ describe("binding.ts and native/node", () => {
             "which no one interface has",
         ],
         ["a field besides", '.Get("seed")', '.Get("seed") + x.Get("salt")', "reads salt, which no one interface has"],
+        ["a method of the engine", '"addExternalContext"', '"addRows"', "class NativeEngine has"],
         ["a method", '"detokenize"', '"toText"', "class NativeModel has"],
         ["a function", '"readHeader"', '"readHeaders"', "nobody writes readHeader of NativeBinding"],
         ["a name that is put together", '.Get("seed")', ".Get(name + 1)", "has a name that cannot be seen"],
@@ -245,9 +254,9 @@ describe("binding.ts and native/node", () => {
     test.each<[string, string, string, string]>([
         [
             "a field that is given",
-            "readonly keptRows: number;",
-            "readonly rowsKept: number;",
-            "nobody reads rowsKept of",
+            "readonly minConfidence: number;",
+            "readonly leastConfidence: number;",
+            "nobody reads leastConfidence of",
         ],
         ["a field that is returned", "readonly declined: number;", "", "which no one interface has"],
         [
