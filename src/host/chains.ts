@@ -6,7 +6,7 @@
 
 import type { NativeFollowingEntry, NativeStepEntry } from "../native/binding.js";
 import type { Attempt, DraftPlan } from "./drafts.js";
-import { drawingReads, type Drawing, type Evaluated, type Waiting } from "./evaluations.js";
+import { drawingReads, type DrawEvaluation, type Drawing, type Evaluated, type Waiting } from "./evaluations.js";
 import type { Lease } from "./sequences.js";
 
 export interface Chain {
@@ -57,11 +57,6 @@ export function readsAhead({ drawing, lacking }: Chain, withDrafter: boolean): b
     return lacking.map((_, member) => drawingReads(drawing, member, withDrafter));
 }
 
-/** Whether native code knows what every member lacks that would be read. */
-export function isTold(chain: Chain, withDrafter: boolean): boolean {
-    return readsAhead(chain, withDrafter).every((isRead, member) => !isRead || chain.lacking[member] !== undefined);
-}
-
 /**
  * A job of it is over.
  *
@@ -83,4 +78,33 @@ export function settleShare(
         });
     }
     return lacking.map((each, member) => each?.slice(0, held[member]) ?? []);
+}
+
+/** Whether what the chain has drawn, or is drawing, is what is asked for; if not, it is void. */
+function isNext(lease: Lease, { drawing, position, signal }: DrawEvaluation): boolean {
+    const { chain } = lease;
+    if (chain === undefined) return false;
+    if (chain.drawing === drawing && chain.next === position && !signal?.aborted) return true;
+    lease.chain = undefined;
+    return false;
+}
+
+/** What has been drawn already, if that is asked for. */
+export function takeResult(lease: Lease, evaluation: DrawEvaluation): Evaluated | undefined {
+    const { chain } = lease;
+    if (!isNext(lease, evaluation) || chain?.result === undefined) return undefined;
+    const { result } = chain;
+    chain.result = undefined;
+    chain.next += result.draws.length;
+    return result;
+}
+
+/** What is being drawn already, if that is asked for. */
+export function takeAhead(lease: Lease, evaluation: DrawEvaluation): Share | undefined {
+    const { chain } = lease;
+    if (!isNext(lease, evaluation) || chain?.ahead === undefined) return undefined;
+    const { ahead } = chain;
+    chain.ahead = undefined;
+    chain.signal = evaluation.signal;
+    return ahead;
 }

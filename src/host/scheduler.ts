@@ -5,12 +5,14 @@
  */
 
 import { abortError, EftError } from "../errors.js";
-import type { NativeEngine, NativeEntryResult, NativeStepEntry, NativeStepResult } from "../native/binding.js";
-import { isTold, settleShare, type Chain, type Share } from "./chains.js";
+import type { NativeEngine, NativeEntryResult, NativeStepResult } from "../native/binding.js";
+import { settleShare, takeAhead, takeResult, type Chain, type Share } from "./chains.js";
 import type { CostTable } from "./costs.js";
 import { choosePlans } from "./draft-plans.js";
-import { NO_DRAFTS, type Attempt, type DraftPlan } from "./drafts.js";
+import { NO_DRAFTS, type Attempt } from "./drafts.js";
+import { drawEntry, toFollowing } from "./entries.js";
 import { isDraw, type DrawEvaluation, type Evaluated, type Evaluation, type Waiting } from "./evaluations.js";
+import { planFollowing } from "./following.js";
 import { createJobRunner, isWanted, whyUnwanted } from "./jobs.js";
 import { createPieces } from "./pieces.js";
 import type { HostTarget, Lease, Sequence } from "./sequences.js";
@@ -133,54 +135,15 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         if (chosen.length > 0) submit(chosen);
     }
 
-    /**
-     * The step after the one that runs, if all that it draws for can go on by themselves and have been asked for, and nobody waits whom
-     * they would leave behind.
-     */
+    /** The step after the one that runs, if all of it has been asked for, and nobody waits whom it would leave behind. */
     function runAhead(): void {
         const running = runner.flights[0]?.shares ?? [];
         const others = evaluations.filter((waiting) => !isRunning(waiting));
         if (others.some(({ lease }) => isAwaited || lease.slot !== undefined)) return;
         if (running.some(({ last, waiting }) => !last || waiting === undefined)) return;
-        const going = running.filter(({ lease, slot, chain, waiting, most }) => {
-            const room = waiting && isDraw(waiting.evaluation) ? waiting.evaluation.room - most : 0;
-            if (chain === undefined || room <= 0 || lease.chain !== chain || lease.slot !== slot) return false;
-            chain.room = room;
-            return isWanted(
-                chain.signal === undefined ? { lease, signal: undefined } : { lease, signal: chain.signal },
-            );
-        });
-        const attempts = going.map(({ chain }) =>
-            chain?.drawing.speculation?.attempt({
-                ...{ position: undefined, most: chain.room - 1, isAlone: slots.busy <= 1 },
-            }),
-        );
-        const candidates = going.flatMap(({ lease, chain }, index) =>
-            chain === undefined ? [] : { lease, drawing: chain.drawing, attempt: attempts[index] },
-        );
-        const plans = choosePlans(candidates, costs);
-        const shares = going.flatMap(({ lease, slot, chain }, index): Share[] => {
-            const [attempt, plan] = [attempts[index], plans[index] ?? NO_DRAFTS];
-            if (chain === undefined) return [];
-            const { compare, readsDrafter } = attempt?.decide(plan) ?? { compare: false, readsDrafter: false };
-            // What it draws is told before its turn comes.
-            if (!isTold(chain, plan.length > 0) || (readsDrafter && !compare)) return [];
-            const entry = toFollowing(lease, slot, chain, plan, compare);
-            const { signal } = chain;
-            return [
-                {
-                    ...{ lease, slot, entry, attempt, plan, chain, signal },
-                    ...{ last: true, tokens: undefined, most: 1 + plan.length, waiting: undefined },
-                },
-            ];
-        });
-        const sizes = new Map<number, number>();
-        for (const { lease, most } of shares) {
-            for (const { id } of lease.target.contexts) sizes.set(id, (sizes.get(id) ?? 0) + MOST_APPENDED + most);
-        }
-        if (shares.length === 0 || [...sizes.values()].some((size) => size > batchSize)) return;
-        if (!slots.hasRoomFor(shares, running)) return;
-        for (const share of shares) if (share.chain) share.chain.ahead = share;
+        const shares = planFollowing(running, { batchSize, costs, isAlone: slots.busy <= 1 });
+        if (shares.length === 0 || !slots.hasRoomFor(shares, running)) return;
+        for (const share of shares) share.chain.ahead = share;
         submit(shares);
     }
 
@@ -414,62 +377,6 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             for (const { reject } of evaluations) reject(reason);
             evaluations = [];
         },
-    };
-}
-
-/** Whether what the chain has drawn, or is drawing, is what is asked for; if not, it is void. */
-function isNext(lease: Lease, { drawing, position, signal }: DrawEvaluation): boolean {
-    const { chain } = lease;
-    if (chain === undefined) return false;
-    if (chain.drawing === drawing && chain.next === position && !signal?.aborted) return true;
-    lease.chain = undefined;
-    return false;
-}
-
-function takeResult(lease: Lease, evaluation: DrawEvaluation): Evaluated | undefined {
-    const { chain } = lease;
-    if (!isNext(lease, evaluation) || chain?.result === undefined) return undefined;
-    const { result } = chain;
-    chain.result = undefined;
-    chain.next += result.draws.length;
-    return result;
-}
-
-function takeAhead(lease: Lease, evaluation: DrawEvaluation): Share | undefined {
-    const { chain } = lease;
-    if (!isNext(lease, evaluation) || chain?.ahead === undefined) return undefined;
-    const { ahead } = chain;
-    chain.ahead = undefined;
-    chain.signal = evaluation.signal;
-    return ahead;
-}
-
-function toFollowing(lease: Lease, slot: number, { id }: Chain, plan: DraftPlan, compare: boolean) {
-    const { length, stop } = plan;
-    return {
-        ...{ target: lease.target.id, sequence: slot, follows: id },
-        ...((length > 0 || compare) && { plan: { length, minConfidence: stop.minConfidence, compare } }),
-    };
-}
-
-/** What native code has to be told of a draw. */
-function drawEntry(
-    { drawing: { fusion, draw, speculation }, history, position }: DrawEvaluation,
-    attempt: Attempt | undefined,
-    { length, stop }: DraftPlan,
-    compare: boolean,
-): Partial<NativeStepEntry> {
-    const drafts = attempt?.proposal?.slice(0, length) ?? new Int32Array(0);
-    return {
-        ...{ fusion, draw: { ...draw, history: history(), position } },
-        ...(speculation && {
-            speculation: {
-                ...{ drafts, coupling: speculation.coupling },
-                ...(speculation.drafter && attempt?.proposal === undefined && { drafter: speculation.drafter }),
-                ...(speculation.drafterSampling && { drafterSampling: speculation.drafterSampling }),
-            },
-            plan: { length: attempt?.proposal ? 0 : length, minConfidence: stop.minConfidence, compare },
-        }),
     };
 }
 

@@ -1,0 +1,80 @@
+/** The job that follows one that runs: the same sequences, with what they will have drawn. */
+
+import { readsAhead, type Chain, type Share } from "./chains.js";
+import type { CostTable } from "./costs.js";
+import { choosePlans } from "./draft-plans.js";
+import { NO_DRAFTS } from "./drafts.js";
+import { toFollowing } from "./entries.js";
+import { isDraw } from "./evaluations.js";
+import { isWanted } from "./jobs.js";
+
+/** A share of a job that goes on by itself. */
+export interface FollowingShare extends Share {
+    readonly chain: Chain;
+}
+
+/** What happens to a share of a job behind that job. */
+type Future = "ends" | "goes on" | "has to be asked";
+
+/**
+ * @param running - the shares of a job, all of them asked for
+ * @returns none, if one of them cannot go on by itself: it would be left behind, and take its steps alone
+ */
+export function planFollowing(
+    running: readonly Share[],
+    { batchSize, costs, isAlone }: { readonly batchSize: number; readonly costs: CostTable; readonly isAlone: boolean },
+): FollowingShare[] {
+    const futures = running.map(futureOf);
+    if (futures.includes("has to be asked")) return [];
+    const going = running.flatMap((share, index) => {
+        const { chain } = share;
+        if (futures[index] !== "goes on" || chain === undefined) return [];
+        chain.room = roomBehind(share);
+        const attempt = chain.drawing.speculation?.attempt({ position: undefined, most: chain.room - 1, isAlone });
+        return { share, lease: share.lease, chain, drawing: chain.drawing, attempt };
+    });
+    const plans = choosePlans(going, costs);
+    const sizes = new Map<number, number>();
+    const shares = going.map(({ share, lease, chain, attempt }, index): FollowingShare => {
+        const plan = plans[index] ?? NO_DRAFTS;
+        const { compare } = attempt?.decide(plan) ?? { compare: false };
+        const lacks = lackingBehind(share, chain);
+        readsAhead(chain, plan.length > 0).forEach((isRead, member) => {
+            const [id, count] = [lease.target.contexts[member]?.id ?? -1, lacks[member]];
+            if (!isRead) return;
+            // What native code was not told fits into no batch.
+            sizes.set(id, (sizes.get(id) ?? 0) + (count ?? Infinity) + plan.length);
+        });
+        const { slot } = share;
+        const { signal } = chain;
+        return {
+            ...{ lease, slot, chain, attempt, plan, signal, entry: toFollowing(lease, slot, chain, plan, compare) },
+            ...{ last: true, tokens: undefined, most: 1 + plan.length, waiting: undefined },
+        };
+    });
+    return [...sizes.values()].every((size) => size <= batchSize) ? shares : [];
+}
+
+/** Tokens that may come behind what it draws. */
+function roomBehind({ waiting, most }: Share): number {
+    return waiting && isDraw(waiting.evaluation) ? waiting.evaluation.room - most : 0;
+}
+
+function futureOf(share: Share): Future {
+    const { lease, slot, chain, waiting } = share;
+    // Whether texts are scored behind those that are, is not known.
+    if (waiting === undefined || !isDraw(waiting.evaluation)) return "has to be asked";
+    if (waiting.evaluation.room <= 1 || !isWanted({ lease, signal: waiting.evaluation.signal })) return "ends";
+    const goesOn = chain !== undefined && lease.chain === chain && lease.slot === slot && roomBehind(share) > 0;
+    return goesOn ? "goes on" : "has to be asked";
+}
+
+/** Per member: how many tokens of the text its cache may lack behind a job. Undefined: native code was not told. */
+function lackingBehind({ tokens, plan, most }: Share, chain: Chain): (number | undefined)[] {
+    const reads = readsAhead(chain, plan.length > 0);
+    return chain.lacking.map((lacking, member) => {
+        const wasRead = tokens === undefined ? reads[member] : (tokens[member]?.length ?? 0) > 0;
+        if (lacking === undefined) return undefined;
+        return wasRead ? 1 : lacking.length + most;
+    });
+}
