@@ -60,10 +60,10 @@ void Engine::Register(Napi::Env env) {
         {InstanceMethod<&Engine::LoadModel>("loadModel"), InstanceMethod<&Engine::AddContext>("addContext"),
          InstanceMethod<&Engine::AddExternalContext>("addExternalContext"),
          InstanceMethod<&Engine::RemoveContexts>("removeContexts"),
-         InstanceMethod<&Engine::CreateTarget>("createTarget"), InstanceMethod<&Engine::RemoveTarget>("removeTarget"),
-         InstanceMethod<&Engine::Step>("step"), InstanceMethod<&Engine::Forget>("forget"),
-         InstanceMethod<&Engine::Interrupt>("interrupt"), InstanceMethod<&Engine::InterruptLoading>("interruptLoading"),
-         InstanceMethod<&Engine::Dispose>("dispose")});
+         InstanceMethod<&Engine::ReleaseModels>("releaseModels"), InstanceMethod<&Engine::CreateTarget>("createTarget"),
+         InstanceMethod<&Engine::RemoveTarget>("removeTarget"), InstanceMethod<&Engine::Step>("step"),
+         InstanceMethod<&Engine::Forget>("forget"), InstanceMethod<&Engine::Interrupt>("interrupt"),
+         InstanceMethod<&Engine::InterruptLoading>("interruptLoading"), InstanceMethod<&Engine::Dispose>("dispose")});
     AddonState::of(env).engine_class = Napi::Persistent(constructor);
 }
 
@@ -248,6 +248,18 @@ Napi::Value Engine::RemoveContexts(const Napi::CallbackInfo & info) {
                                            const auto index = static_cast<size_t>(id);
                                            if (index < state_.contexts.size()) state_.contexts[index].reset();
                                        }
+                                   },
+                                   nothing, interruptible),
+                               Value());
+    });
+}
+
+Napi::Value Engine::ReleaseModels(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&]() -> Napi::Value {
+        CheckAlive();
+        constexpr bool interruptible = false;
+        return worker_->submit(make_job(
+                                   [this] {
                                        // A context keeps its own.
                                        const std::lock_guard<std::mutex> lock(models_mutex_);
                                        models_.clear();

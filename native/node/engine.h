@@ -30,6 +30,7 @@ class Engine : public Napi::ObjectWrap<Engine> {
     Napi::Value AddContext(const Napi::CallbackInfo & info);
     Napi::Value AddExternalContext(const Napi::CallbackInfo & info);
     Napi::Value RemoveContexts(const Napi::CallbackInfo & info);
+    Napi::Value ReleaseModels(const Napi::CallbackInfo & info);
     Napi::Value CreateTarget(const Napi::CallbackInfo & info);
     Napi::Value RemoveTarget(const Napi::CallbackInfo & info);
     Napi::Value Step(const Napi::CallbackInfo & info);
@@ -60,8 +61,8 @@ class Engine : public Napi::ObjectWrap<Engine> {
     std::map<uint32_t, std::shared_ptr<const Target>> targets_;
     std::unique_ptr<ThreadPool> pool_;
     JobState state_;
-    // What keeps models alive until a context does: JavaScript's handles do not, so that dispose() gives the memory
-    // back.
+    // What keeps models alive while a recipe is loaded, and then its contexts do: JavaScript's handles do not, so that
+    // dispose() gives the memory back.
     std::mutex models_mutex_;
     std::vector<std::shared_ptr<Model>> models_;
     // All that it was ever given, so that none of them is given to others after a failure.

@@ -1,10 +1,18 @@
 /** Loads a recipe on a host: models, contexts, the comparison of vocabularies. */
 
-import { existsSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { abortError, EftError } from "../errors.js";
-import type { ContextOrigin, Runtime } from "../host/runtime.js";
-import { maxContextBytes, memoryRoom, planMemory, wantedContextSize, type MemoryPlan } from "../models/memory-plan.js";
-import { locateModels } from "../models/model-files.js";
+import type { LoadedContext, Runtime } from "../host/runtime.js";
+import type { HostContext } from "../host/sequences.js";
+import { maxContextBytes } from "../models/context-memory.js";
+import {
+    memoryRoom,
+    planBeside,
+    wantedContextSize,
+    type ExistingContext,
+    type MemoryPlan,
+} from "../models/memory-plan.js";
+import { locateModels, partCount, partFiles } from "../models/model-files.js";
 import { tryModels } from "../models/trial.js";
 import { checkVocabularies } from "../models/vocabulary.js";
 import type { NativeHeader } from "../native/binding.js";
@@ -15,7 +23,7 @@ import { readVocabularies } from "../prompts/vocabularies.js";
 import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { createEnsemble, type Ensemble } from "./ensemble.js";
 import type { Host } from "./host.js";
-import { fileSizes, loadMembers } from "./members.js";
+import { fileSizes, loadMembers, type Member } from "./members.js";
 import type { RecipeOptions } from "./options.js";
 
 /** Where a recipe is loaded. */
@@ -31,35 +39,77 @@ export interface Place {
 /** @throws EftError as {@link Host.load} */
 export async function loadRecipe(recipe: Recipe, options: RecipeOptions, place: Place): Promise<Ensemble> {
     // Who is loaded later plans beside who was loaded before.
-    return place.runtime.exclusively(() => prepareAndLoad(recipe, options, place));
+    return place.runtime.inTurn(() => prepareAndLoad(recipe, options, place), options.signal);
+}
+
+/** A member of the recipe, and what the host has of it already. */
+interface Part {
+    readonly spec: MemberSpec;
+    readonly kind: string;
+    readonly weights: string;
+    /** The context that it will use. */
+    readonly found: LoadedContext | undefined;
+    /** One with its model, at least. */
+    readonly lender: LoadedContext | undefined;
 }
 
 async function prepareAndLoad(recipe: Recipe, options: RecipeOptions, place: Place): Promise<Ensemble> {
     const { runtime } = place;
-    const { signal } = options;
-    if (signal?.aborted) throw abortError("Loading was aborted.", signal);
     const local = await locateModels(recipe);
     const cacheType = options.cacheType ?? recipe.cacheType ?? "f16";
     const readHeader = createHeaderReader();
-    const plan = await planIfLarge(local, options, place, readHeader);
-    if (options.trust !== true) {
-        await tryModels(
-            local.members.map(({ model }) => model),
-            { threads: runtime.threads, signal, onTrial: options.onTrial },
-        );
+    const trained = local.members.map(({ model }) => {
+        const lender = runtime.loaded.find(({ origin }) => origin.weights === fileIdentity(model));
+        return lender?.origin.model.info.trainContextSize ?? trainContextSize(readHeader(model));
+    });
+    const wanted = wantedContextSize(recipe, options.contextSize, trained);
+    const parts = findParts(local, runtime.loaded, { cacheType, atLeast: wanted });
+    const borrowed = runtime.loaded.filter((each) => parts.some(({ found, lender }) => [found, lender].includes(each)));
+    // What the recipe relies on stays, whoever else is disposed of meanwhile.
+    const contexts = borrowed.map(({ context }) => context);
+    runtime.retain(contexts);
+    try {
+        const plan = await planIfLarge(local, { ...options, cacheType }, { ...place, parts, wanted, readHeader });
+        if (options.trust !== true) {
+            await tryModels(
+                local.members.map(({ model }) => model),
+                { threads: runtime.threads, signal: options.signal, onTrial: options.onTrial },
+            );
+        }
+        if (parts.some(({ found }) => found === undefined)) await refuseEarly(local, readHeader);
+        return await load(recipe, local, { ...options, cacheType }, { ...place, parts, wanted, plan });
+    } finally {
+        // Where llama.cpp has failed, nothing can be freed but with the host.
+        await runtime.release(contexts).catch(() => undefined);
+        await runtime.releaseModels().catch(() => undefined);
     }
-    const keys = runtime.origins.map(({ key }) => key);
-    const isThere = local.members.every((member) => keys.includes(contextKey(member, cacheType)));
-    if (!isThere) await refuseEarly(local, readHeader);
-    return load(recipe, local, { ...options, cacheType }, { ...place, plan });
+}
+
+/** A context is used if it is of the kind that a member needs and holds enough, and by one member alone. */
+function findParts(
+    { members }: Recipe,
+    loaded: readonly LoadedContext[],
+    { cacheType, atLeast }: { readonly cacheType: CacheType; readonly atLeast: number },
+): Part[] {
+    const taken = new Set<LoadedContext>();
+    return members.map((spec) => {
+        const [kind, weights] = [contextKind(spec, cacheType), fileIdentity(spec.model)];
+        const found = loaded.find(
+            (each) => each.origin.kind === kind && each.context.cells.capacity >= atLeast && !taken.has(each),
+        );
+        if (found !== undefined) taken.add(found);
+        const lender = found ?? loaded.find(({ origin }) => origin.weights === weights);
+        return { spec, kind, weights, found, lender };
+    });
 }
 
 async function load(
     recipe: Recipe,
     local: Recipe,
     { signal, gpuLayers, cacheType, ...options }: RecipeOptions & { readonly cacheType: CacheType },
-    { host, runtime, cacheTokens, plan, onDispose }: Place & { readonly plan: MemoryPlan | undefined },
+    place: Place & { readonly parts: readonly Part[]; readonly wanted: number; readonly plan: MemoryPlan | undefined },
 ): Promise<Ensemble> {
+    const { host, runtime, cacheTokens, parts, plan, onDispose } = place;
     const { engine, backend, sequences } = runtime;
     const interrupt = (): void => engine.interruptLoading();
     signal?.addEventListener("abort", interrupt);
@@ -78,43 +128,41 @@ async function load(
         if (fault !== undefined) throw fault.thrown;
         if (signal?.aborted) throw abortError("Loading was aborted.", signal);
     };
+    const contexts: HostContext[] = [];
     try {
         checkWanted();
-        const there = (spec: MemberSpec): ContextOrigin | undefined =>
-            runtime.origins.find(({ key }) => key === contextKey(spec, cacheType));
         const members = await loadMembers(engine, local, backend, {
-            ...{ plan, gpuLayers, there, onProgress, checkWanted },
+            lent: parts.map(({ lender }) => lender?.origin),
+            ...{ plan, gpuLayers, onProgress, checkWanted },
         });
         const vocabulary = examineVocabularies(local, members);
         checkVocabularies(vocabulary);
-        const trained = members.map(({ model }) => model.info.trainContextSize);
-        const wanted = plan?.contextSize ?? wantedContextSize(recipe, options.contextSize, trained);
         checkWanted();
-        const capacity = Math.max(wanted, plan?.cacheTokens ?? cacheTokens ?? sequences * wanted);
-        const contexts = await runtime.useContexts(
-            members.map(({ model, spec, gpuLayers: layers }, index) => {
-                const { weights, context } = plan?.members[index] ?? {};
-                const gpuBytes = (weights?.gpu ?? 0) + (context?.gpu ?? 0);
-                return {
-                    ...{ cacheType, capacity, atLeast: wanted },
-                    offloadCache: backend.backend !== "cpu" && layers !== 0,
-                    ...(spec.lora && { lora: spec.lora }),
-                    origin: { key: contextKey(spec, cacheType), spec, model, gpuLayers: layers, gpuBytes },
-                };
-            }),
-        );
-        try {
-            checkWanted();
-            const contextSize = Math.min(wanted, ...contexts.map(({ cells }) => cells.capacity));
-            const parts = { recipe, members, vocabulary, contextSize, cacheType, plan, host };
-            return createEnsemble(parts, { runtime, contexts, onDispose });
-        } catch (error) {
-            await runtime.release(contexts);
-            throw error;
+        const contextSize = plan?.contextSize ?? place.wanted;
+        const capacity = Math.max(contextSize, plan?.cacheTokens ?? cacheTokens ?? sequences * contextSize);
+        for (const [index, { spec, kind, weights, found }] of parts.entries()) {
+            if (found !== undefined) {
+                runtime.retain([found.context]);
+                contexts.push(found.context);
+                continue;
+            }
+            const { model, gpuLayers: layers } = members[index] as Member;
+            const planned = plan?.members[index];
+            const gpuBytes = (planned?.weights.gpu ?? 0) + (planned?.context.gpu ?? 0);
+            const context = await runtime.addContext({
+                capacity,
+                offloadCache: backend.backend !== "cpu" && layers !== 0,
+                ...(spec.lora && { lora: spec.lora }),
+                origin: { kind, weights, spec, cacheType, model, gpuLayers: layers, gpuBytes },
+            });
+            contexts.push(context);
         }
+        await runtime.recall(contexts);
+        checkWanted();
+        const loaded = { recipe, members, vocabulary, contextSize, cacheType, plan, host };
+        return createEnsemble(loaded, { runtime, contexts, onDispose });
     } catch (error) {
-        // What has been read and nobody uses.
-        await runtime.release([]).catch(() => undefined);
+        await runtime.release(contexts).catch(() => undefined);
         // An interruption shows as an error of native code, which does not know why it was interrupted.
         checkWanted();
         if (host.disposed)
@@ -137,9 +185,19 @@ function createHeaderReader(): HeaderReader {
     };
 }
 
+function trainContextSize({ architecture, entries }: NativeHeader): number {
+    const [, size] = entries.find(([key]) => key === `${architecture}.context_length`) ?? [];
+    return typeof size === "number" ? size : 0;
+}
+
 /** What tells contexts apart. Layers on the GPU do not: a file that is there is used where it is. */
-function contextKey({ model, lora }: MemberSpec, cacheType: CacheType): string {
-    const files = [model, ...(lora ? [lora.path] : [])].map((file) => {
+function contextKind({ model, lora }: MemberSpec, cacheType: CacheType): string {
+    return JSON.stringify([fileIdentity(model), lora && [fileIdentity(lora.path), lora.scale], cacheType]);
+}
+
+/** Another text once the file, or a part of it, is another. */
+function fileIdentity(model: string): string {
+    const files = partFiles(model, partCount(model)).map((file) => {
         try {
             const { dev, ino, size, mtimeMs } = statSync(file);
             return [dev, ino, size, mtimeMs];
@@ -148,7 +206,7 @@ function contextKey({ model, lora }: MemberSpec, cacheType: CacheType): string {
             return [file];
         }
     });
-    return JSON.stringify([files, lora?.scale, cacheType]);
+    return JSON.stringify(files);
 }
 
 /**
@@ -171,42 +229,44 @@ async function refuseEarly(recipe: Recipe, readHeader: HeaderReader): Promise<vo
  */
 async function planIfLarge(
     recipe: Recipe,
-    { contextSize, gpuLayers, cacheType = recipe.cacheType ?? "f16" }: RecipeOptions,
-    { runtime: { backend, sequences, batchSize, origins }, cacheTokens }: Place,
-    readHeader: HeaderReader,
+    { contextSize, gpuLayers, cacheType }: RecipeOptions & { readonly cacheType: CacheType },
+    place: Place & { readonly parts: readonly Part[]; readonly wanted: number; readonly readHeader: HeaderReader },
 ): Promise<MemoryPlan | undefined> {
-    // A file may have been deleted since.
-    const there = origins.filter(({ spec }) => existsSync(spec.model));
-    const taken = new Set<number>();
-    // Per member of the recipe: the place of its context among those that are there.
-    const places = recipe.members.map((member) => {
-        const key = contextKey(member, cacheType);
-        const place = there.findIndex((origin, index) => origin.key === key && !taken.has(index));
-        taken.add(place);
-        return place;
-    });
-    const fresh = recipe.members.filter((_, index) => places[index] === -1);
-    if (fresh.length === 0) return undefined;
+    const { runtime, cacheTokens, parts, wanted, readHeader } = place;
+    const { backend, sequences, batchSize, loaded } = runtime;
+    if (parts.every(({ found }) => found !== undefined)) return undefined;
 
-    const loaded = there.map(({ spec, gpuLayers: layers }, index) => ({
-        ...{ ...spec, name: `${spec.name} (loaded ${index + 1})` },
-        ...(layers >= 0 && { gpuLayers: layers }),
-    }));
-    const all = { ...recipe, members: [...loaded, ...fresh] };
+    const describe = ({ origin, context }: LoadedContext): ExistingContext => ({
+        ...origin,
+        cacheTokens: context.cells.capacity,
+    });
+    const others = loaded
+        .filter((each) => parts.every(({ found }) => found !== each))
+        // A file may have been deleted or replaced since.
+        .filter(({ origin }) => fileIdentity(origin.spec.model) === origin.weights)
+        .map((each, index) => {
+            const { spec, ...rest } = describe(each);
+            return { ...rest, spec: { ...spec, name: `${spec.name} (loaded ${index + 1})` } };
+        });
+    const ofMembers = parts.map(({ found }) => found && describe(found));
+
     const room = memoryRoom(backend);
-    const weights = [...fileSizes(all, readHeader).values()].reduce((sum, size) => sum + size);
-    const cells = cacheTokens ?? sequences * wantedContextSize(recipe, contextSize, []);
-    const contexts = all.members.reduce(
-        (sum, { model }) => sum + maxContextBytes(readHeader(model), { contextSize: cells, sequences: 1, batchSize }),
-        0,
-    );
-    if (weights + contexts < (room.gpu || room.ram) / 8) return undefined;
+    const weights = [
+        ...fileSizes({ members: [...others.map(({ spec }) => spec), ...recipe.members] }, readHeader).values(),
+    ];
+    const bytesOf = (model: string, cells: number): number =>
+        maxContextBytes(readHeader(model), { cacheTokens: cells, sequences, batchSize });
+    const fresh = Math.max(wanted, cacheTokens ?? sequences * wanted);
+    const contexts = [
+        ...others.map(({ spec, cacheTokens: cells }) => bytesOf(spec.model, cells)),
+        ...parts.map(({ spec, found }) => bytesOf(spec.model, found?.context.cells.capacity ?? fresh)),
+    ];
+    const bytes = [...weights, ...contexts].reduce((sum, each) => sum + each);
+    if (bytes < (room.gpu || room.ram) / 8) return undefined;
     // What is free on the GPU is free beside what is there.
-    const gpu = origins.reduce((sum, { gpuBytes }) => sum + gpuBytes, room.gpu);
-    const options = { sequences, batchSize, cacheTokens, gpuLayers, cacheType, room: { ...room, gpu } };
-    const plan = await planMemory(all, { contextSize, ...options });
+    const gpu = loaded.reduce((sum, { origin }) => sum + origin.gpuBytes, room.gpu);
+    const options = { contextSize, sequences, batchSize, cacheTokens, gpuLayers, cacheType };
+    const plan = await planBeside(recipe, { ...options, room: { ...room, gpu } }, { ofMembers, others });
     if (plan.problem !== undefined) throw new EftError("MEMORY_EXCEEDED", plan.problem);
-    const freshMembers = plan.members.slice(loaded.length);
-    const members = places.flatMap((place) => plan.members[place] ?? freshMembers.shift() ?? []);
-    return { ...plan, members };
+    return plan;
 }

@@ -36,8 +36,8 @@ export async function loadMembers(
     backend: BackendChoice,
     options: {
         readonly plan: MemoryPlan | undefined;
-        /** What a member has to be loaded for no more. */
-        readonly there: (spec: MemberSpec) => Pick<ContextOrigin, "model" | "gpuLayers"> | undefined;
+        /** Per member: its model, where that is there already. */
+        readonly lent: readonly (Pick<ContextOrigin, "model" | "gpuLayers"> | undefined)[];
         readonly gpuLayers: number | undefined;
         readonly onProgress: (fraction: number) => void;
         /** Throws when loading is to end. */
@@ -45,7 +45,7 @@ export async function loadMembers(
     },
 ): Promise<Member[]> {
     const { members: specs } = recipe;
-    const sizes = fileSizes({ members: specs.filter((spec) => options.there(spec) === undefined) });
+    const sizes = fileSizes({ members: specs.filter((_, index) => options.lent[index] === undefined) });
     const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
     const done = new Set<string>();
     const report = (file: string, fraction: number): void => {
@@ -55,9 +55,9 @@ export async function loadMembers(
 
     const loaded: { spec: MemberSpec; model: NativeModel; gpuLayers: number }[] = [];
     for (const [index, spec] of specs.entries()) {
-        const found = options.there(spec);
-        if (found !== undefined) {
-            loaded.push({ spec, ...found });
+        const lent = options.lent[index];
+        if (lent !== undefined) {
+            loaded.push({ spec, model: lent.model, gpuLayers: lent.gpuLayers });
             continue;
         }
         const layers = options.plan?.members[index]?.gpuLayers ?? spec.gpuLayers ?? options.gpuLayers ?? -1;

@@ -8,7 +8,7 @@ import { statSync } from "node:fs";
 import path from "node:path";
 import type { BackendChoice } from "../native/backend.js";
 import { loadBinding } from "../native/load-binding.js";
-import type { CacheType } from "../types.js";
+import { partCount, partFiles } from "../models/model-files.js";
 import {
     beginText,
     createLongAcceptance,
@@ -24,7 +24,7 @@ import { MOST_DRAFTED } from "./step-plan.js";
 
 export interface Experience {
     /** A context was created. Resolves when what is known of it has been read. Never fails, as the others. */
-    addContext(id: number, origin: ContextOrigin, cacheType: CacheType): Promise<void>;
+    addContext(id: number, origin: ContextOrigin): Promise<void>;
     /** A recipe is about to use contexts that have been added. Resolves when what is known of it has been read. */
     addRecipe(contexts: readonly number[]): Promise<void>;
     /**
@@ -99,10 +99,10 @@ export function createExperience(
     }
 
     return {
-        async addContext(id, origin, cacheType) {
+        async addContext(id, origin) {
             const identity = identify(origin);
             if (identity === undefined) return;
-            const name = hash([machine, identity, origin.gpuLayers, cacheType]);
+            const name = hash([machine, identity, origin.gpuLayers, origin.cacheType]);
             names.set(id, name);
             const known = readCosts(await files.read(name));
             if (known !== undefined) costs.seed(id, known);
@@ -155,7 +155,7 @@ export function createExperience(
  */
 function identify({ spec: { model, lora } }: ContextOrigin): unknown {
     try {
-        const files = [model, ...(lora ? [lora.path] : [])].map((file) => {
+        const files = [...partFiles(model, partCount(model)), ...(lora ? [lora.path] : [])].map((file) => {
             const { size, mtimeMs } = statSync(file);
             return [path.basename(file), size, Math.floor(mtimeMs / 1000)];
         });

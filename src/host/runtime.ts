@@ -3,14 +3,14 @@
 import type { BackendChoice } from "../native/backend.js";
 import type { NativeContextOptions, NativeEngine, NativeModel, NativeVocabulary } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
-import type { EftError } from "../errors.js";
-import type { MemberSpec } from "../types.js";
+import { abortError, type EftError } from "../errors.js";
+import { cellsOf } from "../models/context-memory.js";
+import type { CacheType, MemberSpec } from "../types.js";
 import { createCells } from "./cells.js";
 import { createCostTable, type CostTable } from "./costs.js";
 import { createExperience } from "./experience.js";
 import { createScheduler, type Scheduler } from "./scheduler.js";
 import type { HostContext, HostTarget } from "./sequences.js";
-import { MOST_APPENDED, MOST_DRAFTED } from "./step-plan.js";
 import { createTrust } from "./trust.js";
 
 export interface RuntimeOptions {
@@ -26,10 +26,13 @@ export interface RuntimeOptions {
 
 /** What a context is made of. */
 export interface ContextOrigin {
-    /** Contexts with equal keys are the same. */
-    readonly key: string;
+    /** Equal for contexts of the same files, where they hold keys and values in the same form. */
+    readonly kind: string;
+    /** Equal for contexts of the same model. */
+    readonly weights: string;
     /** The member that it was made for, as its recipe names it. */
     readonly spec: MemberSpec;
+    readonly cacheType: CacheType;
     readonly model: NativeModel;
     /** Layers on the GPU; -1 means all. */
     readonly gpuLayers: number;
@@ -37,48 +40,46 @@ export interface ContextOrigin {
     readonly gpuBytes: number;
 }
 
-/** A context that a recipe wants. */
-export interface ContextWish extends Omit<NativeContextOptions, "cells" | "model"> {
+/** A context to be created. */
+export interface ContextOptions extends Omit<NativeContextOptions, "cells" | "model" | "cacheType"> {
     readonly origin: ContextOrigin;
-    /** Tokens that it has to hold at least. */
-    readonly atLeast: number;
-    /** Tokens that it holds if it has to be created. */
+    /** Tokens that it holds. */
     readonly capacity: number;
+}
+
+/** A context that is there. */
+export interface LoadedContext {
+    readonly origin: ContextOrigin;
+    readonly context: HostContext;
 }
 
 export interface Runtime extends RuntimeOptions {
     readonly engine: NativeEngine;
     readonly costs: CostTable;
     readonly scheduler: Scheduler;
-    /** Of the contexts that there are. */
-    readonly origins: readonly ContextOrigin[];
-    /** Loading and unloading happen one after another. */
-    exclusively<T>(task: () => Promise<T>): Promise<T>;
+    readonly loaded: readonly LoadedContext[];
     /**
-     * The contexts of a recipe, created where there are none of their kind; no context is used by two members of a recipe.
+     * Recipes are loaded one after another, in the order of the calls.
      *
-     * @throws EftError CONTEXT_FAILED, LORA_INVALID; those that have been created are freed then
+     * @throws EftError ABORTED if `signal` fires before its turn; what `load` throws
      */
-    useContexts(wishes: readonly ContextWish[]): Promise<HostContext[]>;
-    /** Contexts that are in use get one more user. */
+    inTurn<T>(load: () => Promise<T>, signal: AbortSignal | undefined): Promise<T>;
+    /** @returns the context, with one user. @throws EftError CONTEXT_FAILED, LORA_INVALID */
+    addContext(options: ContextOptions): Promise<HostContext>;
+    /** Contexts get one more user. */
     retain(contexts: readonly HostContext[]): void;
-    createTarget(contexts: readonly HostContext[], vocabulary: NativeVocabulary, contextSize: number): HostTarget;
-    /** Contexts have one user less; what nobody uses is freed, models included that no context was made of. */
+    /** Contexts have one user less; what nobody uses is freed. Also while a recipe is loaded, which has to retain what it relies on. */
     release(contexts: readonly HostContext[]): Promise<void>;
+    /** Frees models that have been read and no context was made of. Not while a recipe is loaded. */
+    releaseModels(): Promise<void>;
+    /** Resolves when what earlier processes have learnt about a recipe on these contexts has been read. */
+    recall(contexts: readonly HostContext[]): Promise<void>;
+    createTarget(contexts: readonly HostContext[], vocabulary: NativeVocabulary, contextSize: number): HostTarget;
     /** Nothing runs for the target any more, and contexts that no other recipe uses are freed. */
     closeTarget(target: HostTarget, reason: EftError): Promise<void>;
     /** @param reason - what everything that waits fails with */
     dispose(reason: EftError): Promise<void>;
 }
-
-interface LoadedContext {
-    readonly origin: ContextOrigin;
-    readonly context: HostContext;
-    users: number;
-}
-
-/** What a slot's cache may hold for a while beside the text: drafts, and the tokens that they follow. */
-const SLACK = MOST_APPENDED + MOST_DRAFTED + 1;
 
 export function createRuntime(options: RuntimeOptions): Runtime {
     const { threads, sequences, batchSize, waiting } = options;
@@ -86,64 +87,52 @@ export function createRuntime(options: RuntimeOptions): Runtime {
     const costs = createCostTable();
     const experience = createExperience(options, costs);
     const scheduler = createScheduler(engine, { batchSize, sequences, waiting, costs });
-    let loaded: LoadedContext[] = [];
-    let last: Promise<unknown> = Promise.resolve();
+    let loaded: (LoadedContext & { users: number })[] = [];
+    let last: Promise<void> = Promise.resolve();
 
     async function release(contexts: readonly HostContext[]): Promise<void> {
         for (const found of loaded) if (contexts.includes(found.context)) found.users--;
         const unused = loaded.filter(({ users }) => users === 0);
         loaded = loaded.filter(({ users }) => users > 0);
+        if (unused.length === 0) return;
         const ids = unused.map(({ context }) => context.id);
         for (const id of ids) costs.forget(id);
         experience.removeContexts(ids);
         await engine.removeContexts(Int32Array.from(ids));
     }
 
-    function exclusively<T>(task: () => Promise<T>): Promise<T> {
-        const result = last.then(task, task);
-        last = result.catch(() => undefined);
-        return result;
+    function inTurn<T>(load: () => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+        return new Promise((resolve, reject) => {
+            const leave = (): void => reject(abortError("Loading was aborted.", signal));
+            if (signal?.aborted) return leave();
+            signal?.addEventListener("abort", leave);
+            last = last.then(async () => {
+                signal?.removeEventListener("abort", leave);
+                if (!signal?.aborted) await load().then(resolve, reject);
+            });
+        });
     }
 
     return {
         ...options,
-        ...{ engine, costs, scheduler, exclusively, release },
-        get origins() {
-            return loaded.map(({ origin }) => origin);
+        ...{ engine, costs, scheduler, inTurn, release },
+        get loaded() {
+            return loaded;
         },
-        async useContexts(wishes) {
-            const used: HostContext[] = [];
-            try {
-                for (const { origin, atLeast, capacity, ...wish } of wishes) {
-                    let found = loaded.find(
-                        (each) =>
-                            each.origin.key === origin.key &&
-                            each.context.cells.capacity >= atLeast &&
-                            !used.includes(each.context),
-                    );
-                    if (found === undefined) {
-                        const id = await engine.addContext({
-                            ...wish,
-                            model: origin.model,
-                            cells: capacity + sequences * SLACK,
-                        });
-                        await experience.addContext(id, origin, wish.cacheType);
-                        found = { origin, context: { id, cells: createCells(capacity, sequences) }, users: 0 };
-                        loaded.push(found);
-                    }
-                    found.users++;
-                    used.push(found.context);
-                }
-                await experience.addRecipe(used.map(({ id }) => id));
-                return used;
-            } catch (error) {
-                await release(used).catch(() => undefined);
-                throw error;
-            }
+        async addContext({ origin, capacity, ...wanted }) {
+            const { model, cacheType } = origin;
+            const cells = cellsOf({ cacheTokens: capacity, sequences });
+            const id = await engine.addContext({ ...wanted, model, cacheType, cells });
+            await experience.addContext(id, origin);
+            const context = { id, cells: createCells(capacity, sequences) };
+            loaded.push({ origin, context, users: 1 });
+            return context;
         },
         retain(contexts) {
             for (const found of loaded) if (contexts.includes(found.context)) found.users++;
         },
+        releaseModels: () => engine.releaseModels(),
+        recall: (contexts) => experience.addRecipe(contexts.map(({ id }) => id)),
         createTarget(contexts, vocabulary, contextSize) {
             const ids = Int32Array.from(contexts, ({ id }) => id);
             const id = engine.createTarget({ ...vocabulary, contexts: ids });
@@ -158,7 +147,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
             engine.removeTarget(target.id);
             const saved = experience.save();
             // Where llama.cpp has failed, nothing can be freed but with the host.
-            await exclusively(() => release(target.contexts)).catch(() => undefined);
+            await release(target.contexts).catch(() => undefined);
             await saved;
         },
         async dispose(reason) {

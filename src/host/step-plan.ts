@@ -1,7 +1,11 @@
 /** Who takes part in the next step, and with how many tokens. */
 
+import { MOST_APPENDED, MOST_DRAFTED } from "../models/context-memory.js";
 import type { Attempt, DraftPlan } from "./drafts.js";
 import { endsOf, rowsOf, type Waiting } from "./evaluations.js";
+
+// What plans of the memory count, and steps keep to.
+export { MOST_APPENDED, MOST_DRAFTED };
 
 /** What a member's cache lacks of the text. */
 export interface Missing {
@@ -11,15 +15,11 @@ export interface Missing {
     readonly count: number;
 }
 
-/** Tokens of a text that are evaluated beside running texts; a longer one is a prompt, and evaluated in pieces. */
-export const MOST_APPENDED = 16;
 /**
  * Fewer tokens of a prompt than this are not worth a step. From 64 on, llama.cpp's attention works on many queries at once on a CPU;
  * on long texts of a small model, a piece of 48 took five times as long for each token.
  */
 export const MIN_PIECE = 64;
-/** Most drafts of a block. */
-export const MOST_DRAFTED = 16;
 
 /** Per member. */
 export function missingTokens({ evaluation, lease }: Waiting, withDrafter: boolean): Missing[] {

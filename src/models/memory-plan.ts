@@ -6,10 +6,10 @@ import path from "node:path";
 import type { GgmlType, GgufInsights, GgufInsightsResourceRequirements } from "node-llama-cpp";
 import { EftError } from "../errors.js";
 import type { BackendChoice } from "../native/backend.js";
-import type { NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
+import { CACHE_BITS, cellsOf, handedRows, keptRows, rowBytes } from "./context-memory.js";
 import { readInsights } from "./insights.js";
 import { modelPath } from "./model-files.js";
 import { checkOptions, integer, listOf, mapping, oneOf, type OptionTable } from "../options.js";
@@ -17,8 +17,6 @@ import { checkRecipe } from "../recipe/index.js";
 
 /** The values of {@link CacheType}. */
 export const CACHE_TYPES = ["f16", "q8_0", "q4_0"] as const satisfies readonly CacheType[];
-/** Bits of a number in the cache, scales of blocks included. */
-const CACHE_BITS = { f16: 16, q8_0: 8.5, q4_0: 4.5 } as const satisfies Record<CacheType, number>;
 /** Context sizes beyond this must be asked for, and below the other nothing that was not asked for shrinks. */
 const [MAX_DEFAULT_CONTEXT_SIZE, MIN_DEFAULT_CONTEXT_SIZE] = [4096, 512];
 /** What the context of a sequence may be, in tokens. */
@@ -53,8 +51,26 @@ export interface MemberMemory {
     readonly weights: MemoryShare;
     /** The earlier member that has brought it. */
     readonly sharesWeightsOf?: string;
-    /** Cache, and buffers of the computation. */
+    /** Cache, buffers of the computation, and rows of logits. */
     readonly context: MemoryShare;
+}
+
+/** A context that is there already, and stays as it is. */
+export interface ExistingContext {
+    readonly spec: MemberSpec;
+    /** Layers on the GPU; -1 means all. */
+    readonly gpuLayers: number;
+    /** Tokens that it holds for all sequences together. */
+    readonly cacheTokens: number;
+    readonly cacheType: CacheType;
+}
+
+/** What a host has loaded already. */
+export interface ExistingContexts {
+    /** Per member of the recipe: the context that it will use; undefined where it gets one of its own. */
+    readonly ofMembers: readonly (ExistingContext | undefined)[];
+    /** Those that the recipe does not use. */
+    readonly others: readonly ExistingContext[];
 }
 
 /** One plan for all members. All sizes are estimates. */
@@ -97,9 +113,16 @@ const MEMORY_OPTIONS: OptionTable<MemoryOptions> = {
     room: mapping as (name: string, value: unknown) => MemoryRoom,
 };
 
+/** A context that the plan counts. */
+interface Planned {
+    readonly spec: MemberSpec;
+    /** Where it is there already. */
+    readonly loaded: ExistingContext | undefined;
+}
+
 /** Members of one file and one number of layers; they share its weights. */
 interface Group {
-    readonly members: readonly MemberSpec[];
+    readonly members: readonly Planned[];
     readonly insights: GgufInsights;
     /** Layers on the GPU that recipe or options ask for; undefined: as many as fit. */
     readonly stated: number | undefined;
@@ -145,18 +168,38 @@ export async function planMemory(
     given: MemoryOptions = {},
 ): Promise<MemoryPlan> {
     checkRecipe("planMemory", recipe);
-    const options = checkOptions("planMemory", given, MEMORY_OPTIONS);
+    return planBeside(recipe, checkOptions("planMemory", given, MEMORY_OPTIONS), { ofMembers: [], others: [] });
+}
+
+/**
+ * The plan for a recipe on a host that has loaded others. Its members are those of the recipe; what is there already is part of
+ * `total`.
+ *
+ * @param options.room - what is free, and what is there already takes
+ * @throws EftError as {@link planMemory}
+ */
+export async function planBeside(
+    recipe: Pick<Recipe, "members" | "contextSize" | "cacheType">,
+    options: MemoryOptions,
+    loaded: ExistingContexts,
+): Promise<MemoryPlan> {
+    const planned = [
+        ...loaded.others.map((each): Planned => ({ spec: each.spec, loaded: each })),
+        ...recipe.members.map((spec, index): Planned => ({ spec, loaded: loaded.ofMembers[index] })),
+    ];
     const insights = new Map<string, GgufInsights>();
-    for (const { model } of recipe.members)
-        if (!insights.has(model)) insights.set(model, await readInsights(modelPath(model)));
-    const trained = [...insights.values()].map(({ trainContextSize }) => trainContextSize ?? 0);
+    for (const { spec } of planned)
+        if (!insights.has(spec.model)) insights.set(spec.model, await readInsights(modelPath(spec.model)));
+    const trained = recipe.members.map(({ model }) => insights.get(model)?.trainContextSize ?? 0);
+    const members = planned.slice(loaded.others.length);
     const settings = {
+        drafts: planned.length > 1,
         sequences: options.sequences ?? 4,
         batchSize: options.batchSize ?? 512,
         cacheType: options.cacheType ?? recipe.cacheType ?? "f16",
         room: options.room ?? { ...memoryRoom({ backend: "cpu", devices: [], cpu: undefined, rejected: [] }) },
     };
-    const groups = groupMembers(recipe.members, insights, options.gpuLayers, settings.room);
+    const groups = groupMembers(planned, insights, options.gpuLayers, settings.room);
     const wanted = wantedContextSize(recipe, options.contextSize, trained);
     const isAskedFor = [options, recipe, ...recipe.members].some(({ contextSize }) => contextSize !== undefined);
     const remarks = recipe.members.flatMap(({ name, model }) => {
@@ -171,7 +214,7 @@ export async function planMemory(
         const isLast = isAskedFor || contextSize / 2 < MIN_DEFAULT_CONTEXT_SIZE;
         for (let share = asked === undefined ? settings.sequences : 1; share >= 1; --share) {
             const cacheTokens = asked === undefined ? share * contextSize : Math.max(contextSize, asked);
-            const plan = await placeAll(recipe, groups, { ...settings, contextSize, cacheTokens });
+            const plan = await placeAll(members, groups, { ...settings, contextSize, cacheTokens });
             if (plan.problem !== undefined && !(isLast && share === 1)) continue;
             if (contextSize < wanted && plan.problem === undefined)
                 remarks.push(`A sequence holds ${contextSize} tokens instead of ${wanted}, so that the whole fits.`);
@@ -180,28 +223,6 @@ export async function planMemory(
             return { ...plan, remarks: [...remarks, ...plan.remarks] };
         }
     }
-}
-
-/**
- * Bytes that a context may take, from the header alone: more than it does as a rule, since llama.cpp seldom keeps the scores of
- * attention. It tells what has to be planned, which takes node-llama-cpp, and that is slow to import.
- */
-export function maxContextBytes(
-    header: NativeHeader,
-    {
-        contextSize,
-        sequences,
-        batchSize,
-    }: Pick<MemoryPlan, "contextSize" | "sequences"> & { readonly batchSize: number },
-): number {
-    const { blockCount, heads, keyValueHeads, keyLength, valueLength } = header;
-    const cells = contextSize * sequences;
-    const cached = keyValueHeads * (keyLength + valueLength) + header.indexerKeyLength;
-    const attention = heads * (cells + keyLength + valueLength);
-    const others = 3 * header.widestSize * Math.max(1, header.expertsUsed) + 4 * header.embeddingSize;
-    const row = attention + others + header.vocabularySize;
-    const rows = Float32Array.BYTES_PER_ELEMENT * Math.min(batchSize, cells) * row;
-    return (CACHE_BITS.f16 / 8) * blockCount * cells * cached + rows;
 }
 
 /**
@@ -224,18 +245,24 @@ export function wantedContextSize(
 }
 
 function groupMembers(
-    specs: readonly MemberSpec[],
+    planned: readonly Planned[],
     insights: ReadonlyMap<string, GgufInsights>,
     gpuLayers: number | undefined,
     room: MemoryRoom,
 ): Group[] {
-    const groups = new Map<string, Group & { readonly members: MemberSpec[] }>();
-    for (const member of specs) {
-        const file = insights.get(member.model) as GgufInsights;
-        const asked = room.gpu === 0 ? 0 : (member.gpuLayers ?? gpuLayers);
-        const stated = asked === undefined ? undefined : Math.min(asked, file.totalLayers);
+    const groups = new Map<string, Group & { readonly members: Planned[] }>();
+    // A file that is there is used where it is.
+    const layersOf = new Map<string, number>();
+    const placeOf = ({ model }: MemberSpec): string => realpathSync(modelPath(model));
+    for (const { spec, loaded } of planned) if (loaded !== undefined) layersOf.set(placeOf(spec), loaded.gpuLayers);
+    for (const member of planned) {
+        const { spec } = member;
+        const file = insights.get(spec.model) as GgufInsights;
         // Links are other names of one file, which is loaded once.
-        const key = `${stated} ${realpathSync(modelPath(member.model))}`;
+        const place = placeOf(spec);
+        const asked = room.gpu === 0 ? 0 : (layersOf.get(place) ?? spec.gpuLayers ?? gpuLayers);
+        const stated = asked === undefined ? undefined : Math.min(asked < 0 ? Infinity : asked, file.totalLayers);
+        const key = `${stated} ${place}`;
         const group = groups.get(key);
         if (group === undefined) groups.set(key, { members: [member], insights: file, stated });
         else group.members.push(member);
@@ -243,10 +270,14 @@ function groupMembers(
     return [...groups.values()];
 }
 
-type Settings = Pick<MemoryPlan, "contextSize" | "sequences" | "cacheTokens" | "cacheType" | "room"> & { readonly batchSize: number };
+type Settings = Pick<MemoryPlan, "contextSize" | "sequences" | "cacheTokens" | "cacheType" | "room"> & {
+    readonly batchSize: number;
+    /** Whether members may draft for others. */
+    readonly drafts: boolean;
+};
 
 async function placeAll(
-    { members }: Pick<Recipe, "members">,
+    members: readonly Planned[],
     groups: readonly Group[],
     settings: Settings,
 ): Promise<MemoryPlan> {
@@ -263,7 +294,7 @@ async function placeAll(
         while (layers > 0 && place(group, layers).total.gpu > spare) --layers;
         const chosen = place(group, layers);
         if (layers < group.insights.totalLayers) {
-            const names = group.members.map(({ name }) => name).join(", ");
+            const names = group.members.map(({ spec }) => spec.name).join(", ");
             const more = place(group, layers + 1).total.gpu - chosen.total.gpu;
             const left = Math.max(0, spare - chosen.total.gpu);
             remarks.push(
@@ -292,22 +323,23 @@ async function placeAll(
 
 function estimate(group: Group, gpuLayers: number, settings: Settings, types: typeof GgmlType): Placed {
     const { insights, members } = group;
-    const { cacheTokens, batchSize, cacheType } = settings;
+    const { batchSize, sequences } = settings;
+    const vocabularySize = Number(insights.ggufFileInfo.architectureMetadata.vocab_size ?? 0);
     const toShare = ({ cpuRam, gpuVram }: GgufInsightsResourceRequirements): MemoryShare => {
         if (Number.isFinite(cpuRam + gpuVram)) return { ram: Math.round(cpuRam), gpu: Math.round(gpuVram) };
         throw new EftError(
             "MODEL_INVALID",
-            `The header of ${members[0]?.model} says sizes that nothing can be planned by; download or convert it again.`,
+            `The header of ${members[0]?.spec.model} says sizes that nothing can be planned by; download or convert it again.`,
         );
     };
     // Not the newer forms of these two: they load the file into llama.cpp, which aborts the process if it is damaged.
     const weights = toShare(insights.estimateModelResourceRequirements({ gpuLayers, gpuSupportsMmap: false }));
-    const contextWith = (type: GgmlType, modelGpuLayers: number): MemoryShare =>
+    const contextWith = (cells: number, type: GgmlType, modelGpuLayers: number): MemoryShare =>
         toShare(
             insights.estimateContextResourceRequirements({
-                contextSize: cacheTokens,
+                contextSize: cells,
                 sequences: 1,
-                batchSize: Math.min(batchSize, cacheTokens),
+                batchSize: Math.min(batchSize, cells),
                 modelGpuLayers,
                 flashAttention: insights.flashAttentionSupported,
                 swaFullCache: true,
@@ -316,36 +348,42 @@ function estimate(group: Group, gpuLayers: number, settings: Settings, types: ty
             }),
         );
     // Types of fewer bits come in blocks, which this estimate does not know. So the cache is measured by its two other sizes.
-    const split = (layers: number): { cache: MemoryShare; buffers: MemoryShare } => {
-        const context = contextWith(types.F16, layers);
-        const cache = add(contextWith(types.F32, layers), context, -1);
+    const split = (cells: number, layers: number): { cache: MemoryShare; buffers: MemoryShare } => {
+        const context = contextWith(cells, types.F16, layers);
+        const cache = add(contextWith(cells, types.F32, layers), context, -1);
         return { cache, buffers: add(context, cache, -1) };
     };
-    const { cache, buffers } = split(gpuLayers);
-    const bits = CACHE_BITS[cacheType] / CACHE_BITS.f16;
-    const context = {
-        ram: Math.ceil(cache.ram * bits + buffers.ram),
-        // The buffers of one layer are those of all, because layers use them one after another.
-        gpu: gpuLayers === 0 ? 0 : Math.ceil(cache.gpu * bits + split(insights.totalLayers).buffers.gpu),
+    // The estimate counts the rows of a batch once for each device: where they are computed, and behind a GPU where it hands them
+    // over.
+    const rows = (gpuLayers === 0 ? handedRows(settings) : 0) + (settings.drafts ? keptRows(sequences) : 0);
+    const contextOf = ({ cacheTokens, cacheType }: Pick<ExistingContext, "cacheTokens" | "cacheType">): MemoryShare => {
+        const cells = cellsOf({ cacheTokens, sequences });
+        const { cache, buffers } = split(cells, gpuLayers);
+        const bits = CACHE_BITS[cacheType] / CACHE_BITS.f16;
+        return {
+            ram: Math.ceil(cache.ram * bits + buffers.ram + rowBytes(rows, vocabularySize)),
+            // The buffers of one layer are those of all, because layers use them one after another.
+            gpu: gpuLayers === 0 ? 0 : Math.ceil(cache.gpu * bits + split(cells, insights.totalLayers).buffers.gpu),
+        };
     };
-    const parts = members.map((member) => ({
-        adapter: adapterShare(member, gpuLayers / insights.totalLayers),
-        context,
+    const parts = members.map(({ spec, loaded }) => ({
+        adapter: adapterShare(spec, gpuLayers / insights.totalLayers),
+        context: contextOf(loaded ?? settings),
     }));
     const total = parts.reduce((sum, part) => add(add(sum, part.adapter), part.context), weights);
     return { group, gpuLayers, weights, parts, total };
 }
 
-function describeMember(member: MemberSpec, placed: readonly Placed[]): MemberMemory {
+function describeMember(member: Planned, placed: readonly Placed[]): MemberMemory {
     const { group, gpuLayers, weights, parts } = placed.find(({ group }) => group.members.includes(member)) as Placed;
-    const owner = group.members[0] as MemberSpec;
+    const owner = group.members[0] as Planned;
     const { adapter, context } = parts[group.members.indexOf(member)] as Placed["parts"][number];
     return {
-        name: member.name,
+        name: member.spec.name,
         layers: group.insights.totalLayers,
         gpuLayers,
         weights: member === owner ? add(weights, adapter) : adapter,
-        ...(member === owner ? {} : { sharesWeightsOf: owner.name }),
+        ...(member === owner ? {} : { sharesWeightsOf: owner.spec.name }),
         context,
     };
 }
@@ -356,7 +394,7 @@ function findProblem(
     placed: readonly Placed[],
 ): string | undefined {
     if (total.gpu > room.gpu) {
-        const layers = placed.map(({ group, gpuLayers }) => `${group.members[0]?.name} ${gpuLayers}`).join(", ");
+        const layers = placed.map(({ group, gpuLayers }) => `${group.members[0]?.spec.name} ${gpuLayers}`).join(", ");
         return (
             `The layers that are asked for on the GPU (${layers}) need ${formatBytes(total.gpu)}, and ${formatBytes(room.gpu)} ` +
             "are free there. Ask for fewer (--gpu-layers, or gpuLayers in the recipe), or leave it to the plan."
@@ -366,7 +404,7 @@ function findProblem(
     if (needed <= room.ram) return undefined;
     const files = placed.map(({ group, weights }) => {
         const bytes = weights.ram + (room.unified ? weights.gpu : 0);
-        return `${path.basename(group.members[0]?.model ?? "")} ${formatBytes(bytes)}`;
+        return `${path.basename(group.members[0]?.spec.model ?? "")} ${formatBytes(bytes)}`;
     });
     const contexts = `contexts of ${cacheTokens} tokens ${formatBytes(
         needed - sumOfWeights(placed, room.unified),

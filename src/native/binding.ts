@@ -463,8 +463,10 @@ export interface NativeEngine {
         /** Ids that a whole row has, and that log-probabilities of known ids refer to. */
         readonly vocabularySize: number;
     }): Promise<number>;
-    /** Frees contexts, and models that have none any more. Not while another one is being added. */
+    /** Frees contexts, and models that have none any more. */
     removeContexts(contexts: Int32Array): Promise<void>;
+    /** Frees models that have been loaded and have no context. */
+    releaseModels(): Promise<void>;
     createTarget(options: NativeTargetOptions): number;
     /** Jobs of it that have been submitted still run. */
     removeTarget(target: number): void;

@@ -3,6 +3,7 @@
 import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
+import { MOST_SCORED } from "../models/context-memory.js";
 import { toMessages, type ChatMessage } from "../prompts/messages.js";
 import { checkVariables, renderPrompts } from "../prompts/prompt.js";
 import { oncePerTokenizer, surelyExceeds, tokenizeContinuation, tokenizePlain } from "../prompts/tokens.js";
@@ -27,8 +28,6 @@ import { splitWindows, type Window } from "./windows.js";
 
 /** Tokens of a text that is scored in windows. */
 const MAX_TOKENS = 2 ** 20;
-/** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
-const MAX_ROWS_AT_ONCE = 128;
 
 /** A text to score. */
 export interface ScoreItem {
@@ -139,7 +138,7 @@ export async function score(
     const fusion = createFusion(ensemble, parameters);
     const prepared = await prepareAll(ensemble, taken, { stride, variables, signal: checked.signal });
     const { scheduler, target } = ensemble;
-    const rowsAtOnce = Math.min(MAX_ROWS_AT_ONCE, ensemble.batchSize >> 1);
+    const rowsAtOnce = Math.min(MOST_SCORED, ensemble.batchSize >> 1);
 
     const done = new Map<Prepared, Score>();
     const scoreItem = async (item: Prepared): Promise<void> => {

@@ -14,6 +14,7 @@ import {
     type MemoryPlan,
     type Recipe,
 } from "../../src/index.js";
+import { loadBinding } from "../../src/native/load-binding.js";
 import { demoFile, soloRecipe, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
 import { Q8_CACHE } from "../helpers/tolerances.js";
 
@@ -196,14 +197,66 @@ describe("planMemory", () => {
             planMemory({ ...recipe, cacheType: "q8_0" }),
             planMemory({ ...recipe, cacheType: "q8_0" }, { cacheType: "q4_0" }),
         ]);
-        // 3 layers, keys and values of 256 numbers, 4 sequences.
-        const numbers = 3 * 2 * 256 * 4 * 65536;
+        // 3 layers, keys and values of 256 numbers, 4 sequences, and cells for their drafts.
+        const numbers = 3 * 2 * 256 * (4 * 65536 + 256);
         expect(f16.total.ram - q8.total.ram).toBe((numbers * (16 - 8.5)) / 8);
         expect(q8.total.ram - q4.total.ram).toBe((numbers * (8.5 - 4.5)) / 8);
         await expect(planMemory(recipe, { cacheType: "q2" as "q4_0" })).rejects.toMatchObject({
             code: "OPTION_INVALID",
             message: 'cacheType must be one of f16, q8_0, q4_0, not "q2".',
         });
+    });
+
+    it.each([
+        { sequences: 1, cacheTokens: 256 },
+        { sequences: 64, cacheTokens: 256 },
+        { sequences: 8, cacheTokens: 4000 },
+    ])("counts the cells that llama.cpp reserves for $sequences sequences of $cacheTokens tokens", async (options) => {
+        const recipe = { ...soloRecipe(demoFile("large-base")), contextSize: 256 };
+        const lines: string[] = [];
+        loadBinding().setLog((_, text) => lines.push(text));
+        try {
+            await withEnsemble(recipe, options, async () => {
+                // The log arrives by the event loop.
+                while (!lines.some((line) => line.includes("compute buffer size")))
+                    await new Promise<void>((resolve) => setImmediate(resolve));
+            });
+        } finally {
+            loadBinding().setLog(undefined);
+        }
+        const cells = Number(/size = .*\(\s*(\d+) cells/.exec(lines.join(""))?.[1]);
+        const [f16, q8] = await Promise.all([
+            planMemory(recipe, options),
+            planMemory(recipe, { ...options, cacheType: "q8_0" }),
+        ]);
+        // 3 layers, keys and values of 256 numbers.
+        expect(f16.total.ram - q8.total.ram).toBe((3 * 2 * 256 * cells * (16 - 8.5)) / 8);
+    });
+
+    it("counts rows of logits: those that a step hands over, and those that drafts leave", async () => {
+        const row = 4 * 2048;
+        const fixed = { contextSize: 256, cacheTokens: 300 };
+        const contextsOf = async (recipe: Recipe, more: MemoryOptions): Promise<number[]> =>
+            (await planMemory(recipe, { ...fixed, ...more })).members.map(({ context }) => context.ram);
+        const moreFor = async (recipe: Recipe, from: MemoryOptions, to: MemoryOptions): Promise<number[]> => {
+            const [less, more] = [await contextsOf(recipe, from), await contextsOf(recipe, to)];
+            return more.map((bytes, index) => (bytes - (less[index] ?? NaN)) / row);
+        };
+        // As many cells for one sequence as for two.
+        const [one, two] = [{ sequences: 1 }, { sequences: 2 }];
+        expect(await moreFor(soloRecipe(demoFile("large-base")), one, two)).toEqual([128]);
+        expect(await moreFor(upscalingRecipe(), one, two)).toEqual([145, 145, 145]);
+        // Behind a GPU they have been counted for any number of sequences, and drafts leave theirs in memory.
+        const [oneThere, twoThere] = [one, two].map((each) => ({ ...each, ...room(AMPLE) }));
+        expect(await moreFor(upscalingRecipe(), oneThere as MemoryOptions, twoThere as MemoryOptions)).toEqual([
+            17, 17, 17,
+        ]);
+        // No step has more rows than tokens.
+        const [some, many] = [
+            { sequences: 7, batchSize: 512, cacheTokens: 400 },
+            { sequences: 8, batchSize: 512, cacheTokens: 400 },
+        ];
+        expect(await moreFor(soloRecipe(demoFile("large-base")), some, many)).toEqual([0]);
     });
 
     it("names a file that is not there", async () => {

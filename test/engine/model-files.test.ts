@@ -3,7 +3,15 @@
 import { copyFileSync, mkdirSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it, test } from "@jest/globals";
-import { collect, complete, findModel, planMemory, readGguf as readSummary, type Recipe } from "../../src/index.js";
+import {
+    collect,
+    complete,
+    findModel,
+    planMemory,
+    readGguf as readSummary,
+    type Ensemble,
+    type Recipe,
+} from "../../src/index.js";
 import { locateModels } from "../../src/models/model-files.js";
 import { demoFile, demoRecipe, loadOnCpu, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import { readGguf, splitGguf, writeGguf, type Gguf, type Tensor } from "../helpers/gguf.js";
@@ -17,11 +25,11 @@ beforeEach(() => {
 afterEach(() => temporary.remove());
 const inFolder = (name: string): string => path.join(temporary.folder, name);
 
-function answer(recipe: Recipe): Promise<string> {
-    return withEnsemble(recipe, { sequences: 1 }, async (ensemble) => {
-        const request = { prompt: "What is the capital of Peru?", maxTokens: 8, sampling: { temperature: 0 } };
-        return (await collect(complete(ensemble, request))).text;
-    });
+const answer = (recipe: Recipe): Promise<string> => withEnsemble(recipe, { sequences: 1 }, ask);
+
+async function ask(ensemble: Ensemble): Promise<string> {
+    const request = { prompt: "What is the capital of Peru?", maxTokens: 8, sampling: { temperature: 0 } };
+    return (await collect(complete(ensemble, request))).text;
 }
 
 function halveFeedForward(tensor: Tensor): Tensor {
@@ -180,11 +188,14 @@ describe("a file that was replaced", () => {
         const [first = ""] = files;
         files.forEach((file, index) => writeGguf(file, before[index] as Gguf));
         const expected = await answer(soloRecipe(first));
-        await withEnsemble(soloRecipe(first), {}, async () => {
+        await withEnsemble(soloRecipe(first), {}, async (old) => {
             // Where the clock of the disk is coarse, both would have the same time.
             replace(files.at(-1) as string, after.at(-1) as Gguf);
             utimesSync(files.at(-1) as string, 1e9, 1e9);
             expect(await answer(soloRecipe(first))).not.toBe(expected);
+            // Those of one host are no context of both.
+            expect(await ask(await old.host.load(soloRecipe(first)))).not.toBe(expected);
+            expect(await ask(old)).toBe(expected);
         });
     });
 

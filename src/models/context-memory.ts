@@ -1,0 +1,63 @@
+/** What a context takes beside the texts in its cache, and a bound on all of it from the header alone. */
+
+import type { NativeHeader } from "../native/binding.js";
+import type { CacheType } from "../types.js";
+
+/** Bits of a number in the cache, scales of blocks included. */
+export const CACHE_BITS = { f16: 16, q8_0: 8.5, q4_0: 4.5 } as const satisfies Record<CacheType, number>;
+/** Tokens of a text that are evaluated beside running texts; a longer one is a prompt, and evaluated in pieces. */
+export const MOST_APPENDED = 16;
+/** Most drafts of a block. */
+export const MOST_DRAFTED = 16;
+/** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
+export const MOST_SCORED = 128;
+
+/** How much a context holds at a time. */
+export interface ContextShape {
+    /** Tokens of all sequences together. */
+    readonly cacheTokens: number;
+    readonly sequences: number;
+    readonly batchSize: number;
+}
+
+/** llama.cpp makes caches of a multiple of so many cells. */
+const CELL_UNIT = 256;
+
+/** Cells of a cache. Beside its text a sequence holds, for a while, drafts and the tokens that they follow. */
+export function cellsOf({ cacheTokens, sequences }: Pick<ContextShape, "cacheTokens" | "sequences">): number {
+    const cells = cacheTokens + sequences * (MOST_APPENDED + MOST_DRAFTED + 1);
+    return Math.ceil(cells / CELL_UNIT) * CELL_UNIT;
+}
+
+/** Rows of logits that llama.cpp hands over at a time, at most. They are in the machine's memory, wherever the layers are. */
+export function handedRows({ sequences, batchSize }: Omit<ContextShape, "cacheTokens">): number {
+    return Math.min(batchSize, sequences * MOST_SCORED);
+}
+
+/** Rows of logits of one member that wait for the step which verifies its drafts, at most. */
+export function keptRows(sequences: number): number {
+    return sequences * (MOST_DRAFTED + 1);
+}
+
+/** Bytes of rows of logits. */
+export function rowBytes(rows: number, vocabularySize: number): number {
+    return rows * vocabularySize * Float32Array.BYTES_PER_ELEMENT;
+}
+
+/**
+ * Bytes that a context may take, from the header alone: more than it does as a rule, since llama.cpp seldom keeps the scores of
+ * attention. It tells what has to be planned, which takes node-llama-cpp, and that is slow to import.
+ */
+export function maxContextBytes(header: NativeHeader, shape: ContextShape): number {
+    const { blockCount, heads, keyValueHeads, keyLength, valueLength, vocabularySize } = header;
+    const cells = cellsOf(shape);
+    const cached = keyValueHeads * (keyLength + valueLength) + header.indexerKeyLength;
+    const attention = heads * (cells + keyLength + valueLength);
+    const others = 3 * header.widestSize * Math.max(1, header.expertsUsed) + 4 * header.embeddingSize;
+    const computed = Math.min(shape.batchSize, cells);
+    return (
+        (CACHE_BITS.f16 / 8) * blockCount * cells * cached +
+        rowBytes(computed, attention + others + vocabularySize) +
+        rowBytes(handedRows(shape) + keptRows(shape.sequences), vocabularySize)
+    );
+}
