@@ -45,8 +45,8 @@ export {
     type MemoryOptions,
     type MemoryPlan,
     type MemoryRoom,
-    type MemoryShare,
 } from "./models/memory-plan.js";
+export type { MemoryShare } from "./models/memory-estimate.js";
 export { chooseBackend } from "./native/backend.js";
 export type { Member } from "./ensemble/members.js";
 export type { ChatMessage, TextPart } from "./prompts/messages.js";

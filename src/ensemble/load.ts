@@ -5,13 +5,8 @@ import { abortError, EftError } from "../errors.js";
 import type { LoadedContext, Runtime } from "../host/runtime.js";
 import type { HostContext } from "../host/sequences.js";
 import { maxContextBytes } from "../models/context-memory.js";
-import {
-    memoryRoom,
-    planBeside,
-    wantedContextSize,
-    type ExistingContext,
-    type MemoryPlan,
-} from "../models/memory-plan.js";
+import { memoryRoom, planBeside, wantedContextSize, type MemoryPlan } from "../models/memory-plan.js";
+import type { ExistingContext } from "../models/memory-estimate.js";
 import { locateModels, partCount, partFiles } from "../models/model-files.js";
 import { tryModels } from "../models/trial.js";
 import { checkVocabularies } from "../models/vocabulary.js";

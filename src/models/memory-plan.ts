@@ -3,14 +3,21 @@
 import { realpathSync } from "node:fs";
 import { totalmem } from "node:os";
 import path from "node:path";
-import type { GgmlType, GgufInsights, GgufInsightsResourceRequirements } from "node-llama-cpp";
-import { EftError } from "../errors.js";
+import type { GgufInsights } from "node-llama-cpp";
 import type { BackendChoice } from "../native/backend.js";
-import { loadBinding } from "../native/load-binding.js";
 import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
-import { CACHE_BITS, cellsOf, handedRows, keptRows, rowBytes } from "./context-memory.js";
 import { readInsights } from "./insights.js";
+import {
+    add,
+    estimate,
+    type EstimateSettings,
+    type ExistingContext,
+    type Group,
+    type MemoryShare,
+    type Placed,
+    type Planned,
+} from "./memory-estimate.js";
 import { modelPath } from "./model-files.js";
 import { checkOptions, integer, listOf, mapping, oneOf, type OptionTable } from "../options.js";
 import { checkRecipe } from "../recipe/index.js";
@@ -25,14 +32,6 @@ export const CONTEXT_SIZE = integer(8, 1 << 22);
 export const CACHE_TOKENS = integer(8, 1 << 28);
 /** What is left free on a GPU, for its driver, other programs and the error of the estimate: a part, at most 1 GiB. */
 const [GPU_RESERVE, MAX_GPU_RESERVE] = [0.06, 2 ** 30];
-
-/** Bytes. */
-export interface MemoryShare {
-    /** In the memory of the machine. */
-    readonly ram: number;
-    /** In that of the GPU. */
-    readonly gpu: number;
-}
 
 /** What there is. */
 export interface MemoryRoom extends MemoryShare {
@@ -53,16 +52,6 @@ export interface MemberMemory {
     readonly sharesWeightsOf?: string;
     /** Cache, buffers of the computation, and rows of logits. */
     readonly context: MemoryShare;
-}
-
-/** A context that is there already, and stays as it is. */
-export interface ExistingContext {
-    readonly spec: MemberSpec;
-    /** Layers on the GPU; -1 means all. */
-    readonly gpuLayers: number;
-    /** Tokens that it holds for all sequences together. */
-    readonly cacheTokens: number;
-    readonly cacheType: CacheType;
 }
 
 /** What a host has loaded already. */
@@ -112,31 +101,6 @@ const MEMORY_OPTIONS: OptionTable<MemoryOptions> = {
     cacheType: oneOf(CACHE_TYPES),
     room: mapping as (name: string, value: unknown) => MemoryRoom,
 };
-
-/** A context that the plan counts. */
-interface Planned {
-    readonly spec: MemberSpec;
-    /** Where it is there already. */
-    readonly loaded: ExistingContext | undefined;
-}
-
-/** Members of one file and one number of layers; they share its weights. */
-interface Group {
-    readonly members: readonly Planned[];
-    readonly insights: GgufInsights;
-    /** Layers on the GPU that recipe or options ask for; undefined: as many as fit. */
-    readonly stated: number | undefined;
-}
-
-/** A group with some of its layers on the GPU. */
-interface Placed {
-    readonly group: Group;
-    readonly gpuLayers: number;
-    readonly weights: MemoryShare;
-    /** In the order of the group's members. */
-    readonly parts: readonly { readonly adapter: MemoryShare; readonly context: MemoryShare }[];
-    readonly total: MemoryShare;
-}
 
 /**
  * The memory that models on this backend can have: all of the machine's or its container's, and what is free on the GPU.
@@ -270,11 +234,7 @@ function groupMembers(
     return [...groups.values()];
 }
 
-type Settings = Pick<MemoryPlan, "contextSize" | "sequences" | "cacheTokens" | "cacheType" | "room"> & {
-    readonly batchSize: number;
-    /** Whether members may draft for others. */
-    readonly drafts: boolean;
-};
+type Settings = EstimateSettings & Pick<MemoryPlan, "contextSize" | "room">;
 
 async function placeAll(
     members: readonly Planned[],
@@ -319,59 +279,6 @@ async function placeAll(
     };
     const problem = findProblem(plan, placed);
     return problem === undefined ? plan : { ...plan, problem };
-}
-
-function estimate(group: Group, gpuLayers: number, settings: Settings, types: typeof GgmlType): Placed {
-    const { insights, members } = group;
-    const { batchSize, sequences } = settings;
-    const vocabularySize = Number(insights.ggufFileInfo.architectureMetadata.vocab_size ?? 0);
-    const toShare = ({ cpuRam, gpuVram }: GgufInsightsResourceRequirements): MemoryShare => {
-        if (Number.isFinite(cpuRam + gpuVram)) return { ram: Math.round(cpuRam), gpu: Math.round(gpuVram) };
-        throw new EftError(
-            "MODEL_INVALID",
-            `The header of ${members[0]?.spec.model} says sizes that nothing can be planned by; download or convert it again.`,
-        );
-    };
-    // Not the newer forms of these two: they load the file into llama.cpp, which aborts the process if it is damaged.
-    const weights = toShare(insights.estimateModelResourceRequirements({ gpuLayers, gpuSupportsMmap: false }));
-    const contextWith = (cells: number, type: GgmlType, modelGpuLayers: number): MemoryShare =>
-        toShare(
-            insights.estimateContextResourceRequirements({
-                contextSize: cells,
-                sequences: 1,
-                batchSize: Math.min(batchSize, cells),
-                modelGpuLayers,
-                flashAttention: insights.flashAttentionSupported,
-                swaFullCache: true,
-                kvCacheKeyType: type,
-                kvCacheValueType: type,
-            }),
-        );
-    // Types of fewer bits come in blocks, which this estimate does not know. So the cache is measured by its two other sizes.
-    const split = (cells: number, layers: number): { cache: MemoryShare; buffers: MemoryShare } => {
-        const context = contextWith(cells, types.F16, layers);
-        const cache = add(contextWith(cells, types.F32, layers), context, -1);
-        return { cache, buffers: add(context, cache, -1) };
-    };
-    // The estimate counts the rows of a batch once for each device: where they are computed, and behind a GPU where it hands them
-    // over.
-    const rows = (gpuLayers === 0 ? handedRows(settings) : 0) + (settings.drafts ? keptRows(sequences) : 0);
-    const contextOf = ({ cacheTokens, cacheType }: Pick<ExistingContext, "cacheTokens" | "cacheType">): MemoryShare => {
-        const cells = cellsOf({ cacheTokens, sequences });
-        const { cache, buffers } = split(cells, gpuLayers);
-        const bits = CACHE_BITS[cacheType] / CACHE_BITS.f16;
-        return {
-            ram: Math.ceil(cache.ram * bits + buffers.ram + rowBytes(rows, vocabularySize)),
-            // The buffers of one layer are those of all, because layers use them one after another.
-            gpu: gpuLayers === 0 ? 0 : Math.ceil(cache.gpu * bits + split(cells, insights.totalLayers).buffers.gpu),
-        };
-    };
-    const parts = members.map(({ spec, loaded }) => ({
-        adapter: adapterShare(spec, gpuLayers / insights.totalLayers),
-        context: contextOf(loaded ?? settings),
-    }));
-    const total = parts.reduce((sum, part) => add(add(sum, part.adapter), part.context), weights);
-    return { group, gpuLayers, weights, parts, total };
 }
 
 function describeMember(member: Planned, placed: readonly Placed[]): MemberMemory {
@@ -425,13 +332,3 @@ function sumOf(placed: readonly Placed[]): MemoryShare {
     return placed.reduce((sum, { total }) => add(sum, total), { ram: 0, gpu: 0 });
 }
 
-/** @param onGpu - part of the layers, 0 .. 1; an adapter lies where its layers do */
-function adapterShare({ lora }: MemberSpec, onGpu: number): MemoryShare {
-    const bytes = lora === undefined ? 0 : loadBinding().readHeader(lora.path).tensorBytes;
-    const gpu = Math.round(bytes * onGpu);
-    return { ram: bytes - gpu, gpu };
-}
-
-function add(a: MemoryShare, b: MemoryShare, factor = 1): MemoryShare {
-    return { ram: a.ram + factor * b.ram, gpu: a.gpu + factor * b.gpu };
-}
