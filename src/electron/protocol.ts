@@ -13,14 +13,15 @@ import type { ParameterSpec } from "../types.js";
 export const PROTOCOL = 1;
 
 /**
- * How many parts the host runs ahead of a renderer that does not take them. Enough for completions of one renderer to meet in
- * the same steps in spite of the way back, and little enough for nothing to pile up.
+ * How many tokens the host runs ahead of a renderer, at most. Enough for completions of one renderer to meet in the same steps in
+ * spite of the way back, and little enough for nothing to pile up.
  */
-export const WINDOW = 16;
+export const READ_AHEAD = 16;
 
 /**
  * {@link CompletionOptions} without what cannot cross a process: functions and signals. A prompt has at most 4,194,304
  * characters in 10,000 messages, template variables and other data included; `parameters`, `sampling` and `logitBias` have at most 1000 entries each.
+ * `readAhead` is {@link READ_AHEAD} by default, and at most.
  */
 export interface RemoteOptions extends Omit<CompletionOptions, "signal" | "speculation"> {
     readonly speculation?:
@@ -73,19 +74,21 @@ export interface ErrorReply {
  */
 export type RendererMessage = { readonly protocol: typeof PROTOCOL } & (
     | { readonly type: "describe"; readonly id: number }
-    /** Starts a completion, which may run {@link WINDOW} parts ahead. */
+    /** Starts a completion and asks for its first part. It may run {@link READ_AHEAD} tokens ahead. */
     | { readonly type: "complete"; readonly id: number; readonly options: RemoteOptions }
-    /** One more part has been taken. */
-    | { readonly type: "taken"; readonly completion: number }
-    /** Turns dials of a running completion; takes effect at the next token that the host draws. */
+    /** Asks for the next part, once the one before has come. */
+    | { readonly type: "next"; readonly completion: number }
+    /** Turns dials of a running completion; takes effect at the next part that is asked for. */
     | {
           readonly type: "setParameters";
           readonly id: number;
           readonly completion: number;
           readonly values: Readonly<Record<string, number>>;
       }
-    /** Ends a completion with the finish reason `abort`. */
+    /** Ends a completion with the finish reason `abort`; its last parts are still to be asked for. */
     | { readonly type: "abort"; readonly completion: number }
+    /** Ends a completion of which nothing more is wanted. */
+    | { readonly type: "leave"; readonly completion: number }
 );
 
 /** Answers of the host to a renderer. A completion ends with a part of the type `finish`, or with an error. */

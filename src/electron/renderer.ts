@@ -34,8 +34,7 @@ export interface ConnectOptions {
 /** Parts as they come, like those of the library's `complete()`; leaving the loop early stops the generation. */
 export interface RemoteCompletion extends AsyncGenerator<TokenPart | FinishPart, void, void> {
     /**
-     * Turns this completion's dials; takes effect at the next token that the host draws, which is at most 16 parts ahead.
-     * On a completion that has ended it has no effect.
+     * Turns this completion's dials; takes effect at the next part that is asked for. On a completion that has ended it has no effect.
      *
      * @throws EftError PARAMETER_*, CONNECTION_LOST
      */
@@ -95,14 +94,14 @@ export function connect(port: WebPort | ElectronPort, options: ConnectOptions = 
                 for (;;) {
                     const reply = await inbox.take();
                     if (reply.type !== "part") continue;
-                    send({ type: "taken", completion: id });
                     yield reply.part;
                     if (reply.part.type === "finish") return;
+                    send({ type: "next", completion: id });
                 }
             } finally {
                 signal?.removeEventListener("abort", abort);
                 requests.close(id);
-                abort();
+                send({ type: "leave", completion: id });
             }
         }
         return toCompletion(parts(), {

@@ -7,7 +7,7 @@ import { EftError } from "../errors.js";
 import { toEftError } from "../native/native-error.js";
 import { openPort, type ElectronPort, type WebPort } from "./port.js";
 import {
-    WINDOW,
+    READ_AHEAD,
     type Description,
     type ErrorReply,
     type HostStatus,
@@ -33,16 +33,18 @@ export interface Session {
     readonly announce: (status: HostStatus) => void;
 }
 
-interface RunningCompletion extends Pick<Window, "room" | "taken"> {
+interface RunningCompletion {
     readonly completion: Completion;
     readonly abort: () => void;
+    /** Whether a part has been asked for that has not been sent. */
+    isAsked: boolean;
 }
 
 /** @param closed - called once, when the renderer is gone; what it had running is being aborted then */
 export function openSession(port: ElectronPort | WebPort, source: Source, closed: () => void): Session {
     const running = new Map<number, RunningCompletion>();
     const channel = openPort<RendererEvent>(port, receive, () => {
-        for (const { abort } of running.values()) abort();
+        for (const id of running.keys()) leave(id);
         closed();
     });
 
@@ -61,10 +63,11 @@ export function openSession(port: ElectronPort | WebPort, source: Source, closed
                 void describe(message.id);
                 break;
             case "complete":
-                void run(message.id, start(message.id, message.options));
+                start(message.id, message.options);
+                void advance(message.id);
                 break;
-            case "taken":
-                running.get(message.completion)?.taken();
+            case "next":
+                void advance(message.completion);
                 break;
             case "setParameters":
                 running.get(message.completion)?.completion.setParameters(message.values);
@@ -72,6 +75,9 @@ export function openSession(port: ElectronPort | WebPort, source: Source, closed
                 break;
             case "abort":
                 running.get(message.completion)?.abort();
+                break;
+            case "leave":
+                leave(message.completion);
                 break;
         }
     }
@@ -84,7 +90,7 @@ export function openSession(port: ElectronPort | WebPort, source: Source, closed
         }
     }
 
-    function start(id: number, options: RemoteOptions): RunningCompletion {
+    function start(id: number, options: RemoteOptions): void {
         if (running.has(id)) {
             throw new EftError(
                 "MESSAGE_INVALID",
@@ -98,28 +104,37 @@ export function openSession(port: ElectronPort | WebPort, source: Source, closed
             );
         }
         const controller = new AbortController();
-        const completion = complete(source.ensemble(), { ...options, signal: controller.signal });
-        const { room, taken, open } = createWindow(WINDOW);
-        const abort = (): void => {
-            controller.abort();
-            open();
-        };
-        const entry = { completion, abort, room, taken };
-        running.set(id, entry);
-        return entry;
+        const readAhead = Math.min(options.readAhead ?? READ_AHEAD, READ_AHEAD);
+        const completion = complete(source.ensemble(), { ...options, readAhead, signal: controller.signal });
+        running.set(id, { completion, abort: () => controller.abort(), isAsked: false });
     }
 
-    async function run(id: number, { completion, room }: RunningCompletion): Promise<void> {
+    async function advance(id: number): Promise<void> {
+        const entry = running.get(id);
+        // One at a time, so that nothing piles up, whatever a page asks for.
+        if (entry === undefined || entry.isAsked) return;
+        entry.isAsked = true;
+        let isOver = true;
         try {
-            for await (const part of completion) {
-                channel.send({ type: "part", id, part });
-                if (part.type === "token") await room();
-            }
+            const { value: part } = await entry.completion.next();
+            if (part === undefined) return;
+            isOver = part.type === "finish";
+            // It may have been left meanwhile.
+            if (running.get(id) === entry) channel.send({ type: "part", id, part });
         } catch (error) {
-            channel.send(errorReply(id, error));
+            if (running.get(id) === entry) channel.send(errorReply(id, error));
         } finally {
-            running.delete(id);
+            entry.isAsked = false;
+            if (isOver && running.get(id) === entry) running.delete(id);
         }
+    }
+
+    function leave(id: number): void {
+        const entry = running.get(id);
+        running.delete(id);
+        entry?.abort();
+        // Nobody is there who could be told what went wrong.
+        entry?.completion.return().catch(() => undefined);
     }
 
     return { announce: (status) => channel.send({ type: "status", status }) };
@@ -128,33 +143,4 @@ export function openSession(port: ElectronPort | WebPort, source: Source, closed
 export function errorReply(id: number, error: unknown): ErrorReply {
     const { code, message } = toEftError(error);
     return { type: "error", id, code, message };
-}
-
-/** How far the host may run ahead of a renderer that takes parts. */
-interface Window {
-    /** A part has been sent: waits until there is room for another one. */
-    readonly room: () => Promise<void>;
-    readonly taken: () => void;
-    /** Lets everything through from now on. */
-    readonly open: () => void;
-}
-
-function createWindow(size: number): Window {
-    let left = size;
-    let isOpen = false;
-    let wake = (): void => undefined;
-    return {
-        async room() {
-            left -= 1;
-            while (left <= 0 && !isOpen) await new Promise<void>((resolve) => (wake = resolve));
-        },
-        taken() {
-            left = Math.min(size, left + 1);
-            wake();
-        },
-        open() {
-            isOpen = true;
-            wake();
-        },
-    };
 }

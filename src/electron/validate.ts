@@ -75,9 +75,10 @@ const OPTIONS = {
 const FIELDS: { readonly [Type in RendererMessage["type"]]: Readonly<Record<string, object>> } = {
     describe: { id: ID },
     complete: { id: ID, options: OPTIONS },
-    taken: { completion: ID },
+    next: { completion: ID },
     setParameters: { id: ID, completion: ID, values: NUMBERS },
     abort: { completion: ID },
+    leave: { completion: ID },
 };
 
 // Infinite numbers are legal in places, such as a bias of -Infinity.

@@ -66,7 +66,7 @@ describe("the rows of ARCHITECTURE.md", () => {
         const isUser = (file: string): boolean =>
             /(?:from|import\() *"node-llama-cpp"/.test(readFileSync(path.join(source, file), "utf8"));
         expect(files.filter(isUser).sort()).toEqual(
-            ["insights.ts", "memory-plan.ts"].map((name) => path.join("models", name)),
+            ["insights.ts", "memory-estimate.ts", "memory-plan.ts"].map((name) => path.join("models", name)),
         );
     });
 });

@@ -10,7 +10,7 @@ import {
     type TokenPart,
 } from "../../src/index.js";
 import type { RendererEvent } from "../../src/electron/protocol.js";
-import type { RemoteCompletion, RemoteEnsemble } from "../../src/electron/renderer.js";
+import type { FinishPart, RemoteCompletion, RemoteEnsemble } from "../../src/electron/renderer.js";
 import { loadOnCpu, upscalingRecipe } from "../helpers/demo.js";
 import { installExample, startTestHost, type TestHost } from "../helpers/electron.js";
 import { LOGPROB } from "../helpers/tolerances.js";
@@ -117,31 +117,55 @@ describe("a host with a loaded ensemble", () => {
         await completion.setParameters({ beta: 0 });
         expect(isChatAlone(await firstToken(completion))).toBe(true);
         await completion.setParameters({ beta: 2 });
-        // What the host had drawn before is still on its way.
-        const seen: boolean[] = [];
-        for await (const part of completion) {
-            if (part.type === "token") seen.push(isChatAlone(part));
-            if (seen.at(-1) === false) break;
-        }
-        expect(seen.length).toBeLessThanOrEqual(17);
-        expect(seen.at(-1)).toBe(false);
+        // Whatever the host has drawn meanwhile is drawn again.
+        await expectUsable(renderer);
+        expect(isChatAlone(await firstToken(completion))).toBe(false);
+        await completion.setParameters({ beta: 0 });
+        expect(isChatAlone(await firstToken(completion))).toBe(true);
+        await completion.return();
     });
 
-    it("does not run ahead of a renderer that does not read", async () => {
+    it("sends a renderer the parts that it asks for, one after another", async () => {
         const port = host.openPort();
         const parts: RendererEvent[] = [];
         port.on("message", (event: RendererEvent) => {
             if (event.type === "part") parts.push(event);
         });
-        port.postMessage({ protocol: 1, type: "complete", id: 1, options: ENDLESS });
+        const say = (message: object): void => port.postMessage({ protocol: 1, ...message });
+        say({ type: "complete", id: 1, options: ENDLESS });
         // Whole answers of the other renderer take more steps than the first one is allowed.
-        await expectUsable(renderer);
         for (let turn = 0; turn < 4; turn++) await collect(renderer.complete({ ...ENDLESS, maxTokens: 20 }));
-        expect(parts).toHaveLength(16);
-        port.postMessage({ protocol: 1, type: "taken", completion: 1 });
+        expect(parts).toHaveLength(1);
+        say({ type: "next", completion: 1 });
         await collect(renderer.complete({ ...ENDLESS, maxTokens: 20 }));
-        expect(parts).toHaveLength(17);
+        expect(parts).toHaveLength(2);
+        // Who asks often gets no more than who asks once.
+        say({ type: "complete", id: 2, options: { ...ENDLESS, maxTokens: 4 } });
+        for (let index = 0; index < 1000; index++) say({ type: "next", completion: 2 });
+        while (parts.length < 3) await expectUsable(renderer);
+        expect(parts.length).toBeLessThanOrEqual(2 + 5);
+        // A completion that nobody reads ends when it is left.
+        say({ type: "leave", completion: 1 });
+        say({ type: "leave", completion: 2 });
+        say({ type: "next", completion: 1 });
+        const before = parts.length;
+        for (const turn of [1, 2])
+            expect((await collect(renderer.complete({ ...ENDLESS, maxTokens: turn }))).tokens).toBe(turn);
+        expect(parts).toHaveLength(before);
         port.close();
+    });
+
+    it("answers renderers that read side by side, as far ahead as they say and no further than it may", async () => {
+        const readers = [renderer, host.connect()];
+        const finished = readers.map(async (each) => {
+            let last: FinishPart | undefined;
+            for await (const part of each.complete({ ...ENDLESS, maxTokens: 40, readAhead: 1000 }))
+                if (part.type === "finish") last = part;
+            return last;
+        });
+        for (const each of await Promise.all(finished)) expect(each?.tokens).toBe(40);
+        expect((await errorOf(collect(renderer.complete({ ...ENDLESS, readAhead: -1 })))).code).toBe("OPTION_INVALID");
+        readers[1]?.close();
     });
 
     it("ends with the reason abort where the signal fires", async () => {
@@ -270,7 +294,8 @@ describe("a host with a loaded ensemble", () => {
     it("has messages about what is not running without effect", async () => {
         const port = host.openPort();
         port.postMessage({ protocol: 1, type: "abort", completion: 77 });
-        port.postMessage({ protocol: 1, type: "taken", completion: 77 });
+        port.postMessage({ protocol: 1, type: "next", completion: 77 });
+        port.postMessage({ protocol: 1, type: "leave", completion: 77 });
         const events: RendererEvent[] = [];
         port.on("message", (event: RendererEvent) => events.push(event));
         await expectUsable(renderer);
