@@ -19,6 +19,9 @@ export interface AnsweringOptions {
     readonly signal?: AbortSignal;
 }
 
+/** Tokens of an answer that may be made before they are read: grading and writing other answers holds up no step. */
+const READ_AHEAD = 16;
+
 /** Errors that the text of an item is the cause of. */
 const ABOUT_TEXTS: readonly EftErrorCode[] = ["CONTEXT_OVERFLOW", "PROMPT_EMPTY", "PATTERN_UNUSABLE"];
 
@@ -87,6 +90,8 @@ async function answerQuestion(
         complete(ensemble, {
             ...completionOptions(system),
             ...{ prompt: item.prompt, maxTokens, seed, explain },
+            // What is timed goes as it does for those who read token by token.
+            readAhead: isTimed ? 0 : READ_AHEAD,
             ...(signal && { signal }),
         }),
     );
