@@ -17,6 +17,7 @@ interface Config {
     readonly threads?: number;
     readonly "gpu-layers"?: number;
     readonly "cache-type"?: string;
+    readonly "cache-tokens"?: number;
     readonly "context-size"?: number;
     readonly temperature?: number;
     readonly "top-k"?: number;
@@ -41,6 +42,7 @@ const validate = createValidator<Config>({
         threads: { type: "integer", minimum: 1, maximum: 512 },
         "gpu-layers": { type: "integer", minimum: 0, maximum: 1000 },
         "cache-type": { enum: CACHE_TYPES },
+        "cache-tokens": { type: "integer", minimum: 8, maximum: 268435456 },
         "context-size": { type: "integer", minimum: 8, maximum: 4194304 },
         temperature: { type: "number", minimum: 0, maximum: 100 },
         "top-k": { type: "integer", minimum: 0, maximum: 2147483647 },

@@ -33,8 +33,9 @@ async function inspect(env: Readonly<Record<string, string>>, ...flags: readonly
 
 describe("the configuration file", () => {
     it("gives defaults, which flags replace", async () => {
-        const env = configure("context-size: 100\ncache-type: q8_0\n");
-        expect(await inspect(env)).toMatchObject({ contextSize: 100, cacheType: "q8_0" });
+        const env = configure("context-size: 100\ncache-type: q8_0\ncache-tokens: 300\n");
+        expect(await inspect(env)).toMatchObject({ contextSize: 100, cacheType: "q8_0", cacheTokens: 300 });
+        expect(await inspect(env, "--cache-tokens", "200")).toMatchObject({ contextSize: 100, cacheTokens: 200 });
         expect(await inspect(env, "--context-size", "64")).toMatchObject({ contextSize: 64, cacheType: "q8_0" });
         const { stdout } = await run(["complete", "--help"], { env });
         expect(stdout).toMatch(/--context-size .*\[number\] \[default: 100\]/s);
@@ -84,6 +85,7 @@ describe("the configuration file", () => {
             /config\.yaml:2:10: "threads" must be a whole number from 1 to 512, not the text "many"/,
         ],
         ["cache-type: f8", /config\.yaml:1:13: "cache-type" must be one of f16, q8_0, q4_0, not the text "f8"/],
+        ["cache-tokens: 7", /config\.yaml:1:15: "cache-tokens" must be a whole number from 8 to 268435456, not 7/],
         ["models: [a", /config\.yaml:1:1\d: /],
     ])("says where it is wrong: %s", async (yaml, message) => {
         const env = configure(yaml);
