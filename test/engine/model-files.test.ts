@@ -2,7 +2,7 @@
 
 import { copyFileSync, mkdirSync, renameSync, statSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { afterEach, beforeEach, describe, expect, it, test } from "@jest/globals";
+import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import {
     collect,
     complete,
@@ -216,27 +216,54 @@ describe("a file that was replaced", () => {
     });
 });
 
-test("a model in whose evaluation llama.cpp failed is loaded anew", async () => {
+describe("a model in whose evaluation llama.cpp failed", () => {
     const chat = readGguf(demoFile("small-chat"));
-    const file = inFolder("m.gguf");
-    writeGguf(file, chat);
-    utimesSync(file, 1e9, 1e9);
-    const { tensors, ...adapter } = loraAdapter(chat, { rank: 4 });
-    // A matrix too many: llama.cpp loads it, and fails an assertion when it multiplies.
-    const deep = tensors.map((tensor) =>
-        tensor.name.endsWith("lora_a")
-            ? { ...tensor, shape: [...tensor.shape, 2], data: Buffer.concat([tensor.data, tensor.data]) }
-            : tensor,
-    );
-    writeGguf(inFolder("deep.gguf"), { ...adapter, tensors: deep });
-    const recipe = demoRecipe(
-        `members: { m: { model: ${JSON.stringify(file)}, lora: ${JSON.stringify(inFolder("deep.gguf"))} } }\ncombination: m`,
-    );
-    await expect(answer(recipe)).rejects.toMatchObject({ code: "NATIVE_FAILURE" });
+    /** To all appearances the same file, whatever is written. */
+    const write = (file: string, gguf: Gguf): void => {
+        writeGguf(`${file}.new`, gguf);
+        renameSync(`${file}.new`, file);
+        utimesSync(file, 1e9, 1e9);
+    };
+    /** A recipe that llama.cpp fails in. */
+    const failing = (model: string): Recipe => {
+        const { tensors, ...adapter } = loraAdapter(chat, { rank: 4 });
+        // A matrix too many: llama.cpp loads it, and fails an assertion when it multiplies.
+        const deep = tensors.map((tensor) =>
+            tensor.name.endsWith("lora_a")
+                ? { ...tensor, shape: [...tensor.shape, 2], data: Buffer.concat([tensor.data, tensor.data]) }
+                : tensor,
+        );
+        writeGguf(inFolder("deep.gguf"), { ...adapter, tensors: deep });
+        return demoRecipe(
+            `members: { m: { model: ${JSON.stringify(model)}, lora: ${JSON.stringify(inFolder("deep.gguf"))} } }\ncombination: m`,
+        );
+    };
 
-    // To all appearances the same file.
-    writeGguf(`${file}.new`, readGguf(demoFile("small-base")));
-    renameSync(`${file}.new`, file);
-    utimesSync(file, 1e9, 1e9);
-    expect(await answer(soloRecipe(file))).toBe(await answer(soloRecipe(demoFile("small-base"))));
+    it("is loaded anew", async () => {
+        const file = inFolder("m.gguf");
+        write(file, chat);
+        await expect(answer(failing(file))).rejects.toMatchObject({ code: "NATIVE_FAILURE" });
+        write(file, readGguf(demoFile("small-base")));
+        expect(await answer(soloRecipe(file))).toBe(await answer(soloRecipe(demoFile("small-base"))));
+    });
+
+    it("is loaded anew, and so are those that had gone before: one of the same file, and one that others still use", async () => {
+        const [file, other] = [inFolder("m.gguf"), inFolder("n.gguf")];
+        write(file, chat);
+        write(other, readGguf(demoFile("small-base")));
+        await withEnsemble(soloRecipe(other), {}, async (user) => {
+            const expected = await ask(user);
+            await withEnsemble(failing(file), {}, async (ensemble) => {
+                const { host } = ensemble;
+                for (const gone of [await host.load(soloRecipe(file)), await host.load(soloRecipe(other))])
+                    await gone.dispose();
+                await expect(ask(ensemble)).rejects.toMatchObject({ code: "NATIVE_FAILURE" });
+                await expect(host.load(soloRecipe(file))).rejects.toMatchObject({ code: "NATIVE_FAILURE" });
+            });
+            for (const each of [file, other]) write(each, readGguf(demoFile("small-safe")));
+            const safe = await answer(soloRecipe(demoFile("small-safe")));
+            for (const each of [file, other]) expect(await answer(soloRecipe(each))).toBe(safe);
+            expect(await ask(user)).toBe(expected);
+        });
+    });
 });
