@@ -5,9 +5,9 @@ import { EftError } from "../errors.js";
 import { PROTOCOL, type RemoteOptions, type RendererMessage } from "./protocol.js";
 
 /** Most characters of one prompt, all its messages together. More than any context holds. */
-export const MAX_CHARACTERS = 2 ** 22;
+export const MAX_PROMPT_CHARACTERS = 2 ** 22;
 /** Of a whole message, with its keys. */
-const MAX_SIZE = 2 * MAX_CHARACTERS;
+const MAX_SIZE = 2 * MAX_PROMPT_CHARACTERS;
 const MAX_MESSAGES = 10_000;
 const MAX_PROPERTIES = 1000;
 
@@ -112,7 +112,8 @@ export function checkRendererMessage(message: unknown): asserts message is Rende
     if (validate === undefined) throw invalid(`its type has to be one of ${Object.keys(FIELDS).join(", ")}`);
     if (!validate(message)) throw invalid(ajv.errorsText(validate.errors, { dataVar: "message" }));
     const { options } = message as Partial<RendererMessage & { type: "complete" }>;
-    if (options !== undefined) checkSize([options.prompt, options.templateVariables], MAX_CHARACTERS, "its prompt");
+    if (options !== undefined)
+        checkSize([options.prompt, options.templateVariables], MAX_PROMPT_CHARACTERS, "its prompt");
 }
 
 /** The id by which an answer to a message finds who asked; 0 if the message has none. */

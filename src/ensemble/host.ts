@@ -9,7 +9,7 @@ import { checkInteger, checkOptions } from "../options.js";
 import { checkRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import type { Ensemble } from "./ensemble.js";
-import { loadRecipe } from "./load.js";
+import { loadOnHost } from "./load.js";
 import {
     HOST_OPTIONS,
     LOAD_OPTIONS,
@@ -67,7 +67,7 @@ export async function loadEnsemble(recipe: Recipe, given: LoadOptions = {}): Pro
     const { cacheTokens } = options.host;
     const { host, runtime } = openHost(options.host);
     try {
-        return await loadRecipe(recipe, options.recipe, {
+        return await loadOnHost(recipe, options.recipe, {
             host,
             runtime,
             cacheTokens,
@@ -105,7 +105,7 @@ function openHost(options: HostOptions): { readonly host: Host; readonly runtime
             if (disposal !== undefined)
                 throw new EftError("DISPOSED", "The host has been disposed; create another one.");
             try {
-                return await loadRecipe(recipe, checked, {
+                return await loadOnHost(recipe, checked, {
                     host,
                     runtime,
                     cacheTokens,

@@ -32,7 +32,7 @@ export interface Place {
 }
 
 /** @throws EftError as {@link Host.load} */
-export async function loadRecipe(recipe: Recipe, options: RecipeOptions, place: Place): Promise<Ensemble> {
+export async function loadOnHost(recipe: Recipe, options: RecipeOptions, place: Place): Promise<Ensemble> {
     // Who is loaded later plans beside who was loaded before.
     return place.runtime.inTurn(() => prepareAndLoad(recipe, options, place), options.signal);
 }

@@ -7,8 +7,8 @@ import { readGguf } from "../models/gguf.js";
 import { findModel } from "../models/model-files.js";
 import type { Experiment, System } from "./types.js";
 
-export interface EnsembleShelf extends AsyncDisposable {
-    /** The system's ensemble. Those asked for longest ago are disposed of when there are more than the shelf holds. */
+export interface EnsemblePool extends AsyncDisposable {
+    /** The system's ensemble. Those asked for longest ago are disposed of when there are more than the pool holds. */
     open(system: System): Promise<Ensemble>;
 }
 
@@ -24,11 +24,11 @@ const TEMPLATE_TOKENS = 128;
  *   loaded once.
  * @param onLoad - called with each ensemble that was loaded
  */
-export function createShelf(
+export function createEnsemblePool(
     capacity: number,
     options: LoadOptions,
     onLoad: (ensemble: Ensemble) => void = () => {},
-): EnsembleShelf {
+): EnsemblePool {
     const { host: hostOptions, recipe: recipeOptions } = splitLoadOptions(options);
     const host = createHost(hostOptions);
     const loaded = new Map<string, Ensemble>();

@@ -8,11 +8,11 @@ import { abortError } from "../errors.js";
 import { answerItem, nameItem } from "./answering.js";
 import { busy, lockAnswers, openAnswers, type AnswerStore } from "./answers.js";
 import { measureDistance, type Loaded } from "./distance.js";
-import { contextFor, createShelf, type EnsembleShelf } from "./ensembles.js";
+import { contextFor, createEnsemblePool, type EnsemblePool } from "./ensembles.js";
 import { agree } from "./grid.js";
 import type { Judge } from "./judge/index.js";
 import { checkJudge, judgeAnswers, usesJudge } from "./judging.js";
-import { describeAnswering, describeFiles, describePrompts } from "./setup.js";
+import { describeAnswering, describeModelFiles, describePrompts } from "./setup.js";
 import { summarise } from "./summary.js";
 import type {
     Answer,
@@ -66,7 +66,7 @@ const SHOWN_ITEMS = 3;
 interface Run {
     readonly experiment: Experiment;
     readonly store: AnswerStore;
-    readonly shelf: EnsembleShelf;
+    readonly pool: EnsemblePool;
     readonly concurrency: number;
     readonly signal: AbortSignal | undefined;
     report(answer: Answer): Promise<void>;
@@ -82,7 +82,7 @@ interface Run {
 export async function runExperiment(experiment: Experiment, options: RunOptions): Promise<ExperimentReport> {
     const { onCheck, signal } = options;
     checkJudge(experiment, options.judge !== undefined);
-    const files = await describeFiles(experiment, options.folder, (file, fraction) => {
+    const files = await describeModelFiles(experiment, options.folder, (file, fraction) => {
         onCheck?.(file, fraction);
         if (signal?.aborted) throw interrupted(signal);
     });
@@ -123,12 +123,12 @@ async function runLocked(
     const { gpuLayers, cacheType } = load;
     const given = { ...(gpuLayers !== undefined && { gpuLayers }), ...(cacheType !== undefined && { cacheType }) };
     let answering: AnswerSetup | undefined;
-    await using shelf = createShelf(capacity, load, (ensemble) => {
+    await using pool = createEnsemblePool(capacity, load, (ensemble) => {
         answering ??= describeAnswering(ensemble, { contextSize, sequences, load: given });
     });
     const total = experiment.systems.length * experiment.tasks.reduce((sum, { items }) => sum + items.length, 0);
     const run: Run = {
-        ...{ experiment, store, shelf, signal, concurrency: sequences },
+        ...{ experiment, store, pool, signal, concurrency: sequences },
         async report(answer) {
             // Whoever answers has been loaded.
             const written = store.add(answer, answering as AnswerSetup);
@@ -165,7 +165,7 @@ function findOpen({ store }: Run, system: System, task: Task): [number, Item][] 
 async function answerAll(run: Run, system: System, task: Task): Promise<void> {
     const open = findOpen(run, system, task);
     if (open.length === 0) return;
-    const ensemble = await run.shelf.open(system);
+    const ensemble = await run.pool.open(system);
     const answer = async ([index, item]: [number, Item]): Promise<void> => {
         const explain = index < SHOWN_ITEMS && isShown(run.experiment, system, task);
         const options = { ...optionsFor(run, index), isTimed: false, explain };
@@ -176,12 +176,12 @@ async function answerAll(run: Run, system: System, task: Task): Promise<void> {
 
 /** Item by item, so that what disturbs the machine for a while disturbs all systems; each begins as often as the others. */
 async function takeTurns(run: Run, task: Task): Promise<void> {
-    const { experiment, store, shelf } = run;
+    const { experiment, store, pool } = run;
     const open = experiment.systems.filter((system) => findOpen(run, system, task).length > 0);
     const views = new Map<string, readonly TokenView[]>();
     for (const system of open) {
         // Nothing is timed in the first items, which also pay for what happens only once.
-        const ensemble = await shelf.open(system);
+        const ensemble = await pool.open(system);
         const explain = isShown(experiment, system, task);
         for (const [index, item] of task.items.slice(0, SHOWN_ITEMS).entries()) {
             const options = { ...optionsFor(run, index), isTimed: false, explain };
@@ -194,7 +194,7 @@ async function takeTurns(run: Run, task: Task): Promise<void> {
         for (const system of [...experiment.systems.slice(first), ...experiment.systems.slice(0, first)]) {
             if (store.get(system, task, item) !== undefined) continue;
             const options = { ...optionsFor(run, index), isTimed: true, explain: false };
-            const answer = await answerItem(await shelf.open(system), system, task, item, options);
+            const answer = await answerItem(await pool.open(system), system, task, item, options);
             const tokens = views.get(keyOf(system, item));
             await run.report({ ...answer, ...(tokens && { tokens }) });
         }
@@ -202,15 +202,15 @@ async function takeTurns(run: Run, task: Task): Promise<void> {
 }
 
 async function compareSystems(run: Run, task: Task, compareTo: string): Promise<void> {
-    const { experiment, store, shelf, signal } = run;
+    const { experiment, store, pool, signal } = run;
     const references = experiment.systems.filter(({ name }) => name === compareTo);
     for (const reference of references) await answerAll(run, reference, task);
     for (const system of experiment.systems) {
         const reference = references.find(({ settings }) => agree(settings, system.settings));
         const open = findOpen(run, system, task);
         if (reference === undefined || open.length === 0) continue;
-        const theirs: Loaded = { system: reference, ensemble: await shelf.open(reference) };
-        const ours: Loaded = { system, ensemble: await shelf.open(system) };
+        const theirs: Loaded = { system: reference, ensemble: await pool.open(reference) };
+        const ours: Loaded = { system, ensemble: await pool.open(system) };
         const compare = async ([index, item]: [number, Item]): Promise<void> => {
             const { text = "", reason } = store.get(reference, task, item) ?? {};
             const prompt = item.kind === "question" ? item.prompt : "";

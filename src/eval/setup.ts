@@ -59,7 +59,7 @@ export function describeAnswering(
  * @param onProgress - called with the file that is read, and the fraction of it that has been; what it throws ends all of it
  * @throws EftError FILE_UNREADABLE, FILE_UNWRITABLE
  */
-export async function describeFiles(
+export async function describeModelFiles(
     { systems }: Experiment,
     folder: string,
     onProgress: (file: string, fraction: number) => void,

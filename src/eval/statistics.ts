@@ -7,7 +7,7 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import type { Comparison, Grade } from "./types.js";
 
-export interface Interval {
+export interface ConfidenceInterval {
     readonly low: number;
     readonly high: number;
 }
@@ -80,7 +80,7 @@ export function resample(grades: readonly Grade[], resamples: Resamples): Resamp
  *
  * @param isProportion - the values lie between 0 and 1 because they are shares of something
  */
-export function meanInterval({ grades, mean, means }: Resampled, isProportion: boolean): Interval {
+export function meanInterval({ grades, mean, means }: Resampled, isProportion: boolean): ConfidenceInterval {
     const only = onlyValue(grades.map(valueOf));
     if (isProportion && only === 0) return { low: 0, high: unseenProbability(grades.length) };
     if (isProportion && only === 1) return { low: 1 - unseenProbability(grades.length), high: 1 };
@@ -200,7 +200,7 @@ function resampledSums(values: Float64Array, { samples, counts }: Resamples): Fl
     return sums;
 }
 
-function percentiles(values: Float64Array): Interval {
+function percentiles(values: Float64Array): ConfidenceInterval {
     const sorted = values.toSorted();
     const outside = Math.floor(TAIL * sorted.length);
     return { low: sorted[outside] as number, high: sorted[sorted.length - 1 - outside] as number };

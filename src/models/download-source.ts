@@ -54,12 +54,12 @@ export async function findAddresses(reference: string, signal?: AbortSignal): Pr
 }
 
 /** What servers say about files, asked for a few at a time. @throws EftError as {@link findAddresses} */
-export function describeFiles(
+export function describeRemoteFiles(
     addresses: readonly string[],
     reference: string,
     signal?: AbortSignal,
 ): Promise<RemoteFile[]> {
-    return pMap(addresses, (address) => describeFile(address, reference, signal), { concurrency: 4 });
+    return pMap(addresses, (address) => describeRemoteFile(address, reference, signal), { concurrency: 4 });
 }
 
 /**
@@ -67,7 +67,7 @@ export function describeFiles(
  *
  * @throws EftError as {@link findAddresses}
  */
-export async function describeFile(address: string, reference: string, signal?: AbortSignal): Promise<RemoteFile> {
+export async function describeRemoteFile(address: string, reference: string, signal?: AbortSignal): Promise<RemoteFile> {
     return (await follow(address, reference, signal, { method: "HEAD" })).remote;
 }
 

@@ -5,7 +5,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { abortError, EftError } from "../errors.js";
 import { hashFile, reasonOf } from "../files.js";
 import { describeFailure, type Response } from "../http.js";
-import { describeFile, openFile, type RemoteFile } from "./download-source.js";
+import { describeRemoteFile, openFile, type RemoteFile } from "./download-source.js";
 
 /** What is to be transferred. */
 export interface Transfer {
@@ -80,7 +80,7 @@ async function receive(transfer: Transfer, course: Course): Promise<RemoteFile> 
     const origin = (await readOrigin(file)) ?? {};
     const start = canGoOn(origin) ? await sizeOf(file) : 0;
     if (start > 0 && start === origin.bytes) {
-        const remote = await describeFile(address, reference, signal);
+        const remote = await describeRemoteFile(address, reference, signal);
         if (isSame(origin, remote) === true) return remote;
         return restart(transfer, course);
     }

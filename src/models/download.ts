@@ -13,7 +13,7 @@ import { loadBinding } from "../native/load-binding.js";
 import { callback, checkOptions, listOf, mapping, place, abortSignal, string, type OptionTable } from "../options.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
 import { formatBytes } from "./bytes.js";
-import { describeFiles, findAddresses } from "./download-source.js";
+import { describeRemoteFiles, findAddresses } from "./download-source.js";
 import { transferFile, writeTo } from "./download-transfer.js";
 import { findModel, isRemote, modelFolder, modelPath, partCount, partFiles } from "./model-files.js";
 
@@ -98,7 +98,7 @@ export async function planDownload(
             continue;
         }
         const addresses = await findAddresses(reference, signal);
-        const parts = await describeFiles(addresses, reference, signal);
+        const parts = await describeRemoteFiles(addresses, reference, signal);
         const sizes = parts.map(({ bytes }) => bytes).filter((bytes) => bytes !== undefined);
         const bytes = sizes.reduce((total, size) => total + size, 0);
         const [file = ""] = partFiles(modelPath(reference, root), addresses.length);

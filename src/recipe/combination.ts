@@ -1,7 +1,7 @@
 import { EftError, type EftErrorCode } from "../errors.js";
 import { listOf, string } from "../options.js";
 import type { Combination, ParameterExpression, ParameterSpec } from "../types.js";
-import { bounds, evaluate, LARGEST } from "./expression.js";
+import { bounds, evaluateExpression, LARGEST } from "./expression.js";
 import { type Location, describeRange, problem, suggestion } from "./problems.js";
 
 /** The names that a combination may use. */
@@ -215,7 +215,7 @@ export function combinationWeights(
                 "COMBINATION_UNKNOWN_NAME",
                 `"${combination.text}" uses the member "${member}", which is not among: ${members.join(", ")}.`,
             );
-        const weight = evaluate(expression, parameters);
+        const weight = evaluateExpression(expression, parameters);
         if (!(Math.abs(weight) <= LARGEST))
             throw new EftError(
                 "PARAMETER_RANGE",
@@ -299,7 +299,7 @@ function checkValues(
     let isZero = true;
     for (const values of samplePoints(parameters))
         for (const [member, weight] of Object.entries(weights)) {
-            const value = evaluate(weight, values);
+            const value = evaluateExpression(weight, values);
             if (!(Math.abs(value) <= LARGEST))
                 fail(
                     "COMBINATION_SYNTAX",

@@ -4,21 +4,24 @@ import type { ParameterExpression, ParameterSpec } from "../types.js";
 export const LARGEST = 1_000_000;
 
 /** The value of an expression. A name without a value gives NaN. */
-export function evaluate(expression: ParameterExpression, parameters: Readonly<Record<string, number>>): number {
+export function evaluateExpression(
+    expression: ParameterExpression,
+    parameters: Readonly<Record<string, number>>,
+): number {
     switch (expression.kind) {
         case "number":
             return expression.value;
         case "parameter":
             return Object.hasOwn(parameters, expression.name) ? (parameters[expression.name] as number) : NaN;
         case "negate":
-            return -evaluate(expression.operand, parameters);
+            return -evaluateExpression(expression.operand, parameters);
         case "add":
         case "subtract":
         case "multiply":
         case "divide":
             return ARITHMETIC[expression.kind](
-                evaluate(expression.left, parameters),
-                evaluate(expression.right, parameters),
+                evaluateExpression(expression.left, parameters),
+                evaluateExpression(expression.right, parameters),
             );
     }
 }

@@ -57,7 +57,11 @@ const STEPS_PER_ROUND = 10;
 const NONE_NAMED: Named = new Map();
 
 /** @returns the text, with stand-ins. @throws TemplateFault, TooMuchWork, and RangeError when it calls itself without end */
-export function evaluate(program: readonly Statement[], globals: ReadonlyMap<string, Value>, context: Context): string {
+export function evaluateTemplate(
+    program: readonly Statement[],
+    globals: ReadonlyMap<string, Value>,
+    context: Context,
+): string {
     const { work, values } = context;
 
     function renderBlock(body: readonly Statement[], scope: Scope): string {

@@ -102,7 +102,7 @@ export interface Set {
 }
 
 /** What has no value, but does something. */
-export type Block =
+export type Tag =
     | For
     | Macro
     | CallBlock
@@ -117,14 +117,14 @@ export type Block =
     | { readonly type: "Break" | "Continue" | "Comment" };
 
 /** An expression as a statement is one whose value is written. */
-export type Statement = Expression | Block;
+export type Statement = Expression | Tag;
 
-const BLOCKS: readonly string[] = Object.keys({
+const TAGS: readonly string[] = Object.keys({
     ...{ For: 1, Macro: 1, CallStatement: 1, Set: 1, If: 1, FilterStatement: 1, Break: 1, Continue: 1, Comment: 1 },
-} satisfies Record<Block["type"], 1>);
+} satisfies Record<Tag["type"], 1>);
 
 export function isExpression(node: Statement): node is Expression {
-    return !BLOCKS.includes(node.type);
+    return !TAGS.includes(node.type);
 }
 
 // The library's own declarations name files that TypeScript does not find.

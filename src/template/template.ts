@@ -3,7 +3,7 @@
 import type { JsonValue } from "../types.js";
 import type { Context } from "./context.js";
 import { readData } from "./data.js";
-import { evaluate } from "./evaluate.js";
+import { evaluateTemplate } from "./evaluate.js";
 import { createGlobals } from "./globals.js";
 import { chooseStandIns, type StandIns } from "./stand-ins.js";
 import { parseTemplate } from "./syntax.js";
@@ -59,7 +59,7 @@ export function compileTemplate(source: string, now: () => Date = () => new Date
             for (const [name, value] of Object.entries(given.copy as typeof data))
                 if (value !== undefined) variables.set(name, toValue(value, standIns));
             try {
-                const marked = evaluate(program, variables, context);
+                const marked = evaluateTemplate(program, variables, context);
                 return { text: standIns.plain(marked), marked, standIns };
             } catch (error) {
                 if (error instanceof TemplateFault || error instanceof TooMuchWork) throw error;

@@ -1,7 +1,7 @@
 /** Messages whose values would take seconds and most of the memory if they were expanded before they are counted. */
 
 import { describe, expect, it } from "@jest/globals";
-import { MAX_CHARACTERS, checkRendererMessage } from "../../src/electron/validate.js";
+import { MAX_PROMPT_CHARACTERS, checkRendererMessage } from "../../src/electron/validate.js";
 
 // Made where they are used: a table of them would be printed into the names of the tests.
 const LARGE: Readonly<Record<string, () => unknown>> = {
@@ -32,9 +32,9 @@ describe.each(Object.keys(LARGE))("%s", (name) => {
 });
 
 it("a prompt may be as long as is documented, and no longer", () => {
-    const message = messageWith({ prompt: "x".repeat(MAX_CHARACTERS) });
+    const message = messageWith({ prompt: "x".repeat(MAX_PROMPT_CHARACTERS) });
     expect(() => checkRendererMessage(message)).not.toThrow();
-    expect(() => checkRendererMessage(messageWith({ prompt: "x".repeat(MAX_CHARACTERS + 1) }))).toThrow(
-        `more than ${MAX_CHARACTERS} characters`,
+    expect(() => checkRendererMessage(messageWith({ prompt: "x".repeat(MAX_PROMPT_CHARACTERS + 1) }))).toThrow(
+        `more than ${MAX_PROMPT_CHARACTERS} characters`,
     );
 });

@@ -8,7 +8,7 @@ import {
     meanInterval,
     resample,
     swapTest,
-    type Interval,
+    type ConfidenceInterval,
 } from "../../src/eval/statistics.js";
 import type { Grade } from "../../src/eval/types.js";
 import { uniforms } from "../helpers/statistics.js";
@@ -24,7 +24,7 @@ function resampled(grades: readonly Grade[]): ReturnType<typeof resample> {
     return resample(grades, drawResamples(grades.length, SEED));
 }
 
-function intervalOf(grades: readonly Grade[], isProportion = true): Interval {
+function intervalOf(grades: readonly Grade[], isProportion = true): ConfidenceInterval {
     return meanInterval(resampled(grades), isProportion);
 }
 
@@ -138,7 +138,7 @@ describe("the interval of a mean", () => {
 
     it("depends on the seed alone", () => {
         const grades = [0.1, 0.7, 0.2, 0.9, 0.4];
-        const run = (seed: number): Interval => meanInterval(resample(grades, drawResamples(5, seed)), true);
+        const run = (seed: number): ConfidenceInterval => meanInterval(resample(grades, drawResamples(5, seed)), true);
         expect(run(1)).toEqual(run(1));
         const countsOf = (seed: number): string => Buffer.from(drawResamples(50, seed).counts).toString("hex");
         expect(countsOf(1) === countsOf(1)).toBe(true);

@@ -78,7 +78,7 @@ function describeMembers({ recipe, weights, fallback }: RecipeForms, places: rea
         formatWeight(weights[member.name] ?? 0),
         ...(fallback === undefined ? [] : [formatWeight(fallback[member.name] ?? 0)]),
         describePrompt(member.prompt ?? recipe.prompt),
-        describeFiles(member, recipe, places[index]),
+        describeModel(member, recipe, places[index]),
     ]);
     return formatTable(["member", "weight", ...(fallback === undefined ? [] : ["fallback"]), "prompt", "model"], rows);
 }
@@ -90,7 +90,7 @@ function describePrompt(prompt: PromptTemplate): string {
     return names.length === 0 ? source : `${source}\nwith ${names.join(", ")}`;
 }
 
-function describeFiles({ model, lora }: MemberSpec, { file = "." }: Recipe, place: string | undefined): string {
+function describeModel({ model, lora }: MemberSpec, { file = "." }: Recipe, place: string | undefined): string {
     const near = (target: string): string => {
         const relative = path.relative(path.dirname(file), target);
         return relative.length < target.length ? relative : target;
