@@ -11,11 +11,12 @@ import {
     type Ensemble,
     type Recipe,
 } from "../index.js";
+import { timePerToken } from "../decoding/timings.js";
 import { loadWithProgress } from "./load.js";
 import { describeMemberProbabilities } from "./member-probabilities.js";
 import { withConfig } from "./config.js";
 import { loadOptions, outputOptions } from "./options.js";
-import { colors, escapeControls, formatTable, print, sum, WIDTH } from "./terminal.js";
+import { colors, escapeControls, formatTable, print, WIDTH } from "./terminal.js";
 
 const QUESTIONS = [
     "What is the capital of Nepal?",
@@ -161,20 +162,12 @@ function compare(head: readonly string[], rows: readonly (readonly string[])[]):
 }
 
 function describeCost(results: readonly CompletionResult[], names: readonly string[]): string[] {
-    // The first token of each comes with its prompt.
-    const tokens = sum(results.map((result) => result.tokens - 1));
-    const perToken = (milliseconds: (timings: CompletionResult["timings"]) => number): number =>
-        sum(results.map(({ timings }) => milliseconds(timings))) / tokens;
-    const total = perToken(({ generationMs }) => generationMs);
+    const { tokensPerSecond, ms, decodeMs, fuseMs } = timePerToken(results);
     return [
-        (1000 / total).toFixed(0),
-        total.toFixed(2),
-        ...names.map((member) =>
-            perToken(({ decodeMs }) => decodeMs[member] ?? 0)
-                .toFixed(2)
-                .replace(/^0\.00$/, "-"),
-        ),
-        perToken(({ fuseMs }) => fuseMs).toFixed(3),
+        tokensPerSecond.toFixed(0),
+        ms.toFixed(2),
+        ...names.map((member) => (decodeMs[member] ?? 0).toFixed(2).replace(/^0\.00$/, "-")),
+        fuseMs.toFixed(3),
     ];
 }
 

@@ -2,8 +2,9 @@
 
 import type { ChalkInstance } from "chalk";
 import { tokenText, type DrafterView, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
+import { compareWithDrafter } from "../decoding/explain.js";
 import { plural } from "../plural.js";
-import { colors, escapeControls, escapeLines, formatProbability, formatTable, quote, sum } from "./terminal.js";
+import { colors, escapeControls, escapeLines, formatProbability, formatTable, quote } from "./terminal.js";
 
 /** From hot to calm: the total-variation distance from which on each colour is taken. Below all of them: none. */
 const HEAT = [
@@ -27,16 +28,14 @@ export function paintText(part: TokenPart | FinishPart): string {
 /** A legend of the colours, a summary and the table, for after the text. */
 export function describeDecisions(ensemble: Ensemble, parts: readonly TokenPart[]): string {
     if (parts.length === 0) return "\n";
-    const views = parts.flatMap(({ drafter }) => (drafter === undefined ? [] : [drafter]));
-    const others = parts.filter((part) => part.drafter !== undefined && isOther(part, part.drafter)).length;
-    const mean = sum(views.map(({ totalVariation }) => totalVariation)) / views.length;
+    const { differing, meanDistance } = compareWithDrafter(parts);
     const head = ["token", "target", "drafter instead", "distance", "changed by"];
     return [
         "",
         "",
         ...(colors.level === 0 ? [] : [describeHeat()]),
-        `The drafter would have said something else at ${others} of ${plural(parts.length, "token")}.`,
-        `Mean distance between drafter and target: ${formatDistance(mean)}`,
+        `The drafter would have said something else at ${differing} of ${plural(parts.length, "token")}.`,
+        `Mean distance between drafter and target: ${formatDistance(meanDistance)}`,
         formatTable(
             head,
             parts.map((part) => describeToken(ensemble, part)),

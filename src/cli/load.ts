@@ -12,6 +12,7 @@ import {
 } from "../index.js";
 import { loadBinding } from "../native/load-binding.js";
 import { recipeForFiles } from "../ensemble/from-files.js";
+import { trainedForFewer } from "../ensemble/members.js";
 import { checkRecipeParts } from "../models/roles.js";
 import { defaultRecipe } from "./config.js";
 import type { LoadArguments, RecipeArguments } from "./options.js";
@@ -56,10 +57,10 @@ export async function openEnsemble(
     return ensemble;
 }
 
-/** Beyond what they were trained for, models get worse without a word. */
 function warnOfContext({ members, contextSize }: Ensemble): void {
-    const short = members.filter(({ model }) => model.info.trainContextSize < contextSize);
-    const trained = short.map(({ name, model }) => `${name} for ${model.info.trainContextSize}`);
+    const trained = trainedForFewer(members, contextSize).map(
+        ({ name, model }) => `${name} for ${model.info.trainContextSize}`,
+    );
     if (trained.length > 0)
         remark(
             `The context holds ${contextSize} tokens, and members were trained for fewer: ${trained.join(", ")}. ` +

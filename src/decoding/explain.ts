@@ -44,3 +44,21 @@ export function findMostProbable({ top = [] }: TokenPart, member: string): { id:
     const rest = 1 - candidates.reduce((sum, { probability }) => sum + probability, 0);
     return best !== undefined && best.probability > rest ? best : undefined;
 }
+
+/** Where a text leaves its drafter, in numbers. */
+export interface DrafterComparison {
+    /** Tokens in whose place the drafter would have drawn another one. */
+    readonly differing: number;
+    /** Mean of the total-variation distances, 0..1; NaN without tokens. */
+    readonly meanDistance: number;
+}
+
+/** Of tokens that were asked for with `explain`. */
+export function compareWithDrafter(parts: readonly TokenPart[]): DrafterComparison {
+    const views = parts.flatMap((part) => (part.drafter === undefined ? [] : [{ id: part.id, drafter: part.drafter }]));
+    const distance = views.reduce((sum, { drafter }) => sum + drafter.totalVariation, 0);
+    return {
+        differing: views.filter(({ id, drafter }) => drafter.id !== id).length,
+        meanDistance: distance / views.length,
+    };
+}

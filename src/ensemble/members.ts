@@ -23,6 +23,11 @@ export interface Member {
     readonly prompt: PromptRenderer;
 }
 
+/** Those that were trained for fewer tokens than a context holds: beyond that, models get worse without a word. */
+export function trainedForFewer(members: readonly Member[], contextSize: number): Member[] {
+    return members.filter(({ model: { info } }) => info.trainContextSize > 0 && info.trainContextSize < contextSize);
+}
+
 /**
  * Loads every file once, one after another.
  *
