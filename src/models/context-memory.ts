@@ -44,6 +44,11 @@ export function rowBytes(rows: number, vocabularySize: number): number {
     return rows * vocabularySize * Float32Array.BYTES_PER_ELEMENT;
 }
 
+/** Bytes of what says which cells a token of a batch attends to: 16 bits each. Estimates leave it out where attention is fused. */
+export function maskBytes(cells: number, batchSize: number): number {
+    return 2 * cells * Math.min(batchSize, cells);
+}
+
 /**
  * Bytes that a context may take, from the header alone: more than it does as a rule, since llama.cpp seldom keeps the scores of
  * attention. It tells what has to be planned, which takes node-llama-cpp, and that is slow to import.

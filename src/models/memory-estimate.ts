@@ -4,7 +4,7 @@ import type { GgmlType, GgufInsights, GgufInsightsResourceRequirements } from "n
 import { EftError } from "../errors.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { CacheType, MemberSpec } from "../types.js";
-import { CACHE_BITS, cellsOf, handedRows, keptRows, rowBytes, type ContextShape } from "./context-memory.js";
+import { CACHE_BITS, cellsOf, handedRows, keptRows, maskBytes, rowBytes, type ContextShape } from "./context-memory.js";
 
 /** Bytes. */
 export interface MemoryShare {
@@ -96,10 +96,17 @@ export function estimate(group: Group, gpuLayers: number, settings: EstimateSett
         const cells = cellsOf({ cacheTokens, sequences });
         const { cache, buffers } = split(cells, gpuLayers);
         const bits = CACHE_BITS[cacheType] / CACHE_BITS.f16;
+        const mask = insights.flashAttentionSupported ? maskBytes(cells, batchSize) : 0;
+        // The rows take the place of the mask, which only layers need.
+        const beyondRows = Math.max(0, mask - rowBytes(Math.min(batchSize, cells), vocabularySize));
+        const onCpu = gpuLayers === 0 ? beyondRows : gpuLayers < insights.totalLayers ? mask : 0;
         return {
-            ram: Math.ceil(cache.ram * bits + buffers.ram + rowBytes(rows, vocabularySize)),
-            // The buffers of one layer are those of all, because layers use them one after another.
-            gpu: gpuLayers === 0 ? 0 : Math.ceil(cache.gpu * bits + split(cells, insights.totalLayers).buffers.gpu),
+            ram: Math.ceil(cache.ram * bits + buffers.ram + onCpu + rowBytes(rows, vocabularySize)),
+            gpu:
+                gpuLayers === 0
+                    ? 0
+                    : // The buffers of one layer are those of all, because layers use them one after another.
+                      Math.ceil(cache.gpu * bits + split(cells, insights.totalLayers).buffers.gpu + beyondRows),
         };
     };
     const parts = members.map(({ spec, loaded }) => ({

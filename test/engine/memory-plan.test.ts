@@ -211,7 +211,8 @@ describe("planMemory", () => {
         { sequences: 1, cacheTokens: 256 },
         { sequences: 64, cacheTokens: 256 },
         { sequences: 8, cacheTokens: 4000 },
-    ])("counts the cells that llama.cpp reserves for $sequences sequences of $cacheTokens tokens", async (options) => {
+        { sequences: 2, cacheTokens: 16_384 },
+    ])("counts what llama.cpp reserves for $sequences sequences of $cacheTokens tokens", async (options) => {
         const recipe = { ...soloRecipe(demoFile("large-base")), contextSize: 256 };
         const lines: string[] = [];
         loadBinding().setLog((_, text) => lines.push(text));
@@ -224,13 +225,21 @@ describe("planMemory", () => {
         } finally {
             loadBinding().setLog(undefined);
         }
-        const cells = Number(/size = .*\(\s*(\d+) cells/.exec(lines.join(""))?.[1]);
+        const said = (pattern: RegExp): number => Number(pattern.exec(lines.join(""))?.[1]);
+        const cells = said(/size = .*\(\s*(\d+) cells/);
         const [f16, q8] = await Promise.all([
             planMemory(recipe, options),
             planMemory(recipe, { ...options, cacheType: "q8_0" }),
         ]);
         // 3 layers, keys and values of 256 numbers.
         expect(f16.total.ram - q8.total.ram).toBe((3 * 2 * 256 * cells * (16 - 8.5)) / 8);
+
+        const rows = Math.min(512, 128 * options.sequences) * 2048 * 4;
+        const buffers = said(/KV buffer size =\s*([\d.]+) MiB/) + said(/compute buffer size =\s*([\d.]+) MiB/);
+        const part = Number(f16.members[0]?.context.ram) / (buffers * 2 ** 20 + rows);
+        expect(part).toBeGreaterThan(0.97);
+        // Small ones are made of what is guessed.
+        expect(part).toBeLessThan(cells > 4000 ? 1.03 : 1.4);
     });
 
     it("counts rows of logits: those that a step hands over, and those that drafts leave", async () => {
