@@ -14,7 +14,9 @@ import {
     type MemoryPlan,
     type Recipe,
 } from "../../src/index.js";
+import { planBeside } from "../../src/models/memory-plan.js";
 import { loadBinding } from "../../src/native/load-binding.js";
+import type { MemberSpec } from "../../src/types.js";
 import { demoFile, soloRecipe, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
 import { Q8_CACHE } from "../helpers/tolerances.js";
 
@@ -266,6 +268,41 @@ describe("planMemory", () => {
             { sequences: 8, batchSize: 512, cacheTokens: 400 },
         ];
         expect(await moreFor(soloRecipe(demoFile("large-base")), some, many)).toEqual([0]);
+    });
+
+    it("counts what a host has loaded as it is", async () => {
+        const [large, small] = [soloRecipe(demoFile("large-base")), soloRecipe(demoFile("small-chat"))];
+        const kept = 2 * 17 * 2048 * 4;
+        const loaded = {
+            spec: large.members[0] as MemberSpec,
+            gpuLayers: 2,
+            cacheTokens: 5000,
+            cacheType: "q8_0",
+        } as const;
+        const options = { contextSize: 100, sequences: 2, ...room(AMPLE) };
+        const alone = await planMemory(large, { ...options, gpuLayers: 2, cacheTokens: 5000, cacheType: "q8_0" });
+        const other = await planMemory(small, options);
+        const both = await planBeside(small, options, { ofMembers: [], others: [loaded] });
+        expect(both.members).toEqual([
+            {
+                ...other.members[0],
+                context: { ram: Number(other.members[0]?.context.ram) + kept, gpu: other.members[0]?.context.gpu },
+            },
+        ]);
+        expect(both.total).toEqual({
+            ram: alone.total.ram + other.total.ram + 2 * kept,
+            gpu: alone.total.gpu + other.total.gpu,
+        });
+        // The same file in a cache of its own: its weights are there, with as many layers.
+        const again = await planBeside(
+            large,
+            { ...options, gpuLayers: 4 },
+            { ofMembers: [], others: [{ ...loaded, spec: { ...loaded.spec, name: "there" } }] },
+        );
+        expect(again.members).toMatchObject([{ gpuLayers: 2, weights: { ram: 0, gpu: 0 }, sharesWeightsOf: "there" }]);
+        // The same cache.
+        const shared = await planBeside(large, options, { ofMembers: [loaded], others: [] });
+        expect(shared.total).toEqual(alone.total);
     });
 
     it("names a file that is not there", async () => {

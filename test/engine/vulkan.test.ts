@@ -27,28 +27,36 @@ const TIMEOUT = 400_000;
 
 const program = path.join(packageRoot, "test", "engine", "programs", "vulkan.mjs");
 
-async function run(prompt: string): Promise<{ unavailable?: string; answers: Answer[] }> {
+interface Outcome {
+    readonly unavailable?: string;
+    readonly answers: readonly Answer[];
+    /** Of a recipe whose files another one has put there with one layer on the device. */
+    readonly beside: { readonly text: string; readonly layers: readonly number[] };
+}
+
+async function run(prompt: string): Promise<Outcome> {
     const { stdout } = await promisify(execFile)(process.execPath, [program, prompt], {
         env: { ...process.env, GGML_VK_VISIBLE_DEVICES: "0" },
     });
-    return JSON.parse(stdout) as { unavailable?: string; answers: Answer[] };
+    return JSON.parse(stdout) as Outcome;
 }
 
 describe("the Vulkan backend", () => {
     it(
         "gives the CPU's text, with all layers on the device and with one",
         async () => {
-            const { unavailable, answers } = await run("What money do people in Eritrea use?");
+            const { unavailable, answers, beside } = await run("What money do people in Eritrea use?");
             if (unavailable !== undefined) {
                 console.warn(`Skipped, there is no Vulkan device: ${unavailable}`);
                 return;
             }
-            const [all, some, cpu] = answers as [Answer, Answer, Answer];
+            const [all, some, cpu] = answers as readonly [Answer, Answer, Answer];
             expect([all.backend, some.backend, cpu.backend]).toEqual(["vulkan", "vulkan", "cpu"]);
             expect(all.devices).toHaveLength(1);
             expect(cpu.devices).toHaveLength(0);
             expect(cpu.text).toContain("nakfa");
             expect(all.speculative?.text).toBe(cpu.text);
+            expect(beside).toEqual({ text: cpu.text, layers: [1, 1, 1] });
             expect(all.speculative?.accepted).toBeGreaterThan(0);
             for (const { text, parts } of [all, some]) {
                 expect(text).toBe(cpu.text);
