@@ -46,7 +46,7 @@ export {
     type MemoryPlan,
     type MemoryRoom,
 } from "./models/memory-plan.js";
-export type { MemoryShare } from "./models/memory-estimate.js";
+export type { MemoryShare } from "./models/context-memory.js";
 export { chooseBackend } from "./native/backend.js";
 export type { Member } from "./ensemble/members.js";
 export type { ChatMessage, TextPart } from "./prompts/messages.js";

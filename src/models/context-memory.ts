@@ -1,7 +1,7 @@
 /** What a context takes beside the texts in its cache, and a bound on all of it from the header alone. */
 
 import type { NativeHeader } from "../native/binding.js";
-import type { CacheType } from "../types.js";
+import type { CacheType, MemberSpec } from "../types.js";
 
 /** Bits of a number in the cache, scales of blocks included. */
 export const CACHE_BITS = { f16: 16, q8_0: 8.5, q4_0: 4.5 } as const satisfies Record<CacheType, number>;
@@ -11,6 +11,24 @@ export const MOST_APPENDED = 16;
 export const MOST_DRAFTED = 16;
 /** Rows of logits that one text asks for in one step: enough to be efficient, and bounded for large vocabularies. */
 export const MOST_SCORED = 128;
+
+/** Bytes. */
+export interface MemoryShare {
+    /** In the memory of the machine. */
+    readonly ram: number;
+    /** In that of the GPU. */
+    readonly gpu: number;
+}
+
+/** A context that is there already, and stays as it is. */
+export interface ExistingContext {
+    readonly spec: MemberSpec;
+    /** Layers on the GPU; -1 means all. */
+    readonly gpuLayers: number;
+    /** Tokens that it holds for all sequences together. */
+    readonly cacheTokens: number;
+    readonly cacheType: CacheType;
+}
 
 /** How much a context holds at a time. */
 export interface ContextShape {

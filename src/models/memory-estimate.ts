@@ -4,25 +4,18 @@ import type { GgmlType, GgufInsights, GgufInsightsResourceRequirements } from "n
 import { EftError } from "../errors.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { CacheType, MemberSpec } from "../types.js";
-import { CACHE_BITS, cellsOf, handedRows, keptRows, maskBytes, rowBytes, type ContextShape } from "./context-memory.js";
+import {
+    CACHE_BITS,
+    cellsOf,
+    handedRows,
+    keptRows,
+    maskBytes,
+    rowBytes,
+    type ContextShape,
+    type ExistingContext,
+    type MemoryShare,
+} from "./context-memory.js";
 
-/** Bytes. */
-export interface MemoryShare {
-    /** In the memory of the machine. */
-    readonly ram: number;
-    /** In that of the GPU. */
-    readonly gpu: number;
-}
-
-/** A context that is there already, and stays as it is. */
-export interface ExistingContext {
-    readonly spec: MemberSpec;
-    /** Layers on the GPU; -1 means all. */
-    readonly gpuLayers: number;
-    /** Tokens that it holds for all sequences together. */
-    readonly cacheTokens: number;
-    readonly cacheType: CacheType;
-}
 
 /** A context that the plan counts. */
 export interface Planned {

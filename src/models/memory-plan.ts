@@ -7,14 +7,13 @@ import type { GgufInsights } from "node-llama-cpp";
 import type { BackendChoice } from "../native/backend.js";
 import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
+import type { ExistingContext, MemoryShare } from "./context-memory.js";
 import { readInsights } from "./insights.js";
 import {
     add,
     estimate,
     type EstimateSettings,
-    type ExistingContext,
     type Group,
-    type MemoryShare,
     type Placed,
     type Planned,
 } from "./memory-estimate.js";
