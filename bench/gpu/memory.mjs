@@ -10,6 +10,8 @@ import { NotHere } from "./room.mjs";
 
 const MIB = 2 ** 20;
 const OPTIONS = { contextSize: 2048, sequences: 4 };
+/** Rows of logits that steps will allocate: what a batch hands over, and what drafts keep (docs/memory.md). */
+const LATER_ROWS = 512 + 17 * OPTIONS.sequences;
 /** Tokens of the prompt that is aborted, and of one that shows how many there is time for. */
 const [PROMPT_TOKENS, SHORT_TOKENS] = [3000, 300];
 /** Parts of the time that the prompt takes, after which it is aborted. */
@@ -85,6 +87,10 @@ async function comparePlan(kit, family) {
     });
 
     const allocated = readAllocations(lines.join(""));
+    recipe.members.forEach(({ model }, index) => {
+        const { vocabularySize } = native.loadBinding().readHeader(model);
+        if (allocated.contexts[index]) allocated.contexts[index].ram += 4 * vocabularySize * LATER_ROWS;
+    });
     const place = backend === "cpu" ? "ram" : "gpu";
     const head = [
         "member",
