@@ -77,8 +77,6 @@ export async function* generate(
         if (drawing?.fusion === fusion) return drawing;
         return (drawing = {
             ...{ fusion, draw: common, speculation: speculator?.speculating(fusion, drafter) },
-            // Lookup has to see the text.
-            mayRunAhead: speculation?.propose === undefined,
         });
     };
     let reason: FinishReason = isOver ? "stop" : "length";

@@ -50,10 +50,15 @@ export interface SpeculatorParts {
 /** Plain steps look now and then what the drafter would have drawn, so that speculation is taken up again. */
 const LOOK_EVERY = 4;
 
+/** So many steps wait for the text after one in which lookup would have given more than was drawn: then it may again. */
+const LOOKING_STEPS = 4;
+
 /** What there is to know of a step before it: an {@link Attempt}, and what has to be learnt of it. */
 interface Considered extends Attempt {
-    /** What lookup proposed, taken or not. */
-    readonly proposed: readonly number[];
+    /** What lookup proposed, taken or not. Undefined: it was not asked. */
+    readonly proposed?: readonly number[];
+    /** Most drafts that there was room for. */
+    readonly room: number;
     /** The step of the prompt says nothing about speculation. */
     readonly isFirst: boolean;
     /** The policy was not asked: what a plain step was last expected to cost. */
@@ -83,6 +88,8 @@ export function createSpeculator({
     const statistics = createStatistics(members.length);
     /** Plain steps since the last block. */
     let plainSteps = 0;
+    /** Steps that still have to see the text, for lookup. */
+    let lookingSteps = LOOKING_STEPS;
     /** What a plain step was last expected to cost. */
     let plainForecast: PlanForecast | undefined;
 
@@ -109,12 +116,14 @@ export function createSpeculator({
             const compare = drafter !== undefined && (explain || looks);
             return { compare, readsDrafter: drafter !== undefined && (compare || isFirst) };
         };
-        if (!asks) return { decide, proposed: [], isFirst, plainForecast };
+        const hasToSee = propose !== undefined && (length !== "adaptive" || lookingSteps > 0);
+        const common = { decide, isFirst, room, hasToSee };
+        if (!asks) return { ...common, plainForecast };
 
         const verifying = readsAll ? target.contexts.map(({ id }) => id) : contextsOf(fusion);
-        const proposed = position === undefined ? [] : proposeTokens(room);
+        const proposed = position === undefined ? undefined : proposeTokens(room);
         const lookup: DraftProspect | undefined =
-            proposed.length === 0
+            proposed === undefined || proposed.length === 0
                 ? undefined
                 : {
                       most: proposed.length,
@@ -132,9 +141,10 @@ export function createSpeculator({
         const isLookup = lookup !== undefined && (asked === undefined || promisesMore(lookup, asked));
         const prospect = isLookup ? lookup : asked;
         return {
-            ...{ decide, proposed, isFirst },
+            ...common,
+            ...(proposed && { proposed }),
             ...(prospect && { prospect }),
-            ...(isLookup && { proposal: Int32Array.from(proposed) }),
+            ...(isLookup && { proposal: Int32Array.from(proposed ?? []) }),
         };
     }
 
@@ -164,7 +174,9 @@ export function createSpeculator({
         learn({ draws, block, decodeMs, fuseMs, jobMs }) {
             if (block === undefined) return;
             const { tokens: drafts, confidences, declined, plan } = block;
-            const { proposed, proposal, isFirst, ...attempt } = block.attempt as Considered;
+            const { proposal, isFirst, room, ...attempt } = block.attempt as Considered;
+            // Where lookup was not asked, the text that it would have seen is known by now.
+            const proposed = attempt.proposed ?? (isFirst || room === 0 ? [] : proposeTokens(room));
             const accepted = countSame(drafts, draws);
             const verified = Math.min(drafts.length, draws.length);
             confidences.subarray(0, draws.length).forEach((confidence, position) => {
@@ -176,6 +188,8 @@ export function createSpeculator({
             for (let i = 0; i < Math.min(proposed.length, draws.length, same + 1); i++) {
                 acceptance.lookup.record(i, i < same, 1);
             }
+            lookingSteps =
+                proposal !== undefined || same >= draws.length ? LOOKING_STEPS : Math.max(0, lookingSteps - 1);
             const [first] = draws;
             if (confidences.length === 0 && drafts.length === 0 && first?.drafter !== undefined) {
                 const { token, confidence } = first.drafter;

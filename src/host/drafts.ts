@@ -93,6 +93,8 @@ export interface Attempt {
     readonly prospect?: DraftProspect;
     /** Drafts that are there already; as many are taken as are planned. */
     readonly proposal?: Int32Array;
+    /** Whether it would be another one if the tokens were known that are still being drawn. */
+    readonly hasToSee?: boolean;
     /** @returns what becomes of the step whose drafts have been planned */
     decide(plan: DraftPlan): {
         /** Whether target and drafter are to be compared. */

@@ -25,8 +25,6 @@ export interface Drawing {
     readonly fusion: NativeFusion;
     readonly draw: Omit<NativeDraw, "history" | "position">;
     readonly speculation?: Speculating | undefined;
-    /** Whether the token after one may be drawn before anybody has seen that one. */
-    readonly mayRunAhead: boolean;
 }
 
 /** The next token behind the text is to be drawn, or the next ones where there are drafts. */

@@ -33,6 +33,7 @@ export function planFollowing(
         const attempt = chain.drawing.speculation?.attempt({ position: undefined, most: chain.room - 1, isAlone });
         return { share, lease: share.lease, chain, drawing: chain.drawing, attempt };
     });
+    if (going.some(({ attempt }) => attempt?.hasToSee)) return [];
     const plans = choosePlans(going, costs);
     const sizes = new Map<number, number>();
     const shares = going.map(({ share, lease, chain, attempt }, index): FollowingShare => {

@@ -11,7 +11,7 @@ import type { CostTable } from "./costs.js";
 import { choosePlans } from "./draft-plans.js";
 import { NO_DRAFTS, type Attempt } from "./drafts.js";
 import { drawEntry, toFollowing } from "./entries.js";
-import { isDraw, type DrawEvaluation, type Evaluated, type Evaluation, type Waiting } from "./evaluations.js";
+import { isDraw, type Evaluated, type Evaluation, type Waiting } from "./evaluations.js";
 import { planFollowing } from "./following.js";
 import { createJobRunner, isWanted, whyUnwanted } from "./jobs.js";
 import { createPieces } from "./pieces.js";
@@ -157,18 +157,26 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     /** What each of them needs of the next step, drafts included. */
     function planNeeds(waitings: readonly Waiting[]): Need[] {
         const isAlone = slots.busy <= 1;
-        const draws = waitings.filter(({ evaluation }) => isDraw(evaluation));
         const attempts = new Map<Waiting, Attempt | undefined>();
-        const candidates = draws.map(({ evaluation, lease }, index) => {
-            const { drawing, position, room } = evaluation as DrawEvaluation;
-            const attempt = drawing.speculation?.attempt({ position, most: room - 1, isAlone });
-            attempts.set(draws[index] as Waiting, attempt);
-            return { lease, drawing, attempt };
+        for (const waiting of waitings) {
+            const { evaluation } = waiting;
+            try {
+                const { drawing, position, room } = isDraw(evaluation) ? evaluation : {};
+                attempts.set(waiting, drawing?.speculation?.attempt({ position, most: (room ?? 1) - 1, isAlone }));
+            } catch (error) {
+                // A function of the caller's looks up.
+                finish(waiting);
+                waiting.reject(error);
+            }
+        }
+        const candidates = [...attempts].flatMap(([waiting, attempt]) => {
+            const { evaluation, lease } = waiting;
+            return isDraw(evaluation) ? { waiting, lease, drawing: evaluation.drawing, attempt } : [];
         });
         const plans = choosePlans(candidates, costs);
-        return waitings.map((waiting): Need => {
-            const attempt = attempts.get(waiting);
-            let plan = plans[draws.indexOf(waiting)] ?? NO_DRAFTS;
+        const planOf = new Map(candidates.map(({ waiting }, index) => [waiting, plans[index] ?? NO_DRAFTS]));
+        return [...attempts].map(([waiting, attempt]): Need => {
+            let plan = planOf.get(waiting) ?? NO_DRAFTS;
             // What has not been read for long catches up first, in a step without drafts.
             const isBehind = plan.length > 0 && missingTokens(waiting, true).some(({ count }) => count > MOST_APPENDED);
             if (isBehind) plan = { ...plan, length: 0 };
@@ -221,7 +229,8 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
                 tokens,
             };
         }
-        if (evaluation.drawing.mayRunAhead) {
+        // What is proposed is no draft of the drafter, so native code is told no drafter that it could go on with.
+        if (attempt?.proposal === undefined) {
             lease.chain = {
                 ...{ id: ++chains, drawing: evaluation.drawing, next: evaluation.position, signal },
                 ...{ room: evaluation.room, lacking: tokens.map(({ length }) => (length === 0 ? undefined : [])) },

@@ -190,6 +190,23 @@ describe("a caller's code that throws", () => {
         expect(mappedModels()).toEqual(before);
     });
 
+    test("does not disturb those whose steps it shares", async () => {
+        await withEnsemble(upscalingRecipe(), { sequences: 4 }, async (ensemble) => {
+            const others = [1, 2, 3].map((index) => question(index, { speculation: { length: 2 } }));
+            const alone: string[] = [];
+            for (const other of others) alone.push(await textOf(ensemble, other));
+            let calls = 0;
+            const lookup = (): number[] => (++calls > 1 ? thrower() : []);
+            const [faulty, ...texts] = await Promise.allSettled([
+                textOf(ensemble, question(0, { speculation: { lookup, length: 2 } })),
+                ...others.map((other) => textOf(ensemble, other)),
+            ]);
+            expect(faulty).toEqual({ status: "rejected", reason: fault });
+            expect(texts).toEqual(alone.map((value) => ({ status: "fulfilled", value })));
+            expect(ensemble.scheduler.busy).toBe(0);
+        });
+    });
+
     test("does not disturb those who ask later, nor keep a load from beginning anew", async () => {
         let calls = 0;
         const onProgress = (): void => {
