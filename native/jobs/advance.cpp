@@ -116,7 +116,8 @@ void forget_rejected(JobState & state, const Advance & advance, const StepEntry 
     for (size_t m = 0; m < advance.tokens.size(); ++m) {
         if (advance.tokens[m].empty()) continue;
         Member & member = state.member(*step.target, m);
-        const auto end = advance.keep[m] + static_cast<uint32_t>(advance.tokens[m].size() + result.draws.size()) - 1;
+        const auto end = advance.keep[m] +
+                         static_cast<uint32_t>(advance.tokens[m].size() + std::max<size_t>(result.draws.size(), 1)) - 1;
         if (member.length(step.sequence) > end) member.rewind(step.sequence, end);
     }
 }

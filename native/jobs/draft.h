@@ -9,7 +9,7 @@
 
 namespace eft {
 
-/// What one sequence drafts; see NativeDraftEntry in src/native/binding.ts.
+/// What one sequence drafts; see NativePlan in src/native/binding.ts.
 struct DraftEntry {
     std::shared_ptr<const Target> target;
     uint32_t sequence = 0;

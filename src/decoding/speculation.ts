@@ -103,21 +103,24 @@ export function createSpeculator({
         const room = isFirst || length === 0 ? 0 : Math.min(most, MOST_DRAFTS);
         // Alone, the policy is asked again only after a look, so that what gains nothing costs nothing. With others, what pays
         // depends on them too.
-        const asks = room > 0 && (plainSteps % LOOK_EVERY === 0 || !isAlone);
-        const decide = (plan: DraftPlan): ReturnType<Attempt["decide"]> => {
+        const asks = room > 0 && (typeof length === "number" || plainSteps % LOOK_EVERY === 0 || !isAlone);
+        const plainStepsWith = (plan: DraftPlan): number => (plan.length > 0 || isFirst ? 0 : plainSteps + 1);
+        const take = (plan: DraftPlan): void => {
             const { plainMs } = plan.forecast ?? {};
             if (asks) plainForecast = plainMs === undefined ? undefined : { tokens: 1, ms: plainMs, plainMs };
-            plainSteps = plan.length > 0 || isFirst ? 0 : plainSteps + 1;
+            plainSteps = plainStepsWith(plan);
+        };
+        const decide = (plan: DraftPlan): ReturnType<Attempt["decide"]> => {
             const looks =
                 length === "adaptive" &&
-                plainSteps % LOOK_EVERY === LOOK_EVERY - 1 &&
+                plainStepsWith(plan) % LOOK_EVERY === LOOK_EVERY - 1 &&
                 drafter !== undefined &&
                 members.every((m) => !readsMember(drafter, m) || readsMember(fusion, m));
             const compare = drafter !== undefined && (explain || looks);
             return { compare, readsDrafter: drafter !== undefined && (compare || isFirst) };
         };
         const hasToSee = propose !== undefined && (length !== "adaptive" || lookingSteps > 0);
-        const common = { decide, isFirst, room, hasToSee };
+        const common = { decide, take, isFirst, room, hasToSee };
         if (!asks) return { ...common, plainForecast };
 
         const verifying = readsAll ? target.contexts.map(({ id }) => id) : contextsOf(fusion);

@@ -18,7 +18,7 @@ export interface CostTable {
     isKnown(context: number, tokens: number): boolean;
     /** A context that is not there any more. */
     forget(context: number): void;
-    /** @param wallMs - from the submission of the job until its result was there */
+    /** @param wallMs - that the job took of the time that went by */
     record(job: Job, decodes: readonly NativeDecode[], wallMs: number): void;
 }
 

@@ -95,6 +95,8 @@ export interface Attempt {
     readonly proposal?: Int32Array;
     /** Whether it would be another one if the tokens were known that are still being drawn. */
     readonly hasToSee?: boolean;
+    /** A step with this plan has been submitted. */
+    take(plan: DraftPlan): void;
     /** @returns what becomes of the step whose drafts have been planned */
     decide(plan: DraftPlan): {
         /** Whether target and drafter are to be compared. */

@@ -7,6 +7,7 @@ import { NO_DRAFTS } from "./drafts.js";
 import { toFollowing } from "./entries.js";
 import { isDraw } from "./evaluations.js";
 import { isWanted } from "./jobs.js";
+import { MOST_APPENDED, MOST_DRAFTED } from "./step-plan.js";
 
 /** A share of a job that goes on by itself. */
 export interface FollowingShare extends Share {
@@ -43,8 +44,9 @@ export function planFollowing(
         readsAhead(chain, plan.length > 0).forEach((isRead, member) => {
             const [id, count] = [lease.target.contexts[member]?.id ?? -1, lacks[member]];
             if (!isRead) return;
-            // What native code was not told fits into no batch.
-            sizes.set(id, (sizes.get(id) ?? 0) + (count ?? Infinity) + plan.length);
+            // What native code was not told, or is too much for the cells of a slot, fits into no batch.
+            const added = count !== undefined && count <= MOST_APPENDED ? count + plan.length : Infinity;
+            sizes.set(id, (sizes.get(id) ?? 0) + added);
         });
         const { slot } = share;
         const { signal } = chain;
@@ -66,8 +68,13 @@ function futureOf(share: Share): Future {
     // Whether texts are scored behind those that are, is not known.
     if (waiting === undefined || !isDraw(waiting.evaluation)) return "has to be asked";
     if (waiting.evaluation.room <= 1 || !isWanted({ lease, signal: waiting.evaluation.signal })) return "ends";
-    const goesOn = chain !== undefined && lease.chain === chain && lease.slot === slot && roomBehind(share) > 0;
-    return goesOn ? "goes on" : "has to be asked";
+    if (chain === undefined || lease.chain !== chain || lease.slot !== slot) return "has to be asked";
+    // Where jobs before have failed, something may be there already.
+    if (chain.result !== undefined || chain.ahead !== undefined) return "has to be asked";
+    // How many tokens are left is known later. Under rejection sampling the text depends on the lengths of blocks, which must not
+    // depend on when somebody asks.
+    const least = chain.drawing.speculation?.coupling === "maximal" ? MOST_DRAFTED : 0;
+    return roomBehind(share) > least ? "goes on" : "has to be asked";
 }
 
 /** Per member: how many tokens of the text its cache may lack behind a job. Undefined: native code was not told. */

@@ -43,6 +43,8 @@ export interface JobRunner {
 export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers: ShareHandlers): JobRunner {
     const flights: Flight[] = [];
     const running = new Set<Share>();
+    /** Signals that are listened to, and how many shares that run have them. */
+    const listened = new Map<AbortSignal, number>();
     let lastEnd = -Infinity;
 
     function reconsider(): void {
@@ -67,7 +69,7 @@ export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers
         lastEnd = end;
         const { draftDecodes, draftMs, decodes } = result;
         if (draftDecodes.length > 0) costs.record("draft", draftDecodes, draftMs);
-        if (decodes.length > 0) costs.record("step", decodes, jobMs - draftMs);
+        if (decodes.length > 0) costs.record("step", decodes, Math.max(0, jobMs - draftMs));
         handlers.end(jobMs);
         let offset = 0;
         shares.forEach((share, index) => {
@@ -86,7 +88,10 @@ export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers
     function enter(share: Share): boolean {
         try {
             if (!isWanted(share)) throw whyUnwanted(share);
-            share.signal?.addEventListener("abort", reconsider);
+            const { signal } = share;
+            const users = (signal && listened.get(signal)) ?? 0;
+            if (users === 0) signal?.addEventListener("abort", reconsider);
+            if (signal) listened.set(signal, users + 1);
             running.add(share);
             return true;
         } catch (error) {
@@ -99,7 +104,13 @@ export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers
     function leave(shares: readonly Share[]): void {
         for (const share of shares) {
             running.delete(share);
-            share.signal?.removeEventListener("abort", reconsider);
+            const { signal } = share;
+            if (signal === undefined) continue;
+            const users = (listened.get(signal) ?? 1) - 1;
+            listened.set(signal, users);
+            if (users > 0) continue;
+            listened.delete(signal);
+            signal.removeEventListener("abort", reconsider);
         }
     }
 

@@ -126,8 +126,8 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
 
     /** A step of all that is asked for, while nothing runs. */
     function runStep(): void {
-        isAwaited = false;
-        slots.admit(evaluations);
+        // Who waits for the beginning of another's text gets his slot when that is there.
+        isAwaited = slots.admit(evaluations);
         const needs = planNeeds(evaluations.filter(({ lease }) => lease.slot !== undefined));
         const pieceSize = pieces.choose(needs);
         const shares = planStep(needs, { batchSize, pieceSize }).map(toShare);
@@ -150,7 +150,10 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     function submit(shares: readonly Share[]): void {
         counts.steps++;
         counts.entries += shares.length;
-        for (const { lease, entry } of shares) if ("keep" in entry) slots.startJob(lease, entry.keep);
+        for (const { lease, entry, last, attempt, plan } of shares) {
+            if ("keep" in entry) slots.startJob(lease, entry.keep);
+            if (last) attempt?.take(plan);
+        }
         runner.submit(shares);
     }
 
@@ -176,15 +179,13 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         const plans = choosePlans(candidates, costs);
         const planOf = new Map(candidates.map(({ waiting }, index) => [waiting, plans[index] ?? NO_DRAFTS]));
         return [...attempts].map(([waiting, attempt]): Need => {
-            let plan = planOf.get(waiting) ?? NO_DRAFTS;
-            // What has not been read for long catches up first, in a step without drafts.
-            const isBehind = plan.length > 0 && missingTokens(waiting, true).some(({ count }) => count > MOST_APPENDED);
-            if (isBehind) plan = { ...plan, length: 0 };
+            const plan = planOf.get(waiting) ?? NO_DRAFTS;
             const { compare, readsDrafter } = attempt?.decide(plan) ?? { compare: false, readsDrafter: false };
-            const missing = missingTokens(waiting, readsDrafter || isBehind || plan.length > 0);
-            const drafts = plan.length;
-            const follows = canFollow(waiting, missing, attempt);
-            return { waiting, missing, drafts, attempt, plan, compare, follows };
+            const missing = missingTokens(waiting, readsDrafter || plan.length > 0);
+            // What has not been read for long catches up before drafts are made. How many are, does not depend on it.
+            const catchesUp = plan.length > 0 && missing.some(({ count }) => count > MOST_APPENDED);
+            const follows = !catchesUp && canFollow(waiting, missing, attempt);
+            return { waiting, missing, drafts: plan.length, attempt, plan, compare, catchesUp, follows };
         });
     }
 
@@ -197,7 +198,9 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         const { chain } = lease;
         if (!isDraw(evaluation) || chain === undefined || attempt?.proposal !== undefined) return false;
         if (chain.drawing !== evaluation.drawing || chain.next !== evaluation.position) return false;
-        return missing.every(({ count }, member) => count === (count && (chain.lacking[member]?.length ?? 0)));
+        return missing.every(
+            ({ count }, member) => count === 0 || (count <= MOST_APPENDED && count === chain.lacking[member]?.length),
+        );
     }
 
     function toShare({ need, take, last }: Portion): Share {

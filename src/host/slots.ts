@@ -22,11 +22,15 @@ export interface SlotPoolOptions {
 export interface SlotPool {
     open(target: HostTarget, prompts: readonly ArrayLike<number>[], before?: Lease): Lease;
     readonly busy: number;
-    /** Gives slots to those that wait for one, as far as there are some and their texts fit. */
-    admit(evaluations: readonly Waiting[]): void;
+    /**
+     * Gives slots to those that wait for one, as far as there are some and their texts fit.
+     *
+     * @returns whether somebody has got none because another one is evaluating the beginning of his text
+     */
+    admit(evaluations: readonly Waiting[]): boolean;
     /** Makes room in the cells for a step, oldest first. @returns the shares that there is room for */
     makeRoom(shares: readonly Share[]): Share[];
-    /** Whether there is room for these as well, without taking it from anybody, when what runs has taken its own. */
+    /** Makes room for these as well, when what runs has taken its own; nobody has to give way. @returns whether there is */
     hasRoomFor(shares: readonly Share[], running: readonly Share[]): boolean;
     /** A job begins that keeps so much of each cache. */
     startJob(lease: Lease, keep: ArrayLike<number>): void;
@@ -161,8 +165,8 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         });
     }
 
-    /** @returns whether the text got a slot, or waits for another text; false: nobody behind it gets one either */
-    function assign(waiting: Waiting, evaluations: readonly Waiting[]): boolean {
+    /** "none": nobody behind it gets one either. */
+    function assign(waiting: Waiting, evaluations: readonly Waiting[]): "slot" | "waits for a text" | "none" {
         const { lease } = waiting;
         const rows = rowsOf(waiting.evaluation);
         // Who is not read now may be read later.
@@ -170,13 +174,13 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             end === 0 ? (lease.texts[member]?.length ?? 0) : Math.max(0, end - rows),
         );
         const cells = lease.target.contexts.map((context) => context.cells);
-        if (slots.every((slot) => slot.lease !== undefined) && !takeRested()) return false;
+        if (slots.every((slot) => slot.lease !== undefined) && !takeRested()) return "none";
         const place = placeText(slots, cells, lease.texts, limits);
-        if (place === undefined) return false;
+        if (place === undefined) return "none";
         const { slot, source, keep } = place;
         const kept = keep.reduce((sum, length) => sum + length, 0);
-        if (isWorthWaiting(lease, limits, kept, evaluations)) return true;
-        if (!fits(lease, place)) return takeRested() && assign(waiting, evaluations);
+        if (isWorthWaiting(lease, limits, kept, evaluations)) return "waits for a text";
+        if (!fits(lease, place)) return takeRested() ? assign(waiting, evaluations) : "none";
 
         if (!lease.hasStarted) {
             lease.reused = keep;
@@ -192,7 +196,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         lease.ready.catch(() => {
             for (const each of cells) each.truncate(slot.index, 0);
         });
-        return true;
+        return "slot";
     }
 
     /**
@@ -240,10 +244,15 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         admit(evaluations) {
             for (const { lease } of evaluations) align(lease);
             const line = evaluations.filter(({ lease }) => lease.slot === undefined);
-            for (const waiting of line.sort((a, b) => a.lease.order - b.lease.order))
-                if (!assign(waiting, evaluations)) break;
+            let waitsForText = false;
+            for (const waiting of line.sort((a, b) => a.lease.order - b.lease.order)) {
+                const outcome = assign(waiting, evaluations);
+                if (outcome === "none") break;
+                waitsForText ||= outcome === "waits for a text";
+            }
             isAwaited = line.some(({ lease }) => lease.slot === undefined);
             wakeWhenDue();
+            return waitsForText;
         },
 
         makeRoom(shares) {
@@ -275,7 +284,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
                     needed.set(context, (needed.get(context) ?? 0) + (lacking[member] ?? 0) + share.most);
                 });
             }
-            return [...needed].every(([{ cells }, count]) => cells.capacity - cells.used >= count);
+            return [...needed].every(([context, count]) => evict(context, count));
         },
 
         startJob(lease, keep) {

@@ -47,6 +47,8 @@ export interface Need {
     readonly attempt?: Attempt | undefined;
     readonly plan: DraftPlan;
     readonly compare: boolean;
+    /** Whether a member that drafts lacks too much of the text, which comes first: in this step nothing is drawn. */
+    readonly catchesUp: boolean;
     /** Whether its chain says what the step needs. */
     readonly follows: boolean;
 }
@@ -78,7 +80,7 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
         isRunning(missing) ? 0 : Math.max(...missing.map(({ count }) => count));
     const portions: Portion[] = [];
     for (const need of [...needs].sort((a, b) => rank(a) - rank(b))) {
-        const { waiting, missing, drafts, follows } = need;
+        const { waiting, missing, drafts, catchesUp, follows } = need;
         const { contexts } = waiting.lease.target;
         const rows = rowsOf(waiting.evaluation);
         const isPrompt = !isRunning(missing);
@@ -95,11 +97,13 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
         const whole = missing.map(({ count }) => (count === 0 ? 0 : count + drafts));
         // What would be left is not worth a step of its own.
         const rest = isPrompt ? MIN_PIECE : 0;
-        const last = whole.every(
-            (count, member) =>
-                count <= roomOf(member) ||
-                (roomOf(member) > 0 && count <= Math.min(leftIn(member), roomOf(member) + rest)),
-        );
+        const last =
+            !catchesUp &&
+            whole.every(
+                (count, member) =>
+                    count <= roomOf(member) ||
+                    (roomOf(member) > 0 && count <= Math.min(leftIn(member), roomOf(member) + rest)),
+            );
         if (!last && follows) continue;
         // Rows exist only in the step that evaluates them, so the tokens at the end have to stay together.
         const take = missing.map(({ count }, member) =>

@@ -2,7 +2,7 @@
  * Typed mirror of what `native/node/addon.cpp` exports. Arguments are checked on this side, before the call: the native
  * code asserts and does not explain. Native failures arrive as {@link EftError}.
  *
- * Shapes: M = members of the engine, V = size of the common vocabulary.
+ * Shapes: M = members of the target, V = size of the common vocabulary.
  */
 
 import type { EftError } from "../errors.js";

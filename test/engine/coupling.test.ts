@@ -164,3 +164,26 @@ describe.each<[Coupling, (p: Float64Array, q: Float64Array) => number]>([
         expect(mean).toBeLessThan(0.9);
     });
 });
+
+test("rejection sampling gives the same text whenever it is asked for the next token", async () => {
+    for (let seed = 0; seed < 12; seed++) {
+        const texts: number[][] = [];
+        for (const turns of [0, 1, 40]) {
+            const ids: number[] = [];
+            const speculation = { length: 6, coupling: "maximal" } as const;
+            for await (const part of complete(ensemble, {
+                ...PROMPT,
+                seed,
+                maxTokens: 30,
+                speculation,
+                sampling: SAMPLING,
+            })) {
+                if (part.type === "token") ids.push(part.id);
+                for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
+            }
+            texts.push(ids);
+        }
+        expect(texts[1]).toEqual(texts[0]);
+        expect(texts[2]).toEqual(texts[0]);
+    }
+});

@@ -456,6 +456,21 @@ describe("completions that run ahead of their readers", () => {
         });
     });
 
+    test("leave nobody waiting who has the beginning of his prompt in common with theirs", async () => {
+        await withHost({ sequences: 4 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            const prompt = "Lima is a city. ".repeat(12);
+            const ended: string[] = [];
+            const ask = async (name: string, maxTokens: number): Promise<void> => {
+                const question = prompt + (QUESTIONS[maxTokens % 4] ?? "");
+                await collect(complete(ensemble, { prompt: question, ...endless, maxTokens }));
+                ended.push(name);
+            };
+            await Promise.all([ask("long", 60), ask("short", 5), ask("short", 6)]);
+            expect(ended).toEqual(["short", "short", "long"]);
+        });
+    });
+
     test.each([
         ["plain", {}],
         ["with a grammar", { grammar: 'root ::= ([A-Z] | [a-z] | " " | ".")*' }],
