@@ -17,13 +17,10 @@
 #include "replay-member.h"
 
 using namespace eft;
-using test::Recording;
-using test::ReplayMember;
+using namespace eft::test;
 
 namespace {
 
-using Row = std::vector<float>;
-using Tokens = std::vector<int32_t>;
 using TargetPointer = std::shared_ptr<const Target>;
 
 constexpr float INF = std::numeric_limits<float>::infinity();
@@ -246,15 +243,6 @@ StepEntry step_entry(const Engine & engine, const Text & text) {
     entry.speculation.history_limit = text.history_limit;
     if (text.length > 0) entry.speculation.drafter = text.drafter;
     return entry;
-}
-
-std::string code_of(const std::function<void()> & job) {
-    try {
-        job();
-    } catch (const Failure & failure) {
-        return failure.code;
-    }
-    return "";
 }
 
 template <typename Entry>

@@ -1,6 +1,8 @@
 // A member without a model: it replays recorded rows, chosen by sequence and position.
 #pragma once
 
+#include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -11,8 +13,20 @@
 
 namespace eft::test {
 
+using Row = std::vector<float>;
+using Tokens = std::vector<int32_t>;
 /// Row of logits by sequence and position.
-using Recording = std::vector<std::vector<std::vector<float>>>;
+using Recording = std::vector<std::vector<Row>>;
+
+/// The code that a job fails with; "": it does not fail.
+inline std::string code_of(const std::function<void()> & job) {
+    try {
+        job();
+    } catch (const Failure & failure) {
+        return failure.code;
+    }
+    return "";
+}
 
 class ReplayMember final : public Member {
   public:

@@ -18,13 +18,9 @@
 #include "replay-member.h"
 
 using namespace eft;
-using test::Recording;
-using test::ReplayMember;
+using namespace eft::test;
 
 namespace {
-
-using Row = std::vector<float>;
-using Tokens = std::vector<int32_t>;
 
 constexpr uint32_t VOCABULARY = 40, ROW_SIZE = 43, SEQUENCES = 3, POSITIONS = 48;
 constexpr double INF = std::numeric_limits<double>::infinity();
@@ -127,15 +123,6 @@ Tokens wanted_at(uint32_t sequence, uint32_t position) {
     CHECK(result.entries[0].draws.empty() && result.entries[0].uncovered.size() == 1);
     CHECK(engine.lengths(sequence) == std::vector<uint32_t>(3, position + 1));
     return result.entries[0].uncovered.empty() ? Tokens{} : result.entries[0].uncovered[0].missing;
-}
-
-std::string code_of(const std::function<void()> & job) {
-    try {
-        job();
-    } catch (const Failure & failure) {
-        return failure.code;
-    }
-    return "";
 }
 
 void check_same(const StepResult & actual, const StepResult & expected, double tolerance) {

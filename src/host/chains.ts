@@ -13,12 +13,8 @@ export interface Chain {
     /** Under which native code knows it. */
     readonly id: number;
     readonly drawing: Drawing;
-    /** Whose wish it is that it goes on. */
-    signal: AbortSignal | undefined;
     /** Index of the token that is asked for next. */
     next: number;
-    /** Most tokens that may come behind what has been submitted. */
-    room: number;
     /** Per member: the tokens of the text that its cache lacks, by the last job whose result is there. Undefined: native code was not told. */
     lacking: (readonly number[] | undefined)[];
     /** What has been drawn, and nobody has asked for yet. */
@@ -80,31 +76,9 @@ export function settleShare(
     return lacking.map((each, member) => each?.slice(0, held[member]) ?? []);
 }
 
-/** Whether what the chain has drawn, or is drawing, is what is asked for; if not, it is void. */
-function isNext(lease: Lease, { drawing, position, signal }: DrawEvaluation): boolean {
+/** The chain of a sequence, if what it has drawn or is drawing is what is asked for; if not, that is void. */
+export function nextChain(lease: Lease, { drawing, position, signal }: DrawEvaluation): Chain | undefined {
     const { chain } = lease;
-    if (chain === undefined) return false;
-    if (chain.drawing === drawing && chain.next === position && !signal?.aborted) return true;
-    lease.chain = undefined;
-    return false;
-}
-
-/** What has been drawn already, if that is asked for. */
-export function takeResult(lease: Lease, evaluation: DrawEvaluation): Evaluated | undefined {
-    const { chain } = lease;
-    if (!isNext(lease, evaluation) || chain?.result === undefined) return undefined;
-    const { result } = chain;
-    chain.result = undefined;
-    chain.next += result.draws.length;
-    return result;
-}
-
-/** What is being drawn already, if that is asked for. */
-export function takeAhead(lease: Lease, evaluation: DrawEvaluation): Share | undefined {
-    const { chain } = lease;
-    if (!isNext(lease, evaluation) || chain?.ahead === undefined) return undefined;
-    const { ahead } = chain;
-    chain.ahead = undefined;
-    chain.signal = evaluation.signal;
-    return ahead;
+    if (chain?.drawing !== drawing || chain.next !== position || signal?.aborted) lease.chain = undefined;
+    return lease.chain;
 }

@@ -4,7 +4,7 @@ import { readsAhead, type Chain, type Share } from "./chains.js";
 import type { CostTable } from "./costs.js";
 import { choosePlans } from "./draft-plans.js";
 import { NO_DRAFTS } from "./drafts.js";
-import { toFollowing } from "./entries.js";
+import { toFollowing } from "./shares.js";
 import { isDraw } from "./evaluations.js";
 import { isWanted } from "./jobs.js";
 import { MOST_APPENDED, MOST_DRAFTED } from "./step-plan.js";
@@ -30,8 +30,8 @@ export function planFollowing(
     const going = running.flatMap((share, index) => {
         const { chain } = share;
         if (futures[index] !== "goes on" || chain === undefined) return [];
-        chain.room = roomBehind(share);
-        const attempt = chain.drawing.speculation?.attempt({ position: undefined, most: chain.room - 1, isAlone });
+        const most = roomBehind(share) - 1;
+        const attempt = chain.drawing.speculation?.attempt({ position: undefined, most, isAlone });
         return { share, lease: share.lease, chain, drawing: chain.drawing, attempt };
     });
     if (going.some(({ attempt }) => attempt?.hasToSee)) return [];
@@ -49,7 +49,7 @@ export function planFollowing(
             sizes.set(id, (sizes.get(id) ?? 0) + added);
         });
         const { slot } = share;
-        const { signal } = chain;
+        const { signal } = share;
         return {
             ...{ lease, slot, chain, attempt, plan, signal, entry: toFollowing(lease, slot, chain, plan, compare) },
             ...{ last: true, tokens: undefined, most: 1 + plan.length, waiting: undefined },

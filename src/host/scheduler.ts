@@ -6,19 +6,19 @@
 
 import { abortError, EftError } from "../errors.js";
 import type { NativeEngine, NativeEntryResult, NativeStepResult } from "../native/binding.js";
-import { settleShare, takeAhead, takeResult, type Chain, type Share } from "./chains.js";
+import { nextChain, settleShare, type Chain, type Share } from "./chains.js";
 import type { CostTable } from "./costs.js";
 import { choosePlans } from "./draft-plans.js";
 import { NO_DRAFTS, type Attempt } from "./drafts.js";
-import { drawEntry, toFollowing } from "./entries.js";
 import { isDraw, type Evaluated, type Evaluation, type Waiting } from "./evaluations.js";
 import { planFollowing } from "./following.js";
 import { createJobRunner, isWanted, whyUnwanted } from "./jobs.js";
 import { createPieces } from "./pieces.js";
+import { canFollow, toShare } from "./shares.js";
 import type { HostTarget, Lease, Sequence } from "./sequences.js";
 import { createSlotPool } from "./slots.js";
 import type { HostCounts } from "./statistics.js";
-import { missingTokens, MOST_APPENDED, planStep, type Need, type Portion } from "./step-plan.js";
+import { missingTokens, MOST_APPENDED, planStep, type Need } from "./step-plan.js";
 
 export interface Scheduler {
     /**
@@ -130,7 +130,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         isAwaited = slots.admit(evaluations);
         const needs = planNeeds(evaluations.filter(({ lease }) => lease.slot !== undefined));
         const pieceSize = pieces.choose(needs);
-        const shares = planStep(needs, { batchSize, pieceSize }).map(toShare);
+        const shares = planStep(needs, { batchSize, pieceSize }).map((portion) => toShare(portion, () => ++chains));
         const chosen = slots.makeRoom(shares);
         if (chosen.length > 0) submit(chosen);
     }
@@ -185,65 +185,8 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             // What has not been read for long catches up before drafts are made. How many are, does not depend on it.
             const catchesUp = plan.length > 0 && missing.some(({ count }) => count > MOST_APPENDED);
             const follows = !catchesUp && canFollow(waiting, missing, attempt);
-            return { waiting, missing, drafts: plan.length, attempt, plan, compare, catchesUp, follows };
+            return { waiting, missing, attempt, plan, compare, catchesUp, follows };
         });
-    }
-
-    /** Whether native code has all that the step needs. */
-    function canFollow(
-        { evaluation, lease }: Waiting,
-        missing: Need["missing"],
-        attempt: Attempt | undefined,
-    ): boolean {
-        const { chain } = lease;
-        if (!isDraw(evaluation) || chain === undefined || attempt?.proposal !== undefined) return false;
-        if (chain.drawing !== evaluation.drawing || chain.next !== evaluation.position) return false;
-        return missing.every(
-            ({ count }, member) => count === 0 || (count <= MOST_APPENDED && count === chain.lacking[member]?.length),
-        );
-    }
-
-    function toShare({ need, take, last }: Portion): Share {
-        const { waiting, missing, attempt, plan, compare, follows } = need;
-        const { lease, evaluation } = waiting;
-        const slot = lease.slot ?? 0;
-        const { signal } = evaluation;
-        const common = { lease, slot, last, attempt, plan, signal, waiting, most: 1 + plan.length };
-        if (follows && lease.chain !== undefined) {
-            lease.chain.signal = signal;
-            const entry = toFollowing(lease, slot, lease.chain, plan, compare);
-            return { ...common, entry, chain: lease.chain, tokens: undefined };
-        }
-        const tokens = missing.map(({ keep }, member) =>
-            Int32Array.from((lease.texts[member] ?? []).slice(keep, keep + (take[member] ?? 0))),
-        );
-        const place = {
-            ...{ target: lease.target.id, sequence: slot, tokens },
-            keep: Int32Array.from(missing, ({ keep }) => keep),
-        };
-        lease.chain = undefined;
-        if (!last) return { ...common, entry: place, chain: undefined, tokens };
-        if (!isDraw(evaluation)) {
-            const { fusion, queries } = evaluation;
-            return {
-                ...common,
-                entry: { ...place, ...(fusion && { fusion }), ...(queries && { queries }) },
-                chain: undefined,
-                tokens,
-            };
-        }
-        // What is proposed is no draft of the drafter, so native code is told no drafter that it could go on with.
-        if (attempt?.proposal === undefined) {
-            lease.chain = {
-                ...{ id: ++chains, drawing: evaluation.drawing, next: evaluation.position, signal },
-                ...{ room: evaluation.room, lacking: tokens.map(({ length }) => (length === 0 ? undefined : [])) },
-                ...{ result: undefined, ahead: undefined },
-            };
-        }
-        return {
-            ...{ ...common, chain: lease.chain, tokens },
-            entry: { ...place, ...drawEntry(evaluation, attempt, plan, compare), begins: lease.chain?.id },
-        };
     }
 
     function finish(waiting: Waiting): void {
@@ -342,8 +285,13 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
 
     function queue(evaluation: Evaluation): Promise<Evaluated> {
         const lease = evaluation.sequence as Lease;
-        const ready = isDraw(evaluation) ? takeResult(lease, evaluation) : undefined;
-        if (ready !== undefined) return Promise.resolve(ready);
+        const chain = isDraw(evaluation) ? nextChain(lease, evaluation) : undefined;
+        if (chain?.result !== undefined) {
+            const { result } = chain;
+            chain.result = undefined;
+            chain.next += result.draws.length;
+            return Promise.resolve(result);
+        }
         // Who waits for a slot may leave while nothing runs. A function of its own, since others may listen to the same signal.
         const leave = (): void => look();
         const signal = lease.slot === undefined ? evaluation.signal : undefined;
@@ -352,9 +300,11 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             lease.restingSince = undefined;
             const decodeMs = lease.texts.map(() => 0);
             const waiting: Waiting = { evaluation, lease, resolve, reject, decodeMs, fuseMs: 0 };
-            const ahead = isDraw(evaluation) ? takeAhead(lease, evaluation) : undefined;
-            if (ahead !== undefined) ahead.waiting = waiting;
-            else evaluations.push(waiting);
+            if (chain?.ahead === undefined) evaluations.push(waiting);
+            else {
+                chain.ahead.waiting = waiting;
+                chain.ahead = undefined;
+            }
             isAwaited ||= lease.slot === undefined;
             start();
         });

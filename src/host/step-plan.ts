@@ -41,8 +41,6 @@ export function isRunning(missing: readonly Missing[]): boolean {
 export interface Need {
     readonly waiting: Waiting;
     readonly missing: readonly Missing[];
-    /** Most drafts that come behind. */
-    readonly drafts: number;
     /** Of a draw with speculation. */
     readonly attempt?: Attempt | undefined;
     readonly plan: DraftPlan;
@@ -80,7 +78,8 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
         isRunning(missing) ? 0 : Math.max(...missing.map(({ count }) => count));
     const portions: Portion[] = [];
     for (const need of [...needs].sort((a, b) => rank(a) - rank(b))) {
-        const { waiting, missing, drafts, catchesUp, follows } = need;
+        const { waiting, missing, catchesUp, follows } = need;
+        const drafts = need.plan.length;
         const { contexts } = waiting.lease.target;
         const rows = rowsOf(waiting.evaluation);
         const isPrompt = !isRunning(missing);

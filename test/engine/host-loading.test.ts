@@ -4,6 +4,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "@jest/globals";
 import { collect, complete, createHost, type Ensemble, type Recipe } from "../../src/index.js";
 import {
+    amplifiedRecipe,
     demoFile,
     demoRecipe,
     mappedModels,
@@ -15,12 +16,7 @@ import {
 
 const CPU = { backend: "cpu", threads: 1 } as const;
 
-const amplified = demoRecipe(`
-members:
-    chat: { model: small-chat-f16.gguf }
-    small: { model: small-base-f16.gguf }
-combination: 2 * chat - small
-prompt: { template: from chat }`);
+const amplified = amplifiedRecipe();
 
 async function answer(ensemble: Ensemble): Promise<string> {
     const request = { prompt: QUESTIONS[0], maxTokens: 8, sampling: { temperature: 0 } };

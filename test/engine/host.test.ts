@@ -14,7 +14,7 @@ import {
     type HostOptions,
     type TokenPart,
 } from "../../src/index.js";
-import { demoRecipe, mappedModels, QUESTIONS, repository, soloRecipe, upscalingRecipe } from "../helpers/demo.js";
+import { amplifiedRecipe, mappedModels, QUESTIONS, repository, soloRecipe, upscalingRecipe } from "../helpers/demo.js";
 import { F32_BATCHING } from "../helpers/tolerances.js";
 import { expectSameDraws } from "../helpers/draws.js";
 import { UPSCALING, UPSCALING_MODELS, writeFloat32Family, type Float32Family } from "../helpers/float32.js";
@@ -33,12 +33,7 @@ async function withHost<T>(options: HostOptions, body: (host: Host) => Promise<T
 
 describe("recipes on one host", () => {
     const QUESTION = { prompt: QUESTIONS[0], sampling: { temperature: 0 } };
-    const amplified = demoRecipe(`
-members:
-    chat: { model: small-chat-f16.gguf }
-    small: { model: small-base-f16.gguf }
-combination: 2 * chat - small
-prompt: { template: from chat }`);
+    const amplified = amplifiedRecipe();
 
     test("share files and caches, and what one has evaluated the other need not", async () => {
         await withHost({}, async (host) => {

@@ -42,6 +42,16 @@ prompt: { template: from chat }
 ${more}`);
 }
 
+/** Two of the small members, as some other recipe over the same files. */
+export function amplifiedRecipe(): Recipe {
+    return demoRecipe(`
+members:
+    chat: { model: small-chat-f16.gguf }
+    small: { model: small-base-f16.gguf }
+combination: 2 * chat - small
+prompt: { template: from chat }`);
+}
+
 /** Loads on the CPU with one thread, so that tests give the same numbers on every machine with the same instructions. */
 export function loadOnCpu(recipe: Recipe, options: LoadOptions = {}): Promise<Ensemble> {
     return loadEnsemble(recipe, { backend: "cpu", threads: 1, ...options });

@@ -1,0 +1,96 @@
+/** What a sequence does in a job, as native code is told it: everything, or only that it goes on. */
+
+import type { NativeFollowingEntry, NativeStepEntry } from "../native/binding.js";
+import type { Chain, Share } from "./chains.js";
+import type { Attempt, DraftPlan } from "./drafts.js";
+import { isDraw, type DrawEvaluation, type Waiting } from "./evaluations.js";
+import type { Lease } from "./sequences.js";
+import { MOST_APPENDED, type Missing, type Portion } from "./step-plan.js";
+
+/**
+ * Whether native code has all that the step needs.
+ *
+ * @param missing - what caches lack that the step reads
+ */
+export function canFollow(
+    { lease: { chain } }: Waiting,
+    missing: readonly Missing[],
+    attempt: Attempt | undefined,
+): boolean {
+    if (chain === undefined || attempt?.proposal !== undefined) return false;
+    return missing.every(
+        ({ count }, member) => count === 0 || (count <= MOST_APPENDED && count === chain.lacking[member]?.length),
+    );
+}
+
+/** @param nextId - for a chain that begins */
+export function toShare({ need, take, last }: Portion, nextId: () => number): Share {
+    const { waiting, missing, attempt, plan, compare, follows } = need;
+    const { lease, evaluation } = waiting;
+    const slot = lease.slot ?? 0;
+    const { signal } = evaluation;
+    const common = { lease, slot, last, attempt, plan, signal, waiting, most: 1 + plan.length };
+    if (follows && lease.chain !== undefined) {
+        const entry = toFollowing(lease, slot, lease.chain, plan, compare);
+        return { ...common, entry, chain: lease.chain, tokens: undefined };
+    }
+    const tokens = missing.map(({ keep }, member) =>
+        Int32Array.from((lease.texts[member] ?? []).slice(keep, keep + (take[member] ?? 0))),
+    );
+    const keep = Int32Array.from(missing, (each) => each.keep);
+    const entry: NativeStepEntry = { target: lease.target.id, sequence: slot, tokens, keep };
+    lease.chain = undefined;
+    if (!last) return { ...common, entry, chain: undefined, tokens };
+    if (!isDraw(evaluation)) {
+        const { fusion, queries } = evaluation;
+        const rows = { ...(fusion && { fusion }), ...(queries && { queries }) };
+        return { ...common, entry: { ...entry, ...rows }, chain: undefined, tokens };
+    }
+    // What is proposed is no draft of the drafter, so native code is told no drafter that it could go on with.
+    if (attempt?.proposal === undefined) {
+        lease.chain = {
+            ...{ id: nextId(), drawing: evaluation.drawing, next: evaluation.position },
+            lacking: tokens.map(({ length }) => (length === 0 ? undefined : [])),
+            ...{ result: undefined, ahead: undefined },
+        };
+    }
+    const { chain } = lease;
+    const draw = drawEntry(evaluation, attempt, plan, compare);
+    return { ...common, chain, tokens, entry: { ...entry, ...draw, ...(chain && { begins: chain.id }) } };
+}
+
+/** An entry that goes on. */
+export function toFollowing(
+    lease: Lease,
+    slot: number,
+    { id }: Chain,
+    plan: DraftPlan,
+    compare: boolean,
+): NativeFollowingEntry {
+    const { length, stop } = plan;
+    return {
+        ...{ target: lease.target.id, sequence: slot, follows: id },
+        ...((length > 0 || compare) && { plan: { length, minConfidence: stop.minConfidence, compare } }),
+    };
+}
+
+/** What native code has to be told of a draw. */
+function drawEntry(
+    { drawing: { fusion, draw, speculation }, history, position }: DrawEvaluation,
+    attempt: Attempt | undefined,
+    { length, stop }: DraftPlan,
+    compare: boolean,
+): Partial<NativeStepEntry> {
+    const drafts = attempt?.proposal?.slice(0, length) ?? new Int32Array(0);
+    return {
+        ...{ fusion, draw: { ...draw, history: history(), position } },
+        ...(speculation && {
+            speculation: {
+                ...{ drafts, coupling: speculation.coupling },
+                ...(speculation.drafter && attempt?.proposal === undefined && { drafter: speculation.drafter }),
+                ...(speculation.drafterSampling && { drafterSampling: speculation.drafterSampling }),
+            },
+            plan: { length: attempt?.proposal ? 0 : length, minConfidence: stop.minConfidence, compare },
+        }),
+    };
+}
