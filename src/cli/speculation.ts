@@ -2,10 +2,10 @@
 
 import type { InferredOptionTypes, Options } from "yargs";
 import type { DraftLength, Recipe, SpeculationOptions } from "../index.js";
-import { MOST_DRAFTS } from "../decoding/draft-length.js";
+import { MOST_DRAFTED } from "../models/context-memory.js";
 import { parseCombination } from "../recipe/index.js";
 
-const LENGTHS = `off, auto, confidence or a number of drafts from 0 to ${MOST_DRAFTS}`;
+const LENGTHS = `off, auto, confidence or a number of drafts from 0 to ${MOST_DRAFTED}`;
 
 export const speculationOptions = {
     speculation: {
@@ -56,7 +56,7 @@ function parseLength(text: string): DraftLength | "off" {
     // The second one is what recipes call it.
     if (text === "auto" || text === "adaptive") return "adaptive";
     if (text === "off" || text === "confidence") return text;
-    if (/^\d+$/.test(text) && Number(text) <= MOST_DRAFTS) return Number(text);
+    if (/^\d+$/.test(text) && Number(text) <= MOST_DRAFTED) return Number(text);
     throw new Error(`--speculation takes ${LENGTHS}, not ${JSON.stringify(text)}.`);
 }
 

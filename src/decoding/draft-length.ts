@@ -12,11 +12,8 @@ import {
     type DraftProspect,
     type DraftStop,
 } from "../host/drafts.js";
-import { MOST_DRAFTED } from "../host/step-plan.js";
 import type { DraftLength } from "../types.js";
 
-/** Most tokens of a block. */
-export const MOST_DRAFTS = MOST_DRAFTED;
 /** The `confidence` policy stops where the drafter's most probable token is less probable than this. */
 const MIN_CONFIDENCE = 0.5;
 /** Speculation has to promise this much more than plain steps, since costs and acceptance are estimates. */

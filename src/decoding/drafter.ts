@@ -7,7 +7,8 @@ import type { NativeFusion } from "../native/binding.js";
 import { checkInteger, checkOneOf, oneOf, optionsOf, show, string } from "../options.js";
 import { combinationWeights, parseCombination } from "../recipe/index.js";
 import type { Combination, Coupling, DraftLength, Recipe, SamplingOptions, Some } from "../types.js";
-import { createDraftLengthPolicy, MOST_DRAFTS } from "./draft-length.js";
+import { MOST_DRAFTED } from "../models/context-memory.js";
+import { createDraftLengthPolicy } from "./draft-length.js";
 import { lookUp, type Proposer } from "./lookup.js";
 import { resolveSampling, SAMPLING_OPTIONS } from "./sampling.js";
 
@@ -81,7 +82,7 @@ export function resolveSpeculation(
 }
 
 function checkDraftLength(length: unknown): DraftLength {
-    if (typeof length === "number") return checkInteger("the draft length", length, 0, MOST_DRAFTS);
+    if (typeof length === "number") return checkInteger("the draft length", length, 0, MOST_DRAFTED);
     return checkOneOf("the draft length, if it is no number,", length, ["adaptive", "confidence"] as const);
 }
 

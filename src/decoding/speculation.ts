@@ -20,7 +20,8 @@ import type { Ensemble } from "../ensemble/ensemble.js";
 import type { NativeFusion } from "../native/binding.js";
 import { integer, listOf } from "../options.js";
 import type { SamplingOptions } from "../types.js";
-import { bestPlan, MOST_DRAFTS } from "./draft-length.js";
+import { MOST_DRAFTED } from "../models/context-memory.js";
+import { bestPlan } from "./draft-length.js";
 import { wayOfDrafting, type Speculation } from "./drafter.js";
 import type { Dials } from "./fusion.js";
 
@@ -100,7 +101,7 @@ export function createSpeculator({
     ): Considered {
         // The step of the prompt draws without drafts, and evaluates the drafter's prompt too.
         const isFirst = position === 0;
-        const room = isFirst || length === 0 ? 0 : Math.min(most, MOST_DRAFTS);
+        const room = isFirst || length === 0 ? 0 : Math.min(most, MOST_DRAFTED);
         // Alone, the policy is asked again only after a look, so that what gains nothing costs nothing. With others, what pays
         // depends on them too.
         const asks = room > 0 && (typeof length === "number" || plainSteps % LOOK_EVERY === 0 || !isAlone);

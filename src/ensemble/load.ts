@@ -53,7 +53,8 @@ async function prepareAndLoad(recipe: Recipe, options: RecipeOptions, place: Pla
     const cacheType = options.cacheType ?? recipe.cacheType ?? "f16";
     const readHeader = createHeaderReader();
     const trained = local.members.map(({ model }) => {
-        const lender = runtime.loaded.find(({ origin }) => origin.weights === fileIdentity(model));
+        const weights = fileIdentity(model);
+        const lender = runtime.loaded.find(({ origin }) => origin.weights === weights);
         return lender?.origin.model.info.trainContextSize ?? trainContextSize(readHeader(model));
     });
     const wanted = wantedContextSize(recipe, options.contextSize, trained);
@@ -141,13 +142,11 @@ async function load(
                 continue;
             }
             const { model, gpuLayers: layers } = members[index] as Member;
-            const planned = plan?.members[index];
-            const gpuBytes = (planned?.weights.gpu ?? 0) + (planned?.context.gpu ?? 0);
             const context = await runtime.addContext({
                 capacity,
                 offloadCache: backend.backend !== "cpu" && layers !== 0,
                 ...(spec.lora && { lora: spec.lora }),
-                origin: { kind, weights, spec, cacheType, model, gpuLayers: layers, gpuBytes },
+                origin: { kind, weights, spec, cacheType, model, gpuLayers: layers },
             });
             contexts.push(context);
         }
@@ -236,8 +235,8 @@ async function planIfLarge(
     });
     const others = loaded
         .filter((each) => parts.every(({ found }) => found !== each))
-        // A file may have been deleted or replaced since.
-        .filter(({ origin }) => fileIdentity(origin.spec.model) === origin.weights)
+        // A file may have been deleted or replaced since: then nobody can say what it takes.
+        .filter(({ origin }) => contextKind(origin.spec, origin.cacheType) === origin.kind)
         .map((each, index) => {
             const { spec, ...rest } = describe(each);
             return { ...rest, spec: { ...spec, name: `${spec.name} (loaded ${index + 1})` } };
@@ -257,10 +256,8 @@ async function planIfLarge(
     ];
     const bytes = [...weights, ...contexts].reduce((sum, each) => sum + each);
     if (bytes < (room.gpu || room.ram) / 8) return undefined;
-    // What is free on the GPU is free beside what is there.
-    const gpu = loaded.reduce((sum, { origin }) => sum + origin.gpuBytes, room.gpu);
     const options = { contextSize, sequences, batchSize, cacheTokens, gpuLayers, cacheType };
-    const plan = await planBeside(recipe, { ...options, room: { ...room, gpu } }, { ofMembers, others });
+    const plan = await planBeside(recipe, { ...options, room }, { ofMembers, others });
     if (plan.problem !== undefined) throw new EftError("MEMORY_EXCEEDED", plan.problem);
     return plan;
 }

@@ -37,7 +37,7 @@ export interface SeededCostTable extends CostTable {
     readOverheads(): Record<Job, number>;
 }
 
-/** The native jobs of an engine. */
+/** The two phases of a native job. */
 export type Job = "draft" | "step";
 
 /** What batches of a context cost, ascending in size. */
@@ -170,14 +170,19 @@ export function createCostTable(): SeededCostTable {
             return { draft: read("draft"), step: read("step") };
         },
         seedOverheads(ms) {
-            for (const job of ["draft", "step"] as const) overheads[job].known ??= ms[job] || undefined;
+            for (const job of ["draft", "step"] as const)
+                overheads[job] = {
+                    ...overheads[job],
+                    known: overheads[job].known ?? (ms[job] || undefined),
+                    job: jobs,
+                };
         },
         readOverheads: () => ({ draft: overheadMs("draft"), step: overheadMs("step") }),
         forget(context) {
             for (const each of Object.values(curves)) each.delete(context);
         },
         record(job, decodes, wallMs) {
-            jobs++;
+            if (job === "step") jobs++;
             let decodeMs = 0;
             for (const { context, tokens, ms } of decodes) {
                 decodeMs += ms;

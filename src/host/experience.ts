@@ -20,7 +20,7 @@ import {
 import { createCacheFiles } from "./cache-files.js";
 import { LIFETIME, type Job, type KnownCost, type KnownCosts, type SeededCostTable } from "./costs.js";
 import type { ContextOrigin } from "./runtime.js";
-import { MOST_DRAFTED } from "./step-plan.js";
+import { MOST_DRAFTED } from "../models/context-memory.js";
 
 export interface Experience {
     /** A context was created. Resolves when what is known of it has been read. Never fails, as the others. */
@@ -61,7 +61,7 @@ interface RecipeExperience {
     readonly contexts: readonly number[];
     /** By what they are about, the one that was used last at the end. */
     readonly acceptances: Map<string, Acceptance>;
-    hasNews: boolean;
+    hasSpeculated: boolean;
 }
 
 export function createExperience(
@@ -82,10 +82,8 @@ export function createExperience(
 
     async function save(): Promise<void> {
         savedAt = performance.now();
-        const news = [...recipes.values()].filter(({ hasNews }) => hasNews);
         const values = new Map<string, unknown>();
-        for (const recipe of news) {
-            recipe.hasNews = false;
+        for (const recipe of [...recipes.values()].filter(({ hasSpeculated }) => hasSpeculated)) {
             for (const id of recipe.contexts) {
                 const name = names.get(id);
                 const known = costs.read(id);
@@ -116,7 +114,7 @@ export function createExperience(
             const acceptances = (known?.acceptances ?? []).map(
                 ([about, each]) => [about, createLongAcceptance(each)] as const,
             );
-            recipes.set(key, { name, contexts, acceptances: new Map(acceptances), hasNews: false });
+            recipes.set(key, { name, contexts, acceptances: new Map(acceptances), hasSpeculated: false });
             if (known !== undefined) costs.seedOverheads(known.overheads);
         },
         acceptance(contexts, about) {
@@ -130,15 +128,8 @@ export function createExperience(
             acceptances.delete(key);
             acceptances.set(key, known);
             for (const oldest of [...acceptances.keys()].slice(0, -MOST_KINDS)) acceptances.delete(oldest);
-            recipe.hasNews = true;
-            const text = beginText(known);
-            return {
-                ...text,
-                record(...verdict) {
-                    text.record(...verdict);
-                    recipe.hasNews = true;
-                },
-            };
+            recipe.hasSpeculated = true;
+            return beginText(known);
         },
         removeContexts(ids) {
             for (const id of ids) names.delete(id);

@@ -7,7 +7,7 @@ import { NO_DRAFTS } from "./drafts.js";
 import { toFollowing } from "./shares.js";
 import { isDraw } from "./evaluations.js";
 import { isWanted } from "./jobs.js";
-import { MOST_APPENDED, MOST_DRAFTED } from "./step-plan.js";
+import { MOST_APPENDED, MOST_DRAFTED } from "../models/context-memory.js";
 
 /** A share of a job that goes on by itself. */
 export interface FollowingShare extends Share {

@@ -36,8 +36,6 @@ export interface ContextOrigin {
     readonly model: NativeModel;
     /** Layers on the GPU; -1 means all. */
     readonly gpuLayers: number;
-    /** What it and its weights take of the GPU, by the plan; 0 without one. */
-    readonly gpuBytes: number;
 }
 
 /** A context to be created. */

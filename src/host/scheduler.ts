@@ -18,7 +18,8 @@ import { canFollow, toShare } from "./shares.js";
 import type { HostTarget, Lease, Sequence } from "./sequences.js";
 import { createSlotPool } from "./slots.js";
 import type { HostCounts } from "./statistics.js";
-import { missingTokens, MOST_APPENDED, planStep, type Need } from "./step-plan.js";
+import { missingTokens, planStep, type Need } from "./step-plan.js";
+import { MOST_APPENDED } from "../models/context-memory.js";
 
 export interface Scheduler {
     /**

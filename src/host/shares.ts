@@ -5,7 +5,8 @@ import type { Chain, Share } from "./chains.js";
 import type { Attempt, DraftPlan } from "./drafts.js";
 import { isDraw, type DrawEvaluation, type Waiting } from "./evaluations.js";
 import type { Lease } from "./sequences.js";
-import { MOST_APPENDED, type Missing, type Portion } from "./step-plan.js";
+import type { Missing, Portion } from "./step-plan.js";
+import { MOST_APPENDED } from "../models/context-memory.js";
 
 /**
  * Whether native code has all that the step needs.

@@ -4,9 +4,6 @@ import { MOST_APPENDED, MOST_DRAFTED } from "../models/context-memory.js";
 import type { Attempt, DraftPlan } from "./drafts.js";
 import { endsOf, rowsOf, type Waiting } from "./evaluations.js";
 
-// What plans of the memory count, and steps keep to.
-export { MOST_APPENDED, MOST_DRAFTED };
-
 /** What a member's cache lacks of the text. */
 export interface Missing {
     /** Tokens that the cache keeps. */

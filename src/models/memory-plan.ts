@@ -138,7 +138,7 @@ export async function planMemory(
  * The plan for a recipe on a host that has loaded others. Its members are those of the recipe; what is there already is part of
  * `total`.
  *
- * @param options.room - what is free, and what is there already takes
+ * @param options.room - on the GPU: what is free beside what is there
  * @throws EftError as {@link planMemory}
  */
 export async function planBeside(
@@ -160,7 +160,7 @@ export async function planBeside(
         sequences: options.sequences ?? 4,
         batchSize: options.batchSize ?? 512,
         cacheType: options.cacheType ?? recipe.cacheType ?? "f16",
-        room: options.room ?? { ...memoryRoom({ backend: "cpu", devices: [], cpu: undefined, rejected: [] }) },
+        room: options.room ?? memoryRoom({ backend: "cpu", devices: [], cpu: undefined, rejected: [] }),
     };
     const groups = groupMembers(planned, insights, options.gpuLayers, settings.room);
     const wanted = wantedContextSize(recipe, options.contextSize, trained);
@@ -171,9 +171,9 @@ export async function planBeside(
             ? []
             : [`A sequence holds ${wanted} tokens, and ${name} was trained for ${trainContextSize}.`];
     });
-    const { cacheTokens: asked, sequences } = options;
+    const { cacheTokens: asked } = options;
     for (let contextSize = wanted; ; contextSize = Math.ceil(contextSize / 2)) {
-        const most = asked ?? (sequences ?? 4) * contextSize;
+        const most = asked ?? settings.sequences * contextSize;
         const isLast = isAskedFor || contextSize / 2 < MIN_DEFAULT_CONTEXT_SIZE;
         for (let share = asked === undefined ? settings.sequences : 1; share >= 1; --share) {
             const cacheTokens = asked === undefined ? share * contextSize : Math.max(contextSize, asked);
@@ -242,8 +242,13 @@ async function placeAll(
 ): Promise<MemoryPlan> {
     const { GgmlType: types } = await import("node-llama-cpp");
     const place = (group: Group, layers: number): Placed => estimate(group, layers, settings, types);
-    const { room } = settings;
     const remarks: string[] = [];
+    // What is there takes of the GPU what it is estimated to take, so that what is free beside it is what is left.
+    const there = groups
+        .map((group) => ({ ...group, members: group.members.filter(({ loaded }) => loaded !== undefined) }))
+        .filter(({ members: own }) => own.length > 0);
+    const taken = sumOf(there.map((group) => place(group, group.stated ?? 0))).gpu;
+    const room = { ...settings.room, gpu: settings.room.gpu + taken };
 
     const placed = groups.flatMap((group) => (group.stated === undefined ? [] : [place(group, group.stated)]));
     let spare = room.gpu - Math.min(room.gpu * GPU_RESERVE, MAX_GPU_RESERVE) - sumOf(placed).gpu;

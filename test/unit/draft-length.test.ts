@@ -2,13 +2,9 @@
 
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import {
-    createDraftLengthPolicy,
-    createForecast,
-    MOST_DRAFTS,
-    type Forecast,
-} from "../../src/decoding/draft-length.js";
+import { createDraftLengthPolicy, createForecast, type Forecast } from "../../src/decoding/draft-length.js";
 import type { CostTable } from "../../src/host/costs.js";
+import { MOST_DRAFTED } from "../../src/models/context-memory.js";
 import { NEVER_STOP, type DraftProspect, type DraftStop } from "../../src/host/drafts.js";
 
 /** Members: 0 large, 1 the drafter, 2 the small base. */
@@ -46,7 +42,7 @@ const MEASURED = [1, 1.52, 1.95, 1.99, 2.67, 3, 3.3, 3.59, 4, 4.4, 4.8, 5.15, 5.
 const memoryBound = (tokens: number): number => MEASURED[tokens - 1] ?? tokens / 3;
 
 const prospect = (acceptance: number, more: Partial<DraftProspect> = {}): DraftProspect => ({
-    most: MOST_DRAFTS,
+    most: MOST_DRAFTED,
     acceptance: [acceptance],
     stops: [NEVER_STOP],
     drafting: [DRAFTER],
@@ -73,7 +69,7 @@ describe("the forecast", () => {
         fc.assert(
             fc.property(
                 fc.double({ min: 0, max: 1, noNaN: true }),
-                fc.integer({ min: 0, max: MOST_DRAFTS }),
+                fc.integer({ min: 0, max: MOST_DRAFTED }),
                 fc.tuple(...[40, 4, 4].map((ms) => fc.double({ min: ms / 8, max: ms, noNaN: true }))),
                 fc.double({ min: 0, max: 2, noNaN: true }),
                 (a, k, single, overhead) => {
@@ -132,7 +128,7 @@ describe("the adaptive policy", () => {
 
     test("drafts only what gains even if no more of it is kept than before", () => {
         const costs = { single: [40, 4, 4], g: memoryBound };
-        const gain = Math.max(...Array.from({ length: MOST_DRAFTS + 1 }, (_, k) => speedup(costs, 0.7, k)));
+        const gain = Math.max(...Array.from({ length: MOST_DRAFTED + 1 }, (_, k) => speedup(costs, 0.7, k)));
         const chosen = (trust: number): number =>
             adaptive.choose([prospect(0.7)], { draws: 0, trust }, table(costs))[0]?.length ?? NaN;
         expect(chosen((1.03 / gain) * 1.001)).toBe(chosen(1));
@@ -150,7 +146,7 @@ describe("the adaptive policy", () => {
             for (const g of [memoryBound, (n: number) => n, () => 1, (n: number) => 1 + 0.1 * (n - 1)]) {
                 const costs = { single: [40, drafter, small], g };
                 const [length = NaN] = choose(costs, prospect(a));
-                const gains = Array.from({ length: MOST_DRAFTS + 1 }, (_, k) => speedup(costs, a, k));
+                const gains = Array.from({ length: MOST_DRAFTED + 1 }, (_, k) => speedup(costs, a, k));
                 const best = Math.max(...gains);
                 // No length is much better, and no gain is too small to be believed.
                 expect(gains[length]).toBeGreaterThan(best > 1.03 ? best - 1e-9 : 1 - 1e-9);
@@ -165,7 +161,7 @@ describe("the adaptive policy", () => {
     });
 
     test("drafts all it may where batches are free and all is accepted", () => {
-        expect(choose({ single: [40, 0.1, 4], g: () => 1 }, prospect(1))).toEqual([MOST_DRAFTS]);
+        expect(choose({ single: [40, 0.1, 4], g: () => 1 }, prospect(1))).toEqual([MOST_DRAFTED]);
         expect(choose({ single: [40, 0.1, 4], g: () => 1 }, prospect(1, { most: 3 }))).toEqual([3]);
     });
 
