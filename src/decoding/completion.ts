@@ -115,7 +115,10 @@ export interface FinishPart {
     readonly speculation?: SpeculationStatistics;
 }
 
-/** Milliseconds. Steps may be shared with other completions that run at the same time. */
+/**
+ * Milliseconds. Steps may be shared with other completions that run at the same time. A step may begin before the token ahead
+ * of it has been handed out, so that over few tokens `decodeMs` and `fuseMs` together may exceed `generationMs`.
+ */
 export interface CompletionTimings {
     /** From the start to the first token. */
     readonly firstTokenMs: number;
