@@ -110,6 +110,7 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
                       return start(ensemble, { ...again(request.draw.seed), signal }, dials, read, course);
                   },
                   dials,
+                  request.signal,
               );
     return toCompletion(parts, { setParameters: dials.turn });
 }

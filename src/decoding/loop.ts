@@ -96,6 +96,8 @@ export async function* generate(
             clock.add(evaluated, evaluated.block);
             speculator?.learn(evaluated);
             for (const drawn of evaluated.draws) {
+                // It may have fired while others wanted the same step.
+                if (signal?.aborted) break;
                 const { certain, isLast } = add(drawn.token);
                 scheduler.rest(sequence);
                 yield {
@@ -106,8 +108,8 @@ export async function* generate(
                     reason = "stop";
                     break blocks;
                 }
-                // The rest of the block was drawn from the target as it was before a dial was turned, or is not wanted.
-                if (dials.fusion !== fusion || signal?.aborted) break;
+                // The rest of the block was drawn from the target as it was before a dial was turned.
+                if (dials.fusion !== fusion) break;
             }
         }
     } catch (error) {

@@ -13,23 +13,28 @@ type Parts = AsyncGenerator<Part, void, void>;
 /**
  * @param most - unread tokens
  * @param begin - the completion behind tokens that have been read, until the signal fires
+ * @param signal - the caller's: when it fires, what has not been read is not wanted
  */
 export async function* runAhead(
     most: number,
     begin: (read: readonly number[], signal: AbortSignal) => Parts,
     dials: Pick<Dials, "fusion">,
+    signal: AbortSignal | undefined,
 ): Parts {
     const read: number[] = [];
-    let run = startRun(most, (signal) => begin([], signal), dials.fusion);
+    let run = startRun(most, (left) => begin([], left), dials.fusion);
+    let isAborted = false;
+    const isVoid = (): boolean => run.fusion !== dials.fusion || signal?.aborted === !isAborted;
     try {
         for (;;) {
-            if (run.fusion !== dials.fusion) {
+            if (isVoid()) {
+                isAborted = signal?.aborted ?? false;
                 await run.stop();
-                run = startRun(most, (signal) => begin(read, signal), dials.fusion);
+                run = startRun(most, (left) => begin(read, left), dials.fusion);
             }
             const part = await run.next();
             // It may have been turned while we waited.
-            if (part === undefined || run.fusion !== dials.fusion) continue;
+            if (part === undefined || isVoid()) continue;
             if (part.type === "token") read.push(part.id);
             yield part;
             if (part.type === "finish") return;

@@ -3,6 +3,7 @@
 import { abortError, EftError } from "../errors.js";
 import type { NativeEngine, NativeEntryResult, NativeStepResult } from "../native/binding.js";
 import { toEftError } from "../native/native-error.js";
+import { createAbortWatch } from "./abort-watch.js";
 import type { Share } from "./chains.js";
 import type { CostTable } from "./costs.js";
 import type { Lease } from "./sequences.js";
@@ -43,8 +44,7 @@ export interface JobRunner {
 export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers: ShareHandlers): JobRunner {
     const flights: Flight[] = [];
     const running = new Set<Share>();
-    /** Signals that are listened to, and how many shares that run have them. */
-    const listened = new Map<AbortSignal, number>();
+    const signals = createAbortWatch(reconsider);
     let lastEnd = -Infinity;
 
     function reconsider(): void {
@@ -88,10 +88,7 @@ export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers
     function enter(share: Share): boolean {
         try {
             if (!isWanted(share)) throw whyUnwanted(share);
-            const { signal } = share;
-            const users = (signal && listened.get(signal)) ?? 0;
-            if (users === 0) signal?.addEventListener("abort", reconsider);
-            if (signal) listened.set(signal, users + 1);
+            if (share.signal !== undefined) signals.add(share.signal);
             running.add(share);
             return true;
         } catch (error) {
@@ -104,13 +101,7 @@ export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers
     function leave(shares: readonly Share[]): void {
         for (const share of shares) {
             running.delete(share);
-            const { signal } = share;
-            if (signal === undefined) continue;
-            const users = (listened.get(signal) ?? 1) - 1;
-            listened.set(signal, users);
-            if (users > 0) continue;
-            listened.delete(signal);
-            signal.removeEventListener("abort", reconsider);
+            if (share.signal !== undefined) signals.remove(share.signal);
         }
     }
 

@@ -6,6 +6,7 @@
 
 import { abortError, EftError } from "../errors.js";
 import type { NativeEngine, NativeEntryResult, NativeStepResult } from "../native/binding.js";
+import { createAbortWatch } from "./abort-watch.js";
 import { nextChain, settleShare, type Chain, type Share } from "./chains.js";
 import type { CostTable } from "./costs.js";
 import { choosePlans } from "./draft-plans.js";
@@ -69,6 +70,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     const slots = createSlotPool(engine, { sequences, wake: look, counts });
     const pieces = createPieces(batchSize, costs);
     const runner = createJobRunner(engine, costs, { settle, fail, lose, end: (jobMs) => pieces.learn(jobMs) });
+    const waitingSignals = createAbortWatch(look);
     let evaluations: Waiting[] = [];
     let chains = 0;
     let isAtWork = false;
@@ -129,11 +131,21 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     function runStep(): void {
         // Who waits for the beginning of another's text gets his slot when that is there.
         isAwaited = slots.admit(evaluations);
-        const needs = planNeeds(evaluations.filter(({ lease }) => lease.slot !== undefined));
+        let needs = planNeeds(evaluations.filter(({ lease }) => lease.slot !== undefined));
         const pieceSize = pieces.choose(needs);
-        const shares = planStep(needs, { batchSize, pieceSize }).map((portion) => toShare(portion, () => ++chains));
-        const chosen = slots.makeRoom(shares);
-        if (chosen.length > 0) submit(chosen);
+        for (;;) {
+            const portions = planStep(needs, { batchSize, pieceSize });
+            const shares = portions.map((portion) => toShare(portion, () => ++chains));
+            const chosen = slots.makeRoom(shares);
+            if (chosen.length === shares.length) {
+                if (chosen.length > 0) submit(chosen);
+                return;
+            }
+            // Who finds no cells leaves his place in the batch to others, since it may be they who hold the cells.
+            const granted = new Set(chosen.map(({ waiting }) => waiting));
+            const refused = new Set(shares.map(({ waiting }) => waiting).filter((waiting) => !granted.has(waiting)));
+            needs = needs.filter(({ waiting }) => !refused.has(waiting));
+        }
     }
 
     /** The step after the one that runs, if all of it has been asked for, and nobody waits whom it would leave behind. */
@@ -293,10 +305,9 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             chain.next += result.draws.length;
             return Promise.resolve(result);
         }
-        // Who waits for a slot may leave while nothing runs. A function of its own, since others may listen to the same signal.
-        const leave = (): void => look();
+        // Who waits for a slot may leave while nothing runs.
         const signal = lease.slot === undefined ? evaluation.signal : undefined;
-        signal?.addEventListener("abort", leave);
+        if (signal !== undefined) waitingSignals.add(signal);
         const evaluated = new Promise<Evaluated>((resolve, reject) => {
             lease.restingSince = undefined;
             const decodeMs = lease.texts.map(() => 0);
@@ -309,7 +320,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             isAwaited ||= lease.slot === undefined;
             start();
         });
-        return signal === undefined ? evaluated : evaluated.finally(() => signal.removeEventListener("abort", leave));
+        return signal === undefined ? evaluated : evaluated.finally(() => waitingSignals.remove(signal));
     }
 
     return {

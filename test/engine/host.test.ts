@@ -410,6 +410,37 @@ describe("the line of those who wait", () => {
     });
 });
 
+test("blocks that take more than half a batch go on where cells run out", async () => {
+    const request = (index: number) => ({
+        ...{ prompt: "Peru", raw: true, ...endless, seed: index, maxTokens: 80 },
+        ...(index < 3 && { speculation: { length: 16, drafter: "chat" } }),
+    });
+    await withHost({ sequences: 4, batchSize: 32, cacheTokens: 90 }, async (host) => {
+        const ensemble = await host.load(upscalingRecipe(), { contextSize: 90 });
+        const texts = await Promise.all([0, 1, 2, 3].map((index) => run(ensemble, request(index))));
+        expect(texts.map(({ tokens }) => tokens)).toEqual([80, 80, 80, 80]);
+        expect(host.counts.revocations).toBeGreaterThan(0);
+    });
+});
+
+test("many texts that wait have one signal", async () => {
+    const warnings: Error[] = [];
+    const listen = (warning: Error): void => void warnings.push(warning);
+    process.on("warning", listen);
+    await withHost({ sequences: 1 }, async (host) => {
+        const ensemble = await host.load(upscalingRecipe());
+        const { signal } = new AbortController();
+        await Promise.all(
+            Array.from({ length: 15 }, (_, seed) =>
+                run(ensemble, { prompt: QUESTIONS[0], seed, maxTokens: 2, signal }),
+            ),
+        );
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", listen);
+    expect(warnings).toEqual([]);
+});
+
 describe("completions that run ahead of their readers", () => {
     const request = (index: number) => ({
         prompt: QUESTIONS[index % QUESTIONS.length] ?? "",
@@ -448,6 +479,24 @@ describe("completions that run ahead of their readers", () => {
             expect(steps).toBeGreaterThan(10);
             expect(entries / steps).toBeGreaterThan(0.95 * readers);
             expect((await collect(slow)).tokens).toBe(40);
+        });
+    });
+
+    test("end at an abort, and not with what was drawn ahead", async () => {
+        await withHost({ sequences: 2 }, async (host) => {
+            const ensemble = await host.load(upscalingRecipe());
+            for (const readAhead of [0, 4, 100]) {
+                const controller = new AbortController();
+                const read: string[] = [];
+                for await (const part of complete(ensemble, { ...request(1), readAhead, signal: controller.signal })) {
+                    read.push(part.type === "finish" ? part.reason : part.type);
+                    if (read.length < 3) continue;
+                    // Until all is drawn that may be.
+                    while (readAhead > 0 && ensemble.scheduler.busy > 0 && readAhead >= 100) await turns(1);
+                    controller.abort();
+                }
+                expect(read).toEqual(["token", "token", "token", "abort"]);
+            }
         });
     });
 
