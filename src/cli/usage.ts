@@ -3,6 +3,7 @@
 import { Parser } from "yargs/helpers";
 import type { EftError } from "../errors.js";
 import { suggestion } from "../recipe/problems.js";
+import { loadOptions } from "./options.js";
 
 export const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "recipe", "pull", "models", "demo"];
 export const NO_COMMAND = `Name a command: ${COMMANDS.join(", ")}.`;
@@ -160,7 +161,11 @@ const WORDS =
 const FLAGS: Readonly<Record<string, string>> = {
     ...{ topK: "top-k", topP: "top-p", minP: "min-p", maxTokens: "max-tokens" },
     ...{ repeatPenalty: "repeat-penalty", frequencyPenalty: "frequency-penalty", presencePenalty: "presence-penalty" },
-    ...{ contextSize: "context-size", gpuLayers: "gpu-layers", cacheType: "cache-type" },
+    ...Object.fromEntries(
+        Object.keys(loadOptions)
+            .filter((flag) => flag.includes("-"))
+            .map((flag) => [flag.replaceAll(/-(.)/g, (_, letter: string) => letter.toUpperCase()), flag]),
+    ),
     ...{ topLogprobs: "top-logprobs", memberLogprobs: "members", jsonSchema: "json-schema" },
     templateVariables: "template-variable",
 };

@@ -96,7 +96,8 @@ export function createCostTable(): SeededCostTable {
 
     function add(measured: Measured, ms: number): void {
         const { latest } = measured;
-        if (jobs - measured.job > LIFETIME) {
+        // What was never measured here is believed until it is: seldom drafting makes its overhead no older.
+        if (latest.length > 0 && jobs - measured.job > LIFETIME) {
             latest.length = 0;
             measured.known = undefined;
         }
@@ -170,12 +171,7 @@ export function createCostTable(): SeededCostTable {
             return { draft: read("draft"), step: read("step") };
         },
         seedOverheads(ms) {
-            for (const job of ["draft", "step"] as const)
-                overheads[job] = {
-                    ...overheads[job],
-                    known: overheads[job].known ?? (ms[job] || undefined),
-                    job: jobs,
-                };
+            for (const job of ["draft", "step"] as const) overheads[job].known ??= ms[job] || undefined;
         },
         readOverheads: () => ({ draft: overheadMs("draft"), step: overheadMs("step") }),
         forget(context) {

@@ -130,7 +130,7 @@ describe("the configuration file", () => {
 
     it("is written as the document says", async () => {
         const [example = ""] = codeBlocks(readText("docs/cli.md"), "yaml");
-        expect(await inspect(configure(example))).toMatchObject({ contextSize: 2048, cacheType: "q8_0" });
+        expect(await inspect(configure(example))).toMatchObject({ contextSize: 256, cacheType: "q8_0" });
     });
 });
 

@@ -1,5 +1,7 @@
 /** Recipes that come to a host and go while others are loaded there. */
 
+import { copyFileSync } from "node:fs";
+import path from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, test } from "@jest/globals";
 import { collect, complete, createHost, type Ensemble, type Recipe } from "../../src/index.js";
@@ -13,6 +15,7 @@ import {
     upscalingRecipe,
     type DemoModel,
 } from "../helpers/demo.js";
+import { temporaryFolder } from "../helpers/temporary.js";
 
 const CPU = { backend: "cpu", threads: 1 } as const;
 
@@ -44,6 +47,22 @@ test("a recipe that goes does not wait for those that come", async () => {
         "small-safe",
         "small-base",
     ]);
+});
+
+test("an adapter that was deleted meanwhile keeps no other recipe from loading", async () => {
+    const { folder, remove } = temporaryFolder();
+    const adapter = path.join(folder, "adapter.gguf");
+    copyFileSync(demoFile("small-chat").replace("-f16", "-lora"), adapter);
+    await using host = createHost(CPU);
+    const tuned = await host.load(
+        demoRecipe(`
+members: { tuned: { model: small-base-f16.gguf, lora: ${JSON.stringify(adapter)} } }
+combination: tuned
+prompt: { template: plain }`),
+    );
+    remove();
+    expect(await answer(await host.load(upscalingRecipe()))).toBe(await answerAlone(upscalingRecipe()));
+    await tuned.dispose();
 });
 
 test("what goes takes nothing with it that a recipe needs which comes meanwhile", async () => {

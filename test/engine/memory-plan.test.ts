@@ -300,6 +300,9 @@ describe("planMemory", () => {
             { ofMembers: [], others: [{ ...loaded, spec: { ...loaded.spec, name: "there" } }] },
         );
         expect(again.members).toMatchObject([{ gpuLayers: 2, weights: { ram: 0, gpu: 0 }, sharesWeightsOf: "there" }]);
+        // What is free is free beside what is there.
+        expect(alone.total.gpu).toBeGreaterThan(0);
+        expect(both.room.gpu).toBe(AMPLE + alone.total.gpu);
         // The same cache.
         const shared = await planBeside(large, options, { ofMembers: [loaded], others: [] });
         expect(shared.total).toEqual(alone.total);

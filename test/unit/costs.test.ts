@@ -158,6 +158,16 @@ describe("a cost table that begins with what another one has measured", () => {
         for (let i = 0; i < 3; i++) costs.record("step", [decode(1, 10)], 10.5);
         expect(costs.overheadMs("step")).toBeCloseTo(0.5, 10);
         expect(costs.overheadMs("draft")).toBe(0.1);
+        // However long nothing is drafted; and a step that drafts is one step.
+        for (let i = 0; i < 1000; i++) costs.record("step", [decode(1, 10)], 10.5);
+        costs.record("draft", [decode(1, 5)], 8);
+        expect(costs.overheadMs("draft")).toBe(0.1);
+        costs.seed(1, known("step", [3, 9]));
+        for (let i = 0; i < 300; i++) {
+            costs.record("draft", [decode(1, 5)], 8);
+            costs.record("step", [decode(2, 10)], 10.5);
+        }
+        expect(costs.isKnown(1, 3)).toBe(true);
     });
 });
 

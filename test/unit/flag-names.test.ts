@@ -7,6 +7,10 @@ import { EftError } from "../../src/index.js";
 it.each([
     ["topK must be a whole number.", "--top-k must be a whole number."],
     ["seed must be a whole number.", "--seed must be a whole number."],
+    ...["contextSize", "gpuLayers", "cacheType", "cacheTokens"].map((option) => {
+        const flag = `--${option.replace(/[A-Z]/, (letter) => `-${letter.toLowerCase()}`)}`;
+        return [`${option} must be another one.`, `${flag} must be another one.`] as const;
+    }),
     [
         "The text has 9 tokens; set contextSize, or lower maxTokens.",
         "The text has 9 tokens; set --context-size, or lower --max-tokens.",
