@@ -126,7 +126,8 @@ function draftMs(outcomes, drafter) {
 function describe(rounds, costs) {
     const ratio = (name, other) =>
         summarize(rounds.map((round) => round[name].tokensPerSecond / round[other].tokensPerSecond));
-    const besideMs = (name) => summarize(rounds.map((round) => round[name].besideMs)).median;
+    // A step may begin before the token ahead of it was handed out: over few tokens, less than nothing may be left.
+    const besideMs = (name) => Math.max(0, summarize(rounds.map((round) => round[name].besideMs)).median);
     const contenders = Object.keys(rounds[0]).map((name) => {
         const { k, speculation } = CONTENDERS[name];
         const outcomes = rounds.map((round) => round[name]);
