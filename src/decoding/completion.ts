@@ -6,6 +6,7 @@ import type { SamplingOptions, Some, TemplateVariables } from "../types.js";
 import type { SpeculationOptions } from "./drafter.js";
 import type { JsonSchema } from "../grammar/json-schema.js";
 import type { LogitBias } from "./sampling.js";
+import type { Tool, ToolCall, ToolChoice } from "../tools/types.js";
 
 /** What to complete, and how. */
 export interface CompletionOptions {
@@ -31,6 +32,13 @@ export interface CompletionOptions {
     readonly grammar?: string | undefined;
     /** The text is JSON of this schema. What cannot be enforced is an error. Not with `grammar`. */
     readonly jsonSchema?: JsonSchema | undefined;
+    /**
+     * What the model may call. Its calls come as parts of their own. Each member is told of them by its template, and by the
+     * system prompt where its template knows no tools. Not with `raw` and `grammar`.
+     */
+    readonly tools?: readonly Tool[] | undefined;
+    /** Default `auto`. What is not `auto` or `none` is enforced by a grammar. */
+    readonly toolChoice?: ToolChoice | undefined;
     /** Overlays the ensemble's parameters, for this completion alone. */
     readonly parameters?: Readonly<Record<string, number>> | undefined;
     /**
@@ -56,11 +64,25 @@ export interface CompletionOptions {
     readonly signal?: AbortSignal | undefined;
 }
 
+/** Text that became certain and that the model thinks, rather than says. */
+export interface ThinkingPart {
+    readonly type: "thinking";
+    readonly text: string;
+}
+
+/** A call, as soon as all of it is there. Comes behind the token that ends it. */
+export interface ToolCallPart extends ToolCall {
+    readonly type: "tool-call";
+}
+
+/** Whatever a completion may be made of. */
+export type CompletionPart = TokenPart | ThinkingPart | ToolCallPart | FinishPart;
+
 /** A token and what is known about it. Log-probabilities are the target's, before penalties, bias and filters. */
 export interface TokenPart {
     readonly type: "token";
     readonly id: number;
-    /** Text that became certain with this token: empty inside a character or a possible stop string. */
+    /** Text of the answer that became certain with this token: empty inside a character, a possible stop string, thinking or a call. */
     readonly text: string;
     readonly logprob: number;
     /** With `memberLogprobs`: by member name; NaN for a member that the combination did not read. */
@@ -94,8 +116,11 @@ export interface DrafterView {
     readonly changedBy?: string;
 }
 
-/** Why a completion ended: end-of-text token or stop string, `maxTokens` or context full, the caller's signal. */
-export type FinishReason = "stop" | "length" | "abort";
+/**
+ * Why a completion ended: end-of-text token or stop string; the same, and something was called; `maxTokens` or context full; the
+ * caller's signal.
+ */
+export type FinishReason = "stop" | "tool-calls" | "length" | "abort";
 
 /** The last part of every completion. */
 export interface FinishPart {
@@ -136,7 +161,7 @@ export interface CompletionTimings {
 }
 
 /** Parts as they come; ends with a {@link FinishPart}. Leaving the loop early stops the generation, as does `await using`. */
-export interface Completion extends AsyncGenerator<TokenPart | FinishPart, void, void> {
+export interface Completion extends AsyncGenerator<CompletionPart, void, void> {
     /** Turns this completion's dials; takes effect at its next token. @throws EftError PARAMETER_* */
     setParameters(values: Readonly<Record<string, number>>): void;
     /** Stops the generation, as leaving the loop does; for `await using`. */
@@ -154,6 +179,10 @@ export function toCompletion<Parts extends AsyncGenerator<unknown, void, void>, 
 
 /** A completion that has run to its end. */
 export interface CompletionResult extends Omit<FinishPart, "type" | "text"> {
+    /** The answer, without thinking and calls. */
     readonly text: string;
+    /** What the model thought; empty if nothing. */
+    readonly thinking: string;
+    readonly toolCalls: readonly ToolCall[];
     readonly parts: readonly TokenPart[];
 }
