@@ -12,5 +12,5 @@ const completion = complete(ensemble, {
 });
 for await (const part of completion) {
     if (part.type === "token") process.stdout.write(part.text);
-    else console.log(`\n(${part.reason} after ${part.tokens} tokens, seed ${part.seed})`);
+    else if (part.type === "finish") console.log(`\n(${part.reason} after ${part.tokens} tokens, seed ${part.seed})`);
 }

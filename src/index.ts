@@ -62,14 +62,18 @@ export { collect, complete } from "./decoding/complete.js";
 export type {
     Completion,
     CompletionOptions,
+    CompletionPart,
     CompletionResult,
     CompletionTimings,
     DrafterView,
     FinishPart,
     FinishReason,
+    ThinkingPart,
     TokenPart,
+    ToolCallPart,
 } from "./decoding/completion.js";
-export { tokenText } from "./decoding/text-stream.js";
+export type { SchemaSource, Tool, ToolCall, ToolChoice } from "./tools/types.js";
+export { tokenText } from "./decoding/token-text.js";
 export type { JsonSchema } from "./grammar/json-schema.js";
 export type { SpeculationOptions } from "./decoding/drafter.js";
 export type { Proposer } from "./decoding/lookup.js";
@@ -79,7 +83,16 @@ export { DEFAULT_SAMPLING, type LogitBias } from "./decoding/sampling.js";
 export { createChat } from "./chat/session.js";
 export { loadChat, parseChat, saveChat } from "./chat/document.js";
 export { soloView } from "./chat/solo.js";
-export type { AnswerOptions, ChatDocument, ChatOptions, ChatSession, ChatState, ChatTurn } from "./chat/types.js";
+export type {
+    AnswerOptions,
+    ChatDocument,
+    ChatOptions,
+    ChatSession,
+    ChatState,
+    ChatTurn,
+    ToolResult,
+    ToolStep,
+} from "./chat/types.js";
 
 export { score, type Score, type ScoreItem, type ScoreOptions } from "./scoring/score.js";
 

@@ -9,6 +9,29 @@ import { explain } from "../recipe/schema.js";
 import type { ChatDocument, ChatSession, ChatState } from "./types.js";
 
 const TEXT = { title: "a text", type: "string" } as const;
+const STEP = {
+    title: "a mapping with the keys text and calls",
+    type: "object",
+    required: ["text", "calls"],
+    properties: {
+        thinking: TEXT,
+        text: TEXT,
+        calls: {
+            title: "a list of calls",
+            type: "array",
+            minItems: 1,
+            items: {
+                title: "a mapping with the keys id, name and arguments",
+                type: "object",
+                required: ["id", "name", "arguments"],
+                properties: { id: TEXT, name: TEXT, arguments: { title: "a mapping", type: "object" } },
+                additionalProperties: false,
+            },
+        },
+        results: { title: "a list of texts", type: "array", items: TEXT },
+    },
+    additionalProperties: false,
+} as const;
 const STATE = {
     title: "a mapping with the key turns",
     type: "object",
@@ -22,7 +45,11 @@ const STATE = {
                 title: "a mapping with the keys user and answer",
                 type: "object",
                 required: ["user", "answer"],
-                properties: { user: TEXT, answer: TEXT },
+                properties: {
+                    user: TEXT,
+                    steps: { title: "a list of steps", type: "array", items: STEP },
+                    answer: TEXT,
+                },
                 additionalProperties: false,
             },
         },
@@ -54,6 +81,15 @@ const MAX_BYTES = 64 * 2 ** 20;
 export function checkState(state: unknown, source: string): void {
     check(validateState, state, source);
     const { turns = [], forgotten = 0 } = state as ChatState;
+    for (const [index, { steps = [] }] of turns.entries()) {
+        const incomplete = steps.findIndex(
+            ({ calls, results }, step) =>
+                (results === undefined && (index < turns.length - 1 || step < steps.length - 1)) ||
+                (results !== undefined && results.length !== calls.length),
+        );
+        if (incomplete >= 0)
+            throw invalid(source, `step ${incomplete} of turn ${index} has not a result for each call`);
+    }
     if (forgotten <= turns.length) return;
     throw invalid(source, `"forgotten" is ${forgotten}, and there are only ${turns.length} turns`);
 }

@@ -1,13 +1,8 @@
 /** An answer once more: what it was drawn with, and where its dials were turned. */
 
+import type { AnswerPlan } from "../decoding/answer.js";
 import { complete, completeFrom, type ShowPrompts } from "../decoding/complete.js";
-import {
-    toCompletion,
-    type Completion,
-    type CompletionOptions,
-    type FinishPart,
-    type TokenPart,
-} from "../decoding/completion.js";
+import { toCompletion, type Completion, type CompletionOptions, type CompletionPart } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { ChatMessage } from "../prompts/messages.js";
 
@@ -25,14 +20,18 @@ export interface Recording {
 }
 
 /** @param request - with a seed and with a value for every parameter */
-export function recordDials(ensemble: Ensemble, request: DrawOptions, show: ShowPrompts): Recording {
-    const completion = completeFrom(ensemble, request, () => show);
+export function recordDials(
+    ensemble: Ensemble,
+    request: DrawOptions,
+    show: (answer: AnswerPlan) => ShowPrompts,
+): Recording {
+    const completion = completeFrom(ensemble, request, (_, answer) => show(answer));
     const parameters = { ...ensemble.parameters, ...request.parameters };
     const turned: { after: number; values: Values }[] = [];
     let tokens = 0;
     // While a token is being drawn, it is too late for it.
     let drawing = 0;
-    async function* record(): AsyncGenerator<TokenPart | FinishPart, void, void> {
+    async function* record(): AsyncGenerator<CompletionPart, void, void> {
         try {
             drawing = 1;
             for await (const part of completion) {
@@ -72,7 +71,7 @@ export function createReplay(
 ): Completion {
     const { signal: _, ...drawn } = request;
     const completion = complete(ensemble, { ...drawn, prompt, maxTokens: tokens, ...own });
-    async function* replay(): AsyncGenerator<TokenPart | FinishPart, void, void> {
+    async function* replay(): AsyncGenerator<CompletionPart, void, void> {
         let count = 0;
         const turnDials = (): void => {
             for (const { after, values } of turned) if (after === count) completion.setParameters(values);
@@ -80,6 +79,7 @@ export function createReplay(
         turnDials();
         for await (const part of completion) {
             yield part;
+            if (part.type !== "token") continue;
             count++;
             turnDials();
         }

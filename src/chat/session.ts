@@ -2,17 +2,19 @@
 
 import { randomInt } from "node:crypto";
 import { complete, COMPLETION_OPTIONS } from "../decoding/complete.js";
-import { toCompletion, type Completion, type FinishPart, type TokenPart } from "../decoding/completion.js";
+import { toCompletion, type Completion, type CompletionPart } from "../decoding/completion.js";
 import { resolveSampling } from "../decoding/sampling.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import type { ChatMessage } from "../prompts/messages.js";
+import type { ToolCall } from "../tools/types.js";
 import { EftError } from "../errors.js";
 import { callback, checkInteger, checkOptions, mapping, string, unchecked, type OptionTable } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
 import { checkState } from "./document.js";
 import { createReplay, recordDials, type Recording } from "./replay.js";
 import type { AnswerOptions, ChatOptions, ChatSession, ChatTurn } from "./types.js";
-import { chooseForgotten, messagesFor, messagesOf, type Conversation } from "./window.js";
+import { withResults } from "./tool-results.js";
+import { chooseForgotten, isWaiting, messagesFor, messagesOf, type Conversation, type Question } from "./window.js";
 
 const { prompt: _prompt, raw: _raw, ...ANSWER_OPTIONS } = COMPLETION_OPTIONS;
 const { signal: _signal, ...SESSION_OPTIONS } = ANSWER_OPTIONS;
@@ -59,21 +61,21 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
     }
 
     /** @param before - what precedes the question */
-    function answer(before: readonly ChatTurn[], question: string, options: AnswerOptions = {}): Completion {
+    function answer(before: readonly ChatTurn[], question: Question, options: AnswerOptions = {}): Completion {
         const own = checkAnswer(options);
-        string("What the user says", question);
+        string("What the user says", question.user);
         const asked = conversation;
         const previous = { ...asked, turns: before, forgotten: Math.min(asked.forgotten, before.length) };
         const drawn = overlay(own);
         let shown = previous;
-        const recording = recordDials(ensemble, { ...drawn, seed: drawn.seed ?? takeSeed() }, async () => {
-            const { forgotten, prompts } = await chooseForgotten(ensemble, previous, question, drawn);
+        const recording = recordDials(ensemble, { ...drawn, seed: drawn.seed ?? takeSeed() }, ({ use }) => async () => {
+            const { forgotten, prompts } = await chooseForgotten(ensemble, previous, question, drawn, use);
             shown = { ...previous, forgotten };
             if (forgotten > previous.forgotten) onForget?.(before.slice(previous.forgotten, forgotten));
             return prompts;
         });
 
-        async function* write(): AsyncGenerator<TokenPart | FinishPart, void, void> {
+        async function* write(): AsyncGenerator<CompletionPart, void, void> {
             checkIdle();
             if (conversation !== asked) {
                 throw new EftError(
@@ -82,13 +84,22 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
                 );
             }
             active = recording;
-            let text = "";
+            let [text, thinking] = ["", ""];
+            const calls: ToolCall[] = [];
             let keep = false;
             let finished = false;
             const commit = (): void => {
                 active = undefined;
                 if (!keep) return;
-                conversation = { ...shown, turns: [...before, { user: question, answer: text }] };
+                const turn: ChatTurn =
+                    calls.length === 0
+                        ? { ...question, answer: text }
+                        : {
+                              ...question,
+                              steps: [...(question.steps ?? []), { ...(thinking && { thinking }), text, calls }],
+                              answer: "",
+                          };
+                conversation = { ...shown, turns: [...before, turn] };
                 last = { recording, prompt: messagesFor(shown, question) };
             };
             try {
@@ -96,10 +107,13 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
                     // The template's white space is in the prompt of the next turn anyway.
                     const shownText = text === "" ? part.text.trimStart() : part.text;
                     text += shownText;
+                    if (part.type === "thinking") thinking += part.thinking;
+                    if (part.type === "tool-call")
+                        calls.push({ id: part.id, name: part.name, arguments: part.arguments });
                     finished = part.type === "finish";
-                    keep = text !== "" || (part.type === "finish" && part.reason !== "abort");
+                    keep = text !== "" || calls.length > 0 || (part.type === "finish" && part.reason !== "abort");
                     if (finished) commit();
-                    yield { ...part, text: shownText };
+                    yield part.type === "token" || part.type === "finish" ? { ...part, text: shownText } : part;
                 }
             } catch (error) {
                 keep = false;
@@ -117,6 +131,15 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         const turn = conversation.turns.at(-1);
         if (turn === undefined) throw new EftError("CHAT_EMPTY", "Nothing has been said yet; send something first.");
         return turn;
+    }
+
+    function checkSettled(): void {
+        const last = conversation.turns.at(-1);
+        if (last === undefined || !isWaiting(last)) return;
+        throw new EftError(
+            "CHAT_BUSY",
+            "The last answer called tools whose results are missing; give them with sendResults(), or call regenerate().",
+        );
     }
 
     function checkIdle(): void {
@@ -170,12 +193,25 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
                 system: text === undefined ? text : string("The system prompt", text),
             };
         },
-        send: (text, own) => answer(conversation.turns, text, own),
-        regenerate: (own) => answer(conversation.turns.slice(0, -1), lastTurn().user, own),
+        send(text, own) {
+            checkSettled();
+            return answer(conversation.turns, { user: text }, own);
+        },
+        sendResults(results, own) {
+            const turn = conversation.turns.at(-1);
+            if (turn === undefined || !isWaiting(turn)) {
+                throw new EftError(
+                    "OPTION_INVALID",
+                    "sendResults: the last answer called nothing that has no result yet.",
+                );
+            }
+            return answer(conversation.turns.slice(0, -1), withResults(turn, results), own);
+        },
+        regenerate: (own) => answer(conversation.turns.slice(0, -1), { user: lastTurn().user }, own),
         edit(turn, text, own) {
             lastTurn();
             checkInteger("The turn", turn, 0, conversation.turns.length - 1);
-            return answer(conversation.turns.slice(0, turn), text, own);
+            return answer(conversation.turns.slice(0, turn), { user: text }, own);
         },
         repeat(own = {}) {
             if (last === undefined) {
@@ -185,7 +221,7 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
         },
         async render(text) {
             string("What the user says", text);
-            const { prompts } = await chooseForgotten(ensemble, conversation, text, defaults);
+            const { prompts } = await chooseForgotten(ensemble, conversation, { user: text }, defaults);
             return Object.fromEntries(ensemble.members.map(({ name }, index) => [name, prompts[index]?.text ?? ""]));
         },
         fork(count = conversation.turns.length) {

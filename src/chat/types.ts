@@ -2,13 +2,34 @@
 
 import type { Completion, CompletionOptions } from "../decoding/completion.js";
 import type { ChatMessage } from "../prompts/messages.js";
-import type { SamplingOptions, Some } from "../types.js";
+import type { ToolCall } from "../tools/types.js";
+import type { JsonValue, SamplingOptions, Some } from "../types.js";
 
 /** What the user said, and what was answered. */
 export interface ChatTurn {
     readonly user: string;
-    /** Without white space in front: that belongs to the templates. */
+    /** What was called before the answer, oldest first. */
+    readonly steps?: readonly ToolStep[] | undefined;
+    /** Without white space in front: that belongs to the templates. Empty while results are waited for. */
     readonly answer: string;
+}
+
+/** Calls that were made at once. */
+export interface ToolStep {
+    /** What was thought and said beside them. */
+    readonly thinking?: string | undefined;
+    readonly text: string;
+    readonly calls: readonly ToolCall[];
+    /** What they gave, in their order; missing while it is waited for. */
+    readonly results?: readonly string[] | undefined;
+}
+
+/** What a call gave. */
+export interface ToolResult {
+    /** Of the call. */
+    readonly id: string;
+    /** A text, or data that is shown as JSON. */
+    readonly result: JsonValue;
 }
 
 /** A conversation as it can be saved, and given to `createChat` again. */
@@ -71,6 +92,13 @@ export interface ChatSession {
      * @throws EftError what `complete()` throws, at once or from the iterator, and CHAT_BUSY from the iterator
      */
     send(text: string, options?: AnswerOptions): Completion;
+    /**
+     * Goes on with the last turn after calls: its answer ended with the reason `tool-calls`, and here is what they gave, a result
+     * for each call. Tools and how the answer is drawn are those of the session, and of `options`.
+     *
+     * @throws EftError OPTION_INVALID where no results are waited for, or not these; and what `send()` throws
+     */
+    sendResults(results: readonly ToolResult[], options?: AnswerOptions): Completion;
     /** Answers the last turn once more; the new answer takes the place of the old. @throws EftError CHAT_EMPTY too */
     regenerate(options?: AnswerOptions): Completion;
     /**

@@ -4,25 +4,53 @@ import type { CompletionOptions } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { ChatMessage } from "../prompts/messages.js";
 import { renderPrompts, type MemberPrompt } from "../prompts/prompt.js";
-import type { ChatState, ChatTurn } from "./types.js";
+import type { ToolUse } from "../prompts/tool-messages.js";
+import type { ChatState, ChatTurn, ToolStep } from "./types.js";
 
 /** The conversation that a question is put into. */
 export type Conversation = Required<Pick<ChatState, "turns" | "forgotten">> & { readonly system: string | undefined };
 
-/** The messages of a conversation that end with a question. */
-export function messagesFor({ system, turns, forgotten }: Conversation, question: string): ChatMessage[] {
+/** A turn that has no answer yet: what was said, and what has been called since. */
+export type Question = Pick<ChatTurn, "user" | "steps">;
+
+/** The messages of a conversation that end with what is to be answered. */
+export function messagesFor({ system, turns, forgotten }: Conversation, question: Question): ChatMessage[] {
     return [
         ...(system === undefined ? [] : [{ role: "system", content: system } as const]),
         ...messagesOf(turns.slice(forgotten)),
-        { role: "user", content: question },
+        ...messagesOfQuestion(question),
     ];
 }
 
 export function messagesOf(turns: readonly ChatTurn[]): ChatMessage[] {
-    return turns.flatMap(({ user, answer }) => [
-        { role: "user", content: user },
-        { role: "assistant", content: answer },
+    return turns.flatMap(({ answer, ...question }) => [
+        ...messagesOfQuestion(question),
+        ...(isWaiting(question) ? [] : [{ role: "assistant", content: answer } as const]),
     ]);
+}
+
+/** Whether the last calls have no results yet. */
+export function isWaiting({ steps = [] }: Question): boolean {
+    const last = steps.at(-1);
+    return last !== undefined && last.results === undefined;
+}
+
+function messagesOfQuestion({ user, steps = [] }: Question): ChatMessage[] {
+    return [{ role: "user", content: user }, ...steps.flatMap(messagesOfStep)];
+}
+
+function messagesOfStep({ thinking = "", text, calls, results = [] }: ToolStep): ChatMessage[] {
+    const written = calls.map(({ id, name, arguments: values }) => ({
+        ...{ id, type: "function" },
+        function: { name, arguments: values },
+    }));
+    const thought = thinking === "" ? {} : { reasoning_content: thinking };
+    return [
+        { role: "assistant", content: text, ...thought, tool_calls: written },
+        ...calls.slice(0, results.length).map(({ id, name }, index): ChatMessage => {
+            return { role: "tool", content: results[index] ?? "", tool_call_id: id, name };
+        }),
+    ];
 }
 
 /** What the models see of a conversation. */
@@ -41,8 +69,9 @@ export interface ShownTurns {
 export async function chooseForgotten(
     ensemble: Ensemble,
     conversation: Conversation,
-    question: string,
-    { maxTokens = Infinity, templateVariables }: Pick<CompletionOptions, "maxTokens" | "templateVariables">,
+    question: Question,
+    { maxTokens = Infinity, templateVariables: variables }: Pick<CompletionOptions, "maxTokens" | "templateVariables">,
+    use?: ToolUse,
 ): Promise<ShownTurns> {
     const { members, contextSize } = ensemble;
     const { turns, forgotten } = conversation;
@@ -50,8 +79,7 @@ export async function chooseForgotten(
     const show = async (count: number): Promise<readonly MemberPrompt[]> => {
         const messages = messagesFor({ ...conversation, forgotten: count }, question);
         const prompts =
-            shown.get(count) ??
-            (await renderPrompts(members, messages, { variables: templateVariables, limit: contextSize }));
+            shown.get(count) ?? (await renderPrompts(members, messages, { variables, use, limit: contextSize }));
         shown.set(count, prompts);
         return prompts;
     };

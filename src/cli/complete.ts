@@ -1,7 +1,7 @@
 /** `eft-llama complete`: text from the target, as it comes. */
 
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { complete, EftError, type ChatMessage, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
+import { complete, EftError, type ChatMessage, type Ensemble, type CompletionPart, type TokenPart } from "../index.js";
 import { describeDecisions, paintText } from "./explain.js";
 import { checkGrammar, chooseGrammar, grammarOptions } from "./grammar.js";
 import { checkInput, fileOption, readInput } from "./input.js";
@@ -14,7 +14,7 @@ import { checkDrafter, checkSpeculation, chooseSpeculation, speculationOptions }
 import { describeEmpty, describeStatistics, speculationToJson } from "./statistics.js";
 import { describeSystem } from "../prompts/system-prompt.js";
 import { plural } from "../plural.js";
-import { print, printAnswer, printError, printJson, remark } from "./terminal.js";
+import { colors, escapeLines, print, printAnswer, printError, printJson, remark } from "./terminal.js";
 
 export const options = {
     ...recipeOptions,
@@ -152,20 +152,19 @@ function withSystem(prompt: string, system: string | undefined): ChatMessage[] {
 }
 
 /** Writes parts as they come, and with the last one what was asked for besides the text. */
-function createPrinter(ensemble: Ensemble, args: Arguments): (part: TokenPart | FinishPart) => void {
+function createPrinter(ensemble: Ensemble, args: Arguments): (part: CompletionPart) => void {
     const { json, explain, stats, verbose } = args;
     const names = ensemble.members.map(({ name }) => name);
     const explained: TokenPart[] = [];
     let isEmpty = true;
     return (part) => {
         if (json) printJson(toJson(part, names));
+        else if (part.type === "thinking") remark(colors.dim(escapeLines(part.thinking)));
         else if (explain) print(paintText(part));
         else printAnswer(part.text);
         isEmpty &&= part.text === "";
-        if (part.type === "token") {
-            if (explain && !json) explained.push(part);
-            return;
-        }
+        if (part.type === "token" && explain && !json) explained.push(part);
+        if (part.type !== "finish") return;
         if (explain && !json) print(describeDecisions(ensemble, explained));
         else if (!json) print("\n");
         if (!json && part.reason === "length") remark(describeCut(part.tokens, ensemble, args.maxTokens));
@@ -184,8 +183,9 @@ function describeCut(tokens: number, { contextSize }: Ensemble, limit: number | 
 }
 
 /** @param members - names, in the order of the ensemble */
-function toJson(part: TokenPart | FinishPart, members: readonly string[]): object {
-    if (part.type === "token") {
+function toJson(part: CompletionPart, members: readonly string[]): object {
+    if (part.type === "thinking") return { thinking: part.thinking };
+    if (part.type !== "finish") {
         const { type: _, ...token } = part;
         return token;
     }

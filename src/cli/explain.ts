@@ -1,7 +1,7 @@
 /** `--explain`: where the target leaves its drafter, in the text itself and token by token in a table. */
 
 import type { ChalkInstance } from "chalk";
-import { tokenText, type DrafterView, type Ensemble, type FinishPart, type TokenPart } from "../index.js";
+import { tokenText, type DrafterView, type CompletionPart, type Ensemble, type TokenPart } from "../index.js";
 import { compareWithDrafter } from "../decoding/explain.js";
 import { plural } from "../plural.js";
 import { colors, escapeControls, escapeLines, formatProbability, formatTable, quote } from "./terminal.js";
@@ -17,8 +17,8 @@ const HEAT = [
 const WIDTHS = [20, 9, 20, 10, 15];
 
 /** The text of a part, coloured by its distance, without anything else that a terminal would obey. */
-export function paintText(part: TokenPart | FinishPart): string {
-    if (part.type === "finish" || part.drafter === undefined || colors.level === 0) return escapeLines(part.text);
+export function paintText(part: CompletionPart): string {
+    if (part.type !== "token" || part.drafter === undefined || colors.level === 0) return escapeLines(part.text);
     const heat = chooseHeat(part.drafter.totalVariation);
     const paint = isOther(part, part.drafter) ? heat.underline : heat;
     const lines = part.text.split("\n").map((line) => paint(escapeControls(line)));

@@ -21,13 +21,15 @@ import {
     type Completion,
     type CompletionOptions,
     type CompletionResult,
-    type FinishPart,
     type TokenPart,
 } from "./completion.js";
+import type { ToolCall } from "../tools/types.js";
 import { checkCanDraft, createDrafterForm, resolveSpeculation, SPECULATION_OPTIONS } from "./drafter.js";
+import { checkToolChoice, checkTools } from "../tools/check-tools.js";
+import { resolveAnswer, separateParts, type AnswerPlan } from "./answer.js";
 import { createDials, type Dials } from "./fusion.js";
 import { createGrammar } from "./grammar.js";
-import { generate, type Course, type Generation } from "./loop.js";
+import { generate, type Course, type DrawnPart, type Generation } from "./loop.js";
 import { runAhead } from "./read-ahead.js";
 import { resolveLogitBias, penaltyWindow, resolveSampling, SAMPLING_OPTIONS } from "./sampling.js";
 
@@ -42,6 +44,8 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
     logitBias: mapping<number>,
     grammar: string,
     jsonSchema: unchecked,
+    tools: checkTools,
+    toolChoice: checkToolChoice,
     parameters: mapping<number>,
     templateVariables: checkVariables,
     speculation: (name, value) => (typeof value === "boolean" ? value : SPECULATION_OPTIONS(name, value)),
@@ -63,10 +67,10 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
  * ways) and DECODE_FAILED from the iterator
  */
 export function complete(ensemble: Ensemble, options: CompletionOptions): Completion {
-    return completeFrom(ensemble, options, ({ prompt, raw = false, templateVariables: variables }) => {
+    return completeFrom(ensemble, options, ({ prompt, raw = false, templateVariables: variables }, { use }) => {
         const messages = toMessages(prompt);
         const { members, contextSize: limit } = ensemble;
-        return () => renderPrompts(members, messages, { raw, variables, limit });
+        return () => renderPrompts(members, messages, { raw, variables, use, limit });
     });
 }
 
@@ -76,20 +80,21 @@ export type ShowPrompts = () => Promise<readonly MemberPrompt[]>;
 /**
  * As {@link complete}, with prompts that somebody else makes.
  *
- * @param show - gets the options once they have been checked
+ * @param show - gets the options once they have been checked, and what may be called
  */
 export function completeFrom<Options extends Partial<CompletionOptions>>(
     ensemble: Ensemble,
     options: Options,
-    show: (checked: Options) => ShowPrompts,
+    show: (checked: Options, answer: AnswerPlan) => ShowPrompts,
 ): Completion {
     checkEnsemble("complete", ensemble);
     const checked = checkOptions("complete", options, COMPLETION_OPTIONS) as Options;
-    const makePrompts = show(checked);
+    const answer = resolveAnswer(ensemble, checked);
+    const makePrompts = show(checked, answer);
     let prompts: ReturnType<ShowPrompts> | undefined;
     /** Once, however often the completion begins again. */
     const showOnce: ShowPrompts = () => (prompts ??= makePrompts());
-    const request = resolveRequest(ensemble, checked, showOnce);
+    const request = resolveRequest(ensemble, checked, answer, showOnce);
     const { speculation, explain } = request;
     const named = typeof checked.speculation === "object" ? checked.speculation.drafter : undefined;
     const sizes = ensemble.members.map(({ model }) => model.info.size);
@@ -98,7 +103,7 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
     if (speculation !== undefined) checkCanDraft(dials.drafter, explain ? {} : speculation);
     const { readAhead = 0 } = checked;
     /** Its grammar stands at the beginning again. */
-    const again = (seed: number): Request => resolveRequest(ensemble, checked, showOnce, seed);
+    const again = (seed: number): Request => resolveRequest(ensemble, checked, answer, showOnce, seed);
     const course: Course = {};
     const parts =
         readAhead === 0
@@ -112,7 +117,7 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
                   dials,
                   request.signal,
               );
-    return toCompletion(parts, { setParameters: dials.turn });
+    return toCompletion(separateParts(parts), { setParameters: dials.turn });
 }
 
 /**
@@ -124,12 +129,16 @@ export async function collect(completion: Completion): Promise<CompletionResult>
     if (typeof (completion as Partial<Completion> | null | undefined)?.[Symbol.asyncIterator] !== "function")
         throw new EftError("OPTION_INVALID", `collect takes a completion, not ${show(completion)}.`);
     const parts: TokenPart[] = [];
+    const toolCalls: ToolCall[] = [];
+    const [said, thought]: [string[], string[]] = [[], []];
     for await (const part of completion) {
-        if (part.type === "token") {
-            parts.push(part);
-        } else {
-            const { type: _, text, ...finish } = part;
-            return { ...finish, text: parts.map((token) => token.text).join("") + text, parts };
+        said.push(part.text);
+        if (part.type === "token") parts.push(part);
+        else if (part.type === "thinking") thought.push(part.thinking);
+        else if (part.type === "tool-call") toolCalls.push({ id: part.id, name: part.name, arguments: part.arguments });
+        else {
+            const { type: _, text: __, ...finish } = part;
+            return { ...finish, text: said.join(""), thinking: thought.join(""), toolCalls, parts };
         }
     }
     throw new EftError("OPTION_INVALID", "The completion has been consumed before; ask for another one.");
@@ -143,6 +152,7 @@ interface Request extends Omit<Generation, "prompts"> {
 function resolveRequest(
     ensemble: Ensemble,
     options: Partial<CompletionOptions>,
+    answer: AnswerPlan,
     show: ShowPrompts,
     seed = randomInt(2 ** 32),
 ): Request {
@@ -151,9 +161,10 @@ function resolveRequest(
     const { stop = [], explain = false, signal } = options;
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
     const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
-    const grammar = createGrammar(ensemble, options);
+    const grammar = createGrammar(ensemble, options, answer);
     return {
         ...{ show, stop, sampling, explain, signal },
+        answer: answer.syntax,
         maxTokens: options.maxTokens ?? ensemble.contextSize,
         // What is explained without speculation still needs a drafter to be compared with.
         speculation:
@@ -185,7 +196,7 @@ async function* start(
     dials: Dials,
     past: readonly number[] = [],
     course: Course = {},
-): AsyncGenerator<TokenPart | FinishPart, void, void> {
+): AsyncGenerator<DrawnPart, void, void> {
     const prompts = tokensOf(ensemble, await show());
     yield* generate(ensemble, { ...generation, prompts }, dials, past, course);
 }

@@ -64,18 +64,22 @@ export interface CompletionOptions {
     readonly signal?: AbortSignal | undefined;
 }
 
-/** Text that became certain and that the model thinks, rather than says. */
+/** What the model thinks rather than says, as far as it became certain; where the template tells thoughts from what is said. */
 export interface ThinkingPart {
     readonly type: "thinking";
-    readonly text: string;
+    readonly thinking: string;
+    /** Thoughts are no part of the answer. */
+    readonly text: "";
 }
 
-/** A call, as soon as all of it is there. Comes behind the token that ends it. */
+/** A call, as soon as all of it is there. */
 export interface ToolCallPart extends ToolCall {
     readonly type: "tool-call";
+    /** Calls are no part of the answer. */
+    readonly text: "";
 }
 
-/** Whatever a completion may be made of. */
+/** Whatever a completion may be made of. The `text` of all parts together is the answer. */
 export type CompletionPart = TokenPart | ThinkingPart | ToolCallPart | FinishPart;
 
 /** A token and what is known about it. Log-probabilities are the target's, before penalties, bias and filters. */

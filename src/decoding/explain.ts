@@ -3,7 +3,7 @@
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { NativeDrawResult, NativeFusion } from "../native/binding.js";
 import type { DrafterView, TokenPart } from "./completion.js";
-import { tokenText } from "./text-stream.js";
+import { tokenText } from "./token-text.js";
 
 /**
  * The shift of member m between the target's token t and the drafter's token d is

@@ -9,6 +9,8 @@ import { loadBinding } from "../native/load-binding.js";
 import { readGbnf, type NamedToken } from "../grammar/gbnf.js";
 import { compileGbnf } from "../grammar/gbnf-program.js";
 import { jsonSchemaToGbnf, type JsonSchema } from "../grammar/json-schema.js";
+import { callGrammar, schemaRules, thinkingRules } from "../tools/call-grammar.js";
+import type { AnswerPlan } from "./answer.js";
 
 /** At most one of them. */
 export interface GrammarChoice {
@@ -22,13 +24,18 @@ export interface GrammarChoice {
  *
  * @throws EftError OPTION_INVALID, GRAMMAR_INVALID
  */
-export function createGrammar(ensemble: Ensemble, { grammar, jsonSchema }: GrammarChoice): NativeGrammar | undefined {
-    if (grammar === undefined && jsonSchema === undefined) return undefined;
+export function createGrammar(
+    ensemble: Ensemble,
+    { grammar, jsonSchema }: GrammarChoice,
+    answer: AnswerPlan,
+): NativeGrammar | undefined {
     if (grammar !== undefined && jsonSchema !== undefined) {
         throw new EftError("OPTION_INVALID", "grammar and jsonSchema exclude each other; give one of them.");
     }
-    const text = jsonSchema === undefined ? (grammar ?? "") : jsonSchemaToGbnf(jsonSchema);
-    const gbnf = readGbnf(text, jsonSchema === undefined ? undefined : "The grammar of the JSON schema");
+    const text = grammar ?? answerGrammar(jsonSchema, answer);
+    if (text === undefined) return undefined;
+    const what = jsonSchema === undefined ? "The grammar of the tools" : "The grammar of the JSON schema";
+    const gbnf = readGbnf(text, grammar === undefined ? what : undefined);
     const { size, endOfGeneration, members } = ensemble.vocabulary;
     // Whoever has most tokens knows most texts.
     const { speaker } = ensemble.texts;
@@ -48,4 +55,23 @@ export function createGrammar(ensemble: Ensemble, { grammar, jsonSchema }: Gramm
         if (ids.length === 1 && lacks[id] === 0) return id;
         throw new EftError("GRAMMAR_INVALID", `The grammar names the token ${written}, which the vocabulary lacks.`);
     }
+}
+
+/** Of an answer that has to be JSON, or a call, or either. Thinking that the prompt begins comes to its end first. */
+function answerGrammar(
+    jsonSchema: JsonSchema | undefined,
+    { syntax, calls, isForced, isOne }: AnswerPlan,
+): string | undefined {
+    const end = syntax?.beginsThinking === true ? syntax.thinking?.end : undefined;
+    if (jsonSchema === undefined && !isForced) return undefined;
+    if (syntax === undefined || (end === undefined && calls === undefined))
+        return jsonSchema === undefined ? undefined : jsonSchemaToGbnf(jsonSchema);
+    const { marks } = syntax;
+    const ways = [...(calls ? ["calls"] : []), ...(jsonSchema === undefined ? [] : ["schema-root"])].join(" | ");
+    return [
+        end === undefined ? `root ::= ${ways}` : String.raw`root ::= thinking "\n"{0,2} (${ways})`,
+        ...(end === undefined ? [] : [thinkingRules(end, marks)]),
+        ...(calls ? [callGrammar(calls.tools, calls.syntax, marks, isOne)] : []),
+        ...(jsonSchema === undefined ? [] : [schemaRules(jsonSchema, "schema-")]),
+    ].join("\n");
 }

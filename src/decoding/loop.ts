@@ -12,7 +12,8 @@ import { viewDrafter } from "./explain.js";
 import { createContinuation, type Dials } from "./fusion.js";
 import { penaltyHistory } from "./sampling.js";
 import { createSpeculator, type Speculator } from "./speculation.js";
-import { createTextStream, tokenText } from "./text-stream.js";
+import { createAnswerReader, type AnswerSyntax, type Uttered } from "../tools/answer-reader.js";
+import { tokenText } from "./token-text.js";
 
 /** What the loop works on: checked, with all defaults filled in. */
 export interface Generation {
@@ -25,8 +26,13 @@ export interface Generation {
     readonly draw: Omit<NativeDraw, "history" | "position">;
     readonly speculation: Speculation | undefined;
     readonly explain: boolean;
+    /** What may be in the answer besides text. */
+    readonly answer: AnswerSyntax | undefined;
     readonly signal: AbortSignal | undefined;
 }
+
+/** A part with what became certain with it besides text, in one piece, so that nobody sees the one without the other. */
+export type DrawnPart = (TokenPart | FinishPart) & Omit<Uttered, "text">;
 
 /** What the runs of a completion have in common that begins again behind what has been read. */
 export interface Course {
@@ -45,9 +51,9 @@ export async function* generate(
     dials: Dials,
     past: readonly number[] = [],
     course: Course = {},
-): AsyncGenerator<TokenPart | FinishPart, void, void> {
+): AsyncGenerator<DrawnPart, void, void> {
     const { prompts, maxTokens, stop, sampling, draw: common, speculation, explain, signal } = generation;
-    const text = createTextStream(ensemble.texts, stop);
+    const answer = createAnswerReader(ensemble.texts, stop, generation.answer);
     const clock = (course.clock ??= createClock(ensemble));
     const { scheduler } = ensemble;
     const sequence = scheduler.open(ensemble.target, prompts, course.sequence);
@@ -60,12 +66,12 @@ export async function* generate(
         return Math.min(maxTokens - generated.length, ensemble.contextSize - Math.max(...used));
     };
     /** The next token. @returns what of the text became certain, and whether the text ends */
-    const add = (token: number): { readonly certain: string; readonly isLast: boolean } => {
+    const add = (token: number): { readonly certain: Uttered; readonly isLast: boolean } => {
         continuation.push(token);
-        if (ensemble.vocabulary.endOfGeneration[token] === 1) return { certain: "", isLast: true };
+        if (ensemble.vocabulary.endOfGeneration[token] === 1) return { certain: NOTHING, isLast: true };
         common.grammar?.accept(token);
-        const certain = text.push(token);
-        return { certain, isLast: text.stoppedBy !== undefined };
+        const certain = answer.push(token);
+        return { certain, isLast: answer.stoppedBy !== undefined };
     };
     let isOver = false;
     for (const token of past) isOver = add(token).isLast;
@@ -122,8 +128,8 @@ export async function* generate(
     yield {
         type: "finish",
         reason,
-        text: text.flush(),
-        ...(text.stoppedBy === undefined ? {} : { stoppedBy: text.stoppedBy }),
+        ...answer.flush(),
+        ...(answer.stoppedBy === undefined ? {} : { stoppedBy: answer.stoppedBy }),
         seed: common.seed,
         tokens: generated.length,
         promptTokens: byName(ensemble, (index) => prompts[index]?.length ?? 0),
@@ -133,13 +139,15 @@ export async function* generate(
     };
 }
 
-function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, text: string): TokenPart {
+const NOTHING: Uttered = { text: "", thinking: "", calls: [] };
+
+function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, uttered: Uttered): TokenPart & Uttered {
     const { token, logprob, memberLogprobs, topTokens, topLogprobs, topMemberLogprobs, scores } = draw;
     const count = ensemble.members.length;
     return {
         type: "token",
         id: token,
-        text,
+        ...uttered,
         logprob,
         ...(memberLogprobs && { members: byName(ensemble, (index) => memberLogprobs[index] ?? NaN) }),
         ...(topTokens && {

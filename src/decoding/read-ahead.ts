@@ -4,10 +4,9 @@
  * because a token is made again, with the same noise, if a dial was turned before it was read.
  */
 
-import type { FinishPart, TokenPart } from "./completion.js";
 import type { Dials } from "./fusion.js";
+import type { DrawnPart as Part } from "./loop.js";
 
-type Part = TokenPart | FinishPart;
 type Parts = AsyncGenerator<Part, void, void>;
 
 /**

@@ -3,7 +3,7 @@
  * ports. Works in pages too.
  */
 
-import type { CompletionOptions, FinishPart, TokenPart } from "../decoding/completion.js";
+import type { CompletionOptions, CompletionPart } from "../decoding/completion.js";
 import type { SpeculationOptions } from "../decoding/drafter.js";
 import type { LoadOptions } from "../ensemble/options.js";
 import type { EftErrorCode } from "../errors.js";
@@ -94,7 +94,7 @@ export type RendererMessage = { readonly protocol: typeof PROTOCOL } & (
 /** Answers of the host to a renderer. A completion ends with a part of the type `finish`, or with an error. */
 export type RendererReply =
     | { readonly type: "description"; readonly id: number; readonly description: Description }
-    | { readonly type: "part"; readonly id: number; readonly part: TokenPart | FinishPart }
+    | { readonly type: "part"; readonly id: number; readonly part: CompletionPart }
     | { readonly type: "parametersSet"; readonly id: number }
     | ErrorReply;
 

@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 
-import { toCompletion, type FinishPart, type TokenPart } from "../decoding/completion.js";
+import { toCompletion, type CompletionPart } from "../decoding/completion.js";
 import { createRequests } from "./inbox.js";
 import { openPort, type ElectronPort, type WebPort } from "./port.js";
 import {
@@ -18,7 +18,14 @@ import {
     type RendererReply,
 } from "./protocol.js";
 
-export type { FinishPart, FinishReason, TokenPart } from "../decoding/completion.js";
+export type {
+    CompletionPart,
+    FinishPart,
+    FinishReason,
+    ThinkingPart,
+    TokenPart,
+    ToolCallPart,
+} from "../decoding/completion.js";
 export { EftError, type EftErrorCode } from "../errors.js";
 export type { ElectronPort, WebPort } from "./port.js";
 export type { Description, HostStatus, RemoteOptions } from "./protocol.js";
@@ -32,7 +39,7 @@ export interface ConnectOptions {
 }
 
 /** Parts as they come, like those of the library's `complete()`; leaving the loop early stops the generation. */
-export interface RemoteCompletion extends AsyncGenerator<TokenPart | FinishPart, void, void> {
+export interface RemoteCompletion extends AsyncGenerator<CompletionPart, void, void> {
     /**
      * Turns this completion's dials; takes effect at the next part that is asked for. On a completion that has ended it has no effect.
      *
@@ -83,7 +90,7 @@ export function connect(port: WebPort | ElectronPort, options: ConnectOptions = 
         const id = requests.nextId();
         const dials = { ...request.parameters };
         let started = false;
-        async function* parts(): AsyncGenerator<TokenPart | FinishPart, void, void> {
+        async function* parts(): AsyncGenerator<CompletionPart, void, void> {
             started = true;
             const inbox = requests.open(id);
             const abort = (): void => send({ type: "abort", completion: id });

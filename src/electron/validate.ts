@@ -64,6 +64,8 @@ const OPTION_SCHEMAS: { readonly [Key in keyof Required<RemoteOptions>]: object 
     scores: BOOLEAN,
     grammar: { type: "string", maxLength: 2 ** 20 },
     jsonSchema: { type: ["boolean", "object"] },
+    tools: { type: "array", maxItems: 128, items: { type: "object" } },
+    toolChoice: { anyOf: [TEXT, { type: "object", maxProperties: 1 }] },
 };
 const OPTIONS = {
     type: "object",

@@ -2,7 +2,7 @@
 
 import { collect, complete } from "../decoding/complete.js";
 import type { CompletionOptions, CompletionResult } from "../decoding/completion.js";
-import { tokenText } from "../decoding/text-stream.js";
+import { tokenText } from "../decoding/token-text.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError, type EftErrorCode } from "../errors.js";
 import { score, type Score } from "../scoring/score.js";

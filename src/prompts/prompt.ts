@@ -7,9 +7,12 @@ import { readData, RESERVED_VARIABLES } from "../template/data.js";
 import { compileTemplate, type Rendered } from "../template/template.js";
 import { NO_STAND_INS } from "../template/stand-ins.js";
 import type { JsonValue, PromptTemplate, TemplateVariables } from "../types.js";
+import { GENERIC_SYNTAX, tryCalls, type CallSyntax, type CallTraits, type RenderSample } from "./call-syntax.js";
 import { controlTokens } from "./control-tokens.js";
 import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
 import { textOf, type ChatMessage } from "./messages.js";
+import { tryThinking, type ThinkingMarks } from "./thinking.js";
+import { toolsVariable, withCalls, withoutCalls, type ToolUse } from "./tool-messages.js";
 import { oncePerTokenizer, surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
 
 /** A member's way of turning messages into tokens. */
@@ -35,9 +38,36 @@ export interface PromptRenderer {
 
 /** Makes the text of a prompt; one for all members that see the same. */
 export interface PromptScript {
-    render(messages: readonly ChatMessage[], variables: TemplateVariables): Rendered;
+    render(messages: readonly ChatMessage[], variables: TemplateVariables, use?: ToolUse): Rendered;
     tokenize(model: NativeModel, rendered: Rendered): Promise<Int32Array>;
     readonly traits: Pick<TemplateTraits, "system">;
+    /** What the template makes of tools and calls; undefined: nothing that we understand. */
+    readonly calls: CallTraits | undefined;
+    readonly thinking: ThinkingMarks | undefined;
+}
+
+/** How answers are written: as the first member's template says that says something about it. */
+export interface AnswerTraits {
+    readonly syntax: CallSyntax;
+    readonly thinking: ThinkingMarks | undefined;
+    /** Whether the prompt of an answer ends in the middle of thinking. */
+    beginsThinking(variables: TemplateVariables): boolean;
+}
+
+export function answerTraits(members: readonly { readonly prompt: PromptRenderer }[]): AnswerTraits {
+    const scripts = [...new Set(members.map(({ prompt }) => prompt.script))];
+    const thinker = scripts.find(({ thinking }) => thinking !== undefined);
+    return {
+        get syntax() {
+            return scripts.map(({ calls }) => calls?.syntax).find((syntax) => syntax !== undefined) ?? GENERIC_SYNTAX;
+        },
+        thinking: thinker?.thinking,
+        beginsThinking(variables) {
+            if (thinker?.thinking === undefined) return false;
+            const { text } = thinker.render([{ role: "user", content: "Hello" }], variables);
+            return text.trimEnd().endsWith(thinker.thinking.begin);
+        },
+    };
 }
 
 /** A member, as far as its prompt goes. */
@@ -96,18 +126,24 @@ export interface MemberPrompt {
  * tokenizers make the same tokens of it. Long texts do not hold up the event loop.
  *
  * @param options.raw - the text as it is, without templates
+ * @param options.use - tools to tell of
  * @param options.limit - tokens; longer prompts are not tokenized where that can be told from their beginnings
  * @throws EftError TEMPLATE_INVALID, DISPOSED
  */
 export async function renderPrompts(
     members: readonly { readonly model: NativeModel; readonly prompt: PromptRenderer }[],
     messages: readonly ChatMessage[],
-    options: { readonly raw?: boolean; readonly variables?: TemplateVariables | undefined; readonly limit: number },
+    options: {
+        readonly raw?: boolean;
+        readonly variables?: TemplateVariables | undefined;
+        readonly use?: ToolUse | undefined;
+        readonly limit: number;
+    },
 ): Promise<MemberPrompt[]> {
-    const { raw = false, variables = {}, limit } = options;
+    const { raw = false, variables = {}, use, limit } = options;
     const done = new Map<PromptScript, (model: NativeModel) => Promise<MemberPrompt>>();
     const show = (script: PromptScript): ((model: NativeModel) => Promise<MemberPrompt>) => {
-        const rendered = script.render(messages, variables);
+        const rendered = script.render(messages, variables, use);
         const { text } = rendered;
         return oncePerTokenizer(async (model) => {
             if (await surelyExceeds(model, text, limit)) return { text, tokens: undefined };
@@ -126,8 +162,10 @@ export async function renderPrompts(
 
 /** The words alone. */
 const PLAIN: PromptScript = {
-    render(messages) {
-        const text = messages.map(textOf).join("\n");
+    render(messages, _variables, use) {
+        const text = withoutCalls(messages, use, use?.syntax ?? GENERIC_SYNTAX)
+            .map(textOf)
+            .join("\n");
         return { text, marked: text, standIns: NO_STAND_INS };
     },
     async tokenize(model, { text }) {
@@ -135,6 +173,8 @@ const PLAIN: PromptScript = {
         return tokens;
     },
     traits: { system: "shown" },
+    calls: undefined,
+    thinking: undefined,
 };
 
 /** A template with all that its text depends on. */
@@ -186,20 +226,55 @@ function createScript(
     const name = `${member} (${origin})`;
     const compiled = attempt(`${name} cannot be parsed`, () => compileTemplate(template));
     const guarded = new Set(sharers.flatMap(({ model }) => [...controlTokens(model).guarded]));
-    const render = (messages: readonly ChatMessage[], variables: TemplateVariables): Rendered => {
+    const render = (messages: readonly ChatMessage[], variables: TemplateVariables, isAnswer = true): Rendered => {
         const given = { tools: null, documents: null, ...own, ...variables };
-        return compiled.render(special, { ...given, messages, add_generation_prompt: true }, guarded);
+        return compiled.render(special, { ...given, messages, add_generation_prompt: isAnswer }, guarded);
     };
-    let traits: TemplateTraits | undefined;
-    const findTraits = (): TemplateTraits => (traits ??= tryTemplate((messages) => render(messages, {}).text));
+    const findTraits = once(() => tryTemplate((messages) => render(messages, {}).text));
+    const sample: RenderSample = (messages, variables, isAnswer) =>
+        render(adaptMessages(messages, findTraits()), variables, isAnswer).text;
+    const findCalls = once(() => tryCalls(sample, endsOfText(sharers)));
+    const findThinking = once(() => tryThinking(sample, template));
     return {
-        render: (messages, variables) =>
-            attempt(`${name} cannot be rendered`, () => render(adaptMessages(messages, findTraits()), variables)),
+        render(messages, variables, use) {
+            const calls = use !== undefined || messages.some(isAboutTools) ? findCalls() : undefined;
+            const isOwn = calls !== undefined && (use === undefined || calls.syntax !== undefined);
+            const all = isOwn
+                ? withCalls(messages, calls)
+                : withoutCalls(messages, use, use?.syntax ?? GENERIC_SYNTAX, findTraits().system !== "left out");
+            const tools = isOwn && use !== undefined ? { tools: toolsVariable(use.tools) } : {};
+            return attempt(`${name} cannot be rendered`, () =>
+                render(adaptMessages(all, findTraits()), { ...variables, ...tools }),
+            );
+        },
         tokenize: (model, rendered) => tokenizeRendered(model, rendered, special.bos_token),
         get traits() {
             return findTraits();
         },
+        get calls() {
+            return findCalls();
+        },
+        get thinking() {
+            return findThinking();
+        },
     };
+}
+
+function isAboutTools({ role, tool_calls: calls }: ChatMessage): boolean {
+    return role === "tool" || calls !== undefined;
+}
+
+/** Texts of the tokens that end an answer. */
+function endsOfText(members: readonly PromptMember[]): string[] {
+    const texts = members.flatMap(({ model }) =>
+        [...model.endOfGeneration()].flatMap((ends, token) => (ends === 1 ? model.tokenTexts(token, token + 1) : [])),
+    );
+    return [...new Set(texts)];
+}
+
+function once<T>(find: () => T): () => T {
+    let found: { readonly value: T } | undefined;
+    return () => (found ??= { value: find() }).value;
 }
 
 /** Characters. */

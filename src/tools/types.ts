@@ -28,3 +28,10 @@ export interface ToolCall {
     readonly name: string;
     readonly arguments: Readonly<Record<string, JsonValue>>;
 }
+
+/** A tool whose schema has been read. */
+export interface ResolvedTool {
+    readonly name: string;
+    readonly description: string | undefined;
+    readonly parameters: JsonSchema;
+}

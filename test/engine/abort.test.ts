@@ -82,7 +82,7 @@ describe("a completion", () => {
             const seen: number[] = [];
             for await (const part of complete(ensemble, { ...greedy, signal: controller.signal })) {
                 if (part.type === "finish") expect(part).toMatchObject({ reason: "abort", tokens });
-                else if (seen.push(part.id) === tokens) controller.abort();
+                else if (part.type === "token" && seen.push(part.id) === tokens) controller.abort();
             }
             expect(seen).toEqual(parts.slice(0, tokens).map(({ id }) => id));
         }

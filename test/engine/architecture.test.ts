@@ -11,7 +11,7 @@ const ROWS = [
     ["errors.ts", "files.ts", "http.ts", "lock.ts", "options.ts", "plural.ts", "types.ts"],
     ["recipe", "native", "template", "grammar"],
     ["models"],
-    ["prompts"],
+    ["prompts", "tools"],
     ["host"],
     ["ensemble"],
     ["decoding"],

@@ -294,7 +294,7 @@ describe("an answer that ends early", () => {
         const parts: TokenPart[] = [];
         for await (const part of chat.send(PERU, { signal: controller.signal })) {
             if (part.type === "token") parts.push(part);
-            else expect(part.reason).toBe("abort");
+            else expect(part).toMatchObject({ reason: "abort" });
             if (parts.length === 12) controller.abort();
         }
         const left = await take(chat.send(CHAD), 9);

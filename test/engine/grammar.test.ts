@@ -311,9 +311,9 @@ describe("what comes in between", () => {
             for await (const part of completion) {
                 if (part.type === "finish") {
                     const text = parts.map((token) => token.text).join("") + part.text;
-                    return { ...part, text, parts };
+                    return { ...part, text, parts, thinking: "", toolCalls: [] };
                 }
-                parts.push(part);
+                if (part.type === "token") parts.push(part);
                 if (parts.length % 5 === 2) completion.setParameters({ beta: (parts.length % 3) * 0.9 });
             }
             throw new Error("The completion has no end.");

@@ -228,8 +228,8 @@ contextSize: 256`);
             });
             const parts: TokenPart[] = [];
             for await (const part of completion) {
-                if (part.type === "finish") return { ...part, parts, text: "" };
-                parts.push(part);
+                if (part.type === "finish") return { ...part, parts, text: "", thinking: "", toolCalls: [] };
+                if (part.type === "token") parts.push(part);
                 if (parts.length === 8 && index % 3 === 0) completion.setParameters({ beta: 0.2 });
                 if (parts.length === 15 && index % 8 === 5) controller.abort();
                 if (parts.length === 15 && index % 8 === 6) break;
@@ -568,7 +568,7 @@ describe("completions that run ahead of their readers", () => {
                         const { reason, stoppedBy, tokens } = part;
                         return { ids, reason, stoppedBy, tokens };
                     }
-                    ids.push(part.id);
+                    if (part.type === "token") ids.push(part.id);
                     completion.setParameters({ beta: 1 + ids.length / 1000 });
                 }
                 return undefined;

@@ -2,7 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { createTextStream } from "../../src/decoding/text-stream.js";
+import { createAnswerReader } from "../../src/tools/answer-reader.js";
 import { collect, complete, type Ensemble, type Member } from "../../src/index.js";
 import { loadOnCpu, QUESTIONS, upscalingRecipe } from "../helpers/demo.js";
 
@@ -21,10 +21,10 @@ afterAll(() => ensemble.dispose());
 
 /** Streams the tokens of a text; returns what each of them made certain, and the rest. */
 function stream(text: string, stop: readonly string[] = []): { pieces: string[]; stoppedBy: string | undefined } {
-    const textStream = createTextStream(model, stop);
+    const textStream = createAnswerReader(model, stop);
     const tokens = model.tokenize(text, false, false);
-    const pieces = Array.from(tokens, (token) => textStream.push(token));
-    return { pieces: [...pieces, textStream.flush()], stoppedBy: textStream.stoppedBy };
+    const pieces = Array.from(tokens, (token) => textStream.push(token).text);
+    return { pieces: [...pieces, textStream.flush().text], stoppedBy: textStream.stoppedBy };
 }
 
 /** Texts of words, of characters of one to four bytes, of pieces that repeat. */
@@ -56,12 +56,12 @@ test("a character of several byte tokens appears with the last of them", () => {
 });
 
 test("bytes that are no character become U+FFFD, at the latest at the end", () => {
-    const textStream = createTextStream(model, []);
-    const push = (...bytes: number[]): string[] => bytes.map((byte) => textStream.push(FIRST_BYTE + byte));
+    const textStream = createAnswerReader(model, []);
+    const push = (...bytes: number[]): string[] => bytes.map((byte) => textStream.push(FIRST_BYTE + byte).text);
     expect(push(0xe2, 0x82, 0x41)).toEqual(["", "", "\ufffdA"]);
     expect(push(0xff)).toEqual(["\ufffd"]);
     expect(push(0xf0, 0x9f)).toEqual(["", ""]);
-    expect(textStream.flush()).toBe("\ufffd");
+    expect(textStream.flush().text).toBe("\ufffd");
 });
 
 test("a stop string ends the text where it first occurs, however the tokens lie", () => {

@@ -141,8 +141,14 @@ async function answer(talk: Talk, begin: (signal: AbortSignal) => Completion): P
     let length = 0;
     await surface.work(async (signal) => {
         let begun = false;
+        let thoughts = "";
         try {
             for await (const part of begin(signal)) {
+                if (part.type === "thinking") thoughts += part.thinking;
+                if (thoughts !== "" && (part.text !== "" || part.type === "finish")) {
+                    await surface.note(escapeLines(thoughts));
+                    thoughts = "";
+                }
                 begun = true;
                 length += part.text.length;
                 await surface.write(part.text);

@@ -1,0 +1,111 @@
+/** What an answer may be made of: text, thoughts, calls of tools. */
+
+import { randomInt } from "node:crypto";
+import type { Ensemble } from "../ensemble/ensemble.js";
+import type { Member } from "../ensemble/members.js";
+import { EftError } from "../errors.js";
+import type { CallSyntax } from "../prompts/call-syntax.js";
+import { answerTraits } from "../prompts/prompt.js";
+import type { ToolUse } from "../prompts/tool-messages.js";
+import type { AnswerSyntax } from "../tools/answer-reader.js";
+import { createCallParser } from "../tools/call-parser.js";
+import { createMarks } from "../tools/marks.js";
+import type { ResolvedTool } from "../tools/types.js";
+import type { CompletionOptions, CompletionPart, FinishPart } from "./completion.js";
+import type { DrawnPart } from "./loop.js";
+
+export interface AnswerPlan {
+    /** What the prompt tells of. */
+    readonly use: ToolUse | undefined;
+    /** Undefined: an answer is text and nothing else. */
+    readonly syntax: AnswerSyntax | undefined;
+    /** What a grammar lets be called. */
+    readonly calls: ToolUse | undefined;
+    /** There has to be a call. */
+    readonly isForced: boolean;
+    /** There is one call at most. */
+    readonly isOne: boolean;
+}
+
+const TEXT_ALONE: AnswerPlan = { use: undefined, syntax: undefined, calls: undefined, isForced: false, isOne: false };
+
+type AnswerOptions = Pick<
+    CompletionOptions,
+    "raw" | "grammar" | "jsonSchema" | "tools" | "toolChoice" | "templateVariables"
+>;
+
+/** @param options - checked. @throws EftError OPTION_INVALID */
+export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions>): AnswerPlan {
+    const { raw = false, grammar, jsonSchema, toolChoice = "auto", templateVariables = {} } = options;
+    const given = (options.tools ?? []) as readonly ResolvedTool[];
+    const chosen = typeof toolChoice === "object" ? toolChoice.tool : undefined;
+    const isForced = chosen !== undefined || toolChoice === "required";
+    const invalid = (reason: string): never => {
+        throw new EftError("OPTION_INVALID", reason);
+    };
+    if (isForced && given.length === 0) invalid("toolChoice asks for a call, and there are no tools; give `tools`.");
+    if (chosen !== undefined && given.every(({ name }) => name !== chosen))
+        invalid(`toolChoice names ${chosen}; there are the tools ${given.map(({ name }) => name).join(", ")}.`);
+    if (isForced && jsonSchema !== undefined)
+        invalid("toolChoice asks for a call, and jsonSchema for an answer in JSON; give one of them.");
+    const tools = toolChoice === "none" ? [] : given;
+    if (tools.length > 0 && (raw || grammar !== undefined))
+        invalid(`tools and ${raw ? "raw" : "grammar"} exclude each other; leave one of them out.`);
+    if (raw || grammar !== undefined) return TEXT_ALONE;
+
+    const traits = answerTraits(ensemble.members);
+    const { thinking } = traits;
+    if (thinking === undefined && tools.length === 0) return TEXT_ALONE;
+    const { speaker } = ensemble.texts;
+    const { model } = ensemble.members[speaker] as Member;
+    const { controlTokens } = ensemble.vocabulary;
+    const marks = createMarks(model, (token) => controlTokens[token] === 1);
+    const use = tools.length === 0 ? undefined : { tools, syntax: traits.syntax };
+    const marked = ({ open, call, between, close }: CallSyntax): CallSyntax => ({
+        open: marks.mark(open),
+        call: call.map((piece) => (typeof piece === "object" ? { text: marks.mark(piece.text) } : piece)),
+        between: between === undefined ? undefined : marks.mark(between),
+        close: marks.mark(close),
+    });
+    const called = chosen === undefined ? tools : tools.filter(({ name }) => name === chosen);
+    return {
+        use,
+        syntax: {
+            marks,
+            thinking: thinking && { begin: marks.mark(thinking.begin), end: marks.mark(thinking.end) },
+            beginsThinking: traits.beginsThinking(templateVariables),
+            calls: use && createCallParser(marked(use.syntax)),
+            tools: new Set(tools.map(({ name }) => name)),
+        },
+        calls: use && (isForced || jsonSchema !== undefined) ? { ...use, tools: called } : undefined,
+        isForced,
+        isOne: chosen !== undefined,
+    };
+}
+
+/** Thoughts and calls as parts of their own, behind the token that they became certain with, and in front of the end. */
+export async function* separateParts(
+    parts: AsyncGenerator<DrawnPart, void, void>,
+): AsyncGenerator<CompletionPart, void, void> {
+    let calls = 0;
+    for await (const { thinking, calls: called, ...part } of parts) {
+        if (part.type === "token") yield part;
+        if (thinking !== "") yield { type: "thinking", thinking, text: "" };
+        for (const { id = createId(), ...call } of called) {
+            calls++;
+            yield { type: "tool-call", id, ...call, text: "" };
+        }
+        if (part.type === "finish") yield finish(part, calls);
+    }
+}
+
+function finish(part: FinishPart, calls: number): FinishPart {
+    return part.reason === "stop" && calls > 0 ? { ...part, reason: "tool-calls" } : part;
+}
+
+const LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+
+/** Nine letters and digits: the templates of some families take no other. */
+function createId(): string {
+    return Array.from({ length: 9 }, () => LETTERS[randomInt(LETTERS.length)]).join("");
+}

@@ -1,0 +1,200 @@
+/** How a chat template writes an assistant's calls of tools: found out by showing it two, and looking where their parts are. */
+
+import type { JsonValue } from "../types.js";
+import type { ChatMessage } from "./messages.js";
+
+/** One part of a call. */
+export type CallSlot = "name" | "arguments" | "id";
+
+/**
+ * The text of calls: `open`, a call, and as often as there are more `between` and a call, then `close`. The arguments are a JSON
+ * object, and no other part of a call varies.
+ */
+export interface CallSyntax {
+    readonly open: string;
+    /** Slots and the texts between them; begins and ends with a slot. */
+    readonly call: readonly (CallSlot | { readonly text: string })[];
+    /** Undefined: the template writes one call only. */
+    readonly between: string | undefined;
+    readonly close: string;
+}
+
+/** What a template makes of calls and their results, which it shows. */
+export interface CallTraits {
+    /** Undefined: it does not tell of the tools, or writes calls in another way. */
+    readonly syntax: CallSyntax | undefined;
+    /** Arguments have to be given to it as JSON text. */
+    readonly wantsText: boolean;
+}
+
+/** Where no template says otherwise, and every template can show it, since it is plain text. */
+export const GENERIC_SYNTAX: CallSyntax = {
+    open: '<tool_call>\n{"name": "',
+    call: ["name", { text: '", "arguments": ' }, "arguments"],
+    between: '}\n</tool_call>\n<tool_call>\n{"name": "',
+    close: "}\n</tool_call>",
+};
+
+interface SampleCall {
+    readonly id: string;
+    readonly name: string;
+    readonly values: readonly [string, number];
+}
+
+/** Nine letters and digits: Mistral's templates take no other ids. */
+const SAMPLES: readonly [SampleCall, SampleCall] = [
+    { id: "sample001", name: "find_harbour", values: ["Lima", 7] },
+    { id: "sample002", name: "find_harbour", values: ["Quito", 8] },
+];
+const QUESTION = "Which harbour is it?";
+const ANSWER = "It is that one.";
+const RESULT = "The harbour of Callao";
+
+const SAMPLE_TOOL: JsonValue = {
+    type: "function",
+    function: {
+        name: "find_harbour",
+        description: "Finds a harbour.",
+        parameters: {
+            type: "object",
+            properties: {
+                first: { type: "string", description: "A city." },
+                second: { type: "integer", description: "A number." },
+            },
+            required: ["first", "second"],
+        },
+    },
+};
+
+/** Renders a conversation. @throws where the template fails */
+export type RenderSample = (
+    messages: readonly ChatMessage[],
+    variables: Readonly<Record<string, JsonValue>>,
+    generationPrompt: boolean,
+) => string;
+
+/**
+ * @param endsOfText - texts of tokens that end an answer
+ * @returns undefined for a template that leaves calls or results out, or fails at them
+ */
+export function tryCalls(render: RenderSample, endsOfText: readonly string[]): CallTraits | undefined {
+    const wantsText = !showsCalls(render, false);
+    // Only what fails with data wants text.
+    if (wantsText && !showsCalls(render, true)) return undefined;
+    return { syntax: trySyntax(render, endsOfText, wantsText), wantsText };
+}
+
+const question: ChatMessage = { role: "user", content: QUESTION };
+const [FIRST_SAMPLE] = SAMPLES;
+
+function calling(samples: readonly SampleCall[], wantsText: boolean): ChatMessage {
+    return {
+        ...{ role: "assistant", content: "" },
+        tool_calls: samples.map(({ id, name, values: [first, second] }) => {
+            const values = { first, second };
+            return { id, type: "function", function: { name, arguments: wantsText ? JSON.stringify(values) : values } };
+        }),
+    };
+}
+
+/** What is rendered behind the question; undefined where the template fails. */
+function renderBehind(
+    render: RenderSample,
+    messages: readonly ChatMessage[],
+    generationPrompt = false,
+): { readonly before: string; readonly text: string } | undefined {
+    try {
+        const text = render([question, ...messages], { tools: [SAMPLE_TOOL] }, generationPrompt);
+        const at = text.lastIndexOf(QUESTION);
+        return at < 0 ? undefined : { before: text.slice(0, at), text: text.slice(at + QUESTION.length) };
+    } catch {
+        return undefined;
+    }
+}
+
+function showsCalls(render: RenderSample, wantsText: boolean): boolean {
+    const { id, name } = FIRST_SAMPLE;
+    const result: ChatMessage = { role: "tool", content: RESULT, tool_call_id: id, name };
+    const { text = "" } = renderBehind(render, [calling([FIRST_SAMPLE], wantsText), result]) ?? {};
+    return [name, FIRST_SAMPLE.values[0], RESULT].every((part) => text.includes(part));
+}
+
+function trySyntax(render: RenderSample, endsOfText: readonly string[], wantsText: boolean): CallSyntax | undefined {
+    const header = renderBehind(render, [], true);
+    const answered = renderBehind(render, [{ role: "assistant", content: ANSWER }])?.text;
+    const single = renderBehind(render, [calling([FIRST_SAMPLE], wantsText)])?.text;
+    if (header === undefined || answered === undefined || single === undefined) return undefined;
+    // A template that tells of the tools does so in front of the answer.
+    if (!header.before.includes("Finds a harbour.")) return undefined;
+    const ends = [answered.slice(answered.indexOf(ANSWER) + ANSWER.length), ...endsOfText];
+    const read = (text: string, samples: readonly SampleCall[]): CallSyntax | undefined =>
+        readLayout(text.slice(commonLength(header.text, text)), samples, ends);
+    const alone = read(single, [FIRST_SAMPLE]);
+    if (alone === undefined || alone.open === "") return undefined;
+    const several = renderBehind(render, [calling(SAMPLES, wantsText)])?.text;
+    const both = several === undefined ? undefined : read(several, SAMPLES);
+    const key = ({ open, call, close }: CallSyntax): string => JSON.stringify([open, call, close]);
+    return { ...alone, between: both && key(both) === key(alone) ? both.between : undefined };
+}
+
+/** @param text - of the assistant's turn, behind its header */
+function readLayout(text: string, samples: readonly SampleCall[], ends: readonly string[]): CallSyntax | undefined {
+    const calls: { readonly from: number; readonly to: number; readonly call: CallSyntax["call"] }[] = [];
+    let behind = 0;
+    for (const { id, name, values } of samples) {
+        const rest = text.slice(behind);
+        const slots = [
+            find(rest, "name", new RegExp(name)),
+            find(rest, "arguments", new RegExp(`\\{ ?"first": ?"${values[0]}", ?"second": ?${values[1]} ?\\}`)),
+            find(rest, "id", new RegExp(id)),
+        ]
+            .filter((slot) => slot !== undefined)
+            .sort((a, b) => a.from - b.from);
+        const isComplete = (["name", "arguments"] as const).every((slot) => slots.some((each) => each.slot === slot));
+        const [first, last] = [slots[0], slots.at(-1)];
+        if (!isComplete || first === undefined || last === undefined) return undefined;
+        calls.push({
+            ...{ from: behind + first.from, to: behind + last.to },
+            call: slots.flatMap(({ slot, from }, index) => {
+                const previous = slots[index - 1];
+                return previous === undefined ? [slot] : [{ text: rest.slice(previous.to, from) }, slot];
+            }),
+        });
+        behind += last.to;
+    }
+    const [first, second] = calls;
+    if (first === undefined) return undefined;
+    // Such as numbers of calls, which vary.
+    if (calls.some(({ call }) => JSON.stringify(call) !== JSON.stringify(first.call))) return undefined;
+    return {
+        open: text
+            .slice(0, first.from)
+            .replace(/^[^]*<\/\w*think\w*>/, "")
+            .trimStart(),
+        call: first.call,
+        between: second && text.slice(first.to, second.from),
+        close: cutAt(text.slice(behind), ends),
+    };
+}
+
+function find(text: string, slot: CallSlot, pattern: RegExp) {
+    const match = pattern.exec(text);
+    return match === null ? undefined : { slot, from: match.index, to: match.index + match[0].length };
+}
+
+/** What stands in front of the first end of the turn. */
+function cutAt(text: string, ends: readonly string[]): string {
+    const places = ends
+        .filter((end) => end.trim() !== "")
+        .map((end) => text.indexOf(end.trim()))
+        .filter((at) => at >= 0);
+    return text.slice(0, Math.min(text.length, ...places)).trimEnd();
+}
+
+/** Length of what two texts begin with, up to the end of a tag, line or text. */
+function commonLength(one: string, other: string): number {
+    let length = 0;
+    while (length < one.length && one[length] === other[length]) length++;
+    while (length > 0 && length < one.length && !/[>\]\n]/.test(one[length - 1] ?? "")) length--;
+    return length;
+}

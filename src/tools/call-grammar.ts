@@ -1,0 +1,74 @@
+/** The texts that calls can be, as a grammar. */
+
+import { jsonSchemaToGbnf, type JsonSchema } from "../grammar/json-schema.js";
+import type { CallSyntax } from "../prompts/call-syntax.js";
+import { gbnfLiteral, type Marks } from "./marks.js";
+import type { ResolvedTool } from "./types.js";
+
+/** Calls of one answer that is forced to call. */
+const MOST_CALLS = 16;
+
+/** GBNF, with the rule `calls` for an answer of at least one call. */
+export function callGrammar(
+    tools: readonly ResolvedTool[],
+    { open, call, between, close }: CallSyntax,
+    marks: Marks,
+    isOne: boolean,
+): string {
+    const quote = (text: string): string => (text === "" ? "" : marks.toGbnf(text));
+    const rules = tools.map(({ name, parameters }, index) => {
+        const slots = {
+            name: gbnfLiteral(name),
+            arguments: `arguments-${index + 1}-root`,
+            id: "[a-zA-Z0-9]{9}",
+        };
+        const pieces = call.map((piece) => (typeof piece === "object" ? quote(piece.text) : slots[piece]));
+        return [`call-${index + 1} ::= ${pieces.join(" ")}`, schemaRules(parameters, `arguments-${index + 1}-`)];
+    });
+    const names = tools.map((_, index) => `call-${index + 1}`).join(" | ");
+    const more = isOne || between === undefined ? "" : `(${quote(between)} call){0,${MOST_CALLS - 1}}`;
+    return [`calls ::= ${quote(open)} call ${more} ${quote(close)}`, `call ::= ${names}`, ...rules.flat(), ""].join(
+        "\n",
+    );
+}
+
+/** The grammar of a schema, with all its rules' names behind a prefix. */
+export function schemaRules(schema: JsonSchema, prefix: string): string {
+    // Names of rules stand outside of texts and sets of characters.
+    return jsonSchemaToGbnf(schema).replace(/"(?:\\[^]|[^"\\])*"|\[(?:\\[^]|[^\]\\])*\]|[a-zA-Z][\w-]*/g, (found) =>
+        /^[a-zA-Z]/.test(found) ? prefix + found : found,
+    );
+}
+
+/**
+ * The rule `thinking`: any text that ends with a mark, which occurs nowhere else in it. One rule for each character of the mark
+ * that has been seen, as in Knuth, Morris and Pratt's search.
+ */
+export function thinkingRules(end: string, marks: Marks): string {
+    const [token] = /^<\[\d+\]>$/.exec(marks.toGbnf(end)) ?? [];
+    if (token !== undefined) return String.raw`thinking ::= [^\x00]* ${token}`;
+    const units = [...end];
+    const name = (seen: number): string => (seen === 0 ? "thinking" : `thinking-${seen}`);
+    /** How much of the mark has been seen after `seen` characters of it and another one. */
+    const next = (seen: number, unit: string): number => {
+        const text = [...units.slice(0, seen), unit];
+        for (let length = Math.min(text.length, units.length); length > 0; length--)
+            if (text.slice(-length).join("") === units.slice(0, length).join("")) return length;
+        return 0;
+    };
+    const alphabet = [...new Set(units)];
+    return units
+        .map((_, seen) => {
+            const ways = alphabet
+                .filter((unit) => next(seen, unit) > 0)
+                .map((unit) => {
+                    const to = next(seen, unit);
+                    return `${gbnfLiteral(unit)}${to === units.length ? "" : ` ${name(to)}`}`;
+                });
+            const others = alphabet
+                .filter((unit) => next(seen, unit) > 0)
+                .map((unit) => unit.replace(/[\]\\^-]/, String.raw`\$&`));
+            return `${name(seen)} ::= ${[...ways, `[^${others.join("")}] thinking`].join(" | ")}`;
+        })
+        .join("\n");
+}

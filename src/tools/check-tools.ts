@@ -1,0 +1,72 @@
+/** Tools as callers give them, checked. */
+
+import { EftError } from "../errors.js";
+import { readData } from "../template/data.js";
+import { show } from "../options.js";
+import type { JsonSchema } from "../grammar/json-schema.js";
+import type { ResolvedTool, ToolChoice } from "./types.js";
+
+const MOST_TOOLS = 128;
+const NAME = /^[\w.-]{1,64}$/;
+const NO_ARGUMENTS: JsonSchema = { type: "object", properties: {}, additionalProperties: false };
+/** Levels of a schema. */
+const DEEPEST = 200;
+
+/** @param what - how messages call the option. @throws EftError OPTION_INVALID */
+export function checkTools(what: string, given: unknown): readonly ResolvedTool[] {
+    const invalid = (reason: string): never => {
+        throw new EftError("OPTION_INVALID", `${what} ${reason}.`);
+    };
+    if (!Array.isArray(given) || given.length > MOST_TOOLS)
+        return invalid(`must be a list of at most ${MOST_TOOLS} tools`);
+    const names = new Set<string>();
+    return (given as readonly unknown[]).map((tool, index) => {
+        const place = `[${index}]`;
+        if (typeof tool !== "object" || tool === null) return invalid(`must be tools; ${place} is ${show(tool)}`);
+        const { name, description, parameters = NO_ARGUMENTS, ...others } = tool as Record<string, unknown>;
+        if (typeof name !== "string" || !NAME.test(name))
+            return invalid(`needs a name of 1 to 64 letters, digits, "_", "-" or "." at ${place}, not ${show(name)}`);
+        if (names.has(name)) return invalid(`has two tools with the name ${name}`);
+        names.add(name);
+        if (description !== undefined && typeof description !== "string")
+            return invalid(`needs a text as description of ${name}, not ${show(description)}`);
+        const [unknown] = Object.keys(others);
+        if (unknown !== undefined)
+            return invalid(`has the unknown key "${unknown}" at ${name}; a tool has name, description and parameters`);
+        return { name, description, parameters: readSchema(parameters, name, invalid) };
+    });
+}
+
+function readSchema(given: unknown, name: string, invalid: (reason: string) => never): JsonSchema {
+    let schema = given;
+    if (
+        typeof given === "object" &&
+        given !== null &&
+        "toJSONSchema" in given &&
+        typeof given.toJSONSchema === "function"
+    ) {
+        try {
+            schema = (given as { toJSONSchema(): unknown }).toJSONSchema();
+        } catch (error) {
+            const reason = error instanceof Error ? error.message : String(error);
+            throw new EftError("OPTION_INVALID", `The parameters of the tool ${name} have no JSON schema: ${reason}`, {
+                cause: error,
+            });
+        }
+    }
+    const data = readData(schema, DEEPEST)?.copy;
+    if (typeof data !== "object" || data === null || Array.isArray(data))
+        return invalid(`needs as parameters of ${name} a JSON schema, or something with toJSONSchema()`);
+    return data as JsonSchema;
+}
+
+/** @throws EftError OPTION_INVALID */
+export function checkToolChoice(what: string, given: unknown): ToolChoice {
+    if (given === "auto" || given === "none" || given === "required") return given;
+    const { tool } = (typeof given === "object" && given !== null ? given : {}) as { tool?: unknown };
+    if (typeof tool === "string") return { tool };
+    throw new EftError(
+        "OPTION_INVALID",
+        `${what} must be auto, none, required or { tool: "name" }, not ${show(given)}.`,
+    );
+}
