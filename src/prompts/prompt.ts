@@ -163,7 +163,7 @@ export async function renderPrompts(
 /** The words alone. */
 const PLAIN: PromptScript = {
     render(messages, _variables, use) {
-        const text = withoutCalls(messages, use, use?.syntax ?? GENERIC_SYNTAX)
+        const text = withoutCalls(messages, use, use?.syntax ?? GENERIC_SYNTAX, true)
             .map(textOf)
             .join("\n");
         return { text, marked: text, standIns: NO_STAND_INS };
