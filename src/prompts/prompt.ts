@@ -2,6 +2,7 @@
 
 import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
+import { flaggedIds } from "../models/vocabulary.js";
 import { mapping } from "../options.js";
 import { readData, RESERVED_VARIABLES } from "../template/data.js";
 import { compileTemplate, type Rendered } from "../template/template.js";
@@ -267,7 +268,7 @@ function isAboutTools({ role, tool_calls: calls }: ChatMessage): boolean {
 /** Texts of the tokens that end an answer. */
 function endsOfText(members: readonly PromptMember[]): string[] {
     const texts = members.flatMap(({ model }) =>
-        [...model.endOfGeneration()].flatMap((ends, token) => (ends === 1 ? model.tokenTexts(token, token + 1) : [])),
+        Array.from(flaggedIds(model.endOfGeneration())).flatMap((token) => model.tokenTexts(token, token + 1)),
     );
     return [...new Set(texts)];
 }

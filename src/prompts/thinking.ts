@@ -35,7 +35,7 @@ export function tryThinking(render: RenderSample, source: string): ThinkingMarks
         const begin = [...text.slice(0, at).trimEnd().matchAll(TAG)].at(-1);
         const end = text.slice(at + THOUGHT.length, behind).trim();
         const isTag = begin !== undefined && begin.index + begin[0].length === text.slice(0, at).trimEnd().length;
-        if (isTag && end !== "" && !/\s/.test(end)) return { begin: begin[0], end };
+        if (isTag && end !== "" && !/\s/.test(end) && !end.includes(begin[0])) return { begin: begin[0], end };
     }
     // Many leave thoughts out of what was said before, and look for the tags to do so.
     return source.includes("</think>") ? { begin: "<think>", end: "</think>" } : undefined;

@@ -71,12 +71,19 @@ function readEnvelope({ open, call, close }: CallSyntax): CallParser | undefined
             if (first !== "{" && first !== "[") return NONE;
             // So that other JSON is not held back to its end.
             if (opening === "" && !mayBeCall(text.slice(from), keys.name)) return NONE;
-            const to = endOfJson(text, from);
-            if (to === undefined) return UNFINISHED;
-            const calls = toCalls(text.slice(from, to));
-            if (calls === undefined) return NONE;
-            const length = skip(text, to, closing, isAll);
-            return length === undefined ? UNFINISHED : { kind: "calls", calls, length };
+            const calls: ParsedCall[] = [];
+            for (let at = from; ;) {
+                const to = endOfJson(text, at);
+                if (to === undefined) return UNFINISHED;
+                const more = toCalls(text.slice(at, to));
+                if (more === undefined) return NONE;
+                calls.push(...more);
+                // Some write several between one pair of marks.
+                at = to + text.slice(to).search(/\S|$/);
+                if (opening !== "" && text[at] === "{") continue;
+                const length = skip(text, to, closing, isAll);
+                return length === undefined ? UNFINISHED : { kind: "calls", calls, length };
+            }
         },
     };
 }

@@ -26,7 +26,7 @@ export function writeVariant(
 export const CONTROL = [
     ...["<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>", "<|im_start|>", "<|im_end|>"],
     ...["<bos>", "<start_of_turn>", "<end_of_turn>", "<|turn>", "<turn|>", "<|user|>", "<|end|>", "<|assistant|>"],
-    ...["<\uff5cUser\uff5c>", "<\uff5cAssistant\uff5c>", "[CONTROL]", "<|im_end|>s"],
+    ...["<\uff5cUser\uff5c>", "<\uff5cAssistant\uff5c>", "[CONTROL]", "<|im_end|>s", "[TOOL_CALLS]"],
 ];
 const FIRST = 1000;
 const NORMAL_TYPE = 1;

@@ -1,0 +1,159 @@
+/** How public templates write calls and thoughts, and that answers in their way are read. */
+
+import { beforeAll, describe, expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { tryCalls, type RenderSample } from "../../src/prompts/call-syntax.js";
+import { tryThinking } from "../../src/prompts/thinking.js";
+import { compileTemplate, type Template } from "../../src/template/template.js";
+import { cut, readPieces } from "../helpers/answers.js";
+import { readPublicTemplates } from "../helpers/public-templates.js";
+
+let templates: ReadonlyMap<string, { readonly source: string; readonly template: Template }>;
+beforeAll(async () => {
+    const sources = [...(await readPublicTemplates())];
+    templates = new Map(
+        sources.map(([name, source]) => [name.replace(".jinja", ""), { source, template: compileTemplate(source) }]),
+    );
+});
+
+function sampleOf(template: Template): RenderSample {
+    const own = { bos_token: "<s>", eos_token: "</s>" };
+    return (messages, variables, generation) =>
+        template.render(
+            own,
+            { tools: null, documents: null, ...variables, messages, add_generation_prompt: generation },
+            new Set(),
+        ).text;
+}
+
+const ENDS = ["<|eot_id|>", "<|eom_id|>", "<|im_end|>", "</s>", "<|call|>", "<|END_OF_TURN_TOKEN|>"];
+const callsOf = (name: string) => tryCalls(sampleOf((templates.get(name) as { template: Template }).template), ENDS);
+const thinkingOf = (name: string) => {
+    const { template, source } = templates.get(name) as { template: Template; source: string };
+    return tryThinking(sampleOf(template), source);
+};
+
+describe("the syntax of a family's calls", () => {
+    const HERMES = {
+        open: '<tool_call>\n{"name": "',
+        call: ["name", { text: '", "arguments": ' }, "arguments"],
+        between: '}\n</tool_call>\n<tool_call>\n{"name": "',
+        close: "}\n</tool_call>",
+    };
+    const LLAMA = {
+        open: '{"name": "',
+        call: ["name", { text: '", "parameters": ' }, "arguments"],
+        between: undefined,
+        close: "}",
+    };
+    test.each([
+        ["Qwen-Qwen2.5-7B-Instruct", HERMES],
+        ["Qwen-Qwen3-0.6B", HERMES],
+        ["Qwen-QwQ-32B", HERMES],
+        ["NousResearch-Hermes-3-Llama-3.1-8B-tool_use", HERMES],
+        ["ibm-granite-granite-4.0", HERMES],
+        ["meta-llama-Llama-3.1-8B-Instruct", LLAMA],
+        ["meta-llama-Llama-3.2-3B-Instruct", LLAMA],
+        [
+            "mistralai-Mistral-Nemo-Instruct-2407",
+            {
+                open: '[TOOL_CALLS][{"name": "',
+                call: ["name", { text: '", "arguments": ' }, "arguments", { text: ', "id": "' }, "id"],
+                between: '"}, {"name": "',
+                close: '"}]',
+            },
+        ],
+        [
+            "Mistral-Small-3.2-24B-Instruct-2506",
+            {
+                open: "[TOOL_CALLS]",
+                call: ["name", { text: "[CALL_ID]" }, "id", { text: "[ARGS]" }, "arguments"],
+                between: "[TOOL_CALLS]",
+                close: "",
+            },
+        ],
+    ])("%s", (name, syntax) => {
+        expect(callsOf(name)).toEqual({ syntax, wantsText: false });
+    });
+
+    test.each(["google-gemma-2-2b-it", "microsoft-Phi-3.5-mini-instruct"])("%s knows no tools", (name) => {
+        expect(callsOf(name)).toBeUndefined();
+    });
+
+    test("arguments as text, where a template cannot show data", () => {
+        expect(callsOf("meetkai-functionary-medium-v3.2")?.wantsText).toBe(true);
+    });
+});
+
+test("what a template writes of calls is read as these calls, in whatever pieces it comes", () => {
+    const question = { role: "user", content: "Which is it?" } as const;
+    const values = fc.dictionary(
+        fc.stringMatching(/^[a-z]{1,6}$/),
+        fc.oneof(
+            fc.string({ unit: "grapheme", maxLength: 12 }),
+            fc.integer(),
+            fc.constantFrom(null, true, '"}]</tool_call>[TOOL_CALLS]', { a: [1, { b: "}" }] }),
+        ),
+        { minKeys: 1, maxKeys: 3 },
+    );
+    const names = ["find_harbour", "now", "a.b-c"];
+    let read = 0;
+    for (const [name, { template }] of templates) {
+        const render = sampleOf(template);
+        const traits = tryCalls(render, ENDS);
+        if (traits?.syntax === undefined) continue;
+        const { syntax, wantsText } = traits;
+        const said = render([question, { role: "assistant", content: "That one." }], { tools: [] }, false);
+        const turnEnds = [said.slice(said.indexOf("That one.") + "That one.".length).trim(), ...ENDS].filter(Boolean);
+        read++;
+        fc.assert(
+            fc.property(
+                fc.array(fc.record({ name: fc.constantFrom(...names), values }), {
+                    minLength: 1,
+                    maxLength: syntax.between === undefined ? 1 : 3,
+                }),
+                fc.array(fc.integer({ min: 1, max: 9 }), { minLength: 1, maxLength: 30 }),
+                (calls, lengths) => {
+                    const written = calls.map(({ name: called, values: given }, index) => ({
+                        ...{ id: `call${10000 + index}`, type: "function" },
+                        function: { name: called, arguments: wantsText ? JSON.stringify(given) : given },
+                    }));
+                    const message = { role: "assistant", content: "", tool_calls: written } as const;
+                    const text = render([question, message], { tools: [] }, false);
+                    // Headers of turns are the template's, as is what ends one.
+                    const from = text.indexOf(syntax.open, text.lastIndexOf(question.content));
+                    const ends = turnEnds
+                        .map((end) => text.indexOf(end, from + syntax.open.length))
+                        .filter((at) => at >= 0);
+                    const answer = text.slice(from, Math.min(text.length, ...ends));
+                    const result = readPieces(cut(answer, lengths), { syntax, tools: names });
+                    const expected = calls.map(({ name: called, values: given }) => ({
+                        name: called,
+                        arguments: given,
+                    }));
+                    expect(
+                        result.calls.map(({ name: called, arguments: given }) => ({ name: called, arguments: given })),
+                    ).toEqual(JSON.parse(JSON.stringify(expected)));
+                    expect([name, result.text.trim()]).toEqual([name, ""]);
+                },
+            ),
+            { numRuns: 15 },
+        );
+    }
+    expect(read).toBeGreaterThan(25);
+});
+
+describe("thoughts", () => {
+    test.each([
+        ["Qwen-Qwen3-0.6B", { begin: "<think>", end: "</think>" }],
+        ["GLM-4.6", { begin: "<think>", end: "</think>" }],
+        ["ByteDance-Seed-OSS", { begin: "<seed:think>", end: "</seed:think>" }],
+        ["deepseek-ai-DeepSeek-R1-Distill-Llama-8B", { begin: "<think>", end: "</think>" }],
+        ["Cohere2MoE", { begin: "<|START_THINKING|>", end: "<|END_THINKING|><|START_TEXT|>" }],
+        ["meta-llama-Llama-3.1-8B-Instruct", undefined],
+        ["Qwen-Qwen2.5-7B-Instruct", undefined],
+        ["openai-gpt-oss-120b", undefined],
+    ])("%s", (name, marks) => {
+        expect(thinkingOf(name)).toEqual(marks);
+    });
+});

@@ -1,0 +1,319 @@
+/** Tools in completions and conversations, on the demo family: what is forced comes, and what comes can be gone on with. */
+
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import {
+    collect,
+    complete,
+    createChat,
+    loadChat,
+    parseChat,
+    saveChat,
+    type CompletionOptions,
+    type CompletionPart,
+    type Ensemble,
+    type Tool,
+    type ToolCall,
+} from "../../src/index.js";
+import { demoFile, demoRecipe, loadOnCpu, soloRecipe, upscalingRecipe } from "../helpers/demo.js";
+import { readPublicTemplates } from "../helpers/public-templates.js";
+import { writeControlVocabulary } from "../helpers/control-vocabulary.js";
+import { temporaryFolder } from "../helpers/temporary.js";
+
+const { folder, remove } = temporaryFolder();
+afterAll(remove);
+
+const CAPITAL: Tool = {
+    name: "capital_of",
+    description: "Gives the capital of a country.",
+    parameters: {
+        type: "object",
+        properties: { country: { enum: ["Peru", "Chad"] }, year: { type: "integer", minimum: 1, maximum: 9 } },
+        required: ["country"],
+        additionalProperties: false,
+    },
+};
+const NOW: Tool = { name: "now" };
+const tools = [CAPITAL, NOW];
+const PERU = "What is the capital of Peru?";
+
+let ensemble: Ensemble;
+beforeAll(async () => (ensemble = await loadOnCpu(upscalingRecipe("f16", "contextSize: 1024"))));
+afterAll(() => ensemble.dispose());
+
+function expectCalls(calls: readonly ToolCall[]): void {
+    for (const { id, name, arguments: values } of calls) {
+        expect(id).toMatch(/^[A-Za-z\d]{9}$/);
+        if (name === "now") expect(values).toEqual({});
+        else expect(["Peru", "Chad"]).toContain(values["country"]);
+    }
+    expect(new Set(calls.map(({ id }) => id)).size).toBe(calls.length);
+}
+
+const withoutIds = (calls: readonly ToolCall[]) => calls.map(({ name, arguments: values }) => ({ name, values }));
+
+describe("a choice of tools", () => {
+    test("one: it is called once, with arguments of its schema", async () => {
+        for (let seed = 0; seed < 2; seed++) {
+            const toolChoice = { tool: "capital_of" };
+            const { reason, text, toolCalls } = await collect(
+                complete(ensemble, { prompt: PERU, tools, toolChoice, seed }),
+            );
+            expect([reason, text, toolCalls.length, toolCalls[0]?.name]).toEqual(["tool-calls", "", 1, "capital_of"]);
+            expectCalls(toolCalls);
+        }
+    });
+
+    test("required: at least one, in front of a limit whole ones alone", async () => {
+        for (let seed = 0; seed < 2; seed++) {
+            const request = { prompt: PERU, tools, toolChoice: "required", seed, maxTokens: 120 } as const;
+            const { reason, text, toolCalls } = await collect(complete(ensemble, request));
+            expect(["tool-calls", "length"]).toContain(reason);
+            expect(text).toBe("");
+            expect(toolCalls.length).toBeGreaterThan(0);
+            expectCalls(toolCalls);
+        }
+        const short = { prompt: PERU, tools, toolChoice: "required", maxTokens: 12 } as const;
+        expect(await collect(complete(ensemble, short))).toMatchObject({ reason: "length", text: "", toolCalls: [] });
+    });
+
+    test("none: nothing of them is shown, and nothing is recognised", async () => {
+        const plain = await collect(complete(ensemble, { prompt: PERU, seed: 1 }));
+        const none = await collect(complete(ensemble, { prompt: PERU, seed: 1, tools, toolChoice: "none" }));
+        expect(none.parts.map(({ id }) => id)).toEqual(plain.parts.map(({ id }) => id));
+        expect(none.promptTokens).toEqual(plain.promptTokens);
+    });
+
+    test("auto with a JSON schema: a call, or JSON", async () => {
+        const jsonSchema = { enum: ["yes", "no"] };
+        for (let seed = 0; seed < 3; seed++) {
+            const request = { prompt: PERU, tools, jsonSchema, seed, sampling: { temperature: 5 }, maxTokens: 120 };
+            const { text, toolCalls, reason } = await collect(complete(ensemble, request));
+            if (reason === "length") expect(text).toBe("");
+            else if (toolCalls.length === 0) expect(["yes", "no"]).toContain(JSON.parse(text));
+            else expect(text).toBe("");
+            expectCalls(toolCalls);
+        }
+    });
+
+    test("is the same with speculation, ahead of the reader, and when a dial is turned", async () => {
+        const request = { prompt: PERU, tools, toolChoice: "required", seed: 7, maxTokens: 60 } as const;
+        const expected = await collect(complete(ensemble, { ...request, speculation: false }));
+        const others: Partial<CompletionOptions>[] = [
+            { speculation: { length: 4 } },
+            { speculation: { lookup: true } },
+            { readAhead: 16 },
+            { readAhead: 8, speculation: { length: 2 } },
+        ];
+        for (const other of others) {
+            const { toolCalls, text, parts } = await collect(complete(ensemble, { ...request, ...other }));
+            expect(parts.map(({ id }) => id)).toEqual(expected.parts.map(({ id }) => id));
+            expect([text, withoutIds(toolCalls)]).toEqual(["", withoutIds(expected.toolCalls)]);
+        }
+        const turned = complete(ensemble, { ...request, readAhead: 8 });
+        let parts = 0;
+        const calls: CompletionPart[] = [];
+        for await (const part of turned) {
+            if (++parts % 3 === 0) turned.setParameters({ beta: 1 + parts / 1e6 });
+            if (part.type === "tool-call") calls.push(part);
+        }
+        expect(calls).toHaveLength(expected.toolCalls.length);
+    });
+});
+
+test("members are told of tools in the prompt, wherever their template has a place for it", async () => {
+    const { promptTokens } = await collect(complete(ensemble, { prompt: PERU, maxTokens: 1 }));
+    const told = await collect(complete(ensemble, { prompt: PERU, maxTokens: 1, tools }));
+    for (const { name } of ensemble.members)
+        expect(told.promptTokens[name]).toBeGreaterThan(Number(promptTokens[name]) + 50);
+});
+
+test("control tokens mark calls where the vocabulary has them, and texts that look like them do not", async () => {
+    const template = (await readPublicTemplates()).get("mistralai-Mistral-Nemo-Instruct-2407.jinja") ?? "";
+    const file = writeControlVocabulary(folder);
+    const recipe = demoRecipe(`
+members: { solo: { model: ${JSON.stringify(file)} } }
+combination: solo
+contextSize: 1024
+prompt: { template: ${JSON.stringify(template)} }`);
+    const solo = await loadOnCpu(recipe);
+    const { toolCalls, parts, text } = await collect(
+        complete(solo, { prompt: PERU, tools, toolChoice: { tool: "capital_of" }, seed: 2 }),
+    );
+    expect([text, toolCalls.length]).toEqual(["", 1]);
+    expect(solo.vocabulary.controlTokens[parts[0]?.id ?? 0]).toBe(1);
+    expectCalls(toolCalls);
+    await solo.dispose();
+});
+
+describe("a conversation with tools", () => {
+    test("calls, results, and an answer; kept in a document", async () => {
+        const chat = createChat(ensemble, { tools, seed: 1, maxTokens: 120 });
+        const first = await collect(chat.send(PERU, { toolChoice: { tool: "capital_of" } }));
+        expect(first.reason).toBe("tool-calls");
+        expect(chat.turns).toEqual([{ user: PERU, steps: [{ text: "", calls: first.toolCalls }], answer: "" }]);
+        expect(() => chat.send("And?")).toThrow(expect.objectContaining({ code: "CHAT_BUSY" }));
+        const [{ id }] = first.toolCalls as [ToolCall];
+        const waiting = parseChat(JSON.stringify(chat));
+
+        const second = await collect(
+            chat.sendResults([{ id, result: { capital: "Lima" } }], { toolChoice: { tool: "now" } }),
+        );
+        const last = second.toolCalls[0] as ToolCall;
+        const third = await collect(chat.sendResults([{ id: last.id, result: "noon" }], { toolChoice: "none" }));
+        expect(third.toolCalls).toEqual([]);
+        expect(chat.turns).toEqual([
+            {
+                user: PERU,
+                steps: [
+                    { text: "", calls: first.toolCalls, results: ['{"capital":"Lima"}'] },
+                    { text: "", calls: second.toolCalls, results: ["noon"] },
+                ],
+                answer: chat.turns[0]?.answer,
+            },
+        ]);
+        expect(chat.messages.map(({ role }) => role)).toEqual([
+            ...["user", "assistant", "tool", "assistant", "tool", "assistant"],
+        ]);
+        const { large } = await chat.render("And of Chad?");
+        expect(large).toContain('<tool_call>\n{"name": "capital_of"');
+        expect(large).toContain('<tool_response>\n{"capital":"Lima"}\n</tool_response>');
+
+        const file = path.join(folder, "chat.json");
+        await saveChat(file, chat);
+        const loaded = createChat(ensemble, { ...(await loadChat(file)), tools });
+        expect(loaded.turns).toEqual(chat.turns);
+        expect(createChat(ensemble, { ...waiting, tools }).turns).toEqual([
+            { user: PERU, steps: [{ text: "", calls: first.toolCalls }], answer: "" },
+        ]);
+        await collect(chat.regenerate({ toolChoice: "none" }));
+        expect(chat.turns[0]?.steps).toBeUndefined();
+    });
+
+    test("results that are not waited for", async () => {
+        const chat = createChat(ensemble, { tools, seed: 1 });
+        const invalid = expect.objectContaining({ code: "OPTION_INVALID" });
+        expect(() => chat.sendResults([])).toThrow(invalid);
+        await collect(chat.send(PERU, { toolChoice: { tool: "now" } }));
+        const id = chat.turns[0]?.steps?.[0]?.calls[0]?.id ?? "";
+        for (const results of [[], [{ id: "other", result: 1 }], [{ id, result: () => 1 }], "results", [null]])
+            expect(() => chat.sendResults(results as never)).toThrow(invalid);
+        expect(chat.busy).toBe(false);
+    });
+
+    test.each([
+        { turns: [{ user: "a", answer: "b", steps: [{ text: "", calls: [] }] }] },
+        { turns: [{ user: "a", answer: "b", steps: [{ text: "", calls: [{ id: "1", name: "a" }] }] }] },
+        {
+            turns: [
+                { user: "a", answer: "b", steps: [{ text: "", calls: [{ id: "1", name: "a", arguments: {} }] }] },
+                { user: "a", answer: "b" },
+            ],
+        },
+        {
+            turns: [
+                {
+                    ...{ user: "a", answer: "b" },
+                    steps: [{ text: "", calls: [{ id: "1", name: "a", arguments: {} }], results: ["a", "b"] }],
+                },
+            ],
+        },
+    ])("a document that is none: %j", (state) => {
+        expect(() => parseChat(JSON.stringify({ eftChat: 1, ...state }))).toThrow(
+            expect.objectContaining({ code: "CHAT_INVALID" }),
+        );
+    });
+});
+
+describe("thoughts", () => {
+    const TEMPLATE =
+        "{% for m in messages %}[{{ m.role }}] {% if m.reasoning_content %}<think>{{ m.reasoning_content }}</think>{% endif %}" +
+        "{{ m.content }}\n{% endfor %}[assistant] <think>\n";
+    let thinker: Ensemble;
+    beforeAll(async () => {
+        const recipe = demoRecipe(`
+members: { solo: { model: ${JSON.stringify(demoFile("small-chat"))} } }
+combination: solo
+contextSize: 1024
+prompt: { template: ${JSON.stringify(TEMPLATE)} }`);
+        thinker = await loadOnCpu(recipe);
+    });
+    afterAll(() => thinker.dispose());
+
+    test("are parts of their own, from the first token on where the prompt begins them", async () => {
+        const thought: string[] = [];
+        for await (const part of complete(thinker, { prompt: PERU, maxTokens: 12, seed: 1 })) {
+            expect(part.text).toBe("");
+            if (part.type === "thinking") thought.push(part.thinking);
+        }
+        expect(thought.join("")).not.toBe("");
+        const result = await collect(complete(thinker, { prompt: PERU, maxTokens: 12, seed: 1 }));
+        expect([result.text, result.thinking]).toEqual(["", thought.join("")]);
+    });
+
+    test.each<Partial<CompletionOptions>>([
+        { jsonSchema: { enum: ["yes", "no"] } },
+        { tools, toolChoice: { tool: "now" } },
+    ])("come to their end before what a grammar asks for: %j", async (options) => {
+        // What does not end by itself is made to: the mark's end is all that may follow on a line end.
+        const request = { prompt: PERU, seed: 3, maxTokens: 100, sampling: { temperature: 3 }, ...options };
+        const { text, thinking, toolCalls, reason } = await collect(complete(thinker, request));
+        expect(thinking).not.toBe("");
+        if (reason === "length") expect([text, toolCalls]).toEqual(["", []]);
+        else if (options.tools) expect(toolCalls).toMatchObject([{ name: "now" }]);
+        else expect(["yes", "no"]).toContain(JSON.parse(text));
+    });
+});
+
+describe("what cannot be", () => {
+    const wrong: [string, Partial<CompletionOptions>, RegExp][] = [
+        ["tools that are no list", { tools: "now" as never }, /tools must be a list/],
+        ["a tool that is none", { tools: [7 as never] }, /\[0\] is 7/],
+        ["a name", { tools: [{ name: "a b" }] }, /name of 1 to 64/],
+        ["two of one name", { tools: [NOW, NOW] }, /two tools with the name now/],
+        ["an unknown key", { tools: [{ name: "a", schema: {} } as never] }, /unknown key "schema"/],
+        ["parameters that are no schema", { tools: [{ name: "a", parameters: 7 as never }] }, /parameters of a/],
+        [
+            "a schema that throws",
+            {
+                tools: [
+                    {
+                        name: "a",
+                        parameters: {
+                            toJSONSchema: () => {
+                                throw new Error("no");
+                            },
+                        },
+                    },
+                ],
+            },
+            /no JSON schema: no/,
+        ],
+        ["a choice", { tools, toolChoice: "any" as never }, /toolChoice must be/],
+        ["a choice of nothing", { tools, toolChoice: { tool: "b" } }, /names b/],
+        ["a call without tools", { toolChoice: "required" }, /there are no tools/],
+        ["tools and a grammar", { tools, grammar: 'root ::= "a"' }, /exclude each other/],
+        ["tools and raw", { tools, raw: true }, /exclude each other/],
+        ["a forced call and JSON", { tools, toolChoice: "required", jsonSchema: true }, /give one of them/],
+    ];
+    test.each(wrong)("%s", (_, options, message) => {
+        const failing = () => complete(ensemble, { prompt: PERU, ...options });
+        expect(failing).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
+        expect(failing).toThrow(message);
+    });
+
+    test("a schema that cannot be enforced, where a call is forced", () => {
+        const tool = { name: "a", parameters: { type: "object", properties: { a: { if: {} } } } };
+        expect(() => complete(ensemble, { prompt: PERU, tools: [tool], toolChoice: "required" })).toThrow(
+            expect.objectContaining({ code: "GRAMMAR_INVALID" }),
+        );
+        expect(() => complete(ensemble, { prompt: PERU, tools: [tool] })).not.toThrow();
+    });
+
+    test("plain prompts are told of tools too", async () => {
+        const solo = await loadOnCpu(soloRecipe(demoFile("small-chat"), "contextSize: 1024"));
+        const request = { prompt: PERU, tools, toolChoice: { tool: "now" }, seed: 1 } as const;
+        expect((await collect(complete(solo, request))).toolCalls).toMatchObject([{ name: "now" }]);
+        await solo.dispose();
+    });
+});
