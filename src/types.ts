@@ -42,9 +42,21 @@ export type JsonValue =
  * - `plain`: the text itself, with nothing around it
  */
 export type PromptTemplate =
-    | { readonly kind: "from"; readonly member: string; readonly variables?: TemplateVariables }
-    | { readonly kind: "jinja"; readonly template: string; readonly variables?: TemplateVariables }
+    | ({ readonly kind: "from"; readonly member: string } & TemplateSettings)
+    | ({ readonly kind: "jinja"; readonly template: string } & TemplateSettings)
     | { readonly kind: "plain" };
+
+export interface TemplateSettings {
+    readonly variables?: TemplateVariables;
+    /** Where the template does not say it, or says it otherwise. */
+    readonly thinking?: ThinkingMarks;
+}
+
+/** What stands around thoughts. */
+export interface ThinkingMarks {
+    readonly begin: string;
+    readonly end: string;
+}
 
 /** What a chat template is given besides the messages, by name, such as `enable_thinking`. */
 export type TemplateVariables = Readonly<Record<string, JsonValue>>;

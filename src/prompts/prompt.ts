@@ -7,12 +7,12 @@ import { mapping } from "../options.js";
 import { readData, RESERVED_VARIABLES } from "../template/data.js";
 import { compileTemplate, type Rendered } from "../template/template.js";
 import { NO_STAND_INS } from "../template/stand-ins.js";
-import type { JsonValue, PromptTemplate, TemplateVariables } from "../types.js";
+import type { JsonValue, PromptTemplate, TemplateVariables, ThinkingMarks } from "../types.js";
 import { GENERIC_SYNTAX, tryCalls, type CallSyntax, type CallTraits, type RenderSample } from "./call-syntax.js";
 import { controlTokens } from "./control-tokens.js";
 import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
 import { textOf, type ChatMessage } from "./messages.js";
-import { tryThinking, type ThinkingMarks } from "./thinking.js";
+import { tryThinking } from "./thinking.js";
 import { toolsVariable, withCalls, withoutCalls, type ToolUse } from "./tool-messages.js";
 import { oncePerTokenizer, surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
 
@@ -189,6 +189,8 @@ interface Source {
     /** The id of that EOS, which means the same to all members that have it. */
     readonly eos: number;
     readonly variables: TemplateVariables;
+    /** As the recipe says it. */
+    readonly thinking: ThinkingMarks | undefined;
     /** Equal for sources that make the same texts. */
     readonly key: string;
 }
@@ -209,10 +211,10 @@ function resolveSource(
         );
     }
     const special = { bos_token: tokenText(owner, owner.info.bos), eos_token: tokenText(owner, owner.info.eos) };
-    const { variables = {} } = template;
-    const key = JSON.stringify([text, special, variables]);
+    const { variables = {}, thinking } = template;
+    const key = JSON.stringify([text, special, variables, thinking]);
     const origin = template.kind === "from" ? `from the GGUF of ${template.member}` : "written in the recipe";
-    return { member: name, template: text, origin, special, eos: owner.info.eos, variables, key };
+    return { member: name, template: text, origin, special, eos: owner.info.eos, variables, thinking, key };
 }
 
 function tokenText(model: NativeModel, token: number): string {
@@ -221,7 +223,7 @@ function tokenText(model: NativeModel, token: number): string {
 
 /** @param sharers - members that see its texts: none of their control tokens may come from a message */
 function createScript(
-    { member, template, origin, special, variables: own }: Source,
+    { member, template, origin, special, variables: own, thinking }: Source,
     sharers: readonly PromptMember[],
 ): PromptScript {
     const name = `${member} (${origin})`;
@@ -235,7 +237,7 @@ function createScript(
     const sample: RenderSample = (messages, variables, isAnswer) =>
         render(adaptMessages(messages, findTraits()), variables, isAnswer).text;
     const findCalls = once(() => tryCalls(sample, endsOfText(sharers)));
-    const findThinking = once(() => tryThinking(sample, template));
+    const findThinking = once(() => thinking ?? tryThinking(sample, template));
     return {
         render(messages, variables, use) {
             const calls = use !== undefined || messages.some(isAboutTools) ? findCalls() : undefined;

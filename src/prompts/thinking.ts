@@ -1,12 +1,7 @@
 /** How a chat template tells what an assistant thinks from what it says. */
 
+import type { ThinkingMarks } from "../types.js";
 import type { RenderSample } from "./call-syntax.js";
-
-/** What stands around thoughts. */
-export interface ThinkingMarks {
-    readonly begin: string;
-    readonly end: string;
-}
 
 const QUESTION = "What is it?";
 const THOUGHT = "Let us see what it is.";

@@ -111,7 +111,7 @@ function writeJson(value: JsonValue): string {
     if (Array.isArray(value)) return `[${value.map((each: JsonValue) => writeJson(each)).join(", ")}]`;
     if (typeof value !== "object" || value === null) return JSON.stringify(value);
     const entries = Object.entries(value).filter(([, each]) => each !== undefined);
-    return `{${entries.map(([key, each]) => `${JSON.stringify(key)}: ${writeJson(each as JsonValue)}`).join(", ")}}`;
+    return `{${entries.map(([key, each]) => `${JSON.stringify(key)}: ${writeJson(each)}`).join(", ")}}`;
 }
 
 /** The calls of an assistant's message, in OpenAI's form, whose arguments may be JSON in a text. */

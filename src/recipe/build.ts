@@ -1,12 +1,13 @@
 import { EftError, type EftErrorCode } from "../errors.js";
 import type {
     Combination,
-    JsonValue,
     MemberSpec,
     ParameterSpec,
     PromptTemplate,
     Recipe,
     SpeculationSpec,
+    TemplateSettings,
+    TemplateVariables,
 } from "../types.js";
 import { parseCombination } from "./combination.js";
 import type { SourceDocument } from "./document.js";
@@ -148,12 +149,12 @@ function buildTemplate(prompt: PromptSource, at: Path, context: Context): Prompt
     const { members } = context;
     const { template } = prompt;
     const path = [...at, "template"];
-    const variables = buildVariables(prompt, [...at, "variables"], context);
+    const settings = buildSettings(prompt, at, context);
     const member = /^from\s+(\S+)$/.exec(template)?.[1];
     if (member !== undefined) {
         if (!members.includes(member))
             report(context, "RECIPE_INVALID", path, `"${member}" is not a member; ${suggestion(member, members)}`);
-        return { kind: "from", member, ...variables };
+        return { kind: "from", member, ...settings };
     }
     if (template === "plain") return { kind: "plain" };
     if (!/\{\{|\{%/.test(template))
@@ -164,24 +165,21 @@ function buildTemplate(prompt: PromptSource, at: Path, context: Context): Prompt
             `${JSON.stringify(template)} is not a template; write "from ${members[0]}" for the chat template in the ` +
                 `GGUF of that member, "plain" for the text alone, or a Jinja text with {{ ... }}`,
         );
-    return { kind: "jinja", template, ...variables };
+    return { kind: "jinja", template, ...settings };
 }
 
-function buildVariables(
-    { template, variables }: PromptSource,
-    path: Path,
-    context: Context,
-): { readonly variables?: Readonly<Record<string, JsonValue>> } {
-    if (variables === undefined) return {};
-    if (template === "plain")
-        report(
-            context,
-            "RECIPE_INVALID",
-            path,
-            '"variables" are for templates, and "plain" is none; leave them out',
-            "key",
-        );
-    for (const [name, value] of Object.entries(variables)) {
+function buildSettings({ template, variables, thinking }: PromptSource, at: Path, context: Context): TemplateSettings {
+    for (const [key, value] of Object.entries({ variables, thinking }))
+        if (template === "plain" && value !== undefined)
+            report(
+                context,
+                "RECIPE_INVALID",
+                [...at, key],
+                `"${key}" is for templates, and "plain" is none; leave it out`,
+                "key",
+            );
+    const path = [...at, "variables"];
+    for (const [name, value] of Object.entries(variables ?? {})) {
         if (RESERVED_VARIABLES.includes(name))
             report(
                 context,
@@ -193,7 +191,10 @@ function buildVariables(
         if (!isData(value))
             report(context, "RECIPE_INVALID", [...path, name], `"${name}" must be a value that JSON can say`);
     }
-    return { variables: variables as Readonly<Record<string, JsonValue>> };
+    return {
+        ...(variables && { variables: variables as TemplateVariables }),
+        ...(thinking && { thinking }),
+    };
 }
 
 function buildSpeculation(

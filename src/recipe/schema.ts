@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
-import type { CacheType, SamplingOptions, SpeculationSpec } from "../types.js";
+import type { CacheType, SamplingOptions, SpeculationSpec, ThinkingMarks } from "../types.js";
 import type { SourceDocument } from "./document.js";
 import { type Location, problem, suggestion, throwProblems } from "./problems.js";
 
@@ -41,6 +41,7 @@ export interface ParameterSource {
 export interface PromptSource {
     readonly template: string;
     readonly variables?: Readonly<Record<string, unknown>>;
+    readonly thinking?: ThinkingMarks;
 }
 
 export interface SpeculationSource extends Omit<SpeculationSpec, "drafter"> {

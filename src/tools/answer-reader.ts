@@ -1,9 +1,8 @@
 /** From tokens to what an assistant says, thinks and calls: whole UTF-8 characters, nothing of a stop string, and whole calls. */
 
 import type { TokenTexts } from "../prompts/added-tokens.js";
-import type { ThinkingMarks } from "../prompts/thinking.js";
-import type { CallParser } from "./call-parser.js";
-import type { ParsedCall } from "./call-parser.js";
+import type { ThinkingMarks } from "../types.js";
+import type { CallParser, ParsedCall } from "./call-parser.js";
 import { unmark, type Marks } from "./marks.js";
 
 /** What became certain. */

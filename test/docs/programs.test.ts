@@ -32,6 +32,10 @@ it("docs/memory.md", async () => {
     );
 });
 
+it("docs/tools.md", async () => {
+    expect(await outputOf("docs/tools.md")).toEqual(["population_of [ 'country' ]", `[ '{"people":34000000}' ] true`]);
+});
+
 it("docs/hosts.md", async () => {
     const lines = await outputOf("docs/hosts.md");
     expect(lines).toEqual([

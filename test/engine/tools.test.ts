@@ -251,6 +251,18 @@ prompt: { template: ${JSON.stringify(TEMPLATE)} }`);
         expect([result.text, result.thinking]).toEqual(["", thought.join("")]);
     });
 
+    test("as a recipe says it", async () => {
+        const { thinking, text } = await collect(complete(ensemble, { prompt: PERU, seed: 1 }));
+        expect([thinking, text]).toEqual(["", " Its capital is Lima."]);
+        const more = 'prompt: { template: from chat, thinking: { begin: " Its", end: " is" } }';
+        const recipe = demoRecipe(`members: { chat: { model: small-chat-f16.gguf } }\ncombination: chat\n${more}`);
+        const told = await loadOnCpu(recipe);
+        const answer = await collect(complete(told, { prompt: PERU, sampling: { temperature: 0 } }));
+        expect(answer.thinking).toBe("capital");
+        expect(answer.text).toMatch(/^\w+\.$/);
+        await told.dispose();
+    });
+
     test.each<Partial<CompletionOptions>>([
         { jsonSchema: { enum: ["yes", "no"] } },
         { tools, toolChoice: { tool: "now" } },

@@ -1,7 +1,7 @@
 /** Answers in pieces, as they come out of a model. */
 
 import type { CallSyntax } from "../../src/prompts/call-syntax.js";
-import type { ThinkingMarks } from "../../src/prompts/thinking.js";
+import type { ThinkingMarks } from "../../src/types.js";
 import { createAnswerReader } from "../../src/tools/answer-reader.js";
 import { createCallParser, type ParsedCall } from "../../src/tools/call-parser.js";
 import type { Marks } from "../../src/tools/marks.js";

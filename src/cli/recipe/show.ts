@@ -87,6 +87,7 @@ function describePrompt(prompt: PromptTemplate): string {
     if (prompt.kind === "plain") return "plain";
     const names = Object.keys(prompt.variables ?? {});
     const source = prompt.kind === "from" ? `from ${prompt.member}` : "written out";
+    if (prompt.thinking !== undefined) names.push("thinking");
     return names.length === 0 ? source : `${source}\nwith ${names.join(", ")}`;
 }
 
