@@ -25,9 +25,14 @@ const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
         /^beta 0: (?!.*Kathmandu)/m,
         /^turned after 3 tokens: .*Kathmandu/m,
     ],
+    "label.ts": [/^16 at once: 12 labels in \d+\.\d s \{/m],
     "lora.ts": [/Its capital is Lima\./],
+    "rescore.ts": [/^-0\.0\d Its capital is Lima\.$/m, /^30 candidates in \d+\.\d s$/m],
     "score.ts": [/^Its capital is Lima\. +target -0\.\d\d \(large -/m, /^Its capital is Paris\. +target -\d/m],
 };
+
+/** Less than by default, where that takes its time. */
+const ARGUMENTS: Readonly<Record<string, readonly string[]>> = { "label.ts": ["12"], "rescore.ts": ["30"] };
 
 describe("examples", () => {
     const files = readdirSync(path.join(repository, "examples")).filter((file) => file.endsWith(".ts"));
@@ -37,7 +42,7 @@ describe("examples", () => {
     });
 
     it.each(files)("%s", async (file) => {
-        const args = ["--import", "tsx", path.join("examples", file)];
+        const args = ["--import", "tsx", path.join("examples", file), ...(ARGUMENTS[file] ?? [])];
         const { stdout, stderr } = await run(process.execPath, args, { cwd: repository });
         expect(stderr).toBe("");
         for (const pattern of OUTPUTS[file] ?? []) expect(stdout).toMatch(pattern);
