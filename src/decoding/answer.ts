@@ -5,11 +5,13 @@ import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Member } from "../ensemble/members.js";
 import { EftError } from "../errors.js";
 import type { CallSyntax } from "../prompts/call-syntax.js";
+import type { ValueMarks } from "../prompts/pair-syntax.js";
 import { answerTraits } from "../prompts/prompt.js";
 import type { ToolUse } from "../prompts/tool-messages.js";
 import type { AnswerSyntax } from "../tools/answer-reader.js";
 import { createCallParser } from "../tools/call-parser.js";
 import { createMarks } from "../tools/marks.js";
+import { isTextArgument } from "../tools/pair-grammar.js";
 import type { ResolvedTool } from "../tools/types.js";
 import type { CompletionOptions, CompletionPart, FinishPart } from "./completion.js";
 import type { DrawnPart } from "./loop.js";
@@ -61,12 +63,26 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
     const { controlTokens } = ensemble.vocabulary;
     const marks = createMarks(model, (token) => controlTokens[token] === 1);
     const use = tools.length === 0 ? undefined : { tools, syntax: traits.syntax };
-    const marked = ({ open, call, between, close }: CallSyntax): CallSyntax => ({
+    const markValue = ({ middle, end }: ValueMarks): ValueMarks => ({
+        middle: marks.mark(middle),
+        end: marks.mark(end),
+    });
+    const marked = ({ open, call, between, close, pairs }: CallSyntax): CallSyntax => ({
         open: marks.mark(open),
         call: call.map((piece) => (typeof piece === "object" ? { text: marks.mark(piece.text) } : piece)),
         between: between === undefined ? undefined : marks.mark(between),
         close: marks.mark(close),
+        pairs: pairs && {
+            before: marks.mark(pairs.before),
+            between: marks.mark(pairs.between),
+            text: markValue(pairs.text),
+            other: markValue(pairs.other),
+        },
     });
+    const isText = (tool: string, argument: string): boolean => {
+        const known = tools.find(({ name }) => name === tool);
+        return known !== undefined && isTextArgument(known, argument);
+    };
     const called = chosen === undefined ? tools : tools.filter(({ name }) => name === chosen);
     return {
         use,
@@ -74,7 +90,7 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
             marks,
             thinking: thinking && { begin: marks.mark(thinking.begin), end: marks.mark(thinking.end) },
             beginsThinking: traits.beginsThinking(templateVariables),
-            calls: use && createCallParser(marked(use.syntax)),
+            calls: use && createCallParser(marked(use.syntax), isText),
             tools: new Set(tools.map(({ name }) => name)),
         },
         calls: use && (isForced || jsonSchema !== undefined) ? { ...use, tools: called } : undefined,

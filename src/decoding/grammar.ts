@@ -9,7 +9,7 @@ import { loadBinding } from "../native/load-binding.js";
 import { readGbnf, type NamedToken } from "../grammar/gbnf.js";
 import { compileGbnf } from "../grammar/gbnf-program.js";
 import { jsonSchemaToGbnf, type JsonSchema } from "../grammar/json-schema.js";
-import { callGrammar, schemaRules, thinkingRules } from "../tools/call-grammar.js";
+import { callGrammar, schemaRules, textRules } from "../tools/call-grammar.js";
 import type { AnswerPlan } from "./answer.js";
 
 /** At most one of them. */
@@ -70,7 +70,7 @@ function answerGrammar(
     const ways = [...(calls ? ["calls"] : []), ...(jsonSchema === undefined ? [] : ["schema-root"])].join(" | ");
     return [
         end === undefined ? `root ::= ${ways}` : String.raw`root ::= thinking "\n"{0,2} (${ways})`,
-        ...(end === undefined ? [] : [thinkingRules(end, marks)]),
+        ...(end === undefined ? [] : [textRules("thinking", end, marks)]),
         ...(calls ? [callGrammar(calls.tools, calls.syntax, marks, isOne)] : []),
         ...(jsonSchema === undefined ? [] : [schemaRules(jsonSchema, "schema-")]),
     ].join("\n");

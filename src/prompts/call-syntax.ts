@@ -2,13 +2,14 @@
 
 import type { JsonValue } from "../types.js";
 import type { ChatMessage } from "./messages.js";
+import { readPairs, type PairSyntax } from "./pair-syntax.js";
 
 /** One part of a call. */
 export type CallSlot = "name" | "arguments" | "id";
 
 /**
- * The text of calls: `open`, a call, and as often as there are more `between` and a call, then `close`. The arguments are a JSON
- * object, and no other part of a call varies.
+ * The text of calls: `open`, a call, and as often as there are more `between` and a call, then `close`. No part of a call varies but
+ * its slots.
  */
 export interface CallSyntax {
     readonly open: string;
@@ -17,6 +18,8 @@ export interface CallSyntax {
     /** Undefined: the template writes one call only. */
     readonly between: string | undefined;
     readonly close: string;
+    /** How the arguments are written; undefined: as a JSON object. */
+    readonly pairs?: PairSyntax | undefined;
 }
 
 /** What a template makes of calls and their results, which it shows. */
@@ -38,13 +41,13 @@ export const GENERIC_SYNTAX: CallSyntax = {
 interface SampleCall {
     readonly id: string;
     readonly name: string;
-    readonly values: readonly [string, number];
+    readonly values: readonly [string, number, string];
 }
 
 /** Nine letters and digits: Mistral's templates take no other ids. */
 const SAMPLES: readonly [SampleCall, SampleCall] = [
-    { id: "sample001", name: "find_harbour", values: ["Lima", 7] },
-    { id: "sample002", name: "find_harbour", values: ["Quito", 8] },
+    { id: "sample001", name: "find_harbour", values: ["Lima", 7, "Paita"] },
+    { id: "sample002", name: "find_harbour", values: ["Quito", 8, "Manta"] },
 ];
 const QUESTION = "Which harbour is it?";
 const ANSWER = "It is that one.";
@@ -60,8 +63,9 @@ const SAMPLE_TOOL: JsonValue = {
             properties: {
                 first: { type: "string", description: "A city." },
                 second: { type: "integer", description: "A number." },
+                third: { type: "string", description: "Another city." },
             },
-            required: ["first", "second"],
+            required: ["first", "second", "third"],
         },
     },
 };
@@ -90,8 +94,8 @@ const [FIRST_SAMPLE] = SAMPLES;
 function calling(samples: readonly SampleCall[], wantsText: boolean): ChatMessage {
     return {
         ...{ role: "assistant", content: "" },
-        tool_calls: samples.map(({ id, name, values: [first, second] }) => {
-            const values = { first, second };
+        tool_calls: samples.map(({ id, name, values: [first, second, third] }) => {
+            const values = { first, second, third };
             return { id, type: "function", function: { name, arguments: wantsText ? JSON.stringify(values) : values } };
         }),
     };
@@ -133,19 +137,24 @@ function trySyntax(render: RenderSample, endsOfText: readonly string[], wantsTex
     if (alone === undefined || alone.open === "") return undefined;
     const several = renderBehind(render, [calling(SAMPLES, wantsText)])?.text;
     const both = several === undefined ? undefined : read(several, SAMPLES);
-    const key = ({ open, call, close }: CallSyntax): string => JSON.stringify([open, call, close]);
+    const key = (each: CallSyntax): string => JSON.stringify({ ...each, between: undefined });
     return { ...alone, between: both && key(both) === key(alone) ? both.between : undefined };
 }
 
 /** @param text - of the assistant's turn, behind its header */
 function readLayout(text: string, samples: readonly SampleCall[], ends: readonly string[]): CallSyntax | undefined {
-    const calls: { readonly from: number; readonly to: number; readonly call: CallSyntax["call"] }[] = [];
+    const calls: {
+        readonly from: number;
+        readonly to: number;
+        readonly call: CallSyntax["call"];
+        readonly pairs: PairSyntax | undefined;
+    }[] = [];
     let behind = 0;
     for (const { id, name, values } of samples) {
         const rest = text.slice(behind);
         const slots = [
             find(rest, "name", new RegExp(name)),
-            find(rest, "arguments", new RegExp(`\\{ ?"first": ?"${values[0]}", ?"second": ?${values[1]} ?\\}`)),
+            findJson(rest, values) ?? findPairs(rest, name, values),
             find(rest, "id", new RegExp(id)),
         ]
             .filter((slot) => slot !== undefined)
@@ -155,6 +164,7 @@ function readLayout(text: string, samples: readonly SampleCall[], ends: readonly
         if (!isComplete || first === undefined || last === undefined) return undefined;
         calls.push({
             ...{ from: behind + first.from, to: behind + last.to },
+            pairs: slots.find(({ pairs }) => pairs !== undefined)?.pairs,
             call: slots.flatMap(({ slot, from }, index) => {
                 const previous = slots[index - 1];
                 return previous === undefined ? [slot] : [{ text: rest.slice(previous.to, from) }, slot];
@@ -164,8 +174,10 @@ function readLayout(text: string, samples: readonly SampleCall[], ends: readonly
     }
     const [first, second] = calls;
     if (first === undefined) return undefined;
+    if (first.call.some((piece) => typeof piece === "object" && piece.text.includes(SAMPLES[0].name))) return undefined;
     // Such as numbers of calls, which vary.
-    if (calls.some(({ call }) => JSON.stringify(call) !== JSON.stringify(first.call))) return undefined;
+    const key = ({ call, pairs }: (typeof calls)[number]): string => JSON.stringify([call, pairs]);
+    if (calls.some((each) => key(each) !== key(first))) return undefined;
     return {
         open: text
             .slice(0, first.from)
@@ -174,12 +186,43 @@ function readLayout(text: string, samples: readonly SampleCall[], ends: readonly
         call: first.call,
         between: second && text.slice(first.to, second.from),
         close: cutAt(text.slice(behind), ends),
+        ...(first.pairs && { pairs: first.pairs }),
     };
 }
 
-function find(text: string, slot: CallSlot, pattern: RegExp) {
+interface Place {
+    readonly slot: CallSlot;
+    readonly from: number;
+    readonly to: number;
+    readonly pairs?: PairSyntax;
+}
+
+function find(text: string, slot: CallSlot, pattern: RegExp): Place | undefined {
     const match = pattern.exec(text);
     return match === null ? undefined : { slot, from: match.index, to: match.index + match[0].length };
+}
+
+function findJson(text: string, [first, second, third]: SampleCall["values"]): Place | undefined {
+    const entries = [`"first": ?"${first}"`, `"second": ?${second}`, `"third": ?"${third}"`];
+    return find(text, "arguments", new RegExp(`\\{ ?${entries.join(", ?")} ?\\}`));
+}
+
+/** Each argument by itself, behind the name of the tool. */
+function findPairs(text: string, tool: string, [first, second, third]: SampleCall["values"]): Place | undefined {
+    let at = text.indexOf(tool);
+    const gaps: string[] = [];
+    for (const part of [tool, "first", first, "second", `${second}`, "third", third]) {
+        const found = at < 0 ? -1 : text.indexOf(part, at);
+        if (found < 0) return undefined;
+        gaps.push(text.slice(at, found));
+        at = found + part.length;
+    }
+    const [, start = "", one = "", afterOne = "", two = "", afterTwo = "", three = ""] = gaps;
+    const layout = { start, middles: [one, two, three], gaps: [afterOne, afterTwo], rest: text.slice(at) } as const;
+    const read = readPairs(layout);
+    if (read === undefined) return undefined;
+    const from = text.indexOf(tool) + tool.length + read.lead.length;
+    return { slot: "arguments", from, to: text.length - read.close.length, pairs: read.syntax };
 }
 
 /** What stands in front of the first end of the turn. */

@@ -4,6 +4,7 @@ import type { JsonValue } from "../types.js";
 import type { ResolvedTool } from "../tools/types.js";
 import type { CallSyntax, CallTraits } from "./call-syntax.js";
 import { textOf, type ChatMessage } from "./messages.js";
+import type { PairSyntax } from "./pair-syntax.js";
 
 /** What may be called in an answer, and how. */
 export interface ToolUse {
@@ -83,20 +84,37 @@ export function withoutCalls(
 }
 
 /** Calls as an assistant with this syntax writes them. */
-export function writeCalls(calls: readonly WrittenCall[], { open, call, between, close }: CallSyntax): string {
+export function writeCalls(calls: readonly WrittenCall[], { open, call, between, close, pairs }: CallSyntax): string {
     const texts = calls.map(({ id, name, values }) => {
-        const slots = { id, name, arguments: typeof values === "string" ? values : writeJson(values) };
+        const slots = { id, name, arguments: pairs ? writePairs(values, pairs) : writeValue(values) };
         return call.map((piece) => (typeof piece === "object" ? piece.text : slots[piece])).join("");
     });
     if (between !== undefined) return `${open}${texts.join(between)}${close}`;
     return texts.map((text) => `${open}${text}${close}`).join("\n");
 }
 
+function writePairs(values: JsonValue, { before, between, text, other }: PairSyntax): string {
+    if (typeof values !== "object" || values === null) return writeValue(values);
+    return Object.entries(values)
+        .map(([name, value]) => {
+            const { middle, end } = typeof value === "string" ? text : other;
+            return `${before}${name}${middle}${writeValue(value)}${end}`;
+        })
+        .join(between);
+}
+
+function writeValue(value: JsonValue): string {
+    return typeof value === "string" ? value : writeJson(value);
+}
+
 function describeTools({ tools, syntax }: ToolUse): string {
     const lines = tools.map(({ name, description, parameters }) =>
         writeJson({ name, ...(description !== undefined && { description }), parameters: parameters as JsonValue }),
     );
-    const example = writeCalls([{ id: "000000000", name: "NAME", values: "ARGUMENTS" }], syntax);
+    const example = writeCalls(
+        [{ id: "000000000", name: "NAME", values: syntax.pairs ? { ARGUMENT: "VALUE" } : "ARGUMENTS" }],
+        syntax,
+    );
     return [
         "You can call these tools:",
         ...lines,

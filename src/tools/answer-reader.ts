@@ -160,7 +160,8 @@ export function createAnswerReader(
             return read(false);
         },
         flush() {
-            pending += decoder.decode();
+            const unfinished = decoder.decode();
+            if (state !== "calls") pending += unfinished;
             const last = read(true);
             return { ...last, text: last.text + filter.flush() };
         },

@@ -3,6 +3,7 @@
 import { jsonSchemaToGbnf, type JsonSchema } from "../grammar/json-schema.js";
 import type { CallSyntax } from "../prompts/call-syntax.js";
 import { gbnfLiteral, type Marks } from "./marks.js";
+import { pairRules } from "./pair-grammar.js";
 import type { ResolvedTool } from "./types.js";
 
 /** Calls of one answer that is forced to call. */
@@ -11,19 +12,24 @@ const MOST_CALLS = 16;
 /** GBNF, with the rule `calls` for an answer of at least one call. */
 export function callGrammar(
     tools: readonly ResolvedTool[],
-    { open, call, between, close }: CallSyntax,
+    { open, call, between, close, pairs }: CallSyntax,
     marks: Marks,
     isOne: boolean,
 ): string {
     const quote = (text: string): string => (text === "" ? "" : marks.toGbnf(text));
-    const rules = tools.map(({ name, parameters }, index) => {
+    const rules = tools.map((tool, index) => {
+        const { name, parameters } = tool;
+        const prefix = `arguments-${index + 1}-`;
         const slots = {
             name: gbnfLiteral(name),
-            arguments: `arguments-${index + 1}-root`,
+            arguments: `${prefix}root`,
             id: "[a-zA-Z0-9]{9}",
         };
         const pieces = call.map((piece) => (typeof piece === "object" ? quote(piece.text) : slots[piece]));
-        return [`call-${index + 1} ::= ${pieces.join(" ")}`, schemaRules(parameters, `arguments-${index + 1}-`)];
+        return [
+            `call-${index + 1} ::= ${pieces.join(" ")}`,
+            pairs === undefined ? schemaRules(parameters, prefix) : pairRules(tool, pairs, marks, prefix),
+        ];
     });
     const names = tools.map((_, index) => `call-${index + 1}`).join(" | ");
     const more = isOne || between === undefined ? "" : `(${quote(between)} call){0,${MOST_CALLS - 1}}`;
@@ -41,14 +47,14 @@ export function schemaRules(schema: JsonSchema, prefix: string): string {
 }
 
 /**
- * The rule `thinking`: any text that ends with a mark, which occurs nowhere else in it. One rule for each character of the mark
- * that has been seen, as in Knuth, Morris and Pratt's search.
+ * A rule for any text that ends with a mark, which occurs nowhere else in it. One rule for each character of the mark that has been
+ * seen, as in Knuth, Morris and Pratt's search.
  */
-export function thinkingRules(end: string, marks: Marks): string {
+export function textRules(rule: string, end: string, marks: Marks): string {
     const [token] = /^<\[\d+\]>$/.exec(marks.toGbnf(end)) ?? [];
-    if (token !== undefined) return String.raw`thinking ::= [^\x00]* ${token}`;
+    if (token !== undefined) return String.raw`${rule} ::= [^\x00]* ${token}`;
     const units = [...end];
-    const name = (seen: number): string => (seen === 0 ? "thinking" : `thinking-${seen}`);
+    const name = (seen: number): string => (seen === 0 ? rule : `${rule}-${seen}`);
     /** How much of the mark has been seen after `seen` characters of it and another one. */
     const next = (seen: number, unit: string): number => {
         const text = [...units.slice(0, seen), unit];
@@ -68,7 +74,7 @@ export function thinkingRules(end: string, marks: Marks): string {
             const others = alphabet
                 .filter((unit) => next(seen, unit) > 0)
                 .map((unit) => unit.replace(/[\]\\^-]/, String.raw`\$&`));
-            return `${name(seen)} ::= ${[...ways, `[^${others.join("")}] thinking`].join(" | ")}`;
+            return `${name(seen)} ::= ${[...ways, `[^${others.join("")}] ${rule}`].join(" | ")}`;
         })
         .join("\n");
 }

@@ -1,6 +1,7 @@
 /** Reads calls while they are written. A call is there once all of it is, and never in parts. */
 
 import type { CallSyntax } from "../prompts/call-syntax.js";
+import { parsePairs } from "./pair-parser.js";
 import type { JsonValue } from "../types.js";
 
 /** What was called; the id is missing where the syntax has none. */
@@ -27,10 +28,13 @@ export interface CallParser {
 const UNFINISHED: Found = { kind: "unfinished" };
 const NONE: Found = { kind: "none" };
 
-/** @param syntax - marked */
-export function createCallParser(syntax: CallSyntax): CallParser {
-    return readEnvelope(syntax) ?? inTags(syntax);
+/** @param syntax - marked. @param isText - for arguments that are written one by one */
+export function createCallParser(syntax: CallSyntax, isText: IsText = () => false): CallParser {
+    return readEnvelope(syntax) ?? inTags(syntax, isText);
 }
+
+/** Whether an argument of a tool is a text. */
+export type IsText = (tool: string, argument: string) => boolean;
 
 /** Calls that are JSON objects as a whole, or lists of them: what stands in which order is the model's business then. */
 function readEnvelope({ open, call, close }: CallSyntax): CallParser | undefined {
@@ -99,19 +103,25 @@ function mayBeCall(text: string, key: string): boolean {
 }
 
 /** Calls with the name outside of the JSON. */
-function inTags({ open, call, between, close }: CallSyntax): CallParser {
+function inTags({ open, call, between, close, pairs }: CallSyntax, isText: IsText): CallParser {
     const [opening, closing] = [open.trimEnd(), close.trim()];
     /** What the model writes between two calls, up to where the next begins. */
     const next = between?.trim();
 
     function parseOne(text: string, from: number, isAll: boolean): { call: ParsedCall; to: number } | Found {
         const slots = new Map<string, string>();
+        let values: ParsedCall["arguments"] | undefined;
         let at = from;
-        for (const [index, piece] of call.entries()) {
+        for (const piece of call) {
             if (typeof piece === "object") {
                 const to = skip(text, at, piece.text.trim(), isAll);
                 if (to === undefined) return UNFINISHED;
                 at = to;
+            } else if (piece === "arguments" && pairs !== undefined) {
+                const tool = slots.get("name") ?? "";
+                const found = parsePairs(text, at, pairs, (name) => isText(tool, name), isAll);
+                if (found.kind !== "pairs") return found;
+                ({ values, to: at } = found);
             } else if (piece === "arguments") {
                 const start = at + (text.slice(at).length - text.slice(at).trimStart().length);
                 if (text[start] === undefined) return UNFINISHED;
@@ -121,15 +131,15 @@ function inTags({ open, call, between, close }: CallSyntax): CallParser {
                 slots.set(piece, text.slice(start, end));
                 at = end;
             } else {
-                const behind = call[index + 1];
-                const mark = typeof behind === "object" ? behind.text.trim() : "";
-                const end = mark === "" ? -1 : text.indexOf(mark, at);
-                if (end < 0) return text.length - at > 200 ? NONE : UNFINISHED;
-                slots.set(piece, text.slice(at, end).trim());
+                const word = /^\s*([\w.-]*)/.exec(text.slice(at));
+                const end = at + (word?.[0].length ?? 0);
+                // The word may go on.
+                if (end === text.length && !isAll) return text.length - at > 200 ? NONE : UNFINISHED;
+                slots.set(piece, word?.[1] ?? "");
                 at = end;
             }
         }
-        const values = parseRecord(slots.get("arguments") ?? "");
+        values ??= parseRecord(slots.get("arguments") ?? "");
         if (values === undefined) return NONE;
         return { call: { id: slots.get("id"), name: slots.get("name") ?? "", arguments: values }, to: at };
     }
@@ -153,7 +163,10 @@ function inTags({ open, call, between, close }: CallSyntax): CallParser {
                 }
                 if (!isAll && next?.startsWith(rest) && !closing.startsWith(rest)) return UNFINISHED;
                 const length = skip(text, at, closing, isAll);
-                return length === undefined ? UNFINISHED : { kind: "calls", calls, length };
+                if (length === undefined) return UNFINISHED;
+                // Only the end says that there are no more arguments.
+                if (pairs !== undefined && closing !== "" && length === at) return isAll ? UNFINISHED : NONE;
+                return { kind: "calls", calls, length };
             }
         },
     };

@@ -146,6 +146,53 @@ prompt: { template: ${JSON.stringify(template)} }`);
     await solo.dispose();
 });
 
+describe("calls in the notation of a family", () => {
+    const FAMILIES = [
+        ...["Qwen3.5-4B", "Qwen3-Coder", "GLM-4.6", "google-gemma-4-31B-it", "ByteDance-Seed-OSS"],
+        ...["deepseek-ai-DeepSeek-V3.2", "meta-llama-Llama-3.1-8B-Instruct", "Qwen-Qwen3-0.6B"],
+        ...["mistralai-Mistral-Nemo-Instruct-2407", "Mistral-Small-3.2-24B-Instruct-2506"],
+    ];
+    const SEVERAL: Tool = {
+        name: "find",
+        parameters: {
+            type: "object",
+            properties: {
+                city: { enum: ["Lima", "Quito"] },
+                days: { type: "integer", minimum: 1, maximum: 9 },
+                exact: { type: "boolean" },
+                kinds: { type: "array", items: { enum: ["a", "b"] }, minItems: 1, maxItems: 2 },
+                near: { type: "string", maxLength: 3 },
+            },
+            required: ["city", "exact"],
+            additionalProperties: false,
+        },
+    };
+    test.each(FAMILIES)("%s", async (family) => {
+        const template = (await readPublicTemplates()).get(`${family}.jinja`) ?? "";
+        const recipe = demoRecipe(`
+members: { solo: { model: small-chat-f16.gguf } }
+combination: solo
+contextSize: 4096
+prompt: { template: ${JSON.stringify(template)} }`);
+        const solo = await loadOnCpu(recipe);
+        for (const seed of [1, 2]) {
+            const request = { prompt: PERU, tools: [SEVERAL, NOW], seed, maxTokens: 250 };
+            const forced = { ...request, toolChoice: { tool: "find" } };
+            const { toolCalls, text, reason } = await collect(complete(solo, forced));
+            expect(text).toBe("");
+            if (reason === "length") continue;
+            expect(toolCalls).toMatchObject([{ name: "find", arguments: { exact: expect.any(Boolean) } }]);
+            const { city, days = 1, kinds = ["a"] } = toolCalls[0]?.arguments ?? {};
+            expect(["Lima", "Quito"]).toContain(city);
+            expect([1, 2, 3, 4, 5, 6, 7, 8, 9]).toContain(days);
+            for (const kind of kinds as string[]) expect(["a", "b"]).toContain(kind);
+            const { toolCalls: empty } = await collect(complete(solo, { ...request, toolChoice: { tool: "now" } }));
+            expect(empty).toMatchObject([{ name: "now", arguments: {} }]);
+        }
+        await solo.dispose();
+    });
+});
+
 describe("a conversation with tools", () => {
     test("calls, results, and an answer; kept in a document", async () => {
         const chat = createChat(ensemble, { tools, seed: 1, maxTokens: 120 });

@@ -3,7 +3,7 @@
 import type { CallSyntax } from "../../src/prompts/call-syntax.js";
 import type { ThinkingMarks } from "../../src/types.js";
 import { createAnswerReader } from "../../src/tools/answer-reader.js";
-import { createCallParser, type ParsedCall } from "../../src/tools/call-parser.js";
+import { createCallParser, type IsText, type ParsedCall } from "../../src/tools/call-parser.js";
 import type { Marks } from "../../src/tools/marks.js";
 
 const TEXT_MARKS: Marks = { mark: (text) => text, standIn: () => undefined, toGbnf: (text) => JSON.stringify(text) };
@@ -20,16 +20,17 @@ export interface AnswerSetup {
     readonly thinking?: ThinkingMarks | undefined;
     readonly beginsThinking?: boolean;
     readonly tools?: readonly string[];
+    readonly isText?: IsText;
     readonly stop?: readonly string[];
 }
 
 /** What is read from pieces that take the place of tokens, piece by piece and to the end. */
 export function readPieces(pieces: readonly string[], setup: AnswerSetup): ReadAnswer {
-    const { syntax, thinking, beginsThinking = false, tools = [], stop = [] } = setup;
+    const { syntax, thinking, beginsThinking = false, tools = [], stop = [], isText } = setup;
     const detokenize = (tokens: Int32Array): Buffer => Buffer.from(pieces[tokens[0] ?? -1] ?? "");
     const reader = createAnswerReader({ detokenize }, stop, {
         ...{ marks: TEXT_MARKS, thinking, beginsThinking },
-        ...{ calls: syntax && createCallParser(syntax), tools: new Set(tools) },
+        ...{ calls: syntax && createCallParser(syntax, isText), tools: new Set(tools) },
     });
     const parts = [...pieces.map((_, index) => reader.push(index)), reader.flush()];
     return {
