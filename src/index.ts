@@ -72,9 +72,10 @@ export type {
     TokenPart,
     ToolCallPart,
 } from "./decoding/completion.js";
-export type { SchemaSource, Tool, ToolCall, ToolChoice } from "./tools/types.js";
+export type { Tool, ToolCall, ToolChoice } from "./tools/types.js";
 export { tokenText } from "./decoding/token-text.js";
-export type { JsonSchema } from "./grammar/json-schema.js";
+export type { JsonSchema, SchemaSource } from "./grammar/schema-source.js";
+export type { UnenforcedKeyword } from "./grammar/schema-report.js";
 export type { SpeculationOptions } from "./decoding/drafter.js";
 export type { Proposer } from "./decoding/lookup.js";
 export type { SpeculationStatistics } from "./host/statistics.js";

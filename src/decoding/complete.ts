@@ -46,6 +46,7 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
     jsonSchema: unchecked,
     tools: checkTools,
     toolChoice: checkToolChoice,
+    jsonSchemaStrict: boolean,
     parameters: mapping<number>,
     templateVariables: checkVariables,
     speculation: (name, value) => (typeof value === "boolean" ? value : SPECULATION_OPTIONS(name, value)),
@@ -161,7 +162,7 @@ function resolveRequest(
     const { stop = [], explain = false, signal } = options;
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
     const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
-    const grammar = createGrammar(ensemble, options, answer);
+    const constraint = createGrammar(ensemble, options, answer);
     return {
         ...{ show, stop, sampling, explain, signal },
         answer: answer.syntax,
@@ -178,8 +179,9 @@ function resolveRequest(
             top: options.topLogprobs ?? 0,
             members: (options.memberLogprobs ?? false) || explain,
             scores: options.scores ?? false,
-            ...(grammar && { grammar }),
+            ...(constraint && { grammar: constraint.grammar }),
         },
+        unenforced: constraint?.unenforced,
     };
 }
 

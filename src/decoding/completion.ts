@@ -4,7 +4,8 @@ import type { ChatMessage } from "../prompts/messages.js";
 import type { SpeculationStatistics } from "../host/statistics.js";
 import type { SamplingOptions, Some, TemplateVariables } from "../types.js";
 import type { SpeculationOptions } from "./drafter.js";
-import type { JsonSchema } from "../grammar/json-schema.js";
+import type { UnenforcedKeyword } from "../grammar/schema-report.js";
+import type { JsonSchema, SchemaSource } from "../grammar/schema-source.js";
 import type { LogitBias } from "./sampling.js";
 import type { Tool, ToolCall, ToolChoice } from "../tools/types.js";
 
@@ -30,8 +31,6 @@ export interface CompletionOptions {
     readonly logitBias?: LogitBias | undefined;
     /** The text is one of this grammar: GBNF, llama.cpp's notation, with the start symbol `root`. Not with `jsonSchema`. */
     readonly grammar?: string | undefined;
-    /** The text is JSON of this schema. What cannot be enforced is an error. Not with `grammar`. */
-    readonly jsonSchema?: JsonSchema | undefined;
     /**
      * What the model may call. Its calls come as parts of their own. Each member is told of them by its template, and by the
      * system prompt where its template knows no tools. Not with `raw` and `grammar`.
@@ -39,6 +38,16 @@ export interface CompletionOptions {
     readonly tools?: readonly Tool[] | undefined;
     /** Default `auto`. What is not `auto` or `none` is enforced by a grammar. */
     readonly toolChoice?: ToolChoice | undefined;
+    /**
+     * The text is JSON of this schema, or of that which `toJSONSchema()` gives, as the types of zod 4 have it. Not with
+     * `grammar`.
+     */
+    readonly jsonSchema?: JsonSchema | SchemaSource | undefined;
+    /**
+     * Whether a keyword of the schema that cannot be enforced is an error. If not, the rest is enforced, and the last part names
+     * what is not. Default true.
+     */
+    readonly jsonSchemaStrict?: boolean | undefined;
     /** Overlays the ensemble's parameters, for this completion alone. */
     readonly parameters?: Readonly<Record<string, number>> | undefined;
     /**
@@ -142,6 +151,8 @@ export interface FinishPart {
     readonly timings: CompletionTimings;
     /** With speculation, and with `explain`, where no block has drafts unless there is speculation too. */
     readonly speculation?: SpeculationStatistics;
+    /** With `jsonSchemaStrict: false`: the keywords of the schema that did not constrain the text. */
+    readonly unenforced?: readonly UnenforcedKeyword[];
 }
 
 /**

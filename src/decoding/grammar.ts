@@ -8,15 +8,25 @@ import type { NativeGrammar } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { readGbnf, type NamedToken } from "../grammar/gbnf.js";
 import { compileGbnf } from "../grammar/gbnf-program.js";
-import { jsonSchemaToGbnf, type JsonSchema } from "../grammar/json-schema.js";
-import { callGrammar, schemaRules, textRules } from "../tools/call-grammar.js";
+import { callGrammar, prefixRules, textRules } from "../tools/call-grammar.js";
 import type { AnswerPlan } from "./answer.js";
+import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
+import type { UnenforcedKeyword } from "../grammar/schema-report.js";
+import type { JsonSchema, SchemaSource } from "../grammar/schema-source.js";
 
 /** At most one of them. */
 export interface GrammarChoice {
     /** GBNF, llama.cpp's notation; the start symbol is `root`. */
     readonly grammar?: string | undefined;
-    readonly jsonSchema?: JsonSchema | undefined;
+    readonly jsonSchema?: JsonSchema | SchemaSource | undefined;
+    /** Whether a keyword of the schema that cannot be enforced is an error. Default true. */
+    readonly jsonSchemaStrict?: boolean | undefined;
+}
+
+export interface Constraint {
+    readonly grammar: NativeGrammar;
+    /** Keywords of the schema that are not enforced; undefined: an error if there were any. */
+    readonly unenforced?: readonly UnenforcedKeyword[];
 }
 
 /**
@@ -26,13 +36,14 @@ export interface GrammarChoice {
  */
 export function createGrammar(
     ensemble: Ensemble,
-    { grammar, jsonSchema }: GrammarChoice,
+    { grammar, jsonSchema, jsonSchemaStrict: isStrict = true }: GrammarChoice,
     answer: AnswerPlan,
-): NativeGrammar | undefined {
+): Constraint | undefined {
     if (grammar !== undefined && jsonSchema !== undefined) {
         throw new EftError("OPTION_INVALID", "grammar and jsonSchema exclude each other; give one of them.");
     }
-    const text = grammar ?? answerGrammar(jsonSchema, answer);
+    const schema = jsonSchema === undefined ? undefined : jsonSchemaToGbnf(jsonSchema, { isStrict });
+    const text = grammar ?? answerGrammar(schema?.grammar, answer);
     if (text === undefined) return undefined;
     const what = jsonSchema === undefined ? "The grammar of the tools" : "The grammar of the JSON schema";
     const gbnf = readGbnf(text, grammar === undefined ? what : undefined);
@@ -41,12 +52,13 @@ export function createGrammar(
     const { speaker } = ensemble.texts;
     const { model } = ensemble.members[speaker] as Member;
     const lacks = members[speaker]?.lacks ?? new Uint8Array(size);
-    return loadBinding().createGrammar({
+    const native = loadBinding().createGrammar({
         model,
         program: compileGbnf(gbnf, gbnf.tokens.map(idOf)),
         endOfGeneration,
         lacking: flaggedIds(lacks),
     });
+    return { grammar: native, ...(!isStrict && { unenforced: schema?.unenforced ?? [] }) };
 
     function idOf(token: NamedToken): number {
         const written = "id" in token ? `<[${token.id}]>` : token.text;
@@ -58,20 +70,16 @@ export function createGrammar(
 }
 
 /** Of an answer that has to be JSON, or a call, or either. Thinking that the prompt begins comes to its end first. */
-function answerGrammar(
-    jsonSchema: JsonSchema | undefined,
-    { syntax, calls, isForced, isOne }: AnswerPlan,
-): string | undefined {
+function answerGrammar(schema: string | undefined, { syntax, calls, isForced, isOne }: AnswerPlan): string | undefined {
     const end = syntax?.beginsThinking === true ? syntax.thinking?.end : undefined;
-    if (jsonSchema === undefined && !isForced) return undefined;
-    if (syntax === undefined || (end === undefined && calls === undefined))
-        return jsonSchema === undefined ? undefined : jsonSchemaToGbnf(jsonSchema);
+    if (schema === undefined && !isForced) return undefined;
+    if (syntax === undefined || (end === undefined && calls === undefined)) return schema;
     const { marks } = syntax;
-    const ways = [...(calls ? ["calls"] : []), ...(jsonSchema === undefined ? [] : ["schema-root"])].join(" | ");
+    const ways = [...(calls ? ["calls"] : []), ...(schema === undefined ? [] : ["schema-root"])].join(" | ");
     return [
         end === undefined ? `root ::= ${ways}` : String.raw`root ::= thinking "\n"{0,2} (${ways})`,
         ...(end === undefined ? [] : [textRules("thinking", end, marks)]),
         ...(calls ? [callGrammar(calls.tools, calls.syntax, marks, isOne)] : []),
-        ...(jsonSchema === undefined ? [] : [schemaRules(jsonSchema, "schema-")]),
+        ...(schema === undefined ? [] : [prefixRules(schema, "schema-")]),
     ].join("\n");
 }

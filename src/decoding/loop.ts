@@ -4,6 +4,7 @@ import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../host/sequences.js";
 import type { Drawing } from "../host/evaluations.js";
 import { EftError } from "../errors.js";
+import type { UnenforcedKeyword } from "../grammar/schema-report.js";
 import type { NativeDraw, NativeDrawResult } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";
 import type { CompletionTimings, FinishPart, FinishReason, TokenPart } from "./completion.js";
@@ -29,6 +30,8 @@ export interface Generation {
     /** What may be in the answer besides text. */
     readonly answer: AnswerSyntax | undefined;
     readonly signal: AbortSignal | undefined;
+    /** Keywords of a schema that do not constrain the text. */
+    readonly unenforced: readonly UnenforcedKeyword[] | undefined;
 }
 
 /** A part with what became certain with it besides text, in one piece, so that nobody sees the one without the other. */
@@ -136,6 +139,7 @@ export async function* generate(
         reusedTokens: byName(ensemble, (index) => sequence.reused[index] ?? 0),
         timings: clock.timings(generated.length),
         ...(speculator && { speculation: speculator.statistics() }),
+        ...(generation.unenforced && { unenforced: generation.unenforced }),
     };
 }
 

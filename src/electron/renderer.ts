@@ -6,6 +6,7 @@
  */
 
 import { toCompletion, type CompletionPart } from "../decoding/completion.js";
+import { readSchema } from "../grammar/schema-source.js";
 import { createRequests } from "./inbox.js";
 import { openPort, type ElectronPort, type WebPort } from "./port.js";
 import {
@@ -85,6 +86,7 @@ export function connect(port: WebPort | ElectronPort, options: ConnectOptions = 
 
     function complete({
         signal,
+        jsonSchema,
         ...request
     }: RemoteOptions & { readonly signal?: AbortSignal | undefined }): RemoteCompletion {
         const id = requests.nextId();
@@ -92,10 +94,12 @@ export function connect(port: WebPort | ElectronPort, options: ConnectOptions = 
         let started = false;
         async function* parts(): AsyncGenerator<CompletionPart, void, void> {
             started = true;
+            // What knows its schema stays here, and the schema goes.
+            const schema = jsonSchema === undefined ? {} : { jsonSchema: readSchema(jsonSchema) };
             const inbox = requests.open(id);
             const abort = (): void => send({ type: "abort", completion: id });
             try {
-                send({ type: "complete", id, options: { ...request, parameters: dials } });
+                send({ type: "complete", id, options: { ...request, ...schema, parameters: dials } });
                 signal?.addEventListener("abort", abort);
                 if (signal?.aborted) abort();
                 for (;;) {

@@ -66,6 +66,7 @@ const OPTION_SCHEMAS: { readonly [Key in keyof Required<RemoteOptions>]: object 
     jsonSchema: { type: ["boolean", "object"] },
     tools: { type: "array", maxItems: 128, items: { type: "object" } },
     toolChoice: { anyOf: [TEXT, { type: "object", maxProperties: 1 }] },
+    jsonSchemaStrict: BOOLEAN,
 };
 const OPTIONS = {
     type: "object",

@@ -1,6 +1,6 @@
 /** The texts that calls can be, as a grammar. */
 
-import { jsonSchemaToGbnf, type JsonSchema } from "../grammar/json-schema.js";
+import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
 import type { CallSyntax } from "../prompts/call-syntax.js";
 import { gbnfLiteral, type Marks } from "./marks.js";
 import { pairRules } from "./pair-grammar.js";
@@ -28,7 +28,9 @@ export function callGrammar(
         const pieces = call.map((piece) => (typeof piece === "object" ? quote(piece.text) : slots[piece]));
         return [
             `call-${index + 1} ::= ${pieces.join(" ")}`,
-            pairs === undefined ? schemaRules(parameters, prefix) : pairRules(tool, pairs, marks, prefix),
+            pairs === undefined
+                ? prefixRules(jsonSchemaToGbnf(parameters).grammar, prefix)
+                : pairRules(tool, pairs, marks, prefix),
         ];
     });
     const names = tools.map((_, index) => `call-${index + 1}`).join(" | ");
@@ -38,10 +40,10 @@ export function callGrammar(
     );
 }
 
-/** The grammar of a schema, with all its rules' names behind a prefix. */
-export function schemaRules(schema: JsonSchema, prefix: string): string {
+/** A grammar with all its rules' names behind a prefix. */
+export function prefixRules(grammar: string, prefix: string): string {
     // Names of rules stand outside of texts and sets of characters.
-    return jsonSchemaToGbnf(schema).replace(/"(?:\\[^]|[^"\\])*"|\[(?:\\[^]|[^\]\\])*\]|[a-zA-Z][\w-]*/g, (found) =>
+    return grammar.replace(/"(?:\\[^]|[^"\\])*"|\[(?:\\[^]|[^\]\\])*\]|[a-zA-Z][\w-]*/g, (found) =>
         /^[a-zA-Z]/.test(found) ? prefix + found : found,
     );
 }

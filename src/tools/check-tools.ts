@@ -3,7 +3,7 @@
 import { EftError } from "../errors.js";
 import { readData } from "../template/data.js";
 import { show } from "../options.js";
-import type { JsonSchema } from "../grammar/json-schema.js";
+import type { JsonSchema } from "../grammar/schema-source.js";
 import type { ResolvedTool, ToolChoice } from "./types.js";
 
 const MOST_TOOLS = 128;

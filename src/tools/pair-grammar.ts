@@ -1,9 +1,10 @@
 /** The texts of arguments that are written one by one, as a grammar. */
 
 import { EftError } from "../errors.js";
-import type { JsonSchema } from "../grammar/json-schema.js";
+import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
+import type { JsonSchema } from "../grammar/schema-source.js";
 import type { PairSyntax } from "../prompts/pair-syntax.js";
-import { schemaRules, textRules } from "./call-grammar.js";
+import { prefixRules, textRules } from "./call-grammar.js";
 import { gbnfLiteral, type Marks } from "./marks.js";
 import type { ResolvedTool } from "./types.js";
 
@@ -65,7 +66,10 @@ export function pairRules(
             rules.push(`${rule} ::= ${lead} ${rule}-text`, textRules(`${rule}-text`, end, marks));
         } else {
             const own = typeof schema === "object" ? { $defs, definitions, ...schema } : schema;
-            rules.push(`${rule} ::= ${lead} ${rule}-root ${quote(end)}`, schemaRules(own as JsonSchema, `${rule}-`));
+            rules.push(
+                `${rule} ::= ${lead} ${rule}-root ${quote(end)}`,
+                prefixRules(jsonSchemaToGbnf(own as JsonSchema).grammar, `${rule}-`),
+            );
         }
         return { rule, isRequired: (required as readonly string[]).includes(name) };
     });

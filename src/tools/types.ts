@@ -1,6 +1,6 @@
 /** Tools that a model may call. */
 
-import type { JsonSchema } from "../grammar/json-schema.js";
+import type { JsonSchema, SchemaSource } from "../grammar/schema-source.js";
 import type { JsonValue } from "../types.js";
 
 /** What can be called. */
@@ -11,11 +11,6 @@ export interface Tool {
     readonly description?: string | undefined;
     /** JSON schema of the arguments, an object; or something with `toJSONSchema()`, as zod's types have. Default: no arguments. */
     readonly parameters?: JsonSchema | SchemaSource | undefined;
-}
-
-/** Something that knows its JSON schema, such as a type of zod 4. */
-export interface SchemaSource {
-    toJSONSchema(): unknown;
 }
 
 /** The model decides; no tool; at least one call; at least one call, of this tool alone. */

@@ -27,11 +27,14 @@ it.each(consoleExamples(document))("%s", (command, output) => {
     expect(printed.trimEnd()).toMatch(patternOf(output));
 });
 
-it("has a program that runs", async () => {
-    const [program = ""] = codeBlocks(document, "js");
+it.each([
+    ["a text of a schema", 0, /^\d+\n$/],
+    ["what is not enforced", 1, /^#: pattern: it looks ahead or behind .*\n$/],
+])("has a program that prints %s", async (_name, index, printed) => {
+    const { [index]: program = "" } = codeBlocks(document, "js");
     const file = path.join(folder, "example.mjs");
     writeFileSync(file, program);
     const { stdout, stderr } = await promisify(execFile)(process.execPath, [file]);
     expect(stderr).toBe("");
-    expect(stdout).toMatch(/^\d+\n$/);
+    expect(stdout).toMatch(printed);
 });

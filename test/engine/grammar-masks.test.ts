@@ -3,7 +3,8 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { compileGbnf } from "../../src/grammar/gbnf-program.js";
 import { readGbnf } from "../../src/grammar/gbnf.js";
-import { jsonSchemaToGbnf, type JsonSchema } from "../../src/grammar/json-schema.js";
+import { jsonSchemaToGbnf } from "../../src/grammar/json-schema.js";
+import type { JsonSchema } from "../../src/grammar/schema-source.js";
 import type { NativeEngine, NativeGrammar, NativeModel, NativeDraw } from "../../src/native/binding.js";
 import { demoFile } from "../helpers/demo.js";
 import { openGrammarOracle, type GrammarOracle } from "../helpers/grammar-oracle.js";
@@ -128,7 +129,7 @@ describe("the same as llama.cpp says", () => {
         ["anything", {}],
     ])("along random texts of a schema: %s", async (_name, schema) => {
         const uniform = uniforms(8);
-        for (let round = 0; round < 4; round++) await compare(jsonSchemaToGbnf(schema), uniform, 8);
+        for (let round = 0; round < 4; round++) await compare(jsonSchemaToGbnf(schema).grammar, uniform, 8);
     });
 });
 
@@ -270,7 +271,7 @@ describe("draws", () => {
         "root ::= [^\\n]{3,60}",
         'root ::= ("Lima" | "Quito" | "La Paz") (", " root)?',
         'root ::= [0-9]{4} "-" [0-9]{2}',
-        jsonSchemaToGbnf({ properties: { city: { type: "string", maxLength: 20 }, n: { type: "integer" } } }),
+        jsonSchemaToGbnf({ properties: { city: { type: "string", maxLength: 20 }, n: { type: "integer" } } }).grammar,
         `root ::= ${"[a-z]? ".repeat(60)}`,
         "root ::= .* <[5]> !<[6]>",
     ];

@@ -2,6 +2,7 @@
 
 import { Ajv } from "ajv";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { z } from "zod";
 import { mask, normalize, shape } from "../helpers/reference.js";
 import {
     collect,
@@ -239,6 +240,38 @@ describe("the target among what a grammar allows", () => {
             }
         }
         expect(chiSquareTest(counts, probabilities).pValue).toBeGreaterThan(P_VALUE);
+    });
+});
+
+describe("schemas as people write them", () => {
+    const Invoice = z.object({
+        number: z.string().regex(/^[A-Z]{2}-\d{4}$/),
+        day: z.iso.date(),
+        kind: z.discriminatedUnion("type", [
+            z.object({ type: z.literal("cash"), paid: z.number().min(0).max(100) }),
+            z.object({ type: z.literal("card"), digits: z.string().length(4) }),
+        ]),
+        tags: z.record(z.enum(["a", "b"]), z.int().min(1).max(9)),
+    });
+
+    test("a type of zod parses what comes, also with speculation", async () => {
+        for (let seed = 0; seed < 12; seed++) {
+            const speculation = seed % 2 === 0 && { length: 4 };
+            const result = await run({ prompt: QUESTIONS[0], seed, jsonSchema: Invoice, speculation });
+            expect(result.reason).toBe("stop");
+            expect(Invoice.safeParse(JSON.parse(result.text)).error).toBeUndefined();
+            expect(result).not.toHaveProperty("unenforced");
+        }
+    });
+
+    test("what is not enforced is in the result, where that is asked for", async () => {
+        const jsonSchema = { type: "string", maxLength: 3, pattern: "^(?=a)" };
+        expect(() => complete(ensemble, { prompt: "a", jsonSchema })).toThrow("`pattern` cannot be enforced");
+        const { unenforced, text } = await run({ prompt: "a", jsonSchema, jsonSchemaStrict: false, readAhead: 4 });
+        expect(unenforced).toEqual([expect.objectContaining({ place: "#", keyword: "pattern" })]);
+        expect((JSON.parse(text) as string).length).toBeLessThan(7);
+        const strict = await run({ prompt: "a", jsonSchema: { enum: [1] }, jsonSchemaStrict: false });
+        expect(strict.unenforced).toEqual([]);
     });
 });
 

@@ -2,8 +2,11 @@
 
 import { describe, expect, test } from "@jest/globals";
 import { readGbnf } from "../../src/grammar/gbnf.js";
-import { integerRange, LARGEST_INTEGER } from "../../src/grammar/integer-range.js";
-import { jsonSchemaToGbnf, type JsonSchema } from "../../src/grammar/json-schema.js";
+import { jsonSchemaToGbnf as convert } from "../../src/grammar/json-schema.js";
+import { readSchema, type JsonSchema, type SchemaSource } from "../../src/grammar/schema-source.js";
+import { createReader } from "../helpers/grammar-texts.js";
+
+const jsonSchemaToGbnf = (schema: JsonSchema | SchemaSource): string => convert(schema).grammar;
 
 test("an object: properties in their order, and those that are not required may be missing", () => {
     const schema = {
@@ -11,16 +14,13 @@ test("an object: properties in their order, and those that are not required may 
         properties: { a: { type: "integer" }, 'b"\\': { type: "boolean" }, c: { type: "null" } },
         required: ["c"],
     };
-    expect(jsonSchemaToGbnf(schema).split("\n").slice(0, 8)).toEqual([
-        "root ::= space rule-7",
-        String.raw`rule-1 ::= "\"a\"" ":" space integer`,
-        String.raw`rule-2 ::= "\"b\\\"\\\\\"" ":" space boolean`,
-        String.raw`rule-3 ::= "\"c\"" ":" space null`,
-        `rule-4 ::= "," space rule-3`,
-        `rule-5 ::= ("," space rule-2)? rule-4`,
-        `rule-6 ::= ("," space rule-1)? rule-5`,
-        `rule-7 ::= "{" (rule-1 rule-5 | rule-2 rule-4 | rule-3) "}"`,
-    ]);
+    const isText = createReader(readGbnf(jsonSchemaToGbnf(schema)));
+    for (const text of ['{"c":null}', ' {"a": 1,"c": null}', String.raw`{"a":1, "b\"\\":true,"c":null}`]) {
+        expect([text, isText(text)]).toEqual([text, true]);
+    }
+    for (const text of ["{}", '{"a":1}', '{"c":null,"a":1}', '{"c":null,"d":1}', '{"c":null}}', '{"c" :null}']) {
+        expect([text, isText(text)]).toEqual([text, false]);
+    }
 });
 
 test.each<[string, JsonSchema]>([
@@ -51,42 +51,317 @@ test("a schema that refers to itself, at any place", () => {
         properties: { value: { type: "integer" }, next: { anyOf: [{ type: "null" }, { $ref: "#/$defs/a~1b" }] } },
         $defs: { "a/b": { type: "array", items: { $ref: "#" } } },
     };
-    const text = jsonSchemaToGbnf(schema);
-    readGbnf(text);
-    expect(text).toContain("(null | ref-1)");
+    const isText = createReader(readGbnf(jsonSchemaToGbnf(schema)));
+    expect(isText('{"value":1,"next":[{"next":[{"next":null}]},{}]}')).toBe(true);
+    expect(isText('{"next":[{"next":1}]}')).toBe(false);
+});
+
+test("references by anchor, and within a schema of its own name", () => {
+    const schema = {
+        $id: "https://example.com/root",
+        items: { anyOf: [{ $ref: "#city" }, { $ref: "other#/$defs/count" }] },
+        $defs: {
+            a: { $anchor: "city", enum: ["Lima"] },
+            b: { $id: "other", $defs: { count: { const: 5 } } },
+        },
+    };
+    const isText = createReader(readGbnf(jsonSchemaToGbnf(schema)));
+    expect(isText('["Lima",5]')).toBe(true);
+    expect(isText('["Quito"]')).toBe(false);
+});
+
+describe("keywords hold together:", () => {
+    test.each<[string, JsonSchema, readonly unknown[], readonly unknown[]]>([
+        [
+            "allOf",
+            { allOf: [{ properties: { a: { minimum: 1 } } }, { properties: { a: { type: "integer" }, b: true } }] },
+            [{ a: 1, b: 2 }],
+            [{ a: 0 }, { a: 1.5 }],
+        ],
+        [
+            "alternatives beside others",
+            {
+                type: "object",
+                properties: { id: { type: "integer" } },
+                required: ["id"],
+                anyOf: [{ properties: { a: true } }, { properties: { b: true } }],
+            },
+            [{ id: 1 }, { id: 1, a: 1 }, { id: 1, b: 1 }],
+            [{ a: 1 }, { id: 1, c: 1 }],
+        ],
+        [
+            "a reference beside others",
+            { $ref: "#/$defs/a", maximum: 5, $defs: { a: { type: "integer" } } },
+            [5],
+            [6, 4.5],
+        ],
+        ["values and what else is said", { enum: ["a", "bb", 1, 7], minLength: 2, maximum: 5 }, ["bb", 1], ["a", 7]],
+        ["not: values", { type: ["integer", "string"], not: { enum: [0, "", "a"] } }, [1, "b"], [0, "a", ""]],
+        ["not: a type", { not: { type: ["object", "array", "number"] } }, ["a", null], [1, {}]],
+        ["not: a property", { properties: { a: true, b: true }, not: { required: ["a"] } }, [{ b: 1 }], [{ a: 1 }]],
+        [
+            "if, then, else",
+            {
+                properties: { kind: { enum: ["a", "b"] }, n: { type: "integer" } },
+                required: ["kind", "n"],
+                if: { properties: { kind: { const: "a" } } },
+                then: { properties: { n: { maximum: 5 } } },
+                else: { properties: { n: { minimum: 6 } } },
+            },
+            [
+                { kind: "a", n: 5 },
+                { kind: "b", n: 6 },
+            ],
+            [
+                { kind: "a", n: 6 },
+                { kind: "b", n: 5 },
+            ],
+        ],
+        [
+            "properties that depend on others",
+            {
+                properties: { a: true, b: true, c: true },
+                dependentRequired: { a: ["b"] },
+                dependentSchemas: { b: { required: ["c"] } },
+            },
+            [{}, { c: 1 }, { b: 1, c: 1 }, { a: 1, b: 1, c: 1 }],
+            [{ a: 1 }, { a: 1, b: 1 }, { b: 1 }],
+        ],
+        [
+            "one of properties",
+            { properties: { a: true, b: true }, oneOf: [{ required: ["a"] }, { required: ["b"] }] },
+            [{ a: 1 }, { b: 1 }],
+            [{}, { a: 1, b: 1 }],
+        ],
+        [
+            "one of objects without a type, which a constant tells apart",
+            {
+                oneOf: [
+                    { properties: { kind: { const: "a" }, at: { format: "date" } }, required: ["kind"] },
+                    { properties: { kind: { const: "b" }, at: { format: "time" } }, required: ["kind"] },
+                ],
+            },
+            [{ kind: "a", at: "2024-01-31" }, { kind: "b" }],
+            [{ kind: "b", at: "2024-01-31" }, {}],
+        ],
+        ["one of what is said of numbers alone, or anything", { oneOf: [true, { minimum: 5 }] }, [4], [5, "", {}]],
+        [
+            "not: what is said of a type alone",
+            { not: { type: "number", not: { type: "integer", minimum: 0 } } },
+            [0, "a"],
+            [-1, 0.5],
+        ],
+        [
+            "one of numbers",
+            {
+                oneOf: [
+                    { type: "integer", minimum: 0 },
+                    { type: "integer", maximum: 5 },
+                ],
+            },
+            [-1, 6],
+            [0, 5],
+        ],
+        [
+            "other properties",
+            { properties: { a: { type: "integer" } }, additionalProperties: { type: "boolean" } },
+            [{}, { a: 1 }, { a: 1, b: true }, { b: true, c: false }],
+            [{ a: true }, { b: 1 }, { b: true, a: 1 }],
+        ],
+        [
+            "properties by patterns",
+            {
+                patternProperties: { "^n": { type: "integer" }, x$: { minimum: 5 } },
+                additionalProperties: { type: "null" },
+            },
+            [{ n: 1 }, { nx: 5 }, { x: 5 }, { a: null }],
+            [{ n: null }, { nx: 4 }, { nx: 5.5 }, { x: null }],
+        ],
+        [
+            "names of properties",
+            { propertyNames: { pattern: "^[a-z]+$", maxLength: 3 }, additionalProperties: { type: "integer" } },
+            [{ a: 1 }, { abc: 1 }],
+            [{ "": 1 }, { abcd: 1 }, { A: 1 }],
+        ],
+        [
+            "how many properties",
+            { properties: { a: true, b: true, c: true }, minProperties: 1, maxProperties: 2 },
+            [{ a: 1 }, { b: 1, c: 1 }],
+            [{}, { a: 1, b: 1, c: 1 }],
+        ],
+        [
+            "tuples",
+            {
+                prefixItems: [{ type: "integer" }, { type: "boolean" }],
+                items: { type: "null" },
+                minItems: 1,
+                maxItems: 3,
+            },
+            [[1], [1, true], [1, true, null]],
+            [[], [true], [1, null], [1, true, null, null], [1, true, 1]],
+        ],
+        [
+            "tuples of older drafts",
+            { items: [{ type: "integer" }], additionalItems: false },
+            [[], [1]],
+            [[1, 1], [true]],
+        ],
+        [
+            "items among others",
+            { items: { type: "integer" }, contains: { minimum: 5 } },
+            [[5], [1, 6, 2]],
+            [[], [4], [5, true]],
+        ],
+        [
+            "how many items among others",
+            { items: { type: "integer" }, contains: { minimum: 5 }, minContains: 2, maxContains: 3, maxItems: 4 },
+            [
+                [5, 5],
+                [1, 6, 2, 7],
+                [5, 6, 7],
+            ],
+            [[5], [5, 6, 7, 8], [1, 2, 3, 5, 6]],
+        ],
+        [
+            "items of which each comes once",
+            { items: { enum: ["a", "b"] }, uniqueItems: true, minItems: 1 },
+            [["a"], ["b", "a"]],
+            [[], ["a", "a"]],
+        ],
+        [
+            "properties that nothing else has looked at",
+            { allOf: [{ properties: { a: true } }], properties: { b: true }, unevaluatedProperties: { type: "null" } },
+            [
+                { b: 1, a: 1 },
+                { a: 1, c: null },
+            ],
+            [{ c: 1 }],
+        ],
+    ])("%s", (_name, schema, valid, others) => {
+        const isText = createReader(readGbnf(jsonSchemaToGbnf(schema)));
+        for (const value of valid) expect([value, isText(JSON.stringify(value))]).toEqual([value, true]);
+        for (const value of others) expect([value, isText(JSON.stringify(value))]).toEqual([value, false]);
+    });
+});
+
+test("what cannot be enforced is said, where that is asked for", () => {
+    const schema = {
+        properties: {
+            a: { type: "string", pattern: "^(?!x)y", maxLength: 5 },
+            c: { oneOf: [{ items: { multipleOf: 2 } }, { items: { multipleOf: 3 } }] },
+            b: { uniqueItems: true, items: { type: "integer" } },
+        },
+        required: ["a"],
+        typ: 1,
+    };
+    expect(() => convert(schema)).toThrow("cannot be enforced");
+    const { grammar, unenforced } = convert(schema, { isStrict: false });
+    expect(unenforced.map(({ place, keyword }) => `${place} ${keyword}`).sort()).toEqual([
+        "# typ",
+        "#/properties/a pattern",
+        "#/properties/b uniqueItems",
+        "#/properties/c oneOf",
+    ]);
+    const isText = createReader(readGbnf(grammar));
+    expect(isText('{"a":"xxxxx","b":[1,1]}')).toBe(true);
+    expect(isText('{"a":"xxxxxx"}')).toBe(false);
+    expect(convert({ type: "integer" }, { isStrict: false }).unenforced).toEqual([]);
+});
+
+describe("schemas of those that know their own", () => {
+    const source = { toJSONSchema: () => ({ type: "integer" }), type: "string" };
+    test("are asked for it", () => {
+        expect(readSchema(source)).toEqual({ type: "integer" });
+        expect(jsonSchemaToGbnf(source)).toBe(jsonSchemaToGbnf({ type: "integer" }));
+        expect(readSchema(true)).toBe(true);
+    });
+
+    test("may fail", () => {
+        const failing = {
+            toJSONSchema: () => {
+                throw new Error("dates have none");
+            },
+        };
+        expect(() => jsonSchemaToGbnf(failing)).toThrow("it cannot be read: dates have none");
+    });
+});
+
+describe("what would take too long is refused soon:", () => {
+    test.each<[string, JsonSchema]>([
+        ["a pattern that doubles with each character", { pattern: "a.{30}$" }],
+        ["long counts of long counts", { pattern: "^((a{0,50}b){0,50}c){0,50}$", minLength: 5 }],
+        [
+            "many patterns at once",
+            { allOf: Array.from({ length: 20 }, (_, index) => ({ pattern: `a.{${index}}b.*c` })) },
+        ],
+        [
+            "combinations of alternatives",
+            {
+                allOf: Array.from({ length: 12 }, (_, index) => ({
+                    anyOf: [{ minLength: index }, { maxLength: 50 + index }],
+                })),
+            },
+        ],
+        [
+            "combinations of more schemas than there should be",
+            { allOf: Array.from({ length: 500 }, () => ({ minLength: 1 })) },
+        ],
+        [
+            "many alternatives that may all be valid",
+            { oneOf: Array.from({ length: 400 }, (_, index) => ({ properties: { [`a${index}`]: true } })) },
+        ],
+    ])("%s", (_name, schema) => {
+        expect(() => jsonSchemaToGbnf(schema)).toThrow(expect.objectContaining({ code: "GRAMMAR_INVALID" }));
+    });
 });
 
 describe("refuses, with the place in the schema:", () => {
     test.each<[string, unknown, string]>([
-        ["what no text satisfies", { properties: { a: false } }, "at #/properties/a: it is `false`"],
+        ["what no text satisfies", { properties: { a: false }, required: ["a"] }, "at #/properties/a: it is `false`"],
         ["what is no schema", { items: 5 }, "at #/items: a schema is an object"],
         [
-            "a pattern",
-            { properties: { "a/b": { pattern: "x+" } } },
-            "at #/properties/a~1b: `pattern` cannot be enforced",
+            "a pattern that looks ahead",
+            { properties: { "a/b": { pattern: "(?=x)x+" } } },
+            "at #/properties/a~1b: `pattern` cannot be enforced: it looks ahead or behind",
         ],
-        ["a factor", { type: "integer", multipleOf: 2 }, "`multipleOf` cannot be enforced"],
-        ["a bound of fractions", { type: "number", minimum: 0 }, "`minimum` can be enforced for integers only"],
+        ["a pattern that refers back", { pattern: "(a)\\1" }, "it refers back to a group"],
+        ["a pattern that asks for words", { pattern: "\\ba" }, "the edge of a word"],
+        ["a pattern that is none", { pattern: "(" }, "it is no regular expression"],
+        ["a large factor", { type: "integer", multipleOf: 12345 }, "`multipleOf` cannot be enforced"],
+        ["a factor that is none", { multipleOf: 0 }, "`multipleOf` is more than 0"],
         ["a bound that is none", { type: "integer", minimum: "0" }, "`minimum` is a number"],
-        ["bounds that exclude all", { type: "integer", exclusiveMinimum: 1, exclusiveMaximum: 2 }, "leave no integer"],
+        ["bounds that exclude all", { type: "integer", exclusiveMinimum: 1, exclusiveMaximum: 2 }, "leave no number"],
         ["a misspelled keyword", { typ: "integer" }, "`typ` cannot be enforced"],
         ["a type that there is not", { type: "date" }, 'not "date"'],
-        ["a format that is not known", { format: "email" }, 'not "email"'],
-        ["a format with a length", { format: "date", maxLength: 3 }, "exclude each other"],
+        ["a format that is not known", { format: "idn-email" }, 'not "idn-email"'],
+        ["a format that only zod's patterns say", { format: "regex" }, 'not "regex"'],
+        ["a format with a length that it never has", { format: "date", maxLength: 3 }, "no text satisfies it"],
         ["a length that is none", { type: "string", minLength: -1 }, "`minLength` can be a whole number"],
         ["an array that is too long", { items: { enum: [1, 2] }, maxItems: 1001 }, "from 0 to 1000, not 1001"],
         ["a length that is too much", { type: "string", maxLength: 5000 }, "from 0 to 2000, not 5000"],
         ["lengths that exclude each other", { type: "array", minItems: 3, maxItems: 2 }, "`minItems` is more than"],
-        ["a name that is required and not known", { properties: {}, required: ["a"] }, '`required` names "a"'],
         ["names that are none", { properties: {}, required: "a" }, "`required` is a list of names"],
         ["no values", { enum: [] }, "`enum` is a list of values"],
-        ["a value that is none of its type", { type: "string", const: 5 }, "is of its `type`"],
+        ["a value that is none of its type", { type: "string", const: 5 }, "no value of `enum` or `const`"],
         ["no alternatives", { anyOf: [] }, "`anyOf` is a list of schemas"],
         [
-            "alternatives beside others",
-            { type: "object", anyOf: [true] },
-            "`anyOf` and `type` cannot be enforced together",
+            "types that exclude each other",
+            { allOf: [{ type: "string" }, { type: "null" }] },
+            "its types exclude each other",
         ],
+        [
+            "alternatives that may both be valid",
+            { oneOf: [{ items: { multipleOf: 2 } }, { items: { multipleOf: 3 } }] },
+            "`oneOf` cannot be enforced",
+        ],
+        [
+            "items that may be equal",
+            { items: { type: "string" }, uniqueItems: true },
+            "`uniqueItems` cannot be enforced",
+        ],
+        ["names that may be equal", { type: "object", minProperties: 2 }, "`minProperties` cannot be enforced"],
+        ["the opposite of a format", { not: { format: "date" } }, "`not` cannot be enforced: the opposite of `format`"],
+        ["what never ends", { properties: { a: { $ref: "#" } }, required: ["a"] }, "no text satisfies it"],
         ["a reference elsewhere", { $ref: "http://x/y" }, "in the same schema only"],
         ["a reference to nothing", { $ref: "#/$defs/a" }, "where nothing is"],
         ["a reference that cannot be read", { $ref: "#/%zz" }, "where nothing is"],
@@ -105,7 +380,7 @@ describe("refuses, with the place in the schema:", () => {
 
     test("a reference that leads in a circle", () => {
         const schema = { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/b" }, b: { $ref: "#/$defs/a" } } };
-        expect(() => readGbnf(jsonSchemaToGbnf(schema))).toThrow("may begin with itself");
+        expect(() => jsonSchemaToGbnf(schema)).toThrow("leads in a circle");
     });
 });
 
@@ -179,9 +454,7 @@ describe("values that are no JSON are refused with their place:", () => {
 
     test("names that mean something to JavaScript are names", () => {
         const schema = JSON.parse('{ "properties": { "__proto__": { "const": { "__proto__": 1 } } } }') as JsonSchema;
-        expect(jsonSchemaToGbnf(schema)).toContain(
-            String.raw`rule-1 ::= "\"__proto__\"" ":" space "{\"__proto__\":1}"`,
-        );
+        expect(createReader(readGbnf(jsonSchemaToGbnf(schema)))('{"__proto__":{"__proto__":1}}')).toBe(true);
     });
 
     test("what can be nested is", () => {
@@ -233,32 +506,5 @@ describe("parts that stand in several places are written once:", () => {
         for (const schema of [{ format: value }, { type: value }, { maxLength: value }]) {
             expect(() => jsonSchemaToGbnf(schema)).toThrow("not a list");
         }
-    });
-});
-
-describe("integers between bounds:", () => {
-    /** GBNF of ranges is a regular expression but for its quotes and spaces. */
-    const pattern = (min: number, max: number): RegExp =>
-        new RegExp(`^(?:${integerRange(min, max).replaceAll(/[" ]/g, "")})$`);
-
-    test("all of them and no others", () => {
-        for (let min = -130; min <= 130; min += 7) {
-            for (let max = min; max <= 1200; max += max < 130 ? 3 : 91) {
-                const range = pattern(min, max);
-                for (let value = -140; value <= 1210; value++) {
-                    if (range.test(String(value)) !== (value >= min && value <= max)) {
-                        throw new Error(`${value} between ${min} and ${max}`);
-                    }
-                }
-            }
-        }
-    });
-
-    test("at the ends of what is exact, and in one way only", () => {
-        const all = pattern(-LARGEST_INTEGER, LARGEST_INTEGER);
-        for (const text of ["0", "-1", "999999999999999", "-999999999999999"]) expect(text).toMatch(all);
-        for (const text of ["", "-", "-0", "00", "01", "1000000000000000", "1.0"]) expect(text).not.toMatch(all);
-        expect("456").toMatch(pattern(456, 456));
-        expect("-456").toMatch(pattern(-456, -456));
     });
 });

@@ -1,0 +1,394 @@
+/**
+ * Regular languages of characters, with intersection and complement, by derivatives: what may follow a character is a language
+ * again (J. Brzozowski, Derivatives of regular expressions, 1964; S. Owens et al., Regular-expression derivatives
+ * reexamined, 2009).
+ */
+
+import type { CharacterRanges } from "./gbnf-rules.js";
+
+/** A language; equal ones that are written alike are the same object. */
+export interface Regular {
+    readonly id: number;
+    /** Whether the empty text is one of it. */
+    readonly isNullable: boolean;
+    /** Whether marks of the beginning or end of a text may stand in its texts. */
+    readonly isMarked: boolean;
+    readonly form: Form;
+}
+
+type Form =
+    | { readonly kind: "nothing" }
+    | { readonly kind: "characters"; readonly ranges: CharacterRanges }
+    | { readonly kind: "sequence"; readonly first: Regular; readonly rest: Regular }
+    | { readonly kind: "either" | "both"; readonly of: readonly Regular[] }
+    | { readonly kind: "not" | "within"; readonly of: Regular }
+    | { readonly kind: "repeat"; readonly of: Regular; readonly min: number; readonly max: number }
+    | { readonly kind: "machine"; readonly machine: Machine };
+
+/** A language by its states. */
+export interface Machine {
+    /** Unlike those of all other states of all machines. */
+    readonly key: string;
+    readonly isAccepting: boolean;
+    /** The first characters of ranges of which it treats all alike. */
+    readonly cuts: readonly number[];
+    /** undefined: no text goes on so. */
+    readonly next: (character: number) => Machine | undefined;
+}
+
+/** Deterministic, of states from which the end can be reached; the first state is where texts begin. */
+export type Automaton = readonly {
+    readonly isAccepting: boolean;
+    readonly edges: readonly { readonly ranges: CharacterRanges; readonly next: number }[];
+}[];
+
+export type Regulars = ReturnType<typeof createRegulars>;
+
+/** What stands for the beginning and the end of a text in patterns: no characters. */
+export const BEGINNING = 0x110000;
+export const ENDING = 0x110001;
+const LAST = 0x10ffff;
+
+const MOST_STATES = 4000;
+const MOST_EDGES = 20_000;
+const MOST_LANGUAGES = 200_000;
+/** Parts of languages and characters that are looked at: about a second. */
+const MOST_WORK = 3_000_000;
+
+/** A language that needs more states than a grammar should have rules. */
+export class TooManyStates extends Error {}
+
+/** Makes languages; what one maker makes knows nothing of another's. */
+export function createRegulars() {
+    const known = new Map<string, Regular>();
+    const steps = new Map<Regular, Map<number, Regular>>();
+    const cutsOf = new Map<Regular, readonly number[]>();
+    let work = 0;
+    const spend = (count: number): void => {
+        work += count;
+        if (work > MOST_WORK) throw new TooManyStates();
+    };
+
+    function intern(key: string, form: Form, isNullable: boolean): Regular {
+        const found = known.get(key);
+        if (found !== undefined) return found;
+        if (known.size > MOST_LANGUAGES) throw new TooManyStates();
+        const made = { id: known.size, isNullable, isMarked: hasMarks(form), form };
+        known.set(key, made);
+        return made;
+    }
+
+    /** @param ranges - in any order; halves of surrogate pairs are left out */
+    function characters(ranges: CharacterRanges): Regular {
+        const own = normalize(ranges);
+        return intern(`c${own.join()}`, { kind: "characters", ranges: own }, false);
+    }
+
+    const never = characters([]);
+    const nothing = intern("e", { kind: "nothing" }, true);
+    const any = characters([[0, LAST]]);
+    const all = repeat(any, 0, Infinity);
+    const allMarked = repeat(characters([[0, ENDING]]), 0, Infinity);
+
+    function sequence(...parts: readonly Regular[]): Regular {
+        return parts.reduceRight((rest, first) => {
+            if (first === never || rest === never) return never;
+            if (first === nothing) return rest;
+            if (rest === nothing) return first;
+            if (first.form.kind === "sequence") return sequence(first.form.first, sequence(first.form.rest, rest));
+            const isNullable = first.isNullable && rest.isNullable;
+            return intern(`s${first.id},${rest.id}`, { kind: "sequence", first, rest }, isNullable);
+        }, nothing);
+    }
+
+    function either(...parts: readonly Regular[]): Regular {
+        const flat = new Set(parts.flatMap((part) => (part.form.kind === "either" ? part.form.of : [part])));
+        spend(flat.size);
+        const ranges = [...flat].flatMap((part) => (part.form.kind === "characters" ? part.form.ranges : []));
+        const of = [...flat].filter(({ form }) => form.kind !== "characters");
+        if (of.includes(allMarked)) return allMarked;
+        if (of.includes(all) && ![...flat].some(({ isMarked }) => isMarked)) return all;
+        if (ranges.length > 0) of.push(characters(ranges));
+        return several(
+            "either",
+            of,
+            never,
+            of.some(({ isNullable }) => isNullable),
+        );
+    }
+
+    function both(...parts: readonly Regular[]): Regular {
+        const flat = new Set(parts.flatMap((part) => (part.form.kind === "both" ? part.form.of : [part])));
+        spend(flat.size);
+        flat.delete(all);
+        if (flat.has(never)) return never;
+        return several(
+            "both",
+            [...flat],
+            all,
+            [...flat].every(({ isNullable }) => isNullable),
+        );
+    }
+
+    function several(kind: "either" | "both", of: Regular[], none: Regular, isNullable: boolean): Regular {
+        const [only = none] = of;
+        if (of.length < 2) return only;
+        of.sort((a, b) => a.id - b.id);
+        return intern(`${kind}${of.map(({ id }) => id).join()}`, { kind, of }, isNullable);
+    }
+
+    /** All other texts. */
+    function not(of: Regular): Regular {
+        if (of === never) return all;
+        if (of === all) return never;
+        if (of.form.kind === "not") return of.form.of;
+        return intern(`n${of.id}`, { kind: "not", of }, !of.isNullable);
+    }
+
+    function repeat(of: Regular, min: number, max: number): Regular {
+        if (max === 0 || of === nothing) return nothing;
+        if (of === never) return min === 0 ? nothing : never;
+        if (min === 1 && max === 1) return of;
+        const least = of.isNullable ? 0 : min;
+        return intern(`r${of.id},${least},${max}`, { kind: "repeat", of, min: least, max }, least === 0);
+    }
+
+    /**
+     * The texts in which `of` is found, where {@link BEGINNING} and {@link ENDING} stand for the places before and after them.
+     */
+    function matching(of: Regular): Regular {
+        const marked = sequence(allMarked, of, allMarked);
+        const begun = new Set<Regular>();
+        for (let state = step(marked, BEGINNING); !begun.has(state); state = step(state, BEGINNING)) begun.add(state);
+        return within(either(...begun));
+    }
+
+    function within(of: Regular): Regular {
+        if (of === never) return never;
+        if (of === allMarked) return all;
+        const seen = new Set<Regular>();
+        let isNullable = false;
+        for (let state = step(of, ENDING); !seen.has(state) && !isNullable; state = step(state, ENDING)) {
+            seen.add(state);
+            ({ isNullable } = state);
+        }
+        return intern(`w${of.id}`, { kind: "within", of }, isNullable);
+    }
+
+    function machine(given: Machine): Regular {
+        return intern(`m${given.key}`, { kind: "machine", machine: given }, given.isAccepting);
+    }
+
+    function text(value: string): Regular {
+        return sequence(...[...value].map((character) => oneOf(character)));
+    }
+
+    /** One of these characters. */
+    function oneOf(some: string): Regular {
+        return characters([...some].map((character) => [character.codePointAt(0) ?? 0, character.codePointAt(0) ?? 0]));
+    }
+
+    /** What may follow a character at the beginning. */
+    function step(language: Regular, character: number): Regular {
+        const own = steps.get(language) ?? new Map<number, Regular>();
+        steps.set(language, own);
+        let result = own.get(character);
+        if (result !== undefined) return result;
+        spend(1);
+        result = derive(language.form, character);
+        own.set(character, result);
+        return result;
+    }
+
+    function derive(form: Form, character: number): Regular {
+        switch (form.kind) {
+            case "nothing":
+                return never;
+            case "characters":
+                return form.ranges.some(([first, last]) => first <= character && character <= last) ? nothing : never;
+            case "sequence": {
+                const next = sequence(step(form.first, character), form.rest);
+                return form.first.isNullable ? either(next, step(form.rest, character)) : next;
+            }
+            case "either":
+                return either(...form.of.map((part) => step(part, character)));
+            case "both":
+                return both(...form.of.map((part) => step(part, character)));
+            case "not":
+                return not(step(form.of, character));
+            case "within":
+                return within(step(form.of, character));
+            case "repeat": {
+                const rest = repeat(form.of, Math.max(0, form.min - 1), form.max - 1);
+                return sequence(step(form.of, character), rest);
+            }
+            case "machine": {
+                const next = form.machine.next(character);
+                return next === undefined ? never : machine(next);
+            }
+        }
+    }
+
+    /** Where ranges of characters begin that are all treated alike as the first of a text. */
+    function cuts(language: Regular): readonly number[] {
+        const found = cutsOf.get(language);
+        if (found !== undefined) return found;
+        const { form } = language;
+        const lists = cutsOfParts(form);
+        const result = lists.length === 1 ? (lists[0] ?? []) : [...new Set(lists.flat())].sort((a, b) => a - b);
+        cutsOf.set(language, result);
+        return result;
+    }
+
+    function cutsOfParts(form: Form): (readonly number[])[] {
+        switch (form.kind) {
+            case "nothing":
+                return [];
+            case "characters":
+                return [form.ranges.flatMap(([first, last]) => [first, last + 1])];
+            case "sequence":
+                return [cuts(form.first), form.first.isNullable ? cuts(form.rest) : []];
+            case "either":
+            case "both":
+                return form.of.map(cuts);
+            case "machine":
+                return [form.machine.cuts];
+            case "not":
+            case "within":
+            case "repeat":
+                return [cuts(form.of)];
+        }
+    }
+
+    /**
+     * @returns undefined: no text at all
+     * @throws TooManyStates
+     */
+    function automaton(language: Regular): Automaton | undefined {
+        const places = new Map<Regular, number>([[language, 0]]);
+        const edges: { ranges: [number, number][]; next: number }[][] = [];
+        let count = 0;
+        // It grows while it is walked through.
+        for (const [state] of places) {
+            const own = new Map<Regular, [number, number][]>();
+            const begins = [...new Set([0, ...cuts(state), LAST + 1])].filter((cut) => cut <= LAST + 1);
+            begins.sort((a, b) => a - b);
+            spend(begins.length);
+            begins.slice(0, -1).forEach((first, index) => {
+                const last = (begins[index + 1] ?? 0) - 1;
+                const next = step(state, first);
+                if (next === never) return;
+                const ranges = own.get(next) ?? [];
+                const before = ranges.at(-1);
+                if (before?.[1] === first - 1) before[1] = last;
+                else ranges.push([first, last]);
+                own.set(next, ranges);
+            });
+            const list = [...own].map(([next, ranges]) => {
+                if (!places.has(next)) places.set(next, places.size);
+                return { ranges, next: places.get(next) ?? 0 };
+            });
+            edges.push(list);
+            count += list.length;
+            if (places.size > MOST_STATES || count > MOST_EDGES) throw new TooManyStates();
+        }
+        return trim(
+            [...places.keys()].map(({ isNullable }, place) => ({ isAccepting: isNullable, edges: edges[place] ?? [] })),
+        );
+    }
+
+    function matches(language: Regular, value: string): boolean {
+        let state = language;
+        for (const character of value) state = step(state, character.codePointAt(0) ?? 0);
+        return state.isNullable;
+    }
+
+    const isEmpty = (language: Regular): boolean =>
+        language === never || (!language.isNullable && automaton(language) === undefined);
+
+    return {
+        ...{
+            never,
+            nothing,
+            any,
+            all,
+            characters,
+            oneOf,
+            text,
+            sequence,
+            either,
+            both,
+            not,
+            repeat,
+            matching,
+            machine,
+        },
+        ...{ automaton, matches, isEmpty },
+    };
+}
+
+function hasMarks(form: Form): boolean {
+    switch (form.kind) {
+        case "characters":
+            return (form.ranges.at(-1)?.[1] ?? 0) > LAST;
+        case "sequence":
+            return form.first.isMarked || form.rest.isMarked;
+        case "either":
+        case "both":
+            return form.of.some(({ isMarked }) => isMarked);
+        case "repeat":
+        case "not":
+            return form.of.isMarked;
+        case "nothing":
+        case "within":
+        case "machine":
+            return false;
+    }
+}
+
+/** Without the states from which the end cannot be reached. */
+function trim(given: Automaton): Automaton | undefined {
+    const before: number[][] = given.map(() => []);
+    given.forEach(({ edges }, place) => {
+        for (const { next } of edges) before[next]?.push(place);
+    });
+    const alive = new Set([...given.keys()].filter((place) => given[place]?.isAccepting === true));
+    // It grows while it is walked through.
+    for (const place of alive) for (const earlier of before[place] ?? []) alive.add(earlier);
+    if (!alive.has(0)) return undefined;
+    const places = new Map([...given.keys()].filter((place) => alive.has(place)).map((place, index) => [place, index]));
+    return [...places.keys()].map((place) => ({
+        isAccepting: given[place]?.isAccepting === true,
+        edges: (given[place]?.edges ?? []).flatMap(({ ranges, next }) => {
+            const target = places.get(next);
+            return target === undefined ? [] : [{ ranges, next: target }];
+        }),
+    }));
+}
+
+/** Disjoint, ascending, without halves of surrogate pairs. */
+export function normalize(ranges: CharacterRanges): CharacterRanges {
+    const whole = ranges.flatMap(([first, last]): [number, number][] => [
+        [first, Math.min(last, 0xd7ff)],
+        [Math.max(first, 0xe000), last],
+    ]);
+    const merged: [number, number][] = [];
+    for (const [first, last] of whole.filter(([begin, end]) => begin <= end).sort((a, b) => a[0] - b[0])) {
+        const before = merged.at(-1);
+        if (before !== undefined && first <= before[1] + 1) before[1] = Math.max(before[1], last);
+        else merged.push([first, last]);
+    }
+    return merged;
+}
+
+/** All other characters. */
+export function complement(ranges: CharacterRanges): CharacterRanges {
+    const result: [number, number][] = [];
+    let first = 0;
+    for (const [begin, end] of normalize(ranges)) {
+        if (begin > first) result.push([first, begin - 1]);
+        first = end + 1;
+    }
+    if (first <= LAST) result.push([first, LAST]);
+    return normalize(result);
+}

@@ -1,0 +1,104 @@
+/** Rules of a grammar that are written at the end, without those that stand for no text. */
+
+/** Text of GBNF, or another rule. */
+export type Part = string | Rule;
+
+export interface Rule {
+    alternatives: Part[][];
+    /** A rule that is there already. */
+    readonly name?: string;
+}
+
+export const createRule = (...alternatives: Part[][]): Rule => ({ alternatives });
+
+export const namedRule = (name: string): Rule => ({ name, alternatives: [[]] });
+
+/** A text as GBNF writes it. */
+export function literal(text: string): string {
+    return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+}
+
+/** @returns the lines of a grammar, the one of `root` first; undefined: `root` stands for no text */
+export function writeRules(root: Rule): string[] | undefined {
+    const rules = reachable(root);
+    const finite = findFinite(rules);
+    if (!finite.has(root)) return undefined;
+    for (const rule of rules) {
+        rule.alternatives = rule.alternatives.filter((parts) =>
+            parts.every((part) => isText(part) || finite.has(part)),
+        );
+    }
+    const names = new Map<Rule, string>();
+    const lines: string[] = [];
+    const nameOf = (given: Rule): string => {
+        const rule = behind(given);
+        if (rule.name !== undefined) return rule.name;
+        const name = names.get(rule) ?? `rule-${names.size}`;
+        names.set(rule, name);
+        return name;
+    };
+    names.set(root, "root");
+    // It grows while it is walked through.
+    for (const [rule, name] of names) {
+        const texts = rule.alternatives.map((parts) => {
+            const text = parts.map((part) => (isText(part) ? part : nameOf(part))).filter(Boolean);
+            return text.length === 0 ? '""' : text.join(" ");
+        });
+        lines.push(`${name} ::= ${[...new Set(texts)].join(" | ")}`);
+    }
+    return lines;
+}
+
+function isText(part: Part): part is string {
+    return typeof part === "string";
+}
+
+/** What a rule that only names another one names. */
+function behind(rule: Rule): Rule {
+    const seen = new Set<Rule>();
+    let result = rule;
+    while (!seen.has(result)) {
+        seen.add(result);
+        const [only, ...others] = result.alternatives;
+        const [next] = only ?? [];
+        if (result.name !== undefined || others.length > 0 || only?.length !== 1 || next === undefined || isText(next))
+            break;
+        result = next;
+    }
+    return result;
+}
+
+function reachable(root: Rule): Set<Rule> {
+    const found = new Set([root]);
+    for (const { alternatives } of found) {
+        for (const parts of alternatives) for (const part of parts) if (!isText(part)) found.add(part);
+    }
+    return found;
+}
+
+/** Rules that stand for a text: those that only lead into themselves do not. */
+function findFinite(rules: ReadonlySet<Rule>): Set<Rule> {
+    const finite = new Set<Rule>();
+    const users = new Map<Rule, (readonly [Rule, Part[]])[]>();
+    const left = new Map<Part[], number>();
+    for (const rule of rules) {
+        for (const parts of rule.alternatives) {
+            const needed = parts.filter((part): part is Rule => !isText(part));
+            left.set(parts, needed.length);
+            if (needed.length === 0) finite.add(rule);
+            for (const part of needed) {
+                const own = users.get(part) ?? [];
+                own.push([rule, parts]);
+                users.set(part, own);
+            }
+        }
+    }
+    for (const rule of finite) {
+        for (const [user, parts] of users.get(rule) ?? []) {
+            const count = (left.get(parts) ?? 0) - 1;
+            left.set(parts, count);
+            if (count === 0) finite.add(user);
+        }
+    }
+    return finite;
+}
