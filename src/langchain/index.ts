@@ -1,0 +1,10 @@
+/**
+ * A chat model for LangChain (the package `@langchain/core`).
+ *
+ * @packageDocumentation
+ */
+
+export { EftError, type EftErrorCode } from "../errors.js";
+export type { EftOptions } from "../frameworks/answer.js";
+export type { ModelSource } from "../frameworks/source.js";
+export { ChatEft, type ChatEftCallOptions, type ChatEftFields, type ChatEftSettings } from "./chat-eft.js";
