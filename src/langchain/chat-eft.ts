@@ -2,13 +2,7 @@
 
 import type { CallbackManagerForLLMRun } from "@langchain/core/callbacks/manager";
 import type { BaseLanguageModelInput, StructuredOutputMethodOptions } from "@langchain/core/language_models/base";
-import {
-    BaseChatModel,
-    type BaseChatModelCallOptions,
-    type BaseChatModelParams,
-    type BindToolsInput,
-    type LangSmithParams,
-} from "@langchain/core/language_models/chat_models";
+import { BaseChatModel, type BindToolsInput, type LangSmithParams } from "@langchain/core/language_models/chat_models";
 import {
     assembleStructuredOutputPipeline,
     createContentParser,
@@ -22,7 +16,6 @@ import type { SerializableSchema } from "@langchain/core/utils/standard_schema";
 import type { InteropZodType } from "@langchain/core/utils/types";
 import { complete } from "../decoding/complete.js";
 import type { CompletionOptions } from "../decoding/completion.js";
-import type { LoadOptions } from "../ensemble/options.js";
 import {
     answerParts,
     READ_AHEAD,
@@ -31,36 +24,10 @@ import {
     type EftOptions,
     type Said,
 } from "../frameworks/answer.js";
-import { useSource, type ModelSource, type SourceInUse } from "../frameworks/source.js";
-import { toChatMessage, toToolChoice, toTools } from "./messages.js";
+import { useSource, type SourceInUse } from "../frameworks/source.js";
+import { toChatMessage } from "./messages.js";
 import { createChunks, toMessage } from "./output.js";
-
-/** What the constructor takes for all calls, and a call for itself. Objects overlay each other, later ones winning. */
-export interface ChatEftSettings extends EftOptions {
-    /** Range 0..100. Default: the recipe's. The same as `sampling: { temperature }`. */
-    readonly temperature?: number | undefined;
-    /** Most tokens to generate. Default: as many as the context holds. */
-    readonly maxTokens?: number | undefined;
-    /** 0 .. 2^53 - 1: the same seed gives the same text. Default: a random one, reported in `response_metadata`. */
-    readonly seed?: number | undefined;
-}
-
-/** What a call takes. */
-export interface ChatEftCallOptions extends BaseChatModelCallOptions, ChatEftSettings {
-    readonly tools?: readonly BindToolsInput[] | undefined;
-    /** The text is JSON of this schema. */
-    readonly jsonSchema?: CompletionOptions["jsonSchema"];
-}
-
-/** What {@link ChatEft} is made of. */
-export interface ChatEftFields extends BaseChatModelParams, ChatEftSettings {
-    /** A loaded ensemble, which stays yours to dispose of; or a recipe, which is loaded at the first call. */
-    readonly model: ModelSource;
-    /** How a recipe is loaded. */
-    readonly load?: LoadOptions | undefined;
-    /** Texts that end an answer; they are not part of it. At most 16. */
-    readonly stop?: readonly string[] | undefined;
-}
+import { toCompletionOptions, type ChatEftCallOptions, type ChatEftFields } from "./settings.js";
 
 /**
  * A chat model of LangChain that answers with the target of an ensemble. Calls that run at the same time advance in the same steps. Dials and
@@ -72,7 +39,7 @@ export interface ChatEftFields extends BaseChatModelParams, ChatEftSettings {
  */
 export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     readonly #source: SourceInUse;
-    readonly #settings: ChatEftSettings & Pick<ChatEftFields, "stop">;
+    readonly #settings: Omit<ChatEftFields, "model" | "load">;
 
     static override lc_name(): string {
         return "ChatEft";
@@ -102,24 +69,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
 
     /** What a call comes to, but for its messages. @throws EftError OPTION_INVALID */
     override invocationParams(call: Partial<this["ParsedCallOptions"]> = {}): Omit<CompletionOptions, "prompt"> {
-        const own = this.#settings;
-        const { temperature = own.temperature, tools, tool_choice: choice } = call;
-        const latest = <Name extends keyof ChatEftSettings>(name: Name) => call[name] ?? own[name];
-        return {
-            parameters: { ...own.parameters, ...call.parameters },
-            sampling: { ...(temperature !== undefined && { temperature }), ...own.sampling, ...call.sampling },
-            templateVariables: { ...own.templateVariables, ...call.templateVariables },
-            speculation: latest("speculation"),
-            logitBias: latest("logitBias"),
-            grammar: latest("grammar"),
-            readAhead: latest("readAhead"),
-            maxTokens: latest("maxTokens"),
-            seed: latest("seed"),
-            stop: call.stop ?? own.stop,
-            jsonSchema: call.jsonSchema,
-            ...(tools !== undefined && tools.length > 0 && { tools: toTools(tools) }),
-            ...(choice !== undefined && { toolChoice: toToolChoice(choice) }),
-        };
+        return toCompletionOptions(this.#settings, call);
     }
 
     override getLsParams(call: this["ParsedCallOptions"]): LangSmithParams {
@@ -189,17 +139,26 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
         schema: Schema<Output>,
         { name = "extract", method = "jsonSchema", includeRaw }: StructuredOutputMethodOptions<boolean> = {},
     ) {
-        const jsonSchema = toJsonSchema(schema) as Readonly<Record<string, unknown>>;
-        if (method === "functionCalling") {
-            const { description = "" } = jsonSchema;
-            const tool = { type: "function", function: { name, description, parameters: jsonSchema } };
-            const parser = createFunctionCallingParser(schema, name);
-            return assembleStructuredOutputPipeline(this.bindTools([tool], { tool_choice: name }), parser, includeRaw);
-        }
-        const model = this.withConfig({ jsonSchema: method === "jsonMode" ? true : jsonSchema });
-        return assembleStructuredOutputPipeline(model, createContentParser(schema), includeRaw);
+        const jsonSchema = toSchema(schema);
+        const { description = "" } = jsonSchema;
+        const tools = [{ type: "function", function: { name, description, parameters: jsonSchema } }];
+        const isCall = method === "functionCalling";
+        const model = this.withConfig({
+            ...(isCall ? { tools, tool_choice: name } : { jsonSchema: method === "jsonMode" ? true : jsonSchema }),
+            ls_structured_output_format: { kwargs: { method }, schema: jsonSchema },
+        });
+        const parser = isCall ? createFunctionCallingParser(schema, name) : createContentParser(schema);
+        return assembleStructuredOutputPipeline<Output>(model, parser, includeRaw);
     }
 }
 
 type Schema<Output extends Record<string, unknown>> =
     InteropZodType<Output> | SerializableSchema<Output> | Record<string, unknown>;
+
+/** LangChain's own conversion has no end where a type of zod contains itself. */
+function toSchema<Output extends Record<string, unknown>>(schema: Schema<Output>): Readonly<Record<string, unknown>> {
+    const { toJSONSchema: own } = schema as { toJSONSchema?: unknown };
+    return (typeof own === "function" ? own.call(schema, { io: "input" }) : toJsonSchema(schema)) as Readonly<
+        Record<string, unknown>
+    >;
+}

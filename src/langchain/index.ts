@@ -7,4 +7,5 @@
 export { EftError, type EftErrorCode } from "../errors.js";
 export type { EftOptions } from "../frameworks/answer.js";
 export type { ModelSource } from "../frameworks/source.js";
-export { ChatEft, type ChatEftCallOptions, type ChatEftFields, type ChatEftSettings } from "./chat-eft.js";
+export { ChatEft } from "./chat-eft.js";
+export type { ChatEftCallOptions, ChatEftFields, ChatEftSettings } from "./settings.js";

@@ -47,7 +47,7 @@ function toEnding(
 ): Pick<AIMessageFields, "response_metadata" | "usage_metadata"> {
     return {
         response_metadata: {
-            ...{ model_provider: "eft-llama", model_name: name, finish_reason: reason, seed, timings },
+            ...{ model_provider: "eft-llama", model: name, model_name: name, finish_reason: reason, seed, timings },
             ...(stoppedBy !== undefined && { stoppedBy }),
             ...(speculation && { speculation }),
         },
