@@ -16,14 +16,7 @@ import type { SerializableSchema } from "@langchain/core/utils/standard_schema";
 import type { InteropZodType } from "@langchain/core/utils/types";
 import { complete } from "../decoding/complete.js";
 import type { CompletionOptions } from "../decoding/completion.js";
-import {
-    answerParts,
-    READ_AHEAD,
-    wholeAnswer,
-    type AnswerEnd,
-    type EftOptions,
-    type Said,
-} from "../frameworks/answer.js";
+import { answerParts, READ_AHEAD, wholeAnswer, type AnswerEnd, type Said } from "../frameworks/answer.js";
 import { useSource, type SourceInUse } from "../frameworks/source.js";
 import { toChatMessage } from "./messages.js";
 import { createChunks, toMessage } from "./output.js";

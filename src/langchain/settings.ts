@@ -46,11 +46,15 @@ export function toCompletionOptions(
     own: Omit<ChatEftFields, "model">,
     call: Partial<ChatEftCallOptions>,
 ): Omit<CompletionOptions, "prompt"> {
-    const { temperature = own.temperature, tools, tool_choice: choice } = call;
+    const { tools, tool_choice: choice } = call;
+    const samplingOf = ({ temperature, sampling }: ChatEftSettings) => ({
+        ...(temperature !== undefined && { temperature }),
+        ...sampling,
+    });
     const latest = <Name extends keyof ChatEftSettings>(name: Name) => call[name] ?? own[name];
     return {
         parameters: { ...own.parameters, ...call.parameters },
-        sampling: { ...(temperature !== undefined && { temperature }), ...own.sampling, ...call.sampling },
+        sampling: { ...samplingOf(own), ...samplingOf(call) },
         templateVariables: { ...own.templateVariables, ...call.templateVariables },
         speculation: latest("speculation"),
         logitBias: latest("logitBias"),
