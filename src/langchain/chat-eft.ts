@@ -109,10 +109,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
         yield* answerParts(complete(ensemble, options), signal);
     }
 
-    override bindTools(
-        tools: BindToolsInput[],
-        options: Partial<ChatEftCallOptions> = {},
-    ): Runnable<BaseLanguageModelInput, AIMessageChunk, ChatEftCallOptions> {
+    override bindTools(tools: BindToolsInput[], options: Partial<ChatEftCallOptions> = {}): Answering<AIMessageChunk> {
         return this.withConfig({ tools, ...options });
     }
 
@@ -123,11 +120,11 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     override withStructuredOutput<Output extends Record<string, unknown> = Record<string, unknown>>(
         schema: Schema<Output>,
         config?: StructuredOutputMethodOptions<false>,
-    ): Runnable<BaseLanguageModelInput, Output>;
+    ): Answering<Output>;
     override withStructuredOutput<Output extends Record<string, unknown> = Record<string, unknown>>(
         schema: Schema<Output>,
         config?: StructuredOutputMethodOptions<true>,
-    ): Runnable<BaseLanguageModelInput, { raw: BaseMessage; parsed: Output }>;
+    ): Answering<{ raw: BaseMessage; parsed: Output }>;
     override withStructuredOutput<Output extends Record<string, unknown>>(
         schema: Schema<Output>,
         { name = "extract", method = "jsonSchema", includeRaw }: StructuredOutputMethodOptions<boolean> = {},
@@ -140,13 +137,14 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
             ...(isCall ? { tools, tool_choice: name } : { jsonSchema: method === "jsonMode" ? true : jsonSchema }),
             ls_structured_output_format: { kwargs: { method }, schema: jsonSchema },
         });
-        const parser = isCall ? createFunctionCallingParser(schema, name) : createContentParser(schema);
+        const parser = isCall ? createFunctionCallingParser<Output>(schema, name) : createContentParser<Output>(schema);
         return assembleStructuredOutputPipeline<Output>(model, parser, includeRaw);
     }
 }
 
+type Answering<Output> = Runnable<BaseLanguageModelInput, Output, ChatEftCallOptions>;
 type Schema<Output extends Record<string, unknown>> =
-    InteropZodType<Output> | SerializableSchema<Output> | Record<string, unknown>;
+    InteropZodType<Output, unknown> | SerializableSchema<Output> | Record<string, unknown>;
 
 /** LangChain's own conversion has no end where a type of zod contains itself. */
 function toSchema<Output extends Record<string, unknown>>(schema: Schema<Output>): Readonly<Record<string, unknown>> {

@@ -5,6 +5,7 @@ import { generateObject, generateText, Output, streamObject, streamText, type La
 import type { LanguageModelV3Prompt } from "@ai-sdk/provider";
 import { createEftModel, type EftModel } from "../../src/ai-sdk/index.js";
 import { collect, complete, EftError, type CompletionOptions, type Ensemble } from "../../src/index.js";
+import { flaggedIds } from "../../src/models/vocabulary.js";
 import { loadOnCpu, QUESTIONS, upscalingRecipe } from "../helpers/demo.js";
 import { ZOD_SHAPES } from "../helpers/zod-shapes.js";
 
@@ -182,7 +183,7 @@ describe("an abort", () => {
 
 /** Biases that forbid the end of a text. */
 function neverEnding({ vocabulary }: Ensemble): Record<string, number> {
-    return Object.fromEntries(Array.from(vocabulary.endOfGeneration, (id) => [id, -10_000]));
+    return Object.fromEntries(Array.from(flaggedIds(vocabulary.endOfGeneration), (id) => [id, -10_000]));
 }
 
 describe("objects", () => {
