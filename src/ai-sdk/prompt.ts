@@ -16,6 +16,7 @@ import type { JsonValue, TemplateVariables } from "../types.js";
 /** Since version 7 of `ai`, callers say how much a model is to think. */
 export type CallOptions = LanguageModelV3CallOptions & { readonly reasoning?: string };
 
+type Schema = NonNullable<CompletionOptions["jsonSchema"]>;
 /** Collects what is not supported. */
 type Warn = (feature: string, details?: string) => void;
 
@@ -31,6 +32,8 @@ export function toCompletionOptions(call: CallOptions): {
     };
     const eft = checkEftOptions("providerOptions.eft", call.providerOptions?.eft ?? {});
     const { temperature, topP, topK, presencePenalty, frequencyPenalty, responseFormat: format } = call;
+    const use = toTools(call, warn);
+    const isForced = use.toolChoice === "required" || typeof use.toolChoice === "object";
     const options: CompletionOptions = {
         ...eft,
         prompt: call.prompt.flatMap((message) => toChatMessages(message, warn)),
@@ -38,10 +41,11 @@ export function toCompletionOptions(call: CallOptions): {
         sampling: { temperature, topP, topK, presencePenalty, frequencyPenalty, ...eft.sampling },
         seed: call.seed,
         stop: call.stopSequences,
-        jsonSchema: format?.type === "json" ? ((format.schema as CompletionOptions["jsonSchema"]) ?? true) : undefined,
+        // Where a call is forced, there is no answer besides.
+        jsonSchema: format?.type === "json" && !isForced ? ((format.schema as Schema | undefined) ?? true) : undefined,
         templateVariables: { ...thinkingVariables(call.reasoning), ...eft.templateVariables },
         signal: call.abortSignal,
-        ...toTools(call, warn),
+        ...use,
     };
     return { options, warnings };
 }

@@ -1,6 +1,6 @@
 /** A completion as frameworks take it: texts, thoughts, calls, and at the end what it has cost. */
 
-import type { Completion, CompletionOptions, FinishPart, ThinkingPart, ToolCallPart } from "../decoding/completion.js";
+import type { Completion, CompletionOptions, FinishPart, ToolCallPart } from "../decoding/completion.js";
 import { COMPLETION_OPTIONS } from "../decoding/complete.js";
 import { checkOptions, type OptionTable } from "../options.js";
 
@@ -36,7 +36,7 @@ export interface Usage {
 }
 
 /** A piece of an answer. */
-export type Said = { readonly type: "text"; readonly text: string } | ThinkingPart | ToolCallPart;
+export type Said = { readonly type: "text" | "thinking"; readonly text: string } | ToolCallPart;
 
 /** The end of an answer. */
 export interface AnswerEnd {
@@ -54,19 +54,18 @@ export async function* answerParts(
     completion: Completion,
     signal: AbortSignal | undefined,
 ): AsyncGenerator<Said | AnswerEnd, void, void> {
+    /** Tokens without text. */
     let silent = 0;
     let thinking = 0;
     for await (const part of completion) {
-        if (part.type === "token") {
-            if (part.text === "") silent++;
-            else yield { type: "text", text: part.text };
-        } else if (part.type === "finish") {
-            signal?.throwIfAborted();
-            if (part.text !== "") yield { type: "text", text: part.text };
-            yield { type: "finish", finish: part, usage: { ...countTokens(part), thinking } };
-        } else {
-            if (part.type === "thinking") thinking = silent;
-            yield part;
+        if (part.type === "token" && part.text === "") silent++;
+        if (part.type === "finish") signal?.throwIfAborted();
+        if (part.text !== "") yield { type: "text", text: part.text };
+        if (part.type === "finish") yield { type: "finish", finish: part, usage: { ...countTokens(part), thinking } };
+        if (part.type === "tool-call") yield part;
+        if (part.type === "thinking") {
+            thinking = silent;
+            yield { type: "thinking", text: part.thinking };
         }
     }
 }

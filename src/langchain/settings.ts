@@ -65,6 +65,6 @@ export function toCompletionOptions(
         stop: call.stop ?? own.stop,
         jsonSchema: call.jsonSchema,
         ...(tools !== undefined && tools.length > 0 && { tools: toTools(tools) }),
-        ...(choice !== undefined && { toolChoice: toToolChoice(choice) }),
+        ...(choice != null && { toolChoice: toToolChoice(choice) }),
     };
 }
