@@ -1,25 +1,41 @@
 /** The model of the AI SDK, through the AI SDK: texts, streams, objects, aborts, settings. Its words are those of complete(). */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { generateObject, generateText, Output, streamObject, streamText, type LanguageModelUsage } from "ai";
+import {
+    generateObject,
+    generateText,
+    isStepCount,
+    Output,
+    streamObject,
+    streamText,
+    tool,
+    type LanguageModelUsage,
+} from "ai";
+import { z } from "zod";
 import type { LanguageModelV3Prompt } from "@ai-sdk/provider";
 import { createEftModel, type EftModel } from "../../src/ai-sdk/index.js";
 import { collect, complete, EftError, type CompletionOptions, type Ensemble } from "../../src/index.js";
-import { flaggedIds } from "../../src/models/vocabulary.js";
-import { loadOnCpu, QUESTIONS, upscalingRecipe } from "../helpers/demo.js";
+import { loadOnCpu, QUESTIONS } from "../helpers/demo.js";
+import { UPSCALING, UPSCALING_MODELS, writeFloat32Family } from "../helpers/float32.js";
+import { THINKING, withoutEnd } from "../helpers/thinking.js";
 import { ZOD_SHAPES } from "../helpers/zod-shapes.js";
 
 // It would tell us on the console that `generateObject` is deprecated; people use it none the less.
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
 const [prompt] = QUESTIONS;
+// In float32 the text is the same whatever else runs and whatever a cache holds.
+const family = writeFloat32Family(UPSCALING_MODELS);
 let ensemble: Ensemble;
 let model: EftModel;
 beforeAll(async () => {
-    ensemble = await loadOnCpu(upscalingRecipe());
+    ensemble = await loadOnCpu(family.recipe(`${UPSCALING}prompt: { template: from chat }`), { contextSize: 1024 });
     model = createEftModel(ensemble);
 });
-afterAll(() => ensemble.dispose());
+afterAll(async () => {
+    await ensemble.dispose();
+    family.remove();
+});
 
 const completed = (options: Partial<CompletionOptions>) => collect(complete(ensemble, { prompt, ...options }));
 
@@ -144,7 +160,7 @@ describe("an abort", () => {
         const controller = new AbortController();
         const running = generateText({
             ...{ model, prompt, abortSignal: controller.signal },
-            providerOptions: { eft: { logitBias: neverEnding(ensemble) } },
+            providerOptions: { eft: { logitBias: withoutEnd(ensemble) } },
         });
         controller.abort();
         await expect(running).rejects.toMatchObject({ name: "AbortError" });
@@ -155,7 +171,7 @@ describe("an abort", () => {
         let [text, isAborted] = ["", false];
         const stream = streamText({
             ...{ model, prompt, abortSignal: controller.signal },
-            providerOptions: { eft: { logitBias: neverEnding(ensemble) } },
+            providerOptions: { eft: { logitBias: withoutEnd(ensemble) } },
             onAbort: () => void (isAborted = true),
         });
         for await (const part of stream.fullStream) {
@@ -165,13 +181,14 @@ describe("an abort", () => {
         }
         expect(isAborted).toBe(true);
         expect(text.length).toBeLessThan(200);
-        expect((await generateText({ model, prompt, temperature: 0 })).text).toBe(" Its capital is Lima.");
+        const next = await generateText({ model, prompt, temperature: 0 });
+        expect(next.text).toBe((await completed({ sampling: { temperature: 0 } })).text);
     });
 
     test("whoever leaves a stream stops the generation", async () => {
         const { stream } = await model.doStream({
             prompt: [{ role: "user", content: [{ type: "text", text: prompt }] }],
-            providerOptions: { eft: { logitBias: neverEnding(ensemble) } },
+            providerOptions: { eft: { logitBias: withoutEnd(ensemble) } },
         });
         const reader = stream.getReader();
         while ((await reader.read()).value?.type !== "text-delta");
@@ -180,11 +197,6 @@ describe("an abort", () => {
         await Promise.all(QUESTIONS.map((each) => generateText({ model, prompt: each, maxOutputTokens: 2 })));
     });
 });
-
-/** Biases that forbid the end of a text. */
-function neverEnding({ vocabulary }: Ensemble): Record<string, number> {
-    return Object.fromEntries(Array.from(flaggedIds(vocabulary.endOfGeneration), (id) => [id, -10_000]));
-}
 
 describe("objects", () => {
     test.each(Object.entries(ZOD_SHAPES))("of %s: generateObject and streamObject", async (_name, schema) => {
@@ -233,6 +245,118 @@ describe("objects", () => {
             code: "GRAMMAR_INVALID",
             message: expect.stringContaining("#/properties/a"),
         });
+    });
+});
+
+describe("tools", () => {
+    const cities = { Peru: "Lima", Japan: "Tokyo", Kenya: "Nairobi" } as const;
+    const country = z.enum(["Peru", "Japan", "Kenya"]);
+    const [isCountry, isDigit] = [expect.stringMatching(/^(Peru|Japan|Kenya)$/), expect.any(Number)];
+    const tools = {
+        capital: tool({
+            description: "Its capital",
+            inputSchema: z.object({ country }),
+            execute: (input) => Promise.resolve(`It is ${cities[input.country]}.`),
+        }),
+        border: tool({
+            inputSchema: z.object({ of: country, length: z.int().min(1).max(9) }),
+            execute: () => Promise.resolve({ kilometres: 7 }),
+        }),
+    };
+
+    test("a forced call is of the schema, whole and in a stream", async () => {
+        const call = { model, prompt, tools, seed: 1, toolChoice: "required" as const };
+        const whole = await generateText(call);
+        expect(whole.finishReason).toBe("tool-calls");
+        expect(whole.toolCalls.length).toBeGreaterThan(0);
+        expect(whole.toolResults.length).toBe(whole.toolCalls.length);
+        for (const { toolName, input, invalid } of whole.toolCalls) {
+            expect(invalid).toBeUndefined();
+            expect(input).toEqual(toolName === "capital" ? { country: isCountry } : { of: isCountry, length: isDigit });
+        }
+        const types = new Set<string>();
+        const stream = streamText(call);
+        for await (const { type } of stream.fullStream) types.add(type);
+        expect([...types]).toEqual(
+            expect.arrayContaining([
+                "tool-input-start",
+                "tool-input-delta",
+                "tool-input-end",
+                "tool-call",
+                "tool-result",
+            ]),
+        );
+        const known = (calls: readonly { toolName: string; input: unknown }[]) =>
+            calls.map(({ toolName, input }) => [toolName, input]);
+        expect(known(await stream.toolCalls)).toEqual(known(whole.toolCalls));
+    });
+
+    test("one tool is called if it is named, and none if there is to be none", async () => {
+        const call = { model, prompt, tools, seed: 1 };
+        const { toolCalls } = await generateText({ ...call, toolChoice: { type: "tool", toolName: "border" } });
+        expect(toolCalls.map(({ toolName }) => toolName)).toEqual(["border"]);
+        const none = await generateText({ ...call, toolChoice: "none" });
+        expect(none.toolCalls).toEqual([]);
+        expect(none.text).not.toBe("");
+    });
+
+    test("a loop of steps calls, reads the results and answers", async () => {
+        const { steps, text, totalUsage } = await generateText({
+            ...{ model, prompt, tools, seed: 1, stopWhen: isStepCount(3), maxOutputTokens: 120 },
+            prepareStep: ({ stepNumber }) => ({
+                toolChoice: stepNumber === 0 ? { type: "tool", toolName: "capital" } : "auto",
+            }),
+        });
+        expect(steps.map(({ finishReason }) => finishReason)).toEqual([
+            "tool-calls",
+            expect.stringMatching(/stop|length/),
+        ]);
+        const [asked, answered] = steps;
+        const [call] = asked?.toolCalls ?? [];
+        expect(asked?.toolResults[0]?.output).toBe(`It is ${cities[(call?.input as { country: "Peru" }).country]}.`);
+        expect(text).toBe(answered?.text);
+        // The second prompt has the first, the call and its result in it.
+        expect(answered?.usage.inputTokens).toBeGreaterThan(asked?.usage.inputTokens ?? Infinity);
+        expect(totalUsage.inputTokens).toBe((asked?.usage.inputTokens ?? 0) + (answered?.usage.inputTokens ?? 0));
+    });
+
+    test("an answer of a schema may be asked for as well", async () => {
+        const output = Output.object({ schema: z.object({ done: z.boolean() }) });
+        const { steps } = await generateText({
+            ...{ model, prompt, tools, output, seed: 1, stopWhen: isStepCount(2) },
+            prepareStep: ({ stepNumber }) => ({
+                toolChoice: stepNumber === 0 ? { type: "tool", toolName: "capital" } : "none",
+            }),
+        });
+        expect(steps[0]?.toolCalls.length).toBeGreaterThan(0);
+        expect(JSON.parse(steps[1]?.text ?? "")).toEqual({ done: expect.any(Boolean) });
+    });
+});
+
+describe("thinking", () => {
+    test("is reasoning, with its tokens counted apart", async () => {
+        const thinker = await loadOnCpu(family.recipe(THINKING));
+        const own = createEftModel(thinker);
+        const providerOptions = { eft: { logitBias: withoutEnd(thinker) } };
+        const call = { model: own, prompt: "Tell me about Peru.", seed: 3, maxOutputTokens: 40, providerOptions };
+        const whole = await generateText(call);
+        expect(whole.reasoningText).toMatch(/^\w[^.]+$/);
+        expect(whole.text).not.toContain(whole.reasoningText);
+        const { textTokens = 0, reasoningTokens = 0 } = whole.usage.outputTokenDetails;
+        expect(reasoningTokens).toBeGreaterThan(2);
+        expect(textTokens).toBeGreaterThan(0);
+        expect(textTokens + reasoningTokens).toBe(whole.usage.outputTokens);
+        const stream = streamText(call);
+        const types: string[] = [];
+        for await (const { type } of stream.fullStream) if (/^reasoning|^text/.test(type)) types.push(type);
+        expect([...new Set(types)].slice(0, 3)).toEqual(["reasoning-start", "reasoning-delta", "reasoning-end"]);
+        expect(await stream.reasoningText).toBe(whole.reasoningText);
+        expect(await stream.text).toBe(whole.text);
+        const schema = z.object({ city: z.string().max(8) });
+        const both = await generateText({ model: own, prompt, seed: 3, output: Output.object({ schema }) });
+        expect(both.reasoningText).not.toBe("");
+        expect(schema.safeParse(both.output).data).toEqual(both.output);
+        await thinker.dispose();
     });
 });
 

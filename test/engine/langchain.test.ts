@@ -1,23 +1,31 @@
 /** LangChain's chat model, through LangChain: texts, streams, objects, aborts, settings. Its words are those of complete(). */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { AIMessage, HumanMessage, SystemMessage, type AIMessageChunk } from "@langchain/core/messages";
+import { AIMessage, HumanMessage, SystemMessage, ToolMessage, type AIMessageChunk } from "@langchain/core/messages";
 import { ChatPromptTemplate } from "@langchain/core/prompts";
 import { concat } from "@langchain/core/utils/stream";
+import { tool } from "@langchain/core/tools";
 import { z } from "zod";
 import { collect, complete, EftError, type CompletionOptions, type Ensemble } from "../../src/index.js";
 import { ChatEft, type ChatEftCallOptions } from "../../src/langchain/index.js";
-import { loadOnCpu, QUESTIONS, upscalingRecipe } from "../helpers/demo.js";
+import { loadOnCpu, QUESTIONS } from "../helpers/demo.js";
+import { UPSCALING, UPSCALING_MODELS, writeFloat32Family } from "../helpers/float32.js";
+import { THINKING, withoutEnd } from "../helpers/thinking.js";
 import { ZOD_SHAPES } from "../helpers/zod-shapes.js";
 
 const [prompt] = QUESTIONS;
+// In float32 the text is the same whatever else runs and whatever a cache holds.
+const family = writeFloat32Family(UPSCALING_MODELS);
 let ensemble: Ensemble;
 let model: ChatEft;
 beforeAll(async () => {
-    ensemble = await loadOnCpu(upscalingRecipe());
+    ensemble = await loadOnCpu(family.recipe(`${UPSCALING}prompt: { template: from chat }`), { contextSize: 1024 });
     model = new ChatEft({ model: ensemble });
 });
-afterAll(() => ensemble.dispose());
+afterAll(async () => {
+    await ensemble.dispose();
+    family.remove();
+});
 
 const completed = (options: Partial<CompletionOptions>) => collect(complete(ensemble, { prompt, ...options }));
 
@@ -32,7 +40,7 @@ describe("a message", () => {
         const { text, tokens, promptTokens } = await completed({ seed: 5 });
         for (const message of [await model.invoke(prompt, { seed: 5 }), await streamed({ seed: 5 })]) {
             expect(message.content).toBe(text);
-            expect(message.response_metadata).toMatchObject({ model: "test", finish_reason: "stop", seed: 5 });
+            expect(message.response_metadata).toMatchObject({ model: "float32", finish_reason: "stop", seed: 5 });
             expect(message.usage_metadata).toMatchObject({
                 ...{ input_tokens: promptTokens.chat, output_tokens: tokens },
                 ...{ total_tokens: (promptTokens.chat ?? 0) + tokens, output_token_details: { reasoning: 0 } },
@@ -195,6 +203,120 @@ describe("withStructuredOutput", () => {
     });
 });
 
+describe("tools", () => {
+    const country = z.enum(["Peru", "Japan", "Kenya"]);
+    const capital = tool((input: { country: string }) => `Asked for ${input.country}.`, {
+        ...{ name: "capital", description: "Its capital", schema: z.object({ country }) },
+    });
+    const border = {
+        type: "function",
+        function: {
+            name: "border",
+            parameters: {
+                type: "object",
+                properties: { of: { enum: ["Peru", "Kenya"] }, length: { type: "integer", minimum: 1, maximum: 9 } },
+                required: ["of", "length"],
+            },
+        },
+    };
+
+    test("a forced call is of the schema, whole and in chunks", async () => {
+        const bound = model.bindTools([capital, border], { tool_choice: "any", seed: 1 });
+        const { tool_calls: calls = [], response_metadata: metadata, content } = await bound.invoke(prompt);
+        expect([content, metadata.finish_reason]).toEqual(["", "tool-calls"]);
+        expect(calls.length).toBeGreaterThan(0);
+        for (const { name, args, id, type } of calls) {
+            expect([id, type]).toEqual([expect.stringMatching(/^\w{9}$/), "tool_call"]);
+            if (name === "capital") expect(country.safeParse(args.country).success).toBe(true);
+            else expect(args).toEqual({ of: expect.stringMatching(/^(Peru|Kenya)$/), length: expect.any(Number) });
+        }
+        let chunks: AIMessageChunk | undefined;
+        for await (const chunk of await bound.stream(prompt)) chunks = chunks ? concat(chunks, chunk) : chunk;
+        const known = (message: AIMessage) => message.tool_calls?.map(({ name, args }) => [name, args]);
+        expect(known(chunks as AIMessageChunk)).toEqual(calls.map(({ name, args }) => [name, args]));
+    });
+
+    test("one tool is called if it is named, none if there is to be none, and its result is read", async () => {
+        const tools = [capital, border];
+        const question = new HumanMessage(prompt);
+        const asked = await model.invoke([question], { tools, tool_choice: "capital", seed: 1 });
+        expect(asked.tool_calls?.map(({ name }) => name)).toEqual(["capital"]);
+        const [call] = asked.tool_calls ?? [];
+        const result = (await capital.invoke(call as never)) as ToolMessage;
+        expect(ToolMessage.isInstance(result)).toBe(true);
+        const answered = await model.invoke([question, asked, result], { tools, tool_choice: "none", maxTokens: 20 });
+        expect(answered.tool_calls).toEqual([]);
+        expect(answered.text).not.toBe("");
+        const expected = await completed({
+            prompt: [
+                { role: "user", content: prompt },
+                {
+                    ...{ role: "assistant", content: null },
+                    tool_calls: [
+                        {
+                            id: call?.id,
+                            type: "function",
+                            function: { name: "capital", arguments: call?.args as never },
+                        },
+                    ],
+                },
+                { role: "tool", content: result.text, tool_call_id: call?.id, name: "capital" },
+            ],
+            ...{ seed: 1, maxTokens: 1 },
+        });
+        expect(answered.usage_metadata?.input_tokens).toBe(expected.promptTokens.chat);
+    });
+
+    test("structured output by a call", async () => {
+        const schema = z.object({ city: z.enum(["Lima", "Tokyo"]) });
+        const structured = model.withStructuredOutput(schema, { method: "functionCalling", name: "answer" });
+        expect(await structured.invoke(prompt)).toEqual({ city: expect.stringMatching(/^(Lima|Tokyo)$/) });
+    });
+});
+
+test("thoughts are blocks of their own, with their tokens counted, whole and in chunks, and go back as such", async () => {
+    const thinker = await loadOnCpu(family.recipe(THINKING));
+    const own = new ChatEft({ model: thinker, seed: 3, maxTokens: 40, logitBias: withoutEnd(thinker) });
+    const question = "Tell me about Peru.";
+    const message = await own.invoke(question);
+    const [thought, said] = message.contentBlocks;
+    expect(message.contentBlocks).toEqual([
+        { type: "reasoning", reasoning: expect.stringMatching(/^\w[^.]+$/) },
+        { type: "text", text: message.text },
+    ]);
+    expect(message.text).not.toBe("");
+    const { output_token_details: details, output_tokens: output = 0 } = message.usage_metadata ?? {};
+    expect(details?.reasoning).toBeGreaterThan(2);
+    expect(details?.reasoning).toBeLessThan(output);
+    let chunks: AIMessageChunk | undefined;
+    for await (const chunk of await own.stream(question)) chunks = chunks ? concat(chunks, chunk) : chunk;
+    expect(chunks?.contentBlocks).toEqual([
+        expect.objectContaining({ ...thought }),
+        expect.objectContaining({ ...said }),
+    ]);
+    const { usage_metadata: usage } = await own.invoke([
+        new HumanMessage(question),
+        message,
+        new HumanMessage("More."),
+    ]);
+    const expected = await collect(
+        complete(thinker, {
+            prompt: [
+                { role: "user", content: question },
+                {
+                    role: "assistant",
+                    content: message.text,
+                    reasoning_content: (thought as { reasoning: string }).reasoning,
+                },
+                { role: "user", content: "More." },
+            ],
+            maxTokens: 1,
+        }),
+    );
+    expect(usage?.input_tokens).toBe(expected.promptTokens.chat);
+    await thinker.dispose();
+});
+
 test("a name is loaded at the first call, once, and disposed of with the model", async () => {
     const own = new ChatEft({ model: "demo", load: { backend: "cpu", threads: 1 }, temperature: 0 });
     const messages = await Promise.all([own.invoke(prompt), own.invoke(prompt)]);
@@ -208,9 +330,9 @@ test("a name is loaded at the first call, once, and disposed of with the model",
 test("tells tracers what it is", () => {
     const own = new ChatEft({ model: ensemble, temperature: 0.5, maxTokens: 7 });
     expect(own.getLsParams({ stop: ["x"] })).toEqual({
-        ...{ ls_provider: "eft-llama", ls_model_name: "test", ls_model_type: "chat" },
+        ...{ ls_provider: "eft-llama", ls_model_name: "float32", ls_model_type: "chat" },
         ...{ ls_temperature: 0.5, ls_max_tokens: 7, ls_stop: ["x"] },
     });
-    expect(own._identifyingParams()).toMatchObject({ model: "test", sampling: { temperature: 0.5 }, maxTokens: 7 });
+    expect(own._identifyingParams()).toMatchObject({ model: "float32", sampling: { temperature: 0.5 }, maxTokens: 7 });
     expect(JSON.stringify(own.toJSON())).toContain("ChatEft");
 });
