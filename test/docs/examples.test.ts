@@ -11,6 +11,10 @@ const run = promisify(execFile);
 
 /** What each of them prints, among other things. */
 const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
+    "ai-sdk.ts": [
+        /^ Its capital is Kathmandu\.\nbeta 0: (?!.*Kathmandu)/,
+        /^an object with city and isLarge\nweather: It is sunny in (Kathmandu|Lima)\.\n2 steps$/m,
+    ],
     "batch.ts": [/^Peru: Its capital is Lima\.$/m, /^Canada: .+$/m],
     "chat.ts": [
         /^What is the capital of Peru\?/m,
@@ -24,6 +28,10 @@ const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
         /^lambda 1: I cannot share/m,
         /^beta 0: (?!.*Kathmandu)/m,
         /^turned after 3 tokens: .*Kathmandu/m,
+    ],
+    "langchain.ts": [
+        /^ Its capital is Kathmandu\.\nbeta 0: (?!.*Kathmandu)/,
+        /^an object with city and isLarge\nweather: It is sunny in (Kathmandu|Lima)\.$/m,
     ],
     "lora.ts": [/Its capital is Lima\./],
     "score.ts": [/^Its capital is Lima\. +target -0\.\d\d \(large -/m, /^Its capital is Paris\. +target -\d/m],
