@@ -200,7 +200,11 @@ describe("LangChain's", () => {
             () => toChatMessage(new HumanMessage({ content: [{ type: "image_url", image_url: "x" }] })),
             /"image_url"; the members read text/,
         ],
-        ["an old function", () => toChatMessage(new FunctionMessage("x", "f")), /kind "function" has no place/],
+        [
+            "an old function",
+            () => toChatMessage(new FunctionMessage({ content: "x", name: "f" })),
+            /kind "function" has no place/,
+        ],
         ["an unknown role", () => toChatMessage(new RoleMessage("x", "narrator")), /kind "narrator" has no place/],
         ["a tool of another provider", () => toTools([{ type: "web_search" }]), /tools takes LangChain's tools/],
         ["another choice", () => toToolChoice({ type: "any" }), /tool_choice must be/],
