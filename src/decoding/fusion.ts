@@ -93,6 +93,7 @@ export interface Continuation {
     push(token: number): void;
 }
 
+/** @internal */
 export function createContinuation({ texts }: Pick<Ensemble, "texts">, sequence: Sequence): Continuation {
     const tokens: number[] = [];
     return {

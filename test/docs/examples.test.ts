@@ -11,6 +11,10 @@ const run = promisify(execFile);
 
 /** What each of them prints, among other things. */
 const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
+    "ai-sdk.ts": [
+        /^ Its capital is Kathmandu\.\nbeta 0: (?!.*Kathmandu)/,
+        /^an object with city and isLarge\nweather: It is sunny in (Kathmandu|Lima)\.\n2 steps$/m,
+    ],
     "batch.ts": [/^Peru: Its capital is Lima\.$/m, /^Canada: .+$/m],
     "chat.ts": [
         /^What is the capital of Peru\?/m,
@@ -26,6 +30,10 @@ const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
         /^turned after 3 tokens: .*Kathmandu/m,
     ],
     "label.ts": [/^16 at once: 12 labels in \d+\.\d s \{/m],
+    "langchain.ts": [
+        /^ Its capital is Kathmandu\.\nbeta 0: (?!.*Kathmandu)/,
+        /^an object with city and isLarge\nweather: It is sunny in (Kathmandu|Lima)\.$/m,
+    ],
     "lora.ts": [/Its capital is Lima\./],
     "rescore.ts": [/^-0\.0\d Its capital is Lima\.$/m, /^30 candidates in \d+\.\d s$/m],
     "score.ts": [/^Its capital is Lima\. +target -0\.\d\d \(large -/m, /^Its capital is Paris\. +target -\d/m],

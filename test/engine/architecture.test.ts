@@ -15,11 +15,14 @@ const ROWS = [
     ["host"],
     ["ensemble"],
     ["decoding"],
-    ["chat", "scoring"],
+    ["chat", "scoring", "frameworks", "ai-sdk", "langchain"],
     ["eval", "electron"],
     ["index.ts"],
     ["cli"],
 ];
+
+/** Imports of packages that are peers, which need not be there. */
+const FRAMEWORKS = /^import [^;]*? from "(ai|zod|@langchain\/core|@ai-sdk\/[\w-]+)[^"]*";/gm;
 
 /** Started in a process of its own and imported by nobody; it lies beside what starts it, and stands behind all rows. */
 const PROGRAM = path.join("models", "try-model.ts");
@@ -60,6 +63,22 @@ describe("the rows of ARCHITECTURE.md", () => {
     it("let only src/native touch the addon", () => {
         const text = (file: string): string => readFileSync(path.join(source, file), "utf8");
         expect(files.filter((file) => text(file).includes('.node"'))).toEqual([path.join("native", "load-binding.ts")]);
+    });
+
+    it("let only src/langchain import a framework, and src/ai-sdk nothing but types of one", () => {
+        const imports = files.flatMap((file) =>
+            [...readFileSync(path.join(source, file), "utf8").matchAll(FRAMEWORKS)].map(([statement, name]) => ({
+                folder: file.split(path.sep)[0],
+                name,
+                isType: /^import type/.test(statement),
+            })),
+        );
+        expect(imports.length).toBeGreaterThan(5);
+        const allowed = { langchain: "@langchain/core", "ai-sdk": "@ai-sdk/provider" };
+        for (const { folder, name, isType } of imports) {
+            expect(Object.entries(allowed)).toContainEqual([folder, name]);
+            if (folder === "ai-sdk") expect(isType).toBe(true);
+        }
     });
 
     it("let only estimates of the memory use node-llama-cpp", () => {

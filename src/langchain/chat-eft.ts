@@ -1,0 +1,155 @@
+/** A chat model of LangChain. */
+
+import type { CallbackManagerForLLMRun } from "@langchain/core/callbacks/manager";
+import type { BaseLanguageModelInput, StructuredOutputMethodOptions } from "@langchain/core/language_models/base";
+import { BaseChatModel, type BindToolsInput, type LangSmithParams } from "@langchain/core/language_models/chat_models";
+import {
+    assembleStructuredOutputPipeline,
+    createContentParser,
+    createFunctionCallingParser,
+} from "@langchain/core/language_models/structured_output";
+import type { AIMessageChunk, BaseMessage } from "@langchain/core/messages";
+import { ChatGenerationChunk, type ChatResult } from "@langchain/core/outputs";
+import type { Runnable } from "@langchain/core/runnables";
+import { toJsonSchema } from "@langchain/core/utils/json_schema";
+import type { SerializableSchema } from "@langchain/core/utils/standard_schema";
+import type { InteropZodType } from "@langchain/core/utils/types";
+import { complete } from "../decoding/complete.js";
+import type { CompletionOptions } from "../decoding/completion.js";
+import { answerParts, READ_AHEAD, wholeAnswer, type AnswerEnd, type Said } from "../frameworks/answer.js";
+import { useSource, type SourceInUse } from "../frameworks/source.js";
+import { toChatMessage } from "./messages.js";
+import { createChunks, toMessage } from "./output.js";
+import { toCompletionOptions, type ChatEftCallOptions, type ChatEftFields } from "./settings.js";
+
+/**
+ * A chat model of LangChain that answers with the target of an ensemble. Calls that run at the same time advance in the same steps. Dials and
+ * speculation are fields of it, or options of a call: `model.invoke(messages, { parameters: { beta: 1.5 } })`. What a model thinks comes as
+ * content blocks of the type `reasoning`.
+ *
+ * Calls throw what `loadRecipe`, `loadEnsemble` and `complete` throw, DISPOSED after `dispose()`, OPTION_INVALID for content that is not text, and
+ * where their signal fires its reason.
+ */
+export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
+    readonly #source: SourceInUse;
+    readonly #settings: Omit<ChatEftFields, "model" | "load">;
+
+    static override lc_name(): string {
+        return "ChatEft";
+    }
+
+    /** @throws EftError OPTION_INVALID */
+    constructor(fields: ChatEftFields) {
+        const { model, load, ...settings } = fields;
+        super(settings);
+        this.#source = useSource("ChatEft", model, load);
+        this.#settings = settings;
+    }
+
+    override _llmType(): string {
+        return "eft-llama";
+    }
+
+    /** Frees what it has loaded; an ensemble of yours stays loaded. May be called again. */
+    dispose(): Promise<void> {
+        return this.#source.dispose();
+    }
+
+    /** The same as dispose(), for `await using`. */
+    [Symbol.asyncDispose](): Promise<void> {
+        return this.dispose();
+    }
+
+    /** What a call comes to, but for its messages. @throws EftError OPTION_INVALID */
+    override invocationParams(call: Partial<this["ParsedCallOptions"]> = {}): Omit<CompletionOptions, "prompt"> {
+        return toCompletionOptions(this.#settings, call);
+    }
+
+    override getLsParams(call: this["ParsedCallOptions"]): LangSmithParams {
+        const { sampling, maxTokens, stop } = this.invocationParams(call);
+        return {
+            ls_provider: "eft-llama",
+            ls_model_name: this.#source.name,
+            ls_model_type: "chat",
+            ls_temperature: sampling?.temperature,
+            ls_max_tokens: maxTokens,
+            ls_stop: stop && [...stop],
+        };
+    }
+
+    override _identifyingParams(): Record<string, unknown> {
+        return { model: this.#source.name, ...this.invocationParams() };
+    }
+
+    override async _generate(messages: BaseMessage[], call: this["ParsedCallOptions"]): Promise<ChatResult> {
+        const { said, end } = await wholeAnswer(this.#answer(messages, call));
+        const message = toMessage(said, end, this.#source.name);
+        return { generations: [{ text: message.text, message }] };
+    }
+
+    override async *_streamResponseChunks(
+        messages: BaseMessage[],
+        call: this["ParsedCallOptions"],
+        runManager?: CallbackManagerForLLMRun,
+    ): AsyncGenerator<ChatGenerationChunk> {
+        const toChunk = createChunks(this.#source.name);
+        for await (const part of this.#answer(messages, { readAhead: READ_AHEAD, ...call })) {
+            const text = part.type === "text" ? part.text : "";
+            const chunk = new ChatGenerationChunk({ text, message: toChunk(part) });
+            yield chunk;
+            await runManager?.handleLLMNewToken(text, undefined, undefined, undefined, undefined, { chunk });
+        }
+    }
+
+    async *#answer(messages: BaseMessage[], call: this["ParsedCallOptions"]): AsyncGenerator<Said | AnswerEnd> {
+        const { signal } = call;
+        signal?.throwIfAborted();
+        const options = { ...this.invocationParams(call), prompt: messages.map(toChatMessage), signal };
+        const ensemble = await this.#source.ensemble();
+        yield* answerParts(complete(ensemble, options), signal);
+    }
+
+    override bindTools(tools: BindToolsInput[], options: Partial<ChatEftCallOptions> = {}): Answering<AIMessageChunk> {
+        return this.withConfig({ tools, ...options });
+    }
+
+    /**
+     * Answers with an object of a schema: a zod type, another that knows its JSON schema, or a JSON schema. By the method `jsonSchema`, which is
+     * the default, the text is JSON of it; by `functionCalling` a call has it as arguments; by `jsonMode` the text is any JSON.
+     */
+    override withStructuredOutput<Output extends Record<string, unknown> = Record<string, unknown>>(
+        schema: Schema<Output>,
+        config?: StructuredOutputMethodOptions<false>,
+    ): Answering<Output>;
+    override withStructuredOutput<Output extends Record<string, unknown> = Record<string, unknown>>(
+        schema: Schema<Output>,
+        config?: StructuredOutputMethodOptions<true>,
+    ): Answering<{ raw: BaseMessage; parsed: Output }>;
+    override withStructuredOutput<Output extends Record<string, unknown>>(
+        schema: Schema<Output>,
+        { name = "extract", method = "jsonSchema", includeRaw }: StructuredOutputMethodOptions<boolean> = {},
+    ) {
+        const jsonSchema = toSchema(schema);
+        const { description = "" } = jsonSchema;
+        const tools = [{ type: "function", function: { name, description, parameters: jsonSchema } }];
+        const isCall = method === "functionCalling";
+        const model = this.withConfig({
+            ...(isCall ? { tools, tool_choice: name } : { jsonSchema: method === "jsonMode" ? true : jsonSchema }),
+            ls_structured_output_format: { kwargs: { method }, schema: jsonSchema },
+        });
+        const parser = isCall ? createFunctionCallingParser<Output>(schema, name) : createContentParser<Output>(schema);
+        return assembleStructuredOutputPipeline<Output>(model, parser, includeRaw);
+    }
+}
+
+type Answering<Output> = Runnable<BaseLanguageModelInput, Output, ChatEftCallOptions>;
+type Schema<Output extends Record<string, unknown>> =
+    InteropZodType<Output, unknown> | SerializableSchema<Output> | Record<string, unknown>;
+
+/** LangChain's own conversion has no end where a type of zod contains itself. */
+function toSchema<Output extends Record<string, unknown>>(schema: Schema<Output>): Readonly<Record<string, unknown>> {
+    const { toJSONSchema: own } = schema as { toJSONSchema?: unknown };
+    return (typeof own === "function" ? own.call(schema, { io: "input" }) : toJsonSchema(schema)) as Readonly<
+        Record<string, unknown>
+    >;
+}

@@ -1,0 +1,70 @@
+/** What a chat model and its calls can be told, and what a completion makes of it. */
+
+import type {
+    BaseChatModelCallOptions,
+    BaseChatModelParams,
+    BindToolsInput,
+} from "@langchain/core/language_models/chat_models";
+import type { CompletionOptions } from "../decoding/completion.js";
+import type { LoadOptions } from "../ensemble/options.js";
+import type { EftOptions } from "../frameworks/answer.js";
+import type { ModelSource } from "../frameworks/source.js";
+import { toToolChoice, toTools } from "./messages.js";
+
+/** What the constructor takes for all calls, and a call for itself. Objects overlay each other, later ones winning. */
+export interface ChatEftSettings extends EftOptions {
+    /** Range 0..100. Default: the recipe's. The same as `sampling: { temperature }`. */
+    readonly temperature?: number | undefined;
+    /** Most tokens to generate. Default: as many as the context holds. */
+    readonly maxTokens?: number | undefined;
+    /** 0 .. 2^53 - 1: the same seed gives the same text. Default: a random one, reported in `response_metadata`. */
+    readonly seed?: number | undefined;
+}
+
+/** What a call takes. */
+export interface ChatEftCallOptions extends BaseChatModelCallOptions, ChatEftSettings {
+    readonly tools?: readonly BindToolsInput[] | undefined;
+    /** The text is JSON of this schema. */
+    readonly jsonSchema?: CompletionOptions["jsonSchema"];
+}
+
+/** What {@link ChatEft} is made of. */
+export interface ChatEftFields extends BaseChatModelParams, ChatEftSettings {
+    /** A loaded ensemble, which stays yours to dispose of; or a recipe, which is loaded at the first call. */
+    readonly model: ModelSource;
+    /** How a recipe is loaded. */
+    readonly load?: LoadOptions | undefined;
+    /** Texts that end an answer; they are not part of it. At most 16. */
+    readonly stop?: readonly string[] | undefined;
+}
+
+/**
+ * @param own - the model's, which the call's overlay
+ * @throws EftError OPTION_INVALID
+ */
+export function toCompletionOptions(
+    own: Omit<ChatEftFields, "model">,
+    call: Partial<ChatEftCallOptions>,
+): Omit<CompletionOptions, "prompt"> {
+    const { tools, tool_choice: choice } = call;
+    const samplingOf = ({ temperature, sampling }: ChatEftSettings) => ({
+        ...(temperature !== undefined && { temperature }),
+        ...sampling,
+    });
+    const latest = <Name extends keyof ChatEftSettings>(name: Name) => call[name] ?? own[name];
+    return {
+        parameters: { ...own.parameters, ...call.parameters },
+        sampling: { ...samplingOf(own), ...samplingOf(call) },
+        templateVariables: { ...own.templateVariables, ...call.templateVariables },
+        speculation: latest("speculation"),
+        logitBias: latest("logitBias"),
+        grammar: latest("grammar"),
+        readAhead: latest("readAhead"),
+        maxTokens: latest("maxTokens"),
+        seed: latest("seed"),
+        stop: call.stop ?? own.stop,
+        jsonSchema: call.jsonSchema,
+        ...(tools !== undefined && tools.length > 0 && { tools: toTools(tools) }),
+        ...(choice != null && { toolChoice: toToolChoice(choice) }),
+    };
+}
