@@ -4,6 +4,8 @@
  * @packageDocumentation
  */
 
+// First: in a bundle, it says what is wrong before others' packages fail for the same reason and do not say it.
+import "./package.js";
 export { EftError, ERROR_CODES, type EftErrorCode } from "./errors.js";
 export type * from "./types.js";
 
