@@ -6,6 +6,9 @@ import { fileURLToPath } from "node:url";
 import { EftError } from "./errors.js";
 
 const NAME = "eft-llama";
+const MORE = "docs/bundlers.md, in the package, has whole configurations.";
+/** What the file tracing of Next.js has to be told: it sees imports, and no files. */
+const INCLUDES = `outputFileTracingIncludes: { "/*": ["./node_modules/${NAME}/**/*", "./node_modules/@node-llama-cpp/**/*"] }`;
 
 interface Manifest {
     readonly name: string;
@@ -31,7 +34,7 @@ function readManifest(): Manifest {
         const found = JSON.parse(readFileSync(file, "utf8")) as Manifest;
         if (found.name === NAME) return found;
     }
-    throw incomplete("package.json");
+    throw incomplete();
 }
 
 /**
@@ -45,14 +48,16 @@ export function packageFile(name: string): string {
     throw incomplete(name);
 }
 
-function incomplete(missing: string): EftError {
-    const place = packageRoot === "" ? "beside it" : `in ${packageRoot}`;
+/** @param missing - name of a file; undefined: there is no package at all */
+function incomplete(missing?: string): EftError {
     return new EftError(
         "PACKAGE_INCOMPLETE",
-        `The code of ${NAME} runs without the files that belong to it: its ${missing} is not ${place}. A bundler has taken the ` +
-            `code alone along, or only a part of the package was copied. Leave the package out of the bundle, with ` +
-            `\`external: ["${NAME}"]\` (esbuild, Rollup), \`ssr: { external: ["${NAME}"] }\` (Vite), ` +
-            `\`externals: { "${NAME}": "module ${NAME}" }\` (webpack) or \`serverExternalPackages: ["${NAME}"]\` (Next.js), ` +
-            "and have all of it where the program runs. docs/bundlers.md, in the package, has whole configurations.",
+        missing === undefined
+            ? `A bundler has taken the code of ${NAME} out of its package, and its recipes, its addon and llama.cpp's libraries cannot ` +
+                  `come along. Leave ${NAME} out of the bundle, with \`external: ["${NAME}"]\` (esbuild, Rollup), ` +
+                  `\`ssr: { external: ["${NAME}"] }\` (Vite), \`externals: { "${NAME}": "import ${NAME}" }\` (webpack) or ` +
+                  `\`serverExternalPackages: ["${NAME}"]\` (Next.js), and install it where the program runs. ${MORE}`
+            : `There is only a part of ${NAME} in ${packageRoot}: ${missing} is missing. Install or copy the whole package; for ` +
+                  `\`output: "standalone"\` of Next.js with \`${INCLUDES}\`. ${MORE}`,
     );
 }
