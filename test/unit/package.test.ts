@@ -5,6 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "@jest/globals";
+import { HEAD, INSTALLATIONS, measure } from "../../scripts/install-sizes.mjs";
 import { repository } from "../helpers/demo.js";
 
 let files: readonly string[] = [];
@@ -90,5 +91,44 @@ describe("nothing of the machine that made it", () => {
             return sources.some((source) => !files.includes(path.posix.join(path.posix.dirname(file), source)));
         });
         expect(lost).toEqual([]);
+    });
+});
+
+describe("what an installation weighs", () => {
+    const document = read("docs/install.md").toString();
+    const cellsOf = (line: string): string[] =>
+        line
+            .split("|")
+            .slice(1, -1)
+            .map((cell) => cell.trim());
+    const lines = document.split("\n");
+    const [head, , ...rows] = lines
+        .slice(lines.findIndex((line) => line.startsWith("| installation ")))
+        .slice(0, 2 + Object.keys(INSTALLATIONS).length)
+        .map(cellsOf);
+    const table = new Map(rows.map(([name = "", ...sizes]) => [name, sizes.map((size) => parseFloat(size) || 0)]));
+
+    test("is the table that scripts/install-sizes.mjs prints", () => {
+        expect(head).toEqual(cellsOf(HEAD));
+        expect([...table.keys()]).toEqual(Object.keys(INSTALLATIONS));
+        for (const [total = NaN, ...parts] of table.values())
+            expect(parts.reduce((sum, part) => sum + part)).toBe(total);
+    });
+
+    test("is said once: what the text repeats of it is the same", () => {
+        const totals = [...table.values()].map(([total]) => total);
+        const [clone, whole, without, smallest] = totals;
+        expect(document).toContain(` instead of ${clone} MB:`);
+        expect(document).toContain(`In a project of your own, ${smallest} MB instead of ${whole} MB:`);
+        expect(document).toContain(`by an empty one (${without} MB):`);
+    });
+
+    const here = path.join(repository, "node_modules");
+    const isWhole = process.platform === "linux" && existsSync(path.join(here, "@node-llama-cpp", "linux-x64-cuda"));
+    (isWhole ? test : test.skip)("is what the clone weighs, but for a tenth", () => {
+        const [documented = []] = table.values();
+        const { total, cuda, vulkan, cpu, rest } = measure(here);
+        for (const [index, size] of [total, cuda, vulkan, cpu, rest].entries())
+            expect(Math.abs(size / (documented[index] ?? NaN) - 1)).toBeLessThan(0.1);
     });
 });
