@@ -5,15 +5,19 @@ import type { VocabularyReport } from "../models/vocabulary.js";
 import { checkOptions, integer, listOf, string, type OptionTable } from "../options.js";
 import type { TokenTexts } from "../prompts/added-tokens.js";
 import { toMessages, type ChatMessage } from "../prompts/messages.js";
-import { checkVariables, renderPrompts } from "../prompts/prompt.js";
+import { answerTraits, checkVariables, renderPrompts } from "../prompts/prompt.js";
 import { tokenizeContinuation } from "../prompts/tokens.js";
+import { checkTools } from "../tools/check-tools.js";
+import type { ResolvedTool, Tool } from "../tools/types.js";
 import type { TemplateVariables } from "../types.js";
 import type { Member } from "./members.js";
 
 /** How messages are counted. */
 export interface CountOptions {
-    /** What the templates are given besides the messages, such as `tools`; overlays what the recipe says. */
+    /** What the templates are given besides the messages; overlays what the recipe says. */
     readonly templateVariables?: TemplateVariables | undefined;
+    /** What the prompt tells the model that it may call. Default: nothing. */
+    readonly tools?: readonly Tool[] | undefined;
 }
 
 /** Texts and tokens of an ensemble. */
@@ -40,14 +44,14 @@ export interface Tokenizer {
     /**
      * How many tokens something has. A text is counted by itself, as {@link Tokenizer.tokenize} reads it. Messages are counted as
      * the prompt that `complete()` makes of them, template and control tokens included: where the members' prompts differ, that of
-     * the longest, which has to fit into the context; the same number as `usage.promptTokens` of a completion.
+     * the longest, which has to fit into the context; the same number as `usage.promptTokens` of a completion with these options.
      *
      * @throws EftError OPTION_INVALID, TEMPLATE_INVALID, DISPOSED
      */
     countTokens(prompt: string | readonly ChatMessage[], options?: CountOptions): Promise<number>;
 }
 
-const COUNT_OPTIONS: OptionTable<CountOptions> = { templateVariables: checkVariables };
+const COUNT_OPTIONS: OptionTable<CountOptions> = { templateVariables: checkVariables, tools: checkTools };
 
 /** @param alive - throws if the ensemble has been disposed of */
 export function createTokenizer(
@@ -68,10 +72,12 @@ export function createTokenizer(
             return alive(texts).detokenize(Int32Array.from(checked), false).toString("utf8");
         },
         async countTokens(prompt, options = {}) {
-            const { templateVariables: variables } = checkOptions("countTokens", options, COUNT_OPTIONS);
+            const { templateVariables: variables, ...checked } = checkOptions("countTokens", options, COUNT_OPTIONS);
             if (typeof prompt === "string") return (await tokenize(prompt)).length;
             const messages = toMessages(prompt, "What countTokens counts");
-            const prompts = await renderPrompts(alive(members), messages, { variables, limit: Infinity });
+            const tools = (checked.tools ?? []) as readonly ResolvedTool[];
+            const use = tools.length === 0 ? undefined : { tools, syntax: answerTraits(alive(members)).syntax };
+            const prompts = await renderPrompts(alive(members), messages, { variables, use, limit: Infinity });
             return Math.max(...prompts.map(({ tokens }) => tokens?.length ?? 0));
         },
     };

@@ -254,6 +254,15 @@ prompt: { template: from chat }`);
         });
     });
 
+    test("tools count, whatever the template makes of them", async () => {
+        // The family has a short context.
+        const messages = CONVERSATION.slice(0, 1);
+        const tools = [{ name: "population_of", description: "People" }];
+        const { usage } = await finishOf(complete(ensemble, { prompt: messages, tools, maxTokens: 1 }));
+        expect(await ensemble.countTokens(messages, { tools })).toBe(usage.promptTokens);
+        expect(await ensemble.countTokens(messages, { tools: [] })).toBeLessThan(usage.promptTokens);
+    });
+
     test("template variables count", async () => {
         const template = "{{ hint }}{{ messages[0].content }}";
         const recipe = demoRecipe(`

@@ -165,7 +165,7 @@ const options: Record<string, { names: readonly string[]; act: (options: object)
         act: (own) => collect(createChat(ensemble, { maxTokens: 2 }).send("Lima", own)),
     },
     countTokens: {
-        names: ["templateVariables"],
+        names: ["templateVariables", "tools"],
         act: (own) => ensemble.countTokens([{ role: "user", content: "Lima" }], own),
     },
     setSampling: {
