@@ -12,7 +12,7 @@ members:
   small: { model: small-base-f16.gguf }
 combination: large + tuned - small
 prompt: { template: from tuned }`,
-    { directory: fileURLToPath(new URL("../models/demo", import.meta.url)) },
+    { directory: fileURLToPath(new URL("models/demo", import.meta.resolve("eft-llama/package.json"))) },
 );
 await using ensemble = await loadEnsemble(recipe);
 

@@ -24,6 +24,8 @@ export const ERROR_CODES = {
     FILE_UNREADABLE: "A file that was named as input cannot be read, or is not UTF-8 text.",
     FILE_EXISTS: "A file that would be written is there already.",
     FILE_UNWRITABLE: "A file that was named as output cannot be written, or is something else that would be lost.",
+    // the package
+    PACKAGE_INCOMPLETE: "The library's code runs without the other files of its package, as in a bundle.",
     // the native layer
     ADDON_NOT_FOUND: "The native addon has not been built, or not for this platform.",
     ADDON_LOAD_FAILED: "The native addon or llama.cpp's libraries exist and cannot be loaded.",

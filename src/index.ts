@@ -4,6 +4,8 @@
  * @packageDocumentation
  */
 
+// First: in a bundle, it says what is wrong before others' packages fail for the same reason and do not say it.
+import "./package.js";
 export { EftError, ERROR_CODES, type EftErrorCode } from "./errors.js";
 export type * from "./types.js";
 
@@ -23,6 +25,7 @@ export { BACKENDS, type BackendChoice, type BackendName } from "./native/backend
 export type { NativeDevice, NativeModel, NativeModelInfo } from "./native/binding.js";
 export { createHost, loadEnsemble, type Host } from "./ensemble/host.js";
 export type { Ensemble } from "./ensemble/ensemble.js";
+export type { CountOptions, Tokenizer } from "./ensemble/tokenizer.js";
 export type { HostOptions, LoadOptions, RecipeOptions } from "./ensemble/options.js";
 export type { HostCounts } from "./host/statistics.js";
 export {
@@ -68,8 +71,10 @@ export type {
     DrafterView,
     FinishPart,
     FinishReason,
+    TextSource,
     ThinkingPart,
     TokenPart,
+    TokenUsage,
     ToolCallPart,
 } from "./decoding/completion.js";
 export type { Tool, ToolCall, ToolChoice } from "./tools/types.js";

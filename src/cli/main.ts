@@ -5,7 +5,7 @@ import { inspect } from "node:util";
 import yargs from "yargs";
 import { hideBin, Parser } from "yargs/helpers";
 import { EftError } from "../errors.js";
-import { readManifest } from "../native/load-binding.js";
+import { manifest } from "../package.js";
 import { chatCommand } from "./chat/chat.js";
 import { completeCommand } from "./complete.js";
 import { createShellCompletion } from "./shell-completion.js";
@@ -42,7 +42,7 @@ for (const stream of [process.stdout, process.stderr]) {
 }
 
 const args = readWords(hideBin(process.argv), FLAGS);
-const { version } = readManifest();
+const { version } = manifest;
 
 /** What yargs does not know it takes for an argument, as it was typed: so it can be named, and nothing else is made of it. */
 const PARSING = {

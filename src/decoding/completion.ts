@@ -135,6 +135,25 @@ export interface DrafterView {
  */
 export type FinishReason = "stop" | "tool-calls" | "length" | "abort";
 
+/**
+ * A completion in numbers of tokens, as one model would report it. Members may be shown different prompts; what counts is the
+ * longest of them, because it has to fit into the context together with the answer. Nothing is counted twice for being read by
+ * several members; {@link FinishPart.promptTokens} has each of them.
+ */
+export interface TokenUsage {
+    /** Of the longest prompt of a member: template, control tokens, and everything else that the member is shown. */
+    readonly promptTokens: number;
+    /** Generated tokens, an end-of-text token included, drafts that were rejected not. */
+    readonly completionTokens: number;
+    /** The sum of both. */
+    readonly totalTokens: number;
+    /**
+     * How many of `promptTokens` were found in a cache and not evaluated. Of members with prompts of that length, the one that
+     * found the fewest.
+     */
+    readonly reusedTokens: number;
+}
+
 /** The last part of every completion. */
 export interface FinishPart {
     readonly type: "finish";
@@ -145,6 +164,7 @@ export interface FinishPart {
     readonly seed: number;
     /** Generated tokens, an end-of-text token included. */
     readonly tokens: number;
+    readonly usage: TokenUsage;
     /** Per member: tokens of its prompt, and how many of them were found in a cache. */
     readonly promptTokens: Readonly<Record<string, number>>;
     readonly reusedTokens: Readonly<Record<string, number>>;
@@ -175,21 +195,58 @@ export interface CompletionTimings {
     readonly fuseMs: number;
 }
 
+/** What has a text to stream, in whatever process it is made. */
+export interface TextSource {
+    /**
+     * The text of the answer as a stream of UTF-8: `new Response(completion.toReadableStream())`, or
+     * `pipeline(completion.toReadableStream(), response)` of `node:stream/promises`. It has what has not been read yet, in chunks
+     * of one or more whole characters. A token is drawn when a reader asks for more, so that a slow one holds up nobody but
+     * itself; `cancel()`, which a client that goes away leads to, stops the generation; what the completion throws, reading throws.
+     * How it ended, and all else that is not text, is in the parts alone.
+     */
+    toReadableStream(): ReadableStream<Uint8Array>;
+}
+
 /** Parts as they come; ends with a {@link FinishPart}. Leaving the loop early stops the generation, as does `await using`. */
-export interface Completion extends AsyncGenerator<CompletionPart, void, void> {
+export interface Completion extends AsyncGenerator<CompletionPart, void, void>, TextSource {
     /** Turns this completion's dials; takes effect at its next token. @throws EftError PARAMETER_* */
     setParameters(values: Readonly<Record<string, number>>): void;
     /** Stops the generation, as leaving the loop does; for `await using`. */
     [Symbol.asyncDispose](): Promise<void>;
 }
 
+interface Part {
+    readonly type: string;
+    readonly text?: string;
+}
+
 /** A generator of parts with what completions have besides. Generators of Node 20 lack `Symbol.asyncDispose`. */
-export function toCompletion<Parts extends AsyncGenerator<unknown, void, void>, Methods extends object>(
+export function toCompletion<Parts extends AsyncGenerator<Part, void, void>, Methods extends object>(
     parts: Parts,
     methods: Methods,
-): Parts & Methods & { [Symbol.asyncDispose](): Promise<void> } {
+): Parts & Methods & TextSource & { [Symbol.asyncDispose](): Promise<void> } {
     const dispose = async (): Promise<void> => void (await parts.return());
-    return Object.assign(parts, methods, { [Symbol.asyncDispose]: dispose });
+    const stream = (): ReadableStream<Uint8Array> => toReadableStream(parts);
+    return Object.assign(parts, methods, { toReadableStream: stream, [Symbol.asyncDispose]: dispose });
+}
+
+function toReadableStream(parts: AsyncGenerator<Part, void, void>): ReadableStream<Uint8Array> {
+    const encoder = new TextEncoder();
+    return new ReadableStream<Uint8Array>(
+        {
+            async pull(controller) {
+                for (;;) {
+                    const { value: part, done } = await parts.next();
+                    if (done) return controller.close();
+                    const isAnswer = part.type === "token" || part.type === "finish";
+                    if (isAnswer && part.text) return controller.enqueue(encoder.encode(part.text));
+                }
+            },
+            cancel: async () => void (await parts.return()),
+        },
+        // By default a stream keeps a chunk in store, which would be drawn before anybody asks.
+        { highWaterMark: 0 },
+    );
 }
 
 /** A completion that has run to its end. */

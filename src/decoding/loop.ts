@@ -7,7 +7,7 @@ import { EftError } from "../errors.js";
 import type { UnenforcedKeyword } from "../grammar/schema-report.js";
 import type { NativeDraw, NativeDrawResult } from "../native/binding.js";
 import type { SamplingOptions } from "../types.js";
-import type { CompletionTimings, FinishPart, FinishReason, TokenPart } from "./completion.js";
+import type { CompletionTimings, FinishPart, FinishReason, TokenPart, TokenUsage } from "./completion.js";
 import type { Speculation } from "./drafter.js";
 import { viewDrafter } from "./explain.js";
 import { createContinuation, type Dials } from "./fusion.js";
@@ -135,6 +135,7 @@ export async function* generate(
         ...(answer.stoppedBy === undefined ? {} : { stoppedBy: answer.stoppedBy }),
         seed: common.seed,
         tokens: generated.length,
+        usage: usageOf(prompts, sequence.reused, generated.length),
         promptTokens: byName(ensemble, (index) => prompts[index]?.length ?? 0),
         reusedTokens: byName(ensemble, (index) => sequence.reused[index] ?? 0),
         timings: clock.timings(generated.length),
@@ -166,6 +167,17 @@ function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, uttered: Uttered)
         }),
         ...(scores && { scores }),
     };
+}
+
+function usageOf(
+    prompts: readonly { readonly length: number }[],
+    reused: readonly number[],
+    completionTokens: number,
+): TokenUsage {
+    const promptTokens = Math.max(...prompts.map(({ length }) => length));
+    const found = reused.filter((_, member) => prompts[member]?.length === promptTokens);
+    const totalTokens = promptTokens + completionTokens;
+    return { promptTokens, completionTokens, totalTokens, reusedTokens: Math.min(...found) };
 }
 
 function byName(ensemble: Ensemble, value: (index: number) => number): Record<string, number> {

@@ -5,6 +5,8 @@
  * @packageDocumentation
  */
 
+// First, as in the index of the library.
+import "../package.js";
 export { EftError, type EftErrorCode } from "../errors.js";
 export { controlHost, type HostControl, type HostProcess } from "./control.js";
 export { startHost, type ParentPort } from "./host.js";

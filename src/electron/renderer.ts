@@ -5,7 +5,7 @@
  * @packageDocumentation
  */
 
-import { toCompletion, type CompletionPart } from "../decoding/completion.js";
+import { toCompletion, type CompletionPart, type TextSource } from "../decoding/completion.js";
 import { readSchema } from "../grammar/schema-source.js";
 import { createRequests } from "./inbox.js";
 import { openPort, type ElectronPort, type WebPort } from "./port.js";
@@ -23,8 +23,10 @@ export type {
     CompletionPart,
     FinishPart,
     FinishReason,
+    TextSource,
     ThinkingPart,
     TokenPart,
+    TokenUsage,
     ToolCallPart,
 } from "../decoding/completion.js";
 export { EftError, type EftErrorCode } from "../errors.js";
@@ -40,7 +42,7 @@ export interface ConnectOptions {
 }
 
 /** Parts as they come, like those of the library's `complete()`; leaving the loop early stops the generation. */
-export interface RemoteCompletion extends AsyncGenerator<CompletionPart, void, void> {
+export interface RemoteCompletion extends AsyncGenerator<CompletionPart, void, void>, TextSource {
     /**
      * Turns this completion's dials; takes effect at the next part that is asked for. On a completion that has ended it has no effect.
      *

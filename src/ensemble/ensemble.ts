@@ -16,9 +16,10 @@ import { resolveParameters } from "../recipe/index.js";
 import type { CacheType, Recipe } from "../types.js";
 import type { Host } from "./host.js";
 import type { Member } from "./members.js";
+import { createTokenizer, type Tokenizer } from "./tokenizer.js";
 
 /** A loaded recipe. Created by {@link loadEnsemble} or a {@link Host}; used through `complete()` and `score()`. */
-export interface Ensemble {
+export interface Ensemble extends Tokenizer {
     readonly recipe: Recipe;
     /** In the order of the recipe; all arrays over members follow it. */
     readonly members: readonly Member[];
@@ -111,10 +112,11 @@ export function createEnsemble(parts: LoadedParts, foundation: Foundation): Ense
     }
 
     const { backend, threads, sequences, batchSize, costs } = runtime;
+    const texts = createTokenTexts(parts.members, vocabulary);
     return {
         ...parts,
-        ...{ backend, threads, sequences, batchSize, costs, target, speculation },
-        texts: createTokenTexts(parts.members, vocabulary),
+        ...createTokenizer(parts.members, vocabulary, texts, alive),
+        ...{ backend, threads, sequences, batchSize, costs, target, speculation, texts },
         derive: (other) => {
             alive(runtime).retain(contexts);
             const ensemble = createEnsemble(

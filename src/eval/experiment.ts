@@ -2,12 +2,12 @@
 
 import { readdir } from "node:fs/promises";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
 import { expandHome } from "../files.js";
+import { packageFile } from "../package.js";
 import { problem, suggestion, throwProblems, type Location, type Problem } from "../recipe/problems.js";
 import { checkGraders, readGrader } from "./graders/index.js";
-import { EXPERIMENTS_FOLDER, readExperimentFile, type ExperimentFile, type TaskSource } from "./source.js";
+import { readExperimentFile, type ExperimentFile, type TaskSource } from "./source.js";
 import { buildSystems, checkGrids, findMissingMembers } from "./systems.js";
 import { readItems } from "./tasks.js";
 import type { MEASURES } from "./types.js";
@@ -37,10 +37,10 @@ const DEFAULT_SEED = 1;
  * @throws EftError EXPERIMENT_NOT_FOUND
  */
 export async function findExperiments(name: string): Promise<string[]> {
-    const sets = await listFolders(EXPERIMENTS_FOLDER);
+    const sets = await listFolders(packageFile("experiments"));
     if (!sets.includes(name)) return [name];
-    const folder = new URL(`${name}/`, EXPERIMENTS_FOLDER);
-    return (await readdir(folder)).sort().map((file) => fileURLToPath(new URL(file, folder)));
+    const folder = packageFile(`experiments/${name}`);
+    return (await readdir(folder)).sort().map((file) => path.join(folder, file));
 }
 
 /** @throws EftError EXPERIMENT_*, TASK_*, RECIPE_*, COMBINATION_*, MODEL_NOT_FOUND, TEMPLATE_MISSING */
@@ -92,14 +92,14 @@ export async function loadExperiment(file: string, options: LoadExperimentOption
 }
 
 async function findFamily(name: string): Promise<string> {
-    const folder = new URL("families/", EXPERIMENTS_FOLDER);
+    const folder = packageFile("experiments/families");
     const builtIn = (await readdir(folder)).map((file) => path.basename(file, ".yaml"));
-    if (builtIn.includes(name)) return fileURLToPath(new URL(`${name}.yaml`, folder));
+    if (builtIn.includes(name)) return path.join(folder, `${name}.yaml`);
     if (/[./\\]/.test(name)) return name;
     throw new EftError("EXPERIMENT_NOT_FOUND", `There is no family "${name}"; ${suggestion(name, builtIn)}`);
 }
 
-async function listFolders(parent: URL): Promise<string[]> {
+async function listFolders(parent: string): Promise<string[]> {
     const entries = await readdir(parent, { withFileTypes: true });
     return entries.filter((entry) => entry.isDirectory() && entry.name !== "families").map(({ name }) => name);
 }

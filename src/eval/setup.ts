@@ -5,7 +5,8 @@ import path from "node:path";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { readGguf } from "../models/gguf.js";
 import { findModel, partCount, partFiles } from "../models/model-files.js";
-import { loadBinding, readManifest } from "../native/load-binding.js";
+import { loadBinding } from "../native/load-binding.js";
+import { manifest } from "../package.js";
 import type { MemberSpec, Recipe } from "../types.js";
 import { checksums } from "./checksums.js";
 import type { AnswerSetup, Experiment, Ingredients, ModelFile, ProgramInfo, System } from "./types.js";
@@ -37,7 +38,7 @@ export function filesOf(systems: readonly System[]): Set<string> {
 }
 
 export function describeProgram(): ProgramInfo {
-    const { version } = readManifest();
+    const { version } = manifest;
     const { llamaRelease } = loadBinding();
     return { version, llamaRelease, node: process.version, platform: `${process.platform} ${process.arch}` };
 }

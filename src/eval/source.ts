@@ -55,12 +55,9 @@ export interface ExperimentFile {
     readonly folder: string;
 }
 
-/** Folder of the experiments and families that come with the package. */
-export const EXPERIMENTS_FOLDER = new URL("../../experiments/", import.meta.url);
-
 const KIND: DocumentKind = { noun: "experiment", syntax: "EXPERIMENT_SYNTAX", invalid: "EXPERIMENT_INVALID" };
 
-const validate = createValidator<ExperimentSource>(new URL("experiment.schema.json", EXPERIMENTS_FOLDER));
+const validate = createValidator<ExperimentSource>("experiments/experiment.schema.json");
 
 /** @throws EftError EXPERIMENT_NOT_FOUND, FILE_UNREADABLE, EXPERIMENT_SYNTAX, EXPERIMENT_INVALID with file, line and column */
 export async function readExperimentFile(file: string): Promise<ExperimentFile> {

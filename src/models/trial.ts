@@ -10,7 +10,8 @@ import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { abortError, EftError } from "../errors.js";
 import type { NativeHeader } from "../native/binding.js";
-import { loadBinding, packageRoot } from "../native/load-binding.js";
+import { loadBinding } from "../native/load-binding.js";
+import { packageRoot } from "../package.js";
 import { formatBytes } from "./bytes.js";
 import { cacheFolder } from "./model-files.js";
 

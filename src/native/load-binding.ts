@@ -6,13 +6,14 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
+import { manifest, packageFile, packageRoot } from "../package.js";
 import type { NativeBinding } from "./binding.js";
 
-const require = createRequire(import.meta.url);
-/** Folder of package.json; this file is two folders below it, both in `src` and in `dist`. */
-export const packageRoot = path.resolve(path.dirname(fileURLToPath(import.meta.url)), "..", "..");
+/** As from any file of this package, also where a bundler would give its own to this file. */
+const require = createRequire(path.join(packageRoot, "package.json"));
+/** What has been built on this machine. */
+const built = (...names: string[]): string => unpacked(path.join(packageRoot, "build", ...names));
 
 /** A folder of llama.cpp libraries and what they were built for. */
 export interface LibraryFolder {
@@ -35,7 +36,7 @@ let binding: NativeBinding | undefined;
  * @throws EftError ADDON_NOT_FOUND, ADDON_LOAD_FAILED, LLAMA_VERSION_MISMATCH
  */
 export function loadBinding(): NativeBinding {
-    return (binding ??= openAddon(unpacked(path.join(packageRoot, "build", "Release", "eft_llama.node"))));
+    return (binding ??= openAddon(built("Release", "eft_llama.node")));
 }
 
 /**
@@ -61,6 +62,8 @@ export function openAddon(file: string): NativeBinding {
 
 function requireAddon(file: string): NativeBinding {
     if (!existsSync(file)) {
+        // What would build it comes with every whole package.
+        if (!isBundle) packageFile("scripts/build-native.mjs");
         throw new EftError(
             "ADDON_NOT_FOUND",
             `The native addon is not at ${file}. ` +
@@ -83,7 +86,7 @@ function requireAddon(file: string): NativeBinding {
 
 /** Where the libraries of the CPU (and, on Apple silicon, Metal) come from. */
 export function findLibraryFolder(): LibraryFolder {
-    const own = unpacked(path.join(packageRoot, "build", "llama"));
+    const own = built("llama");
     if (existsSync(own)) return { directory: own, origin: "built from source" };
     const name = `@node-llama-cpp/${platformName()}${platformName() === "mac-arm64" ? "-metal" : ""}`;
     const directory = findPackageFolder(name, name.slice("@node-llama-cpp/".length));
@@ -129,7 +132,7 @@ export interface BackendLibrary {
  */
 export function findBackendLibraries(backend: string): BackendLibrary[] {
     const name = `${platformName()}-${backend}`;
-    const builtAlone = unpacked(path.join(packageRoot, "build", "backends"));
+    const builtAlone = built("backends");
     const folders = [
         findLibraryFolder().directory,
         builtAlone,
@@ -177,16 +180,7 @@ function findPackageFolder(name: string, ...folder: string[]): string | undefine
 }
 
 function nodeLlamaCppVersion(): string {
-    return readManifest().dependencies["node-llama-cpp"] ?? "";
-}
-
-/** What the package says of itself. */
-export function readManifest(): {
-    version: string;
-    dependencies: Record<string, string>;
-    optionalDependencies: Record<string, string>;
-} {
-    return JSON.parse(readFileSync(path.join(packageRoot, "package.json"), "utf8")) as ReturnType<typeof readManifest>;
+    return manifest.dependencies["node-llama-cpp"] ?? "";
 }
 
 /** File names carry backend and version, e.g. `libllama.vulkan.v0.5.0.so`; `libllama-common.so` is another library. */

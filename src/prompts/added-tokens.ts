@@ -130,10 +130,16 @@ export function createTokenTexts(models: readonly NamedModel[], { members, added
             addedTokens[token] === 1 ? lacks[token] === 0 : token < width;
         return models[Math.max(0, members.findIndex(speaks))] as NamedModel;
     };
-    const detokenize = (tokens: Int32Array, renderSpecial: boolean): Buffer =>
-        Buffer.concat(
-            Array.from(tokens, (token) => speakerOf(token).model.detokenize(Int32Array.of(token), renderSpecial)),
-        );
+    /** In as few calls as there are stretches that one member speaks. */
+    function detokenize(tokens: Int32Array, renderSpecial: boolean): Buffer {
+        const texts: Buffer[] = [];
+        for (let [from, to] = [0, 0]; from < tokens.length; from = to) {
+            const { model } = speakerOf(tokens[from] ?? 0);
+            while (to < tokens.length && speakerOf(tokens[to] ?? 0).model === model) to++;
+            texts.push(model.detokenize(tokens.subarray(from, to), renderSpecial));
+        }
+        return Buffer.concat(texts);
+    }
 
     /** As in the middle of a text: a space that a tokenizer puts before every text is not a part of it. */
     function tokenizeInside({ model }: NamedModel, text: string): number[] {

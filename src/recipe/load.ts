@@ -1,14 +1,13 @@
 import { readdir } from "node:fs/promises";
 import { basename, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { EftError } from "../errors.js";
 import { decodeText, expandHome, readStart, reasonOf } from "../files.js";
 import { string } from "../options.js";
+import { packageFile } from "../package.js";
 import type { Recipe } from "../types.js";
 import { MAX_CHARACTERS } from "./document.js";
 import { suggestion } from "./problems.js";
 import { parseRecipe } from "./recipe.js";
-import { RECIPES_FOLDER } from "./schema.js";
 
 /** A recipe that comes with the package. */
 export interface BuiltInRecipe {
@@ -63,7 +62,7 @@ export async function listRecipes(): Promise<BuiltInRecipe[]> {
 }
 
 async function builtInNames(): Promise<string[]> {
-    const files = await readdir(RECIPES_FOLDER);
+    const files = await readdir(packageFile("recipes"));
     return files
         .filter((file) => file.endsWith(EXTENSION))
         .map((file) => basename(file, EXTENSION))
@@ -71,7 +70,7 @@ async function builtInNames(): Promise<string[]> {
 }
 
 function builtInFile(name: string): string {
-    return fileURLToPath(new URL(name + EXTENSION, RECIPES_FOLDER));
+    return packageFile(`recipes/${name}${EXTENSION}`);
 }
 
 async function readRecipe(file: string, builtIn: readonly string[]): Promise<Buffer> {

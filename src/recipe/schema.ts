@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { Ajv, type ErrorObject, type ValidateFunction } from "ajv";
+import { packageFile } from "../package.js";
 import type { CacheType, SamplingOptions, SpeculationSpec, ThinkingMarks } from "../types.js";
 import type { SourceDocument } from "./document.js";
 import { type Location, problem, suggestion, throwProblems } from "./problems.js";
@@ -60,21 +61,18 @@ interface SchemaNode {
     readonly properties?: Readonly<Record<string, { readonly examples?: readonly (string | number)[] }>>;
 }
 
-/** Folder of the built-in recipes and their schema: two levels up, from `src/recipe` as well as from `dist/recipe`. */
-export const RECIPES_FOLDER = new URL("../../recipes/", import.meta.url);
-
 /** @throws RECIPE_INVALID with the first few things that the schema objects to, in the order of the document */
-export const validateRecipe = createValidator<RecipeSource>(new URL("recipe.schema.json", RECIPES_FOLDER));
+export const validateRecipe = createValidator<RecipeSource>("recipes/recipe.schema.json");
 
 /**
- * @param schema - JSON Schema of documents of one kind, or its file; used when the first of them is validated
+ * @param schema - JSON Schema of documents of one kind, or its file in this package; used when the first of them is validated
  * @returns throws the kind's `invalid` error with the first few things that the schema objects to
  */
-export function createValidator<T>(schema: URL | object): (document: SourceDocument) => T {
+export function createValidator<T>(schema: string | object): (document: SourceDocument) => T {
     let validate: ValidateFunction<T> | undefined;
     return (document) => {
         validate ??= new Ajv({ allErrors: true, verbose: true, allowUnionTypes: true }).compile<T>(
-            schema instanceof URL ? (JSON.parse(readFileSync(schema, "utf8")) as object) : schema,
+            typeof schema === "string" ? (JSON.parse(readFileSync(packageFile(schema), "utf8")) as object) : schema,
         );
         if (validate(document.value)) return document.value;
         const { noun, invalid } = document.kind;

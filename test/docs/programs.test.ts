@@ -17,8 +17,8 @@ afterAll(() => {
     rmSync(folder, { recursive: true });
 });
 
-async function outputOf(document: string): Promise<string[]> {
-    const [program = ""] = codeBlocks(readText(document), "js");
+async function outputOf(document: string, index = 0): Promise<string[]> {
+    const program = codeBlocks(readText(document), "js")[index] ?? "";
     const file = path.join(folder, "example.mjs");
     writeFileSync(file, program);
     const { stdout, stderr } = await promisify(execFile)(process.execPath, [file]);
@@ -45,4 +45,9 @@ it("docs/hosts.md", async () => {
         expect.any(String),
         expect.stringMatching(/^[234]\.\d sequences in a step$/),
     ]);
+});
+
+it("docs/library.md", async () => {
+    expect(await outputOf("docs/library.md", 0)).toEqual(["Its capital is Lima."]);
+    expect(await outputOf("docs/library.md", 1)).toEqual(["Its capital is Lima.", "true", "true"]);
 });

@@ -5,7 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { describe, expect, it } from "@jest/globals";
-import { packageRoot } from "../../src/native/load-binding.js";
+import { packageRoot } from "../../src/package.js";
 import { parseRecipe } from "../../src/recipe/index.js";
 import { codeBlocks } from "../helpers/markdown.js";
 

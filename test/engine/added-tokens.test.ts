@@ -242,6 +242,9 @@ prompt: { template: ${JSON.stringify(`${prompted}<tool>`)} }`);
         const tokens = ensemble.members.map(({ model }) => model.tokenize("<tool>", false, true).length);
         expect(tokens[1]).toBe(1);
         expect(Math.min(tokens[0] ?? 0, tokens[2] ?? 0)).toBeGreaterThan(1);
+        // Whoever has it says it, and the one who has most of them reads for all.
+        expect(ensemble.detokenize([...ids(written), END])).toBe(written.text);
+        expect([...(await ensemble.tokenize("<tool>"))]).toEqual([MARK]);
     });
 
     test.each([1, 3, 8, "adaptive"] as const)("leaves the text as it is, in blocks of %s", async (length) => {

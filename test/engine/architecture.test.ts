@@ -4,11 +4,11 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it } from "@jest/globals";
 import { ERROR_CODES } from "../../src/errors.js";
-import { packageRoot } from "../../src/native/load-binding.js";
+import { packageRoot } from "../../src/package.js";
 
 /** Later rows may import from earlier ones, never the other way round. */
 const ROWS = [
-    ["errors.ts", "files.ts", "http.ts", "lock.ts", "options.ts", "plural.ts", "types.ts"],
+    ["errors.ts", "files.ts", "http.ts", "lock.ts", "options.ts", "package.ts", "plural.ts", "types.ts"],
     ["recipe", "native", "template", "grammar"],
     ["models"],
     ["prompts", "tools"],

@@ -8,7 +8,8 @@ import { cpSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } f
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { findLibraryFolder, loadBinding, packageRoot } from "../../src/native/load-binding.js";
+import { findLibraryFolder, loadBinding } from "../../src/native/load-binding.js";
+import { packageRoot } from "../../src/package.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 /** Where the libraries are, from the one that is preferred to the last. */

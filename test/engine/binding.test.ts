@@ -4,7 +4,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { describe, expect, it, test } from "@jest/globals";
 import ts from "typescript";
-import { loadBinding, packageRoot } from "../../src/native/load-binding.js";
+import { loadBinding } from "../../src/native/load-binding.js";
+import { packageRoot } from "../../src/package.js";
 import { demoFile } from "../helpers/demo.js";
 
 const nativeFolder = path.join(packageRoot, "native", "node");

@@ -80,6 +80,11 @@ describe("the event loop turns while a long text is tokenized", () => {
             expect(score(ensemble, [{ context: "x", continuation: LONG }], { chat: true })).rejects.toEqual(overflow),
         "a renderer": async ({ members }) =>
             expect((await members[0]?.prompt.tokenize(toMessages(LONG)))?.length).toBeGreaterThan(2 ** 16),
+        "tokens of a text": async (ensemble) => {
+            expect(ensemble.detokenize(await ensemble.tokenize(LONG)) === LONG).toBe(true);
+        },
+        "tokens of a message": async (ensemble) =>
+            expect(await ensemble.countTokens(toMessages(LONG))).toBeGreaterThan(2 ** 16),
         "a continuation": async ({ members }) =>
             expect((await tokenizeContinuation(modelOf(members), LONG)).length).toBeGreaterThan(2 ** 16),
     };

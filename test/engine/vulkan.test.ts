@@ -10,7 +10,7 @@ import { describe, expect, it } from "@jest/globals";
 import type { MemoryPlan } from "../../src/index.js";
 import { run as runCli } from "../cli/run.js";
 import { chooseBackend, type BackendName } from "../../src/native/backend.js";
-import { packageRoot } from "../../src/native/load-binding.js";
+import { packageRoot } from "../../src/package.js";
 import { VULKAN_LOGPROB } from "../helpers/tolerances.js";
 
 interface Answer {

@@ -164,6 +164,10 @@ const options: Record<string, { names: readonly string[]; act: (options: object)
         names: Object.keys(COMPLETION_OPTIONS).slice(2),
         act: (own) => collect(createChat(ensemble, { maxTokens: 2 }).send("Lima", own)),
     },
+    countTokens: {
+        names: ["templateVariables", "tools"],
+        act: (own) => ensemble.countTokens([{ role: "user", content: "Lima" }], own),
+    },
     setSampling: {
         names: [...Object.keys(DEFAULT_SAMPLING), "seed"],
         act: (own) => createChat(ensemble).setSampling(own),
@@ -264,6 +268,10 @@ test("arguments of any wrong type are an error with a code", async () => {
         "soloView, member": (value) => soloView(ensemble, value),
         tokenText: (value) => tokenText(value, 1),
         "tokenText, token": (value) => tokenText(ensemble, value),
+        tokenize: (value) => ensemble.tokenize(value),
+        detokenize: (value) => ensemble.detokenize(value),
+        countTokens: (value) => ensemble.countTokens(value),
+        "countTokens, options": (value) => ensemble.countTokens("Lima", value),
         loadRecipe,
         parseRecipe: (value) => parseRecipe(value),
         adHocRecipe: (value) => adHocRecipe(value),

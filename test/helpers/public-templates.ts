@@ -2,7 +2,7 @@
 
 import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import path from "node:path";
-import { packageRoot } from "../../src/native/load-binding.js";
+import { packageRoot } from "../../src/package.js";
 
 interface LlamaSource {
     readonly extractLlamaSource: (target: string, paths: readonly string[]) => Promise<void>;

@@ -4,7 +4,8 @@ import { existsSync } from "node:fs";
 import path from "node:path";
 import { applyPenaltiesAndBias, shape } from "./reference.js";
 import type { NativeBinding, NativeDraw, NativeFusion } from "../../src/native/binding.js";
-import { openAddon, packageRoot } from "../../src/native/load-binding.js";
+import { openAddon } from "../../src/native/load-binding.js";
+import { packageRoot } from "../../src/package.js";
 import type { Coupling } from "../../src/types.js";
 
 /** What `native/test/addon/rows.cpp` exports besides: native code's arithmetic on rows in JavaScript memory. */

@@ -33,6 +33,9 @@ export async function use(signal: AbortSignal | undefined, seed: number | undefi
     await eft.evaluate([], { folder: "results", signal, ...absent<Omit<eft.EvaluationOptions, "folder">>([]) });
     eft.adHocRecipe({ base: "a", reference: "b", tuned: undefined, lora: "c", beta: seed });
     eft.parseRecipe("", absent<eft.RecipeOrigin>([]));
+    new Response(eft.complete(ensemble, { prompt: "Hello" }).toReadableStream());
+    ensemble.detokenize(await ensemble.tokenize("Hello"));
+    await ensemble.countTokens([{ role: "user", content: "Hello" }], { templateVariables: undefined });
     for await (const part of completion) if (part.type === "finish") return part.reason;
     const error: unknown = signal?.reason;
     return eft.EftError.isInstance(error) && error.name === "AbortError" ? error.code : (await eft.collect(answer)).text;
@@ -51,6 +54,7 @@ beforeAll(() => {
 
 test.each<[string, ts.CompilerOptions]>([
     ["the compiler's defaults", {}],
+    ["what pages know besides", { lib: ["lib.es2022.d.ts", "lib.dom.d.ts", "lib.dom.asynciterable.d.ts"] }],
     [
         "all that is strict",
         { exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noImplicitOverride: true },

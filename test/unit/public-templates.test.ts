@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { beforeAll, describe, expect, test } from "@jest/globals";
-import { packageRoot } from "../../src/native/load-binding.js";
+import { packageRoot } from "../../src/package.js";
 import { compileTemplate } from "../../src/template/template.js";
 import type { JsonValue } from "../../src/types.js";
 import { readText } from "../helpers/demo.js";

@@ -350,7 +350,7 @@ async function showStatistics({ ensemble, chat, finish, surface }: Talk): Promis
     if (finish === undefined) return surface.fail("Nothing has been answered yet; ask something first.");
     const names = ensemble.members.map(({ name }) => name);
     const { turns, forgotten } = chat;
-    const used = Math.max(...Object.values(finish.promptTokens)) + finish.tokens;
+    const used = finish.usage.totalTokens;
     const left = forgotten === 0 ? "" : `, the oldest ${forgotten} no longer shown to the models`;
     const context = `${"context".padEnd(19)}${used} of ${ensemble.contextSize} tokens, ${plural(turns.length, "turn")}${left}`;
     await surface.note(`${describeStatistics(finish, names).trim()}\n${context}`);

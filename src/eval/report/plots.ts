@@ -2,7 +2,7 @@
 
 import type * as Vega from "vega";
 import type * as VegaLite from "vega-lite";
-import { readManifest } from "../../native/load-binding.js";
+import { manifest } from "../../package.js";
 import type { ExperimentReport, PlotSpec } from "../types.js";
 import { replaceControls } from "./markup.js";
 import { drawBars } from "./plot-bars.js";
@@ -55,7 +55,7 @@ export async function findDrawingProblem(): Promise<string | undefined> {
         return undefined;
     } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
-        const packages = Object.entries(readManifest().optionalDependencies).map((entry) => entry.join("@"));
+        const packages = Object.entries(manifest.optionalDependencies).map((entry) => entry.join("@"));
         return `the plots, which need packages that are not installed (${packages.join(", ")}); with them, the same command draws what was measured`;
     }
 }

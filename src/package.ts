@@ -1,0 +1,63 @@
+/** Where this package lies: recipes, experiments and native files are beside its code, and found from there alone. */
+
+import { existsSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { EftError } from "./errors.js";
+
+const NAME = "eft-llama";
+const MORE = "docs/bundlers.md, in the package, has whole configurations.";
+/** What the file tracing of Next.js has to be told: it sees imports, and no files. */
+const INCLUDES = `outputFileTracingIncludes: { "/*": ["./node_modules/${NAME}/**/*", "./node_modules/@node-llama-cpp/**/*"] }`;
+
+interface Manifest {
+    readonly name: string;
+    readonly version: string;
+    readonly dependencies: Readonly<Record<string, string>>;
+    readonly optionalDependencies: Readonly<Record<string, string>>;
+}
+
+/** Folder of package.json; this file is one folder below it, both in `src` and in `dist`. Elsewhere where a bundler has put it. */
+export const packageRoot = findRoot(import.meta.url);
+
+/** What the package says of itself. At once, so that a program that cannot work says so when it starts. */
+export const manifest = readManifest();
+
+/** @param own - address of this file; undefined in a bundle of CommonJS */
+function findRoot(own: string | undefined): string {
+    return own?.startsWith("file:") ? path.resolve(path.dirname(fileURLToPath(own)), "..") : "";
+}
+
+function readManifest(): Manifest {
+    const file = path.join(packageRoot, "package.json");
+    if (packageRoot !== "" && existsSync(file)) {
+        const found = JSON.parse(readFileSync(file, "utf8")) as Manifest;
+        if (found.name === NAME) return found;
+    }
+    throw incomplete();
+}
+
+/**
+ * A file or folder that comes with the package, as an absolute path.
+ *
+ * @param name - relative to package.json. @throws EftError PACKAGE_INCOMPLETE
+ */
+export function packageFile(name: string): string {
+    const file = path.join(packageRoot, name);
+    if (existsSync(file)) return file;
+    throw incomplete(name);
+}
+
+/** @param missing - name of a file; undefined: there is no package at all */
+function incomplete(missing?: string): EftError {
+    return new EftError(
+        "PACKAGE_INCOMPLETE",
+        missing === undefined
+            ? `A bundler has taken the code of ${NAME} out of its package, and its recipes, its addon and llama.cpp's libraries cannot ` +
+                  `come along. Leave ${NAME} out of the bundle, with \`external: ["${NAME}"]\` (esbuild, Rollup), ` +
+                  `\`ssr: { external: ["${NAME}"] }\` (Vite), \`externals: { "${NAME}": "import ${NAME}" }\` (webpack) or ` +
+                  `\`serverExternalPackages: ["${NAME}"]\` (Next.js), and install it where the program runs. ${MORE}`
+            : `There is only a part of ${NAME} in ${packageRoot}: ${missing} is missing. Install or copy the whole package; for ` +
+                  `\`output: "standalone"\` of Next.js with \`${INCLUDES}\`. ${MORE}`,
+    );
+}

@@ -1,0 +1,134 @@
+/** The package as npm packs it: what a stranger finds in it, and nothing of the machine that it was made on. */
+
+import { spawnSync } from "node:child_process";
+import { existsSync, readFileSync } from "node:fs";
+import { homedir, tmpdir } from "node:os";
+import path from "node:path";
+import { beforeAll, describe, expect, test } from "@jest/globals";
+import { HEAD, INSTALLATIONS, measure } from "../../scripts/install-sizes.mjs";
+import { repository } from "../helpers/demo.js";
+
+let files: readonly string[] = [];
+beforeAll(() => {
+    // What is built is as it is: tests begin with a build.
+    const args = ["pack", "--dry-run", "--json", "--ignore-scripts"];
+    const { stdout } = spawnSync("npm", args, {
+        cwd: repository,
+        encoding: "utf8",
+        shell: process.platform === "win32",
+    });
+    const [packed] = JSON.parse(stdout) as [{ files: readonly { path: string }[] }];
+    files = packed.files.map((file) => file.path);
+});
+
+const read = (file: string): Buffer => readFileSync(path.join(repository, file));
+
+test("has what its documents, programs and settings name", () => {
+    for (const name of ["README.md", "ARCHITECTURE.md", "docs/install.md", "docs/bundlers.md", "examples/complete.ts"])
+        expect(files).toContain(name);
+    for (const name of [
+        "recipes/demo.yaml",
+        "models/demo/large-base-f16.gguf",
+        "scripts/build-native.mjs",
+        "binding.gyp",
+    ])
+        expect(files).toContain(name);
+    const manifest = JSON.parse(read("package.json").toString()) as { exports: object; bin: object };
+    const named = JSON.stringify([manifest.exports, manifest.bin]).match(/\.\/[\w./-]+\.\w+/g) ?? [];
+    expect(named.length).toBeGreaterThan(6);
+    expect(named.filter((name) => !files.includes(name.slice(2)))).toEqual([]);
+});
+
+test("links in its documents lead to what is in it", () => {
+    const folders = new Set(
+        files.flatMap((file) => file.split("/").map((_, depth, all) => all.slice(0, depth).join("/"))),
+    );
+    const broken = files
+        .filter((file) => file.endsWith(".md"))
+        .flatMap((file) => {
+            const text = read(file)
+                .toString()
+                .replaceAll(/```[^]*?```|`[^`\n]*`/g, "");
+            const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+            return links
+                .filter((link) => !/^(https?:|mailto:|#)/.test(link))
+                .map((link) => path.posix.join(path.posix.dirname(file), link.replace(/#.*$/, "")).replace(/\/$/, ""))
+                .filter((target) => !files.includes(target) && !folders.has(target))
+                .map((target) => `${file}: ${target}`);
+        });
+    expect(broken).toEqual([]);
+});
+
+describe("nothing of the machine that made it", () => {
+    test("no path of it", () => {
+        const places = [repository.replace(/[/\\]$/, ""), homedir(), tmpdir() + path.sep].filter(
+            (place) => place.length > 4 && place !== "/root",
+        );
+        expect(places).not.toEqual([]);
+        const found = files.filter((file) => places.some((place) => read(file).includes(place)));
+        expect(found).toEqual([]);
+    });
+
+    test("nothing that was compiled, and no notes about it", () => {
+        expect(files.filter((file) => /\.(node|o|so|dylib|dll|stamp|tsbuildinfo|log)$|^build\//.test(file))).toEqual(
+            [],
+        );
+    });
+
+    test("no code of an earlier build", () => {
+        const isOrphan = (file: string): boolean =>
+            !existsSync(
+                path.join(repository, file.replace(/^dist\//, "src/").replace(/(\.d)?\.(ts|js)(\.map)?$/, ".ts")),
+            );
+        expect(files.filter((file) => file.startsWith("dist/")).length).toBeGreaterThan(500);
+        expect(files.filter((file) => file.startsWith("dist/") && isOrphan(file))).toEqual([]);
+    });
+
+    test("the maps of its code lead to its sources", () => {
+        const maps = files.filter((file) => file.endsWith(".js.map"));
+        const lost = maps.filter((file) => {
+            const { sources } = JSON.parse(read(file).toString()) as { sources: readonly string[] };
+            return sources.some((source) => !files.includes(path.posix.join(path.posix.dirname(file), source)));
+        });
+        expect(lost).toEqual([]);
+    });
+});
+
+describe("what an installation weighs", () => {
+    const document = read("docs/install.md").toString();
+    const cellsOf = (line: string): string[] =>
+        line
+            .split("|")
+            .slice(1, -1)
+            .map((cell) => cell.trim());
+    const lines = document.split("\n");
+    const [head, , ...rows] = lines
+        .slice(lines.findIndex((line) => line.startsWith("| installation ")))
+        .slice(0, 2 + Object.keys(INSTALLATIONS).length)
+        .map(cellsOf);
+    const table = new Map(rows.map(([name = "", ...sizes]) => [name, sizes.map((size) => parseFloat(size) || 0)]));
+
+    test("is the table that scripts/install-sizes.mjs prints", () => {
+        expect(head).toEqual(cellsOf(HEAD));
+        expect([...table.keys()]).toEqual(Object.keys(INSTALLATIONS));
+        for (const [total = NaN, ...parts] of table.values())
+            expect(parts.reduce((sum, part) => sum + part)).toBe(total);
+    });
+
+    test("is said once: what the text repeats of it is the same", () => {
+        const totals = [...table.values()].map(([total]) => total);
+        const [clone, whole, without, smallest] = totals;
+        expect(document).toContain(` instead of ${clone} MB:`);
+        expect(document).toContain(`In a project of your own, ${smallest} MB instead of ${whole} MB:`);
+        expect(document).toContain(`by an empty one (${without} MB):`);
+    });
+
+    const here = path.join(repository, "node_modules");
+    const isWhole = process.platform === "linux" && existsSync(path.join(here, "@node-llama-cpp", "linux-x64-cuda"));
+    (isWhole ? test : test.skip)("is what the clone weighs, but for a tenth", () => {
+        const [documented = []] = table.values();
+        const { total, cuda, vulkan, cpu, rest } = measure(here);
+        for (const [index, size] of [total, cuda, vulkan, cpu, rest].entries())
+            expect(Math.abs(size / (documented[index] ?? NaN) - 1)).toBeLessThan(0.1);
+    });
+});
