@@ -12,6 +12,7 @@ import { writeReport } from "./report.mjs";
 import { benchScore, printScore } from "./score.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
 import { benchStep, printStep } from "./step.mjs";
+import { benchStructured, printStructured } from "./structured.mjs";
 import { exitCodeOf, SIGNALS, withFolder } from "./temporary.mjs";
 
 for (const stream of [process.stdout, process.stderr]) {
@@ -92,6 +93,11 @@ await yargs(hideBin(process.argv))
         command("speculation", "drafting and verifying, against plain steps", benchSpeculation, printSpeculation, {
             choices: Object.keys(FAMILIES).filter((name) => FAMILIES[name].texts !== undefined),
             ...{ families: ["demo", "demo-inflated"], rounds: 5, tokens: 40 },
+        }),
+    )
+    .command(
+        command("structured", "labels by a JSON schema, with forced text as drafts", benchStructured, printStructured, {
+            ...{ families: ["demo-inflated", "1.1b"], rounds: 5 },
         }),
     )
     .command(gpuCommand(BACKENDS))

@@ -28,6 +28,7 @@ struct Advance {
     std::optional<uint32_t> id;
     uint32_t length;
     double min_confidence;
+    uint32_t forced, least_forced;
     std::vector<uint32_t> keep;                // as at the beginning
     std::vector<std::vector<int32_t>> tokens;  // of the text, that are evaluated; none for a member that is not read
     /// What members lack that are not read, where that is known.
@@ -81,6 +82,28 @@ DraftEntry to_draft_entry(const StepEntry & step, const Advance & advance) {
     return draft;
 }
 
+/// What a grammar leaves no choice about need not be drafted by anybody.
+void draft_forced(JobState & state, const std::vector<Advance> & advances, std::vector<StepEntry> & steps,
+                  AdvanceResult & result) {
+    for (size_t i = 0; i < steps.size(); ++i) {
+        StepEntry & step = steps[i];
+        // Rows that somebody has handed over are as many as he has counted.
+        if (advances[i].forced == 0 || !step.draw || !step.grammar || !step.external_rows.empty()) continue;
+        std::vector<int32_t> drafts = step.grammar->forced(advances[i].forced, state.cancelled);
+        const auto & is_common = step.target->is_common;
+        drafts.erase(std::find_if(drafts.begin(), drafts.end(),
+                                  [&](int32_t token) { return is_common[static_cast<size_t>(token)] == 0; }),
+                     drafts.end());
+        AdvanceOutcome & outcome = result.entries[advances[i].place];
+        outcome.has_verified_forced = !drafts.empty() && drafts.size() >= advances[i].least_forced;
+        if (outcome.has_verified_forced) {
+            step.speculation.drafts = drafts;
+            step.speculation.are_forced = true;
+        }
+        outcome.forced = std::move(drafts);
+    }
+}
+
 /// Entries that draft do so side by side, and become entries that verify.
 void draft_first(JobState & state, const std::vector<Advance> & advances, std::vector<StepEntry> & steps,
                  AdvanceResult & result) {
@@ -89,6 +112,7 @@ void draft_first(JobState & state, const std::vector<Advance> & advances, std::v
     std::vector<size_t> drafting;
     for (size_t i = 0; i < steps.size(); ++i) {
         if (advances[i].length == 0 || !steps[i].draw || !steps[i].speculation.drafter) continue;
+        if (steps[i].speculation.are_forced) continue;
         drafts.push_back(to_draft_entry(steps[i], advances[i]));
         drafting.push_back(i);
     }
@@ -158,6 +182,7 @@ std::shared_ptr<Continuation> leave(const JobState & state, Advance & advance, S
     }
     step.copy_from.reset();
     step.speculation.drafts.clear();
+    step.speculation.are_forced = false;
     step.speculation.kept_rows = 0;
     return std::make_shared<Continuation>(Continuation{*advance.id, std::move(step), std::move(is_known)});
 }
@@ -176,7 +201,16 @@ AdvanceResult run_advance(JobState & state, std::vector<AdvanceEntry> entries) {
         targets.push_back(entry.step.target);
         sequences.push_back(entry.step.sequence);
         const size_t members = entry.step.target->size();
-        Advance advance{i, entry.follows.has_value(), entry.begins, entry.length, entry.min_confidence, {}, {}, {}};
+        Advance advance{i,
+                        entry.follows.has_value(),
+                        entry.begins,
+                        entry.length,
+                        entry.min_confidence,
+                        entry.forced,
+                        entry.least_forced,
+                        {},
+                        {},
+                        {}};
         advance.lacking.resize(members);
         // Whatever happens now, nobody goes on from there any more.
         const auto before = std::move(state.continuations[entry.step.sequence]);
@@ -191,6 +225,7 @@ AdvanceResult run_advance(JobState & state, std::vector<AdvanceEntry> entries) {
         steps.push_back(std::move(entry.step));
     }
     try {
+        draft_forced(state, advances, steps, result);
         draft_first(state, advances, steps, result);
         for (StepEntry & step : steps) {
             for (auto & tokens : step.tokens) {

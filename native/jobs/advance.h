@@ -17,6 +17,9 @@ struct AdvanceEntry {
     StepEntry step;
     uint32_t length = 0;        // most tokens that the drafter of `step` drafts; 0: none
     double min_confidence = 0;  // as in DraftEntry
+    /// Most tokens of text that its grammar forces. Where there are some they are verified instead of other drafts.
+    uint32_t forced = 0;
+    uint32_t least_forced = 0;  // fewer of them are not verified
     /// Under which number later jobs can go on from here, without being told anything again.
     std::optional<uint32_t> begins;
     /// The number from which it goes on. Then only target, sequence and `speculation.compare` of `step` count.
@@ -27,6 +30,9 @@ struct AdvanceEntry {
 struct AdvanceOutcome {
     EntryResult step;
     std::optional<Drafted> drafted;
+    /// Tokens of text that the grammar forces; where they were verified, there were no other drafts.
+    std::vector<int32_t> forced;
+    bool has_verified_forced = false;
     /// There is nothing to follow: the text has ended, the job before has failed, or a member has to read the last
     /// token otherwise. Nothing has happened.
     bool is_void = false;

@@ -100,12 +100,14 @@ void draw(JobState & state, const EntryRows & rows, Decision & decision) {
         const auto members = rows_at(state, rows, row);
         const FuseResult fused = fuse_position(state, target, members, entry.fusion, state.fuse);
         const float * drafter = nullptr;
-        if (speculation.drafter && (speculation.compare || (drafted && speculation.coupling == Coupling::maximal))) {
+        const bool verifies = drafted && !speculation.are_forced;
+        if (speculation.drafter && (speculation.compare || (verifies && speculation.coupling == Coupling::maximal))) {
             drafter = fuse_position(state, target, members, *speculation.drafter, state.drafter_fuse).target;
         }
-        const int32_t token = drafted ? verify_draft(fused.target, drafter, n, speculation.drafts[row], request,
-                                                     drafted_by, speculation.coupling, state.draw)
-                                      : draw_token(fused.target, n, request, state.draw.target);
+        const int32_t token = drafted
+                                  ? verify_draft(fused.target, verifies ? drafter : nullptr, n, speculation.drafts[row],
+                                                 request, drafted_by, speculation.coupling, state.draw)
+                                  : draw_token(fused.target, n, request, state.draw.target);
         if (token < 0) throw no_token_left(request);
         draws.push_back(report(target, members, fused, token, request));
         if (speculation.compare && drafter)

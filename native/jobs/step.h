@@ -21,6 +21,7 @@ struct Queries {
 /// Drafts to verify; see NativeSpeculation in src/native/binding.ts.
 struct Speculation {
     std::vector<int32_t> drafts;  // which every member has behind its tokens, or has kept the rows of
+    bool are_forced = false;      // by the grammar, and not drawn from a distribution
     uint32_t kept_rows = 0;       // as many as the confidences of Drafted
     Coupling coupling = Coupling::gumbel;
     uint32_t history_limit = 0;

@@ -1,6 +1,7 @@
 #include "llama/grammar.h"
 
 #include <algorithm>
+#include <cctype>
 #include <string>
 #include <unordered_map>
 
@@ -15,6 +16,16 @@ namespace {
 constexpr size_t MOST_MEMORY = size_t{64} << 20;  // bytes of what has been found out about one grammar
 /// To ask about all tokens costs as much as to ask about some thousand; so it does not take long to be worth it.
 constexpr int PATIENCE = 256;
+/// Bytes of forced text that are looked at.
+constexpr size_t MOST_FORCED = 256;
+/// And for each token that is wanted: most are shorter.
+constexpr size_t FORCED_PER_TOKEN = 16;
+
+/// Whether a word, a number or white space may go on behind it.
+bool is_open(char byte) {
+    const auto code = static_cast<unsigned char>(byte);
+    return code >= 0x80 || code == ' ' || code == '\n' || code == '\t' || std::isalnum(code) != 0;
+}
 
 }  // namespace
 
@@ -74,7 +85,10 @@ void Grammar::settle(Cancelled cancelled) {
     }
     if (!accepted_.empty()) {
         State state = state_;
-        for (const int32_t token : accepted_) state = after(state, token, work);
+        for (const int32_t token : accepted_) {
+            note_habits(state, token, work);
+            state = after(state, token, work);
+        }
         state_ = state;
         accepted_.clear();
         refused_ = 0;
@@ -176,6 +190,103 @@ std::vector<uint8_t> Grammar::find_allowed(GrammarWork & work) {
         if (setting_->end_of_generation[token] != 0) flags[token] = machine_->automaton.may_end(state_) ? 1 : 0;
     }
     return flags;
+}
+
+void Grammar::note_habits(State state, int32_t token, GrammarWork & work) {
+    const TokenTexts & texts = *machine_->texts;
+    if (texts.is_control(token)) return;
+    for (const char character : texts[token]) {
+        if (state == Automaton::DEAD) return;
+        const auto byte = static_cast<uint8_t>(character);
+        texts.habits().note(before_, byte, machine_->automaton.next_bytes(state));
+        before_ = byte;
+        state = machine_->automaton.after(state, byte, work);
+    }
+}
+
+std::vector<int32_t> Grammar::forced(size_t most, Cancelled cancelled) {
+    settle(cancelled);
+    if (most == 0 || state_ == Automaton::DEAD) return {};
+    const TokenTexts & texts = *machine_->texts;
+    Automaton & automaton = machine_->automaton;
+    GrammarWork work(cancelled);
+    try {
+        const size_t bytes = std::min(MOST_FORCED, FORCED_PER_TOKEN * (most + 1));
+        const std::string text = forced_text(automaton, state_, before_, texts.habits(), bytes, work);
+        if (text.empty()) return {};
+        std::vector<int32_t> tokens = tokens_of(text);
+        if (tokens.size() > most) {
+            tokens.resize(most);
+            return tokens;
+        }
+        // A word that is not over may be the beginning of a longer token.
+        if (tokens.empty() || !is_open(text.back())) return tokens;
+        const size_t last = text.size() - texts[tokens.back()].size();
+        State state = state_;
+        for (size_t i = 0; i < last; ++i) state = automaton.after(state, static_cast<uint8_t>(text[i]), work);
+        if (goes_on_behind(state, texts.longest(text, last), work)) tokens.pop_back();
+        return tokens;
+    } catch (const Failure & failure) {
+        // What is too ambiguous further on is reported when the text gets there.
+        if (failure.code != "GRAMMAR_INVALID") throw;
+        return {};
+    }
+}
+
+std::vector<int32_t> Grammar::tokens_of(const std::string & text) const {
+    const TokenTexts & texts = *machine_->texts;
+    const auto is_possible = [&](int32_t token) {
+        return static_cast<size_t>(token) < vocabulary_size() &&
+               setting_->is_lacking[static_cast<size_t>(token)] == 0 &&
+               setting_->end_of_generation[static_cast<size_t>(token)] == 0 && !texts.is_control(token) &&
+               !texts[token].empty();
+    };
+    // Many tokenizers put a space in front of a text; behind the end of a line they have no reason to.
+    if (const auto model = setting_->model.lock()) {
+        std::vector<int32_t> tokens;
+        try {
+            tokens = model->tokenize("\n" + text, false, false);
+        } catch (const Failure &) {
+            // It need not know every text.
+        }
+        size_t from = tokens.size(), length = 0;
+        while (from > 0 && length < text.size()) length += texts[tokens[--from]].size();
+        std::string joined;
+        for (size_t i = from; i < tokens.size() && is_possible(tokens[i]); ++i) joined += texts[tokens[i]];
+        if (joined == text) return {tokens.begin() + static_cast<std::ptrdiff_t>(from), tokens.end()};
+    }
+    std::vector<int32_t> tokens;
+    for (size_t at = 0; at < text.size(); at += texts[tokens.back()].size()) {
+        const size_t node = texts.longest(text, at);
+        if (node == texts.tree().size() || !is_possible(texts.tree()[node].token)) break;
+        tokens.push_back(texts.tree()[node].token);
+    }
+    return tokens;
+}
+
+bool Grammar::goes_on_behind(State state, size_t node, GrammarWork & work) {
+    const TokenTexts & texts = *machine_->texts;
+    const auto & tree = texts.tree();
+    if (node == tree.size()) return false;
+    std::vector<State> path(texts.depth() + 1, Automaton::DEAD);  // the states before each byte of a prefix
+    const std::string & text = texts[tree[node].token];
+    for (const char byte : text) {
+        if (state == Automaton::DEAD) return false;
+        state = machine_->automaton.after(state, static_cast<uint8_t>(byte), work);
+    }
+    path[text.size()] = state;
+    for (size_t i = node + 1; i < tree[node].end;) {
+        const State before = path[tree[i].depth];
+        const State next = before == Automaton::DEAD ? before : machine_->automaton.after(before, tree[i].byte, work);
+        if (next == Automaton::DEAD) {
+            i = tree[i].end;
+            continue;
+        }
+        if (tree[i].token >= 0) return true;
+        path[tree[i].depth + size_t{1}] = next;
+        ++i;
+    }
+    return false;
 }
 
 }  // namespace eft

@@ -8,6 +8,7 @@
 
 #include "llama/model.h"
 #include "math/automaton.h"
+#include "math/forced-text.h"
 #include "math/sample.h"
 
 namespace eft {
@@ -46,6 +47,10 @@ class Grammar {
     /// One flag per token: whether it may come next. Some nanoseconds for each byte that may come in the tree of all
     /// texts.
     const std::vector<uint8_t> & allowed(Cancelled cancelled);
+    /// Tokens of the text that must come now, as far as nothing else can, at most `most` of them: as the vocabulary's
+    /// tokenizer writes it. The same text may also come in other tokens, and white space that need not come is expected
+    /// where it came last; so this is a guess, of tokens that may come. Some microseconds.
+    std::vector<int32_t> forced(size_t most, Cancelled cancelled);
 
   private:
     using State = Automaton::State;
@@ -54,6 +59,11 @@ class Grammar {
 
     State after(State state, int32_t token, GrammarWork & work);
     std::vector<uint8_t> find_allowed(GrammarWork & work);
+    /// Notes where white space came, and where not, on the way of a token.
+    void note_habits(State state, int32_t token, GrammarWork & work);
+    std::vector<int32_t> tokens_of(const std::string & text) const;
+    /// Whether some token that may come in `state` begins with the text of a node and goes on behind it.
+    bool goes_on_behind(State state, size_t node, GrammarWork & work);
     /// Forgets what has been found out, but for the given states, where it has become too much.
     void make_room(std::vector<State> & states);
 
@@ -62,6 +72,7 @@ class Grammar {
     State state_ = Automaton::DEAD;
     std::vector<int32_t> accepted_;  // not yet gone on to
     int refused_ = 0;                // tokens, since the last one was accepted
+    int before_ = NO_BYTE;           // the last byte of the text
 };
 
 /// A place in a grammar that moves through a block of tokens; the grammar that it starts from stays where it is.

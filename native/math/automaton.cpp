@@ -174,6 +174,16 @@ Automaton::State Automaton::either(State one, State other) {
     return state_of(std::move(readings));
 }
 
+std::bitset<256> Automaton::next_bytes(State state) const {
+    std::bitset<256> bytes;
+    for (const Reading & reading : readings_of(state)) {
+        if (program_->kind(reading.position) == GrammarElement::bytes) {
+            bytes |= program_->sets[static_cast<size_t>(program_->value(reading.position))];
+        }
+    }
+    return bytes;
+}
+
 void Automaton::check_size(const Readings & readings) {
     if (readings.size() <= MOST_READINGS) return;
     throw Failure("GRAMMAR_INVALID", "The grammar is too ambiguous: the text can be read in more than " +

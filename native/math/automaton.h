@@ -96,6 +96,8 @@ class Automaton {
     /// After whatever leads to the one or to the other, each of which may be DEAD.
     State either(State one, State other);
 
+    /// The bytes that lead to somewhere else than DEAD.
+    std::bitset<256> next_bytes(State state) const;
     bool may_end(State state) const { return states_[static_cast<size_t>(state)].may_end; }
     /// Elements `token` and `other_token` that may come next.
     const std::vector<std::pair<GrammarElement, int32_t>> & token_elements(State state) const {

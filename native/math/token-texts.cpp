@@ -13,6 +13,23 @@ const std::vector<TokenTexts::Node> & TokenTexts::tree() const {
     return tree_;
 }
 
+size_t TokenTexts::longest(const std::string & text, size_t from) const {
+    const std::vector<Node> & nodes = tree();
+    size_t found = nodes.size();
+    size_t end = nodes.size();  // of those that begin with what has been read
+    for (size_t i = 0; i < end && from < text.size();) {
+        if (nodes[i].byte != static_cast<uint8_t>(text[from])) {
+            i = nodes[i].end;
+            continue;
+        }
+        if (nodes[i].token >= 0) found = i;
+        end = nodes[i].end;
+        ++from;
+        ++i;
+    }
+    return found;
+}
+
 void TokenTexts::build() const {
     constexpr size_t LONGEST = std::numeric_limits<uint16_t>::max();
     std::vector<int32_t> order;

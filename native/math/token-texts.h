@@ -7,9 +7,11 @@
 #include <string>
 #include <vector>
 
+#include "math/white-space-habits.h"
+
 namespace eft {
 
-/// Immutable, and safe to use from several threads.
+/// Safe to use from several threads; immutable but for habits().
 class TokenTexts {
   public:
     /// `is_control`: one flag per token; these are not in the tree.
@@ -28,8 +30,12 @@ class TokenTexts {
     };
     /// Each node before its children, those in the order of their bytes. Built at the first call.
     const std::vector<Node> & tree() const;
+    /// The node of the longest token that `text` has at `from`; tree().size() if it has none there.
+    size_t longest(const std::string & text, size_t from) const;
     /// The next token of the same text; -1: none.
     int32_t same_text(int32_t token) const { return same_text_[static_cast<size_t>(token)]; }
+    /// Of the texts that are written with it. Changes, and says nothing about the tokens.
+    WhiteSpaceHabits & habits() const { return habits_; }
     /// Bytes of the longest text in the tree.
     size_t depth() const { return depth_; }
 
@@ -42,6 +48,7 @@ class TokenTexts {
     mutable std::vector<Node> tree_;
     mutable std::vector<int32_t> same_text_;
     mutable size_t depth_ = 0;
+    mutable WhiteSpaceHabits habits_;
 };
 
 }  // namespace eft

@@ -61,6 +61,8 @@ void read_plan(const Napi::Object & object, AdvanceEntry & entry) {
     entry.length = object.Get("length").As<Napi::Number>();
     entry.min_confidence = object.Get("minConfidence").As<Napi::Number>().DoubleValue();
     entry.step.speculation.compare = object.Get("compare").ToBoolean();
+    entry.forced = object.Get("forced").As<Napi::Number>();
+    entry.least_forced = object.Get("leastForced").As<Napi::Number>();
 }
 
 Napi::Object to_object(Napi::Env env, const DrawResult & draw) {
@@ -224,6 +226,13 @@ Napi::Value to_object(Napi::Env env, const AdvanceResult & result) {
         outcome.Set("draws", draws);
         if (!entry.uncovered.empty()) outcome.Set("uncovered", to_array(env, entry.uncovered));
         if (result.entries[i].drafted) outcome.Set("drafted", to_object(env, *result.entries[i].drafted));
+        const auto & forced = result.entries[i].forced;
+        if (!forced.empty()) {
+            Napi::Object object = Napi::Object::New(env);
+            object.Set("tokens", to_typed_array<Napi::Int32Array>(env, forced));
+            object.Set("verified", result.entries[i].has_verified_forced);
+            outcome.Set("forced", object);
+        }
         results.Set(i, outcome);
     }
     Napi::Object object = Napi::Object::New(env);

@@ -8,6 +8,7 @@
 #include "check.h"
 #include "failure.h"
 #include "math/automaton.h"
+#include "math/forced-text.h"
 #include "math/token-texts.h"
 
 using namespace eft;
@@ -207,8 +208,129 @@ void test_tree() {
     for (size_t token = 0; token < words.size(); token++) {
         CHECK(seen[token] == (words[token].empty() || is_control[token] != 0 ? 0 : 1));
     }
+    for (const std::string text : {"", "abcab", "cabba", "zab", "<c>", "\xff\x80"}) {
+        for (size_t from = 0; from <= text.size(); from++) {
+            std::string longest;
+            for (size_t token = 0; token < words.size(); token++) {
+                const bool is_there =
+                    is_control[token] == 0 && text.compare(from, words[token].size(), words[token]) == 0;
+                if (is_there && words[token].size() > longest.size()) longest = words[token];
+            }
+            const size_t node = texts.longest(text, from);
+            CHECK((node == tree.size()) == longest.empty());
+            CHECK(longest.empty() || texts[tree[node].token] == longest);
+        }
+    }
     CHECK(texts.depth() == 5);
     CHECK(TokenTexts({}, {}).tree().empty());
+}
+
+/// An alternative that is a text.
+std::vector<int32_t> spell(Writer & writer, const std::string & text) {
+    std::vector<int32_t> elements;
+    for (const char byte : text) elements.push_back(writer.byte(std::string(1, byte)));
+    return elements;
+}
+
+std::vector<int32_t> joined(std::vector<std::vector<int32_t>> parts) {
+    std::vector<int32_t> all;
+    for (const auto & part : parts) all.insert(all.end(), part.begin(), part.end());
+    return all;
+}
+
+std::string forced_behind(Automaton & automaton, const std::string & text, const WhiteSpaceHabits & habits,
+                          size_t most = 100) {
+    const int before = text.empty() ? NO_BYTE : static_cast<uint8_t>(text.back());
+    return forced_text(automaton, read(automaton, automaton.start(WORK), text), before, habits, most, WORK);
+}
+
+void test_forced_text() {
+    // root ::= space "{" key space ("yes" | "yet" | "no") "}"; key ::= "\"k\":"; space ::= " " |
+    Writer writer;
+    const auto open = spell(writer, "{"), key = spell(writer, "\"k\":"), close = spell(writer, "}");
+    writer.rule(false, {joined({{call(2)}, open, {call(1)}})});
+    writer.rule(false, {joined({key, {call(2), call(3)}, close})});
+    writer.rule(true, {{writer.byte(" ")}});
+    writer.rule(false, {spell(writer, "yes"), spell(writer, "yet"), spell(writer, "no")});
+    Automaton automaton(writer.done());
+    WhiteSpaceHabits habits;
+    // A space behind a colon is usual, one at the beginning is not.
+    CHECK(forced_behind(automaton, "", habits) == "{\"k\": ");
+    CHECK(forced_behind(automaton, "", habits, 3) == "{\"k");
+    CHECK(forced_behind(automaton, " ", habits) == "{\"k\": ");
+    CHECK(forced_behind(automaton, "{\"", habits) == "k\": ");
+    CHECK(forced_behind(automaton, "{\"k\":", habits) == " ");
+    CHECK(forced_behind(automaton, "{\"k\": ", habits).empty());
+    CHECK(forced_behind(automaton, "{\"k\":n", habits) == "o}");
+    CHECK(forced_behind(automaton, "{\"k\":y", habits) == "e");
+    CHECK(forced_behind(automaton, "{\"k\":no}", habits).empty());
+    // What came last is expected again.
+    const auto note = [&](const std::string & text, uint8_t next) {
+        const auto state = read(automaton, automaton.start(WORK), text);
+        habits.note(text.empty() ? NO_BYTE : static_cast<uint8_t>(text.back()), next, automaton.next_bytes(state));
+    };
+    note("{\"k\":", 'n');
+    note("", ' ');
+    CHECK(forced_behind(automaton, "", habits) == " {\"k\":");
+    CHECK(forced_behind(automaton, "{\"k\":", habits).empty());
+    // Where nothing is optional, nothing is learnt.
+    note("{\"k\"", ':');
+    note("{\"k\":n", 'o');
+    CHECK(forced_behind(automaton, "{\"k\"", habits) == ":");
+    note("{\"k\":", ' ');
+    CHECK(forced_behind(automaton, "", habits) == " {\"k\": ");
+
+    // A text that may end is not gone on with, nor one where a token may come.
+    Writer ends;
+    const int32_t a = ends.byte("a");
+    ends.rule(false, {joined({{a, a}, {call(1)}})});
+    ends.rule(true, {{a, element(GrammarElement::token, 7), a}});
+    Automaton ending(ends.done());
+    const WhiteSpaceHabits none;
+    CHECK(forced_behind(ending, "", none) == "aa");
+    CHECK(forced_behind(ending, "aa", none).empty());
+    CHECK(forced_behind(ending, "aaa", none).empty());
+
+    // Characters are whole: the second one has a choice in its last byte.
+    Writer characters;
+    characters.rule(false, {joined({spell(characters, "\xc3\xa9\xe6\x97"), {characters.byte("\xa4\xa5")}})});
+    Automaton of_characters(characters.done());
+    CHECK(forced_behind(of_characters, "", none) == "\xc3\xa9");
+    CHECK(forced_behind(of_characters, "\xc3", none) == "\xa9");
+    CHECK(forced_behind(of_characters, "", none, 1).empty());
+
+    // Free text has white space as it has letters; more white space is not expected behind some.
+    Writer free;  // root ::= [ -~]* | "\n" lines; here: any of all printable bytes
+    std::string printable;
+    for (char byte = ' '; byte < '~'; byte++) printable += byte;
+    const int32_t any = free.byte(printable);
+    free.rule(false, {{free.byte(":"), any, any}});
+    Automaton of_free(free.done());
+    CHECK(forced_behind(of_free, "", none) == ":");
+    Writer white;  // root ::= ":" (" " | "\n" |) (" " |) "x"
+    const int32_t space = white.byte(" ");
+    white.rule(false, {{white.byte(":"), call(1), call(2), white.byte("x")}});
+    white.rule(true, {{white.byte(" \n")}});
+    white.rule(true, {{space}});
+    Automaton of_white(white.done());
+    CHECK(forced_behind(of_white, "", none) == ": x");
+    WhiteSpaceHabits lines;
+    lines.note(':', '\n', of_white.next_bytes(read(of_white, of_white.start(WORK), ":")));
+    CHECK(forced_behind(of_white, "", lines) == ":\nx");
+    CHECK(forced_behind(of_white, ": ", lines) == "x");
+
+    Writer loop;  // root ::= "a" root
+    loop.rule(false, {{loop.byte("a"), call(0)}});
+    Automaton endless(loop.done());
+    CHECK(forced_behind(endless, "", none) == std::string(100, 'a'));
+    Writer nest;  // root ::= "(" root ")": each byte leads to a state of its own
+    nest.rule(false, {{nest.byte("("), call(0), nest.byte(")")}});
+    Automaton nested(nest.done());
+    CHECK(forced_behind(nested, "(", none, 10'000'000).size() < 1'000'000);
+    const std::atomic<bool> cancelled{true};
+    GrammarWork stopped(&cancelled);
+    Automaton again(loop.done());
+    CHECK(failure_of([&] { forced_text(again, again.start(WORK), NO_BYTE, none, 100, stopped); }) == "ABORTED");
 }
 
 }  // namespace
@@ -221,5 +343,6 @@ int main() {
     test_tokens();
     test_failures();
     test_tree();
+    test_forced_text();
     return test::failures() == 0 ? 0 : 1;
 }

@@ -40,14 +40,16 @@ function list(values: Readonly<Record<string, number>>): string {
 }
 
 function describeSpeculation(statistics: SpeculationStatistics): string[][] {
-    const { steps, blocks, drafted, accepted, lookedUp, lookupAccepted } = statistics;
-    if (blocks === 0) return [["steps", `${steps}, none of them with drafts`]];
+    const { steps, blocks, drafted, accepted, lookedUp, lookupAccepted, forced, forcedAccepted } = statistics;
+    const byGrammar = forced === 0 ? [] : [["by the grammar", `${forced}, accepted ${forcedAccepted}`]];
+    if (blocks === 0) return [["steps", `${steps}, none of them with drafts of a model`], ...byGrammar];
     const { verifiedAt, acceptanceRate, acceptanceLength, predictedSpeedup, measuredSpeedup } = statistics;
     const rate = `${(100 * acceptanceRate).toFixed(1)} % of the ${sum(verifiedAt)} verified`;
     return [
         ["steps", `${steps}, ${blocks} of them with drafts`],
         ["drafted", `${drafted}, accepted ${accepted}: ${rate}`],
         ...(lookedUp === 0 ? [] : [["by lookup", `${lookedUp}, accepted ${lookupAccepted}`]]),
+        ...byGrammar,
         ["acceptance length", `${acceptanceLength.toFixed(2)} tokens per block`],
         ["by position", describePositions(statistics)],
         ["speed-up", `predicted ${formatFactor(predictedSpeedup)}, measured ${formatFactor(measuredSpeedup)}`],

@@ -99,9 +99,10 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
     const { speculation, explain } = request;
     const named = typeof checked.speculation === "object" ? checked.speculation.drafter : undefined;
     const sizes = ensemble.members.map(({ model }) => model.info.size);
-    const drafterForm = speculation && createDrafterForm(ensemble.recipe, sizes, named);
+    const hasDrafter = speculation?.hasDrafter ?? false;
+    const drafterForm = hasDrafter ? createDrafterForm(ensemble.recipe, sizes, named) : undefined;
     const dials = createDials(ensemble, checked.parameters ?? {}, drafterForm);
-    if (speculation !== undefined) checkCanDraft(dials.drafter, explain ? {} : speculation);
+    if (speculation !== undefined && hasDrafter) checkCanDraft(dials.drafter, explain ? {} : speculation);
     const { readAhead = 0 } = checked;
     /** Its grammar stands at the beginning again. */
     const again = (seed: number): Request => resolveRequest(ensemble, checked, answer, showOnce, seed);
@@ -163,14 +164,16 @@ function resolveRequest(
     const sampling = resolveSampling(ensemble.recipe.sampling, options.sampling ?? {});
     const { temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty } = sampling;
     const constraint = createGrammar(ensemble, options, answer);
+    const speculation = resolveSpeculation(ensemble, sampling, options.speculation, constraint !== undefined);
     return {
         ...{ show, stop, sampling, explain, signal },
         answer: answer.syntax,
         maxTokens: options.maxTokens ?? ensemble.contextSize,
         // What is explained without speculation still needs a drafter to be compared with.
         speculation:
-            resolveSpeculation(ensemble, sampling, options.speculation) ??
-            (explain ? resolveSpeculation(ensemble, sampling, { length: 0, lookup: false }) : undefined),
+            explain && speculation?.hasDrafter !== true
+                ? resolveSpeculation(ensemble, sampling, { length: 0, lookup: false }, speculation !== undefined)
+                : speculation,
         draw: {
             ...{ temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty },
             ...resolveLogitBias(options.logitBias ?? {}, ensemble.vocabulary.size),

@@ -51,8 +51,8 @@ export interface CompletionOptions {
     /** Overlays the ensemble's parameters, for this completion alone. */
     readonly parameters?: Readonly<Record<string, number>> | undefined;
     /**
-     * Speculative decoding: an object overlays what the recipe says, true is the same as `{}`, false turns it off.
-     * Default: on if the recipe has the key `speculation`.
+     * Speculative decoding: an object overlays what the recipe says, true is the same as `{}`, false turns it off. Default: on if the
+     * recipe has the key `speculation`. With `grammar` or `jsonSchema`, text that these force is verified as drafts unless it is false.
      */
     readonly speculation?: boolean | SpeculationOptions | undefined;
     /** How many of the target's most probable tokens to report at each token. Range 0..100. Default 0. */
@@ -169,7 +169,7 @@ export interface FinishPart {
     readonly promptTokens: Readonly<Record<string, number>>;
     readonly reusedTokens: Readonly<Record<string, number>>;
     readonly timings: CompletionTimings;
-    /** With speculation, and with `explain`, where no block has drafts unless there is speculation too. */
+    /** With speculation, with a grammar unless speculation is off, and with `explain`, where no block has drafts unless there is speculation too. */
     readonly speculation?: SpeculationStatistics;
     /** With `jsonSchemaStrict: false`: the keywords of the schema that did not constrain the text. */
     readonly unenforced?: readonly UnenforcedKeyword[];
@@ -184,7 +184,7 @@ export interface CompletionTimings {
     readonly firstTokenMs: number;
     /** From the first token to the end. */
     readonly generationMs: number;
-    /** Tokens after the first, per second of generationMs; 0 with fewer than two tokens. */
+    /** Tokens after those of the first step, which is one as a rule, per second of generationMs; 0 where there are none. */
     readonly tokensPerSecond: number;
     /**
      * Per member: decoding, in all jobs after the prompt, drafting included. Members on a GPU overlap, and the one that is waited

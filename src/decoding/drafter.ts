@@ -46,6 +46,10 @@ export const SPECULATION_OPTIONS = optionsOf<SpeculationOptions>("speculation", 
 
 /** Speculation with all defaults filled in. */
 export interface Speculation {
+    /** Whether a member drafts, or lookup does. */
+    readonly hasDrafter: boolean;
+    /** Whether text that the grammar forces is verified as drafts: as far as that pays, or always. */
+    readonly forced: "never" | "adaptive" | "always";
     readonly propose?: Proposer;
     readonly length: DraftLength;
     readonly policy: DraftLengthPolicy;
@@ -57,6 +61,12 @@ export interface Speculation {
 /** The drafter's form at the given parameters; undefined where no member drafts. */
 export type DrafterForm = (parameters: Readonly<Record<string, number>>) => NativeFusion | undefined;
 
+/** What is left of it where nobody drafts, and a grammar forces text. */
+const FORCED_TEXT: Speculation = {
+    ...{ hasDrafter: false, forced: "adaptive", coupling: "gumbel" },
+    ...{ length: 0, policy: createDraftLengthPolicy(0) },
+};
+
 /**
  * What a completion speculates with; undefined: nothing.
  *
@@ -66,18 +76,24 @@ export type DrafterForm = (parameters: Readonly<Record<string, number>>) => Nati
 export function resolveSpeculation(
     { recipe }: Ensemble,
     sampling: SamplingOptions,
-    option: boolean | SpeculationOptions = recipe.speculation !== undefined,
+    option: boolean | SpeculationOptions | undefined,
+    hasGrammar: boolean,
 ): Speculation | undefined {
     if (option === false) return undefined;
-    const own = option === true ? {} : option;
+    if (option === undefined && recipe.speculation === undefined) return hasGrammar ? FORCED_TEXT : undefined;
+    const own = option === undefined || option === true ? {} : option;
     const lookup = own.lookup ?? recipe.speculation?.lookup ?? false;
     const length = own.length ?? recipe.speculation?.length ?? "adaptive";
+    const coupling = own.coupling ?? recipe.speculation?.coupling ?? "gumbel";
+    const isAdaptive = length === "adaptive";
+    // Under rejection sampling the text depends on where blocks begin, and with a length that is given it is to repeat itself.
+    const isForced = hasGrammar && (coupling === "gumbel" || isAdaptive);
     return {
+        hasDrafter: true,
+        forced: !isForced ? "never" : isAdaptive ? "adaptive" : "always",
         ...(lookup === false ? {} : { propose: lookup === true ? lookUp : lookup }),
         ...(own.drafterSampling && { drafterSampling: resolveSampling(sampling, own.drafterSampling) }),
-        length,
-        policy: createDraftLengthPolicy(length),
-        coupling: own.coupling ?? recipe.speculation?.coupling ?? "gumbel",
+        ...{ length, policy: createDraftLengthPolicy(length), coupling },
     };
 }
 

@@ -2,7 +2,7 @@
 
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Sequence } from "../host/sequences.js";
-import type { Drawing } from "../host/evaluations.js";
+import type { Drawing, Evaluated } from "../host/evaluations.js";
 import { EftError } from "../errors.js";
 import type { UnenforcedKeyword } from "../grammar/schema-report.js";
 import type { NativeDraw, NativeDrawResult } from "../native/binding.js";
@@ -102,7 +102,7 @@ export async function* generate(
                 history: () => penaltyHistory(sampling, prompts[0] ?? new Int32Array(0), generated),
                 ...(signal && { signal }),
             });
-            clock.add(evaluated, evaluated.block);
+            clock.add(evaluated);
             speculator?.learn(evaluated);
             for (const drawn of evaluated.draws) {
                 // It may have fired while others wanted the same step.
@@ -193,16 +193,20 @@ interface JobCost {
 function createClock(ensemble: Ensemble) {
     const start = performance.now();
     let first: number | undefined;
+    /** Of the first step. */
+    let firstTokens = 0;
     let last = start;
     let fuseMs = 0;
     const decodeMs = ensemble.members.map(() => 0);
     return {
-        add(...jobs: readonly (JobCost | undefined)[]): void {
+        add(evaluated: Evaluated): void {
             last = performance.now();
             if (first === undefined) {
                 first = last;
+                firstTokens = evaluated.draws.length;
                 return;
             }
+            const jobs: readonly (JobCost | undefined)[] = [evaluated, evaluated.block];
             for (const job of jobs) {
                 fuseMs += job?.fuseMs ?? 0;
                 job?.decodeMs.forEach((ms, index) => (decodeMs[index] = (decodeMs[index] ?? 0) + ms));
@@ -210,10 +214,11 @@ function createClock(ensemble: Ensemble) {
         },
         timings(tokens: number): CompletionTimings {
             const generationMs = last - (first ?? last);
+            const later = tokens - firstTokens;
             return {
                 firstTokenMs: (first ?? last) - start,
                 generationMs,
-                tokensPerSecond: tokens > 1 && generationMs > 0 ? ((tokens - 1) * 1000) / generationMs : 0,
+                tokensPerSecond: later > 0 && generationMs > 0 ? (later * 1000) / generationMs : 0,
                 decodeMs: byName(ensemble, (index) => decodeMs[index] ?? 0),
                 fuseMs,
             };

@@ -9,8 +9,10 @@ import {
     NEVER_STOP,
     type Attempt,
     type AttemptSituation,
+    type Block,
     type DraftPlan,
     type DraftProspect,
+    type ForcedRange,
     type PlanForecast,
     type Speculating,
 } from "../host/drafts.js";
@@ -23,6 +25,7 @@ import type { SamplingOptions } from "../types.js";
 import { MOST_DRAFTED } from "../models/context-memory.js";
 import { bestPlan } from "./draft-length.js";
 import { wayOfDrafting, type Speculation } from "./drafter.js";
+import { forcedRange, USUAL_FORCED_ACCEPTANCE } from "./forced.js";
 import type { Dials } from "./fusion.js";
 
 export interface Speculator {
@@ -76,15 +79,21 @@ export function createSpeculator({
     dials,
     sampling,
 }: SpeculatorParts): Speculator {
-    const { propose, policy, coupling, length, drafterSampling } = speculation;
+    const { propose, policy, coupling, length, drafterSampling, hasDrafter, forced: forcing } = speculation;
     const { costs, target } = ensemble;
     const members = ensemble.members.map((_, member) => member);
     /** The contexts of members that a form reads. */
     const contextsOf = (form: NativeFusion): number[] =>
         target.contexts.flatMap(({ id }, member) => (readsMember(form, member) ? id : []));
     const acceptance = {
-        drafter: target.acceptance(wayOfDrafting(dials, speculation, sampling)),
+        drafter: hasDrafter
+            ? target.acceptance(wayOfDrafting(dials, speculation, sampling))
+            : createAcceptance(USUAL_ACCEPTANCE),
         lookup: createAcceptance(USUAL_ACCEPTANCE),
+        forced:
+            forcing === "adaptive"
+                ? target.acceptance("forced text", USUAL_FORCED_ACCEPTANCE)
+                : createAcceptance(USUAL_FORCED_ACCEPTANCE),
     };
     const statistics = createStatistics(members.length);
     /** Plain steps since the last block. */
@@ -97,14 +106,14 @@ export function createSpeculator({
     function consider(
         fusion: NativeFusion,
         drafter: NativeFusion | undefined,
-        { position, most, isAlone }: AttemptSituation,
+        { position, most, others }: AttemptSituation,
     ): Considered {
         // The step of the prompt draws without drafts, and evaluates the drafter's prompt too.
         const isFirst = position === 0;
         const room = isFirst || length === 0 ? 0 : Math.min(most, MOST_DRAFTED);
         // Alone, the policy is asked again only after a look, so that what gains nothing costs nothing. With others, what pays
         // depends on them too.
-        const asks = room > 0 && (typeof length === "number" || plainSteps % LOOK_EVERY === 0 || !isAlone);
+        const asks = room > 0 && (typeof length === "number" || plainSteps % LOOK_EVERY === 0 || others > 0);
         const plainStepsWith = (plan: DraftPlan): number => (plan.length > 0 || isFirst ? 0 : plainSteps + 1);
         const take = (plan: DraftPlan): void => {
             const { plainMs } = plan.forecast ?? {};
@@ -121,10 +130,11 @@ export function createSpeculator({
             return { compare, readsDrafter: drafter !== undefined && (compare || isFirst) };
         };
         const hasToSee = propose !== undefined && (length !== "adaptive" || lookingSteps > 0);
-        const common = { decide, take, isFirst, room, hasToSee };
+        const verifying = readsAll ? target.contexts.map(({ id }) => id) : contextsOf(fusion);
+        const forced = rangeOfForced(Math.min(most, MOST_DRAFTED), verifying, others);
+        const common = { decide, take, isFirst, room, hasToSee, forced };
         if (!asks) return { ...common, plainForecast };
 
-        const verifying = readsAll ? target.contexts.map(({ id }) => id) : contextsOf(fusion);
         const proposed = position === undefined ? undefined : proposeTokens(room);
         const lookup: DraftProspect | undefined =
             proposed === undefined || proposed.length === 0
@@ -152,6 +162,12 @@ export function createSpeculator({
         };
     }
 
+    function rangeOfForced(most: number, verifying: readonly number[], others: number): ForcedRange {
+        if (forcing !== "adaptive") return { least: 1, most: forcing === "always" ? most : 0, looks: false };
+        const prospect = { most, acceptance: acceptance.forced.rates(), verifying, others };
+        return { ...forcedRange(prospect, costs), looks: true };
+    }
+
     /** What all members can verify of a proposal: a member cannot read a token that it lacks, so a block ends before one. */
     function proposeTokens(room: number): readonly number[] {
         const { size, members: vocabularies } = ensemble.vocabulary;
@@ -169,6 +185,29 @@ export function createSpeculator({
         return length !== "adaptive" || bestPlan(lookup, costs).rate >= bestPlan(asked, costs).rate;
     }
 
+    /** How often the drafter and lookup are right. */
+    function learnDrafters(draws: Evaluated["draws"], block: Block): void {
+        const { tokens: drafts, confidences, declined } = block;
+        const { proposal, isFirst, room, ...attempt } = block.attempt as Considered;
+        // Where lookup was not asked, the text that it would have seen is known by now.
+        const proposed = attempt.proposed ?? (isFirst || room === 0 ? [] : proposeTokens(room));
+        confidences.subarray(0, draws.length).forEach((confidence, position) => {
+            const guess = drafts[position] ?? declined;
+            acceptance.drafter.record(position, draws[position]?.token === guess, confidence);
+        });
+        // A proposal shows what it is worth also where it was not taken.
+        const same = countSame(proposed, draws);
+        for (let i = 0; i < Math.min(proposed.length, draws.length, same + 1); i++) {
+            acceptance.lookup.record(i, i < same, 1);
+        }
+        lookingSteps = proposal !== undefined || same >= draws.length ? LOOKING_STEPS : Math.max(0, lookingSteps - 1);
+        const [first] = draws;
+        if (confidences.length === 0 && drafts.length === 0 && first?.drafter !== undefined) {
+            const { token, confidence } = first.drafter;
+            acceptance.drafter.record(0, token === first.token, confidence);
+        }
+    }
+
     return {
         speculating: (fusion, drafter) => ({
             ...{ drafter, drafterSampling, coupling, policy },
@@ -177,45 +216,31 @@ export function createSpeculator({
 
         learn({ draws, block, decodeMs, fuseMs, jobMs }) {
             if (block === undefined) return;
-            const { tokens: drafts, confidences, declined, plan } = block;
-            const { proposal, isFirst, room, ...attempt } = block.attempt as Considered;
-            // Where lookup was not asked, the text that it would have seen is known by now.
-            const proposed = attempt.proposed ?? (isFirst || room === 0 ? [] : proposeTokens(room));
+            const { tokens: drafts, forced, plan } = block;
+            const areForced = forced?.verified ?? false;
+            const { proposal, isFirst, plainForecast: expected } = block.attempt as Considered;
             const accepted = countSame(drafts, draws);
             const verified = Math.min(drafts.length, draws.length);
-            confidences.subarray(0, draws.length).forEach((confidence, position) => {
-                const guess = drafts[position] ?? declined;
-                acceptance.drafter.record(position, draws[position]?.token === guess, confidence);
-            });
-            // A proposal shows what it is worth also where it was not taken.
-            const same = countSame(proposed, draws);
-            for (let i = 0; i < Math.min(proposed.length, draws.length, same + 1); i++) {
-                acceptance.lookup.record(i, i < same, 1);
-            }
-            lookingSteps =
-                proposal !== undefined || same >= draws.length ? LOOKING_STEPS : Math.max(0, lookingSteps - 1);
-            const [first] = draws;
-            if (confidences.length === 0 && drafts.length === 0 && first?.drafter !== undefined) {
-                const { token, confidence } = first.drafter;
-                acceptance.drafter.record(0, token === first.token, confidence);
+            if (areForced) {
+                for (let i = 0; i < verified; i++) acceptance.forced.record(i, i < accepted, 1);
+                for (const each of [statistics, ensemble.speculation]) each.addForced(drafts.length, accepted);
+            } else {
+                // What was not verified shows whether the first of it would have been accepted.
+                if (forced !== undefined) acceptance.forced.record(0, forced.tokens[0] === draws[0]?.token, 1);
+                learnDrafters(draws, block);
             }
             if (isFirst) return;
-            const forecast = plan.forecast ?? attempt.plainForecast;
+            const none = { drafted: 0, accepted: 0, verified: 0, isLookup: false };
+            const made = { drafted: drafts.length, accepted, verified, isLookup: proposal !== undefined };
+            const forecast = areForced ? undefined : (plan.forecast ?? expected);
             const step = {
-                ...{
-                    drafted: drafts.length,
-                    accepted,
-                    verified,
-                    isLookup: proposal !== undefined,
-                    tokens: draws.length,
-                },
+                ...{ ...(areForced ? none : made), tokens: draws.length, wallMs: jobMs },
                 ...{ draftMs: block.decodeMs, draftFuseMs: block.fuseMs, stepMs: decodeMs, stepFuseMs: fuseMs },
-                wallMs: jobMs,
                 ...(forecast && { forecast }),
             };
             statistics.add(step);
             ensemble.speculation.add(step);
-            target.trust.learn(step);
+            if (!areForced) target.trust.learn(step);
         },
 
         statistics: () => statistics.read(),

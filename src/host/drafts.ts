@@ -1,6 +1,6 @@
 /** What sequences ask of a drafter, and who decides how much they get. */
 
-import type { NativeFusion, NativeSampling } from "../native/binding.js";
+import type { NativeForced, NativeFusion, NativeSampling } from "../native/binding.js";
 import type { Coupling } from "../types.js";
 import type { CostTable } from "./costs.js";
 
@@ -83,8 +83,8 @@ export interface AttemptSituation {
     readonly position: number | undefined;
     /** Most drafts that there is room for. */
     readonly most: number;
-    /** Whether no other sequence has a slot. */
-    readonly isAlone: boolean;
+    /** Sequences that have a slot, beside its own. */
+    readonly others: number;
 }
 
 /** What could be drafted before a step. */
@@ -93,6 +93,8 @@ export interface Attempt {
     readonly prospect?: DraftProspect;
     /** Drafts that are there already; as many are taken as are planned. */
     readonly proposal?: Int32Array;
+    /** Text that its grammar forces: whether there is some, only native code knows. It takes the place of all other drafts. */
+    readonly forced: ForcedRange;
     /** Whether it would be another one if the tokens were known that are still being drawn. */
     readonly hasToSee?: boolean;
     /** A step with this plan has been submitted. */
@@ -106,6 +108,15 @@ export interface Attempt {
     };
 }
 
+/** How many tokens of forced text are worth verifying in one step. If there are others, native code says which they are. */
+export interface ForcedRange {
+    readonly least: number;
+    /** 0: none. */
+    readonly most: number;
+    /** Whether to ask for the next one where none are verified. */
+    readonly looks: boolean;
+}
+
 /** Nothing is drafted. */
 export const NO_DRAFTS: DraftPlan = { length: 0, stop: NEVER_STOP };
 
@@ -114,6 +125,8 @@ export interface Block {
     readonly attempt: Attempt;
     readonly plan: DraftPlan;
     readonly tokens: Int32Array;
+    /** What the grammar forced, as far as it was asked. */
+    readonly forced: NativeForced | undefined;
     /** The drafter's confidence at each row; see NativeDraft. */
     readonly confidences: Float32Array;
     /** What it would have drafted at the last row, where it was not sure enough; -1 elsewhere. */

@@ -32,8 +32,9 @@ export interface Experience {
      *
      * @param contexts - of a recipe that has been added
      * @param about - what acceptance depends on beside the recipe's files
+     * @param usual - what is expected where nothing is known
      */
-    acceptance(contexts: readonly number[], about: unknown): Acceptance;
+    acceptance(contexts: readonly number[], about: unknown, usual?: number): Acceptance;
     /** Contexts that are about to be gone, and recipes with them. Saved before, or lost. */
     removeContexts(ids: readonly number[]): void;
     /** Keeps what is new of recipes that have speculated. It has read all of it when it returns its promise. */
@@ -117,14 +118,14 @@ export function createExperience(
             recipes.set(key, { name, contexts, acceptances: new Map(acceptances), hasSpeculated: false });
             if (known !== undefined) costs.seedOverheads(known.overheads);
         },
-        acceptance(contexts, about) {
+        acceptance(contexts, about, usual = USUAL_ACCEPTANCE) {
             const recipe = recipes.get(contexts.join());
-            if (recipe === undefined) return beginText(createLongAcceptance(USUAL_ACCEPTANCE));
+            if (recipe === undefined) return beginText(createLongAcceptance(usual));
             // What earlier texts have shown.
             if (performance.now() - savedAt > MIN_MS_BETWEEN_SAVES) void save();
             const { acceptances } = recipe;
             const key = hash(about);
-            const known = acceptances.get(key) ?? createLongAcceptance(USUAL_ACCEPTANCE);
+            const known = acceptances.get(key) ?? createLongAcceptance(usual);
             acceptances.delete(key);
             acceptances.set(key, known);
             for (const oldest of [...acceptances.keys()].slice(0, -MOST_KINDS)) acceptances.delete(oldest);

@@ -4,6 +4,7 @@ import { readsAhead, type Chain, type Share } from "./chains.js";
 import type { CostTable } from "./costs.js";
 import { choosePlans } from "./draft-plans.js";
 import { NO_DRAFTS } from "./drafts.js";
+import { takeForced } from "./step-plan.js";
 import { toFollowing } from "./shares.js";
 import { isDraw } from "./evaluations.js";
 import { isWanted } from "./jobs.js";
@@ -23,7 +24,7 @@ type Future = "ends" | "goes on" | "has to be asked";
  */
 export function planFollowing(
     running: readonly Share[],
-    { batchSize, costs, isAlone }: { readonly batchSize: number; readonly costs: CostTable; readonly isAlone: boolean },
+    { batchSize, costs, others }: { readonly batchSize: number; readonly costs: CostTable; readonly others: number },
 ): FollowingShare[] {
     const futures = running.map(futureOf);
     if (futures.includes("has to be asked")) return [];
@@ -31,31 +32,36 @@ export function planFollowing(
         const { chain } = share;
         if (futures[index] !== "goes on" || chain === undefined) return [];
         const most = roomBehind(share) - 1;
-        const attempt = chain.drawing.speculation?.attempt({ position: undefined, most, isAlone });
+        const attempt = chain.drawing.speculation?.attempt({ position: undefined, most, others });
         return { share, lease: share.lease, chain, drawing: chain.drawing, attempt };
     });
     if (going.some(({ attempt }) => attempt?.hasToSee)) return [];
     const plans = choosePlans(going, costs);
     const sizes = new Map<number, number>();
-    const shares = going.map(({ share, lease, chain, attempt }, index): FollowingShare => {
+    const shares = going.map(({ share, lease, chain, attempt }, index) => {
         const plan = plans[index] ?? NO_DRAFTS;
         const { compare } = attempt?.decide(plan) ?? { compare: false };
         const lacks = lackingBehind(share, chain);
-        readsAhead(chain, plan.length > 0).forEach((isRead, member) => {
+        const contexts = readsAhead(chain, plan.length > 0).flatMap((isRead, member) => {
             const [id, count] = [lease.target.contexts[member]?.id ?? -1, lacks[member]];
-            if (!isRead) return;
+            if (!isRead) return [];
             // What native code was not told, or is too much for the cells of a slot, fits into no batch.
             const added = count !== undefined && count <= MOST_APPENDED ? count + plan.length : Infinity;
             sizes.set(id, (sizes.get(id) ?? 0) + added);
+            return id;
         });
-        const { slot } = share;
-        const { signal } = share;
+        return { share, lease, chain, attempt, plan, compare, contexts };
+    });
+    if ([...sizes.values()].some((size) => size > batchSize)) return [];
+    const left = new Map([...sizes].map(([id, size]) => [id, batchSize - size]));
+    return shares.map(({ share: { slot, signal }, lease, chain, attempt, plan, compare, contexts }): FollowingShare => {
+        const forced = takeForced(attempt, plan, contexts, left);
+        const entry = toFollowing(lease, slot, chain, attempt, { plan, compare, forced });
         return {
-            ...{ lease, slot, chain, attempt, plan, signal, entry: toFollowing(lease, slot, chain, plan, compare) },
-            ...{ last: true, tokens: undefined, most: 1 + plan.length, waiting: undefined },
+            ...{ lease, slot, chain, attempt, plan, signal, entry },
+            ...{ last: true, tokens: undefined, most: 1 + Math.max(plan.length, forced), waiting: undefined },
         };
     });
-    return [...sizes.values()].every((size) => size <= batchSize) ? shares : [];
 }
 
 /** Tokens that may come behind what it draws. */

@@ -136,7 +136,7 @@ export function createRuntime(options: RuntimeOptions): Runtime {
             const id = engine.createTarget({ ...vocabulary, contexts: ids });
             return {
                 ...{ id, contexts, contextSize, trust: createTrust(), closed: undefined },
-                acceptance: (about) => experience.acceptance([...ids], about),
+                acceptance: (about, usual) => experience.acceptance([...ids], about, usual),
             };
         },
         async closeTarget(target, reason) {

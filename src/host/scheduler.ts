@@ -154,7 +154,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         const others = evaluations.filter((waiting) => !isRunning(waiting));
         if (others.some(({ lease }) => isAwaited || lease.slot !== undefined)) return;
         if (running.some(({ last, waiting }) => !last || waiting === undefined)) return;
-        const shares = planFollowing(running, { batchSize, costs, isAlone: slots.busy <= 1 });
+        const shares = planFollowing(running, { batchSize, costs, others: slots.busy - 1 });
         if (shares.length === 0 || !slots.hasRoomFor(shares, running)) return;
         for (const share of shares) share.chain.ahead = share;
         submit(shares);
@@ -172,13 +172,13 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
 
     /** What each of them needs of the next step, drafts included. */
     function planNeeds(waitings: readonly Waiting[]): Need[] {
-        const isAlone = slots.busy <= 1;
+        const others = slots.busy - 1;
         const attempts = new Map<Waiting, Attempt | undefined>();
         for (const waiting of waitings) {
             const { evaluation } = waiting;
             try {
                 const { drawing, position, room } = isDraw(evaluation) ? evaluation : {};
-                attempts.set(waiting, drawing?.speculation?.attempt({ position, most: (room ?? 1) - 1, isAlone }));
+                attempts.set(waiting, drawing?.speculation?.attempt({ position, most: (room ?? 1) - 1, others }));
             } catch (error) {
                 // A function of the caller's looks up.
                 finish(waiting);
@@ -208,7 +208,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
 
     function settle(
         share: Share,
-        { draws, queries, drafted }: NativeEntryResult,
+        { draws, queries, drafted, forced }: NativeEntryResult,
         { decodes, lengths, fuseMs, draftDecodes, draftFuseMs }: NativeStepResult,
         offset: number,
         jobMs: number,
@@ -234,11 +234,22 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             ...nothing,
             tokens: attempt?.proposal?.subarray(0, plan.length) ?? nothing.tokens,
         };
+
         const evaluated: Evaluated = {
             ...{ draws, decodeMs, jobMs, fuseMs: waiting?.fuseMs ?? fuseMs },
             ...(queries && { queries }),
             ...(attempt && {
-                block: { attempt, plan, tokens, confidences, declined, decodeMs: draftMs, fuseMs: draftFuseMs },
+                block: {
+                    ...{
+                        attempt,
+                        plan,
+                        forced,
+                        confidences,
+                        declined,
+                        tokens: forced?.verified ? forced.tokens : tokens,
+                    },
+                    ...{ decodeMs: draftMs, fuseMs: draftFuseMs },
+                },
             }),
         };
         if (waiting !== undefined) {

@@ -29,8 +29,9 @@ export interface HostTarget {
      * The acceptance to begin a text with, by what was seen in earlier texts, on other days too.
      *
      * @param about - what it depends on beside the recipe's files, as data
+     * @param usual - what is expected where nothing is known
      */
-    acceptance(about: unknown): Acceptance;
+    acceptance(about: unknown, usual?: number): Acceptance;
     /** Why nothing runs for it any more. */
     readonly closed: Error | undefined;
 }

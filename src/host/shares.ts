@@ -1,6 +1,6 @@
 /** What a sequence does in a job, as native code is told it: everything, or only that it goes on. */
 
-import type { NativeFollowingEntry, NativeStepEntry } from "../native/binding.js";
+import type { NativeFollowingEntry, NativePlan, NativeStepEntry } from "../native/binding.js";
 import type { Chain, Share } from "./chains.js";
 import type { Attempt, DraftPlan } from "./drafts.js";
 import { isDraw, type DrawEvaluation, type Waiting } from "./evaluations.js";
@@ -25,14 +25,16 @@ export function canFollow(
 }
 
 /** @param nextId - for a chain that begins */
-export function toShare({ need, take, last }: Portion, nextId: () => number): Share {
+export function toShare({ need, take, last, forced }: Portion, nextId: () => number): Share {
     const { waiting, missing, attempt, plan, compare, follows } = need;
     const { lease, evaluation } = waiting;
     const slot = lease.slot ?? 0;
     const { signal } = evaluation;
-    const common = { lease, slot, last, attempt, plan, signal, waiting, most: 1 + plan.length };
+    const most = 1 + Math.max(plan.length, forced);
+    const common = { lease, slot, last, attempt, plan, signal, waiting, most };
+    const block = { plan, compare, forced };
     if (follows && lease.chain !== undefined) {
-        const entry = toFollowing(lease, slot, lease.chain, plan, compare);
+        const entry = toFollowing(lease, slot, lease.chain, attempt, block);
         return { ...common, entry, chain: lease.chain, tokens: undefined };
     }
     const tokens = missing.map(({ keep }, member) =>
@@ -56,8 +58,16 @@ export function toShare({ need, take, last }: Portion, nextId: () => number): Sh
         };
     }
     const { chain } = lease;
-    const draw = drawEntry(evaluation, attempt, plan, compare);
+    const draw = drawEntry(evaluation, attempt, block);
     return { ...common, chain, tokens, entry: { ...entry, ...draw, ...(chain && { begins: chain.id }) } };
+}
+
+/** What is different from step to step. */
+interface BlockPlan {
+    readonly plan: DraftPlan;
+    readonly compare: boolean;
+    /** As {@link Portion} has it. */
+    readonly forced: number;
 }
 
 /** An entry that goes on. */
@@ -65,24 +75,30 @@ export function toFollowing(
     lease: Lease,
     slot: number,
     { id }: Chain,
-    plan: DraftPlan,
-    compare: boolean,
+    attempt: Attempt | undefined,
+    block: BlockPlan,
 ): NativeFollowingEntry {
-    const { length, stop } = plan;
+    const plan = toPlan(attempt, block);
     return {
         ...{ target: lease.target.id, sequence: slot, follows: id },
-        ...((length > 0 || compare) && { plan: { length, minConfidence: stop.minConfidence, compare } }),
+        ...((plan.length > 0 || plan.compare || plan.forced > 0) && { plan }),
     };
+}
+
+function toPlan(attempt: Attempt | undefined, { plan: { length, stop }, compare, forced }: BlockPlan): NativePlan {
+    const { least, looks } = attempt?.forced ?? { least: 0, looks: false };
+    const asked = forced > 0 || !looks ? { forced, leastForced: least } : { forced: 1, leastForced: 2 };
+    return { length, minConfidence: stop.minConfidence, compare, ...asked };
 }
 
 /** What native code has to be told of a draw. */
 function drawEntry(
     { drawing: { fusion, draw, speculation }, history, position }: DrawEvaluation,
     attempt: Attempt | undefined,
-    { length, stop }: DraftPlan,
-    compare: boolean,
+    block: BlockPlan,
 ): Partial<NativeStepEntry> {
-    const drafts = attempt?.proposal?.slice(0, length) ?? new Int32Array(0);
+    const plan = toPlan(attempt, block);
+    const drafts = attempt?.proposal?.slice(0, plan.length) ?? new Int32Array(0);
     return {
         ...{ fusion, draw: { ...draw, history: history(), position } },
         ...(speculation && {
@@ -91,7 +107,7 @@ function drawEntry(
                 ...(speculation.drafter && attempt?.proposal === undefined && { drafter: speculation.drafter }),
                 ...(speculation.drafterSampling && { drafterSampling: speculation.drafterSampling }),
             },
-            plan: { length: attempt?.proposal ? 0 : length, minConfidence: stop.minConfidence, compare },
+            plan: { ...plan, ...(attempt?.proposal && { length: 0 }) },
         }),
     };
 }

@@ -27,6 +27,12 @@ export interface SpeculationStatistics {
     /** Drafts that were proposed by lookup, and how many of them were accepted. They are part of the numbers above. */
     readonly lookedUp: number;
     readonly lookupAccepted: number;
+    /**
+     * Drafts of text that a grammar forced, and how many of them were accepted, in the step of the prompt too. They are no part of
+     * the numbers of drafts and blocks, here and below; the tokens that came of them are among `tokens`.
+     */
+    readonly forced: number;
+    readonly forcedAccepted: number;
     /** By position in the block: drafts all of whose predecessors were accepted, and how many of them were. */
     readonly verifiedAt: readonly number[];
     readonly acceptedAt: readonly number[];
@@ -69,13 +75,18 @@ export interface SpeculativeStep {
 
 export interface StatisticsRecorder {
     add(step: SpeculativeStep): void;
+    /** A step had so many drafts of forced text. */
+    addForced(drafted: number, accepted: number): void;
     read(): SpeculationStatistics;
 }
 
 /** @param members - number of members */
 export function createStatistics(members: number): StatisticsRecorder {
     const counts = { steps: 0, blocks: 0, tokens: 0, drafted: 0, accepted: 0, verified: 0 };
-    const lookup = { drafted: 0, accepted: 0 };
+    const [lookup, forced] = [
+        { drafted: 0, accepted: 0 },
+        { drafted: 0, accepted: 0 },
+    ];
     const [verifiedAt, acceptedAt]: [number[], number[]] = [[], []];
     const [draftMs, stepMs] = [new Array<number>(members).fill(0), new Array<number>(members).fill(0)];
     const [fuse, known] = [
@@ -109,6 +120,10 @@ export function createStatistics(members: number): StatisticsRecorder {
             known.expectedMs += forecast.ms;
             known.expectedPlainMs += forecast.tokens * forecast.plainMs;
         },
+        addForced(drafted, accepted) {
+            forced.drafted += drafted;
+            forced.accepted += accepted;
+        },
         read: () => ({
             steps: counts.steps,
             blocks: counts.blocks,
@@ -117,6 +132,8 @@ export function createStatistics(members: number): StatisticsRecorder {
             accepted: counts.accepted,
             lookedUp: lookup.drafted,
             lookupAccepted: lookup.accepted,
+            forced: forced.drafted,
+            forcedAccepted: forced.accepted,
             verifiedAt: [...verifiedAt],
             acceptedAt: [...acceptedAt],
             acceptanceRate: counts.accepted / counts.verified,

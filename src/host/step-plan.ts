@@ -55,6 +55,8 @@ export interface Portion {
     readonly take: readonly number[];
     /** Whether nothing is left. */
     readonly last: boolean;
+    /** Most tokens of forced text that it verifies; 0: none. */
+    readonly forced: number;
 }
 
 export interface StepLimits {
@@ -111,7 +113,36 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
             room.set(context, (room.get(context) ?? batchSize) - count);
             if (isPrompt) pieces.set(context, (pieces.get(context) ?? 0) + count);
         });
-        portions.push({ need, take, last });
+        portions.push({ need, take, last, forced: 0 });
     }
-    return portions;
+    // Whether there is forced text is not known, so it gets what nobody else has use for.
+    for (const { id } of new Set(portions.flatMap(({ need }) => need.waiting.lease.target.contexts)))
+        room.set(id, room.get(id) ?? batchSize);
+    return portions.map((portion) => {
+        const { need, take, last } = portion;
+        if (!last) return portion;
+        const contexts = need.waiting.lease.target.contexts.flatMap(({ id }, member) => (take[member] ? id : []));
+        return { ...portion, forced: takeForced(need.attempt, need.plan, contexts, room) };
+    });
+}
+
+/**
+ * How much forced text a sequence may verify in place of its drafts.
+ *
+ * @param contexts - that verify it
+ * @param room - tokens that each context has place for beside drafts; what is taken is subtracted
+ */
+export function takeForced(
+    attempt: Attempt | undefined,
+    { length }: DraftPlan,
+    contexts: readonly number[],
+    room: Map<number, number>,
+): number {
+    const { least, most } = attempt?.forced ?? { least: 0, most: 0 };
+    const left = Math.min(...contexts.map((id) => room.get(id) ?? 0));
+    const added = Math.max(0, Math.min(most - length, left));
+    const taken = Math.min(most, length + added);
+    if (taken < least) return 0;
+    for (const id of contexts) room.set(id, (room.get(id) ?? 0) - added);
+    return taken;
 }

@@ -257,6 +257,13 @@ export interface NativePlan {
     readonly minConfidence: number;
     /** Report {@link NativeComparison}; needs a drafter whose members the step reads. */
     readonly compare: boolean;
+    /**
+     * Most tokens of text that the grammar of the draw forces. Where it forces some, they are verified instead of drafts of
+     * the drafter or from elsewhere. 0: none.
+     */
+    readonly forced: number;
+    /** Fewer tokens of it than this are reported and not verified. */
+    readonly leastForced: number;
 }
 
 /** Target and drafter at one position. */
@@ -344,7 +351,7 @@ export interface NativeStepEntry {
     readonly draw?: NativeDraw;
     /** With `draw`. */
     readonly speculation?: NativeSpeculation;
-    /** With `speculation`; without it, as if all were 0. */
+    /** With `draw`; without it, as if all were 0. A `length` takes a drafter. */
     readonly plan?: NativePlan;
     readonly queries?: NativeQueries;
     /** With `draw`: the number under which a {@link NativeFollowingEntry} can go on, until the sequence is told something else. */
@@ -389,6 +396,13 @@ export interface NativeQueryResult {
     readonly scores?: Float32Array;
 }
 
+/** Tokens of text that a grammar forced. */
+export interface NativeForced {
+    readonly tokens: Int32Array;
+    /** Whether they were the drafts of the step. */
+    readonly verified: boolean;
+}
+
 /** What became of one entry. */
 export interface NativeEntryResult {
     /**
@@ -399,6 +413,8 @@ export interface NativeEntryResult {
     readonly queries?: NativeQueryResult;
     /** Where the drafter was asked. */
     readonly drafted?: NativeDraft;
+    /** Undefined: the grammar forced nothing, or was not asked. */
+    readonly forced?: NativeForced;
     /**
      * Of which members too little was known at a row; draws and queries end before it. The caches hold all tokens nevertheless: to
      * try again with better rows, evaluate again what lies behind the last draw.

@@ -391,7 +391,7 @@ describe("an external context", () => {
             {
                 ...entry,
                 speculation: { drafts: new Int32Array(), coupling: "gumbel", drafter },
-                plan: { length: 2, minConfidence: 0, compare: false },
+                plan: { length: 2, minConfidence: 0, compare: false, forced: 0, leastForced: 0 },
             },
         ]);
         await expect(draft).rejects.toMatchObject({ code: "OPTION_INVALID", message: /rows of far/ as never });
