@@ -106,6 +106,21 @@ interface SpeculationResult {
     readonly sequences: readonly { readonly completions: number; readonly speedup: Spread }[];
 }
 
+test("measures labels by a schema with forced text and without", async () => {
+    const out = join(folder, "structured.json");
+    const options = ["--family", "demo", "--threads", "1", "--rounds", "1", "--out", out];
+    const { stdout } = await run(process.execPath, [program, "structured", ...options]);
+    expect(stdout).toMatch(/processor time/);
+    const { results } = JSON.parse(await readFile(out, "utf8")) as {
+        results: readonly { settings: readonly { tokens: number; steps: number; cpu: Spread }[] }[];
+    };
+    expect(results[0]?.settings).toHaveLength(4);
+    for (const { tokens, steps, cpu } of results[0]?.settings ?? []) {
+        expect(steps).toBeLessThanOrEqual(tokens);
+        expect(cpu.median).toBeGreaterThan(0);
+    }
+});
+
 test("compares speculation with plain steps and with the formula", async () => {
     const out = join(folder, "speculation.json");
     const options = ["--family", "demo", "--threads", "1", "--rounds", "1", "--tokens", "4", "--out", out];
