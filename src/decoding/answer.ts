@@ -99,14 +99,15 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
     };
 }
 
-/** Thoughts and calls as parts of their own, behind the token that they became certain with, and in front of the end. */
+/** Thoughts and calls as parts of their own: thoughts in front of the token that they became certain with, calls behind it. */
 export async function* separateParts(
     parts: AsyncGenerator<DrawnPart, void, void>,
 ): AsyncGenerator<CompletionPart, void, void> {
     let calls = 0;
     for await (const { thinking, calls: called, ...part } of parts) {
-        if (part.type === "token") yield part;
+        // Where one token ends thoughts and begins the answer, the thoughts came first.
         if (thinking !== "") yield { type: "thinking", thinking, text: "" };
+        if (part.type === "token") yield part;
         for (const { id = createId(), ...call } of called) {
             calls++;
             yield { type: "tool-call", id, ...call, text: "" };

@@ -7,6 +7,7 @@ export type JsonSchema = boolean | { readonly [keyword: string]: unknown };
 
 /** Something that knows its JSON schema, such as a type of zod 4. */
 export interface SchemaSource {
+    /** @returns the schema, as an object of JSON */
     toJSONSchema(): unknown;
 }
 

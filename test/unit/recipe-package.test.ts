@@ -149,7 +149,8 @@ describe("the schema", () => {
             Object.entries(node.properties ?? {}).flatMap(([key, child]) => [key, ...keys(child)]);
         const all = [schema, ...Object.values(schema.definitions ?? {})].flatMap(keys);
         const documentation = read("docs/recipes.md");
-        for (const key of all) expect(documentation).toMatch(new RegExp(`^\\| \`(?:lora\\.|thinking\\.)?${key}\` `, "m"));
+        for (const key of all)
+            expect(documentation).toMatch(new RegExp(`^\\| \`(?:lora\\.|thinking\\.)?${key}\` `, "m"));
     });
 });
 
