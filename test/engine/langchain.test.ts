@@ -195,7 +195,7 @@ describe("withStructuredOutput", () => {
     });
 
     test("a schema that cannot be enforced is refused by its place", async () => {
-        const wrong = model.withStructuredOutput({ properties: { a: { contentEncoding: "base64" } } });
+        const wrong = model.withStructuredOutput({ properties: { a: { type: "string", pattern: "(a)\\1" } } });
         await expect(wrong.invoke(prompt)).rejects.toMatchObject({
             code: "GRAMMAR_INVALID",
             message: expect.stringContaining("#/properties/a"),

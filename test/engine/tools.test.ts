@@ -362,7 +362,10 @@ describe("what cannot be", () => {
     });
 
     test("a schema that cannot be enforced, where a call is forced", () => {
-        const tool = { name: "a", parameters: { type: "object", properties: { a: { if: {} } } } };
+        const tool = {
+            name: "a",
+            parameters: { type: "object", properties: { a: { type: "string", pattern: "(a)\\1" } } },
+        };
         expect(() => complete(ensemble, { prompt: PERU, tools: [tool], toolChoice: "required" })).toThrow(
             expect.objectContaining({ code: "GRAMMAR_INVALID" }),
         );
