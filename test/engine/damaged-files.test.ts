@@ -67,8 +67,8 @@ describe("damaged files", () => {
                 args: [folder, ...(base ? [base] : [])],
             });
             const lines = stdout
-                .trim()
                 .split("\n")
+                .filter((line) => line !== "")
                 .map((line) => JSON.parse(line) as Line);
             // The file it was at shows when the process does not survive.
             expect({ exit, stderr, last: lines.at(-1) }).toMatchObject({

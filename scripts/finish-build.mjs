@@ -1,0 +1,14 @@
+// What `npm run build` does after tsc: the command may be run, and nothing is left in dist/ of files that src/ has no longer. dist/ is
+// never empty meanwhile, since other processes may be starting from it: npx builds a clone whenever it runs its command.
+import { chmodSync, existsSync, readdirSync, rmSync } from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+const dist = path.join(root, "dist");
+
+for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" })) {
+    const [, name] = /^(.*?)(?:\.d\.ts|\.js)(?:\.map)?$/.exec(file) ?? [];
+    if (name !== undefined && !existsSync(path.join(root, "src", `${name}.ts`))) rmSync(path.join(dist, file));
+}
+chmodSync(path.join(dist, "cli", "main.js"), 0o755);
