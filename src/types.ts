@@ -46,6 +46,7 @@ export type PromptTemplate =
     | ({ readonly kind: "jinja"; readonly template: string } & TemplateSettings)
     | { readonly kind: "plain" };
 
+/** What a recipe says of a template besides its text. */
 export interface TemplateSettings {
     readonly variables?: TemplateVariables;
     /** Where the template does not say it, or says it otherwise. */
