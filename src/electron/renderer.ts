@@ -6,7 +6,7 @@
  */
 
 import { toCompletion, type CompletionPart, type TextSource } from "../decoding/completion.js";
-import { readSchema } from "../grammar/schema-source.js";
+import { readSchema, type JsonSchema } from "../grammar/schema-source.js";
 import { createRequests } from "./inbox.js";
 import { openPort, type ElectronPort, type WebPort } from "./port.js";
 import {
@@ -97,7 +97,7 @@ export function connect(port: WebPort | ElectronPort, options: ConnectOptions = 
         async function* parts(): AsyncGenerator<CompletionPart, void, void> {
             started = true;
             // What knows its schema stays here, and the schema goes.
-            const schema = jsonSchema === undefined ? {} : { jsonSchema: readSchema(jsonSchema) };
+            const schema = jsonSchema === undefined ? {} : { jsonSchema: readSchema(jsonSchema) as JsonSchema };
             const inbox = requests.open(id);
             const abort = (): void => send({ type: "abort", completion: id });
             try {

@@ -5,11 +5,12 @@
  */
 
 import { arrayRule } from "./array-rules.js";
-import { copyJson } from "./json-value.js";
+import { copyJson, type JsonCopy } from "./json-value.js";
 import { createLanguageRules, KNOWN, RULES } from "./json-rules.js";
 import { isLimited } from "./numbers.js";
 import { objectRule } from "./object-rules.js";
-import { createRegulars, TooManyStates } from "./regular.js";
+import { createRecent } from "./recent.js";
+import { createRegulars, createWork, TooManyStates, type Work } from "./regular.js";
 import { createRule, literal, writeRules, type Part, type Rule } from "./rules.js";
 import { createExpander, type Alternative, type Judge } from "./schema-alternatives.js";
 import { createArrays } from "./schema-arrays.js";
@@ -22,6 +23,11 @@ import { readSchema, type JsonSchema, type SchemaSource } from "./schema-source.
 import { createLimits, impliedTypes, KINDS, shapeOf, type Kind, type Shape } from "./schema-shape.js";
 
 const MOST_RULES = 50_000;
+
+/** Characters of a schema's JSON. */
+const LONGEST_KEY = 2 ** 16;
+/** Grammars with the work that they took. */
+const RECENT = createRecent<{ readonly made: SchemaGrammar; readonly work: number }>(64, 2 ** 22);
 
 export interface SchemaGrammar {
     /** GBNF. */
@@ -38,6 +44,8 @@ export interface SchemaGrammarOptions {
      * JSON schemas mean it: to see what else the grammar lacks. Default false.
      */
     readonly isOpen?: boolean;
+    /** What may still be done for a request that has several schemas. Default: as much as one may take. */
+    readonly work?: Work;
 }
 
 /**
@@ -49,11 +57,37 @@ export interface SchemaGrammarOptions {
  */
 export function jsonSchemaToGbnf(
     given: JsonSchema | SchemaSource,
-    { isStrict = true, isOpen = false }: SchemaGrammarOptions = {},
+    { isStrict = true, isOpen = false, work = createWork() }: SchemaGrammarOptions = {},
 ): SchemaGrammar {
-    const { value: root, sizes } = copyJson(readSchema(given), invalid);
+    const copy = copyJson(readSchema(given), invalid);
+    const { value: root, shared, sizes } = copy;
+    const size = isObject(root) ? (sizes.get(root) ?? 0) : 0;
+    const options = { isStrict, isOpen, work };
+    // What stands in many places may be long beyond all bounds once it is written out.
+    if (size > LONGEST_KEY) return convert(copy, options);
+    // By the text: the order of properties counts, and nobody can change it later.
+    const key = `${isStrict} ${isOpen} ${shared.size > 0} ${JSON.stringify(root)}`;
+    let entry = RECENT.get(key);
+    if (entry === undefined) {
+        const before = work.left;
+        const made = convert(copy, options);
+        entry = { made, work: before - work.left };
+        RECENT.set(key, entry, key.length + made.grammar.length);
+    } else {
+        // As if it were read anew: whether a request is too large does not depend on those before it.
+        if (entry.work > work.left) return convert(copy, options);
+        work.left -= entry.work;
+    }
+    const { grammar, unenforced } = entry.made;
+    return { grammar, unenforced: unenforced.map((one) => ({ ...one })) };
+}
+
+function convert(
+    { value: root, sizes }: JsonCopy,
+    { isStrict, isOpen, work }: Required<SchemaGrammarOptions>,
+): SchemaGrammar {
     const report = createReport(isStrict);
-    const regulars = createRegulars();
+    const regulars = createRegulars(work);
     const limits = createLimits(regulars, report);
     const languages = createLanguageRules(regulars);
     // What is asked of alternatives needs their makers, and the makers ask it.
@@ -105,12 +139,29 @@ export function jsonSchemaToGbnf(
         if (isAny && shape.excluded.length === 0) return [[KNOWN.value as Rule]];
         const done = new Set<Part>();
         return [...shape.kinds]
-            .flatMap((kind) => rulesOfKind(kind, shape))
+            .flatMap((kind) =>
+                unlessLarge(
+                    () => rulesOfKind(kind, shape),
+                    shape.alternative,
+                    () => [[KNOWN[kind === "fraction" ? "number" : kind] as Rule]],
+                ),
+            )
             .filter(([part]) => {
                 const isNew = part !== undefined && !done.has(part);
                 if (part !== undefined) done.add(part);
                 return isNew;
             });
+    }
+
+    /** What takes too many states is refused, and comes without its bounds where that is no error. */
+    function unlessLarge<T>(make: () => T, schemas: readonly Located[], otherwise: () => T): T {
+        try {
+            return make();
+        } catch (error) {
+            if (!(error instanceof TooManyStates)) throw error;
+            limits.refuseLarge(schemas);
+            return otherwise();
+        }
     }
 
     function rulesOfKind(kind: Kind, shape: Shape): Part[][] {
@@ -150,7 +201,7 @@ export function jsonSchemaToGbnf(
         }
         const all = limits.stringLanguage(shape);
         if (all === undefined) return [[KNOWN.string as Rule]];
-        if (language !== undefined && limits.isWritable(all, shape.alternative)) return [[languages.strings(all)]];
+        if (language !== undefined) return [[languages.strings(all)]];
         return [[createRule([`"\\"" char{${min},${max ?? ""}} "\\""`])]];
     }
 
@@ -158,8 +209,6 @@ export function jsonSchemaToGbnf(
         const own = limits.numberLimits(shape);
         if (!isLimited(own)) return [[(own.isInteger ? KNOWN.integer : KNOWN.number) as Rule]];
         const language = limits.numberLanguage(shape);
-        if (!limits.isWritable(language, shape.alternative))
-            return [[(own.isInteger ? KNOWN.integer : KNOWN.number) as Rule]];
         if (regulars.isEmpty(language))
             report.note(placeOf(shape.alternative), "its bounds leave no number of up to 15 digits");
         return [[languages.texts(language)]];
@@ -189,15 +238,14 @@ export function jsonSchemaToGbnf(
     }
 
     const start = createRule(["space", ruleOf([{ schema: root, at: "#" }])]);
-    try {
-        // It grows while it is walked through.
-        for (const { rule, schemas } of pending) {
-            rule.alternatives =
-                branchesOf(schemas)?.map((one) => [ruleOf([one])]) ?? expander.expand(schemas).flatMap(alternativesOf);
-        }
-    } catch (error) {
-        if (!(error instanceof TooManyStates)) throw error;
-        invalid("#", "a grammar of its patterns, formats, names and numbers together would be too large");
+    // It grows while it is walked through.
+    for (const { rule, schemas } of pending) {
+        rule.alternatives = unlessLarge(
+            () =>
+                branchesOf(schemas)?.map((one) => [ruleOf([one])]) ?? expander.expand(schemas).flatMap(alternativesOf),
+            schemas,
+            () => [[KNOWN.value as Rule]],
+        );
     }
     const lines = writeRules(start);
     if (lines === undefined) {

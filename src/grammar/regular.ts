@@ -52,21 +52,32 @@ const LAST = 0x10ffff;
 const MOST_STATES = 4000;
 const MOST_EDGES = 20_000;
 const MOST_LANGUAGES = 200_000;
-/** Parts of languages and characters that are looked at: about a second. */
-const MOST_WORK = 3_000_000;
+/** Parts of languages and ranges of characters that are looked at: about a tenth of a second. */
+const MOST_WORK = 300_000;
 
 /** A language that needs more states than a grammar should have rules. */
 export class TooManyStates extends Error {}
 
-/** Makes languages; what one maker makes knows nothing of another's. */
-export function createRegulars() {
+/** What is left to be done for one request; several schemas may share it. */
+export interface Work {
+    left: number;
+}
+
+export const createWork = (): Work => ({ left: MOST_WORK });
+
+/**
+ * Makes languages; what one maker makes knows nothing of another's.
+ *
+ * @param total - is used up
+ */
+export function createRegulars(total = createWork()) {
     const known = new Map<string, Regular>();
     const steps = new Map<Regular, Map<number, Regular>>();
     const cutsOf = new Map<Regular, readonly number[]>();
-    let work = 0;
+    const automata = new Map<Regular, Automaton | undefined>();
     const spend = (count: number): void => {
-        work += count;
-        if (work > MOST_WORK) throw new TooManyStates();
+        if (total.left < count) throw new TooManyStates();
+        total.left -= count;
     };
 
     function intern(key: string, form: Form, isNullable: boolean): Regular {
@@ -81,6 +92,7 @@ export function createRegulars() {
     /** @param ranges - in any order; halves of surrogate pairs are left out */
     function characters(ranges: CharacterRanges): Regular {
         const own = normalize(ranges);
+        spend(own.length);
         return intern(`c${own.join()}`, { kind: "characters", ranges: own }, false);
     }
 
@@ -235,6 +247,7 @@ export function createRegulars() {
         if (found !== undefined) return found;
         const { form } = language;
         const lists = cutsOfParts(form);
+        spend(lists.reduce((sum, { length }) => sum + length, 0));
         const result = lists.length === 1 ? (lists[0] ?? []) : [...new Set(lists.flat())].sort((a, b) => a - b);
         cutsOf.set(language, result);
         return result;
@@ -260,31 +273,41 @@ export function createRegulars() {
         }
     }
 
+    /** All characters by what may follow them; what nothing may follow is left out. */
+    function edgesOf(state: Regular): Map<Regular, [number, number][]> {
+        const edges = new Map<Regular, [number, number][]>();
+        const begins = [...new Set([0, ...cuts(state), LAST + 1])].filter((cut) => cut <= LAST + 1);
+        begins.sort((a, b) => a - b);
+        spend(begins.length);
+        begins.slice(0, -1).forEach((first, index) => {
+            const last = (begins[index + 1] ?? 0) - 1;
+            const next = step(state, first);
+            if (next === never) return;
+            const ranges = edges.get(next) ?? [];
+            const before = ranges.at(-1);
+            if (before?.[1] === first - 1) before[1] = last;
+            else ranges.push([first, last]);
+            edges.set(next, ranges);
+        });
+        return edges;
+    }
+
     /**
      * @returns undefined: no text at all
      * @throws TooManyStates
      */
     function automaton(language: Regular): Automaton | undefined {
+        if (!automata.has(language)) automata.set(language, makeAutomaton(language));
+        return automata.get(language);
+    }
+
+    function makeAutomaton(language: Regular): Automaton | undefined {
         const places = new Map<Regular, number>([[language, 0]]);
         const edges: { ranges: [number, number][]; next: number }[][] = [];
         let count = 0;
         // It grows while it is walked through.
         for (const [state] of places) {
-            const own = new Map<Regular, [number, number][]>();
-            const begins = [...new Set([0, ...cuts(state), LAST + 1])].filter((cut) => cut <= LAST + 1);
-            begins.sort((a, b) => a - b);
-            spend(begins.length);
-            begins.slice(0, -1).forEach((first, index) => {
-                const last = (begins[index + 1] ?? 0) - 1;
-                const next = step(state, first);
-                if (next === never) return;
-                const ranges = own.get(next) ?? [];
-                const before = ranges.at(-1);
-                if (before?.[1] === first - 1) before[1] = last;
-                else ranges.push([first, last]);
-                own.set(next, ranges);
-            });
-            const list = [...own].map(([next, ranges]) => {
+            const list = [...edgesOf(state)].map(([next, ranges]) => {
                 if (!places.has(next)) places.set(next, places.size);
                 return { ranges, next: places.get(next) ?? 0 };
             });
@@ -303,8 +326,17 @@ export function createRegulars() {
         return state.isNullable;
     }
 
-    const isEmpty = (language: Regular): boolean =>
-        language === never || (!language.isNullable && automaton(language) === undefined);
+    /** @throws TooManyStates */
+    function isEmpty(language: Regular): boolean {
+        const states = new Set([language]);
+        // It grows while it is walked through.
+        for (const state of states) {
+            if (state.isNullable) return false;
+            for (const next of edgesOf(state).keys()) states.add(next);
+            if (states.size > MOST_STATES) throw new TooManyStates();
+        }
+        return true;
+    }
 
     return {
         ...{

@@ -4,9 +4,19 @@ import { FORMAT_OF_PATTERN, FORMATS, SAID_BY_PATTERN } from "./formats.js";
 import { PatternRefused, readPattern } from "./pattern.js";
 import { isPossibleFactor, nextDouble, numberLanguage, UNLIMITED, type NumberLimits } from "./numbers.js";
 import { TooManyStates, type Regular, type Regulars } from "./regular.js";
-import { plainNot, type Alternative, type Atom } from "./schema-alternatives.js";
+import { plainNot, type Alternative } from "./schema-alternatives.js";
 import { CONSTRAINTS, typesOf } from "./schema-keywords.js";
-import { canonical, countOf, invalid, isList, show, type Fields, type Report } from "./schema-report.js";
+import {
+    canonical,
+    countOf,
+    invalid,
+    isList,
+    isObject,
+    show,
+    type Fields,
+    type Located,
+    type Report,
+} from "./schema-report.js";
 
 /** Types that have no value in common. */
 export const KINDS = ["string", "integer", "fraction", "boolean", "null", "array", "object"] as const;
@@ -89,6 +99,13 @@ export interface StringLimits {
     /** What the strings are besides; undefined: any. */
     readonly language: Regular | undefined;
 }
+
+/** Keywords of which grammars can be too large, the likeliest first. */
+const LARGE = [
+    ...["pattern", "format", "patternProperties", "propertyNames", "multipleOf", "maxLength", "minLength"],
+    ...["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "oneOf", "anyOf", "allOf", "if"],
+    ...["additionalProperties", "properties", "required", "items", "prefixItems"],
+];
 
 /** Reads what schemas say about strings and numbers. */
 export function createLimits(regulars: Regulars, report: Report) {
@@ -199,24 +216,16 @@ export function createLimits(regulars: Regulars, report: Report) {
         };
     }
 
-    /** Whether texts of the language can be written as a grammar: otherwise its keywords are refused. */
-    function isWritable(language: Regular, alternative: Alternative): boolean {
-        try {
-            regulars.automaton(language);
-            return true;
-        } catch (error) {
-            if (!(error instanceof TooManyStates)) throw error;
-            const keywords = ["pattern", "format", "multipleOf", "maxLength", "minLength", "minimum", "maximum"];
-            const has = ({ schema }: Atom, keyword: string): boolean => keyword in schema;
-            const keyword = keywords.find((one) => alternative.some((atom) => has(atom, one))) ?? "not";
-            const atom = alternative.find((one) => has(one, keyword));
-            report.refuse(atom?.at ?? "#", keyword, "a grammar of it would be too large");
-            return false;
-        }
+    /** Refuses what makes a grammar too large, by the keyword that is likeliest to. */
+    function refuseLarge(alternative: readonly Located[]): void {
+        const has = ({ schema }: Located, keyword: string): boolean => isObject(schema) && keyword in schema;
+        const keyword = LARGE.find((one) => alternative.some((atom) => has(atom, one))) ?? "not";
+        const atom = alternative.find((one) => has(one, keyword)) ?? alternative.at(-1);
+        report.refuse(atom?.at ?? "#", keyword, "a grammar of it would be too large");
     }
 
     return {
-        ...{ pattern, stringLimits, stringLanguage, numberLimits, isWritable },
+        ...{ pattern, stringLimits, stringLanguage, numberLimits, refuseLarge },
         numberLanguage: (shape: Shape): Regular => numberLanguage(regulars, numberLimits(shape)),
     };
 }

@@ -3,7 +3,7 @@
 import { EftError } from "../errors.js";
 import { readData } from "../template/data.js";
 import { show } from "../options.js";
-import type { JsonSchema } from "../grammar/schema-source.js";
+import { readSchema, type JsonSchema } from "../grammar/schema-source.js";
 import type { ResolvedTool, ToolChoice } from "./types.js";
 
 const MOST_TOOLS = 128;
@@ -33,28 +33,13 @@ export function checkTools(what: string, given: unknown): readonly ResolvedTool[
         const [unknown] = Object.keys(others);
         if (unknown !== undefined)
             return invalid(`has the unknown key "${unknown}" at ${name}; a tool has name, description and parameters`);
-        return { name, description, parameters: readSchema(parameters, name, invalid) };
+        return { name, description, parameters: readParameters(parameters, name, invalid) };
     });
 }
 
-function readSchema(given: unknown, name: string, invalid: (reason: string) => never): JsonSchema {
-    let schema = given;
-    if (
-        typeof given === "object" &&
-        given !== null &&
-        "toJSONSchema" in given &&
-        typeof given.toJSONSchema === "function"
-    ) {
-        try {
-            schema = (given as { toJSONSchema(): unknown }).toJSONSchema();
-        } catch (error) {
-            const reason = error instanceof Error ? error.message : String(error);
-            throw new EftError("OPTION_INVALID", `The parameters of the tool ${name} have no JSON schema: ${reason}`, {
-                cause: error,
-            });
-        }
-    }
-    const data = readData(schema, DEEPEST)?.copy;
+function readParameters(given: unknown, name: string, invalid: (reason: string) => never): JsonSchema {
+    const message = `The parameters of the tool ${name} have no JSON schema`;
+    const data = readData(readSchema(given, { code: "OPTION_INVALID", message }), DEEPEST)?.copy;
     if (typeof data !== "object" || data === null || Array.isArray(data))
         return invalid(`needs as parameters of ${name} a JSON schema, or something with toJSONSchema()`);
     return data as JsonSchema;
