@@ -27,9 +27,14 @@ export interface AnswerPlan {
     readonly isForced: boolean;
     /** There is one call at most. */
     readonly isOne: boolean;
+    /** A space in front of the answer is the template's, and not part of it. */
+    readonly dropsSpace: boolean;
 }
 
-const TEXT_ALONE: AnswerPlan = { use: undefined, syntax: undefined, calls: undefined, isForced: false, isOne: false };
+const TEXT_ALONE: AnswerPlan = {
+    ...{ use: undefined, syntax: undefined, calls: undefined },
+    ...{ isForced: false, isOne: false, dropsSpace: false },
+};
 
 type AnswerOptions = Pick<
     CompletionOptions,
@@ -57,9 +62,10 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
 
     const traits = answerTraits(ensemble.members);
     const { thinking } = traits;
-    if (thinking === undefined && tools.length === 0) return TEXT_ALONE;
     const { speaker } = ensemble.texts;
-    const { model } = ensemble.members[speaker] as Member;
+    const { model, prompt } = ensemble.members[speaker] as Member;
+    const dropsSpace = prompt.script.spacesAnswers;
+    if (thinking === undefined && tools.length === 0) return { ...TEXT_ALONE, dropsSpace };
     const { controlTokens } = ensemble.vocabulary;
     const marks = createMarks(model, (token) => controlTokens[token] === 1);
     const use = tools.length === 0 ? undefined : { tools, syntax: traits.syntax };
@@ -96,6 +102,7 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
         calls: use && (isForced || jsonSchema !== undefined) ? { ...use, tools: called } : undefined,
         isForced,
         isOne: chosen !== undefined,
+        dropsSpace,
     };
 }
 

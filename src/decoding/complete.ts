@@ -168,6 +168,7 @@ function resolveRequest(
     return {
         ...{ show, stop, sampling, explain, signal },
         answer: answer.syntax,
+        dropsSpace: answer.dropsSpace,
         maxTokens: options.maxTokens ?? ensemble.contextSize,
         // What is explained without speculation still needs a drafter to be compared with.
         speculation:

@@ -22,6 +22,14 @@ export interface AnswerReader {
     readonly stoppedBy: string | undefined;
 }
 
+/** How the text of an answer is told from the rest. */
+export interface AnswerForm {
+    /** Undefined: an answer is nothing but text. */
+    readonly answer?: AnswerSyntax | undefined;
+    /** One space in front of the answer is not part of it. */
+    readonly dropsSpace?: boolean;
+}
+
 /** What may be in an answer besides text. */
 export interface AnswerSyntax {
     readonly marks: Marks;
@@ -36,12 +44,11 @@ export interface AnswerSyntax {
 
 /**
  * @param stop - texts that end the generation; the first to occur in the answer wins, and is not part of it
- * @param syntax - undefined: an answer is nothing but text
  */
 export function createAnswerReader(
     texts: Pick<TokenTexts, "detokenize">,
     stop: readonly string[],
-    syntax?: AnswerSyntax,
+    { answer: syntax, dropsSpace = false }: AnswerForm = {},
 ): AnswerReader {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const filter = createStopFilter(stop);
@@ -54,6 +61,8 @@ export function createAnswerReader(
     /** Nothing of the answer has been seen yet: calls that look like any JSON come only here. */
     let isStart = true;
     let hasCalled = false;
+    /** The answer may begin with a space that is not part of it. */
+    let hasSpace = dropsSpace;
     /** The last calls turned out to be text. */
     let said = "";
     let uttered: { text: string; thinking: string; calls: ParsedCall[] } = { text: "", thinking: "", calls: [] };
@@ -61,7 +70,9 @@ export function createAnswerReader(
     function say(text: string): void {
         if (text === "") return;
         if (text.trim() !== "") isStart = false;
-        uttered.text += filter.push(unmark(text));
+        const unmarked = unmark(text);
+        uttered.text += filter.push(hasSpace ? unmarked.replace(/^ /, "") : unmarked);
+        hasSpace &&= unmarked === "";
     }
 
     /** @returns whether there is more to do */

@@ -29,8 +29,10 @@ export function readPieces(pieces: readonly string[], setup: AnswerSetup): ReadA
     const { syntax, thinking, beginsThinking = false, tools = [], stop = [], isText } = setup;
     const detokenize = (tokens: Int32Array): Buffer => Buffer.from(pieces[tokens[0] ?? -1] ?? "");
     const reader = createAnswerReader({ detokenize }, stop, {
-        ...{ marks: TEXT_MARKS, thinking, beginsThinking },
-        ...{ calls: syntax && createCallParser(syntax, isText), tools: new Set(tools) },
+        answer: {
+            ...{ marks: TEXT_MARKS, thinking, beginsThinking },
+            ...{ calls: syntax && createCallParser(syntax, isText), tools: new Set(tools) },
+        },
     });
     const parts = [...pieces.map((_, index) => reader.push(index)), reader.flush()];
     return {
