@@ -131,7 +131,7 @@ export async function* generate(
     yield {
         type: "finish",
         reason,
-        ...answer.flush(),
+        ...answer.flush(reason === "length" || reason === "abort"),
         ...(answer.stoppedBy === undefined ? {} : { stoppedBy: answer.stoppedBy }),
         seed: common.seed,
         tokens: generated.length,
