@@ -58,7 +58,7 @@ export async function* generate(
     course: Course = {},
 ): AsyncGenerator<DrawnPart, void, void> {
     const { prompts, maxTokens, stop, sampling, draw: common, speculation, explain, signal } = generation;
-    const answer = createAnswerReader(ensemble.texts, stop, generation);
+    const answer = createAnswerReader(ensemble.texts, stop, generation.answer, generation.dropsSpace);
     const clock = (course.clock ??= createClock(ensemble));
     const { scheduler } = ensemble;
     const sequence = scheduler.open(ensemble.target, prompts, course.sequence);
@@ -133,7 +133,7 @@ export async function* generate(
     yield {
         type: "finish",
         reason,
-        ...answer.flush(),
+        ...answer.flush(reason === "length" || reason === "abort"),
         ...(answer.stoppedBy === undefined ? {} : { stoppedBy: answer.stoppedBy }),
         seed: common.seed,
         tokens: generated.length,

@@ -2,6 +2,8 @@
 
 import type { PairSyntax } from "../prompts/pair-syntax.js";
 import type { JsonValue } from "../types.js";
+import { unmark } from "./marks.js";
+import { readJson } from "./read-json.js";
 
 export type FoundPairs =
     | { readonly kind: "pairs"; readonly values: Readonly<Record<string, JsonValue>>; readonly to: number }
@@ -24,24 +26,24 @@ export function parsePairs(
     isText: (name: string) => boolean,
     isAll: boolean,
 ): FoundPairs {
-    const values: Record<string, JsonValue> = {};
+    const values = new Map<string, JsonValue>();
     let at = from;
     for (let count = 0; ; count++) {
         const lead = ((count === 0 ? "" : syntax.between) + syntax.before).trim();
         const start = behindSpace(text, at);
         if (text.startsWith(lead, start) && (lead !== "" || /^[\w$]/.test(text.slice(start)))) at = start + lead.length;
         else if (lead.startsWith(text.slice(start)) && !(isAll && start === text.length)) return UNFINISHED;
-        else return { kind: "pairs", values, to: at };
+        else return { kind: "pairs", values: Object.fromEntries(values), to: at };
 
         const marks = nextMarks(text, at, syntax);
         if (marks === undefined) return text.length - at > LONGEST_NAME ? { kind: "none" } : UNFINISHED;
-        const name = text.slice(at, marks.from).trim();
+        const name = unmark(text.slice(at, marks.from)).trim();
         const isRaw = syntax.text.middle === syntax.other.middle ? isText(name) : marks.kind === "text";
         const { end } = syntax[isRaw ? "text" : "other"];
         const to = end === "" ? endOfBare(text, marks.to, syntax) : text.indexOf(end.trim(), marks.to);
         if (to < 0) return UNFINISHED;
         const written = text.slice(marks.to, to);
-        values[name] = isRaw ? withoutMargins(written, syntax.text) : readValue(written.trim(), syntax);
+        values.set(name, isRaw ? unmark(withoutMargins(written, syntax.text)) : readValue(written.trim(), syntax));
         at = to + end.trim().length;
     }
 }
@@ -92,26 +94,21 @@ function endOfBare(text: string, from: number, { between, text: { end: quote } }
     return -1;
 }
 
-const LITERALS: Readonly<Record<string, JsonValue>> = { True: true, False: false, None: null };
+const LITERALS = new Map<string, JsonValue>([
+    ["True", true],
+    ["False", false],
+    ["None", null],
+]);
 
 /** A value that is no text, as JSON, as Python writes it, or with texts between marks and names without. */
 function readValue(written: string, { text: { end: quote } }: PairSyntax): JsonValue {
-    if (written in LITERALS) return LITERALS[written];
-    const asJson = parse(written);
-    if (asJson !== undefined) return asJson;
+    const plain = LITERALS.has(written) ? LITERALS.get(written) : readJson(written);
+    if (plain !== undefined) return plain;
     const pieces = quote === "" ? [written] : written.split(quote);
     const json = pieces.map((piece, index) =>
-        index % 2 === 1 ? JSON.stringify(piece) : piece.replace(/([{,]\s*)([\w$-]+)\s*:/g, '$1"$2":'),
+        index % 2 === 1 ? JSON.stringify(unmark(piece)) : piece.replace(/([{,]\s*)([\w$-]+)\s*:/g, '$1"$2":'),
     );
-    return parse(json.join("")) ?? written;
-}
-
-function parse(json: string): JsonValue | undefined {
-    try {
-        return JSON.parse(json) as JsonValue;
-    } catch {
-        return undefined;
-    }
+    return readJson(json.join("")) ?? unmark(written);
 }
 
 function behindSpace(text: string, from: number): number {
