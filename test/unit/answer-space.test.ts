@@ -13,7 +13,11 @@ test.each<[string, string, boolean]>([
     ["one that trims", `${TURNS}{{ ' ' + m.content.strip() }}</s>${END}`, true],
     ["one without", `${TURNS}{{ m.content }}${END}`, false],
     ["one with a line end", `${TURNS}\n{{ m.content }}${END}`, false],
-    ["one that begins thinking", `${TURNS} {{ m.content }}${END}{% if add_generation_prompt %}<think>{% endif %}`, false],
+    [
+        "one that begins thinking",
+        `${TURNS} {{ m.content }}${END}{% if add_generation_prompt %}<think>{% endif %}`,
+        false,
+    ],
     ["one that leaves answers out", `${TURNS}${END}`, false],
     ["one that fails", "{{ raise_exception('no') }}", false],
 ])("%s", (_name, source, expected) => {
