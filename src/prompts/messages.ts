@@ -2,7 +2,6 @@
 
 import { EftError } from "../errors.js";
 import { readData } from "../template/data.js";
-import type { JsonValue } from "../types.js";
 
 /** Levels of a message, and of the list that it stands in. */
 const MAX_DEPTH = 33;
