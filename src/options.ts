@@ -160,16 +160,19 @@ export function suggestion(name: string, candidates: readonly string[]): string 
 
 function guess(name: string, candidates: readonly string[]): string | undefined {
     const wanted = name.toLowerCase();
+    const nearest = (names: readonly string[]): string => {
+        const best = closest(
+            wanted,
+            names.map((each) => each.toLowerCase()),
+        );
+        return names.find((each) => each.toLowerCase() === best) ?? "";
+    };
+    const match = nearest(candidates);
+    const away = distance(wanted, match.toLowerCase());
     const beginSo = candidates.filter((candidate) => candidate.toLowerCase().startsWith(wanted));
-    const isAbbreviation = name.length >= 3 && beginSo.length > 0;
-    const possible = isAbbreviation ? beginSo : candidates;
-    const best = closest(
-        wanted,
-        possible.map((candidate) => candidate.toLowerCase()),
-    );
-    const match = possible.find((candidate) => candidate.toLowerCase() === best) ?? "";
-    const tolerance = Math.ceil(Math.min(name.length, match.length) / 3);
-    return isAbbreviation || distance(wanted, best) <= tolerance ? `did you mean "${match}"?` : undefined;
+    // `temp` is temperature and not topP; `drafters` is one slip from drafter.
+    if (away > 1 && wanted.length >= 3 && beginSo.length > 0) return `did you mean "${nearest(beginSo)}"?`;
+    return away <= Math.ceil(Math.min(name.length, match.length) / 3) ? `did you mean "${match}"?` : undefined;
 }
 
 /** A value in a message, whatever it is. */
