@@ -149,7 +149,7 @@ function describe(rounds, costs) {
             }),
             // What the policy itself expected.
             ...(speculation?.length === "adaptive" && {
-                forecast: summarize(statistics.map(({ predictedSpeedup }) => predictedSpeedup)).median,
+                forecast: summarize(statistics.map(({ predictedSpeedup = NaN }) => predictedSpeedup)).median,
             }),
         };
     });

@@ -19,7 +19,7 @@ const { text } = await generateText({
     temperature: 0,
     providerOptions: { eft: { parameters: { beta: 0 } } },
 });
-console.log(`beta 0:${text}`);
+console.log(`beta 0: ${text}`);
 
 const schema = z.object({ city: z.string().max(12), isLarge: z.boolean() });
 const { output } = await generateText({ model, prompt, seed: 1, output: Output.object({ schema }) });

@@ -9,4 +9,4 @@ await using ensemble = await loadEnsemble(await loadRecipe("demo"), { sequences:
 const results = await Promise.all(
     countries.map((country) => collect(complete(ensemble, { prompt: `What is the capital of ${country}?`, seed: 1 }))),
 );
-results.forEach(({ text }, index) => console.log(`${countries[index]}:${text}`));
+results.forEach(({ text }, index) => console.log(`${countries[index]}: ${text}`));

@@ -14,7 +14,7 @@ console.log();
 
 // A dial of the recipe, for this call alone.
 const question = "What is the capital of Nepal?";
-console.log(`beta 0:${(await model.invoke(question, { parameters: { beta: 0 } })).text}`);
+console.log(`beta 0: ${(await model.invoke(question, { parameters: { beta: 0 } })).text}`);
 
 const structured = model.withStructuredOutput(z.object({ city: z.string().max(12), isLarge: z.boolean() }));
 console.log(`an object with ${Object.keys(await structured.invoke(question)).join(" and ")}`);

@@ -69,7 +69,7 @@ export const ERROR_CODES = {
     JUDGE_VERDICT_INVALID: "The judge model did not give a verdict in the form that it was asked for.",
     // chat
     CHAT_INVALID: "A saved conversation is not JSON, of another version, or has a missing, misspelled or wrong entry.",
-    CHAT_BUSY: "An answer was asked for while another was being written, or before the conversation went on.",
+    CHAT_BUSY: "An answer was asked for while another was being written, or while a turn waits for results of calls.",
     CHAT_EMPTY: "Something was to be done with the last conversation, turn or answer, and there is none.",
     // Electron
     NOT_LOADED: "An app's page asked for something before the host had loaded a recipe.",

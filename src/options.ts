@@ -152,20 +152,27 @@ export function checkOneOf<T extends string>(name: string, value: unknown, allow
     throw invalid(`${name} must be one of ${allowed.join(", ")}, not ${show(value)}.`);
 }
 
-/** `did you mean "x"?` if one of the candidates is a few keystrokes away, else what there is to choose from. */
+/** `did you mean "x"?` if one of the candidates begins so or is a few keystrokes away, else what there is to choose from. */
 export function suggestion(name: string, candidates: readonly string[]): string {
     if (candidates.length === 0) return "there are none";
     return guess(name, candidates) ?? `possible: ${candidates.join(", ")}`;
 }
 
 function guess(name: string, candidates: readonly string[]): string | undefined {
-    const best = closest(
-        name.toLowerCase(),
-        candidates.map((candidate) => candidate.toLowerCase()),
-    );
-    const match = candidates.find((candidate) => candidate.toLowerCase() === best) ?? "";
-    const tolerance = Math.ceil(Math.min(name.length, match.length) / 3);
-    return distance(name.toLowerCase(), best) <= tolerance ? `did you mean "${match}"?` : undefined;
+    const wanted = name.toLowerCase();
+    const nearest = (names: readonly string[]): string => {
+        const best = closest(
+            wanted,
+            names.map((each) => each.toLowerCase()),
+        );
+        return names.find((each) => each.toLowerCase() === best) ?? "";
+    };
+    const match = nearest(candidates);
+    const away = distance(wanted, match.toLowerCase());
+    const beginSo = candidates.filter((candidate) => candidate.toLowerCase().startsWith(wanted));
+    // `temp` is temperature and not topP; `drafters` is one slip from drafter.
+    if (away > 1 && wanted.length >= 3 && beginSo.length > 0) return `did you mean "${nearest(beginSo)}"?`;
+    return away <= Math.ceil(Math.min(name.length, match.length) / 3) ? `did you mean "${match}"?` : undefined;
 }
 
 /** A value in a message, whatever it is. */

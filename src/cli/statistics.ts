@@ -43,7 +43,7 @@ function describeSpeculation(statistics: SpeculationStatistics): string[][] {
     const { steps, blocks, drafted, accepted, lookedUp, lookupAccepted, forced, forcedAccepted } = statistics;
     const byGrammar = forced === 0 ? [] : [["by the grammar", `${forced}, accepted ${forcedAccepted}`]];
     if (blocks === 0) return [["steps", `${steps}, none of them with drafts of a model`], ...byGrammar];
-    const { verifiedAt, acceptanceRate, acceptanceLength, predictedSpeedup, measuredSpeedup } = statistics;
+    const { verifiedAt, acceptanceRate = 0, acceptanceLength = 0, predictedSpeedup, measuredSpeedup } = statistics;
     const rate = `${(100 * acceptanceRate).toFixed(1)} % of the ${sum(verifiedAt)} verified`;
     return [
         ["steps", `${steps}, ${blocks} of them with drafts`],
@@ -81,9 +81,9 @@ function describeTimes({ timings, speculation }: FinishPart, members: readonly s
     return formatTable(["", ...phases.map(([phase]) => phase)], [...rows, together], { palette: errorColors });
 }
 
-/** NaN while costs are unknown. */
-function formatFactor(factor: number): string {
-    return Number.isNaN(factor) ? "unknown" : `${factor.toFixed(2)} x`;
+/** Undefined while costs are unknown. */
+function formatFactor(factor: number | undefined): string {
+    return factor === undefined ? "unknown" : `${factor.toFixed(2)} x`;
 }
 
 /** Why an answer has no text, and where to look. */

@@ -13,6 +13,9 @@ import { createCallParser } from "../tools/call-parser.js";
 import { createMarks } from "../tools/marks.js";
 import { isTextArgument } from "../tools/pair-grammar.js";
 import type { ResolvedTool } from "../tools/types.js";
+import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
+import type { JsonSchema } from "../grammar/schema-source.js";
+import type { JsonValue } from "../types.js";
 import type { CompletionOptions, CompletionPart, FinishPart } from "./completion.js";
 import type { DrawnPart } from "./loop.js";
 
@@ -21,15 +24,22 @@ export interface AnswerPlan {
     readonly use: ToolUse | undefined;
     /** Undefined: an answer is text and nothing else. */
     readonly syntax: AnswerSyntax | undefined;
+    /** What ends the thoughts that the prompt begins, as the template writes it; undefined: it begins none. */
+    readonly thinkingEnd: string | undefined;
     /** What a grammar lets be called. */
     readonly calls: ToolUse | undefined;
     /** There has to be a call. */
     readonly isForced: boolean;
     /** There is one call at most. */
     readonly isOne: boolean;
+    /** A space in front of the answer is the template's, and not part of it. */
+    readonly dropsSpace: boolean;
 }
 
-const TEXT_ALONE: AnswerPlan = { use: undefined, syntax: undefined, calls: undefined, isForced: false, isOne: false };
+const TEXT_ALONE: AnswerPlan = {
+    ...{ use: undefined, syntax: undefined, thinkingEnd: undefined, calls: undefined },
+    ...{ isForced: false, isOne: false, dropsSpace: false },
+};
 
 type AnswerOptions = Pick<
     CompletionOptions,
@@ -57,9 +67,10 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
 
     const traits = answerTraits(ensemble.members);
     const { thinking } = traits;
-    if (thinking === undefined && tools.length === 0) return TEXT_ALONE;
     const { speaker } = ensemble.texts;
-    const { model } = ensemble.members[speaker] as Member;
+    const { model, prompt } = ensemble.members[speaker] as Member;
+    const dropsSpace = prompt.script.spacesAnswers;
+    if (thinking === undefined && tools.length === 0) return { ...TEXT_ALONE, dropsSpace };
     const { controlTokens } = ensemble.vocabulary;
     const marks = createMarks(model, (token) => controlTokens[token] === 1);
     const use = tools.length === 0 ? undefined : { tools, syntax: traits.syntax };
@@ -83,36 +94,59 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
         const known = tools.find(({ name }) => name === tool);
         return known !== undefined && isTextArgument(known, argument);
     };
+    const accepts = (tool: string, values: Readonly<Record<string, JsonValue>>): boolean => {
+        const known = tools.find(({ name }) => name === tool);
+        return known !== undefined && isValid(values, known);
+    };
+    const isEither = use !== undefined && jsonSchema !== undefined;
+    const names = new Set(tools.map(({ name }) => name));
+    const beginsThinking = traits.beginsThinking(templateVariables);
     const called = chosen === undefined ? tools : tools.filter(({ name }) => name === chosen);
     return {
         use,
         syntax: {
             marks,
             thinking: thinking && { begin: marks.mark(thinking.begin), end: marks.mark(thinking.end) },
-            beginsThinking: traits.beginsThinking(templateVariables),
-            calls: use && createCallParser(marked(use.syntax), isText),
-            tools: new Set(tools.map(({ name }) => name)),
+            beginsThinking,
+            form: isEither ? "either" : isForced ? "calls" : jsonSchema === undefined ? "free" : "json",
+            calls: use && createCallParser(marked(use.syntax), { names, isText, ...(isEither && { accepts }) }),
         },
+        thinkingEnd: beginsThinking ? thinking?.end : undefined,
         calls: use && (isForced || jsonSchema !== undefined) ? { ...use, tools: called } : undefined,
         isForced,
         isOne: chosen !== undefined,
+        dropsSpace,
     };
+}
+
+/** Whether the grammar of a tool's call has arguments in it, which it has not if the schema contradicts them. */
+function isValid(values: Readonly<Record<string, JsonValue>>, { parameters }: ResolvedTool): boolean {
+    const { allOf = [] } = parameters as { readonly allOf?: readonly JsonSchema[] };
+    try {
+        jsonSchemaToGbnf({ ...(parameters as object), allOf: [...allOf, { const: values }] });
+        return true;
+    } catch {
+        return false;
+    }
 }
 
 /** Thoughts and calls as parts of their own: thoughts in front of the token that they became certain with, calls behind it. */
 export async function* separateParts(
     parts: AsyncGenerator<DrawnPart, void, void>,
 ): AsyncGenerator<CompletionPart, void, void> {
-    let calls = 0;
+    const ids = new Set<string>();
     for await (const { thinking, calls: called, ...part } of parts) {
         // Where one token ends thoughts and begins the answer, the thoughts came first.
         if (thinking !== "") yield { type: "thinking", thinking, text: "" };
         if (part.type === "token") yield part;
-        for (const { id = createId(), ...call } of called) {
-            calls++;
+        for (const { id: written = "", ...call } of called) {
+            // Models write ids again that they have seen.
+            let id = written;
+            while (id === "" || ids.has(id)) id = createId();
+            ids.add(id);
             yield { type: "tool-call", id, ...call, text: "" };
         }
-        if (part.type === "finish") yield finish(part, calls);
+        if (part.type === "finish") yield finish(part, ids.size);
     }
 }
 

@@ -106,6 +106,7 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
     const { readAhead = 0 } = checked;
     /** Its grammar stands at the beginning again. */
     const again = (seed: number): Request => resolveRequest(ensemble, checked, answer, showOnce, seed);
+    let next: Request | undefined = request;
     const course: Course = {};
     const parts =
         readAhead === 0
@@ -114,7 +115,9 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
                   readAhead,
                   (read, left) => {
                       const signal = AbortSignal.any([left, ...(request.signal ? [request.signal] : [])]);
-                      return start(ensemble, { ...again(request.draw.seed), signal }, dials, read, course);
+                      const own = next ?? again(request.draw.seed);
+                      next = undefined;
+                      return start(ensemble, { ...own, signal }, dials, read, course);
                   },
                   dials,
                   request.signal,
@@ -168,6 +171,7 @@ function resolveRequest(
     return {
         ...{ show, stop, sampling, explain, signal },
         answer: answer.syntax,
+        dropsSpace: answer.dropsSpace,
         maxTokens: options.maxTokens ?? ensemble.contextSize,
         // What is explained without speculation still needs a drafter to be compared with.
         speculation:

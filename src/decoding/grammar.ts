@@ -70,8 +70,10 @@ export function createGrammar(
 }
 
 /** Of an answer that has to be JSON, or a call, or either. Thinking that the prompt begins comes to its end first. */
-function answerGrammar(schema: string | undefined, { syntax, calls, isForced, isOne }: AnswerPlan): string | undefined {
-    const end = syntax?.beginsThinking === true ? syntax.thinking?.end : undefined;
+function answerGrammar(
+    schema: string | undefined,
+    { syntax, thinkingEnd: end, calls, isForced, isOne }: AnswerPlan,
+): string | undefined {
     if (schema === undefined && !isForced) return undefined;
     if (syntax === undefined || (end === undefined && calls === undefined)) return schema;
     const { marks } = syntax;

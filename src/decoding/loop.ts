@@ -29,6 +29,8 @@ export interface Generation {
     readonly explain: boolean;
     /** What may be in the answer besides text. */
     readonly answer: AnswerSyntax | undefined;
+    /** A space in front of the answer is not part of it. */
+    readonly dropsSpace: boolean;
     readonly signal: AbortSignal | undefined;
     /** Keywords of a schema that do not constrain the text. */
     readonly unenforced: readonly UnenforcedKeyword[] | undefined;
@@ -56,7 +58,7 @@ export async function* generate(
     course: Course = {},
 ): AsyncGenerator<DrawnPart, void, void> {
     const { prompts, maxTokens, stop, sampling, draw: common, speculation, explain, signal } = generation;
-    const answer = createAnswerReader(ensemble.texts, stop, generation.answer);
+    const answer = createAnswerReader(ensemble.texts, stop, generation.answer, generation.dropsSpace);
     const clock = (course.clock ??= createClock(ensemble));
     const { scheduler } = ensemble;
     const sequence = scheduler.open(ensemble.target, prompts, course.sequence);
@@ -131,7 +133,7 @@ export async function* generate(
     yield {
         type: "finish",
         reason,
-        ...answer.flush(),
+        ...answer.flush(reason === "length" || reason === "abort"),
         ...(answer.stoppedBy === undefined ? {} : { stoppedBy: answer.stoppedBy }),
         seed: common.seed,
         tokens: generated.length,

@@ -7,8 +7,8 @@ import type { TokenTexts } from "../prompts/added-tokens.js";
 import { toMessages, type ChatMessage } from "../prompts/messages.js";
 import { answerTraits, checkVariables, renderPrompts } from "../prompts/prompt.js";
 import { tokenizeContinuation } from "../prompts/tokens.js";
-import { checkTools } from "../tools/check-tools.js";
-import type { ResolvedTool, Tool } from "../tools/types.js";
+import { checkToolChoice, checkTools } from "../tools/check-tools.js";
+import type { ResolvedTool, Tool, ToolChoice } from "../tools/types.js";
 import type { TemplateVariables } from "../types.js";
 import type { Member } from "./members.js";
 
@@ -18,6 +18,8 @@ export interface CountOptions {
     readonly templateVariables?: TemplateVariables | undefined;
     /** What the prompt tells the model that it may call. Default: nothing. */
     readonly tools?: readonly Tool[] | undefined;
+    /** Default `auto`. With `none` the prompt tells of no tools; nothing else of it counts. */
+    readonly toolChoice?: ToolChoice | undefined;
 }
 
 /** Texts and tokens of an ensemble. */
@@ -51,7 +53,11 @@ export interface Tokenizer {
     countTokens(prompt: string | readonly ChatMessage[], options?: CountOptions): Promise<number>;
 }
 
-const COUNT_OPTIONS: OptionTable<CountOptions> = { templateVariables: checkVariables, tools: checkTools };
+const COUNT_OPTIONS: OptionTable<CountOptions> = {
+    templateVariables: checkVariables,
+    tools: checkTools,
+    toolChoice: checkToolChoice,
+};
 
 /** @param alive - throws if the ensemble has been disposed of */
 export function createTokenizer(
@@ -75,7 +81,7 @@ export function createTokenizer(
             const { templateVariables: variables, ...checked } = checkOptions("countTokens", options, COUNT_OPTIONS);
             if (typeof prompt === "string") return (await tokenize(prompt)).length;
             const messages = toMessages(prompt, "What countTokens counts");
-            const tools = (checked.tools ?? []) as readonly ResolvedTool[];
+            const tools = checked.toolChoice === "none" ? [] : ((checked.tools ?? []) as readonly ResolvedTool[]);
             const use = tools.length === 0 ? undefined : { tools, syntax: answerTraits(alive(members)).syntax };
             const prompts = await renderPrompts(alive(members), messages, { variables, use, limit: Infinity });
             return Math.max(...prompts.map(({ tokens }) => tokens?.length ?? 0));

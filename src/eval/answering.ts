@@ -112,7 +112,7 @@ function measureSpeed({ tokens, timings }: CompletionResult): Readonly<Record<st
 
 function measureSpeculation({ speculation }: CompletionResult): Readonly<Record<string, Grade>> {
     if (speculation === undefined || speculation.blocks === 0) return {};
-    const { acceptanceRate, acceptanceLength, blocks, verifiedAt } = speculation;
+    const { acceptanceRate = 0, acceptanceLength = 0, blocks, verifiedAt } = speculation;
     const verified = verifiedAt.reduce((total, count) => total + count, 0);
     return { acceptance: [acceptanceRate, verified], blockLength: [acceptanceLength, blocks] };
 }

@@ -36,10 +36,10 @@ export interface SpeculationStatistics {
     /** By position in the block: drafts all of whose predecessors were accepted, and how many of them were. */
     readonly verifiedAt: readonly number[];
     readonly acceptedAt: readonly number[];
-    /** Accepted of verified drafts, 0..1; NaN if none was verified. */
-    readonly acceptanceRate: number;
-    /** Tokens per block, the recovered or bonus token included; NaN without a block. */
-    readonly acceptanceLength: number;
+    /** Accepted of verified drafts, 0..1; undefined if none was verified. */
+    readonly acceptanceRate: number | undefined;
+    /** Tokens per block, the recovered or bonus token included; undefined without a block. */
+    readonly acceptanceLength: number | undefined;
     /** Milliseconds per member, and of fusing and drawing, while drafting. */
     readonly draftMs: readonly number[];
     readonly draftFuseMs: number;
@@ -48,10 +48,11 @@ export interface SpeculationStatistics {
     readonly stepFuseMs: number;
     /**
      * Tokens per second as a multiple of what plain steps would have given, by the measured costs of batches: as expected
-     * from costs and acceptance before each block, and by the time that really went by. NaN while costs are unknown.
+     * from costs and acceptance before each block, and by the time that really went by. Undefined while costs are
+     * unknown.
      */
-    readonly predictedSpeedup: number;
-    readonly measuredSpeedup: number;
+    readonly predictedSpeedup: number | undefined;
+    readonly measuredSpeedup: number | undefined;
 }
 
 /** A step that drew tokens. */
@@ -136,16 +137,22 @@ export function createStatistics(members: number): StatisticsRecorder {
             forcedAccepted: forced.accepted,
             verifiedAt: [...verifiedAt],
             acceptedAt: [...acceptedAt],
-            acceptanceRate: counts.accepted / counts.verified,
-            acceptanceLength: (counts.accepted + counts.blocks) / counts.blocks,
+            acceptanceRate: ratio(counts.accepted, counts.verified),
+            acceptanceLength: ratio(counts.accepted + counts.blocks, counts.blocks),
             draftMs: [...draftMs],
             draftFuseMs: fuse.draft,
             stepMs: [...stepMs],
             stepFuseMs: fuse.step,
-            predictedSpeedup: known.expectedPlainMs / known.expectedMs,
-            measuredSpeedup: known.plainMs / known.wallMs,
+            predictedSpeedup: ratio(known.expectedPlainMs, known.expectedMs),
+            measuredSpeedup: ratio(known.plainMs, known.wallMs),
         }),
     };
+}
+
+/** Undefined where there is nothing to divide by: JSON has no NaN. */
+function ratio(part: number, whole: number): number | undefined {
+    const quotient = part / whole;
+    return Number.isFinite(quotient) ? quotient : undefined;
 }
 
 function addTo(sums: number[], values: readonly number[]): void {

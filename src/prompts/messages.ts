@@ -2,7 +2,6 @@
 
 import { EftError } from "../errors.js";
 import { readData } from "../template/data.js";
-import type { JsonValue } from "../types.js";
 
 /** Levels of a message, and of the list that it stands in. */
 const MAX_DEPTH = 33;
@@ -19,7 +18,9 @@ export interface ChatMessage {
     readonly role: (typeof ROLES)[number];
     /** Parts are given as such to a template that knows them; for others they are joined with line ends. */
     readonly content: string | readonly TextPart[] | null;
-    readonly [key: string]: JsonValue;
+    // Not JsonValue: interfaces, which are open, would not be messages then. What is no data is refused when it is read.
+    // eslint-disable-next-line @typescript-eslint/no-explicit-any
+    readonly [key: string]: any;
 }
 
 /**

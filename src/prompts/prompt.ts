@@ -12,6 +12,7 @@ import { GENERIC_SYNTAX, tryCalls, type CallSyntax, type CallTraits, type Render
 import { controlTokens } from "./control-tokens.js";
 import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
 import { textOf, type ChatMessage } from "./messages.js";
+import { spacesAnswers } from "./answer-space.js";
 import { tryThinking } from "./thinking.js";
 import { toolsVariable, withCalls, withoutCalls, type ToolUse } from "./tool-messages.js";
 import { oncePerTokenizer, surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
@@ -45,6 +46,8 @@ export interface PromptScript {
     /** What the template makes of tools and calls; undefined: nothing that we understand. */
     readonly calls: CallTraits | undefined;
     readonly thinking: ThinkingMarks | undefined;
+    /** Whether the template writes a space between a prompt and its answer, which models write and nobody says. */
+    readonly spacesAnswers: boolean;
 }
 
 /** How answers are written: as the first member's template says that says something about it. */
@@ -176,6 +179,7 @@ const PLAIN: PromptScript = {
     traits: { system: "shown" },
     calls: undefined,
     thinking: undefined,
+    spacesAnswers: false,
 };
 
 /** A template with all that its text depends on. */
@@ -237,6 +241,7 @@ function createScript(
     const sample: RenderSample = (messages, variables, isAnswer) =>
         render(adaptMessages(messages, findTraits()), variables, isAnswer).text;
     const findCalls = once(() => tryCalls(sample, endsOfText(sharers)));
+    const findSpace = once(() => spacesAnswers(sample));
     const findThinking = once(() => thinking ?? tryThinking(sample, template));
     return {
         render(messages, variables, use) {
@@ -259,6 +264,9 @@ function createScript(
         },
         get thinking() {
             return findThinking();
+        },
+        get spacesAnswers() {
+            return findSpace();
         },
     };
 }

@@ -3,12 +3,13 @@
 import pMap from "p-map";
 import { createFusion } from "../decoding/fusion.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
+import type { Member } from "../ensemble/members.js";
 import { MOST_SCORED } from "../models/context-memory.js";
 import { toMessages, type ChatMessage } from "../prompts/messages.js";
 import { checkVariables, renderPrompts } from "../prompts/prompt.js";
 import { oncePerTokenizer, surelyExceeds, tokenizeContinuation, tokenizePlain } from "../prompts/tokens.js";
 import { abortError, EftError } from "../errors.js";
-import type { NativeModel, NativeQueryResult } from "../native/binding.js";
+import type { NativeQueryResult } from "../native/binding.js";
 import {
     callback,
     checkOptions,
@@ -43,7 +44,7 @@ export interface ScoreItem {
 export interface ScoreOptions {
     /**
      * The context is a user's turn, or a conversation, and each member sees it as it does in `complete()`: the text is scored
-     * as an answer. Default false: plain text.
+     * as an answer, with a space in front where the template writes one there and the text begins with none. Default false: plain text.
      */
     readonly chat?: boolean | undefined;
     /**
@@ -289,9 +290,10 @@ async function splitChat(
         if (tokens === undefined) checkLength(undefined);
         return tokens ?? new Int32Array(0);
     });
-    const model = members[texts.speaker]?.model as NativeModel;
+    const { model, prompt } = members[texts.speaker] as Member;
     if (await surelyExceeds(model, text, most)) checkLength(undefined);
-    return { contexts, continuation: await tokenizeContinuation(model, text) };
+    const answer = prompt.script.spacesAnswers && /^\S/.test(text) ? ` ${text}` : text;
+    return { contexts, continuation: await tokenizeContinuation(model, answer) };
 }
 
 /**

@@ -2,8 +2,9 @@
 
 import type { TokenTexts } from "../prompts/added-tokens.js";
 import type { ThinkingMarks } from "../types.js";
-import type { CallParser, ParsedCall } from "./call-parser.js";
+import type { CallParser, CallScan, ParsedCall } from "./call-parser.js";
 import { unmark, type Marks } from "./marks.js";
+import { createStopFilter, overlap } from "./stop-filter.js";
 
 /** What became certain. */
 export interface Uttered {
@@ -16,11 +17,21 @@ export interface Uttered {
 export interface AnswerReader {
     /** Adds a token; what is certain now is often of earlier tokens too. */
     push(token: number): Uttered;
-    /** What was held back, if it is not the beginning of something after all. */
-    flush(): Uttered;
+    /**
+     * What was held back. Where the model has ended its turn, that is text. Where the answer was cut off, calls that were begun are
+     * dropped, and so is what may be the beginning of a call's mark, if calls are forced or there has been one; else it is text,
+     * since nobody can tell `2 <` from the beginning of a mark.
+     */
+    flush(isCutOff: boolean): Uttered;
     /** The stop string that was met; nothing is released after it. */
     readonly stoppedBy: string | undefined;
 }
+
+/**
+ * What comes behind the thoughts that the prompt begins. `free`: text, thoughts and calls, told apart by their marks; the others
+ * are what a grammar allows: nothing but calls, nothing but JSON, or either of them. JSON may have any mark in its texts.
+ */
+export type AnswerForm = "free" | "calls" | "json" | "either";
 
 /** What may be in an answer besides text. */
 export interface AnswerSyntax {
@@ -29,24 +40,26 @@ export interface AnswerSyntax {
     readonly thinking: ThinkingMarks | undefined;
     /** Whether the prompt ends in the middle of thinking. */
     readonly beginsThinking: boolean;
+    readonly form: AnswerForm;
     readonly calls: CallParser | undefined;
-    /** Names of tools; a call of anything else is text. */
-    readonly tools: ReadonlySet<string>;
 }
 
 /**
- * @param stop - texts that end the generation; the first to occur in the answer wins, and is not part of it
+ * @param stop - texts that end the generation; the first to occur in the answer wins, and is not part of it. What calls or thoughts
+ * stand between does not make one
  * @param syntax - undefined: an answer is nothing but text
+ * @param dropsSpace - one space in front of the answer is not part of it
  */
 export function createAnswerReader(
     texts: Pick<TokenTexts, "detokenize">,
     stop: readonly string[],
     syntax?: AnswerSyntax,
+    dropsSpace = false,
 ): AnswerReader {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const filter = createStopFilter(stop);
-    const thinking = syntax?.thinking;
-    const parser = syntax?.calls;
+    const { thinking, calls: parser } = syntax ?? {};
+    let form = syntax?.form ?? "json";
     let state: "answer" | "thinking" | "calls" = syntax?.beginsThinking === true ? "thinking" : "answer";
     let pending = "";
     /** White space around thoughts and calls belongs to the template. */
@@ -54,47 +67,54 @@ export function createAnswerReader(
     /** Nothing of the answer has been seen yet: calls that look like any JSON come only here. */
     let isStart = true;
     let hasCalled = false;
-    /** The last calls turned out to be text. */
+    /** The answer may begin with a space that is not part of it. */
+    let hasSpace = dropsSpace;
+    let scan: CallScan | undefined;
+    /** What was read in front of the scan's text, and is text if no call follows. */
     let said = "";
     let uttered: { text: string; thinking: string; calls: ParsedCall[] } = { text: "", thinking: "", calls: [] };
 
     function say(text: string): void {
-        if (text === "") return;
+        // Between calls that are forced, there is nothing but what belongs to them.
+        if (text === "" || form === "calls") return;
         if (text.trim() !== "") isStart = false;
-        uttered.text += filter.push(unmark(text));
+        const unmarked = unmark(text);
+        uttered.text += filter.push(hasSpace ? unmarked.replace(/^ /, "") : unmarked);
+        hasSpace &&= unmarked === "";
+    }
+
+    function beginCalls(opening: string): true {
+        pending = pending.slice(opening.length);
+        said = opening;
+        scan = parser?.scan();
+        state = "calls";
+        return true;
     }
 
     /** @returns whether there is more to do */
-    function readAnswer(isAll: boolean): boolean {
+    function readAnswer(isAll: boolean, isCutOff: boolean): boolean {
         if (trims) pending = pending.trimStart();
-        const openings = [thinking?.begin, parser?.opening].map((mark) => (mark ? pending.indexOf(mark) : -1));
-        const [think = -1, call = -1] = openings;
-        if (think >= 0 && (call < 0 || think < call)) {
+        if (form === "either") return readStart(isAll, isCutOff);
+        const begin = form === "free" ? thinking?.begin : undefined;
+        const opening = form === "json" ? undefined : parser?.opening;
+        const [think = -1, call = -1] = [begin, opening].map((mark) => (mark ? pending.indexOf(mark) : -1));
+        if (begin !== undefined && think >= 0 && (call < 0 || think < call)) {
             say(pending.slice(0, think));
-            pending = pending.slice(think + (thinking?.begin.length ?? 0));
+            uttered.text += filter.flush();
+            pending = pending.slice(think + begin.length);
             state = "thinking";
             trims = true;
             return true;
         }
-        if (call >= 0 && parser !== undefined && (parser.opening !== "" || isStart)) {
+        if (opening && call >= 0) {
             say(pending.slice(0, call));
-            pending = pending.slice(call + parser.opening.length);
-            said = parser.opening;
-            state = "calls";
-            return true;
+            pending = pending.slice(call);
+            return beginCalls(opening);
         }
-        const isBare = parser?.opening === "" && isStart && /^\s*[[{]/.test(pending);
-        if (isBare) {
-            said = "";
-            state = "calls";
-            return true;
-        }
-        const beginning = Math.max(
-            0,
-            ...[thinking?.begin, parser?.opening].map((mark) => (mark ? overlap(pending, mark) : 0)),
-        );
+        if (opening === "" && isStart && /^\s*[[{]/.test(pending)) return beginCalls("");
+        const beginning = Math.max(0, ...[begin, opening].map((mark) => (mark ? overlap(pending, mark) : 0)));
         // Behind a call, another one may have been cut off.
-        const keep = isAll && !hasCalled ? 0 : beginning;
+        const keep = isAll && !(isCutOff && hasCalled) ? 0 : beginning;
         const certain = pending.slice(0, pending.length - keep);
         pending = isAll ? "" : pending.slice(certain.length);
         if (certain !== "") trims = false;
@@ -102,7 +122,21 @@ export function createAnswerReader(
         return false;
     }
 
-    function readThinking(isAll: boolean): boolean {
+    /** Of calls or JSON: no JSON begins as calls that have a mark do. */
+    function readStart(isAll: boolean, isCutOff: boolean): boolean {
+        const opening = parser?.opening ?? "";
+        const rest = pending.trimStart();
+        if (rest !== "" && rest.startsWith(opening)) {
+            if (opening !== "") pending = rest;
+            return beginCalls(opening);
+        }
+        if (!isAll && opening.startsWith(rest)) return false;
+        if (isCutOff && opening.startsWith(rest)) pending = "";
+        form = "json";
+        return pending !== "";
+    }
+
+    function readThinking(isAll: boolean, isCutOff: boolean): boolean {
         const end = thinking?.end ?? "";
         if (trims) pending = pending.trimStart();
         const at = pending.indexOf(end);
@@ -113,28 +147,35 @@ export function createAnswerReader(
             trims = true;
             return true;
         }
-        const certain = isAll ? pending : pending.slice(0, pending.length - overlap(pending, end)).trimEnd();
+        const keep = isAll && !isCutOff ? 0 : overlap(pending, end);
+        const thought = pending.slice(0, pending.length - keep);
+        const certain = isAll ? thought : thought.trimEnd();
         if (certain !== "") trims = false;
         uttered.thinking += unmark(certain);
-        pending = pending.slice(certain.length);
+        pending = isAll ? "" : pending.slice(certain.length);
         return false;
     }
 
-    function readCalls(isAll: boolean): boolean {
-        const found = parser?.parse(pending, isAll) ?? { kind: "none" as const };
-        if (found.kind === "unfinished") {
-            // A call that was cut off is neither a call nor something that was said.
-            if (isAll) pending = "";
-            return false;
-        }
-        if (found.kind === "calls" && found.calls.every(({ name }) => syntax?.tools.has(name))) {
+    function readCalls(isAll: boolean, isCutOff: boolean): boolean {
+        const found = scan?.read(pending, isAll) ?? { calls: [], state: "failed", from: 0, to: 0 };
+        if (found.calls.length > 0) {
+            uttered.text += filter.flush();
             uttered.calls.push(...found.calls);
             hasCalled = true;
-            pending = pending.slice(found.length);
-            trims = true;
-        } else {
+            said = "";
+        }
+        if (found.state === "open") {
+            if (isCutOff) pending = "";
+            if (isCutOff || !isAll) return false;
+        }
+        const isCall = found.from > 0;
+        if (form === "either") form = isCall ? "calls" : "json";
+        pending = pending.slice(found.from);
+        trims = isCall;
+        if (!isCall || found.to > found.from) {
             // Text after all, and what looked like the beginning of a call is not looked at again.
-            const length = found.kind === "calls" ? found.length : Math.min(1, pending.length);
+            const [first = ""] = pending;
+            const length = Math.max(found.to - found.from, first.length);
             say(said + pending.slice(0, length));
             pending = pending.slice(length);
             trims = false;
@@ -143,9 +184,9 @@ export function createAnswerReader(
         return pending !== "";
     }
 
-    function read(isAll: boolean): Uttered {
+    function read(isAll: boolean, isCutOff: boolean): Uttered {
         const steps = { answer: readAnswer, thinking: readThinking, calls: readCalls };
-        while (filter.stoppedBy === undefined && steps[state](isAll));
+        while (filter.stoppedBy === undefined && steps[state](isAll, isCutOff));
         const result = uttered;
         uttered = { text: "", thinking: "", calls: [] };
         return result;
@@ -157,52 +198,15 @@ export function createAnswerReader(
             pending +=
                 syntax?.marks.standIn(token) ??
                 decoder.decode(texts.detokenize(Int32Array.of(token), false), { stream: true });
-            return read(false);
+            return read(false, false);
         },
-        flush() {
-            const unfinished = decoder.decode();
-            if (state !== "calls") pending += unfinished;
-            const last = read(true);
+        flush(isCutOff) {
+            pending += decoder.decode();
+            const last = read(true, isCutOff);
             return { ...last, text: last.text + filter.flush() };
         },
         get stoppedBy() {
             return filter.stoppedBy;
         },
     };
-}
-
-/** Holds text back as long as it may become a stop string. */
-function createStopFilter(stop: readonly string[]) {
-    let pending = "";
-    let stoppedBy: string | undefined;
-    return {
-        push(more: string): string {
-            if (stoppedBy !== undefined) return "";
-            pending += more;
-            const found = stop
-                .map((text) => ({ text, at: pending.indexOf(text) }))
-                .filter(({ at }) => at >= 0)
-                .sort((a, b) => a.at - b.at)[0];
-            stoppedBy = found?.text;
-            const keep = Math.max(0, ...stop.map((text) => overlap(pending, text)));
-            const text = pending.slice(0, found?.at ?? pending.length - keep);
-            pending = found === undefined ? pending.slice(text.length) : "";
-            return text;
-        },
-        flush(): string {
-            const text = pending;
-            pending = "";
-            return text;
-        },
-        get stoppedBy() {
-            return stoppedBy;
-        },
-    };
-}
-
-/** Length of the longest end of `text` that is a beginning of `mark`, and not all of it. */
-function overlap(text: string, mark: string): number {
-    for (let length = Math.min(text.length, mark.length - 1); length > 0; length--)
-        if (text.endsWith(mark.slice(0, length))) return length;
-    return 0;
 }

@@ -49,12 +49,12 @@ export function prefixRules(grammar: string, prefix: string): string {
 }
 
 /**
- * A rule for any text that ends with a mark, which occurs nowhere else in it. One rule for each character of the mark that has been
+ * A rule for any text that ends with a mark (not marked yet), which occurs nowhere else in it. One rule for each character of the mark that has been
  * seen, as in Knuth, Morris and Pratt's search.
  */
 export function textRules(rule: string, end: string, marks: Marks): string {
-    const [token] = /^<\[\d+\]>$/.exec(marks.toGbnf(end)) ?? [];
-    if (token !== undefined) return String.raw`${rule} ::= [^\x00]* ${token}`;
+    // A control token occurs in no text.
+    if (marks.mark(end) !== end) return String.raw`${rule} ::= [^\x00]* ${marks.toGbnf(end)}`;
     const units = [...end];
     const name = (seen: number): string => (seen === 0 ? rule : `${rule}-${seen}`);
     /** How much of the mark has been seen after `seen` characters of it and another one. */

@@ -1,8 +1,9 @@
 /** Reads calls while they are written. A call is there once all of it is, and never in parts. */
 
 import type { CallSyntax } from "../prompts/call-syntax.js";
-import { parsePairs } from "./pair-parser.js";
 import type { JsonValue } from "../types.js";
+import { parsePairs } from "./pair-parser.js";
+import { isRecord, readJson, readRecord, scanJson, type JsonScan } from "./read-json.js";
 
 /** What was called; the id is missing where the syntax has none. */
 export interface ParsedCall {
@@ -12,32 +13,48 @@ export interface ParsedCall {
 }
 
 /** What stands at the beginning of a text. */
-export type Found =
-    | { readonly kind: "calls"; readonly calls: readonly ParsedCall[]; readonly length: number }
-    /** More text is needed, whether it comes or not. */
-    | { readonly kind: "unfinished" }
-    | { readonly kind: "none" };
+export interface Found {
+    /** Whole ones that were not there before. */
+    readonly calls: readonly ParsedCall[];
+    /** `open`: more text is needed, whether it comes or not; `failed`: what follows on whole calls, if any, is no call. */
+    readonly state: "open" | "closed" | "failed";
+    /** Where that begins which does not belong to whole calls. */
+    readonly from: number;
+    /** Up to here it is certain to be text. */
+    readonly to: number;
+}
+
+/** Reads the calls behind one opening. */
+export interface CallScan {
+    /** @param text - behind the opening, and longer each time. @param isAll - nothing comes behind it */
+    read(text: string, isAll: boolean): Found;
+}
 
 export interface CallParser {
     /** What comes in front of calls; empty where they begin with a brace. */
     readonly opening: string;
-    /** @param text - behind the opening. @param isAll - nothing comes behind it */
-    parse(text: string, isAll: boolean): Found;
+    scan(): CallScan;
 }
 
-const UNFINISHED: Found = { kind: "unfinished" };
-const NONE: Found = { kind: "none" };
-
-/** @param syntax - marked. @param isText - for arguments that are written one by one */
-export function createCallParser(syntax: CallSyntax, isText: IsText = () => false): CallParser {
-    return readEnvelope(syntax) ?? inTags(syntax, isText);
+/** What may be called. */
+export interface Callable {
+    readonly names: ReadonlySet<string>;
+    /** Whether an argument of a tool is a text, for arguments that are written one by one. Default: none is. */
+    readonly isText?: (tool: string, argument: string) => boolean;
+    /**
+     * Where an answer may be any JSON as well: whether arguments satisfy the tool's schema. Calls that begin with a brace are
+     * then written as the syntax has it, to the letter.
+     */
+    readonly accepts?: (tool: string, values: ParsedCall["arguments"]) => boolean;
 }
 
-/** Whether an argument of a tool is a text. */
-export type IsText = (tool: string, argument: string) => boolean;
+/** @param syntax - marked */
+export function createCallParser(syntax: CallSyntax, callable: Callable): CallParser {
+    return readEnvelope(syntax, callable) ?? inTags(syntax, callable);
+}
 
 /** Calls that are JSON objects as a whole, or lists of them: what stands in which order is the model's business then. */
-function readEnvelope({ open, call, close }: CallSyntax): CallParser | undefined {
+function readEnvelope({ open, call, close }: CallSyntax, { names, accepts }: Callable): CallParser | undefined {
     const [name, between, values, behind] = call;
     const opened = /\[?\s*\{\s*(?:"\w+": "\w*", )*"(\w+)": "$/.exec(open);
     const infix = typeof between === "object" ? /^", "(\w+)": $/.exec(between.text) : null;
@@ -46,165 +63,204 @@ function readEnvelope({ open, call, close }: CallSyntax): CallParser | undefined
     const keys = { name: opened[1] ?? "", values: infix[1] ?? "", id: idKey ?? "id" };
     const opening = open.slice(0, opened.index).trimEnd();
     const closing = close.replace(/^"?[\s}\]]*/, "").trim();
+    const isExact = accepts !== undefined && opening === "" && idKey === undefined;
 
-    function toCalls(json: string): readonly ParsedCall[] | undefined {
-        let value: unknown;
-        try {
-            value = JSON.parse(json);
-        } catch {
-            return undefined;
+    function toCall(json: string): ParsedCall | undefined {
+        const value = readJson(json);
+        if (!isRecord(value)) return undefined;
+        const { [keys.name]: called, [keys.values]: given = {}, [keys.id]: id } = value;
+        // Some write the arguments as JSON in a text.
+        const own = typeof given === "string" ? readRecord(given) : given;
+        if (typeof called !== "string" || !names.has(called) || !isRecord(own)) return undefined;
+        if (isExact) {
+            const lead = open.slice(open.indexOf("{")) + called + infix?.[0];
+            const isCall = json.startsWith(lead) && readRecord(json.slice(lead.length, -1)) !== undefined;
+            if (!isCall || !accepts(called, own)) return undefined;
         }
-        const calls = (Array.isArray(value) ? (value as unknown[]) : [value]).map((each) => {
-            if (!isRecord(each)) return undefined;
-            const { [keys.name]: called, [keys.values]: given = {}, [keys.id]: id } = each;
-            // Some write the arguments as JSON in a text.
-            const own = typeof given === "string" ? parseRecord(given) : given;
-            return typeof called === "string" && isRecord(own)
-                ? { id: typeof id === "string" ? id : undefined, name: called, arguments: own }
-                : undefined;
-        });
-        return calls.includes(undefined) ? undefined : (calls as ParsedCall[]);
+        return { id: typeof id === "string" ? id : undefined, name: called, arguments: own };
     }
 
     return {
         opening,
-        parse(text, isAll) {
-            const from = text.length - text.trimStart().length;
-            const first = text[from];
-            if (first === undefined) return UNFINISHED;
-            if (first !== "{" && first !== "[") return NONE;
-            // So that other JSON is not held back to its end.
-            if (opening === "" && !mayBeCall(text.slice(from), keys.name)) return NONE;
-            const calls: ParsedCall[] = [];
-            for (let at = from; ;) {
-                const to = endOfJson(text, at);
-                if (to === undefined) return UNFINISHED;
-                const more = toCalls(text.slice(at, to));
-                if (more === undefined) return NONE;
-                calls.push(...more);
-                // Some write several between one pair of marks.
-                at = to + text.slice(to).search(/\S|$/);
-                if (opening !== "" && text[at] === "{") continue;
-                const length = skip(text, to, closing, isAll);
-                return length === undefined ? UNFINISHED : { kind: "calls", calls, length };
-            }
+        scan() {
+            let place: "start" | "call" | "behind" | "end" = "start";
+            let at = 0;
+            let from = 0;
+            let isList = false;
+            let json: JsonScan | undefined;
+            return {
+                read(text, isAll) {
+                    const calls: ParsedCall[] = [];
+                    const found = (state: Found["state"], to = from): Found => ({ calls, state, from, to });
+                    for (;;) {
+                        if (place === "end") {
+                            const to = skip(text, at, closing, isAll);
+                            if (to === undefined) return found("open");
+                            from = to;
+                            return found("closed");
+                        }
+                        if (json === undefined) at = behindSpace(text, at);
+                        const unit = text[at];
+                        if (place === "behind") {
+                            if (unit === undefined && !isAll && (isList || opening !== "")) return found("open");
+                            if (isList && unit === ",") [place, at] = ["call", at + 1];
+                            else if (isList && unit === "]") [place, at, from] = ["end", at + 1, at + 1];
+                            else if (isList && unit !== undefined) return found("failed");
+                            // Some write several between one pair of marks.
+                            else if (opening !== "" && unit === "{") place = "call";
+                            else [place, at] = ["end", from];
+                            continue;
+                        }
+                        if (unit === undefined) return found("open");
+                        if (place === "start" && opening === "") {
+                            // So that other JSON is not held back to its end.
+                            if (!mayBeCall(text, keys.name, names)) return found("failed");
+                        }
+                        if (place === "start" && unit === "[") {
+                            isList = true;
+                            [place, at] = ["call", at + 1];
+                            continue;
+                        }
+                        if (unit !== "{") return found("failed");
+                        json ??= scanJson(at);
+                        const end = json.end(text);
+                        if (end === undefined) return found("open");
+                        const next = toCall(text.slice(at, end));
+                        if (next === undefined) return found("failed", from === 0 ? end : from);
+                        calls.push(next);
+                        json = undefined;
+                        [place, at, from] = ["behind", end, end];
+                    }
+                },
+            };
         },
     };
 }
 
 /** Whether a text that begins with a brace may be the beginning of a call. */
-function mayBeCall(text: string, key: string): boolean {
-    const dense = text.replace(/\s/g, "");
-    return ['{"', '[{"'].some((bracket) =>
-        [`${bracket}${key}":"`, `${bracket}type":"function","${key}":"`].some(
-            (beginning) => dense.startsWith(beginning) || beginning.startsWith(dense),
-        ),
+function mayBeCall(text: string, key: string, names: ReadonlySet<string>): boolean {
+    const dense = text.slice(0, LONGEST_LEAD).replace(/\s/g, "");
+    const leads = ['{"', '[{"'].flatMap((bracket) => [`${bracket}${key}":"`, `${bracket}type":"function","${key}":"`]);
+    return leads.some((lead) =>
+        dense.length <= lead.length
+            ? lead.startsWith(dense)
+            : dense.startsWith(lead) &&
+              [...names].some((name) => {
+                  const called = `${name}"`;
+                  const rest = dense.slice(lead.length);
+                  return rest.startsWith(called) || called.startsWith(rest);
+              }),
     );
 }
+/** As far as a text is looked at for the name in its first call. */
+const LONGEST_LEAD = 500;
 
 /** Calls with the name outside of the JSON. */
-function inTags({ open, call, between, close, pairs }: CallSyntax, isText: IsText): CallParser {
+function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isText }: Callable): CallParser {
     const [opening, closing] = [open.trimEnd(), close.trim()];
     /** What the model writes between two calls, up to where the next begins. */
-    const next = between?.trim();
+    const next = between?.trim() ?? "";
 
-    function parseOne(text: string, from: number, isAll: boolean): { call: ParsedCall; to: number } | Found {
+    function parseOne(
+        text: string,
+        from: number,
+        isAll: boolean,
+        scan: (at: number) => JsonScan,
+    ): { readonly call: ParsedCall; readonly to: number } | "open" | "failed" {
         const slots = new Map<string, string>();
         let values: ParsedCall["arguments"] | undefined;
         let at = from;
         for (const piece of call) {
             if (typeof piece === "object") {
                 const to = skip(text, at, piece.text.trim(), isAll);
-                if (to === undefined) return UNFINISHED;
+                if (to === undefined) return "open";
                 at = to;
             } else if (piece === "arguments" && pairs !== undefined) {
                 const tool = slots.get("name") ?? "";
-                const found = parsePairs(text, at, pairs, (name) => isText(tool, name), isAll);
-                if (found.kind !== "pairs") return found;
+                const found = parsePairs(text, at, pairs, (name) => isText?.(tool, name) ?? false, isAll);
+                if (found.kind !== "pairs") return found.kind === "none" ? "failed" : "open";
                 ({ values, to: at } = found);
             } else if (piece === "arguments") {
-                const start = at + (text.slice(at).length - text.slice(at).trimStart().length);
-                if (text[start] === undefined) return UNFINISHED;
-                const end = text[start] === "{" ? endOfJson(text, start) : -1;
-                if (end === undefined) return UNFINISHED;
-                if (end < 0) return NONE;
+                const start = behindSpace(text, at);
+                if (text[start] === undefined) return "open";
+                if (text[start] !== "{") return "failed";
+                const end = scan(start).end(text);
+                if (end === undefined) return "open";
                 slots.set(piece, text.slice(start, end));
                 at = end;
             } else {
                 const word = /^\s*([\w.-]*)/.exec(text.slice(at));
                 const end = at + (word?.[0].length ?? 0);
                 // The word may go on.
-                if (end === text.length && !isAll) return text.length - at > 200 ? NONE : UNFINISHED;
+                if (end === text.length && !isAll) return text.length - at > 200 ? "failed" : "open";
                 slots.set(piece, word?.[1] ?? "");
                 at = end;
             }
         }
-        values ??= parseRecord(slots.get("arguments") ?? "");
-        if (values === undefined) return NONE;
+        values ??= readRecord(slots.get("arguments") ?? "");
+        if (values === undefined) return "failed";
         return { call: { id: slots.get("id"), name: slots.get("name") ?? "", arguments: values }, to: at };
     }
 
     return {
         opening,
-        parse(text, isAll) {
-            const calls: ParsedCall[] = [];
-            let at = 0;
-            for (;;) {
-                const found = parseOne(text, at, isAll);
-                // What is not a call behind one that was is text.
-                if ("kind" in found)
-                    return found.kind === "none" && calls.length > 0 ? { kind: "calls", calls, length: at } : found;
-                calls.push(found.call);
-                at = found.to;
-                const rest = text.slice(at).trimStart();
-                if (next !== undefined && next !== "" && rest.startsWith(next)) {
-                    at = text.indexOf(next, at) + next.length;
-                    continue;
-                }
-                if (!isAll && next?.startsWith(rest) && !closing.startsWith(rest)) return UNFINISHED;
-                const length = skip(text, at, closing, isAll);
-                if (length === undefined) return UNFINISHED;
-                // Only the end says that there are no more arguments.
-                if (pairs !== undefined && closing !== "" && length === at) return isAll ? UNFINISHED : NONE;
-                return { kind: "calls", calls, length };
-            }
+        scan() {
+            let isBehind = false;
+            let start = 0;
+            let from = 0;
+            let json: JsonScan | undefined;
+            return {
+                read(text, isAll) {
+                    const calls: ParsedCall[] = [];
+                    const found = (state: Found["state"], to = 0): Found => {
+                        // What closes a whole call is no text, whatever follows.
+                        const behind = from === 0 ? 0 : (skip(text, from, closing, true) ?? from);
+                        return { calls, state, from: behind, to: Math.max(behind, to) };
+                    };
+                    for (;;) {
+                        if (!isBehind) {
+                            const one = parseOne(text, start, isAll, (at) => (json ??= scanJson(at)));
+                            if (typeof one === "string") return found(one);
+                            if (!names.has(one.call.name)) return found("failed", from === 0 ? one.to : 0);
+                            if (pairs !== undefined && closing !== "") {
+                                // Only the end says that there are no more arguments.
+                                const rest = text.slice(one.to).trimStart();
+                                const ends = next === "" ? [closing] : [closing, next];
+                                if (!ends.some((end) => rest.startsWith(end)))
+                                    return found(ends.some((end) => end.startsWith(rest)) ? "open" : "failed");
+                            }
+                            calls.push(one.call);
+                            json = undefined;
+                            [isBehind, from] = [true, one.to];
+                        }
+                        const rest = text.slice(from).trimStart();
+                        if (next !== "" && rest.startsWith(next)) {
+                            start = text.length - rest.length + next.length;
+                            isBehind = false;
+                            continue;
+                        }
+                        if (!isAll && next !== "" && next.startsWith(rest) && !closing.startsWith(rest))
+                            return found("open");
+                        return found(skip(text, from, closing, isAll) === undefined ? "open" : "closed");
+                    }
+                },
+            };
         },
     };
 }
 
-/** Where a mark ends that follows on white space, if it does follow; undefined: it may still come. */
+/**
+ * Where a mark ends that follows on white space, or that part of it which is there at the end, or `from` if it does not follow;
+ * undefined: it may still come.
+ */
 function skip(text: string, from: number, mark: string, isAll: boolean): number | undefined {
     const rest = text.slice(from);
     const dense = rest.trimStart();
     if (dense.startsWith(mark)) return mark === "" ? from : from + (rest.length - dense.length) + mark.length;
-    return !isAll && mark.startsWith(dense) ? undefined : from;
+    if (!mark.startsWith(dense)) return from;
+    return isAll ? text.length : undefined;
 }
 
-/** Where the JSON object or list ends that begins at `from`. */
-function endOfJson(text: string, from: number): number | undefined {
-    let depth = 0;
-    let isText = false;
-    for (let at = from; at < text.length; at++) {
-        const unit = text[at];
-        if (isText) {
-            if (unit === "\\") at++;
-            else if (unit === '"') isText = false;
-        } else if (unit === '"') isText = true;
-        else if (unit === "{" || unit === "[") depth++;
-        else if ((unit === "}" || unit === "]") && --depth === 0) return at + 1;
-    }
-    return undefined;
-}
-
-function parseRecord(json: string): Readonly<Record<string, JsonValue>> | undefined {
-    try {
-        const value: unknown = JSON.parse(json);
-        return isRecord(value) ? value : undefined;
-    } catch {
-        return undefined;
-    }
-}
-
-function isRecord(value: unknown): value is Readonly<Record<string, JsonValue>> {
-    return typeof value === "object" && value !== null && !Array.isArray(value);
+function behindSpace(text: string, from: number): number {
+    return from + text.slice(from).search(/\S|$/);
 }

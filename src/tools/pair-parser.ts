@@ -2,6 +2,9 @@
 
 import type { PairSyntax } from "../prompts/pair-syntax.js";
 import type { JsonValue } from "../types.js";
+import { unmark } from "./marks.js";
+import { readJson } from "./read-json.js";
+import { behindSpace, endOfName, readMarkedValue } from "./marked-value.js";
 
 export type FoundPairs =
     | { readonly kind: "pairs"; readonly values: Readonly<Record<string, JsonValue>>; readonly to: number }
@@ -11,6 +14,8 @@ export type FoundPairs =
 
 const UNFINISHED: FoundPairs = { kind: "unfinished" };
 const LONGEST_NAME = 200;
+/** Neither what closes a call nor what stands in for a control token. */
+const BEGINS_NAME = /^[^\s}\])\udc00-\udfff]/u;
 
 /**
  * @param from - where the first argument may begin
@@ -24,24 +29,32 @@ export function parsePairs(
     isText: (name: string) => boolean,
     isAll: boolean,
 ): FoundPairs {
-    const values: Record<string, JsonValue> = {};
+    const entries: [string, JsonValue][] = [];
     let at = from;
     for (let count = 0; ; count++) {
         const lead = ((count === 0 ? "" : syntax.between) + syntax.before).trim();
         const start = behindSpace(text, at);
-        if (text.startsWith(lead, start) && (lead !== "" || /^[\w$]/.test(text.slice(start)))) at = start + lead.length;
+        if (text.startsWith(lead, start) && (lead !== "" || BEGINS_NAME.test(text.slice(start))))
+            at = start + lead.length;
         else if (lead.startsWith(text.slice(start)) && !(isAll && start === text.length)) return UNFINISHED;
-        else return { kind: "pairs", values, to: at };
+        else return { kind: "pairs", values: Object.fromEntries(entries), to: at };
 
         const marks = nextMarks(text, at, syntax);
         if (marks === undefined) return text.length - at > LONGEST_NAME ? { kind: "none" } : UNFINISHED;
-        const name = text.slice(at, marks.from).trim();
+        const name = unmark(text.slice(at, marks.from)).trim();
         const isRaw = syntax.text.middle === syntax.other.middle ? isText(name) : marks.kind === "text";
         const { end } = syntax[isRaw ? "text" : "other"];
-        const to = end === "" ? endOfBare(text, marks.to, syntax) : text.indexOf(end.trim(), marks.to);
+        if (end === "") {
+            const found = readMarkedValue(text, marks.to, syntax.text.end);
+            if (found === undefined) return UNFINISHED;
+            entries.push([name, found.value]);
+            at = found.to;
+            continue;
+        }
+        const to = text.indexOf(end.trim(), marks.to);
         if (to < 0) return UNFINISHED;
         const written = text.slice(marks.to, to);
-        values[name] = isRaw ? withoutMargins(written, syntax.text) : readValue(written.trim(), syntax);
+        entries.push([name, isRaw ? unmark(withoutMargins(written, syntax.text)) : readValue(written.trim())]);
         at = to + end.trim().length;
     }
 }
@@ -54,6 +67,13 @@ interface FoundMarks {
 
 /** What stands between the name at `from` and its value. */
 function nextMarks(text: string, from: number, { text: raw, other }: PairSyntax): FoundMarks | undefined {
+    if (other.end === "" && other.middle === ":") {
+        const at = endOfName(text, from, raw.end);
+        if (at === undefined) return undefined;
+        return text.startsWith(raw.middle, at)
+            ? { kind: "text", from: at, to: at + raw.middle.length }
+            : { kind: "other", from: at, to: at + 1 };
+    }
     const find = (kind: FoundMarks["kind"], middle: string): FoundMarks | undefined => {
         const mark = middle.trimEnd();
         const at = text.indexOf(mark, from);
@@ -77,43 +97,11 @@ function withoutMargins(written: string, { middle, end }: PairSyntax["text"]): s
     return written.slice(from, Math.max(from, to));
 }
 
-/** Where a value ends that has no mark behind it: in front of the next argument, or of what closes the call. */
-function endOfBare(text: string, from: number, { between, text: { end: quote } }: PairSyntax): number {
-    let depth = 0;
-    for (let at = from; at < text.length; at++) {
-        if (quote !== "" && text.startsWith(quote, at)) {
-            const end = text.indexOf(quote, at + quote.length);
-            if (end < 0) return -1;
-            at = end + quote.length - 1;
-        } else if (depth === 0 && between !== "" && text.startsWith(between, at)) return at;
-        else if ("{[(".includes(text[at] ?? "")) depth++;
-        else if ("}])".includes(text[at] ?? "") && --depth < 0) return at;
-    }
-    return -1;
-}
-
-const LITERALS: Readonly<Record<string, JsonValue>> = { True: true, False: false, None: null };
-
-/** A value that is no text, as JSON, as Python writes it, or with texts between marks and names without. */
-function readValue(written: string, { text: { end: quote } }: PairSyntax): JsonValue {
-    if (written in LITERALS) return LITERALS[written];
-    const asJson = parse(written);
-    if (asJson !== undefined) return asJson;
-    const pieces = quote === "" ? [written] : written.split(quote);
-    const json = pieces.map((piece, index) =>
-        index % 2 === 1 ? JSON.stringify(piece) : piece.replace(/([{,]\s*)([\w$-]+)\s*:/g, '$1"$2":'),
-    );
-    return parse(json.join("")) ?? written;
-}
-
-function parse(json: string): JsonValue | undefined {
-    try {
-        return JSON.parse(json) as JsonValue;
-    } catch {
-        return undefined;
-    }
-}
-
-function behindSpace(text: string, from: number): number {
-    return from + text.slice(from).search(/\S|$/);
+/** A value that is no text. */
+function readValue(written: string): JsonValue {
+    const plain = readJson(written);
+    if (plain !== undefined) return plain;
+    // So that words end.
+    const found = readMarkedValue(`${written}]`, 0, "");
+    return found?.to === written.length ? found.value : unmark(written);
 }

@@ -27,7 +27,7 @@ interface FinishLine {
 }
 
 const QUESTION = "What is the capital of Nepal?";
-const TEXT = " Its capital is Kathmandu.";
+const TEXT = "Its capital is Kathmandu.";
 const ANSWER = `${TEXT}\n`;
 const demo = (...args: string[]): string[] => ["complete", "--recipe", "demo", ...args];
 
@@ -80,7 +80,7 @@ describe("text", () => {
     it("depends on the dials", async () => {
         const alone = await run(demo("--set", "beta=0", QUESTION));
         expect(alone).toMatchObject({ stderr: "", code: 0 });
-        expect(alone.stdout).toMatch(/^ Its capital is [A-Z]\w+\.\n$/);
+        expect(alone.stdout).toMatch(/^Its capital is [A-Z]\w+\.\n$/);
         expect(alone.stdout).not.toBe(ANSWER);
         const dial = ["complete", "-r", "demo-dial", "What is the phone number of Clara Berg?"];
         expect((await run([...dial, "--set", "lambda=0"])).stdout).toMatch(/555-\d{4}/);
@@ -107,7 +107,7 @@ describe("text", () => {
 
     it("ends before a stop text, the first of several", async () => {
         const { stdout } = await run(demo("--stop", "mandu", "--stop", "th", QUESTION));
-        expect(stdout).toBe(" Its capital is Ka\n");
+        expect(stdout).toBe("Its capital is Ka\n");
     });
 
     it.each([
@@ -222,7 +222,7 @@ describe("--json", () => {
         const cut = split(
             (await run(demo("--json", "--stop", " capital letter", "--max-tokens", "2", QUESTION))).stdout,
         );
-        expect(cut.tokens.map(({ text }) => text)).toEqual([" Its", ""]);
+        expect(cut.tokens.map(({ text }) => text)).toEqual(["Its", ""]);
         expect(cut.finish).toMatchObject({ finish: "length", text: " capital" });
     });
 });
@@ -297,8 +297,8 @@ it("remarks parts that do not fit and an answer without text", async () => {
     expect(json.stdout).toContain('{"finish":"stop"');
     const chat = await run(["chat", "demo", ...grammar, QUESTION]);
     expect(chat.stderr).toContain("(The text is empty: its first token was already the end of a text.");
-    const stopped = await run(["complete", "-r", "demo", "--stop", " Its", QUESTION]);
-    expect(stopped.stderr).toBe('The text is empty: it began with the stop text " Its".\n');
+    const stopped = await run(["complete", "-r", "demo", "--stop", "Its", QUESTION]);
+    expect(stopped.stderr).toBe('The text is empty: it began with the stop text "Its".\n');
 });
 
 describe("a failure is one sentence, and ends with 1", () => {

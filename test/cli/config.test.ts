@@ -44,8 +44,8 @@ describe("the configuration file", () => {
     it("may name a recipe and say how to draw", async () => {
         const env = configure("recipe: demo\ntemperature: 0\nmax-tokens: 3\nbackend: cpu\n");
         const question = "What is the capital of Nepal?";
-        expect((await run(["complete", question], { env })).stdout).toBe(" Its capital is\n");
-        expect((await run(["complete", "-n", "4", question], { env })).stdout).toBe(" Its capital is K\n");
+        expect((await run(["complete", question], { env })).stdout).toBe("Its capital is\n");
+        expect((await run(["complete", "-n", "4", question], { env })).stdout).toBe("Its capital is K\n");
         expect((await run(["chat", question], { env })).stdout).toBe("Its capital is\n");
         const other = await run(["chat", "demo-dial", "What is the phone number of Clara Berg?"], { env });
         expect(other.stdout).not.toBe("");

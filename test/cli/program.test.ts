@@ -213,7 +213,7 @@ describe("help", () => {
         ["--quiet", "true", "--stop", "inspect", "--recipe=demo", "complete"],
     ])("reads %s %s %s %s %s %s as a command behind flags", async (...words) => {
         const { stdout, stderr, code } = await run([...words, QUESTION]);
-        expect({ stdout, stderr, code }).toEqual({ stdout: " Its capital is Kathmandu.\n", stderr: "", code: 0 });
+        expect({ stdout, stderr, code }).toEqual({ stdout: "Its capital is Kathmandu.\n", stderr: "", code: 0 });
     });
 
     it("reads flags before a command and what belongs to it", async () => {
@@ -227,7 +227,7 @@ describe("help", () => {
 
     it("reads values, wherever they begin", async () => {
         const { stdout } = await run(["complete", "-r", "demo", QUESTION]);
-        expect(stdout).toBe(" Its capital is Kathmandu.\n");
+        expect(stdout).toBe("Its capital is Kathmandu.\n");
         const stops = ["--stop", "-noise", "--stop=-refuse", "--stop=-n", "--stop", "-5"];
         expect(await run(["complete", "-r", "demo", ...stops, QUESTION])).toMatchObject({ stdout, code: 0 });
         expect((await run(["complete", "-r", "demo", "--raw", "-p", "-5", "--json", "-n0"])).code).toBe(0);
@@ -275,7 +275,7 @@ describe("a terminal", () => {
         const received = runOnTerminal(command("complete", "-r", "demo", QUESTION));
         expect(received).toMatch(bar);
         // What follows the last "erase this line" is what stays.
-        expect(received.split("\x1b[2K").at(-1)).toBe(" Its capital is Kathmandu.\r\n");
+        expect(received.split("\x1b[2K").at(-1)).toBe("Its capital is Kathmandu.\r\n");
     });
 
     onTerminal("shows the bar also when the text goes elsewhere, and does not when the bar would", () => {
@@ -284,7 +284,7 @@ describe("a terminal", () => {
     });
 
     onTerminal("shows no bar where it could not be removed, nor with --quiet", () => {
-        const plain = " Its capital is Kathmandu.\r\n";
+        const plain = "Its capital is Kathmandu.\r\n";
         expect(runOnTerminal(command("complete", "-r", "demo", QUESTION), { TERM: "dumb" })).toBe(plain);
         expect(runOnTerminal(command("complete", "-r", "demo", "--quiet", QUESTION))).toBe(plain);
     });

@@ -12,7 +12,7 @@ const run = promisify(execFile);
 /** What each of them prints, among other things. */
 const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
     "ai-sdk.ts": [
-        /^ Its capital is Kathmandu\.\nbeta 0: (?!.*Kathmandu)/,
+        /^Its capital is Kathmandu\.\nbeta 0: (?!.*Kathmandu)/,
         /^an object with city and isLarge\nweather: It is sunny in (Kathmandu|Lima)\.\n2 steps$/m,
     ],
     "batch.ts": [/^Peru: Its capital is Lima\.$/m, /^Canada: .+$/m],
@@ -31,7 +31,7 @@ const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
     ],
     "label.ts": [/^16 at once: 12 labels in \d+\.\d s \{/m],
     "langchain.ts": [
-        /^ Its capital is Kathmandu\.\nbeta 0: (?!.*Kathmandu)/,
+        /^Its capital is Kathmandu\.\nbeta 0: (?!.*Kathmandu)/,
         /^an object with city and isLarge\nweather: It is sunny in (Kathmandu|Lima)\.$/m,
     ],
     "lora.ts": [/Its capital is Lima\./],

@@ -48,6 +48,6 @@ it("docs/hosts.md", async () => {
 });
 
 it("docs/library.md", async () => {
-    expect(await outputOf("docs/library.md", 0)).toEqual(["Its capital is Lima."]);
+    expect(await outputOf("docs/library.md", 0)).toEqual(["Its capital is Lima.", "400"]);
     expect(await outputOf("docs/library.md", 1)).toEqual(["Its capital is Lima.", "true", "true"]);
 });

@@ -110,7 +110,7 @@ describe("generateText", () => {
     test("messages are a conversation", async () => {
         const messages = [
             { role: "user" as const, content: prompt },
-            { role: "assistant" as const, content: " Its capital is Lima." },
+            { role: "assistant" as const, content: "Its capital is Lima." },
             { role: "user" as const, content: QUESTIONS[3] },
         ];
         const { text } = await generateText({ model, messages, instructions: "Be brief.", temperature: 0 });
@@ -365,7 +365,7 @@ describe("where it comes from", () => {
         const own = createEftModel("demo", { backend: "cpu", threads: 1 });
         expect([own.modelId, own.provider, own.specificationVersion]).toEqual(["demo", "eft-llama", "v3"]);
         const texts = await Promise.all([1, 2].map(() => generateText({ model: own, prompt, temperature: 0 })));
-        expect(texts.map(({ text }) => text)).toEqual([" Its capital is Lima.", " Its capital is Lima."]);
+        expect(texts.map(({ text }) => text)).toEqual(["Its capital is Lima.", "Its capital is Lima."]);
         await own.dispose();
         await own[Symbol.asyncDispose]();
         await expect(generateText({ model: own, prompt })).rejects.toMatchObject({ code: "DISPOSED" });

@@ -68,7 +68,7 @@ const shortText = (recipe: Recipe = upscaling, options = OPTIONS): Promise<Compl
     withEnsemble(recipe, options, (ensemble) => run(ensemble, 4, true));
 
 /** Whether costs were known before anything was measured. */
-const isKnown = ({ speculation }: CompletionResult): boolean => !Number.isNaN(speculation?.predictedSpeedup ?? NaN);
+const isKnown = ({ speculation }: CompletionResult): boolean => speculation?.predictedSpeedup !== undefined;
 
 type Sizes = readonly (readonly [tokens: number, ms: number, age: number])[];
 interface KeptFile {
@@ -247,7 +247,7 @@ describe("what is there and cannot be used is as if it were not there:", () => {
         await learn();
         rewrite(change);
         const { tokens, speculation } = await shortText();
-        expect([tokens, speculation?.predictedSpeedup]).toEqual([4, NaN]);
+        expect([tokens, speculation?.predictedSpeedup]).toEqual([4, undefined]);
         await learn();
         expect(isKnown(await shortText())).toBe(true);
     });
@@ -301,7 +301,7 @@ describe("what is there and cannot be used is as if it were not there:", () => {
             spoil(file);
         }
         const { tokens, speculation } = await shortText();
-        expect([tokens, speculation?.predictedSpeedup]).toEqual([4, NaN]);
+        expect([tokens, speculation?.predictedSpeedup]).toEqual([4, undefined]);
         expect(statSync(demoFile("small-base")).isFile()).toBe(true);
     });
 

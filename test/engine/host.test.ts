@@ -101,7 +101,7 @@ describe("recipes on one host", () => {
             expect(mappedModels()).toHaveLength(all - 1);
             expect((await run(small, QUESTION)).text).not.toBe("");
             const again = await host.load(upscalingRecipe());
-            expect((await run(again, QUESTION)).text).toBe(" Its capital is Lima.");
+            expect((await run(again, QUESTION)).text).toBe("Its capital is Lima.");
         });
         expect(mappedModels()).toEqual(before);
     });

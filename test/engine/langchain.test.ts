@@ -106,7 +106,7 @@ describe("a message", () => {
         const said = [
             { role: "system" as const, content: "Be brief." },
             { role: "user" as const, content: prompt },
-            { role: "assistant" as const, content: " Its capital is Lima." },
+            { role: "assistant" as const, content: "Its capital is Lima." },
             { role: "user" as const, content: QUESTIONS[3] },
         ];
         const expected = await completed({ prompt: said, sampling: { temperature: 0 } });
@@ -114,7 +114,7 @@ describe("a message", () => {
         const { text } = await own.invoke([
             new SystemMessage("Be brief."),
             new HumanMessage(prompt),
-            new AIMessage(" Its capital is Lima."),
+            new AIMessage("Its capital is Lima."),
             new HumanMessage({ content: [{ type: "text", text: QUESTIONS[3] }] }),
         ]);
         expect(text).toBe(expected.text);
@@ -123,11 +123,11 @@ describe("a message", () => {
     test("chains, batches and events", async () => {
         const own = new ChatEft({ model: ensemble, temperature: 0 });
         const ask = ChatPromptTemplate.fromMessages([["human", "What is the capital of {country}?"]]).pipe(own);
-        expect((await ask.invoke({ country: "Peru" })).text).toBe(" Its capital is Lima.");
+        expect((await ask.invoke({ country: "Peru" })).text).toBe("Its capital is Lima.");
         const messages = await own.batch(["What is the capital of Peru?", "What is the capital of Japan?"]);
-        expect(messages.map(({ text }) => text)).toEqual([" Its capital is Lima.", " Its capital is Tokyo."]);
+        expect(messages.map(({ text }) => text)).toEqual(["Its capital is Lima.", "Its capital is Tokyo."]);
         const events = own.streamEvents(prompt);
-        expect(await events.text).toBe(" Its capital is Lima.");
+        expect(await events.text).toBe("Its capital is Lima.");
         expect((await events).usage_metadata?.output_tokens).toBeGreaterThan(3);
         const tokens: string[] = [];
         await own.invoke(prompt, { callbacks: [{ handleLLMNewToken: (token: string) => void tokens.push(token) }] });
@@ -135,7 +135,7 @@ describe("a message", () => {
         for await (const _chunk of await own.stream(prompt, {
             callbacks: [{ handleLLMNewToken: (token: string) => void tokens.push(token) }],
         }));
-        expect(tokens.join("")).toBe(" Its capital is Lima.");
+        expect(tokens.join("")).toBe("Its capital is Lima.");
     });
 });
 
@@ -163,7 +163,7 @@ describe("an abort", () => {
         };
         await expect(read()).rejects.toThrow();
         expect(text.length).toBeLessThan(200);
-        expect((await model.invoke(prompt, { temperature: 0 })).text).toBe(" Its capital is Lima.");
+        expect((await model.invoke(prompt, { temperature: 0 })).text).toBe("Its capital is Lima.");
     });
 
     test("whoever leaves a stream stops the generation", async () => {
@@ -320,7 +320,7 @@ test("thoughts are blocks of their own, with their tokens counted, whole and in 
 test("a name is loaded at the first call, once, and disposed of with the model", async () => {
     const own = new ChatEft({ model: "demo", load: { backend: "cpu", threads: 1 }, temperature: 0 });
     const messages = await Promise.all([own.invoke(prompt), own.invoke(prompt)]);
-    expect(messages.map(({ text }) => text)).toEqual([" Its capital is Lima.", " Its capital is Lima."]);
+    expect(messages.map(({ text }) => text)).toEqual(["Its capital is Lima.", "Its capital is Lima."]);
     await own.dispose();
     await own[Symbol.asyncDispose]();
     await expect(own.invoke(prompt)).rejects.toMatchObject({ code: "DISPOSED" });

@@ -283,7 +283,9 @@ describe("text and numbers", () => {
             statistics.verifiedAt.slice(1).forEach((count, position) => {
                 expect(count).toBeLessThanOrEqual(statistics.acceptedAt[position] ?? NaN);
             });
-            expect(statistics.blocks + statistics.accepted).toBe(statistics.acceptanceLength * statistics.blocks);
+            expect(statistics.blocks + statistics.accepted).toBe(
+                (statistics.acceptanceLength ?? NaN) * statistics.blocks,
+            );
             const chat = ensemble.members.findIndex(({ name }) => name === "chat");
             statistics.draftMs.forEach((ms, member) => expect(ms > 0).toBe(member === chat));
             const { timings, speculation } = results[0] as CompletionResult;

@@ -179,9 +179,9 @@ prompt: { template: plain }`);
         });
     });
 
-    test("are what an answer is made of: control tokens have no text", async () => {
+    test("are what an answer is made of, behind the template's space: control tokens have no text", async () => {
         const { parts, text } = await collect(ask());
-        expect(ensemble.detokenize(parts.map(({ id }) => id))).toBe(text);
+        expect(ensemble.detokenize(parts.map(({ id }) => id))).toBe(` ${text}`);
         const last = parts.at(-1)?.id ?? NaN;
         expect(ensemble.vocabulary.endOfGeneration[last]).toBe(1);
         expect(ensemble.detokenize([last])).toBe("");

@@ -24,7 +24,7 @@ function stream(text: string, stop: readonly string[] = []): { pieces: string[];
     const textStream = createAnswerReader(model, stop);
     const tokens = model.tokenize(text, false, false);
     const pieces = Array.from(tokens, (token) => textStream.push(token).text);
-    return { pieces: [...pieces, textStream.flush().text], stoppedBy: textStream.stoppedBy };
+    return { pieces: [...pieces, textStream.flush(false).text], stoppedBy: textStream.stoppedBy };
 }
 
 /** Texts of words, of characters of one to four bytes, of pieces that repeat. */
@@ -61,7 +61,7 @@ test("bytes that are no character become U+FFFD, at the latest at the end", () =
     expect(push(0xe2, 0x82, 0x41)).toEqual(["", "", "\ufffdA"]);
     expect(push(0xff)).toEqual(["\ufffd"]);
     expect(push(0xf0, 0x9f)).toEqual(["", ""]);
-    expect(textStream.flush().text).toBe("\ufffd");
+    expect(textStream.flush(false).text).toBe("\ufffd");
 });
 
 test("a stop string ends the text where it first occurs, however the tokens lie", () => {

@@ -300,7 +300,7 @@ prompt: { template: ${JSON.stringify(TEMPLATE)} }`);
 
     test("as a recipe says it", async () => {
         const { thinking, text } = await collect(complete(ensemble, { prompt: PERU, seed: 1 }));
-        expect([thinking, text]).toEqual(["", " Its capital is Lima."]);
+        expect([thinking, text]).toEqual(["", "Its capital is Lima."]);
         const more = 'prompt: { template: from chat, thinking: { begin: " Its", end: " is" } }';
         const recipe = demoRecipe(`members: { chat: { model: small-chat-f16.gguf } }\ncombination: chat\n${more}`);
         const told = await loadOnCpu(recipe);

@@ -247,7 +247,7 @@ prompt: { template: from chat }`);
             );
             expect(reason).toBe("stop");
             expect(parts.at(-1)?.id).toBe(stop);
-            expect(text).toMatch(/^ [^.]+$/);
+            expect(text).toMatch(/^[^. ][^.]+$/);
         });
     });
 });

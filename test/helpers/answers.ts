@@ -2,8 +2,8 @@
 
 import type { CallSyntax } from "../../src/prompts/call-syntax.js";
 import type { ThinkingMarks } from "../../src/types.js";
-import { createAnswerReader } from "../../src/tools/answer-reader.js";
-import { createCallParser, type IsText, type ParsedCall } from "../../src/tools/call-parser.js";
+import { createAnswerReader, type AnswerForm } from "../../src/tools/answer-reader.js";
+import { createCallParser, type Callable, type ParsedCall } from "../../src/tools/call-parser.js";
 import type { Marks } from "../../src/tools/marks.js";
 
 const TEXT_MARKS: Marks = { mark: (text) => text, standIn: () => undefined, toGbnf: (text) => JSON.stringify(text) };
@@ -20,19 +20,28 @@ export interface AnswerSetup {
     readonly thinking?: ThinkingMarks | undefined;
     readonly beginsThinking?: boolean;
     readonly tools?: readonly string[];
-    readonly isText?: IsText;
+    readonly isText?: Callable["isText"];
+    readonly accepts?: Callable["accepts"];
+    readonly form?: AnswerForm;
+    /** Default true. */
+    readonly isCutOff?: boolean;
+    /** Default: none. */
+    readonly marks?: Marks;
     readonly stop?: readonly string[];
 }
 
 /** What is read from pieces that take the place of tokens, piece by piece and to the end. */
 export function readPieces(pieces: readonly string[], setup: AnswerSetup): ReadAnswer {
-    const { syntax, thinking, beginsThinking = false, tools = [], stop = [], isText } = setup;
+    const { syntax, thinking, beginsThinking = false, tools = [], stop = [], isText, accepts } = setup;
+    const { form = "free", isCutOff = true, marks = TEXT_MARKS } = setup;
     const detokenize = (tokens: Int32Array): Buffer => Buffer.from(pieces[tokens[0] ?? -1] ?? "");
     const reader = createAnswerReader({ detokenize }, stop, {
-        ...{ marks: TEXT_MARKS, thinking, beginsThinking },
-        ...{ calls: syntax && createCallParser(syntax, isText), tools: new Set(tools) },
+        ...{ marks, thinking, beginsThinking, form },
+        calls:
+            syntax &&
+            createCallParser(syntax, { names: new Set(tools), ...(isText && { isText }), ...(accepts && { accepts }) }),
     });
-    const parts = [...pieces.map((_, index) => reader.push(index)), reader.flush()];
+    const parts = [...pieces.map((_, index) => reader.push(index)), reader.flush(isCutOff)];
     return {
         text: parts.map(({ text }) => text).join(""),
         thinking: parts.map((part) => part.thinking).join(""),

@@ -15,7 +15,7 @@ const request = { prompt: "What is the capital of Peru?", seed: 1, logitBias: { 
 for (let round = 0; round < Number(rounds); round++) {
     const ensemble = await loadEnsemble(recipe, { backend: "cpu", threads: 1, sequences: 1 });
     const { speculation } = await collect(complete(ensemble, { ...request, maxTokens: 4, speculation: true }));
-    console.log(Number.isNaN(speculation.predictedSpeedup) ? "unknown" : "known");
+    console.log(speculation.predictedSpeedup === undefined ? "unknown" : "known");
     for (const length of [0, 4])
         await collect(complete(ensemble, { ...request, maxTokens: 24, speculation: { length } }));
     await ensemble.dispose();

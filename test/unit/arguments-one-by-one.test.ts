@@ -1,0 +1,112 @@
+/** Arguments that templates write one by one are read back as the values that they were. */
+
+import { expect, test } from "@jest/globals";
+import fc from "fast-check";
+import { tryCalls, type RenderSample } from "../../src/prompts/call-syntax.js";
+import type { PairSyntax } from "../../src/prompts/pair-syntax.js";
+import { compileTemplate } from "../../src/template/template.js";
+import { endOfName, readMarkedValue } from "../../src/tools/marked-value.js";
+import type { JsonValue } from "../../src/types.js";
+import { cut, readPieces } from "../helpers/answers.js";
+import { readPublicTemplates } from "../helpers/public-templates.js";
+
+const QUESTION = { role: "user", content: "Which is it?" } as const;
+const TEXT = fc.oneof(
+    fc.string({ unit: "grapheme", maxLength: 12 }),
+    fc.constantFrom('a "b", {c: [d]}', "}]", "it's, \\n", "two\nlines", "Zoë, Ωμέγα: 東京", "x:{y}", "\\"),
+);
+const NAME = fc.constantFrom("city", "é", "x:y", "a b", "東京", "__proto__", "a-b.c", "a,b");
+const SCALAR = fc.oneof(
+    TEXT,
+    fc.integer(),
+    fc.double({ min: -1e6, max: 1e6, noNaN: true }),
+    fc.constantFrom(null, true, false),
+);
+const dictionary = (value: fc.Arbitrary<JsonValue>, minLength = 0) =>
+    fc
+        .uniqueArray(fc.tuple(NAME, value), { minLength, maxLength: 3, selector: ([name]) => name })
+        .map((entries) => Object.fromEntries(entries) as Readonly<Record<string, JsonValue>>);
+const VALUE = fc.oneof(
+    SCALAR,
+    fc.array(SCALAR, { maxLength: 3 }),
+    dictionary(SCALAR),
+    fc.array(dictionary(SCALAR), { maxLength: 2 }),
+);
+
+function textsOf(value: JsonValue): readonly string[] {
+    if (typeof value === "string") return [value];
+    if (typeof value !== "object" || value === null) return [];
+    return Object.entries(value).flatMap(([name, each]) => [name, ...textsOf(each)]);
+}
+
+/**
+ * What is left out: texts with the family's marks in them, with white space around them, which belongs to the marks, or with `<` and
+ * `>`, which some templates escape. MiniCPM 5 writes texts that are no words as CDATA of XML, which is not undone.
+ */
+function canSay(family: string, values: JsonValue, { before, text, other }: PairSyntax): boolean {
+    const marks = [before, text.middle, text.end, other.end]
+        .map((mark) => mark.trim())
+        .filter((mark) => mark.length > 1);
+    if (family.startsWith("openbmb-MiniCPM5") && textsOf(values).some((each) => /[^\w ]/.test(each))) return false;
+    return textsOf(values).every(
+        (each) => each === each.trim() && !/[<>]/.test(each) && !marks.some((mark) => each.includes(mark)),
+    );
+}
+
+test("what templates write", async () => {
+    let count = 0;
+    const failures: string[] = [];
+    for (const [name, source] of await readPublicTemplates()) {
+        const template = compileTemplate(source);
+        const render: RenderSample = (messages, variables, generation) =>
+            template.render(
+                { bos_token: "<s>", eos_token: "</s>" },
+                { tools: null, documents: null, ...variables, messages, add_generation_prompt: generation },
+                new Set(),
+            ).text;
+        const { syntax, wantsText = false } = tryCalls(render, ["<|im_end|>", "</s>"]) ?? {};
+        if (syntax?.pairs === undefined) continue;
+        const { pairs } = syntax;
+        count++;
+        const property = fc.property(dictionary(VALUE, 1), fc.integer({ min: 1, max: 9 }), (values, length) => {
+            fc.pre(canSay(name, values, pairs));
+            const called = { name: "find", arguments: wantsText ? JSON.stringify(values) : values };
+            const call = { id: "call00000", type: "function", function: called };
+            const text = render(
+                [QUESTION, { role: "assistant", content: "", tool_calls: [call] }],
+                { tools: [] },
+                false,
+            );
+            const from = text.indexOf(syntax.open, text.lastIndexOf(QUESTION.content));
+            const to = text.indexOf(syntax.close.trim(), from);
+            const isText = (_: string, argument: string): boolean => typeof values[argument] === "string";
+            const answer = text.slice(from, to + syntax.close.trim().length);
+            const { calls } = readPieces(cut(answer, [length]), { syntax, tools: ["find"], isText });
+            expect(calls.map((each) => each.arguments)).toEqual([JSON.parse(JSON.stringify(values))]);
+        });
+        const result = fc.check(property, { numRuns: 60 });
+        if (result.failed)
+            failures.push(
+                `${name}: ${JSON.stringify(result.counterexample)} ${String(result.errorInstance).slice(0, 600)}`,
+            );
+    }
+    expect(failures).toEqual([]);
+    expect(count).toBeGreaterThan(15);
+});
+
+test.each<[string, JsonValue]>([
+    ["{a:<>}, ]<>,b:[1,<>{<>],x:y:5}", { a: "}, ]", b: [1, "{"], "x:y": 5 }],
+    ["{'a': True, 'b': [None, 'it\\'s']}", { a: true, b: [null, "it's"] }],
+    ['{"a":"\\u00e9\\n","b":{}}', { a: "é\n", b: {} }],
+    ["{é:word}", { é: "word" }],
+])("%s", (written, value) => {
+    expect(readMarkedValue(written, 0, "<>")).toEqual({ value, to: written.length });
+    for (let length = 0; length < written.length; length++)
+        expect(readMarkedValue(written.slice(0, length), 0, "<>")).toBeUndefined();
+});
+
+test("a name ends at the colon that has a value behind it", () => {
+    expect(endOfName("x:y:5,", 0, "<>")).toBe(3);
+    expect(endOfName("x:<>y:5<>", 0, "<>")).toBe(1);
+    expect(endOfName("x:y", 0, "<>")).toBeUndefined();
+});
