@@ -6,8 +6,8 @@ import { flaggedIds } from "../models/vocabulary.js";
 import { EftError } from "../errors.js";
 import type { NativeGrammar } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
-import { readGbnf, type NamedToken } from "../grammar/gbnf.js";
-import { compileGbnf } from "../grammar/gbnf-program.js";
+import type { NamedToken } from "../grammar/gbnf.js";
+import { programOf } from "../grammar/gbnf-program.js";
 import { callGrammar, prefixRules, textRules } from "../tools/call-grammar.js";
 import type { AnswerPlan } from "./answer.js";
 import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
@@ -46,7 +46,6 @@ export function createGrammar(
     const text = grammar ?? answerGrammar(schema?.grammar, answer);
     if (text === undefined) return undefined;
     const what = jsonSchema === undefined ? "The grammar of the tools" : "The grammar of the JSON schema";
-    const gbnf = readGbnf(text, grammar === undefined ? what : undefined);
     const { size, endOfGeneration, members } = ensemble.vocabulary;
     // Whoever has most tokens knows most texts.
     const { speaker } = ensemble.texts;
@@ -54,7 +53,7 @@ export function createGrammar(
     const lacks = members[speaker]?.lacks ?? new Uint8Array(size);
     const native = loadBinding().createGrammar({
         model,
-        program: compileGbnf(gbnf, gbnf.tokens.map(idOf)),
+        program: programOf(text, grammar === undefined ? what : undefined, idOf),
         endOfGeneration,
         lacking: flaggedIds(lacks),
     });

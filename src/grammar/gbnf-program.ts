@@ -1,8 +1,9 @@
 /** From the rules of a grammar to what native/math/automaton.h runs: symbols become bytes of UTF-8. */
 
 import type { NativeGrammarProgram } from "../native/binding.js";
-import type { Gbnf } from "./gbnf.js";
+import { readGbnf, type Gbnf, type NamedToken } from "./gbnf.js";
 import type { CharacterRanges } from "./gbnf-rules.js";
+import { createRecent } from "./recent.js";
 
 /** `GrammarElement` of native/math/automaton.h. */
 const END = 0;
@@ -15,6 +16,37 @@ const TEXT_END = 5;
 type Elements = readonly number[];
 
 const element = (kind: number, value = 0): number => kind + 8 * value;
+
+/** By their grammars' texts. Which tokens one names is the same for all vocabularies, and their ids are not. */
+const RECENT = createRecent<{
+    readonly tokens: readonly NamedToken[];
+    readonly ids: readonly number[];
+    readonly program: NativeGrammarProgram;
+}>(64, 2 ** 23);
+
+/**
+ * The program of a grammar, which is kept for those who ask for it again.
+ *
+ * @param what - how messages call the grammar
+ * @param idOf - finds a token that the grammar names
+ * @throws EftError GRAMMAR_INVALID with line and column, and what `idOf` throws
+ */
+export function programOf(
+    text: string,
+    what: string | undefined,
+    idOf: (token: NamedToken) => number,
+): NativeGrammarProgram {
+    const found = RECENT.get(text);
+    if (found !== undefined) {
+        const ids = found.tokens.map(idOf);
+        if (ids.every((id, index) => id === found.ids[index])) return found.program;
+    }
+    const gbnf = readGbnf(text, what);
+    const ids = gbnf.tokens.map(idOf);
+    const program = compileGbnf(gbnf, ids);
+    RECENT.set(text, { tokens: gbnf.tokens, ids, program }, text.length + 2 * program.code.length);
+    return program;
+}
 
 /** @param ids - of the tokens that the grammar names */
 export function compileGbnf({ rules, root, empty, order, tokens }: Gbnf, ids: readonly number[]): NativeGrammarProgram {

@@ -52,8 +52,8 @@ const LAST = 0x10ffff;
 const MOST_STATES = 4000;
 const MOST_EDGES = 20_000;
 const MOST_LANGUAGES = 200_000;
-/** Parts of languages and ranges of characters that are looked at: about a tenth of a second. */
-const MOST_WORK = 300_000;
+/** Parts of languages and ranges of characters that are looked at: about half a second. */
+const MOST_WORK = 1_000_000;
 
 /** A language that needs more states than a grammar should have rules. */
 export class TooManyStates extends Error {}

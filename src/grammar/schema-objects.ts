@@ -1,5 +1,6 @@
 /** What schemas that hold together say about the properties of objects. */
 
+import { escapePointer } from "./json-value.js";
 import { TooManyStates, type Regular, type Regulars } from "./regular.js";
 import type { Alternative, Atom, Expander } from "./schema-alternatives.js";
 import { mapOf, namesOf } from "./schema-keywords.js";
@@ -28,6 +29,8 @@ export interface ObjectLimits {
 
 const MOST_PATTERNS = 6;
 export const MOST_PROPERTIES = 1000;
+/** Keywords of which names of properties can be too many to tell apart. */
+const NAMING = ["patternProperties", "propertyNames", "properties", "required"];
 const LISTED = ["properties", "required", "patternProperties"];
 
 /** @param isOpen - whether objects may have properties that no schema lists, where nothing says that they may not */
@@ -60,7 +63,7 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
                 isEvaluated.add(atom);
                 return [{ schema: schema.unevaluatedProperties, at: `${at}/unevaluatedProperties` }];
             }
-            const own: Located[] = mapOf(schema, "properties", at).filter((one) => one.name === name);
+            const own = propertyOf(atom, name);
             for (const pattern of patternsOf(atom)) if (isMatch(pattern.source, pattern.names)) own.push(pattern);
             if (own.length === 0 && "additionalProperties" in schema) {
                 own.push({ schema: schema.additionalProperties, at: `${at}/additionalProperties` });
@@ -177,7 +180,7 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
                 if (!regulars.isEmpty(own)) groups.push({ names: own, schemas });
             } catch (error) {
                 if (!(error instanceof TooManyStates)) throw error;
-                report.refuse(atom?.at ?? "#", "patternProperties", "a grammar of it would be too large");
+                limits.refuseLarge(alternative.filter(({ schema }) => NAMING.some((keyword) => keyword in schema)));
             }
         }
         return groups;
@@ -187,6 +190,12 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
 }
 
 export type Objects = ReturnType<typeof createObjects>;
+
+/** What one of the properties has to be: none of the others is looked at, of which there may be many. */
+function propertyOf({ schema: { properties }, at }: Atom, name: string | undefined): Located[] {
+    if (name === undefined || !isObject(properties) || !Object.hasOwn(properties, name)) return [];
+    return [{ schema: properties[name], at: `${at}/properties/${escapePointer(name)}` }];
+}
 
 /** Whether a keyword says what other properties are. */
 function isGivenBy(schema: Fields, keyword: string): boolean {

@@ -1,6 +1,10 @@
 /** The texts that calls can be, as a grammar. */
 
+import { EftError } from "../errors.js";
+import { LONGEST_GRAMMAR } from "../grammar/gbnf.js";
 import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
+import { createWork, type Work } from "../grammar/regular.js";
+import type { JsonSchema } from "../grammar/schema-source.js";
 import type { CallSyntax } from "../prompts/call-syntax.js";
 import { gbnfLiteral, type Marks } from "./marks.js";
 import { pairRules } from "./pair-grammar.js";
@@ -17,6 +21,9 @@ export function callGrammar(
     isOne: boolean,
 ): string {
     const quote = (text: string): string => (text === "" ? "" : marks.toGbnf(text));
+    // As much as one schema may take, whatever the number of tools.
+    const work = createWork();
+    let size = 0;
     const rules = tools.map((tool, index) => {
         const { name, parameters } = tool;
         const prefix = `arguments-${index + 1}-`;
@@ -26,18 +33,39 @@ export function callGrammar(
             id: "[a-zA-Z0-9]{9}",
         };
         const pieces = call.map((piece) => (typeof piece === "object" ? quote(piece.text) : slots[piece]));
-        return [
-            `call-${index + 1} ::= ${pieces.join(" ")}`,
+        const own =
             pairs === undefined
-                ? prefixRules(jsonSchemaToGbnf(parameters).grammar, prefix)
-                : pairRules(tool, pairs, marks, prefix),
-        ];
+                ? argumentRules(tool, parameters, prefix, work)
+                : pairRules(tool, pairs, marks, prefix, work);
+        size += own.length;
+        if (size > LONGEST_GRAMMAR) {
+            const reason = `the grammar of the tools up to ${name} is longer than ${LONGEST_GRAMMAR} characters`;
+            throw new EftError("GRAMMAR_INVALID", `No call can be forced: ${reason}; give fewer or smaller ones.`);
+        }
+        return [`call-${index + 1} ::= ${pieces.join(" ")}`, own];
     });
     const names = tools.map((_, index) => `call-${index + 1}`).join(" | ");
     const more = isOne || between === undefined ? "" : `(${quote(between)} call){0,${MOST_CALLS - 1}}`;
     return [`calls ::= ${quote(open)} call ${more} ${quote(close)}`, `call ::= ${names}`, ...rules.flat(), ""].join(
         "\n",
     );
+}
+
+/**
+ * The rules of what arguments of a tool can be; the first is `<prefix>root`.
+ *
+ * @param work - what may still be done for the tools of one request
+ * @throws EftError GRAMMAR_INVALID that names the tool
+ */
+export function argumentRules({ name }: ResolvedTool, schema: JsonSchema, prefix: string, work: Work): string {
+    try {
+        return prefixRules(jsonSchemaToGbnf(schema, { work }).grammar, prefix);
+    } catch (error) {
+        if (!EftError.isInstance(error)) throw error;
+        throw new EftError(error.code, `A call of the tool ${name} cannot be forced: ${error.message}`, {
+            cause: error,
+        });
+    }
 }
 
 /** A grammar with all its rules' names behind a prefix. */

@@ -1,10 +1,10 @@
 /** The texts of arguments that are written one by one, as a grammar. */
 
 import { EftError } from "../errors.js";
-import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
+import type { Work } from "../grammar/regular.js";
 import type { JsonSchema } from "../grammar/schema-source.js";
 import type { PairSyntax } from "../prompts/pair-syntax.js";
-import { prefixRules, textRules } from "./call-grammar.js";
+import { argumentRules, textRules } from "./call-grammar.js";
 import { gbnfLiteral, type Marks } from "./marks.js";
 import type { ResolvedTool } from "./types.js";
 
@@ -36,12 +36,8 @@ function propertiesOf(schema: JsonSchema): Fields {
  *
  * @throws EftError GRAMMAR_INVALID
  */
-export function pairRules(
-    { name: tool, parameters }: ResolvedTool,
-    syntax: PairSyntax,
-    marks: Marks,
-    prefix: string,
-): string {
+export function pairRules(given: ResolvedTool, syntax: PairSyntax, marks: Marks, prefix: string, work: Work): string {
+    const { name: tool, parameters } = given;
     const { required = [], $defs, definitions } = (typeof parameters === "object" ? parameters : {}) as Fields;
     const properties = Object.entries(propertiesOf(parameters));
     const names = properties.map(([name]) => name);
@@ -68,7 +64,7 @@ export function pairRules(
             const own = typeof schema === "object" ? { $defs, definitions, ...schema } : schema;
             rules.push(
                 `${rule} ::= ${lead} ${rule}-root ${quote(end)}`,
-                prefixRules(jsonSchemaToGbnf(own as JsonSchema).grammar, `${rule}-`),
+                argumentRules(given, own as JsonSchema, `${rule}-`, work),
             );
         }
         return { rule, isRequired: (required as readonly string[]).includes(name) };

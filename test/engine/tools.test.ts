@@ -12,6 +12,7 @@ import {
     type CompletionOptions,
     type CompletionPart,
     type Ensemble,
+    type JsonSchema,
     type Tool,
     type ToolCall,
 } from "../../src/index.js";
@@ -370,6 +371,27 @@ describe("what cannot be", () => {
             expect.objectContaining({ code: "GRAMMAR_INVALID" }),
         );
         expect(() => complete(ensemble, { prompt: PERU, tools: [tool] })).not.toThrow();
+    });
+
+    test("tools that are too large together, where a call is forced", () => {
+        const parameters = (index: number): object => ({
+            type: "object",
+            properties: { a: { type: "string", pattern: `^[a-z]{1,200}-${index}$`, maxLength: 150 } },
+        });
+        const many = Array.from({ length: 128 }, (_, index) => ({
+            name: `tool${index}`,
+            parameters: parameters(index) as JsonSchema,
+        }));
+        expect(() => complete(ensemble, { prompt: PERU, tools: many, toolChoice: "required" })).toThrow(
+            /call of the tool tool\d+ cannot be forced: .* at #\/properties\/a: `pattern` cannot be enforced: .*too large/,
+        );
+        const long = many.map(({ name }, index) => ({
+            name,
+            parameters: { enum: Array.from({ length: 100 }, (_, each) => `${index}`.padEnd(100 + each, "x")) },
+        }));
+        expect(() => complete(ensemble, { prompt: PERU, tools: long, toolChoice: "required" })).toThrow(
+            /No call can be forced: the grammar of the tools up to tool\d+ is longer than 1048576 characters/,
+        );
     });
 
     test("plain prompts are told of tools too", async () => {

@@ -5,6 +5,7 @@ import { z } from "zod";
 import { FORMAT_OF_PATTERN, FORMATS } from "../../src/grammar/formats.js";
 import { readGbnf } from "../../src/grammar/gbnf.js";
 import { jsonSchemaToGbnf } from "../../src/grammar/json-schema.js";
+import { checkTools } from "../../src/tools/check-tools.js";
 import { createRandom, createReader, createWalker } from "../helpers/grammar-texts.js";
 
 const SEEDS = 100;
@@ -236,5 +237,40 @@ describe("the patterns that stand for formats", () => {
             const text = walk(createRandom(seed));
             expect([text, type.safeParse(JSON.parse(text)).success]).toEqual([text, true]);
         }
+    });
+});
+
+describe("what a model writes is what a type parses:", () => {
+    const Settings = z.object({
+        unit: z.string().default("metre"),
+        digits: z.string().transform((text) => text.length),
+        count: z.coerce.number(),
+        price: z
+            .string()
+            .regex(/^\d+$/)
+            .pipe(z.transform((text) => Number(text))),
+    });
+
+    test("defaults may be missing, and what is transformed is not so yet", () => {
+        const { grammar } = jsonSchemaToGbnf(Settings);
+        const isText = createReader(readGbnf(grammar));
+        for (const text of [
+            '{"unit":"m","digits":"abc","count":3,"price":"12"}',
+            '{"digits":"","count":0,"price":"1"}',
+        ])
+            expect([text, isText(text)]).toEqual([text, true]);
+        for (const text of ['{"digits":3,"count":3,"price":"12"}', '{"digits":"","count":0,"price":12}'])
+            expect([text, isText(text)]).toEqual([text, false]);
+        const walk = createWalker(readGbnf(grammar));
+        for (let seed = 0; seed < SEEDS; seed++)
+            expect(Settings.safeParse(JSON.parse(walk(createRandom(seed), 20))).success).toBe(true);
+    });
+
+    test("also as the parameters of a tool", () => {
+        const [tool] = checkTools("tools", [{ name: "set", parameters: Settings }]);
+        expect(tool?.parameters).toMatchObject({
+            properties: { digits: { type: "string" } },
+            required: ["digits", "count", "price"],
+        });
     });
 });
