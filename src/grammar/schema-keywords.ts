@@ -1,8 +1,9 @@
 /** The keywords of JSON schemas that mean something here. */
 
+import { show } from "../options.js";
 import { LONGEST_GRAMMAR } from "./gbnf.js";
 import { escapePointer } from "./json-value.js";
-import { invalid, isList, isObject, show, type Fields, type Report } from "./schema-report.js";
+import { invalid, isList, isObject, type Fields, type Report } from "./schema-report.js";
 
 export const TYPES = ["string", "number", "integer", "boolean", "null", "array", "object"] as const;
 export type Type = (typeof TYPES)[number];

@@ -1,6 +1,7 @@
 /** How the keywords of JSON schemas are refused. */
 
 import { EftError } from "../errors.js";
+import { show } from "../options.js";
 
 /** A keyword of a schema that does not constrain what comes. */
 export interface UnenforcedKeyword {
@@ -56,14 +57,6 @@ export function isObject(value: unknown): value is Fields {
 
 export function isList(value: unknown): value is readonly unknown[] {
     return Array.isArray(value);
-}
-
-/** For messages, which need not tell all of a large value. */
-export function show(value: unknown): string {
-    if (isList(value)) return "a list";
-    if (isObject(value)) return "an object";
-    const text = JSON.stringify(value);
-    return text.length > 100 ? `${text.slice(0, 100)}...` : text;
 }
 
 /** Equal for values that are equal, in whatever order their properties are. */

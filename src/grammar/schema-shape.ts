@@ -1,5 +1,6 @@
 /** What schemas that hold together say about values of each type. */
 
+import { show } from "../options.js";
 import { FORMAT_OF_PATTERN, FORMATS, SAID_BY_PATTERN } from "./formats.js";
 import { PatternRefused, readPattern } from "./pattern.js";
 import { isPossibleFactor, nextDouble, numberLanguage, UNLIMITED, type NumberLimits } from "./numbers.js";
@@ -12,7 +13,6 @@ import {
     invalid,
     isList,
     isObject,
-    show,
     type Fields,
     type Located,
     type Report,
