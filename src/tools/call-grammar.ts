@@ -1,8 +1,13 @@
 /** The texts that calls can be, as a grammar. */
 
+import { EftError } from "../errors.js";
 import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
+import type { Fields } from "../grammar/schema-report.js";
+import type { JsonSchema } from "../grammar/schema-source.js";
+import { show } from "../options.js";
 import type { CallSyntax } from "../prompts/call-syntax.js";
 import { gbnfLiteral, type Marks } from "./marks.js";
+import type { PairSyntax } from "../prompts/pair-syntax.js";
 import { pairRules } from "./pair-grammar.js";
 import type { ResolvedTool } from "./types.js";
 
@@ -18,7 +23,7 @@ export function callGrammar(
 ): string {
     const quote = (text: string): string => (text === "" ? "" : marks.toGbnf(text));
     const rules = tools.map((tool, index) => {
-        const { name, parameters } = tool;
+        const { name } = tool;
         const prefix = `arguments-${index + 1}-`;
         const slots = {
             name: gbnfLiteral(name),
@@ -26,18 +31,38 @@ export function callGrammar(
             id: "[a-zA-Z0-9]{9}",
         };
         const pieces = call.map((piece) => (typeof piece === "object" ? quote(piece.text) : slots[piece]));
-        return [
-            `call-${index + 1} ::= ${pieces.join(" ")}`,
-            pairs === undefined
-                ? prefixRules(jsonSchemaToGbnf(parameters).grammar, prefix)
-                : pairRules(tool, pairs, marks, prefix),
-        ];
+        return [`call-${index + 1} ::= ${pieces.join(" ")}`, argumentRules(tool, pairs, marks, prefix)];
     });
     const names = tools.map((_, index) => `call-${index + 1}`).join(" | ");
     const more = isOne || between === undefined ? "" : `(${quote(between)} call){0,${MOST_CALLS - 1}}`;
     return [`calls ::= ${quote(open)} call ${more} ${quote(close)}`, `call ::= ${names}`, ...rules.flat(), ""].join(
         "\n",
     );
+}
+
+/** The rule `<prefix>root`, for an object. @throws EftError GRAMMAR_INVALID */
+function argumentRules(
+    { name, parameters }: ResolvedTool,
+    pairs: PairSyntax | undefined,
+    marks: Marks,
+    prefix: string,
+): string {
+    try {
+        const schema = objectSchema(parameters);
+        return pairs === undefined
+            ? prefixRules(jsonSchemaToGbnf(schema).grammar, prefix)
+            : pairRules(schema, pairs, marks, prefix);
+    } catch (error) {
+        if (!EftError.isInstance(error) || error.code !== "GRAMMAR_INVALID") throw error;
+        throw new EftError(error.code, `The tool ${name} cannot be forced. ${error.message}`, { cause: error });
+    }
+}
+
+/** Arguments are an object, also where their schema leaves that out. */
+function objectSchema(parameters: JsonSchema): Fields {
+    const { type = "object", ...rest } = (typeof parameters === "object" ? parameters : {}) as Fields;
+    if (type === "object" || (Array.isArray(type) && type.includes("object"))) return { ...rest, type: "object" };
+    throw new EftError("GRAMMAR_INVALID", `Arguments are an object, and its parameters are of the type ${show(type)}.`);
 }
 
 /** A grammar with all its rules' names behind a prefix. */
