@@ -194,6 +194,14 @@ prompt: { template: ${JSON.stringify(template)} }`);
 });
 
 describe("a conversation with tools", () => {
+    test("render() shows the tools that the next answer is told of", async () => {
+        const chat = createChat(ensemble, { tools: [NOW] });
+        const [told, untold] = await Promise.all([chat.render(PERU), chat.render(PERU, { toolChoice: "none" })]);
+        expect(Object.values(told).every((text) => text.includes(`"name": "${NOW.name}"`))).toBe(true);
+        expect(Object.values(untold).every((text) => !text.includes(NOW.name))).toBe(true);
+        expect(told).toEqual(await createChat(ensemble).render(PERU, { tools: [NOW] }));
+    });
+
     test("calls, results, and an answer; kept in a document", async () => {
         const chat = createChat(ensemble, { tools, seed: 1, maxTokens: 120 });
         const first = await collect(chat.send(PERU, { toolChoice: { tool: "capital_of" } }));
