@@ -23,7 +23,7 @@ beforeAll(() => {
 /** What each operation of programs/copies.mjs prints. */
 const OUTCOMES: Readonly<Record<string, string>> = {
     load: "loaded",
-    ask: " Its capital is Lima.",
+    ask: "Its capital is Lima.",
     fail: "MODEL_LOAD_FAILED true",
     dispose: "disposed",
 };
