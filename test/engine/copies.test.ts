@@ -103,7 +103,7 @@ test("another release of llama.cpp beside ours is refused by name", async () => 
         bytes.write("0000000", commit, "latin1");
         writeFileSync(file, bytes);
         const alone = await runProgram("copies.mjs", { args: [...copies.args, "b.load", "b.ask"] });
-        expect(alone.stdout).toBe("b.load loaded\nb.ask  Its capital is Lima.\n");
+        expect(alone.stdout).toBe("b.load loaded\nb.ask Its capital is Lima.\n");
         const { exit, stderr } = await runProgram("copies.mjs", { args: [...copies.args, "a.load", "b.load"] });
         expect(exit).toBe(1);
         expect(stderr).toMatch(
