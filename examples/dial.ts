@@ -19,7 +19,7 @@ console.log(`beta 0: ${alone}`);
 // What `ensemble.setParameters` says goes for all completions, what a completion says for itself alone.
 const completion = complete(upscaled, { prompt: capital, parameters: { beta: 0 } });
 let tokens = 0;
-process.stdout.write("turned after 3 tokens:");
+process.stdout.write("turned after 3 tokens: ");
 for await (const part of completion) {
     process.stdout.write(part.text);
     if (++tokens === 3) completion.setParameters({ beta: 1 });

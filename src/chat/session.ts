@@ -1,6 +1,7 @@
 /** A conversation: turns, dials and answers. The caches need no care here, since prompts that begin alike share them. */
 
 import { randomInt } from "node:crypto";
+import { resolveAnswer } from "../decoding/answer.js";
 import { complete, COMPLETION_OPTIONS } from "../decoding/complete.js";
 import { toCompletion, type Completion, type CompletionPart } from "../decoding/completion.js";
 import { resolveSampling } from "../decoding/sampling.js";
@@ -219,9 +220,11 @@ export function createChat(ensemble: Ensemble, options: ChatOptions = {}): ChatS
             }
             return createReplay(ensemble, last.recording, last.prompt, checkAnswer(own));
         },
-        async render(text) {
+        async render(text, own = {}) {
             string("What the user says", text);
-            const { prompts } = await chooseForgotten(ensemble, conversation, { user: text }, defaults);
+            const drawn = overlay(checkAnswer(own));
+            const { use } = resolveAnswer(ensemble, drawn);
+            const { prompts } = await chooseForgotten(ensemble, conversation, { user: text }, drawn, use);
             return Object.fromEntries(ensemble.members.map(({ name }, index) => [name, prompts[index]?.text ?? ""]));
         },
         fork(count = conversation.turns.length) {

@@ -114,8 +114,8 @@ export interface ChatSession {
      * @throws EftError CHAT_EMPTY too
      */
     repeat(options?: Omit<AnswerOptions, "seed" | "parameters" | "sampling" | "maxTokens">): Completion;
-    /** What each member would see, by name, if the user said this now; special tokens spelled out. */
-    render(text: string): Promise<Record<string, string>>;
+    /** What each member would see, by name, if the user said this now with these options; special tokens spelled out. */
+    render(text: string, options?: AnswerOptions): Promise<Record<string, string>>;
     /**
      * A session of its own that begins with the first `turns` turns. What both have in common is evaluated once.
      *

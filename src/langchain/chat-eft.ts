@@ -18,9 +18,10 @@ import { complete } from "../decoding/complete.js";
 import type { CompletionOptions } from "../decoding/completion.js";
 import { answerParts, READ_AHEAD, wholeAnswer, type AnswerEnd, type Said } from "../frameworks/answer.js";
 import { useSource, type SourceInUse } from "../frameworks/source.js";
+import { checkOptions } from "../options.js";
 import { toChatMessage } from "./messages.js";
 import { createChunks, toMessage } from "./output.js";
-import { toCompletionOptions, type ChatEftCallOptions, type ChatEftFields } from "./settings.js";
+import { FIELDS, toCompletionOptions, type ChatEftCallOptions, type ChatEftFields } from "./settings.js";
 
 /**
  * A chat model of LangChain that answers with the target of an ensemble. Calls that run at the same time advance in the same steps. Dials and
@@ -40,7 +41,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
 
     /** @throws EftError OPTION_INVALID */
     constructor(fields: ChatEftFields) {
-        const { model, load, ...settings } = fields;
+        const { model, load, ...settings } = checkOptions("ChatEft", fields, FIELDS);
         super(settings);
         this.#source = useSource("ChatEft", model, load);
         this.#settings = settings;

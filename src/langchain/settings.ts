@@ -9,6 +9,7 @@ import type { CompletionOptions } from "../decoding/completion.js";
 import type { LoadOptions } from "../ensemble/options.js";
 import type { EftOptions } from "../frameworks/answer.js";
 import type { ModelSource } from "../frameworks/source.js";
+import { unchecked, type OptionTable } from "../options.js";
 import { toToolChoice, toTools } from "./messages.js";
 
 /** What the constructor takes for all calls, and a call for itself. Objects overlay each other, later ones winning. */
@@ -37,6 +38,37 @@ export interface ChatEftFields extends BaseChatModelParams, ChatEftSettings {
     /** Texts that end an answer; they are not part of it. At most 16. */
     readonly stop?: readonly string[] | undefined;
 }
+
+/** What is wrong with one of them shows at a call. */
+export const FIELDS = Object.fromEntries(
+    (
+        [
+            ...[
+                "model",
+                "load",
+                "stop",
+                "temperature",
+                "maxTokens",
+                "seed",
+                "parameters",
+                "sampling",
+                "templateVariables",
+            ],
+            ...["speculation", "logitBias", "grammar", "readAhead"],
+            // LangChain's own.
+            ...[
+                "cache",
+                "callbacks",
+                "callbackManager",
+                "disableStreaming",
+                "maxConcurrency",
+                "maxRetries",
+                "metadata",
+            ],
+            ...["onFailedAttempt", "outputVersion", "tags", "verbose"],
+        ] as const
+    ).map((name) => [name, unchecked]),
+) as unknown as OptionTable<ChatEftFields>;
 
 /**
  * @param own - the model's, which the call's overlay

@@ -4,9 +4,12 @@ import { EftError } from "../errors.js";
 import { LONGEST_GRAMMAR } from "../grammar/gbnf.js";
 import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
 import { createWork, type Work } from "../grammar/regular.js";
+import type { Fields } from "../grammar/schema-report.js";
 import type { JsonSchema } from "../grammar/schema-source.js";
+import { show } from "../options.js";
 import type { CallSyntax } from "../prompts/call-syntax.js";
 import { gbnfLiteral, type Marks } from "./marks.js";
+import type { PairSyntax } from "../prompts/pair-syntax.js";
 import { pairRules } from "./pair-grammar.js";
 import type { ResolvedTool } from "./types.js";
 
@@ -25,7 +28,7 @@ export function callGrammar(
     const work = createWork();
     let size = 0;
     const rules = tools.map((tool, index) => {
-        const { name, parameters } = tool;
+        const { name } = tool;
         const prefix = `arguments-${index + 1}-`;
         const slots = {
             name: gbnfLiteral(name),
@@ -33,10 +36,7 @@ export function callGrammar(
             id: "[a-zA-Z0-9]{9}",
         };
         const pieces = call.map((piece) => (typeof piece === "object" ? quote(piece.text) : slots[piece]));
-        const own =
-            pairs === undefined
-                ? argumentRules(tool, parameters, prefix, work)
-                : pairRules(tool, pairs, marks, prefix, work);
+        const own = argumentRules(tool, pairs, marks, prefix, work);
         size += own.length;
         if (size > LONGEST_GRAMMAR) {
             const reason = `the grammar of the tools up to ${name} is longer than ${LONGEST_GRAMMAR} characters`;
@@ -52,20 +52,34 @@ export function callGrammar(
 }
 
 /**
- * The rules of what arguments of a tool can be; the first is `<prefix>root`.
+ * The rule `<prefix>root`, for an object.
  *
  * @param work - what may still be done for the tools of one request
- * @throws EftError GRAMMAR_INVALID that names the tool
+ * @throws EftError GRAMMAR_INVALID
  */
-export function argumentRules({ name }: ResolvedTool, schema: JsonSchema, prefix: string, work: Work): string {
+function argumentRules(
+    { name, parameters }: ResolvedTool,
+    pairs: PairSyntax | undefined,
+    marks: Marks,
+    prefix: string,
+    work: Work,
+): string {
     try {
-        return prefixRules(jsonSchemaToGbnf(schema, { work }).grammar, prefix);
+        const schema = objectSchema(parameters);
+        return pairs === undefined
+            ? prefixRules(jsonSchemaToGbnf(schema, { work }).grammar, prefix)
+            : pairRules(schema, pairs, marks, prefix, work);
     } catch (error) {
-        if (!EftError.isInstance(error)) throw error;
-        throw new EftError(error.code, `A call of the tool ${name} cannot be forced: ${error.message}`, {
-            cause: error,
-        });
+        if (!EftError.isInstance(error) || error.code !== "GRAMMAR_INVALID") throw error;
+        throw new EftError(error.code, `The tool ${name} cannot be forced. ${error.message}`, { cause: error });
     }
+}
+
+/** Arguments are an object, also where their schema leaves that out. */
+function objectSchema(parameters: JsonSchema): Fields {
+    const { type = "object", ...rest } = (typeof parameters === "object" ? parameters : {}) as Fields;
+    if (type === "object" || (Array.isArray(type) && type.includes("object"))) return { ...rest, type: "object" };
+    throw new EftError("GRAMMAR_INVALID", `Arguments are an object, and its parameters are of the type ${show(type)}.`);
 }
 
 /** A grammar with all its rules' names behind a prefix. */

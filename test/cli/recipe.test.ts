@@ -288,7 +288,7 @@ describe("check", () => {
         expect(code).toBe(0);
         expect(stdout).toMatch(/^warning +roles +small \(small-chat\S*\) looks like the fine-tuned model, not chat/m);
         expect(stdout).toMatch(
-            /^warning +sample .*plain text: large -\d\S+, small -\d\S+; of an answer: chat -2\S+, small -1/m,
+            /^warning +sample .*plain text: large -\d\S+, small -\d\S+; of an answer: chat -1\S+, small -0/m,
         );
         expect(stdout).toMatch(/^ +an answer is more probable to small, although chat is the fine-tuned model$/m);
         expect((await recipe("check", "demo", "--sample")).stdout).toMatch(

@@ -37,6 +37,11 @@ const OUTPUTS: Readonly<Record<string, readonly RegExp[]>> = {
     "lora.ts": [/Its capital is Lima\./],
     "rescore.ts": [/^-0\.0\d Its capital is Lima\.$/m, /^30 candidates in \d+\.\d s$/m],
     "score.ts": [/^Its capital is Lima\. +target -0\.\d\d \(large -/m, /^Its capital is Paris\. +target -\d/m],
+    "tools.ts": [
+        /^population_of: \{"people":(34|30)000000\}\nHow many people live in Peru\? ./m,
+        /^weather_in: "It is sunny in (Lima|Kathmandu)\."\nIs it sunny in Kathmandu\? ./m,
+        /^What is the capital of Japan\? Its capital is Tokyo\.\n3 turns, 2 with calls$/m,
+    ],
 };
 
 /** Less than by default, where that takes its time. */

@@ -270,10 +270,9 @@ prompt: { template: ${JSON.stringify(`${prompted}<tool>`)} }`);
 
     test("is scored as it is written", async () => {
         const options = { ...first, maxTokens: 6, memberLogprobs: true };
-        const { parts, text } = await run(ensemble, { prompt: QUESTIONS[0], ...options });
-        const [scored] = await score(ensemble, [{ context: QUESTIONS[0], continuation: text, withEnd: true }], {
-            chat: true,
-        });
+        // No template, which would write a space in front.
+        const { parts, text } = await run(ensemble, { prompt: QUESTIONS[0], raw: true, ...options });
+        const [scored] = await score(ensemble, [{ context: QUESTIONS[0], continuation: text, withEnd: true }]);
         expect(scored?.tokens).toEqual([...parts.map(({ id }) => id), END]);
         parts.forEach(({ logprob }, index) => {
             expect(Math.abs((scored?.logprobs[index] ?? NaN) - logprob)).toBeLessThan(F32_BATCHING);

@@ -252,7 +252,7 @@ describe("options", () => {
     });
 
     test.each<[string, object, RegExp]>([
-        ["unknown", { gpu: true }, /^loadEnsemble has no option gpu; there are: backend, /],
+        ["unknown", { gpu: true }, /^loadEnsemble has no option gpu; did you mean "gpuLayers"\?/],
         ["backend", { backend: "abacus" }, /^backend must be one of auto, cpu, vulkan, cuda, metal, not "abacus"\.$/],
         ["threads", { threads: 0 }, /^threads must be a whole number from 1 to \d+, not 0\.$/],
         ["threads", { threads: 1e6 }, /^threads /],

@@ -23,7 +23,7 @@ beforeAll(() => {
 /** What each operation of programs/copies.mjs prints. */
 const OUTCOMES: Readonly<Record<string, string>> = {
     load: "loaded",
-    ask: " Its capital is Lima.",
+    ask: "Its capital is Lima.",
     fail: "MODEL_LOAD_FAILED true",
     dispose: "disposed",
 };
@@ -103,7 +103,7 @@ test("another release of llama.cpp beside ours is refused by name", async () => 
         bytes.write("0000000", commit, "latin1");
         writeFileSync(file, bytes);
         const alone = await runProgram("copies.mjs", { args: [...copies.args, "b.load", "b.ask"] });
-        expect(alone.stdout).toBe("b.load loaded\nb.ask  Its capital is Lima.\n");
+        expect(alone.stdout).toBe("b.load loaded\nb.ask Its capital is Lima.\n");
         const { exit, stderr } = await runProgram("copies.mjs", { args: [...copies.args, "a.load", "b.load"] });
         expect(exit).toBe(1);
         expect(stderr).toMatch(

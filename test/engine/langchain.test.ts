@@ -89,6 +89,17 @@ describe("a message", () => {
         expect(metadata.speculation).toMatchObject({ drafted: expect.any(Number) });
     });
 
+    test("a field that is none is refused, and LangChain's own are not", () => {
+        expect(() => new ChatEft({ model: ensemble, temprature: 1 } as never)).toThrow(
+            expect.objectContaining({
+                code: "OPTION_INVALID",
+                message: 'ChatEft has no option temprature; did you mean "temperature"?',
+            }),
+        );
+        const own = new ChatEft({ model: ensemble, tags: ["mine"], maxRetries: 0, callbacks: [], verbose: false });
+        expect(own.tags).toEqual(["mine"]);
+    });
+
     test.each<[string, ChatEftCallOptions, RegExp]>([
         ["an unknown dial", { parameters: { lambda: 1 } }, /lambda/],
         ["a dial that is out of range", { parameters: { beta: 99 } }, /"beta".* 0 to 2, not 99/],

@@ -20,7 +20,7 @@ import { temporaryFolder } from "../helpers/temporary.js";
 
 const DISPOSED = expect.objectContaining({ name: "EftError", code: "DISPOSED" }) as unknown;
 const greedy = { prompt: QUESTIONS[0], sampling: { temperature: 0 } };
-const ANSWER = " Its capital is Lima.";
+const ANSWER = "Its capital is Lima.";
 const endless = { ...greedy, logitBias: { 2: -Infinity } };
 
 describe("dispose()", () => {

@@ -195,6 +195,14 @@ prompt: { template: ${JSON.stringify(template)} }`);
 });
 
 describe("a conversation with tools", () => {
+    test("render() shows the tools that the next answer is told of", async () => {
+        const chat = createChat(ensemble, { tools: [NOW] });
+        const [told, untold] = await Promise.all([chat.render(PERU), chat.render(PERU, { toolChoice: "none" })]);
+        expect(Object.values(told).every((text) => text.includes(`"name": "${NOW.name}"`))).toBe(true);
+        expect(Object.values(untold).every((text) => !text.includes(NOW.name))).toBe(true);
+        expect(told).toEqual(await createChat(ensemble).render(PERU, { tools: [NOW] }));
+    });
+
     test("calls, results, and an answer; kept in a document", async () => {
         const chat = createChat(ensemble, { tools, seed: 1, maxTokens: 120 });
         const first = await collect(chat.send(PERU, { toolChoice: { tool: "capital_of" } }));
@@ -383,11 +391,15 @@ describe("what cannot be", () => {
             parameters: parameters(index) as JsonSchema,
         }));
         expect(() => complete(ensemble, { prompt: PERU, tools: many, toolChoice: "required" })).toThrow(
-            /call of the tool tool\d+ cannot be forced: .* at #\/properties\/a: `pattern` cannot be enforced: .*too large/,
+            /The tool tool\d+ cannot be forced: .* at #\/properties\/a: `pattern` cannot be enforced: .*too large/,
         );
         const long = many.map(({ name }, index) => ({
             name,
-            parameters: { enum: Array.from({ length: 100 }, (_, each) => `${index}`.padEnd(100 + each, "x")) },
+            parameters: {
+                properties: {
+                    a: { enum: Array.from({ length: 100 }, (_, each) => `${index}`.padEnd(100 + each, "x")) },
+                },
+            },
         }));
         expect(() => complete(ensemble, { prompt: PERU, tools: long, toolChoice: "required" })).toThrow(
             /No call can be forced: the grammar of the tools up to tool\d+ is longer than 1048576 characters/,

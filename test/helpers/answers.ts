@@ -6,7 +6,11 @@ import { createAnswerReader, type AnswerForm } from "../../src/tools/answer-read
 import { createCallParser, type Callable, type ParsedCall } from "../../src/tools/call-parser.js";
 import type { Marks } from "../../src/tools/marks.js";
 
-const TEXT_MARKS: Marks = { mark: (text) => text, standIn: () => undefined, toGbnf: (text) => JSON.stringify(text) };
+export const TEXT_MARKS: Marks = {
+    mark: (text) => text,
+    standIn: () => undefined,
+    toGbnf: (text) => JSON.stringify(text),
+};
 
 export interface ReadAnswer {
     readonly text: string;

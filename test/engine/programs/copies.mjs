@@ -56,7 +56,8 @@ async function openNeighbour() {
                 if (model.isEogToken(token)) break;
                 tokens.push(token);
             }
-            return model.detokenize(tokens);
+            // Its texts begin with the template's space.
+            return model.detokenize(tokens).trimStart();
         },
         async dispose() {
             await llama.dispose();

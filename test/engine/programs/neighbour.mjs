@@ -20,7 +20,8 @@ async function openNeighbour() {
                 if (model.isEogToken(token)) break;
                 tokens.push(token);
             }
-            return model.detokenize(tokens);
+            // Its texts begin with the template's space.
+            return model.detokenize(tokens).trimStart();
         },
         dispose: () => llama.dispose(),
     };
