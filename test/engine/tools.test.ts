@@ -391,7 +391,7 @@ describe("what cannot be", () => {
             parameters: parameters(index) as JsonSchema,
         }));
         expect(() => complete(ensemble, { prompt: PERU, tools: many, toolChoice: "required" })).toThrow(
-            /The tool tool\d+ cannot be forced: .* at #\/properties\/a: `pattern` cannot be enforced: .*too large/,
+            /The tool tool\d+ cannot be forced\. .* at #\/properties\/a: `pattern` cannot be enforced: .*too large/,
         );
         const long = many.map(({ name }, index) => ({
             name,
