@@ -191,8 +191,9 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
             } else {
                 const word = /^\s*([\w.-]*)/.exec(text.slice(at));
                 const end = at + (word?.[0].length ?? 0);
-                // The word may go on.
-                if (end === text.length && !isAll) return text.length - at > 200 ? "failed" : "open";
+                // The word may go on, and something follows on all but the last.
+                if (end === text.length && !(isAll && piece === call.at(-1)))
+                    return text.length - at > 200 ? "failed" : "open";
                 slots.set(piece, word?.[1] ?? "");
                 at = end;
             }

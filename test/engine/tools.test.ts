@@ -16,6 +16,7 @@ import {
     type Tool,
     type ToolCall,
 } from "../../src/index.js";
+import { separateParts } from "../../src/decoding/answer.js";
 import { demoFile, demoRecipe, loadOnCpu, soloRecipe, upscalingRecipe } from "../helpers/demo.js";
 import { readPublicTemplates } from "../helpers/public-templates.js";
 import { writeControlVocabulary } from "../helpers/control-vocabulary.js";
@@ -331,6 +332,63 @@ prompt: { template: ${JSON.stringify(TEMPLATE)} }`);
         else if (options.tools) expect(toolCalls).toMatchObject([{ name: "now" }]);
         else expect(["yes", "no"]).toContain(JSON.parse(text));
     });
+});
+
+describe("answers in JSON", () => {
+    test("have marks of thoughts and calls in their texts", async () => {
+        const values = ["<think>a</think>b", '<tool_call>{"name": "now", "arguments": {}}</tool_call>'];
+        for (const family of ["Qwen-Qwen3-0.6B", "meta-llama-Llama-3.1-8B-Instruct"]) {
+            const template = (await readPublicTemplates()).get(`${family}.jinja`) ?? "";
+            const recipe = demoRecipe(`
+members: { solo: { model: small-chat-f16.gguf } }
+combination: solo
+contextSize: 2048
+prompt: { template: ${JSON.stringify(template)} }`);
+            const solo = await loadOnCpu(recipe);
+            for (const value of [...values, { name: "now", parameters: { city: "Lima" } }]) {
+                const request = { prompt: PERU, jsonSchema: { const: value }, seed: 1 };
+                const alone = await collect(complete(solo, request));
+                expect([JSON.parse(alone.text), alone.thinking]).toEqual([value, ""]);
+                const { text, toolCalls } = await collect(complete(solo, { ...request, tools }));
+                if (toolCalls.length === 0) expect(JSON.parse(text)).toEqual(value);
+                else expect(text).toBe("");
+            }
+            await solo.dispose();
+        }
+    });
+
+    test("come behind thoughts that a control token ends", async () => {
+        const template =
+            "{% for m in messages %}[{{ m.role }}] {% if m.reasoning_content %}<|user|>{{ m.reasoning_content }}[CONTROL]" +
+            "{% endif %}{{ m.content }}\n{% endfor %}[assistant] <|user|>";
+        const recipe = demoRecipe(`
+members: { solo: { model: ${JSON.stringify(writeControlVocabulary(folder))} } }
+combination: solo
+contextSize: 1024
+prompt: { template: ${JSON.stringify(template)}, thinking: { begin: "<|user|>", end: "[CONTROL]" } }`);
+        const solo = await loadOnCpu(recipe);
+        const end = solo.vocabulary.controlTokens.findIndex(
+            (isControl, id) => isControl === 1 && solo.members[0]?.model.tokenTexts(id, id + 1)[0] === "[CONTROL]",
+        );
+        const request = { prompt: PERU, seed: 1, maxTokens: 100, logitBias: { [end]: 10_000 } };
+        const json = await collect(complete(solo, { ...request, jsonSchema: { enum: ["yes", "no"] } }));
+        expect(["yes", "no"]).toContain(JSON.parse(json.text));
+        const forced = await collect(complete(solo, { ...request, tools, toolChoice: { tool: "now" } }));
+        expect(forced).toMatchObject({ text: "", toolCalls: [{ name: "now" }] });
+        await solo.dispose();
+    });
+});
+
+test("calls of one answer have different ids, whatever the model writes", async () => {
+    async function* parts() {
+        await Promise.resolve();
+        const called = ["abcdefgh1", "abcdefgh1", undefined, ""].map((id) => ({ id, name: "now", arguments: {} }));
+        yield { type: "token", id: 1, logprob: 0, text: "", thinking: "", calls: called } as const;
+    }
+    const ids: string[] = [];
+    for await (const part of separateParts(parts())) if (part.type === "tool-call") ids.push(part.id);
+    expect([ids[0], new Set(ids).size]).toEqual(["abcdefgh1", 4]);
+    for (const id of ids) expect(id).toMatch(/^[A-Za-z\d]{9}$/);
 });
 
 describe("what cannot be", () => {
