@@ -1,6 +1,7 @@
 /** From what schemas say to the rules of a grammar of JSON texts. */
 
-import { complement, type Automaton, type Regular, type Regulars } from "./regular.js";
+import { complement } from "./character-ranges.js";
+import type { Automaton, Regular, Regulars } from "./regular.js";
 import { createRule, literal, namedRule, type Part, type Rule } from "./rules.js";
 import type { CharacterRanges } from "./gbnf-rules.js";
 

@@ -1,7 +1,8 @@
 /** Regular expressions as ECMA-262 writes them, as far as they are regular languages. */
 
 import type { CharacterRanges } from "./gbnf-rules.js";
-import { BEGINNING, complement, ENDING, type Regular, type Regulars } from "./regular.js";
+import { complement } from "./character-ranges.js";
+import { BEGINNING, ENDING, type Regular, type Regulars } from "./regular.js";
 
 /** Why a pattern cannot be enforced. */
 export class PatternRefused extends Error {}

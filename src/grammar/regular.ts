@@ -4,6 +4,7 @@
  * reexamined, 2009).
  */
 
+import { LAST, normalize } from "./character-ranges.js";
 import type { CharacterRanges } from "./gbnf-rules.js";
 
 /** A language; equal ones that are written alike are the same object. */
@@ -47,7 +48,6 @@ export type Regulars = ReturnType<typeof createRegulars>;
 /** What stands for the beginning and the end of a text in patterns: no characters. */
 export const BEGINNING = 0x110000;
 export const ENDING = 0x110001;
-const LAST = 0x10ffff;
 
 const MOST_STATES = 4000;
 const MOST_EDGES = 20_000;
@@ -396,31 +396,4 @@ function trim(given: Automaton): Automaton | undefined {
             return target === undefined ? [] : [{ ranges, next: target }];
         }),
     }));
-}
-
-/** Disjoint, ascending, without halves of surrogate pairs. */
-export function normalize(ranges: CharacterRanges): CharacterRanges {
-    const whole = ranges.flatMap(([first, last]): [number, number][] => [
-        [first, Math.min(last, 0xd7ff)],
-        [Math.max(first, 0xe000), last],
-    ]);
-    const merged: [number, number][] = [];
-    for (const [first, last] of whole.filter(([begin, end]) => begin <= end).sort((a, b) => a[0] - b[0])) {
-        const before = merged.at(-1);
-        if (before !== undefined && first <= before[1] + 1) before[1] = Math.max(before[1], last);
-        else merged.push([first, last]);
-    }
-    return merged;
-}
-
-/** All other characters. */
-export function complement(ranges: CharacterRanges): CharacterRanges {
-    const result: [number, number][] = [];
-    let first = 0;
-    for (const [begin, end] of normalize(ranges)) {
-        if (begin > first) result.push([first, begin - 1]);
-        first = end + 1;
-    }
-    if (first <= LAST) result.push([first, LAST]);
-    return normalize(result);
 }

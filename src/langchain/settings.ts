@@ -39,36 +39,28 @@ export interface ChatEftFields extends BaseChatModelParams, ChatEftSettings {
     readonly stop?: readonly string[] | undefined;
 }
 
-/** What is wrong with one of them shows at a call. */
-export const FIELDS = Object.fromEntries(
-    (
-        [
-            ...[
-                "model",
-                "load",
-                "stop",
-                "temperature",
-                "maxTokens",
-                "seed",
-                "parameters",
-                "sampling",
-                "templateVariables",
-            ],
-            ...["speculation", "logitBias", "grammar", "readAhead"],
-            // LangChain's own.
-            ...[
-                "cache",
-                "callbacks",
-                "callbackManager",
-                "disableStreaming",
-                "maxConcurrency",
-                "maxRetries",
-                "metadata",
-            ],
-            ...["onFailedAttempt", "outputVersion", "tags", "verbose"],
-        ] as const
-    ).map((name) => [name, unchecked]),
-) as unknown as OptionTable<ChatEftFields>;
+/** What there is; values are checked where they are used, by us or, from `cache` on, by LangChain. */
+export const FIELDS: OptionTable<ChatEftFields> = {
+    ...{
+        model: unchecked,
+        load: unchecked,
+        stop: unchecked,
+        temperature: unchecked,
+        maxTokens: unchecked,
+        seed: unchecked,
+    },
+    ...{ parameters: unchecked, sampling: unchecked, templateVariables: unchecked, speculation: unchecked },
+    ...{ logitBias: unchecked, grammar: unchecked, readAhead: unchecked },
+    ...{
+        cache: unchecked,
+        callbacks: unchecked,
+        callbackManager: unchecked,
+        disableStreaming: unchecked,
+        tags: unchecked,
+    },
+    ...{ maxConcurrency: unchecked, maxRetries: unchecked, onFailedAttempt: unchecked, metadata: unchecked },
+    ...{ outputVersion: unchecked, verbose: unchecked },
+};
 
 /**
  * @param own - the model's, which the call's overlay

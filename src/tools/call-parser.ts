@@ -2,6 +2,7 @@
 
 import type { CallSyntax } from "../prompts/call-syntax.js";
 import type { JsonValue } from "../types.js";
+import { behindSpace } from "./marked-value.js";
 import { parsePairs } from "./pair-parser.js";
 import { isRecord, readJson, readRecord, scanJson, type JsonScan } from "./read-json.js";
 
@@ -260,8 +261,4 @@ function skip(text: string, from: number, mark: string, isAll: boolean): number 
     if (dense.startsWith(mark)) return mark === "" ? from : from + (rest.length - dense.length) + mark.length;
     if (!mark.startsWith(dense)) return from;
     return isAll ? text.length : undefined;
-}
-
-function behindSpace(text: string, from: number): number {
-    return from + text.slice(from).search(/\S|$/);
 }

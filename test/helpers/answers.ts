@@ -12,6 +12,14 @@ export const TEXT_MARKS: Marks = {
     toGbnf: (text) => JSON.stringify(text),
 };
 
+/** Calls as Llama 3 writes them. */
+export const LLAMA: CallSyntax = {
+    open: '{"name": "',
+    call: ["name", { text: '", "parameters": ' }, "arguments"],
+    between: undefined,
+    close: "}",
+};
+
 export interface ReadAnswer {
     readonly text: string;
     readonly thinking: string;

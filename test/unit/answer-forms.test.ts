@@ -2,14 +2,8 @@
 
 import { describe, expect, test } from "@jest/globals";
 import { GENERIC_SYNTAX, type CallSyntax } from "../../src/prompts/call-syntax.js";
-import { cut, readPieces, TEXT_MARKS, type AnswerSetup, type ReadAnswer } from "../helpers/answers.js";
+import { cut, LLAMA, readPieces, TEXT_MARKS, type AnswerSetup, type ReadAnswer } from "../helpers/answers.js";
 
-const LLAMA: CallSyntax = {
-    open: '{"name": "',
-    call: ["name", { text: '", "parameters": ' }, "arguments"],
-    between: undefined,
-    close: "}",
-};
 const NEMO: CallSyntax = {
     open: '[TOOL_CALLS][{"name": "',
     call: ["name", { text: '", "arguments": ' }, "arguments", { text: ', "id": "' }, "id"],

@@ -3,14 +3,8 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { GENERIC_SYNTAX, type CallSyntax } from "../../src/prompts/call-syntax.js";
-import { cut, readPieces, type AnswerSetup } from "../helpers/answers.js";
+import { cut, LLAMA, readPieces, type AnswerSetup } from "../helpers/answers.js";
 
-const LLAMA: CallSyntax = {
-    open: '{"name": "',
-    call: ["name", { text: '", "parameters": ' }, "arguments"],
-    between: undefined,
-    close: "}",
-};
 const TAGGED: CallSyntax = {
     open: "<function=",
     call: ["name", { text: ">" }, "arguments"],
