@@ -8,13 +8,12 @@ import type { CallSyntax } from "../prompts/call-syntax.js";
 import type { ValueMarks } from "../prompts/pair-syntax.js";
 import { answerTraits } from "../prompts/prompt.js";
 import type { ToolUse } from "../prompts/tool-messages.js";
+import { allowsArguments } from "../tools/allows-arguments.js";
 import type { AnswerSyntax } from "../tools/answer-reader.js";
 import { createCallParser } from "../tools/call-parser.js";
 import { createMarks } from "../tools/marks.js";
 import { isTextArgument } from "../tools/pair-grammar.js";
 import type { ResolvedTool } from "../tools/types.js";
-import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
-import type { JsonSchema } from "../grammar/schema-source.js";
 import type { JsonValue } from "../types.js";
 import type { CompletionOptions, CompletionPart, FinishPart } from "./completion.js";
 import type { DrawnPart } from "./loop.js";
@@ -96,7 +95,7 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
     };
     const accepts = (tool: string, values: Readonly<Record<string, JsonValue>>): boolean => {
         const known = tools.find(({ name }) => name === tool);
-        return known !== undefined && isValid(values, known);
+        return known !== undefined && allowsArguments(known, values);
     };
     const isEither = use !== undefined && jsonSchema !== undefined;
     const names = new Set(tools.map(({ name }) => name));
@@ -117,17 +116,6 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
         isOne: chosen !== undefined,
         dropsSpace,
     };
-}
-
-/** Whether the grammar of a tool's call has arguments in it, which it has not if the schema contradicts them. */
-function isValid(values: Readonly<Record<string, JsonValue>>, { parameters }: ResolvedTool): boolean {
-    const { allOf = [] } = parameters as { readonly allOf?: readonly JsonSchema[] };
-    try {
-        jsonSchemaToGbnf({ ...(parameters as object), allOf: [...allOf, { const: values }] });
-        return true;
-    } catch {
-        return false;
-    }
 }
 
 /** Thoughts and calls as parts of their own: thoughts in front of the token that they became certain with, calls behind it. */

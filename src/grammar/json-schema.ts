@@ -10,7 +10,8 @@ import { createLanguageRules, KNOWN, RULES } from "./json-rules.js";
 import { isLimited } from "./numbers.js";
 import { objectRule } from "./object-rules.js";
 import { createRecent } from "./recent.js";
-import { createRegulars, createWork, TooManyStates, type Work } from "./regular.js";
+import { createRegulars } from "./regular.js";
+import { createWork, TooManyStates, type Work } from "./work.js";
 import { createRule, literal, writeRules, type Part, type Rule } from "./rules.js";
 import { createExpander, type Alternative, type Judge } from "./schema-alternatives.js";
 import { createArrays } from "./schema-arrays.js";
@@ -60,13 +61,13 @@ export function jsonSchemaToGbnf(
     { isStrict = true, isOpen = false, work = createWork() }: SchemaGrammarOptions = {},
 ): SchemaGrammar {
     const copy = copyJson(readSchema(given), invalid);
-    const { value: root, shared, sizes } = copy;
+    const { value: root, sizes } = copy;
     const size = isObject(root) ? (sizes.get(root) ?? 0) : 0;
     const options = { isStrict, isOpen, work };
     // What stands in many places may be long beyond all bounds once it is written out.
     if (size > LONGEST_KEY) return convert(copy, options);
     // By the text: the order of properties counts, and nobody can change it later.
-    const key = `${isStrict} ${isOpen} ${shared.size > 0} ${JSON.stringify(root)}`;
+    const key = `${isStrict} ${isOpen} ${JSON.stringify(root)}`;
     let entry = RECENT.get(key);
     if (entry === undefined) {
         const before = work.left;
@@ -82,7 +83,22 @@ export function jsonSchemaToGbnf(
     return { grammar, unenforced: unenforced.map((one) => ({ ...one })) };
 }
 
-function convert(
+/** Patterns of thousands of parts overflow the stack. */
+function isTooLarge(error: unknown): boolean {
+    return error instanceof TooManyStates || error instanceof RangeError;
+}
+
+function convert(copy: JsonCopy, options: Required<SchemaGrammarOptions>): SchemaGrammar {
+    try {
+        return convertWithin(copy, options);
+    } catch (error) {
+        // Nothing of a schema is left out here: there is no work left for the least of grammars.
+        if (!isTooLarge(error)) throw error;
+        return invalid("#", "a grammar of it would be too large");
+    }
+}
+
+function convertWithin(
     { value: root, sizes }: JsonCopy,
     { isStrict, isOpen, work }: Required<SchemaGrammarOptions>,
 ): SchemaGrammar {
@@ -158,7 +174,7 @@ function convert(
         try {
             return make();
         } catch (error) {
-            if (!(error instanceof TooManyStates)) throw error;
+            if (!isTooLarge(error)) throw error;
             limits.refuseLarge(schemas);
             return otherwise();
         }

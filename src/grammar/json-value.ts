@@ -5,8 +5,6 @@ import { EftError } from "../errors.js";
 export interface JsonCopy {
     /** Made of plain objects without prototype, arrays, texts, numbers, booleans and null. */
     readonly value: unknown;
-    /** Objects and arrays of the copy that stand in several places. */
-    readonly shared: ReadonlySet<object>;
     /** About the length of the JSON text of an object or array of the copy. */
     readonly sizes: ReadonlyMap<object, number>;
 }
@@ -28,7 +26,6 @@ interface Frame {
  */
 export function copyJson(value: unknown, invalid: (place: string, reason: string) => never): JsonCopy {
     const copies = new Map<object, { copy: object; isDone: boolean }>();
-    const shared = new Set<object>();
     const sizes = new Map<object, number>();
     const frames: Frame[] = [];
     let values = 0;
@@ -58,7 +55,6 @@ export function copyJson(value: unknown, invalid: (place: string, reason: string
         const known = copies.get(source);
         if (known !== undefined) {
             if (!known.isDone) fail("it contains itself, so it is nested more than 100 deep; lead there by `$ref`");
-            shared.add(known.copy);
             return { copy: known.copy, size: sizes.get(known.copy) ?? 0 };
         }
         if (frames.length === DEEPEST) fail(`it is nested more than ${DEEPEST} deep`);
@@ -102,7 +98,7 @@ export function copyJson(value: unknown, invalid: (place: string, reason: string
         (frame.copy as Record<string, unknown>)[key] = copy;
         frame.size += size + key.length + 4;
     }
-    return { value: result, shared, sizes };
+    return { value: result, sizes };
 }
 
 export function escapePointer(name: string): string {

@@ -1,6 +1,7 @@
 /** Numbers as JSON writes them, between bounds and of a factor, as regular languages. */
 
-import { TooManyStates, type Machine, type Regular, type Regulars } from "./regular.js";
+import type { Machine, Regular, Regulars } from "./regular.js";
+import { TooManyStates } from "./work.js";
 
 /** What a number has to be. */
 export interface NumberLimits {

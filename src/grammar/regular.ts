@@ -6,6 +6,7 @@
 
 import { LAST, normalize } from "./character-ranges.js";
 import type { CharacterRanges } from "./gbnf-rules.js";
+import { createWork, TooManyStates } from "./work.js";
 
 /** A language; equal ones that are written alike are the same object. */
 export interface Regular {
@@ -52,19 +53,6 @@ export const ENDING = 0x110001;
 const MOST_STATES = 4000;
 const MOST_EDGES = 20_000;
 const MOST_LANGUAGES = 200_000;
-/** Parts of languages and ranges of characters that are looked at: about half a second. */
-const MOST_WORK = 1_000_000;
-
-/** A language that needs more states than a grammar should have rules. */
-export class TooManyStates extends Error {}
-
-/** What is left to be done for one request; several schemas may share it. */
-export interface Work {
-    left: number;
-}
-
-export const createWork = (): Work => ({ left: MOST_WORK });
-
 /**
  * Makes languages; what one maker makes knows nothing of another's.
  *
@@ -91,8 +79,8 @@ export function createRegulars(total = createWork()) {
 
     /** @param ranges - in any order; halves of surrogate pairs are left out */
     function characters(ranges: CharacterRanges): Regular {
+        spend(ranges.length);
         const own = normalize(ranges);
-        spend(own.length);
         return intern(`c${own.join()}`, { kind: "characters", ranges: own }, false);
     }
 
@@ -107,15 +95,28 @@ export function createRegulars(total = createWork()) {
             if (first === never || rest === never) return never;
             if (first === nothing) return rest;
             if (rest === nothing) return first;
-            if (first.form.kind === "sequence") return sequence(first.form.first, sequence(first.form.rest, rest));
-            const isNullable = first.isNullable && rest.isNullable;
-            return intern(`s${first.id},${rest.id}`, { kind: "sequence", first, rest }, isNullable);
+            const heads: Regular[] = [];
+            let last = first;
+            for (; last.form.kind === "sequence"; last = last.form.rest) heads.push(last.form.first);
+            return [...heads, last].reduceRight(precede, rest);
         }, nothing);
     }
 
+    /** @param first - no sequence */
+    function precede(rest: Regular, first: Regular): Regular {
+        const isNullable = first.isNullable && rest.isNullable;
+        return intern(`s${first.id},${rest.id}`, { kind: "sequence", first, rest }, isNullable);
+    }
+
+    /** The parts of unions within unions, or intersections within intersections. */
+    function flatten(kind: "either" | "both", parts: readonly Regular[]): Set<Regular> {
+        const nested = parts.map(({ form }, index) => (form.kind === kind ? form.of : parts.slice(index, index + 1)));
+        spend(nested.reduce((sum, { length }) => sum + length, 0));
+        return new Set(nested.flat());
+    }
+
     function either(...parts: readonly Regular[]): Regular {
-        const flat = new Set(parts.flatMap((part) => (part.form.kind === "either" ? part.form.of : [part])));
-        spend(flat.size);
+        const flat = flatten("either", parts);
         const ranges = [...flat].flatMap((part) => (part.form.kind === "characters" ? part.form.ranges : []));
         const of = [...flat].filter(({ form }) => form.kind !== "characters");
         if (of.includes(allMarked)) return allMarked;
@@ -130,8 +131,7 @@ export function createRegulars(total = createWork()) {
     }
 
     function both(...parts: readonly Regular[]): Regular {
-        const flat = new Set(parts.flatMap((part) => (part.form.kind === "both" ? part.form.of : [part])));
-        spend(flat.size);
+        const flat = flatten("both", parts);
         flat.delete(all);
         if (flat.has(never)) return never;
         return several(

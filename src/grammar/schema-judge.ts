@@ -1,7 +1,8 @@
 /** Whether values are valid, and whether any may be, as JSON schemas mean it and not as grammars are narrower. */
 
 import { isMultiple } from "./numbers.js";
-import { TooManyStates, type Regulars } from "./regular.js";
+import type { Regulars } from "./regular.js";
+import { TooManyStates } from "./work.js";
 import { ownKeywords, plainNot, type Alternative, type Expander } from "./schema-alternatives.js";
 import type { Arrays } from "./schema-arrays.js";
 import type { Objects } from "./schema-objects.js";

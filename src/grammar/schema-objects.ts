@@ -1,7 +1,8 @@
 /** What schemas that hold together say about the properties of objects. */
 
 import { escapePointer } from "./json-value.js";
-import { TooManyStates, type Regular, type Regulars } from "./regular.js";
+import type { Regular, Regulars } from "./regular.js";
+import { TooManyStates } from "./work.js";
 import type { Alternative, Atom, Expander } from "./schema-alternatives.js";
 import { mapOf, namesOf } from "./schema-keywords.js";
 import { shapeOf, type Limits } from "./schema-shape.js";

@@ -4,7 +4,8 @@ import { show } from "../options.js";
 import { FORMAT_OF_PATTERN, FORMATS, SAID_BY_PATTERN } from "./formats.js";
 import { PatternRefused, readPattern } from "./pattern.js";
 import { isPossibleFactor, nextDouble, numberLanguage, UNLIMITED, type NumberLimits } from "./numbers.js";
-import { TooManyStates, type Regular, type Regulars } from "./regular.js";
+import type { Regular, Regulars } from "./regular.js";
+import { TooManyStates } from "./work.js";
 import { plainNot, type Alternative } from "./schema-alternatives.js";
 import { CONSTRAINTS, typesOf } from "./schema-keywords.js";
 import {

@@ -7,6 +7,7 @@ export const RESERVED_VARIABLES: readonly string[] = ["messages", "add_generatio
 
 /** Levels of lists and mappings within each other. */
 const MAX_DEPTH = 32;
+const MOST_VALUES = 200_000;
 
 /** Something that JSON can say. */
 export interface Data {
@@ -28,7 +29,8 @@ export function readData(value: unknown, depth = MAX_DEPTH): Data | undefined {
     const texts: string[] = [];
     let values = 0;
     const read = (each: unknown, level: number): JsonValue => {
-        values++;
+        // What stands in many places is written out in each.
+        if (++values > MOST_VALUES) throw new TypeError("no data");
         if (typeof each === "string") texts.push(each);
         if (each === null || ["string", "boolean", "undefined"].includes(typeof each)) return each as JsonValue;
         if (typeof each === "number" && Number.isFinite(each)) return each;

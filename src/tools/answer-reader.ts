@@ -33,6 +33,8 @@ export interface AnswerReader {
  */
 export type AnswerForm = "free" | "calls" | "json" | "either";
 
+const MOST_UNCLOSED = 100;
+
 /** What may be in an answer besides text. */
 export interface AnswerSyntax {
     readonly marks: Marks;
@@ -67,6 +69,8 @@ export function createAnswerReader(
     /** Nothing of the answer has been seen yet: calls that look like any JSON come only here. */
     let isStart = true;
     let hasCalled = false;
+    /** Openings at the end of the answer whose calls do not end: each of them is looked for to the end. */
+    let unclosed = 0;
     /** The answer may begin with a space that is not part of it. */
     let hasSpace = dropsSpace;
     let scan: CallScan | undefined;
@@ -175,7 +179,8 @@ export function createAnswerReader(
         if (!isCall || found.to > found.from) {
             // Text after all, and what looked like the beginning of a call is not looked at again.
             const [first = ""] = pending;
-            const length = Math.max(found.to - found.from, first.length);
+            const isHopeless = found.state === "open" && ++unclosed > MOST_UNCLOSED;
+            const length = isHopeless ? pending.length : Math.max(found.to - found.from, first.length);
             say(said + pending.slice(0, length));
             pending = pending.slice(length);
             trims = false;

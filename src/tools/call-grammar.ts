@@ -3,7 +3,7 @@
 import { EftError } from "../errors.js";
 import { LONGEST_GRAMMAR } from "../grammar/gbnf.js";
 import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
-import { createWork, type Work } from "../grammar/regular.js";
+import { createWork, type Work } from "../grammar/work.js";
 import type { Fields } from "../grammar/schema-report.js";
 import type { JsonSchema } from "../grammar/schema-source.js";
 import { show } from "../options.js";
@@ -109,15 +109,11 @@ export function textRules(rule: string, end: string, marks: Marks): string {
     const alphabet = [...new Set(units)];
     return units
         .map((_, seen) => {
-            const ways = alphabet
-                .filter((unit) => next(seen, unit) > 0)
-                .map((unit) => {
-                    const to = next(seen, unit);
-                    return `${gbnfLiteral(unit)}${to === units.length ? "" : ` ${name(to)}`}`;
-                });
-            const others = alphabet
-                .filter((unit) => next(seen, unit) > 0)
-                .map((unit) => unit.replace(/[\]\\^-]/, String.raw`\$&`));
+            const steps = alphabet.map((unit) => ({ unit, to: next(seen, unit) })).filter(({ to }) => to > 0);
+            const ways = steps.map(
+                ({ unit, to }) => `${gbnfLiteral(unit)}${to === units.length ? "" : ` ${name(to)}`}`,
+            );
+            const others = steps.map(({ unit }) => unit.replace(/[\]\\^-]/, String.raw`\$&`));
             return `${name(seen)} ::= ${[...ways, `[^${others.join("")}] ${rule}`].join(" | ")}`;
         })
         .join("\n");

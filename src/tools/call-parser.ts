@@ -4,7 +4,7 @@ import type { CallSyntax } from "../prompts/call-syntax.js";
 import type { JsonValue } from "../types.js";
 import { behindSpace } from "./marked-value.js";
 import { parsePairs } from "./pair-parser.js";
-import { isRecord, readJson, readRecord, scanJson, type JsonScan } from "./read-json.js";
+import { isArguments, isRecord, readArguments, readJson, scanJson, type JsonScan } from "./read-json.js";
 
 /** What was called; the id is missing where the syntax has none. */
 export interface ParsedCall {
@@ -71,11 +71,11 @@ function readEnvelope({ open, call, close }: CallSyntax, { names, accepts }: Cal
         if (!isRecord(value)) return undefined;
         const { [keys.name]: called, [keys.values]: given = {}, [keys.id]: id } = value;
         // Some write the arguments as JSON in a text.
-        const own = typeof given === "string" ? readRecord(given) : given;
-        if (typeof called !== "string" || !names.has(called) || !isRecord(own)) return undefined;
+        const own = typeof given === "string" ? readArguments(given) : given;
+        if (typeof called !== "string" || !names.has(called) || !isArguments(own)) return undefined;
         if (isExact) {
             const lead = open.slice(open.indexOf("{")) + called + infix?.[0];
-            const isCall = json.startsWith(lead) && readRecord(json.slice(lead.length, -1)) !== undefined;
+            const isCall = json.startsWith(lead) && readArguments(json.slice(lead.length, -1)) !== undefined;
             if (!isCall || !accepts(called, own)) return undefined;
         }
         return { id: typeof id === "string" ? id : undefined, name: called, arguments: own };
@@ -156,6 +156,8 @@ function mayBeCall(text: string, key: string, names: ReadonlySet<string>): boole
 /** As far as a text is looked at for the name in its first call. */
 const LONGEST_LEAD = 500;
 
+const MUCH_LONGER = 1.2;
+
 /** Calls with the name outside of the JSON. */
 function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isText }: Callable): CallParser {
     const [opening, closing] = [open.trimEnd(), close.trim()];
@@ -199,8 +201,8 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
                 at = end;
             }
         }
-        values ??= readRecord(slots.get("arguments") ?? "");
-        if (values === undefined) return "failed";
+        values ??= readArguments(slots.get("arguments") ?? "");
+        if (!isArguments(values)) return "failed";
         return { call: { id: slots.get("id"), name: slots.get("name") ?? "", arguments: values }, to: at };
     }
 
@@ -211,6 +213,12 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
             let start = 0;
             let from = 0;
             let json: JsonScan | undefined;
+            let readTo = 0;
+            /** Arguments that are written one by one are read from their beginning: where they may end, or have become much longer. */
+            const isWorthReading = (text: string): boolean =>
+                closing === "" ||
+                text.length > MUCH_LONGER * readTo ||
+                [closing, next].some((mark) => mark !== "" && text.includes(mark, Math.max(0, readTo - mark.length)));
             return {
                 read(text, isAll) {
                     const calls: ParsedCall[] = [];
@@ -219,6 +227,8 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
                         const behind = from === 0 ? 0 : (skip(text, from, closing, true) ?? from);
                         return { calls, state, from: behind, to: Math.max(behind, to) };
                     };
+                    if (pairs !== undefined && !isAll && !isBehind && !isWorthReading(text)) return found("open");
+                    readTo = text.length;
                     for (;;) {
                         if (!isBehind) {
                             const one = parseOne(text, start, isAll, (at) => (json ??= scanJson(at)));

@@ -4,6 +4,9 @@ import type { JsonValue } from "../types.js";
 import { unmark } from "./marks.js";
 import { readJson } from "./read-json.js";
 
+/** What is there instead: the beginning of a value, or no value at all. */
+export type NoValue = "unfinished" | "none";
+
 /** What was read, and where it ends. */
 export interface FoundValue {
     readonly value: JsonValue;
@@ -24,10 +27,9 @@ const DEEPEST = 200;
  * The value at a place. A word that is none is a text.
  *
  * @param quote - what stands around texts; empty: quotation marks alone do
- * @returns undefined where the text ends before the value does, or what is there is no value
  */
-export function readMarkedValue(text: string, from: number, quote: string, depth = 0): FoundValue | undefined {
-    if (depth > DEEPEST) return undefined;
+export function readMarkedValue(text: string, from: number, quote: string, depth = 0): FoundValue | NoValue {
+    if (depth > DEEPEST) return "none";
     const at = behindSpace(text, from);
     const quoted = readText(text, at, quote);
     if (quoted !== undefined) return quoted;
@@ -35,9 +37,9 @@ export function readMarkedValue(text: string, from: number, quote: string, depth
     if (first === "[") return readList(text, at, quote, depth + 1);
     if (first === "{") return readObject(text, at, quote, depth + 1);
     // The text has not ended yet.
-    if (/["']/.test(first) || (quote !== "" && text.startsWith(quote, at))) return undefined;
+    if (/["']/.test(first) || (quote !== "" && text.startsWith(quote, at))) return "unfinished";
     const to = endOfWord(text, at);
-    if (to === undefined) return undefined;
+    if (to === undefined) return "unfinished";
     const word = text.slice(at, to).trimEnd();
     const value = readWord(word);
     return { value: value === undefined ? unmark(word) : value, to };
@@ -97,22 +99,22 @@ function codeText(code: number): string {
     return code > 0x10ffff ? "\ufffd" : String.fromCodePoint(code);
 }
 
-function readList(text: string, from: number, quote: string, depth: number): FoundValue | undefined {
+function readList(text: string, from: number, quote: string, depth: number): FoundValue | NoValue {
     const values: JsonValue[] = [];
     let at = behindSpace(text, from + 1);
     if (text[at] === "]") return { value: values, to: at + 1 };
     for (;;) {
         const found = readMarkedValue(text, at, quote, depth);
-        if (found === undefined) return undefined;
+        if (typeof found === "string") return found;
         values.push(found.value);
         at = behindSpace(text, found.to);
         if (text[at] === "]") return { value: values, to: at + 1 };
-        if (text[at] !== ",") return undefined;
+        if (text[at] !== ",") return at === text.length ? "unfinished" : "none";
         at++;
     }
 }
 
-function readObject(text: string, from: number, quote: string, depth: number): FoundValue | undefined {
+function readObject(text: string, from: number, quote: string, depth: number): FoundValue | NoValue {
     const entries: [string, JsonValue][] = [];
     let at = behindSpace(text, from + 1);
     if (text[at] === "}") return { value: {}, to: at + 1 };
@@ -120,13 +122,14 @@ function readObject(text: string, from: number, quote: string, depth: number): F
         at = behindSpace(text, at);
         const quoted = readText(text, at, quote);
         const colon = quoted === undefined ? endOfName(text, at, quote) : behindSpace(text, quoted.to);
-        if (colon === undefined || text[colon] !== ":") return undefined;
+        if (colon === undefined || colon === text.length) return "unfinished";
+        if (text[colon] !== ":") return "none";
         const found = readMarkedValue(text, colon + 1, quote, depth);
-        if (found === undefined) return undefined;
+        if (typeof found === "string") return found;
         entries.push([quoted === undefined ? unmark(text.slice(at, colon)).trim() : quoted.value, found.value]);
         at = behindSpace(text, found.to);
         if (text[at] === "}") return { value: Object.fromEntries(entries), to: at + 1 };
-        if (text[at] !== ",") return undefined;
+        if (text[at] !== ",") return at === text.length ? "unfinished" : "none";
         at++;
     }
 }

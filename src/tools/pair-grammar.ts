@@ -2,7 +2,7 @@
 
 import { EftError } from "../errors.js";
 import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
-import type { Work } from "../grammar/regular.js";
+import type { Work } from "../grammar/work.js";
 import { keywordsOf } from "../grammar/schema-keywords.js";
 import { isObject, type Fields } from "../grammar/schema-report.js";
 import type { JsonSchema } from "../grammar/schema-source.js";
@@ -14,7 +14,8 @@ import type { ResolvedTool } from "./types.js";
 
 /** Whether nothing but texts satisfy the schema of an argument. */
 export function isTextArgument({ parameters }: ResolvedTool, name: string): boolean {
-    return isTextSchema(propertiesOf(parameters)[name]);
+    const properties = propertiesOf(parameters);
+    return Object.hasOwn(properties, name) && isTextSchema(properties[name]);
 }
 
 function isTextSchema(schema: unknown): schema is Fields {
@@ -25,8 +26,8 @@ function isTextSchema(schema: unknown): schema is Fields {
 }
 
 function propertiesOf(schema: JsonSchema): Fields {
-    const { properties = {} } = typeof schema === "object" ? schema : {};
-    return properties as Fields;
+    const { properties } = isObject(schema) ? schema : {};
+    return isObject(properties) ? properties : {};
 }
 
 /**
@@ -54,8 +55,11 @@ export function pairRules(schema: Fields, syntax: PairSyntax, marks: Marks, pref
         } else if (isText) {
             rules.push(`${rule} ::= ${lead} ${rule}-text`, textRules(`${rule}-text`, end, marks));
         } else {
-            if (/"\$ref":"#"/.test(JSON.stringify(schema)))
-                throw invalid(`"${name}" has a $ref to the parameters as a whole, which are not JSON in this family`);
+            const stray = strayReference([schema, Object.values($defs ?? {}), Object.values(definitions ?? {})]);
+            if (stray !== undefined) {
+                const reason = `the parameters as a whole are not JSON in this family; lead to #/$defs/name`;
+                throw invalid(`"${name}" has a $ref to ${stray}, and ${reason}`);
+            }
             const own = isObject(schema) ? { $defs, definitions, ...schema } : schema;
             rules.push(
                 `${rule} ::= ${lead} ${rule}-root ${quote(end)}`,
@@ -78,6 +82,19 @@ export function pairRules(schema: Fields, syntax: PairSyntax, marks: Marks, pref
     const until = pairs.findIndex(({ isRequired }) => isRequired);
     const firsts = until < 0 ? [...starts, '""'] : starts.slice(0, until + 1);
     return [`${prefix}root ::= ${firsts.join(" | ")}`, ...rules].join("\n");
+}
+
+const NOT_SCHEMAS = new Set(["enum", "const", "default", "examples"]);
+
+/** Where a `$ref` leads that does not lead to a definition; undefined: all of them do. */
+function strayReference(schema: unknown): string | undefined {
+    if (typeof schema !== "object" || schema === null) return undefined;
+    for (const [key, inner] of Object.entries(schema)) {
+        if (key === "$ref" && typeof inner === "string" && !/^#\/(\$defs|definitions)\//.test(inner)) return inner;
+        const found = NOT_SCHEMAS.has(key) ? undefined : strayReference(inner);
+        if (found !== undefined) return found;
+    }
+    return undefined;
 }
 
 /** Undefined: any text. */

@@ -46,7 +46,7 @@ export function parsePairs(
         const { end } = syntax[isRaw ? "text" : "other"];
         if (end === "") {
             const found = readMarkedValue(text, marks.to, syntax.text.end);
-            if (found === undefined) return UNFINISHED;
+            if (typeof found === "string") return { kind: found };
             entries.push([name, found.value]);
             at = found.to;
             continue;
@@ -103,5 +103,5 @@ function readValue(written: string): JsonValue {
     if (plain !== undefined) return plain;
     // So that words end.
     const found = readMarkedValue(`${written}]`, 0, "");
-    return found?.to === written.length ? found.value : unmark(written);
+    return typeof found === "object" && found.to === written.length ? found.value : unmark(written);
 }

@@ -19,9 +19,24 @@ export function readJson(json: string): JsonValue | undefined {
     }
 }
 
-export function readRecord(json: string): Readonly<Record<string, JsonValue>> | undefined {
+/** Arguments; undefined for what is no object, or deeper than a conversation may be. */
+export function readArguments(json: string): Arguments | undefined {
     const value = readJson(json);
-    return isRecord(value) ? value : undefined;
+    return isArguments(value) ? value : undefined;
+}
+
+export type Arguments = Readonly<Record<string, JsonValue>>;
+
+/** Levels of arguments: those of a message are some more. */
+const MOST_LEVELS = 25;
+
+export function isArguments(value: unknown): value is Arguments {
+    return isRecord(value) && levelsOf(value) <= MOST_LEVELS;
+}
+
+function levelsOf(value: JsonValue): number {
+    if (typeof value !== "object" || value === null) return 0;
+    return 1 + Object.values(value).reduce<number>((most, each) => Math.max(most, levelsOf(each)), 0);
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, JsonValue>> {

@@ -18,7 +18,7 @@ export type ToolChoice = "auto" | "none" | "required" | { readonly tool: string 
 
 /** What a model wants to be called. */
 export interface ToolCall {
-    /** Unlike those of all other calls; a message with the result names it. */
+    /** Unlike those of all other calls of the answer; a message with the result names it. */
     readonly id: string;
     readonly name: string;
     readonly arguments: Readonly<Record<string, JsonValue>>;

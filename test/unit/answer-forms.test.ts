@@ -2,6 +2,8 @@
 
 import { describe, expect, test } from "@jest/globals";
 import { GENERIC_SYNTAX, type CallSyntax } from "../../src/prompts/call-syntax.js";
+import type { JsonSchema } from "../../src/grammar/schema-source.js";
+import { allowsArguments } from "../../src/tools/allows-arguments.js";
 import { cut, LLAMA, readPieces, TEXT_MARKS, type AnswerSetup, type ReadAnswer } from "../helpers/answers.js";
 
 const NEMO: CallSyntax = {
@@ -68,6 +70,31 @@ describe("an answer that a schema constrains", () => {
     test("where calls are JSON, may be one", () => {
         const answer = read('{"name": "now", "parameters": {"a": 1}}', bare);
         expect([answer.text, namesOf(answer)]).toEqual(["", ["now"]]);
+    });
+});
+
+describe("arguments that a schema allows", () => {
+    const tree = { name: "tree", description: undefined };
+    const parameters = { $id: "https://example.org/tree", properties: { v: { const: 1 }, child: { $ref: "#" } } };
+    test.each<[string, object, object, boolean]>([
+        ["are found in recursive schemas", parameters, { v: 1, child: { v: 1 } }, true],
+        ["are looked at to the bottom", parameters, { v: 1, child: { child: { v: 2 } } }, false],
+        ["are those of older drafts", { $schema: "http://json-schema.org/draft-07/schema#" }, {}, true],
+        ["are any where the schema cannot be read", { type: "nothing" }, {}, true],
+    ])("%s", (_what, schema, values, expected) => {
+        expect(allowsArguments({ ...tree, parameters: schema as JsonSchema }, values as never)).toBe(expected);
+    });
+});
+
+describe("what a model writes again and again takes time in proportion to its length, and is text", () => {
+    test.each<[string, AnswerSetup, string]>([
+        ["openings", hermes, '<tool_call>\n{"name": '],
+        ["arguments", { ...hermes, syntax: PAIRS }, "<parameter=a>\n1\n</parameter>\n"],
+    ])("%s", (_what, setup, piece) => {
+        const begin = setup.syntax === PAIRS ? "<tool_call>\n<function=now>\n" : "";
+        const pieces = [begin, ...Array.from({ length: 5000 }, () => piece)];
+        const { text, calls } = readPieces(pieces, { ...setup, isCutOff: false });
+        expect([text.length, calls]).toEqual([pieces.join("").length, []]);
     });
 });
 

@@ -102,7 +102,11 @@ test.each<[string, JsonValue]>([
 ])("%s", (written, value) => {
     expect(readMarkedValue(written, 0, "<>")).toEqual({ value, to: written.length });
     for (let length = 0; length < written.length; length++)
-        expect(readMarkedValue(written.slice(0, length), 0, "<>")).toBeUndefined();
+        expect(readMarkedValue(written.slice(0, length), 0, "<>")).toBe("unfinished");
+});
+
+test.each(['["a" "b"]', '{"k" 1}', "[[1}", "[".repeat(201)])("%s is no value", (written) => {
+    expect(readMarkedValue(`${written},`, 0, "<>")).toBe("none");
 });
 
 test("a name ends at the colon that has a value behind it", () => {

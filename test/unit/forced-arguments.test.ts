@@ -33,6 +33,7 @@ describe.each([
         ["an object that is not said to be one", { properties: { a: { type: "boolean" } } }],
         ["an object or null", { ...argument({ enum: ["x", "y"] }), type: ["object", "null"] }],
         ["definitions", { ...argument({ $ref: "#/$defs/n" }), $defs: { n: { type: "number" } } }],
+        ["what only looks like a reference", argument({ enum: [1, { $ref: "#" }] })],
         ["a title", { ...argument({ type: "string", const: "x", enum: ["x", "y"] }), title: "What to find" }],
     ])("can be forced: %s", (_what, parameters) => {
         expect(() => readGbnf(`root ::= calls\n${force(syntax, parameters)}`)).not.toThrow();
@@ -66,7 +67,13 @@ describe("arguments one by one", () => {
         ["a text with a mark", argument({ enum: ["ok", "</parameter>"] }), /"<\/parameter>" cannot be written/],
         ["half a character", argument({ enum: ["\ud800"] }), /cannot be written/],
         ["no text", argument({ type: "string", enum: ["x"], const: "y" }), /"a" has no value/],
-        ["the parameters as a whole", argument({ type: "array", items: { $ref: "#" } }), /\$ref to the parameters/],
+        ["the parameters as a whole", argument({ type: "array", items: { $ref: "#" } }), /\$ref to #,/],
+        ["a part of the parameters", argument({ items: { $ref: "#/properties/a" } }), /\$ref to #\/properties\/a/],
+        [
+            "a definition that leads there",
+            { ...argument({ $ref: "#/$defs/n" }), $defs: { n: { type: "array", items: { $ref: "#" } } } },
+            /\$ref to #,/,
+        ],
     ])("cannot be forced: %s", (_what, parameters, message) => {
         expect(() => force(PAIRS, parameters)).toThrow(
             expect.objectContaining({ code: "GRAMMAR_INVALID", message: expect.stringMatching(message) as unknown }),

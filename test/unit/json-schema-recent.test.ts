@@ -4,7 +4,7 @@ import { describe, expect, test } from "@jest/globals";
 import { programOf } from "../../src/grammar/gbnf-program.js";
 import { jsonSchemaToGbnf } from "../../src/grammar/json-schema.js";
 import { createRecent } from "../../src/grammar/recent.js";
-import { createWork } from "../../src/grammar/regular.js";
+import { createWork } from "../../src/grammar/work.js";
 import type { JsonSchema } from "../../src/grammar/schema-source.js";
 import { createRandom } from "../helpers/grammar-texts.js";
 
@@ -111,6 +111,29 @@ describe("what is kept", () => {
 });
 
 describe("what is too large is refused by its place and keyword", () => {
+    test.each([`^(?:${"a".repeat(8000)})b$`, `^${"a?".repeat(3000)}$`, `^${"[ab]?".repeat(1000)}$`])(
+        "patterns of thousands of parts",
+        (pattern) => {
+            const schema = { properties: { a: { type: "string", pattern } } };
+            const message = "#/properties/a: `pattern` cannot be enforced: a grammar of it would be too large";
+            expect(() => jsonSchemaToGbnf(schema)).toThrow(
+                expect.objectContaining({
+                    code: "GRAMMAR_INVALID",
+                    message: expect.stringContaining(message) as unknown,
+                }),
+            );
+            expect(jsonSchemaToGbnf(schema, { isStrict: false }).unenforced).toMatchObject([{ keyword: "pattern" }]);
+        },
+    );
+
+    test("also where nothing is left to be done", () => {
+        for (let left = 0; left < 20; left++) {
+            expect(() => jsonSchemaToGbnf({ type: "string", pattern: "^[a-z]+$" }, { work: { left } })).toThrow(
+                expect.objectContaining({ code: "GRAMMAR_INVALID" }),
+            );
+        }
+    });
+
     const LARGE: readonly (readonly [string, JsonSchema, string, string])[] = [
         ["a pattern", { pattern: "a.{30}$" }, "#", "pattern"],
         [
