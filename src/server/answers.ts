@@ -1,0 +1,169 @@
+/** Answers that are being written: each in a place of its own, several of one request beside each other. */
+
+import { randomInt, randomUUID } from "node:crypto";
+import { soloView } from "../chat/solo.js";
+import { complete } from "../decoding/complete.js";
+import type { Completion, CompletionOptions, CompletionPart } from "../decoding/completion.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
+import { EftError } from "../errors.js";
+import type { ServedModels } from "./models.js";
+import type { Places } from "./places.js";
+
+/** What somebody wants to be answered. */
+export interface AnswerRequest {
+    /** Undefined: the first one. */
+    readonly model: string | undefined;
+    /** In front of the id that the answer gets. */
+    readonly prefix: string;
+    /** Each is an answer of its own, its prompt too. */
+    readonly choices: readonly CompletionOptions[];
+    /** The member that answers by itself; undefined: the target. */
+    readonly solo?: string | undefined;
+}
+
+/** A part of one of the answers. */
+export interface ChoicePart {
+    readonly index: number;
+    readonly part: CompletionPart;
+}
+
+/** Answers to one request. */
+export interface Answers {
+    readonly id: string;
+    readonly ensemble: Ensemble;
+    /** Seconds since 1970. */
+    readonly created: number;
+    /** As they come; has to be read to its end or left. */
+    readonly parts: AsyncGenerator<ChoicePart, void, void>;
+}
+
+/** Who asks. */
+export interface Client {
+    /** Whose turn it is to be, and who may turn an answer's dials. */
+    readonly key: string;
+    /** Fires when it is gone. */
+    readonly signal: AbortSignal;
+}
+
+export interface AnswerDesk {
+    /**
+     * Begins answers; resolves when the first part of one is there, so that what is wrong with the request comes out first.
+     *
+     * @throws EftError what `complete()` throws, at once or from its iterator; BUSY, RECIPE_NOT_FOUND, what loading throws
+     */
+    begin(request: AnswerRequest, client: Client): Promise<Answers>;
+    /**
+     * Turns the dials of an answer that is being written.
+     *
+     * @param key - of who asked for it. @returns whether there is one. @throws EftError PARAMETER_*
+     */
+    turn(id: string, key: string, parameters: Readonly<Record<string, number>>): boolean;
+    /** Ends all that are being written, each with a finish reason, and those that wait with an error. */
+    end(): void;
+    readonly running: number;
+}
+
+interface Running {
+    readonly key: string;
+    readonly completions: readonly Completion[];
+}
+
+export function createAnswerDesk(models: ServedModels, places: Places): AnswerDesk {
+    const running = new Map<string, Running>();
+    const ending = new AbortController();
+
+    async function* write(completion: Completion, key: string, signal: AbortSignal): AsyncGenerator<CompletionPart> {
+        const leave = await places.take(key, signal);
+        try {
+            yield* completion;
+        } finally {
+            leave();
+        }
+    }
+
+    return {
+        async begin({ model, prefix, choices, solo }, { key, signal: gone }) {
+            const left = new AbortController();
+            const signal = AbortSignal.any([gone, left.signal, ending.signal]);
+            const { ensemble: loaded, release } = await models.use(model);
+            const id = `${prefix}${randomUUID().replaceAll("-", "")}`;
+            try {
+                const ensemble = solo === undefined ? loaded : soloView(loaded, solo);
+                const completions = choices.map((options) => complete(ensemble, { ...options, signal }));
+                running.set(id, { key, completions });
+                const parts = mergeParts(completions.map((completion) => write(completion, key, signal)), end);
+                // Also where nobody has begun to read, whom a generator's end does not tell.
+                gone.addEventListener("abort", () => void parts.return(), { once: true });
+                const first = await parts.next();
+                return {
+                    ...{ id, ensemble, created: Math.floor(Date.now() / 1000) },
+                    parts: goOn(first, parts),
+                };
+            } catch (error) {
+                end();
+                if (gone.aborted || !ending.signal.aborted) throw error;
+                throw new EftError("ABORTED", "The server is shutting down.", { cause: error });
+            }
+            async function* goOn(
+                first: IteratorResult<ChoicePart, void>,
+                rest: AsyncGenerator<ChoicePart, void, void>,
+            ): AsyncGenerator<ChoicePart, void, void> {
+                try {
+                    if (!first.done) yield first.value;
+                    yield* rest;
+                } finally {
+                    await rest.return();
+                }
+            }
+            function end(): void {
+                // What a reader has left must not go on, not even until its next token.
+                left.abort();
+                running.delete(id);
+                release();
+            }
+        },
+        turn(id, key, parameters) {
+            const found = running.get(id);
+            if (found?.key !== key) return false;
+            for (const completion of found.completions) completion.setParameters(parameters);
+            return true;
+        },
+        end() {
+            ending.abort();
+        },
+        get running() {
+            return running.size;
+        },
+    };
+}
+
+/** The parts of several answers in the order in which they come. The first failure ends all. */
+async function* mergeParts(
+    sources: readonly AsyncGenerator<CompletionPart>[],
+    onEnd: () => void,
+): AsyncGenerator<ChoicePart, void, void> {
+    const pull = async (index: number): Promise<{ index: number; result: IteratorResult<CompletionPart> }> => ({
+        index,
+        result: await (sources[index] as AsyncGenerator<CompletionPart>).next(),
+    });
+    const pulled = new Map(sources.map((_, index) => [index, pull(index)]));
+    try {
+        while (pulled.size > 0) {
+            const { index, result } = await Promise.race(pulled.values());
+            pulled.delete(index);
+            if (result.done) continue;
+            yield { index, part: result.value };
+            pulled.set(index, pull(index));
+        }
+    } finally {
+        onEnd();
+        for (const each of pulled.values()) each.catch(() => undefined);
+        await Promise.all(sources.map((source) => source.return(undefined)));
+    }
+}
+
+/** Seeds of several answers to one question: each has another. */
+export function seedsOf(seed: number | undefined, count: number): readonly number[] {
+    const first = seed ?? randomInt(2 ** 32);
+    return Array.from({ length: count }, (_, index) => (first + index) % Number.MAX_SAFE_INTEGER);
+}

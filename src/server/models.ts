@@ -1,0 +1,102 @@
+/** The models of a server: recipes on one host, loaded before they are asked for or when they are. */
+
+import type { Ensemble } from "../ensemble/ensemble.js";
+import type { Host } from "../ensemble/host.js";
+import type { RecipeOptions } from "../ensemble/options.js";
+import { EftError } from "../errors.js";
+import type { Recipe } from "../types.js";
+
+/** A model in use: it stays loaded until it is released. */
+export interface ModelInUse {
+    readonly ensemble: Ensemble;
+    /** May be called again. */
+    release(): void;
+}
+
+export interface ServedModels {
+    readonly recipes: readonly Recipe[];
+    isLoaded(id: string): boolean;
+    /**
+     * @param id - undefined: the first one
+     * @throws EftError RECIPE_NOT_FOUND for an id that is none, and what {@link Host.load} throws
+     */
+    use(id: string | undefined): Promise<ModelInUse>;
+}
+
+interface Entry {
+    readonly recipe: Recipe;
+    ensemble: Ensemble | undefined;
+    users: number;
+    /** Counts uses: the smallest was used the longest time ago. */
+    lastUse: number;
+}
+
+/** @param most - recipes that are loaded at once, where nobody uses more than those */
+export function createModels(
+    host: Host,
+    recipes: readonly Recipe[],
+    { most, ...options }: RecipeOptions & { readonly most: number },
+): ServedModels {
+    const entries = new Map<string, Entry>(
+        recipes.map((recipe) => [recipe.name, { recipe, ensemble: undefined, users: 0, lastUse: 0 }]),
+    );
+    let uses = 0;
+    /** Who loads: one after another, so that what two share is loaded once and who has to make room is certain. */
+    let turn: Promise<unknown> = Promise.resolve();
+    /** Tells who waits for a model that nobody uses. */
+    let tell = (): void => undefined;
+
+    function release(entry: Entry): () => void {
+        let isUsed = true;
+        return () => {
+            if (!isUsed) return;
+            isUsed = false;
+            entry.users--;
+            tell();
+        };
+    }
+
+    async function load(entry: Entry): Promise<Ensemble> {
+        if (entry.ensemble !== undefined) return entry.ensemble;
+        for (;;) {
+            const loaded = [...entries.values()].filter(({ ensemble }) => ensemble !== undefined);
+            if (loaded.length < most) break;
+            const [oldest] = loaded.filter(({ users }) => users === 0).sort((a, b) => a.lastUse - b.lastUse);
+            if (oldest === undefined) {
+                await new Promise<void>((resolve) => (tell = resolve));
+                continue;
+            }
+            const { ensemble } = oldest;
+            oldest.ensemble = undefined;
+            await ensemble?.dispose();
+        }
+        entry.ensemble = await host.load(entry.recipe, options);
+        return entry.ensemble;
+    }
+
+    return {
+        recipes,
+        isLoaded: (id) => entries.get(id)?.ensemble !== undefined,
+        async use(id) {
+            const entry = id === undefined ? entries.values().next().value : entries.get(id);
+            if (entry === undefined)
+                throw new EftError(
+                    "RECIPE_NOT_FOUND",
+                    `There is no model ${JSON.stringify(id)}; there are: ${[...entries.keys()].join(", ")}.`,
+                );
+            entry.lastUse = ++uses;
+            // Before anything is waited for: who is used makes no room for others.
+            entry.users++;
+            const done = release(entry);
+            try {
+                if (entry.ensemble !== undefined) return { ensemble: entry.ensemble, release: done };
+                const loading = turn.then(() => load(entry));
+                turn = loading.catch(() => undefined);
+                return { ensemble: await loading, release: done };
+            } catch (error) {
+                done();
+                throw error;
+            }
+        },
+    };
+}
