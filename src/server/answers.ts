@@ -91,7 +91,10 @@ export function createAnswerDesk(models: ServedModels, places: Places): AnswerDe
                 const ensemble = solo === undefined ? loaded : soloView(loaded, solo);
                 const completions = choices.map((options) => complete(ensemble, { ...options, signal }));
                 running.set(id, { key, completions });
-                const parts = mergeParts(completions.map((completion) => write(completion, key, signal)), end);
+                const parts = mergeParts(
+                    completions.map((completion) => write(completion, key, signal)),
+                    end,
+                );
                 // Also where nobody has begun to read, whom a generator's end does not tell.
                 gone.addEventListener("abort", () => void parts.return(), { once: true });
                 const first = await parts.next();

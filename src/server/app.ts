@@ -73,7 +73,12 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     app.addHook("preValidation", async (request) => noteUnknownFields(request));
     app.addHook("onResponse", async (request, reply) => {
         const { statusCode: status } = reply;
-        const line = { method: request.method, path: request.routeOptions.url ?? "", status, ms: Math.round(reply.elapsedTime) };
+        const line = {
+            method: request.method,
+            path: request.routeOptions.url ?? "",
+            status,
+            ms: Math.round(reply.elapsedTime),
+        };
         request.log.info({ ...line, ...request.notes }, "request");
     });
     app.setErrorHandler(async (error, request, reply) => {
@@ -84,7 +89,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     });
     app.setNotFoundHandler(async (request, reply) => {
         const message = `There is no ${request.method} ${request.url.split("?")[0]}; /openapi.json lists what there is.`;
-        return reply.status(404).send({ error: { message, type: "invalid_request_error", param: null, code: "not_found" } });
+        return reply
+            .status(404)
+            .send({ error: { message, type: "invalid_request_error", param: null, code: "not_found" } });
     });
     return app;
 }
@@ -103,10 +110,14 @@ function findKey(request: FastifyRequest, known: ReadonlyMap<string, Buffer>): s
     const { authorization = "", "x-api-key": header } = request.headers;
     const given = hash(typeof header === "string" ? header : authorization.replace(/^Bearer /i, ""));
     for (const [name, key] of known) if (timingSafeEqual(key, given)) return name;
-    throw new RequestError(401, "The API key is missing or wrong; send it as `Authorization: Bearer <key>` or `x-api-key`.", {
-        code: "invalid_api_key",
-        type: "authentication_error",
-    });
+    throw new RequestError(
+        401,
+        "The API key is missing or wrong; send it as `Authorization: Bearer <key>` or `x-api-key`.",
+        {
+            code: "invalid_api_key",
+            type: "authentication_error",
+        },
+    );
 }
 
 function hash(key: string): Buffer {

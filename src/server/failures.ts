@@ -72,7 +72,10 @@ function explainFramework(error: unknown): Failure {
     if (problem !== undefined) {
         const place = (problem.params?.missingProperty ?? "") === "" ? [] : [problem.params?.missingProperty ?? ""];
         const param = [...problem.instancePath.split("/").slice(1), ...place].join(".");
-        const what = place.length > 0 ? `${param} is missing.` : `${param === "" ? "The body" : param} ${problem.message ?? "is wrong"}.`;
+        const what =
+            place.length > 0
+                ? `${param} is missing.`
+                : `${param === "" ? "The body" : param} ${problem.message ?? "is wrong"}.`;
         return { status: 400, error: { message: what, type: INVALID, param: param === "" ? null : param, code: null } };
     }
     if (status < 500) return { status, error: { message, type: INVALID, param: null, code: null } };

@@ -16,7 +16,7 @@ const ROWS = [
     ["ensemble"],
     ["decoding"],
     ["chat", "scoring", "frameworks", "ai-sdk", "langchain"],
-    ["eval", "electron"],
+    ["eval", "electron", "server"],
     ["index.ts"],
     ["cli"],
 ];

@@ -51,9 +51,7 @@ export const SamplingFields = {
     frequency_penalty: optional(Type.Number({ minimum: -100, maximum: 100 })),
     presence_penalty: optional(Type.Number({ minimum: -100, maximum: 100 })),
     repetition_penalty: optional(Type.Number({ exclusiveMinimum: 0, maximum: 10 })),
-    seed: optional(
-        Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER, description: "-1: a random one" }),
-    ),
+    seed: optional(Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER, description: "-1: a random one" })),
     stop: optional(Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 16 })])),
     logit_bias: optional(Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }))),
     stream: optional(Type.Boolean()),

@@ -77,25 +77,32 @@ async function collectChat(answers: Answers, view: View): Promise<object> {
             usage = addUsage(usage, part);
         }
     }
-    const choices = [...found].sort(([a], [b]) => a - b).map(([index, choice]) => {
-        const { text, thinking, calls, tokens, finish } = choice;
-        const content = text.join("");
-        return {
-            index,
-            message: {
-                role: "assistant",
-                content: content === "" && calls.length > 0 ? null : content,
-                refusal: null,
-                ...(thinking.length > 0 && { reasoning_content: thinking.join("") }),
-                ...(calls.length > 0 && { tool_calls: calls.map(toToolCall) }),
-            },
-            logprobs: view.logprobs ? { content: tokens.map((token) => toTokenLogprobs(ensemble, token)), refusal: null } : null,
-            finish_reason: FINISH_REASONS[finish?.reason ?? "abort"],
-            ...(finish !== undefined && {
-                eft: { ...toEftReport(finish), ...(view.tokens && { tokens: tokens.map((token) => toEftToken(ensemble, token)) }) },
-            }),
-        };
-    });
+    const choices = [...found]
+        .sort(([a], [b]) => a - b)
+        .map(([index, choice]) => {
+            const { text, thinking, calls, tokens, finish } = choice;
+            const content = text.join("");
+            return {
+                index,
+                message: {
+                    role: "assistant",
+                    content: content === "" && calls.length > 0 ? null : content,
+                    refusal: null,
+                    ...(thinking.length > 0 && { reasoning_content: thinking.join("") }),
+                    ...(calls.length > 0 && { tool_calls: calls.map(toToolCall) }),
+                },
+                logprobs: view.logprobs
+                    ? { content: tokens.map((token) => toTokenLogprobs(ensemble, token)), refusal: null }
+                    : null,
+                finish_reason: FINISH_REASONS[finish?.reason ?? "abort"],
+                ...(finish !== undefined && {
+                    eft: {
+                        ...toEftReport(finish),
+                        ...(view.tokens && { tokens: tokens.map((token) => toEftToken(ensemble, token)) }),
+                    },
+                }),
+            };
+        });
     return { ...headOf(answers, "chat.completion"), choices, usage: toUsage(usage) };
 }
 

@@ -98,7 +98,9 @@ export function toThinkingVariables(effort: string): Record<string, JsonValue> {
     return effort === "none" ? { enable_thinking: false } : { enable_thinking: true, reasoning_effort: effort };
 }
 
-function toJsonOptions(format: ChatBody["response_format"]): Pick<CompletionOptions, "jsonSchema" | "jsonSchemaStrict"> {
+function toJsonOptions(
+    format: ChatBody["response_format"],
+): Pick<CompletionOptions, "jsonSchema" | "jsonSchemaStrict"> {
     if (format === undefined || format.type === "text") return {};
     if (format.type === "json_object") return { jsonSchema: { type: "object" } };
     const { schema, strict = false } = format.json_schema ?? {};
@@ -141,9 +143,13 @@ function toContent(content: ChatMessageBody["content"], param: string): ChatMess
     if (content === undefined || typeof content === "string") return content;
     const parts = content.map(({ type, text }) => {
         if (type === "text" && text !== undefined) return { type: "text" as const, text };
-        throw new RequestError(400, `${param} has a part of the type ${JSON.stringify(type.slice(0, 40))}; models read text alone.`, {
-            param,
-        });
+        throw new RequestError(
+            400,
+            `${param} has a part of the type ${JSON.stringify(type.slice(0, 40))}; models read text alone.`,
+            {
+                param,
+            },
+        );
     });
     return parts.length === 1 ? (parts[0]?.text ?? "") : parts;
 }
