@@ -17,6 +17,8 @@ export interface AnswerRequest {
     readonly prefix: string;
     /** Each is an answer of its own, its prompt too. */
     readonly choices: readonly CompletionOptions[];
+    /** At most one call of each answer; further ones are left out. */
+    readonly isOneCall?: boolean | undefined;
     /** The member that answers by itself; undefined: the target. */
     readonly solo?: string | undefined;
 }
@@ -72,17 +74,24 @@ export function createAnswerDesk(models: ServedModels, places: Places): AnswerDe
     const running = new Map<string, Running>();
     const ending = new AbortController();
 
-    async function* write(completion: Completion, key: string, signal: AbortSignal): AsyncGenerator<CompletionPart> {
+    async function* write(
+        completion: Completion,
+        { key, signal, isOneCall }: Client & { readonly isOneCall: boolean },
+    ): AsyncGenerator<CompletionPart> {
         const leave = await places.take(key, signal);
         try {
-            yield* completion;
+            let calls = 0;
+            for await (const part of completion) {
+                calls += Number(part.type === "tool-call");
+                if (part.type !== "tool-call" || calls === 1 || !isOneCall) yield part;
+            }
         } finally {
             leave();
         }
     }
 
     return {
-        async begin({ model, prefix, choices, solo }, { key, signal: gone }) {
+        async begin({ model, prefix, choices, isOneCall = false, solo }, { key, signal: gone }) {
             const left = new AbortController();
             const signal = AbortSignal.any([gone, left.signal, ending.signal]);
             const { ensemble: loaded, release } = await models.use(model);
@@ -92,7 +101,7 @@ export function createAnswerDesk(models: ServedModels, places: Places): AnswerDe
                 const completions = choices.map((options) => complete(ensemble, { ...options, signal }));
                 running.set(id, { key, completions });
                 const parts = mergeParts(
-                    completions.map((completion) => write(completion, key, signal)),
+                    completions.map((completion) => write(completion, { key, signal, isOneCall })),
                     end,
                 );
                 // Also where nobody has begun to read, whom a generator's end does not tell.
@@ -138,6 +147,11 @@ export function createAnswerDesk(models: ServedModels, places: Places): AnswerDe
             return running.size;
         },
     };
+}
+
+/** The parts of one of the answers. */
+export async function* partsOf({ parts }: Answers, index: number): AsyncGenerator<CompletionPart, void, void> {
+    for await (const choice of parts) if (choice.index === index) yield choice.part;
 }
 
 /** The parts of several answers in the order in which they come. The first failure ends all. */

@@ -4,7 +4,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
 import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
-import { explainFailure, RequestError } from "./failures.js";
+import { RequestError, tellFailure } from "./failures.js";
 import { readBody, withoutNulls } from "./json.js";
 import { manifest } from "../package.js";
 import type { JsonValue } from "../types.js";
@@ -82,10 +82,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         request.log.info({ ...line, ...request.notes }, "request");
     });
     app.setErrorHandler(async (error, request, reply) => {
-        const { status, error: told, retryAfter } = explainFailure(error);
-        if (status >= 500) request.log.error({ err: error }, "failed");
-        if (retryAfter !== undefined) reply.header("retry-after", retryAfter);
-        return reply.status(status).send({ error: told });
+        const { error: told } = tellFailure(error, request, reply);
+        return reply.send({ error: told });
     });
     app.setNotFoundHandler(async (request, reply) => {
         const message = `There is no ${request.method} ${request.url.split("?")[0]}; /openapi.json lists what there is.`;

@@ -1,5 +1,6 @@
 /** From errors to what clients are told: a status and OpenAI's error object. */
 
+import type { FastifyReply, FastifyRequest } from "fastify";
 import { EftError, type EftErrorCode } from "../errors.js";
 
 /** What a request is answered with that fails. */
@@ -63,6 +64,15 @@ export function explainFailure(error: unknown): Failure {
         return status === 429 || status === 503 ? { ...failure, retryAfter: RETRY_SECONDS } : failure;
     }
     return explainFramework(error);
+}
+
+/** Sets the status, and what else belongs to it but the body; failures of the server itself go to its log. */
+export function tellFailure(error: unknown, request: FastifyRequest, reply: FastifyReply): Failure {
+    const failure = explainFailure(error);
+    if (failure.status >= 500) request.log.error({ err: error }, "failed");
+    if (failure.retryAfter !== undefined) reply.header("retry-after", failure.retryAfter);
+    reply.status(failure.status);
+    return failure;
 }
 
 /** Errors of the HTTP framework have a status below 500 where the request is at fault. */

@@ -5,10 +5,12 @@ import { createHost } from "../ensemble/host.js";
 import { checkOptions } from "../options.js";
 import { EftError } from "../errors.js";
 import { createAnswerDesk } from "./answers.js";
+import { addMessages } from "./anthropic/messages.js";
 import { createApp } from "./app.js";
 import { createModels } from "./models.js";
 import { addChatCompletions } from "./openai/chat.js";
 import { addModels } from "./openai/models.js";
+import { addResponses } from "./openai/responses.js";
 import { SERVER_OPTIONS, type ServerOptions } from "./options.js";
 import { createPlaces } from "./places.js";
 import type { Services } from "./services.js";
@@ -59,6 +61,8 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
         const services: Services = { host, models, places, desk, stallMs: options.stallMs ?? 30_000 };
         addModels(app, services);
         addChatCompletions(app, services);
+        addResponses(app, services);
+        await addMessages(app, services);
         try {
             await app.listen({ host: address, port });
         } catch (error) {

@@ -31,8 +31,11 @@ export function addChatCompletions(app: FastifyInstance, { desk, stallMs }: Serv
             const choices = toChatOptions(body, (what) => ignored.push(what));
             if (ignored.length > 0) request.notes["left out"] = ignored;
             const client = clientOf(request, reply);
-            const { model, eft } = body;
-            const answers = await desk.begin({ model, prefix: "chatcmpl-", choices, solo: eft?.solo }, client);
+            const { model, eft, parallel_tool_calls: parallel } = body;
+            const answers = await desk.begin(
+                { model, prefix: "chatcmpl-", choices, isOneCall: parallel === false, solo: eft?.solo },
+                client,
+            );
             const view = { logprobs: body.logprobs ?? false, tokens: (eft?.members ?? eft?.explain) === true };
             if (body.stream !== true) return collectChat(answers, view);
             const events = streamChat(answers, { ...view, usage: body.stream_options?.include_usage ?? false });

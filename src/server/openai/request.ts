@@ -15,7 +15,7 @@ export const READ_AHEAD = 16;
 export type Note = (what: string) => void;
 
 type Sampled = Pick<
-    ChatBody,
+    Partial<ChatBody>,
     | "temperature"
     | "top_p"
     | "top_k"
@@ -78,7 +78,9 @@ export function toChatOptions(body: ChatBody, note: Note): readonly CompletionOp
         prompt: body.messages.map(toMessage),
         maxTokens: body.max_completion_tokens ?? body.max_tokens,
         // Where a call is forced, there is no answer besides.
-        ...(isForced ? {} : toJsonOptions(format)),
+        ...(isForced || format === undefined
+            ? {}
+            : toJsonOptions(format.type, format.json_schema, "response_format.json_schema.schema")),
         ...(tools.length > 0 && { tools, toolChoice }),
         topLogprobs: logprobs ? (top ?? 0) : undefined,
         templateVariables: {
@@ -98,16 +100,20 @@ export function toThinkingVariables(effort: string): Record<string, JsonValue> {
     return effort === "none" ? { enable_thinking: false } : { enable_thinking: true, reasoning_effort: effort };
 }
 
-function toJsonOptions(
-    format: ChatBody["response_format"],
+/**
+ * What makes an answer JSON.
+ *
+ * @param param - where the schema belongs. @throws RequestError
+ */
+export function toJsonOptions(
+    type: "text" | "json_object" | "json_schema",
+    format: { readonly schema?: object; readonly strict?: boolean } | undefined,
+    param: string,
 ): Pick<CompletionOptions, "jsonSchema" | "jsonSchemaStrict"> {
-    if (format === undefined || format.type === "text") return {};
-    if (format.type === "json_object") return { jsonSchema: { type: "object" } };
-    const { schema, strict = false } = format.json_schema ?? {};
-    if (schema === undefined)
-        throw new RequestError(400, "response_format.json_schema.schema is missing.", {
-            param: "response_format.json_schema.schema",
-        });
+    if (type === "text") return {};
+    if (type === "json_object") return { jsonSchema: { type: "object" } };
+    const { schema, strict = false } = format ?? {};
+    if (schema === undefined) throw new RequestError(400, `${param} is missing.`, { param });
     return { jsonSchema: schema as NonNullable<CompletionOptions["jsonSchema"]>, jsonSchemaStrict: strict };
 }
 
@@ -155,7 +161,7 @@ function toContent(content: ChatMessageBody["content"], param: string): ChatMess
 }
 
 /** Templates write arguments in forms of their own, so they are given as data. */
-function readArguments(text: string, param: string): JsonValue {
+export function readArguments(text: string, param: string): JsonValue {
     try {
         return text === "" ? {} : (JSON.parse(text) as JsonValue);
     } catch {
