@@ -3,7 +3,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { soloView } from "../chat/solo.js";
 import { complete } from "../decoding/complete.js";
-import type { Completion, CompletionOptions, CompletionPart } from "../decoding/completion.js";
+import type { Completion, CompletionOptions, CompletionPart, FinishPart } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
 import type { ServedModels } from "./models.js";
@@ -45,6 +45,8 @@ export interface Client {
     readonly key: string;
     /** Fires when it is gone. */
     readonly signal: AbortSignal;
+    /** Told of each part, also of those that are left out. */
+    onPart(part: ChoicePart, ensemble: Ensemble): void;
 }
 
 export interface AnswerDesk {
@@ -70,19 +72,30 @@ interface Running {
     readonly completions: readonly Completion[];
 }
 
-export function createAnswerDesk(models: ServedModels, places: Places): AnswerDesk {
+interface Writing extends Pick<Client, "key" | "signal"> {
+    readonly isOneCall: boolean;
+    readonly onPart: (part: CompletionPart) => void;
+}
+
+/** @param onFinish - told of each answer that has ended by itself */
+export function createAnswerDesk(
+    models: ServedModels,
+    places: Places,
+    onFinish: (ensemble: Ensemble, finish: FinishPart) => void,
+): AnswerDesk {
     const running = new Map<string, Running>();
     const ending = new AbortController();
 
     async function* write(
         completion: Completion,
-        { key, signal, isOneCall }: Client & { readonly isOneCall: boolean },
+        { key, signal, onPart, isOneCall }: Writing,
     ): AsyncGenerator<CompletionPart> {
         const leave = await places.take(key, signal);
         try {
             let calls = 0;
             for await (const part of completion) {
                 calls += Number(part.type === "tool-call");
+                onPart(part);
                 if (part.type !== "tool-call" || calls === 1 || !isOneCall) yield part;
             }
         } finally {
@@ -91,7 +104,7 @@ export function createAnswerDesk(models: ServedModels, places: Places): AnswerDe
     }
 
     return {
-        async begin({ model, prefix, choices, isOneCall = false, solo }, { key, signal: gone }) {
+        async begin({ model, prefix, choices, isOneCall = false, solo }, { key, signal: gone, onPart: tell }) {
             const left = new AbortController();
             const signal = AbortSignal.any([gone, left.signal, ending.signal]);
             const { ensemble: loaded, release } = await models.use(model);
@@ -100,8 +113,14 @@ export function createAnswerDesk(models: ServedModels, places: Places): AnswerDe
                 const ensemble = solo === undefined ? loaded : soloView(loaded, solo);
                 const completions = choices.map((options) => complete(ensemble, { ...options, signal }));
                 running.set(id, { key, completions });
+                const onPart = (index: number, part: CompletionPart): void => {
+                    if (part.type === "finish") onFinish(ensemble, part);
+                    tell({ index, part }, ensemble);
+                };
                 const parts = mergeParts(
-                    completions.map((completion) => write(completion, { key, signal, isOneCall })),
+                    completions.map((completion, index) =>
+                        write(completion, { key, signal, isOneCall, onPart: (part) => onPart(index, part) }),
+                    ),
                     end,
                 );
                 // Also where nobody has begun to read, whom a generator's end does not tell.

@@ -15,6 +15,8 @@ declare module "fastify" {
         client: string;
         /** What its line in the log says besides. */
         notes: Record<string, unknown>;
+        /** Whether the log has prompts and answers. */
+        logsTexts: boolean;
     }
 }
 
@@ -25,6 +27,7 @@ export interface AppOptions {
     readonly requestMs: number;
     /** Whether it can be reached from this machine alone. */
     readonly isLocal: boolean;
+    readonly logTexts: boolean;
     readonly log: ((line: string) => void) | undefined;
 }
 
@@ -49,6 +52,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     app.server.headersTimeout = Math.min(requestMs, 60_000);
     app.decorateRequest("client", "");
     app.decorateRequest("notes");
+    app.decorateRequest("logsTexts", options.logTexts);
 
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => {
@@ -61,6 +65,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     await app.register(swagger, {
         openapi: { openapi: "3.1.0", info: { title: "eft-llama", version: manifest.version } },
     });
+    app.get("/health", { schema: { summary: "Whether it serves" } }, async () => ({ status: "ok" }));
     app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
     if (origins.length > 0) await app.register(cors, { origin: [...origins], maxAge: 600 });
 

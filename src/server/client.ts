@@ -1,11 +1,30 @@
-/** Who asks, as answers need to know it. */
+/** Who asks, as answers need to know it; and what the log says of what was asked and answered. */
 
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Client } from "./answers.js";
+import { addUsage, NO_USAGE } from "./openai/usage.js";
 
 /** @returns with a signal that fires when the connection is gone, or the reply has been sent */
 export function clientOf(request: FastifyRequest, reply: FastifyReply): Client {
     const gone = new AbortController();
     reply.raw.once("close", () => gone.abort());
-    return { key: request.client, signal: gone.signal };
+    const { notes } = request;
+    const texts: string[] = [];
+    let usage = NO_USAGE;
+    if (request.logsTexts) Object.assign(notes, { body: request.body, answers: texts });
+    return {
+        key: request.client,
+        signal: gone.signal,
+        onPart({ index, part }, ensemble) {
+            if (request.logsTexts) texts[index] = (texts[index] ?? "") + part.text;
+            if (part.type !== "finish") return;
+            usage = addUsage(usage, part);
+            Object.assign(notes, {
+                model: ensemble.recipe.name,
+                promptTokens: usage.prompt,
+                cachedTokens: usage.cached,
+            });
+            Object.assign(notes, { tokens: usage.completion, finish: part.reason });
+        },
+    };
 }

@@ -8,6 +8,9 @@ import { createAnswerDesk } from "./answers.js";
 import { addMessages } from "./anthropic/messages.js";
 import { createApp } from "./app.js";
 import { createModels } from "./models.js";
+import { addRecipes } from "./eft/recipes.js";
+import { addTexts } from "./eft/texts.js";
+import { createMetrics } from "./metrics.js";
 import { addChatCompletions } from "./openai/chat.js";
 import { addModels } from "./openai/models.js";
 import { addResponses } from "./openai/responses.js";
@@ -47,7 +50,8 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
             ...{ contextSize, gpuLayers, cacheType, trust },
         });
         const places = createPlaces(parallel, options.queue ?? 256);
-        const desk = createAnswerDesk(models, places);
+        const metrics = createMetrics();
+        const desk = createAnswerDesk(models, places, metrics.count);
         if (options.lazy !== true)
             for (const { name } of recipes.slice(0, options.loaded)) (await models.use(name)).release();
         const app = await createApp({
@@ -56,13 +60,17 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
             bodyBytes: options.bodyBytes ?? 4 * 2 ** 20,
             requestMs: options.requestMs ?? 60_000,
             isLocal: LOCAL.test(address),
+            logTexts: options.logTexts ?? false,
             log: options.log,
         });
         const services: Services = { host, models, places, desk, stallMs: options.stallMs ?? 30_000 };
+        metrics.serve(app, services);
         addModels(app, services);
         addChatCompletions(app, services);
         addResponses(app, services);
         await addMessages(app, services);
+        addRecipes(app, services);
+        addTexts(app, services);
         try {
             await app.listen({ host: address, port });
         } catch (error) {

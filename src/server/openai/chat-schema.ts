@@ -38,6 +38,13 @@ export const EftFields = Type.Object({
     ),
     solo: optional(Type.String({ description: "A member of the recipe, which answers by itself" })),
     members: optional(Type.Boolean({ description: "Report each member's log-probability of each token" })),
+    top: optional(
+        Type.Integer({
+            minimum: 0,
+            maximum: 20,
+            description: "With members or explain: of how many tokens besides, default 5",
+        }),
+    ),
     explain: optional(Type.Boolean({ description: "Report how far drafter and target are apart at each token" })),
     grammar: optional(Type.String({ description: "The text is one of this grammar, in GBNF" })),
 });

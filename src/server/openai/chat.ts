@@ -36,7 +36,11 @@ export function addChatCompletions(app: FastifyInstance, { desk, stallMs }: Serv
                 { model, prefix: "chatcmpl-", choices, isOneCall: parallel === false, solo: eft?.solo },
                 client,
             );
-            const view = { logprobs: body.logprobs ?? false, tokens: (eft?.members ?? eft?.explain) === true };
+            const view = {
+                logprobs: body.logprobs ?? false,
+                top: body.top_logprobs ?? 0,
+                tokens: eft?.members === true || eft?.explain === true,
+            };
             if (body.stream !== true) return collectChat(answers, view);
             const events = streamChat(answers, { ...view, usage: body.stream_options?.include_usage ?? false });
             return sendEvents(reply, events, {
@@ -51,6 +55,8 @@ export function addChatCompletions(app: FastifyInstance, { desk, stallMs }: Serv
 interface View {
     /** Log-probabilities of its tokens. */
     readonly logprobs: boolean;
+    /** And of how many others. */
+    readonly top: number;
     /** What members and drafter thought of them. */
     readonly tokens: boolean;
 }
@@ -95,7 +101,7 @@ async function collectChat(answers: Answers, view: View): Promise<object> {
                     ...(calls.length > 0 && { tool_calls: calls.map(toToolCall) }),
                 },
                 logprobs: view.logprobs
-                    ? { content: tokens.map((token) => toTokenLogprobs(ensemble, token)), refusal: null }
+                    ? { content: tokens.map((token) => toTokenLogprobs(ensemble, token, view.top)), refusal: null }
                     : null,
                 finish_reason: FINISH_REASONS[finish?.reason ?? "abort"],
                 ...(finish !== undefined && {
@@ -159,10 +165,10 @@ async function* streamChat(
 }
 
 /** What a chunk says of its token besides the text; undefined: nothing. */
-function describeToken(ensemble: Ensemble, token: TokenPart, { logprobs, tokens }: View): object | undefined {
+function describeToken(ensemble: Ensemble, token: TokenPart, { logprobs, top, tokens }: View): object | undefined {
     if (!logprobs && !tokens) return undefined;
     return {
-        ...(logprobs && { logprobs: { content: [toTokenLogprobs(ensemble, token)], refusal: null } }),
+        ...(logprobs && { logprobs: { content: [toTokenLogprobs(ensemble, token, top)], refusal: null } }),
         ...(tokens && { eft: { tokens: [toEftToken(ensemble, token)] } }),
     };
 }

@@ -13,9 +13,12 @@ export function tokenBytes(ensemble: Ensemble, token: number): Buffer {
     return ensemble.texts.detokenize(Int32Array.of(token), true);
 }
 
-/** As chat completions have it. */
-export function toTokenLogprobs(ensemble: Ensemble, { id, logprob, top = [] }: TokenPart): object {
-    return { ...describe(ensemble, { id, logprob }), top_logprobs: top.map((other) => describe(ensemble, other)) };
+/** As chat completions have it. @param most - of the most probable tokens */
+export function toTokenLogprobs(ensemble: Ensemble, { id, logprob, top = [] }: TokenPart, most: number): object {
+    return {
+        ...describe(ensemble, { id, logprob }),
+        top_logprobs: top.slice(0, most).map((other) => describe(ensemble, other)),
+    };
 }
 
 function describe(ensemble: Ensemble, { id, logprob }: Known) {

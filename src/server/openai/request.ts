@@ -11,6 +11,9 @@ import type { ChatBody, ChatMessageBody } from "./chat-schema.js";
 /** How many tokens are made ahead of a reader: a connection is slower for a moment now and then. */
 export const READ_AHEAD = 16;
 
+/** Most probable tokens that are reported with what members thought. */
+const DEFAULT_TOP = 5;
+
 /** Collects what is left out, for the log. */
 export type Note = (what: string) => void;
 
@@ -32,7 +35,7 @@ type Sampled = Pick<
 /** What all ways of asking have in common, without the seed. */
 export function toCommonOptions(body: Sampled): Omit<CompletionOptions, "prompt"> {
     const { eft = {}, stop, logit_bias: bias } = body;
-    const { parameters, speculation, members, explain, grammar } = eft;
+    const { parameters, speculation, members, explain, grammar, top = DEFAULT_TOP } = eft;
     return {
         sampling: toSampling(body),
         stop: typeof stop === "string" ? [stop] : stop?.filter((text) => text !== ""),
@@ -41,6 +44,8 @@ export function toCommonOptions(body: Sampled): Omit<CompletionOptions, "prompt"
         ...{ parameters, explain, grammar },
         speculation: speculation as CompletionOptions["speculation"],
         memberLogprobs: members,
+        // What members wanted is told of the same tokens.
+        topLogprobs: members === true || explain === true ? top : undefined,
         readAhead: READ_AHEAD,
     };
 }
@@ -73,8 +78,9 @@ export function toChatOptions(body: ChatBody, note: Note): readonly CompletionOp
     const tools = toTools(body.tools ?? [], note);
     const toolChoice: ToolChoice | undefined = typeof choice === "object" ? { tool: choice.function.name } : choice;
     const isForced = typeof toolChoice === "object" || toolChoice === "required";
+    const common = toCommonOptions(body);
     const shared: CompletionOptions = {
-        ...toCommonOptions(body),
+        ...common,
         prompt: body.messages.map(toMessage),
         maxTokens: body.max_completion_tokens ?? body.max_tokens,
         // Where a call is forced, there is no answer besides.
@@ -82,7 +88,7 @@ export function toChatOptions(body: ChatBody, note: Note): readonly CompletionOp
             ? {}
             : toJsonOptions(format.type, format.json_schema, "response_format.json_schema.schema")),
         ...(tools.length > 0 && { tools, toolChoice }),
-        topLogprobs: logprobs ? (top ?? 0) : undefined,
+        topLogprobs: Math.max(common.topLogprobs ?? 0, logprobs ? (top ?? 0) : 0),
         templateVariables: {
             ...(body.reasoning_effort !== undefined && toThinkingVariables(body.reasoning_effort)),
             ...(body.chat_template_kwargs as Record<string, JsonValue> | undefined),
@@ -129,7 +135,8 @@ function toTools(given: NonNullable<ChatBody["tools"]>, note: Note): Tool[] {
     });
 }
 
-function toMessage(message: ChatMessageBody, index: number): ChatMessage {
+/** As templates know it. @throws RequestError */
+export function toMessage(message: ChatMessageBody, index: number): ChatMessage {
     const { role, content, tool_calls: calls, ...rest } = message;
     const said = toContent(content, `messages.${index}.content`);
     const tool_calls = calls?.map(({ function: { name, arguments: given = "" }, ...call }, at) => ({

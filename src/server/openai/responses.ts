@@ -250,7 +250,10 @@ async function* respond(
                 });
                 break;
             case "delta": {
-                const known = withLogprobs && block.token !== undefined ? [toTokenLogprobs(ensemble, block.token)] : [];
+                const known =
+                    withLogprobs && block.token !== undefined
+                        ? [toTokenLogprobs(ensemble, block.token, body.top_logprobs ?? 0)]
+                        : [];
                 logprobs.push(...known);
                 const delta = { delta: block.text, ...(isText && { logprobs: known }) };
                 yield send(`response.${name}.delta`, { ...at, item_id: item, content_index: 0, ...delta });
