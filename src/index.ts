@@ -76,6 +76,7 @@ export type {
     TokenPart,
     TokenUsage,
     ToolCallPart,
+    TopToken,
 } from "./decoding/completion.js";
 export type { Tool, ToolCall, ToolChoice } from "./tools/types.js";
 export { tokenText } from "./decoding/token-text.js";

@@ -3,11 +3,12 @@
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Member } from "../ensemble/members.js";
 import { abortError, EftError } from "../errors.js";
-import { boolean, listOf, optionsOf, string, unchecked } from "../options.js";
-import type { ChatMessage } from "../prompts/messages.js";
+import { boolean, listOf, optionsOf, unchecked } from "../options.js";
+import { toMessages, type ChatMessage } from "../prompts/messages.js";
 import { renderPrompts } from "../prompts/prompt.js";
+import { checkTextOrIds, feedAll } from "../prompts/token-ids.js";
 import { oncePerTokenizer, surelyExceeds, tokenizeContinuation, tokenizePlain } from "../prompts/tokens.js";
-import type { TemplateVariables } from "../types.js";
+import type { TemplateVariables, TokenIds } from "../types.js";
 import { splitWindows, type Window } from "./windows.js";
 
 /** Tokens of a text that is scored in windows. */
@@ -15,27 +16,62 @@ const MAX_TOKENS = 2 ** 20;
 
 /** A text to score. */
 export interface ScoreItem {
-    /** What precedes the text; not scored. Messages need `chat`. Default: nothing but BOS. */
-    readonly context?: string | readonly ChatMessage[] | undefined;
-    /** The text whose tokens are scored, each given everything before it. Control tokens that it spells are text. */
-    readonly continuation: string;
+    /**
+     * What precedes the text; not scored. Messages need `chat`. Default, as of an empty text or list: nothing but BOS, or EOS to
+     * a vocabulary without BOS.
+     *
+     * Token ids of the common vocabulary are what precedes it, control tokens among them: nothing is put in front, no BOS either. Not
+     * with `chat`.
+     */
+    readonly context?: string | readonly ChatMessage[] | TokenIds | undefined;
+    /**
+     * The text whose tokens are scored, each given everything before it. Control tokens that it spells are text. A text behind a
+     * context in token ids is read as in the middle of a text.
+     *
+     * Token ids of the common vocabulary are scored as they are, control tokens among them; a text in front of them is tokenized by
+     * itself, and with `chat` no space is put in between. A member that lacks one of the tokens reads its text.
+     */
+    readonly continuation: string | TokenIds;
     /** Score the token that ends an answer, too, after the text. Default false. */
     readonly withEnd?: boolean | undefined;
 }
 
-/** Texts to score, but for what their contexts are. */
-export const ITEMS = listOf(
+const ITEMS = listOf(
     optionsOf<ScoreItem>("A text to score", {
-        // Messages or a text, which `chat` decides.
+        // Texts, token ids or messages: `chat` and the vocabulary decide.
         context: unchecked,
-        continuation: string,
+        continuation: unchecked,
         withEnd: boolean,
     }),
 );
 
+/** A {@link ScoreItem} that has been checked, and that the caller cannot change. */
+export interface CheckedItem {
+    readonly context: string | Int32Array | readonly ChatMessage[];
+    readonly continuation: string | Int32Array;
+    readonly withEnd: boolean;
+}
+
+/**
+ * @param size - of the vocabulary
+ * @throws EftError OPTION_INVALID
+ */
+export function checkItems(items: unknown, chat: boolean, size: number): CheckedItem[] {
+    return ITEMS("items", items).map(({ context = "", continuation, withEnd = false }, index) => {
+        const [before, text] = [`items[${index}].context`, `items[${index}].continuation`];
+        return {
+            context: chat
+                ? toMessages(context, before)
+                : checkTextOrIds(before, context, size, "; messages need `chat`"),
+            continuation: checkTextOrIds(text, continuation, size),
+            withEnd,
+        };
+    });
+}
+
 /** An item with its tokens. */
 export interface Prepared {
-    readonly item: ScoreItem;
+    readonly item: CheckedItem;
     /** Equal for items whose contexts are the same tokens. */
     readonly contextKey: string;
     readonly windows: readonly [Window, ...Window[]];
@@ -51,7 +87,7 @@ export interface Preparing {
 /** One after another, so that a faulty item is named before any further one is read. */
 export async function prepareAll(
     ensemble: Ensemble,
-    items: readonly ScoreItem[],
+    items: readonly CheckedItem[],
     preparing: Preparing,
 ): Promise<readonly Prepared[]> {
     const { signal } = preparing;
@@ -77,13 +113,12 @@ export async function prepareAll(
 
 async function prepare(
     ensemble: Ensemble,
-    item: ScoreItem,
+    item: CheckedItem,
     index: number,
     { stride, variables }: Preparing,
 ): Promise<Prepared> {
-    const { context = "", continuation: text, withEnd = false } = item;
     const { contextSize } = ensemble;
-    const isPlain = typeof context === "string";
+    const isChat = Array.isArray(item.context);
     const most = stride === undefined ? contextSize + 1 : MAX_TOKENS;
     const checkLength = (count: number | undefined): void => {
         if (count !== undefined && count <= most) return;
@@ -91,7 +126,7 @@ async function prepare(
             stride === undefined
                 ? [
                       "the context scores",
-                      `Split the text, ${isPlain ? "score it in windows (stride), or" : "or"} load with a larger contextSize.`,
+                      `Split the text, ${isChat ? "or" : "score it in windows (stride), or"} load with a larger contextSize.`,
                   ]
                 : ["windows score", "Split the text."];
         throw new EftError(
@@ -99,10 +134,8 @@ async function prepare(
             `Text ${index + 1} has ${count ?? "far too many"} tokens; ${what} at most ${most}. ${remedy}`,
         );
     };
-    const { contexts, continuation } = isPlain
-        ? await splitPlain(ensemble, context, text, { most, checkLength })
-        : await splitChat(ensemble, context, text, { variables, most, checkLength });
-    const scored = withEnd ? Int32Array.from([...continuation, endToken(ensemble)]) : continuation;
+    const { contexts, continuation } = await split(ensemble, item, { variables, most, checkLength });
+    const scored = item.withEnd ? Int32Array.from([...continuation, endToken(ensemble)]) : continuation;
     const seen = contexts.map((tokens, member) => (tokens.length > 0 ? tokens : startOf(ensemble, member)));
     const lengths = seen.map((tokens, member) =>
         scored.reduce((sum, token) => sum + ensemble.texts.feed(member, token).length, tokens.length),
@@ -127,22 +160,57 @@ interface Limit {
     readonly checkLength: (count: number | undefined) => void;
 }
 
-/** The prompts of `complete()`, and an answer whose tokens do not depend on where they end. */
-async function splitChat(
+interface Splitting extends Limit {
+    readonly variables: TemplateVariables;
+}
+
+async function split(ensemble: Ensemble, item: CheckedItem, splitting: Splitting): Promise<Window> {
+    const { continuation: text } = item;
+    const context = item.context.length === 0 && !Array.isArray(item.context) ? "" : item.context;
+    if (typeof context === "string" && typeof text === "string") return splitPlain(ensemble, context, text, splitting);
+    const contexts = await readContext(ensemble, context, splitting);
+    return { contexts, continuation: await readContinuation(ensemble, text, Array.isArray(context), splitting) };
+}
+
+/** What each member has read where a text begins whose tokens do not depend on that. */
+async function readContext(
     { members, texts }: Ensemble,
-    messages: readonly ChatMessage[],
-    text: string,
-    { variables, most, checkLength }: Limit & { readonly variables: TemplateVariables },
-): Promise<Window> {
-    const prompts = await renderPrompts(members, messages, { variables, limit: most });
-    const contexts = prompts.map(({ tokens }) => {
+    context: CheckedItem["context"],
+    { variables, most, checkLength }: Splitting,
+): Promise<Int32Array[]> {
+    if (typeof context === "string") {
+        const read = oncePerTokenizer(async (model) => {
+            if (await surelyExceeds(model, context, most)) checkLength(undefined);
+            return (await tokenizePlain(model, context))[0];
+        });
+        return Promise.all(members.map(({ model }) => read(model)));
+    }
+    if (context instanceof Int32Array) {
+        checkLength(context.length);
+        return members.map((_, member) => feedAll(texts, member, context));
+    }
+    const prompts = await renderPrompts(members, context, { variables, limit: most });
+    return prompts.map(({ tokens }) => {
         if (tokens === undefined) checkLength(undefined);
         return tokens ?? new Int32Array(0);
     });
+}
+
+/** The tokens of a text that do not depend on what is before it. */
+async function readContinuation(
+    { members, texts }: Ensemble,
+    text: string | Int32Array,
+    isAnswer: boolean,
+    { most, checkLength }: Limit,
+): Promise<Int32Array> {
+    if (typeof text !== "string") {
+        checkLength(text.length);
+        return text;
+    }
     const { model, prompt } = members[texts.speaker] as Member;
     if (await surelyExceeds(model, text, most)) checkLength(undefined);
-    const answer = prompt.script.spacesAnswers && /^\S/.test(text) ? ` ${text}` : text;
-    return { contexts, continuation: await tokenizeContinuation(model, answer) };
+    const spaced = isAnswer && prompt.script.spacesAnswers && /^\S/.test(text);
+    return tokenizeContinuation(model, spaced ? ` ${text}` : text);
 }
 
 /**

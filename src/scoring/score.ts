@@ -1,17 +1,18 @@
 /** Log-likelihoods of given text, under the target and under each member. */
 
 import pMap from "p-map";
+import type { TopToken } from "../decoding/completion.js";
 import { createFusion } from "../decoding/fusion.js";
+import { tokenText } from "../decoding/token-text.js";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { MOST_SCORED } from "../models/context-memory.js";
-import { toMessages } from "../prompts/messages.js";
 import { checkVariables } from "../prompts/prompt.js";
 import { EftError } from "../errors.js";
 import type { NativeQueryResult } from "../native/binding.js";
-import { callback, checkOptions, boolean, integer, mapping, abortSignal, string, type OptionTable } from "../options.js";
+import { callback, checkOptions, boolean, integer, mapping, abortSignal, type OptionTable } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
 import type { TemplateVariables } from "../types.js";
-import { ITEMS, prepareAll, type Prepared, type ScoreItem } from "./items.js";
+import { checkItems, prepareAll, type CheckedItem, type Prepared, type ScoreItem } from "./items.js";
 import type { Window } from "./windows.js";
 
 /** How {@link score} scores. */
@@ -34,6 +35,11 @@ export interface ScoreOptions {
     readonly templateVariables?: TemplateVariables | undefined;
     /** Overlays the ensemble's parameters. */
     readonly parameters?: Readonly<Record<string, number>> | undefined;
+    /**
+     * How many of the target's most probable tokens to report at each token. Range 0..100. Default 0. They are found in native
+     * memory, whatever the size of the vocabulary.
+     */
+    readonly topLogprobs?: number | undefined;
     /** Report the whole target row at each token. Default false. */
     readonly scores?: boolean | undefined;
     readonly signal?: AbortSignal | undefined;
@@ -46,6 +52,7 @@ const scoreOptions = (contextSize: number): OptionTable<ScoreOptions> => ({
     stride: integer(1, contextSize),
     templateVariables: checkVariables,
     parameters: mapping<number>,
+    topLogprobs: integer(0, 100),
     scores: boolean,
     signal: abortSignal,
     onProgress: callback,
@@ -53,6 +60,7 @@ const scoreOptions = (contextSize: number): OptionTable<ScoreOptions> => ({
 
 /** The score of one item. Log-probabilities are natural logarithms, one per token of the continuation. */
 export interface Score {
+    /** Of token ids: what an answer of these tokens says. */
     readonly text: string;
     readonly tokens: readonly number[];
     /** Of the target. */
@@ -63,6 +71,11 @@ export interface Score {
     readonly windows: number;
     /** Whether every token is the target's most probable one. */
     readonly isGreedy: boolean;
+    /**
+     * With `topLogprobs`: for each token, the target's most probable tokens, descending, without `members`. Fewer where fewer are
+     * possible. A token has the same log-probability in `logprobs`, and `isGreedy` means that each token is the first here.
+     */
+    readonly top?: readonly (readonly TopToken[])[];
     /** With `scores`: for each token, the target's log-probability of every token id. */
     readonly scores?: readonly Float32Array[];
 }
@@ -82,17 +95,13 @@ export async function score(
 ): Promise<Score[]> {
     checkEnsemble("score", ensemble);
     const checked = checkOptions("score", given, scoreOptions(ensemble.contextSize));
-    const { chat = false, scores = false, templateVariables: variables = {}, stride } = checked;
+    const { chat = false, topLogprobs: top = 0, scores = false, templateVariables: variables = {}, stride } = checked;
     // Touched for its check: a disposed ensemble is an error before anything is prepared.
     void ensemble.scheduler;
     if (stride !== undefined && chat)
         throw new EftError("OPTION_INVALID", "stride and chat exclude each other: an answer belongs to its prompt.");
     // All that the caller may change while texts are tokenized.
-    const taken = ITEMS("items", items).map((item, index) => {
-        const { context = "" } = item;
-        const name = `items[${index}].context`;
-        return { ...item, context: chat ? toMessages(context, name) : string(name, context) };
-    });
+    const taken = checkItems(items, chat, ensemble.vocabulary.size);
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...checked.parameters });
     const fusion = createFusion(ensemble, parameters);
     const prepared = await prepareAll(ensemble, taken, { stride, variables, signal: checked.signal });
@@ -108,7 +117,7 @@ export async function score(
     async function evaluateItem({ item, windows }: Prepared): Promise<Score> {
         const results: NativeQueryResult[] = [];
         for (const window of windows) results.push(...(await evaluateWindow(window)));
-        return toScore(ensemble, item, windows, results, scores);
+        return toScore(ensemble, item, windows, results, { top, scores });
     }
 
     async function evaluateWindow({ contexts, continuation }: Window): Promise<NativeQueryResult[]> {
@@ -132,7 +141,7 @@ export async function score(
                 );
                 const evaluated = await scheduler.evaluate({
                     ...{ sequence, ends, fusion },
-                    queries: { rows: token.length, row: token.map((_, index) => index), token, scores },
+                    queries: { rows: token.length, row: token.map((_, index) => index), token, top, scores },
                     signal: checked.signal,
                 });
                 results.push(evaluated.queries as NativeQueryResult);
@@ -153,16 +162,16 @@ export async function score(
 
 function toScore(
     ensemble: Ensemble,
-    item: ScoreItem,
+    { continuation: text }: CheckedItem,
     windows: readonly Window[],
     results: readonly NativeQueryResult[],
-    scores: boolean,
+    { top, scores }: { readonly top: number; readonly scores: boolean },
 ): Score {
     const count = ensemble.members.length;
     const tokens = windows.flatMap(({ continuation }) => [...continuation]);
     const memberLogprobs = results.flatMap((result) => [...result.memberLogprobs]);
     return {
-        text: item.continuation,
+        text: typeof text === "string" ? text : ensemble.detokenize(text),
         tokens,
         logprobs: results.flatMap((result) => [...result.logprobs]),
         members: Object.fromEntries(
@@ -173,8 +182,26 @@ function toScore(
         ),
         windows: windows.length,
         isGreedy: results.every((result) => result.isArgmax.every((flag) => flag === 1)),
+        ...(top > 0 && { top: results.flatMap((result) => splitTop(ensemble, result)) }),
         ...(scores && { scores: results.flatMap(splitRows) }),
     };
+}
+
+/** One list per query. */
+function splitTop(ensemble: Ensemble, { logprobs, topTokens, topLogprobs }: NativeQueryResult): TopToken[][] {
+    const [ids, values] = [topTokens ?? new Int32Array(0), topLogprobs ?? new Float32Array(0)];
+    const width = ids.length / logprobs.length;
+    /** The same tokens come again and again. */
+    const known = new Map<number, string>();
+    const textOf = (id: number): string => {
+        const text = known.get(id) ?? tokenText(ensemble, id);
+        known.set(id, text);
+        return text;
+    };
+    return Array.from(logprobs, (_, row) => {
+        const own = ids.subarray(row * width, (row + 1) * width).filter((id) => id >= 0);
+        return Array.from(own, (id, rank) => ({ id, text: textOf(id), logprob: values[row * width + rank] ?? NaN }));
+    });
 }
 
 /** One row per query. */
