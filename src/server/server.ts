@@ -9,9 +9,11 @@ import { addMessages } from "./anthropic/messages.js";
 import { createApp } from "./app.js";
 import { createModels } from "./models.js";
 import { addRecipes } from "./eft/recipes.js";
+import { addScore } from "./eft/score.js";
 import { addTexts } from "./eft/texts.js";
 import { createMetrics } from "./metrics.js";
 import { addChatCompletions } from "./openai/chat.js";
+import { addCompletions } from "./openai/completions.js";
 import { addModels } from "./openai/models.js";
 import { addResponses } from "./openai/responses.js";
 import { SERVER_OPTIONS, type ServerOptions } from "./options.js";
@@ -67,9 +69,11 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
         metrics.serve(app, services);
         addModels(app, services);
         addChatCompletions(app, services);
+        addCompletions(app, services);
         addResponses(app, services);
         await addMessages(app, services);
         addRecipes(app, services);
+        addScore(app, services);
         addTexts(app, services);
         try {
             await app.listen({ host: address, port });
