@@ -31,6 +31,12 @@ export const EftFields = Type.Object({
     parameters: optional(
         Type.Record(Type.String(), Type.Number(), { description: "Dials of the recipe, for this answer" }),
     ),
+    conservative: optional(
+        Type.Object(
+            { top_p: Type.Number({ exclusiveMinimum: 0, maximum: 1 }) },
+            { description: "Mass of the conservative filter's set, in the place of the recipe's; 1 is off" },
+        ),
+    ),
     speculation: optional(
         Type.Union([Type.Boolean(), Type.Object({}, { additionalProperties: true })], {
             description: "Speculative decoding: false, true, or what overlays the recipe's",

@@ -2,6 +2,7 @@
 
 import { randomUUID } from "node:crypto";
 import type { FastifyInstance } from "fastify";
+import { soloView } from "../../chat/solo.js";
 import type { CompletionOptions, TokenPart } from "../../decoding/completion.js";
 import type { Ensemble } from "../../ensemble/ensemble.js";
 import type { Answers, Client } from "../answers.js";
@@ -100,8 +101,9 @@ async function echoPrompts(
     { model, logprobs, eft }: CompletionsBody,
     client: Client,
 ): Promise<readonly Echo[]> {
-    const { ensemble, release } = await models.use(model);
+    const { ensemble: loaded, release } = await models.use(model);
     try {
+        const ensemble = eft?.solo === undefined ? loaded : soloView(loaded, eft.solo);
         const textOf = (prompt: Prompt): string => (typeof prompt === "string" ? prompt : ensemble.detokenize(prompt));
         if (logprobs === undefined) return prompts.map((prompt) => ({ text: textOf(prompt), tokens: [] }));
         // Nothing precedes the first of given tokens; before a text there is what begins texts.

@@ -35,13 +35,13 @@ type Sampled = Pick<
 /** What all ways of asking have in common, without the seed. */
 export function toCommonOptions(body: Sampled): Omit<CompletionOptions, "prompt"> {
     const { eft = {}, stop, logit_bias: bias } = body;
-    const { parameters, speculation, members, explain, grammar, top = DEFAULT_TOP } = eft;
+    const { parameters, speculation, members, explain, grammar, conservative, top = DEFAULT_TOP } = eft;
     return {
         sampling: toSampling(body),
         stop: typeof stop === "string" ? [stop] : stop?.filter((text) => text !== ""),
         // Ids are the names of an object's entries, in texts.
         logitBias: bias,
-        ...{ parameters, explain, grammar },
+        ...{ parameters, explain, grammar, conservativeTopP: conservative?.top_p },
         speculation: speculation as CompletionOptions["speculation"],
         memberLogprobs: members,
         // What members wanted is told of the same tokens.
