@@ -2,6 +2,7 @@
 
 import type { FastifyInstance } from "fastify";
 import Type, { type Static } from "typebox";
+import { tokenText } from "../../decoding/token-text.js";
 import type { Ensemble } from "../../ensemble/ensemble.js";
 import { toMessages as checkMessages } from "../../prompts/messages.js";
 import { renderPrompts } from "../../prompts/prompt.js";
@@ -48,6 +49,20 @@ export function addTexts(app: FastifyInstance, { models }: Services): void {
                 return { tokens, count: tokens.length, max_model_len: ensemble.contextSize };
             }),
     );
+    app.get<{ Querystring: { model?: string } }>(
+        "/tokenizer_info",
+        {
+            schema: {
+                querystring: Type.Object({ model: optional(Type.String()) }),
+                summary: "Spellings of BOS and EOS",
+            },
+        },
+        async ({ query }) =>
+            using(query.model, async (ensemble) => {
+                const { bos, eos } = specialTokens(ensemble);
+                return { tokenizer_class: "eft-llama", bos_token: bos?.text ?? null, eos_token: eos?.text ?? null };
+            }),
+    );
     app.post<{ Body: DetokenizeBody }>(
         "/detokenize",
         { schema: { body: DetokenizeBody, summary: "The text of tokens" } },
@@ -77,9 +92,20 @@ async function tokenize(ensemble: Ensemble, body: TokenizeBody): Promise<Int32Ar
     const { prompt = body.content, add_special_tokens: isPrompt = body.add_special ?? false } = body;
     if ((prompt === undefined) === (body.messages === undefined))
         throw new RequestError(400, "Give either prompt, a text, or messages.", { param: "prompt" });
+    // Programs that measure models ask for these ids by their spellings. In a longer text they are text.
+    const special = Object.values(specialTokens(ensemble)).find((token) => token?.text === prompt);
+    if (special !== undefined) return Int32Array.of(special.id);
     if (prompt !== undefined && !isPrompt) return ensemble.tokenize(prompt);
     const said = checkMessages(prompt ?? (body.messages ?? []).map(toMessage), "messages");
     const variables = body.chat_template_kwargs as Record<string, string> | undefined;
     const shown = await renderPrompts(members, said, { raw: prompt !== undefined, variables, limit: Infinity });
     return shown[texts.speaker]?.tokens ?? new Int32Array(0);
+}
+
+/** What begins and ends texts, to the member whose tokenizer reads texts. */
+function specialTokens(ensemble: Ensemble): Readonly<Record<"bos" | "eos", { id: number; text: string } | undefined>> {
+    const member = ensemble.members[ensemble.texts.speaker];
+    const named = (id = -1): { id: number; text: string } | undefined =>
+        id < 0 ? undefined : { id, text: tokenText(ensemble, id) };
+    return { bos: named(member?.model.info.bos), eos: named(member?.prompt.eos) };
 }
