@@ -28,7 +28,7 @@ export interface ScoreOptions {
      * before it. Small strides take long and come near to what a longer context would say; half of the context is usual. Every
      * token is scored once, and a text that fits is scored as without. Not with `chat`. Default: texts that do not fit are refused.
      *
-     * As in Hugging Face's "Perplexity of fixed-length models", with a BOS in front of each window.
+     * As in Hugging Face's "Perplexity of fixed-length models", with a BOS in front of each window if the text begins with one.
      */
     readonly stride?: number | undefined;
     /** With `chat`: what the templates are given besides the messages; overlays what the recipe says. */

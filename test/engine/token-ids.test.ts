@@ -248,6 +248,6 @@ describe("complete()", () => {
         ["for tools", { prompt: [5], raw: true, tools: [{ name: "f", description: "" }] }, /exclude each other/],
         ["other numbers", { prompt: new Float32Array(3) as never, raw: true }, /^prompt must be a text or a list/],
     ])("refuses at once: %s", (_name, options, message) => {
-        expect(() => complete(ensemble, options)).toThrow(invalid(message) as Error);
+        expect(() => complete(ensemble, options)).toThrow(invalid(message));
     });
 });

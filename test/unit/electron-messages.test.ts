@@ -35,7 +35,7 @@ it("a prompt may be a list of token ids, and nothing else that holds numbers", (
     expect(() => checkRendererMessage(messageWith({ prompt: [1, 2], raw: true }))).not.toThrow();
     for (const prompt of [Int32Array.of(1, 2), [1.5], [1, "2"], [1, { role: "user", content: "x" }]])
         expect(() => checkRendererMessage(messageWith({ prompt, raw: true }))).toThrow(
-            expect.objectContaining({ code: "MESSAGE_INVALID" }) as unknown as Error,
+            expect.objectContaining({ code: "MESSAGE_INVALID" }),
         );
 });
 
