@@ -87,6 +87,7 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
             between: marks.mark(pairs.between),
             text: markValue(pairs.text),
             other: markValue(pairs.other),
+            quote: pairs.quote && { begin: marks.mark(pairs.quote.begin), end: marks.mark(pairs.quote.end) },
         },
     });
     const isText = (tool: string, argument: string): boolean => {

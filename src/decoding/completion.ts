@@ -145,7 +145,9 @@ export interface TokenUsage {
     readonly promptTokens: number;
     /** Generated tokens, an end-of-text token included, drafts that were rejected not. */
     readonly completionTokens: number;
-    /** The sum of both. */
+    /** How many of `completionTokens` were thinking, the mark that ends it included; 0 where the template tells of none. */
+    readonly thinkingTokens: number;
+    /** `promptTokens` and `completionTokens` together. */
     readonly totalTokens: number;
     /**
      * How many of `promptTokens` were found in a cache and not evaluated. Of members with prompts of that length, the one that
