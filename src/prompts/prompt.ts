@@ -13,6 +13,7 @@ import { controlTokens } from "./control-tokens.js";
 import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
 import { textOf, type ChatMessage } from "./messages.js";
 import { spacesAnswers } from "./answer-space.js";
+import { showTools } from "./printable-tools.js";
 import { tryThinking } from "./thinking.js";
 import { toolsVariable, withCalls, withoutCalls, type ToolUse } from "./tool-messages.js";
 import { oncePerTokenizer, surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
@@ -250,9 +251,12 @@ function createScript(
             const all = isOwn
                 ? withCalls(messages, calls)
                 : withoutCalls(messages, use, use?.syntax ?? GENERIC_SYNTAX, findTraits().system !== "left out");
-            const tools = isOwn && use !== undefined ? { tools: toolsVariable(use.tools) } : {};
+            const show = (own: TemplateVariables): Rendered =>
+                render(adaptMessages(all, findTraits()), { ...variables, ...own });
             return attempt(`${name} cannot be rendered`, () =>
-                render(adaptMessages(all, findTraits()), { ...variables, ...tools }),
+                isOwn && use !== undefined
+                    ? showTools(use.tools, (tools) => show({ tools: toolsVariable(tools) }))
+                    : show({}),
             );
         },
         tokenize: (model, rendered) => tokenizeRendered(model, rendered, special.bos_token),
