@@ -1,6 +1,7 @@
 /** How a chat template writes an assistant's calls of tools: found out by showing it two, and looking where their parts are. */
 
 import type { JsonValue } from "../types.js";
+import { CHANNEL_SYNTAX, tryChannels } from "./channels.js";
 import type { ChatMessage } from "./messages.js";
 import { readPairs, type PairSyntax, type TextQuote } from "./pair-syntax.js";
 
@@ -89,7 +90,8 @@ export function tryCalls(render: RenderSample, endsOfText: readonly string[]): C
     if (wantsText && !showsCalls(render, true)) return undefined;
     const [, second] = SAMPLES;
     const isSingle = !(renderBehind(render, [calling(SAMPLES, wantsText)])?.text.includes(second.values[0]) ?? false);
-    return { syntax: trySyntax(render, endsOfText, wantsText), wantsText, isSingle };
+    const syntax = tryChannels(render) ? CHANNEL_SYNTAX : trySyntax(render, endsOfText, wantsText);
+    return { syntax, wantsText, isSingle };
 }
 
 const question: ChatMessage = { role: "user", content: QUESTION };

@@ -1,6 +1,5 @@
 /** Tools for templates that cannot show all that a schema may say or leave out. */
 
-import type { JsonSchema } from "../grammar/schema-source.js";
 import type { ResolvedTool } from "../tools/types.js";
 
 type Keywords = Readonly<Record<string, unknown>>;
@@ -48,7 +47,7 @@ export function showTools<Shown>(
 /** The same tool. */
 export function toPrintable({ name, description = "", parameters }: ResolvedTool): ResolvedTool {
     const { properties = {}, ...rest } = printable(parameters) as Keywords;
-    return { name, description, parameters: { type: "object", ...rest, properties } as JsonSchema };
+    return { name, description, parameters: { type: "object", ...rest, properties } };
 }
 
 function printable(schema: unknown): unknown {

@@ -9,6 +9,7 @@ import { compileTemplate, type Rendered } from "../template/template.js";
 import { NO_STAND_INS } from "../template/stand-ins.js";
 import type { JsonValue, PromptTemplate, TemplateVariables, ThinkingMarks } from "../types.js";
 import { GENERIC_SYNTAX, tryCalls, type CallSyntax, type CallTraits, type RenderSample } from "./call-syntax.js";
+import { tryChannels, withThoughts } from "./channels.js";
 import { controlTokens } from "./control-tokens.js";
 import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
 import { textOf, type ChatMessage } from "./messages.js";
@@ -47,6 +48,8 @@ export interface PromptScript {
     /** What the template makes of tools and calls; undefined: nothing that we understand. */
     readonly calls: CallTraits | undefined;
     readonly thinking: ThinkingMarks | undefined;
+    /** Whether each part of an answer names its channel. */
+    readonly hasChannels: boolean;
     /** Whether the template writes a space between a prompt and its answer, which models write and nobody says. */
     readonly spacesAnswers: boolean;
 }
@@ -55,6 +58,8 @@ export interface PromptScript {
 export interface AnswerTraits {
     readonly syntax: CallSyntax;
     readonly thinking: ThinkingMarks | undefined;
+    /** Whether each part of an answer names its channel, as the first member's template has it. */
+    readonly hasChannels: boolean;
     /** Whether the prompt of an answer ends in the middle of thinking. */
     beginsThinking(variables: TemplateVariables): boolean;
 }
@@ -67,6 +72,7 @@ export function answerTraits(members: readonly { readonly prompt: PromptRenderer
             return scripts.map(({ calls }) => calls?.syntax).find((syntax) => syntax !== undefined) ?? GENERIC_SYNTAX;
         },
         thinking: thinker?.thinking,
+        hasChannels: scripts[0]?.hasChannels ?? false,
         beginsThinking(variables) {
             if (thinker?.thinking === undefined) return false;
             const { text } = thinker.render([{ role: "user", content: "Hello" }], variables);
@@ -180,6 +186,7 @@ const PLAIN: PromptScript = {
     traits: { system: "shown" },
     calls: undefined,
     thinking: undefined,
+    hasChannels: false,
     spacesAnswers: false,
 };
 
@@ -242,6 +249,7 @@ function createScript(
     const sample: RenderSample = (messages, variables, isAnswer) =>
         render(adaptMessages(messages, findTraits()), variables, isAnswer).text;
     const findCalls = once(() => tryCalls(sample, endsOfText(sharers)));
+    const findChannels = once(() => tryChannels(sample));
     const findSpace = once(() => spacesAnswers(sample));
     const findThinking = once(() => thinking ?? tryThinking(sample, template));
     return {
@@ -251,8 +259,9 @@ function createScript(
             const all = isOwn
                 ? withCalls(messages, calls)
                 : withoutCalls(messages, use, use?.syntax ?? GENERIC_SYNTAX, findTraits().system !== "left out");
+            const named = findChannels() ? withThoughts(all) : all;
             const show = (own: TemplateVariables): Rendered =>
-                render(adaptMessages(all, findTraits()), { ...variables, ...own });
+                render(adaptMessages(named, findTraits()), { ...variables, ...own });
             return attempt(`${name} cannot be rendered`, () =>
                 isOwn && use !== undefined
                     ? showTools(use.tools, (tools) => show({ tools: toolsVariable(tools) }))
@@ -268,6 +277,9 @@ function createScript(
         },
         get thinking() {
             return findThinking();
+        },
+        get hasChannels() {
+            return findChannels();
         },
         get spacesAnswers() {
             return findSpace();

@@ -3,6 +3,7 @@
 import type { TokenTexts } from "../prompts/added-tokens.js";
 import type { ThinkingMarks } from "../types.js";
 import type { CallParser, CallScan, ParsedCall } from "./call-parser.js";
+import { createChannelReader, type ChannelSyntax } from "./channel-reader.js";
 import { unmark, type Marks } from "./marks.js";
 import { createStopFilter, overlap } from "./stop-filter.js";
 
@@ -46,6 +47,8 @@ export interface AnswerSyntax {
     readonly beginsThinking: boolean;
     readonly form: AnswerForm;
     readonly calls: CallParser | undefined;
+    /** Parts are told apart by these, and by nothing of the above. */
+    readonly channels?: ChannelSyntax | undefined;
 }
 
 /**
@@ -60,6 +63,8 @@ export function createAnswerReader(
     syntax?: AnswerSyntax,
     dropsSpace = false,
 ): AnswerReader {
+    if (syntax?.channels !== undefined)
+        return createChannelReader(texts, stop, syntax.channels, (token) => syntax.marks.standIn(token));
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const filter = createStopFilter(stop);
     const { thinking, calls: parser } = syntax ?? {};

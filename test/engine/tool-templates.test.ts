@@ -5,6 +5,7 @@ import fc from "fast-check";
 import { tryCalls, type RenderSample } from "../../src/prompts/call-syntax.js";
 import type { ChatMessage } from "../../src/prompts/messages.js";
 import { withCalls, writeCalls } from "../../src/prompts/tool-messages.js";
+import { CHANNEL_SYNTAX } from "../../src/prompts/channels.js";
 import { tryThinking } from "../../src/prompts/thinking.js";
 import { compileTemplate, type Template } from "../../src/template/template.js";
 import { cut, readPieces } from "../helpers/answers.js";
@@ -106,7 +107,8 @@ test("what a template writes of calls is read as these calls, in whatever pieces
     for (const [name, { template }] of templates) {
         const render = sampleOf(template);
         const traits = tryCalls(render, ENDS);
-        if (traits?.syntax === undefined) continue;
+        // Those with channels are read in another way: see the test of channels.
+        if (traits?.syntax === undefined || traits.syntax === CHANNEL_SYNTAX) continue;
         const { syntax, wantsText } = traits;
         const said = render([question, { role: "assistant", content: "That one." }], { tools: [] }, false);
         const turnEnds = [said.slice(said.indexOf("That one.") + "That one.".length).trim(), ...ENDS].filter(Boolean);
