@@ -38,7 +38,7 @@ export interface EftModel extends LanguageModelV3 {
  *   file, which the model loads at its first call
  * @param options - how a recipe is loaded
  * @throws EftError OPTION_INVALID. Calls throw what `loadRecipe`, `loadEnsemble` and `complete` throw, DISPOSED after `dispose()`, and where
- *   their signal fires its reason
+ *   their signal fires its reason; streams, which begin when they are read, end with it
  */
 export function createEftModel(source: ModelSource, options: LoadOptions = {}): EftModel {
     const used = useSource("createEftModel", source, options);

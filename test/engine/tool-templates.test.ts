@@ -8,7 +8,10 @@ import { withCalls, writeCalls } from "../../src/prompts/tool-messages.js";
 import { CHANNEL_SYNTAX } from "../../src/prompts/channels.js";
 import { tryThinking } from "../../src/prompts/thinking.js";
 import { compileTemplate, type Template } from "../../src/template/template.js";
-import { cut, readPieces } from "../helpers/answers.js";
+import { cut, readPieces, TEXT_MARKS } from "../helpers/answers.js";
+import { readGbnf } from "../../src/grammar/gbnf.js";
+import { callGrammar } from "../../src/tools/call-grammar.js";
+import { createRandom, createWalker } from "../helpers/grammar-texts.js";
 import type { JsonValue } from "../../src/types.js";
 import { readPublicTemplates } from "../helpers/public-templates.js";
 
@@ -203,12 +206,40 @@ test("several calls are shown by templates that show one of a message: one after
                 .reverse(),
         ];
         const text = render(withCalls(messages, traits), {}, true);
-        const places = ["find-1", "Lima-1", "Port-1", "find-2", "Lima-2", "Port-2"].map((each) =>
-            text.indexOf(each),
-        );
+        const places = ["find-1", "Lima-1", "Port-1", "find-2", "Lima-2", "Port-2"].map((each) => text.indexOf(each));
         expect([name, places]).toEqual([name, places.filter((at) => at >= 0).sort((a, b) => a - b)]);
     }
     expect(shown).toBeGreaterThan(3);
+});
+
+test("what a grammar forces is read as calls, with arguments and without", () => {
+    const parameters = {
+        type: "object",
+        properties: { city: { type: "string" }, days: { type: "integer" } },
+        required: ["city"],
+        additionalProperties: false,
+    } as const;
+    const none = { type: "object", properties: {}, additionalProperties: false } as const;
+    const tools = [
+        { name: "find", description: undefined, parameters },
+        { name: "now", description: undefined, parameters: none },
+    ];
+    for (const [name, { template }] of templates) {
+        const { syntax } = tryCalls(sampleOf(template), ENDS) ?? {};
+        if (syntax === undefined) continue;
+        const walk = createWalker(readGbnf(`root ::= calls\n${callGrammar(tools, syntax, TEXT_MARKS, false)}`));
+        const setup = {
+            ...{ syntax, hasChannels: syntax === CHANNEL_SYNTAX, tools: ["find", "now"] },
+            isText: (_: string, argument: string) => argument === "city",
+        };
+        for (let seed = 0; seed < 12; seed++) {
+            const answer = walk(createRandom(seed), 20);
+            const { calls, text } = readPieces(cut(answer, [3]), setup);
+            expect([name, answer, text.trim(), calls.length > 0]).toEqual([name, answer, "", true]);
+            for (const { name: called, arguments: values } of calls)
+                expect(Object.keys(values).includes("city")).toBe(called === "find");
+        }
+    }
 });
 
 describe("thoughts", () => {
