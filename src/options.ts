@@ -173,8 +173,10 @@ function guess(name: string, candidates: readonly string[]): string | undefined 
     // `temp` is temperature and not topP; `drafters` is one slip from drafter.
     if (away > 1 && wanted.length >= 3 && beginSo.length > 0) return `did you mean "${nearest(beginSo)}"?`;
     if (away <= Math.ceil(Math.min(name.length, match.length) / 3)) return `did you mean "${match}"?`;
-    // `ctx` is contextSize.
-    const short = wanted.length >= 3 ? candidates.filter((each) => abbreviates(wanted, each.toLowerCase())) : [];
+    // `ctx` is contextSize; `foo` is nothing.
+    const short = /^.[^aeiou]{2,}$/.test(wanted)
+        ? candidates.filter((each) => abbreviates(wanted, each.toLowerCase()))
+        : [];
     return short.length > 0 ? `did you mean "${nearest(short)}"?` : undefined;
 }
 
