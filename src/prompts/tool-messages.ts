@@ -4,7 +4,7 @@ import type { JsonValue } from "../types.js";
 import type { ResolvedTool } from "../tools/types.js";
 import type { CallSyntax, CallTraits } from "./call-syntax.js";
 import { textOf, type ChatMessage } from "./messages.js";
-import type { PairSyntax } from "./pair-syntax.js";
+import { quoteText, type PairSyntax } from "./pair-syntax.js";
 
 /** What may be called in an answer, and how. */
 export interface ToolUse {
@@ -28,7 +28,8 @@ export function toolsVariable(tools: readonly ResolvedTool[]): JsonValue {
 }
 
 /** Messages for a template that shows calls and results. */
-export function withCalls(messages: readonly ChatMessage[], { wantsText }: CallTraits): readonly ChatMessage[] {
+export function withCalls(given: readonly ChatMessage[], { wantsText, isSingle }: CallTraits): readonly ChatMessage[] {
+    const messages = isSingle ? oneByOne(given) : given;
     return messages.map((message) => {
         const calls = callsOf(message);
         if (calls === undefined) return message;
@@ -44,6 +45,29 @@ export function withCalls(messages: readonly ChatMessage[], { wantsText }: CallT
             })),
         };
     });
+}
+
+/** For templates that show one call of a message, or fail at several: a message for each call, its result behind it. */
+function oneByOne(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+    const split: ChatMessage[] = [];
+    for (let at = 0; at < messages.length; at++) {
+        const message = messages[at] as ChatMessage;
+        const ids = (callsOf(message) ?? []).map(({ id }) => id);
+        const results: ChatMessage[] = [];
+        if (ids.length > 1) while (messages[at + 1]?.role === "tool") results.push(messages[++at] as ChatMessage);
+        /** What names no call stands behind all of them. */
+        const callOf = ({ tool_call_id: id }: ChatMessage): number =>
+            ids.includes(id as string) ? ids.indexOf(id as string) : ids.length - 1;
+        if (ids.length < 2) split.push(message);
+        else
+            ids.forEach((_, index) => {
+                const calls = message.tool_calls as readonly JsonValue[];
+                const later = index === 0 ? {} : { content: "", reasoning_content: undefined };
+                split.push({ ...message, ...later, tool_calls: [calls[index]] });
+                split.push(...results.filter((result) => callOf(result) === index));
+            });
+    }
+    return split;
 }
 
 /**
@@ -93,12 +117,14 @@ export function writeCalls(calls: readonly WrittenCall[], { open, call, between,
     return texts.map((text) => `${open}${text}${close}`).join("\n");
 }
 
-function writePairs(values: JsonValue, { before, between, text, other }: PairSyntax): string {
+function writePairs(values: JsonValue, syntax: PairSyntax): string {
+    const { before, between, text, other } = syntax;
     if (typeof values !== "object" || values === null) return writeValue(values);
     return Object.entries(values)
         .map(([name, value]) => {
             const { middle, end } = typeof value === "string" ? text : other;
-            return `${before}${name}${middle}${writeValue(value)}${end}`;
+            const written = typeof value === "string" ? quoteText(value, syntax) : writeValue(value);
+            return `${before}${name}${middle}${written}${end}`;
         })
         .join(between);
 }
