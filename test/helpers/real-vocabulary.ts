@@ -1,0 +1,232 @@
+/** Tiny models with random weights that have the vocabularies, special ids and chat templates of well-known families. */
+
+import { readdirSync, readFileSync } from "node:fs";
+import path from "node:path";
+import { parseRecipe, type Recipe } from "../../src/index.js";
+import { packageRoot } from "../../src/package.js";
+import { GGML_TYPE, fromFloat32, writeGguf, type MetadataValue, type Scalar, type ScalarType, type Tensor } from "./gguf.js";
+import { createRandom } from "./grammar-texts.js";
+import { readPublicTemplates } from "./public-templates.js";
+import { temporaryFolder } from "./temporary.js";
+import { TOKEN_TYPE } from "./vocabulary.js";
+
+/** As the published files have it. */
+const FAMILIES = {
+    llama3: {
+        ...{ architecture: "llama", pre: "llama-bpe", width: 128_256, bos: 128_000, eos: { base: 128_001, chat: 128_009 } },
+        template: "meta-llama-Llama-3.1-8B-Instruct.jinja",
+    },
+    qwen3: {
+        ...{ architecture: "qwen3", pre: "qwen2", width: 151_936, bos: 151_643, eos: { base: 151_643, chat: 151_645 } },
+        template: "Qwen-Qwen3-0.6B.jinja",
+    },
+} as const;
+export type RealFamilyName = keyof typeof FAMILIES;
+
+const FOLDER = path.join(packageRoot, "build", "real-vocabularies");
+const [EMBEDDING, FEED_FORWARD, HEADS, CONTEXT] = [32, 64, 2, 4096];
+/** Standard deviation of the logits: about as flat as a language model in mid-sentence. */
+const LOGIT_DEVIATION = 3;
+/** Logit of what a scripted model says next. */
+const CERTAIN = 100;
+
+/** Families whose vocabularies have been fetched (scripts/real-vocabularies.mjs). */
+export function fetchedFamilies(): readonly RealFamilyName[] {
+    const names = Object.keys(FAMILIES) as RealFamilyName[];
+    return names.filter((name) => findVocabulary(name) !== undefined);
+}
+
+export interface RealFamily {
+    /** Jinja, as the fine-tuned models carry it. */
+    readonly template: string;
+    /** Up-scaling with three models, of YAML without its first lines; `chat` in the place of the fine-tuned one. */
+    readonly recipe: (more?: string, chat?: string) => Recipe;
+    /**
+     * Writes a fine-tuned model that says one text. Only the last token decides what comes next, so no token comes twice: the text
+     * is cut accordingly.
+     *
+     * @param after - the token that the prompt ends with
+     * @returns its file
+     */
+    readonly writeScripted: (after: string, text: string) => string;
+    readonly remove: () => void;
+}
+
+/** Writes a large base model, a small one, and a fine-tuned small one, which alone carries the template. */
+export async function writeRealFamily(name: RealFamilyName): Promise<RealFamily> {
+    const vocabulary = readVocabulary(name);
+    const template = (await readPublicTemplates()).get(FAMILIES[name].template) ?? "";
+    const { folder, remove } = temporaryFolder();
+    const write = (model: string, seed: number, role: "base" | "chat", links?: Links): string => {
+        const file = path.join(folder, `${model}.gguf`);
+        const metadata = new Map(Object.entries(listMetadata(name, vocabulary, role, role === "chat" ? template : undefined)));
+        writeGguf(file, { metadata, tensors: listTensors(name, seed, links) });
+        return file;
+    };
+    write("large-base", 1, "base");
+    write("small-base", 2, "base");
+    const tuned = write("small-chat", 3, "chat");
+    let scripts = 0;
+    return {
+        template,
+        recipe: (more = "", chat = tuned) =>
+            parseRecipe(
+                `eft: 1
+name: ${name}
+members:
+    large: { model: large-base.gguf }
+    chat: { model: ${JSON.stringify(chat)} }
+    small: { model: small-base.gguf }
+parameters: { beta: { default: 1, min: 0, max: 2 } }
+combination: chat + beta * (large - small)
+prompt: { template: from chat }
+${more}`,
+                { directory: folder },
+            ),
+        writeScripted: (after, text) => write(`scripted-${++scripts}`, 4, "chat", linkTokens(vocabulary.ids, after, text)),
+        remove,
+    };
+}
+
+interface Vocabulary {
+    readonly ids: ReadonlyMap<string, number>;
+    /** Entries are shared by the models, so that they are encoded once. */
+    readonly entries: Readonly<Record<string, MetadataValue>>;
+}
+
+function findVocabulary(name: RealFamilyName): string | undefined {
+    try {
+        const files = readdirSync(FOLDER, { recursive: true, encoding: "utf8" });
+        const found = files.find((file) => file.endsWith(path.join(name, "tokenizer.json")));
+        return found === undefined ? undefined : path.join(FOLDER, found);
+    } catch {
+        return undefined;
+    }
+}
+
+interface TokenizerFile {
+    readonly model: {
+        readonly vocab: Readonly<Record<string, number>>;
+        readonly merges: readonly (string | readonly string[])[];
+    };
+    readonly added_tokens: readonly { readonly id: number; readonly content: string; readonly special: boolean }[];
+}
+
+/** What llama.cpp's converter makes of it. */
+function readVocabulary(name: RealFamilyName): Vocabulary {
+    const { width, pre } = FAMILIES[name];
+    const text = readFileSync(findVocabulary(name) ?? "", "utf8");
+    const { model, added_tokens: added } = JSON.parse(text) as TokenizerFile;
+    const tokens = Array.from({ length: width }, (_, id) => `[PAD${id}]`);
+    const types = new Array<number>(width).fill(TOKEN_TYPE.unused);
+    const ids = new Map(Object.entries(model.vocab));
+    for (const [token, id] of ids) [tokens[id], types[id]] = [token, TOKEN_TYPE.normal];
+    for (const { id, content, special } of added) {
+        const isControl = special || /^<\|.*\|>$/.test(content);
+        [tokens[id], types[id]] = [content, isControl ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined];
+        ids.set(content, id);
+    }
+    const merges = model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" ")));
+    const entries = {
+        "tokenizer.ggml.model": scalar("string", "gpt2"),
+        "tokenizer.ggml.pre": scalar("string", pre),
+        "tokenizer.ggml.tokens": array("string", tokens),
+        "tokenizer.ggml.token_type": array("int32", types),
+        "tokenizer.ggml.merges": array("string", merges),
+    };
+    return { ids, entries };
+}
+
+function listMetadata(
+    name: RealFamilyName,
+    { entries }: Vocabulary,
+    role: "base" | "chat",
+    template: string | undefined,
+): Record<string, MetadataValue> {
+    const { architecture, width, bos, eos } = FAMILIES[name];
+    const head = EMBEDDING / HEADS;
+    const sizes = {
+        ...{ context_length: CONTEXT, embedding_length: EMBEDDING, block_count: 1, feed_forward_length: FEED_FORWARD },
+        ...{ vocab_size: width, "rope.dimension_count": head, "attention.head_count": HEADS },
+        ...{ "attention.head_count_kv": HEADS, "attention.key_length": head, "attention.value_length": head },
+    };
+    return {
+        "general.architecture": scalar("string", architecture),
+        "general.name": scalar("string", `${name} ${role}`),
+        "general.file_type": scalar("uint32", 0),
+        ...Object.fromEntries(
+            Object.entries(sizes).map(([key, value]) => [`${architecture}.${key}`, scalar("uint32", value)]),
+        ),
+        [`${architecture}.attention.layer_norm_rms_epsilon`]: scalar("float32", 1e-6),
+        ...entries,
+        "tokenizer.ggml.bos_token_id": scalar("uint32", bos),
+        "tokenizer.ggml.eos_token_id": scalar("uint32", eos[role]),
+        ...(name === "qwen3" && { "tokenizer.ggml.add_bos_token": scalar("bool", false) }),
+        ...(template !== undefined && { "tokenizer.chat_template": scalar("string", template) }),
+    };
+}
+
+/** What follows on each token, by id. */
+type Links = ReadonlyMap<number, number>;
+
+/** In float32, where the size of a batch changes next to nothing. */
+function listTensors(name: RealFamilyName, seed: number, links: Links | undefined): Tensor[] {
+    const { architecture, width } = FAMILIES[name];
+    const random = createRandom(seed);
+    const tensor = (title: string, shape: number[], weights: Float32Array): Tensor => ({
+        ...{ name: title, shape, type: GGML_TYPE.f32 },
+        data: fromFloat32(weights),
+    });
+    const norm = (title: string, size: number): Tensor => tensor(title, [size], new Float32Array(size).fill(1));
+    const draw = (count: number, deviation: number): Float32Array =>
+        Float32Array.from({ length: count }, () => (random() - 0.5) * Math.sqrt(12) * deviation);
+    const matrix = (title: string, columns: number, rows: number, gain = 1): Tensor =>
+        tensor(title, [columns, rows], draw(columns * rows, gain * columns ** -0.5));
+    // Then the text so far plays no role but for its last token.
+    const residual = links === undefined ? 1 : 0;
+    const embedding = draw(EMBEDDING * width, 1);
+    const output = draw(EMBEDDING * width, LOGIT_DEVIATION * EMBEDDING ** -0.5);
+    for (const [from, to] of links ?? []) {
+        for (let i = 0; i < EMBEDDING; i++)
+            output[to * EMBEDDING + i]! += (CERTAIN * embedding[from * EMBEDDING + i]!) / EMBEDDING;
+    }
+    const head = EMBEDDING / HEADS;
+    return [
+        tensor("token_embd.weight", [EMBEDDING, width], embedding),
+        norm("blk.0.attn_norm.weight", EMBEDDING),
+        matrix("blk.0.attn_q.weight", EMBEDDING, EMBEDDING),
+        matrix("blk.0.attn_k.weight", EMBEDDING, EMBEDDING),
+        matrix("blk.0.attn_v.weight", EMBEDDING, EMBEDDING),
+        ...(architecture === "qwen3" ? [norm("blk.0.attn_q_norm.weight", head), norm("blk.0.attn_k_norm.weight", head)] : []),
+        matrix("blk.0.attn_output.weight", EMBEDDING, EMBEDDING, residual),
+        norm("blk.0.ffn_norm.weight", EMBEDDING),
+        matrix("blk.0.ffn_gate.weight", EMBEDDING, FEED_FORWARD),
+        matrix("blk.0.ffn_up.weight", EMBEDDING, FEED_FORWARD),
+        matrix("blk.0.ffn_down.weight", FEED_FORWARD, EMBEDDING, residual),
+        norm("output_norm.weight", EMBEDDING),
+        tensor("output.weight", [EMBEDDING, width], output),
+    ];
+}
+
+/** A way from token to token that says the text, on which none is met twice. */
+function linkTokens(ids: ReadonlyMap<string, number>, after: string, text: string): Links {
+    // Byte-level vocabularies write blanks and line ends as letters.
+    const spell = (said: string): string => said.replaceAll(" ", "\u0120").replaceAll("\n", "\u010a");
+    const whole = spell(text);
+    const longest = 20;
+    const find = (at: number, way: readonly number[]): readonly number[] | undefined => {
+        if (at === whole.length) return way;
+        for (let length = Math.min(longest, whole.length - at); length > 0; length--) {
+            const id = ids.get(whole.slice(at, at + length));
+            const found = id === undefined || way.includes(id) ? undefined : find(at + length, [...way, id]);
+            if (found !== undefined) return found;
+        }
+        return undefined;
+    };
+    const way = find(0, [ids.get(spell(after)) ?? NaN]);
+    if (way === undefined) throw new Error(`Every way to write ${JSON.stringify(text)} repeats a token.`);
+    return new Map(way.slice(1).map((to, index) => [way[index] ?? NaN, to]));
+}
+
+const scalar = (type: ScalarType, value: Scalar): MetadataValue => ({ type, value });
+const array = (of: ScalarType, value: Scalar[]): MetadataValue => ({ type: "array", of, value });
