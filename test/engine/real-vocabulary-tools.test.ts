@@ -14,7 +14,6 @@ import {
     collect,
     complete,
     createChat,
-    tokenText,
     type ChatMessage,
     type ChatSession,
     type CompletionOptions,
@@ -106,6 +105,11 @@ function spaced(value: unknown): string {
         .join(", ")}}`;
 }
 
+function assistantCalling(calls: readonly ToolCall[]): ChatMessage {
+    const written = calls.map(({ id, ...called }) => ({ id, type: "function", function: called }));
+    return { role: "assistant", content: "", tool_calls: written };
+}
+
 const families: RealFamilyName[] = ["qwen3", "llama3"];
 for (const name of families) (fetched.includes(name) ? describe : describe.skip)(name, () => checkFamily(name));
 
@@ -124,11 +128,16 @@ function checkFamily(name: RealFamilyName): void {
 
     const run = (options: Partial<CompletionOptions>) => collect(complete(ensemble, { prompt: PERU, ...options }));
     const idsOf = ({ parts }: CompletionResult) => parts.map(({ id }) => id);
-    const withoutIds = (calls: readonly ToolCall[]) => calls.map(({ name: called, arguments: values }) => [called, values]);
+    const withoutIds = (calls: readonly ToolCall[]) =>
+        calls.map(({ name: called, arguments: values }) => [called, values]);
 
     /** What the template itself makes of messages. */
     function renderDirectly(messages: readonly ChatMessage[], told: readonly Tool[] = tools): string {
-        const data = { messages: messages as never, tools: toolsVariable(told as ResolvedTool[]), add_generation_prompt: true };
+        const data = {
+            messages: messages as never,
+            tools: toolsVariable(told as ResolvedTool[]),
+            add_generation_prompt: true,
+        };
         return compileTemplate(family.template).render(form.special, data, new Set()).text;
     }
 
@@ -144,12 +153,19 @@ function checkFamily(name: RealFamilyName): void {
         beforeAll(() => void (chat = createChat(ensemble, { tools, seed: 3, maxTokens: 12 })));
 
         /** The prompt was counted as it is, and is what the template makes of the messages. */
-        async function expectPrompt({ usage }: CompletionResult, messages: readonly ChatMessage[], told = tools): Promise<void> {
+        async function expectPrompt(
+            { usage }: CompletionResult,
+            messages: readonly ChatMessage[],
+            told = tools,
+        ): Promise<void> {
             const options = told.length > 0 ? { tools: told } : {};
             expect(await ensemble.countTokens(messages, options)).toBe(usage.promptTokens);
         }
 
-        async function call(question: string, toolChoice: CompletionOptions["toolChoice"]): Promise<readonly ToolCall[]> {
+        async function call(
+            question: string,
+            toolChoice: CompletionOptions["toolChoice"],
+        ): Promise<readonly ToolCall[]> {
             const asked = await collect(chat.send(question, { toolChoice, maxTokens: 200 }));
             expect([asked.reason, asked.text, asked.thinking]).toEqual(["tool-calls", "", ""]);
             expectValid(asked.toolCalls);
@@ -202,10 +218,7 @@ function checkFamily(name: RealFamilyName): void {
         const { toolCalls } = answers[counts.indexOf(Math.max(...counts))] as CompletionResult;
         const messages: ChatMessage[] = [
             { role: "user", content: PERU },
-            {
-                ...{ role: "assistant", content: "" },
-                tool_calls: toolCalls.map(({ id, ...called }) => ({ id, type: "function", function: called })),
-            },
+            assistantCalling(toolCalls),
             ...toolCalls.map(({ id }, index) => ({ role: "tool" as const, content: `${index}`, tool_call_id: id })),
         ];
         const member = ensemble.members[1];
@@ -218,7 +231,13 @@ function checkFamily(name: RealFamilyName): void {
         ["a call of one tool", { toolChoice: { tool: "weather_in" }, maxTokens: 150 }],
         ["calls", { toolChoice: "required", maxTokens: 150 }],
         ["free text", { maxTokens: 24 }],
-        ["JSON or calls", { jsonSchema: { properties: { city: { type: "string", maxLength: 8 } }, required: ["city"] }, maxTokens: 150 }],
+        [
+            "JSON or calls",
+            {
+                jsonSchema: { properties: { city: { type: "string", maxLength: 8 } }, required: ["city"] },
+                maxTokens: 150,
+            },
+        ],
     ])("%s: the same with speculation and ahead of the reader", async (_name, options) => {
         const request = { tools, seed: 5, sampling: { temperature: 0.8 }, ...options };
         const plain = await run({ ...request, speculation: false });
@@ -261,14 +280,18 @@ function checkFamily(name: RealFamilyName): void {
                     const request = { prompt: PERU, templateVariables, maxTokens: 20 };
                     const said = await collect(complete(speaker, { ...request, tools }));
                     const isThinking = thought !== "" && templateVariables?.["enable_thinking"] !== false;
-                    expect([said.reason, said.thinking, said.text.trim()]).toEqual(["stop", isThinking ? "Hmm" : "", "Lima"]);
+                    expect([said.reason, said.thinking, said.text.trim()]).toEqual([
+                        "stop",
+                        isThinking ? "Hmm" : "",
+                        "Lima",
+                    ]);
                     const texts = await new Response(complete(speaker, request).toReadableStream()).text();
                     expect(texts.trim()).toBe("Lima");
                 }
             }));
 
         test("calls are recognised", () =>
-            saying(form.call("now", {}), async (speaker) => {
+            saying(form.call("now", {}).replaceAll(" ", ""), async (speaker) => {
                 for (const templateVariables of thinkings) {
                     const request = { prompt: PERU, templateVariables, maxTokens: 60, tools: [NOW] };
                     const said = await collect(complete(speaker, request));
@@ -285,12 +308,7 @@ function checkFamily(name: RealFamilyName): void {
         const calling = (text: string): ChatMessage[] => [
             { role: "system", content: `Be brief. ${text}` },
             { role: "user", content: `Hello ${text}` },
-            {
-                ...{ role: "assistant", content: "" },
-                tool_calls: [
-                    { id: "abcdefgh1", type: "function", function: { name: "weather_in", arguments: { city: `Lima ${text}` } } },
-                ],
-            },
+            assistantCalling([{ id: "abcdefgh1", name: "weather_in", arguments: { city: `Lima ${text}` } }]),
             { role: "tool", content: `Sunny ${text}`, tool_call_id: "abcdefgh1" },
             { role: "assistant", content: `It is. ${text}` },
             { role: "user", content: text },
@@ -306,7 +324,7 @@ function checkFamily(name: RealFamilyName): void {
             await oracle.dispose();
             const controls = controlsOf(ids, model);
             expect(controls.filter((text) => text === form.ends[1])).toHaveLength(messages.length);
-            expect(ids.map((id) => tokenText(ensemble, id)).join("")).toBe(prompt.render(messages, told));
+            expect(model.detokenize(Int32Array.from(ids), true).toString("utf8")).toBe(prompt.render(messages, told));
         });
 
         test("come from no message, tool or result", async () => {
@@ -323,12 +341,22 @@ function checkFamily(name: RealFamilyName): void {
     describe("frameworks", () => {
         const country = z.enum(["Peru", "Japan"]);
         const result = "It is \u{1f306} Lima.";
-        const capital = { description: "Its capital", inputSchema: z.object({ country }), execute: () => Promise.resolve(result) };
+        const capital = {
+            description: "Its capital",
+            inputSchema: z.object({ country }),
+            execute: () => Promise.resolve(result),
+        };
         const isCall = { country: expect.stringMatching(/^(Peru|Japan)$/) };
 
         test("AI SDK: steps with a tool, whole and in a stream", async () => {
             const call = {
-                ...{ model: createEftModel(ensemble), prompt: PERU, tools: { capital: tool(capital) }, seed: 1, maxOutputTokens: 60 },
+                ...{
+                    model: createEftModel(ensemble),
+                    prompt: PERU,
+                    tools: { capital: tool(capital) },
+                    seed: 1,
+                    maxOutputTokens: 60,
+                },
                 stopWhen: isStepCount(2),
                 prepareStep: ({ stepNumber }: { stepNumber: number }) => ({
                     toolChoice: stepNumber === 0 ? ("required" as const) : ("none" as const),
@@ -336,7 +364,8 @@ function checkFamily(name: RealFamilyName): void {
             };
             const { steps, text } = await generateText(call);
             expect(steps.map(({ toolCalls }) => toolCalls.length > 0)).toEqual([true, false]);
-            for (const { input, invalid } of steps[0]?.toolCalls ?? []) expect([input, invalid]).toEqual([isCall, undefined]);
+            for (const { input, invalid } of steps[0]?.toolCalls ?? [])
+                expect([input, invalid]).toEqual([isCall, undefined]);
             for (const { output } of steps[0]?.toolResults ?? []) expect(output).toBe(result);
             expect(text).toBe(steps[1]?.text);
             const stream = streamText(call);
@@ -346,14 +375,20 @@ function checkFamily(name: RealFamilyName): void {
         });
 
         test("AI SDK: objects", async () => {
-            const schema = z.object({ country, note: z.string().max(9), years: z.array(z.int().min(0).max(99)).max(3) });
+            const schema = z.object({
+                country,
+                note: z.string().max(9),
+                years: z.array(z.int().min(0).max(99)).max(3),
+            });
             const { object } = await generateObject({ model: createEftModel(ensemble), schema, prompt: PERU, seed: 4 });
             expect(schema.safeParse(object).data).toEqual(object);
         });
 
         test("LangChain: a tool and its result, whole and in chunks", async () => {
             const model = new ChatEft({ model: ensemble, seed: 1, maxTokens: 60 });
-            const bound = model.bindTools([{ name: "capital", description: "Its capital", schema: capital.inputSchema } as never]);
+            const bound = model.bindTools([
+                { name: "capital", description: "Its capital", schema: capital.inputSchema } as never,
+            ]);
             const asked = await bound.invoke(PERU, { tool_choice: "capital" });
             expect([asked.text, asked.tool_calls?.map(({ args }) => args)]).toEqual(["", [isCall]]);
             let chunks: AIMessageChunk | undefined;
@@ -364,7 +399,12 @@ function checkFamily(name: RealFamilyName): void {
             const messages = [new HumanMessage(PERU), asked, new ToolMessage({ content: result, tool_call_id: id })];
             const answered = await bound.invoke(messages, { tool_choice: "none" });
             expect(answered.tool_calls).toEqual([]);
-            expect(answered.usage_metadata?.input_tokens).toBeGreaterThan(asked.usage_metadata?.input_tokens ?? Infinity);
+            const shown = await ensemble.countTokens([
+                { role: "user", content: PERU },
+                assistantCalling([{ id, name: "capital", arguments: asked.tool_calls?.[0]?.args ?? {} }]),
+                { role: "tool", content: result, tool_call_id: id },
+            ]);
+            expect(answered.usage_metadata?.input_tokens).toBe(shown);
         });
 
         test("LangChain: structured output", async () => {

@@ -4,7 +4,15 @@ import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parseRecipe, type Recipe } from "../../src/index.js";
 import { packageRoot } from "../../src/package.js";
-import { GGML_TYPE, fromFloat32, writeGguf, type MetadataValue, type Scalar, type ScalarType, type Tensor } from "./gguf.js";
+import {
+    GGML_TYPE,
+    fromFloat32,
+    writeGguf,
+    type MetadataValue,
+    type Scalar,
+    type ScalarType,
+    type Tensor,
+} from "./gguf.js";
 import { createRandom } from "./grammar-texts.js";
 import { readPublicTemplates } from "./public-templates.js";
 import { temporaryFolder } from "./temporary.js";
@@ -13,7 +21,13 @@ import { TOKEN_TYPE } from "./vocabulary.js";
 /** As the published files have it. */
 const FAMILIES = {
     llama3: {
-        ...{ architecture: "llama", pre: "llama-bpe", width: 128_256, bos: 128_000, eos: { base: 128_001, chat: 128_009 } },
+        ...{
+            architecture: "llama",
+            pre: "llama-bpe",
+            width: 128_256,
+            bos: 128_000,
+            eos: { base: 128_001, chat: 128_009 },
+        },
         template: "meta-llama-Llama-3.1-8B-Instruct.jinja",
     },
     qwen3: {
@@ -57,15 +71,19 @@ export async function writeRealFamily(name: RealFamilyName): Promise<RealFamily>
     const vocabulary = readVocabulary(name);
     const template = (await readPublicTemplates()).get(FAMILIES[name].template) ?? "";
     const { folder, remove } = temporaryFolder();
-    const write = (model: string, seed: number, role: "base" | "chat", links?: Links): string => {
+    const write = (model: string, role: "base" | "chat", seed: number, links?: Links): string => {
         const file = path.join(folder, `${model}.gguf`);
-        const metadata = new Map(Object.entries(listMetadata(name, vocabulary, role, role === "chat" ? template : undefined)));
-        writeGguf(file, { metadata, tensors: listTensors(name, seed, links) });
+        const layers = model === "large-base" ? 2 : 1;
+        const metadata = listMetadata(name, vocabulary, role, layers, role === "chat" ? template : undefined);
+        writeGguf(file, {
+            metadata: new Map(Object.entries(metadata)),
+            tensors: listTensors(name, layers, seed, links),
+        });
         return file;
     };
-    write("large-base", 1, "base");
-    write("small-base", 2, "base");
-    const tuned = write("small-chat", 3, "chat");
+    write("large-base", "base", 1);
+    write("small-base", "base", 2);
+    const tuned = write("small-chat", "chat", 3);
     let scripts = 0;
     return {
         template,
@@ -83,7 +101,8 @@ prompt: { template: from chat }
 ${more}`,
                 { directory: folder },
             ),
-        writeScripted: (after, text) => write(`scripted-${++scripts}`, 4, "chat", linkTokens(vocabulary.ids, after, text)),
+        writeScripted: (after, text) =>
+            write(`scripted-${++scripts}`, "chat", 4, linkTokens(vocabulary.ids, after, text)),
         remove,
     };
 }
@@ -141,12 +160,18 @@ function listMetadata(
     name: RealFamilyName,
     { entries }: Vocabulary,
     role: "base" | "chat",
+    layers: number,
     template: string | undefined,
 ): Record<string, MetadataValue> {
     const { architecture, width, bos, eos } = FAMILIES[name];
     const head = EMBEDDING / HEADS;
     const sizes = {
-        ...{ context_length: CONTEXT, embedding_length: EMBEDDING, block_count: 1, feed_forward_length: FEED_FORWARD },
+        ...{
+            context_length: CONTEXT,
+            embedding_length: EMBEDDING,
+            block_count: layers,
+            feed_forward_length: FEED_FORWARD,
+        },
         ...{ vocab_size: width, "rope.dimension_count": head, "attention.head_count": HEADS },
         ...{ "attention.head_count_kv": HEADS, "attention.key_length": head, "attention.value_length": head },
     };
@@ -170,7 +195,7 @@ function listMetadata(
 type Links = ReadonlyMap<number, number>;
 
 /** In float32, where the size of a batch changes next to nothing. */
-function listTensors(name: RealFamilyName, seed: number, links: Links | undefined): Tensor[] {
+function listTensors(name: RealFamilyName, layers: number, seed: number, links: Links | undefined): Tensor[] {
     const { architecture, width } = FAMILIES[name];
     const random = createRandom(seed);
     const tensor = (title: string, shape: number[], weights: Float32Array): Tensor => ({
@@ -191,18 +216,19 @@ function listTensors(name: RealFamilyName, seed: number, links: Links | undefine
             output[to * EMBEDDING + i]! += (CERTAIN * embedding[from * EMBEDDING + i]!) / EMBEDDING;
     }
     const head = EMBEDDING / HEADS;
+    const layer = (block: string): Tensor[] => [
+        norm(`${block}.attn_norm.weight`, EMBEDDING),
+        ...["q", "k", "v"].map((part) => matrix(`${block}.attn_${part}.weight`, EMBEDDING, EMBEDDING)),
+        ...(architecture === "qwen3" ? ["q", "k"].map((part) => norm(`${block}.attn_${part}_norm.weight`, head)) : []),
+        matrix(`${block}.attn_output.weight`, EMBEDDING, EMBEDDING, residual),
+        norm(`${block}.ffn_norm.weight`, EMBEDDING),
+        matrix(`${block}.ffn_gate.weight`, EMBEDDING, FEED_FORWARD),
+        matrix(`${block}.ffn_up.weight`, EMBEDDING, FEED_FORWARD),
+        matrix(`${block}.ffn_down.weight`, FEED_FORWARD, EMBEDDING, residual),
+    ];
     return [
         tensor("token_embd.weight", [EMBEDDING, width], embedding),
-        norm("blk.0.attn_norm.weight", EMBEDDING),
-        matrix("blk.0.attn_q.weight", EMBEDDING, EMBEDDING),
-        matrix("blk.0.attn_k.weight", EMBEDDING, EMBEDDING),
-        matrix("blk.0.attn_v.weight", EMBEDDING, EMBEDDING),
-        ...(architecture === "qwen3" ? [norm("blk.0.attn_q_norm.weight", head), norm("blk.0.attn_k_norm.weight", head)] : []),
-        matrix("blk.0.attn_output.weight", EMBEDDING, EMBEDDING, residual),
-        norm("blk.0.ffn_norm.weight", EMBEDDING),
-        matrix("blk.0.ffn_gate.weight", EMBEDDING, FEED_FORWARD),
-        matrix("blk.0.ffn_up.weight", EMBEDDING, FEED_FORWARD),
-        matrix("blk.0.ffn_down.weight", FEED_FORWARD, EMBEDDING, residual),
+        ...Array.from({ length: layers }, (_, index) => layer(`blk.${index}`)).flat(),
         norm("output_norm.weight", EMBEDDING),
         tensor("output.weight", [EMBEDDING, width], output),
     ];
