@@ -23,6 +23,7 @@ import {
     type ToolCall,
 } from "../../src/index.js";
 import { ChatEft } from "../../src/langchain/index.js";
+import { flaggedIds } from "../../src/models/vocabulary.js";
 import { toolsVariable } from "../../src/prompts/tool-messages.js";
 import { compileTemplate } from "../../src/template/template.js";
 import type { ResolvedTool } from "../../src/tools/types.js";
@@ -60,6 +61,8 @@ const WEATHER: Tool = {
     },
 };
 const tools = [POPULATION, WEATHER];
+// A trial of what the test itself has written would take time alone.
+const OPTIONS = { contextSize: 2048, trust: true };
 const NOW: Tool = { name: "now" };
 const ajv = new Ajv2020();
 const PERU = "How many people live in Peru?";
@@ -119,7 +122,7 @@ function checkFamily(name: RealFamilyName): void {
     let ensemble: Ensemble;
     beforeAll(async () => {
         family = await writeRealFamily(name);
-        ensemble = await loadOnCpu(family.recipe(), { contextSize: 2048 });
+        ensemble = await loadOnCpu(family.recipe(), OPTIONS);
     });
     afterAll(async () => {
         await ensemble.dispose();
@@ -208,14 +211,21 @@ function checkFamily(name: RealFamilyName): void {
     });
 
     test("several calls at once, where the template has them", async () => {
-        const seeds = [0, 1, 2, 3];
-        const answers = await Promise.all(
-            seeds.map((seed) => run({ tools: [NOW, POPULATION], toolChoice: "required", seed, maxTokens: 250 })),
+        // Nothing ends of its own accord, and what may go on does.
+        const logitBias = Object.fromEntries(
+            Array.from(flaggedIds(ensemble.vocabulary.endOfGeneration), (id) => [id, -50]),
         );
-        const counts = answers.map(({ toolCalls }) => toolCalls.length);
-        if (name === "llama3") return expect(counts).toEqual(seeds.map(() => 1));
-        expect(Math.max(...counts)).toBeGreaterThan(1);
-        const { toolCalls } = answers[counts.indexOf(Math.max(...counts))] as CompletionResult;
+        const request = {
+            tools: [NOW, POPULATION],
+            toolChoice: "required",
+            seed: 1,
+            maxTokens: 150,
+            logitBias,
+        } as const;
+        const { text, toolCalls } = await run(request);
+        expect(text).toBe("");
+        if (name === "llama3") return expect(toolCalls).toHaveLength(1);
+        expect(toolCalls.length).toBeGreaterThan(1);
         const messages: ChatMessage[] = [
             { role: "user", content: PERU },
             assistantCalling(toolCalls),
@@ -267,7 +277,7 @@ function checkFamily(name: RealFamilyName): void {
         /** An ensemble whose answer is written into its fine-tuned member. */
         async function saying(text: string, body: (speaker: Ensemble) => Promise<void>): Promise<void> {
             const chat = family.writeScripted(form.ends[0], `${thought}${text}${form.ends[1]}`);
-            const speaker = await loadOnCpu(family.recipe("sampling: { temperature: 0 }", chat), { contextSize: 1024 });
+            const speaker = await ensemble.host.load(family.recipe("sampling: { temperature: 0 }", chat), OPTIONS);
             await body(speaker);
             await speaker.dispose();
         }
@@ -359,7 +369,8 @@ function checkFamily(name: RealFamilyName): void {
                 },
                 stopWhen: isStepCount(2),
                 prepareStep: ({ stepNumber }: { stepNumber: number }) => ({
-                    toolChoice: stepNumber === 0 ? ("required" as const) : ("none" as const),
+                    toolChoice:
+                        stepNumber === 0 ? { type: "tool" as const, toolName: "capital" as const } : ("none" as const),
                 }),
             };
             const { steps, text } = await generateText(call);

@@ -41,6 +41,8 @@ const FOLDER = path.join(packageRoot, "build", "real-vocabularies");
 const [EMBEDDING, FEED_FORWARD, HEADS, CONTEXT] = [32, 64, 2, 4096];
 /** Standard deviation of the logits: about as flat as a language model in mid-sentence. */
 const LOGIT_DEVIATION = 3;
+/** How much attention counts: llama.cpp sums it in half precision, and what it rounds depends on the batch. */
+const ATTENTION = 1 / 16;
 /** Logit of what a scripted model says next. */
 const CERTAIN = 100;
 
@@ -203,8 +205,11 @@ function listTensors(name: RealFamilyName, layers: number, seed: number, links: 
         data: fromFloat32(weights),
     });
     const norm = (title: string, size: number): Tensor => tensor(title, [size], new Float32Array(size).fill(1));
-    const draw = (count: number, deviation: number): Float32Array =>
-        Float32Array.from({ length: count }, () => (random() - 0.5) * Math.sqrt(12) * deviation);
+    const draw = (count: number, deviation: number): Float32Array => {
+        const weights = new Float32Array(count);
+        for (let i = 0; i < count; i++) weights[i] = (random() - 0.5) * Math.sqrt(12) * deviation;
+        return weights;
+    };
     const matrix = (title: string, columns: number, rows: number, gain = 1): Tensor =>
         tensor(title, [columns, rows], draw(columns * rows, gain * columns ** -0.5));
     // Then the text so far plays no role but for its last token.
@@ -220,7 +225,7 @@ function listTensors(name: RealFamilyName, layers: number, seed: number, links: 
         norm(`${block}.attn_norm.weight`, EMBEDDING),
         ...["q", "k", "v"].map((part) => matrix(`${block}.attn_${part}.weight`, EMBEDDING, EMBEDDING)),
         ...(architecture === "qwen3" ? ["q", "k"].map((part) => norm(`${block}.attn_${part}_norm.weight`, head)) : []),
-        matrix(`${block}.attn_output.weight`, EMBEDDING, EMBEDDING, residual),
+        matrix(`${block}.attn_output.weight`, EMBEDDING, EMBEDDING, residual * ATTENTION),
         norm(`${block}.ffn_norm.weight`, EMBEDDING),
         matrix(`${block}.ffn_gate.weight`, EMBEDDING, FEED_FORWARD),
         matrix(`${block}.ffn_up.weight`, EMBEDDING, FEED_FORWARD),
