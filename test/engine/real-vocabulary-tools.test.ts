@@ -4,12 +4,7 @@
  */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { HumanMessage, ToolMessage, type AIMessageChunk } from "@langchain/core/messages";
-import { concat } from "@langchain/core/utils/stream";
-import { generateObject, generateText, isStepCount, streamText, tool } from "ai";
 import { Ajv2020 } from "ajv/dist/2020.js";
-import { z } from "zod";
-import { createEftModel } from "../../src/ai-sdk/index.js";
 import {
     collect,
     complete,
@@ -19,10 +14,10 @@ import {
     type CompletionOptions,
     type CompletionResult,
     type Ensemble,
+    type TemplateVariables,
     type Tool,
     type ToolCall,
 } from "../../src/index.js";
-import { ChatEft } from "../../src/langchain/index.js";
 import { flaggedIds } from "../../src/models/vocabulary.js";
 import { toolsVariable } from "../../src/prompts/tool-messages.js";
 import { compileTemplate } from "../../src/template/template.js";
@@ -30,13 +25,13 @@ import type { ResolvedTool } from "../../src/tools/types.js";
 import { controlsOf } from "../helpers/control-vocabulary.js";
 import { loadOnCpu } from "../helpers/demo.js";
 import { openOracle } from "../helpers/oracle.js";
-import { fetchedFamilies, writeRealFamily, type RealFamily, type RealFamilyName } from "../helpers/real-vocabulary.js";
-
-globalThis.AI_SDK_LOG_WARNINGS = false;
-
-const fetched = fetchedFamilies();
-// Where all is checked, they have been fetched.
-if (fetched.length < 2 && process.env.CI) throw new Error("Run node scripts/real-vocabularies.mjs first.");
+import {
+    isFetched,
+    REAL_FAMILIES,
+    writeRealFamily,
+    type RealFamily,
+    type RealFamilyName,
+} from "../helpers/real-vocabulary.js";
 
 const POPULATION: Tool = {
     name: "population_of",
@@ -63,7 +58,8 @@ const WEATHER: Tool = {
 const tools = [POPULATION, WEATHER];
 // A trial of what the test itself has written would take time alone.
 const OPTIONS = { contextSize: 2048, trust: true };
-const NOW: Tool = { name: "now" };
+const NOW: Tool = { name: "now", parameters: { type: "object", properties: {}, additionalProperties: false } };
+const UNTOLD = { toolChoice: "none" } as const;
 const ajv = new Ajv2020();
 const PERU = "How many people live in Peru?";
 
@@ -78,7 +74,7 @@ const FORMS: Readonly<
             /** The last token of a prompt, and the one that ends an answer. */
             readonly ends: readonly [prompt: string, answer: string];
             readonly special: Readonly<Record<"bos_token" | "eos_token", string>>;
-            /** With each message of a user, control tokens. */
+            /** What ends a turn and begins another. */
             readonly forged: string;
         }
     >
@@ -113,8 +109,7 @@ function assistantCalling(calls: readonly ToolCall[]): ChatMessage {
     return { role: "assistant", content: "", tool_calls: written };
 }
 
-const families: RealFamilyName[] = ["qwen3", "llama3"];
-for (const name of families) (fetched.includes(name) ? describe : describe.skip)(name, () => checkFamily(name));
+for (const name of REAL_FAMILIES) (isFetched(name) ? describe : describe.skip)(name, () => checkFamily(name));
 
 function checkFamily(name: RealFamilyName): void {
     const form = FORMS[name];
@@ -135,8 +130,9 @@ function checkFamily(name: RealFamilyName): void {
         calls.map(({ name: called, arguments: values }) => [called, values]);
 
     /** What the template itself makes of messages. */
-    function renderDirectly(messages: readonly ChatMessage[], told: readonly Tool[] = tools): string {
+    function renderDirectly(messages: readonly ChatMessage[], told = tools, variables: TemplateVariables = {}): string {
         const data = {
+            ...variables,
             messages: messages as never,
             tools: toolsVariable(told as ResolvedTool[]),
             add_generation_prompt: true,
@@ -281,7 +277,7 @@ function checkFamily(name: RealFamilyName): void {
             await body(speaker);
             await speaker.dispose();
         }
-        const thinkings: CompletionOptions["templateVariables"][] =
+        const thinkings: TemplateVariables[] =
             name === "qwen3" ? [{}, { enable_thinking: true }, { enable_thinking: false }] : [{}];
 
         test("thoughts are no text, with thinking and without", () =>
@@ -289,7 +285,7 @@ function checkFamily(name: RealFamilyName): void {
                 for (const templateVariables of thinkings) {
                     const request = { prompt: PERU, templateVariables, maxTokens: 20 };
                     const said = await collect(complete(speaker, { ...request, tools }));
-                    const isThinking = thought !== "" && templateVariables?.["enable_thinking"] !== false;
+                    const isThinking = thought !== "" && templateVariables["enable_thinking"] !== false;
                     expect([said.reason, said.thinking, said.text.trim()]).toEqual([
                         "stop",
                         isThinking ? "Hmm" : "",
@@ -300,15 +296,20 @@ function checkFamily(name: RealFamilyName): void {
                 }
             }));
 
-        test("calls are recognised", () =>
+        test("calls are recognised, and gone on from", () =>
             saying(form.call("now", {}).replaceAll(" ", ""), async (speaker) => {
                 for (const templateVariables of thinkings) {
-                    const request = { prompt: PERU, templateVariables, maxTokens: 60, tools: [NOW] };
-                    const said = await collect(complete(speaker, request));
+                    const request = { templateVariables, maxTokens: 60, tools: [NOW] };
+                    const chat = createChat(speaker, request);
+                    const said = await collect(chat.send(PERU));
                     expect([said.reason, said.text.trim(), withoutIds(said.toolCalls)]).toEqual([
                         ...["tool-calls", "", [["now", {}]]],
                     ]);
-                    const unknown = await collect(complete(speaker, { ...request, tools: [POPULATION] }));
+                    await collect(chat.sendResults([{ id: said.toolCalls[0]?.id ?? "", result: "noon" }], UNTOLD));
+                    const next = await chat.render("And now?");
+                    const messages: ChatMessage[] = [...chat.messages, { role: "user", content: "And now?" }];
+                    expect(next.chat).toBe(renderDirectly(messages, [NOW], templateVariables));
+                    const unknown = await collect(complete(speaker, { ...request, prompt: PERU, tools: [POPULATION] }));
                     expect([unknown.text.includes("now"), unknown.toolCalls]).toEqual([true, []]);
                 }
             }));
@@ -344,86 +345,6 @@ function checkFamily(name: RealFamilyName): void {
                 const forged = tools.map((each) => ({ ...each, description: text })) as ResolvedTool[];
                 const ids = await prompt.tokenize(calling(text), { tools: toolsVariable(forged) });
                 expect(controlsOf(ids, model)).toEqual(plain);
-            }
-        });
-    });
-
-    describe("frameworks", () => {
-        const country = z.enum(["Peru", "Japan"]);
-        const result = "It is \u{1f306} Lima.";
-        const capital = {
-            description: "Its capital",
-            inputSchema: z.object({ country }),
-            execute: () => Promise.resolve(result),
-        };
-        const isCall = { country: expect.stringMatching(/^(Peru|Japan)$/) };
-
-        test("AI SDK: steps with a tool, whole and in a stream", async () => {
-            const call = {
-                ...{
-                    model: createEftModel(ensemble),
-                    prompt: PERU,
-                    tools: { capital: tool(capital) },
-                    seed: 1,
-                    maxOutputTokens: 60,
-                },
-                stopWhen: isStepCount(2),
-                prepareStep: ({ stepNumber }: { stepNumber: number }) => ({
-                    toolChoice:
-                        stepNumber === 0 ? { type: "tool" as const, toolName: "capital" as const } : ("none" as const),
-                }),
-            };
-            const { steps, text } = await generateText(call);
-            expect(steps.map(({ toolCalls }) => toolCalls.length > 0)).toEqual([true, false]);
-            for (const { input, invalid } of steps[0]?.toolCalls ?? [])
-                expect([input, invalid]).toEqual([isCall, undefined]);
-            for (const { output } of steps[0]?.toolResults ?? []) expect(output).toBe(result);
-            expect(text).toBe(steps[1]?.text);
-            const stream = streamText(call);
-            expect(await stream.text).toBe(text);
-            const inputs = (await stream.steps).flatMap(({ toolCalls }) => toolCalls.map(({ input }) => input));
-            expect(inputs).toEqual(steps[0]?.toolCalls.map(({ input }) => input));
-        });
-
-        test("AI SDK: objects", async () => {
-            const schema = z.object({
-                country,
-                note: z.string().max(9),
-                years: z.array(z.int().min(0).max(99)).max(3),
-            });
-            const { object } = await generateObject({ model: createEftModel(ensemble), schema, prompt: PERU, seed: 4 });
-            expect(schema.safeParse(object).data).toEqual(object);
-        });
-
-        test("LangChain: a tool and its result, whole and in chunks", async () => {
-            const model = new ChatEft({ model: ensemble, seed: 1, maxTokens: 60 });
-            const bound = model.bindTools([
-                { name: "capital", description: "Its capital", schema: capital.inputSchema } as never,
-            ]);
-            const asked = await bound.invoke(PERU, { tool_choice: "capital" });
-            expect([asked.text, asked.tool_calls?.map(({ args }) => args)]).toEqual(["", [isCall]]);
-            let chunks: AIMessageChunk | undefined;
-            for await (const chunk of await bound.stream(PERU, { tool_choice: "capital" }))
-                chunks = chunks ? concat(chunks, chunk) : chunk;
-            expect(chunks?.tool_calls?.map(({ args }) => args)).toEqual(asked.tool_calls?.map(({ args }) => args));
-            const id = asked.tool_calls?.[0]?.id ?? "";
-            const messages = [new HumanMessage(PERU), asked, new ToolMessage({ content: result, tool_call_id: id })];
-            const answered = await bound.invoke(messages, { tool_choice: "none" });
-            expect(answered.tool_calls).toEqual([]);
-            const shown = await ensemble.countTokens([
-                { role: "user", content: PERU },
-                assistantCalling([{ id, name: "capital", arguments: asked.tool_calls?.[0]?.args ?? {} }]),
-                { role: "tool", content: result, tool_call_id: id },
-            ]);
-            expect(answered.usage_metadata?.input_tokens).toBe(shown);
-        });
-
-        test("LangChain: structured output", async () => {
-            const schema = z.object({ country, note: z.string().max(9) });
-            const model = new ChatEft({ model: ensemble, seed: 2 });
-            for (const method of ["jsonSchema", "functionCalling"] as const) {
-                const object = await model.withStructuredOutput(schema, { method, name: "answer" }).invoke(PERU);
-                expect(schema.safeParse(object).data).toEqual(object);
             }
         });
     });

@@ -17,23 +17,31 @@ import { readPublicTemplates } from "./public-templates.js";
 import { temporaryFolder } from "./temporary.js";
 import { TOKEN_TYPE } from "./vocabulary.js";
 
-/** As the published files have it. */
+interface Shape {
+    readonly architecture: "llama" | "qwen3";
+    readonly pre: string;
+    readonly bos: number;
+    readonly eos: Readonly<Record<Role, number>>;
+    /** Ids with padding, which large models of a family have more of. */
+    readonly widths: Readonly<Record<Size, number>>;
+    readonly template: string;
+}
+type Role = "base" | "chat";
+type Size = "large" | "small";
+
+/** As published files have it. */
 const FAMILIES = {
     llama3: {
-        ...{
-            architecture: "llama",
-            pre: "llama-bpe",
-            width: 128_256,
-            bos: 128_000,
-            eos: { base: 128_001, chat: 128_009 },
-        },
+        ...{ architecture: "llama", pre: "llama-bpe", bos: 128_000, eos: { base: 128_001, chat: 128_009 } },
+        widths: { large: 128_256, small: 128_256 },
         template: "meta-llama-Llama-3.1-8B-Instruct.jinja",
     },
     qwen3: {
-        ...{ architecture: "qwen3", pre: "qwen2", width: 151_936, bos: 151_643, eos: { base: 151_643, chat: 151_645 } },
+        ...{ architecture: "qwen3", pre: "qwen2", bos: 151_643, eos: { base: 151_643, chat: 151_645 } },
+        widths: { large: 152_064, small: 151_936 },
         template: "Qwen-Qwen3-0.6B.jinja",
     },
-} as const;
+} as const satisfies Readonly<Record<string, Shape>>;
 export type RealFamilyName = keyof typeof FAMILIES;
 
 const FOLDER = path.join(packageRoot, "build", "real-vocabularies");
@@ -45,10 +53,13 @@ const ATTENTION = 1 / 16;
 /** Logit of what a scripted model says next. */
 const CERTAIN = 100;
 
-/** Families whose vocabularies have been fetched (scripts/real-vocabularies.mjs). */
-export function fetchedFamilies(): readonly RealFamilyName[] {
-    const names = Object.keys(FAMILIES) as RealFamilyName[];
-    return names.filter((name) => findVocabulary(name) !== undefined);
+export const REAL_FAMILIES = Object.keys(FAMILIES) as RealFamilyName[];
+
+/** Whether a family's vocabulary has been fetched. @throws where all is checked and it has not */
+export function isFetched(name: RealFamilyName): boolean {
+    if (findVocabulary(name) !== undefined) return true;
+    if (process.env.CI) throw new Error("Run node scripts/real-vocabularies.mjs first.");
+    return false;
 }
 
 export interface RealFamily {
@@ -57,8 +68,8 @@ export interface RealFamily {
     /** Up-scaling with three models, of YAML without its first lines; `chat` in the place of the fine-tuned one. */
     readonly recipe: (more?: string, chat?: string) => Recipe;
     /**
-     * Writes a fine-tuned model that says one text. Only the last token decides what comes next, so no token comes twice: the text
-     * is cut accordingly.
+     * Writes a fine-tuned model that says one text. The last token alone decides what comes next, so the text is cut into tokens
+     * of which none comes twice.
      *
      * @param after - the token that the prompt ends with
      * @returns its file
@@ -72,14 +83,16 @@ export async function writeRealFamily(name: RealFamilyName): Promise<RealFamily>
     const vocabulary = readVocabulary(name);
     const template = (await readPublicTemplates()).get(FAMILIES[name].template) ?? "";
     const { folder, remove } = temporaryFolder();
-    const write = (model: string, role: "base" | "chat", seed: number, links?: Links): string => {
+    const write = (model: string, role: Role, seed: number, links?: Links): string => {
         const file = path.join(folder, `${model}.gguf`);
-        const layers = model === "large-base" ? 2 : 1;
-        const metadata = listMetadata(name, vocabulary, role, layers, role === "chat" ? template : undefined);
-        writeGguf(file, {
-            metadata: new Map(Object.entries(metadata)),
-            tensors: listTensors(name, layers, seed, links),
-        });
+        const size = model === "large-base" ? "large" : "small";
+        const metadata = {
+            ...listMetadata(name, role, size),
+            ...vocabulary.entries[size],
+            ...(role === "chat" && { "tokenizer.chat_template": scalar("string", template) }),
+        };
+        const tensors = listTensors(name, size, seed, links);
+        writeGguf(file, { metadata: new Map(Object.entries(metadata)), tensors });
         return file;
     };
     write("large-base", "base", 1);
@@ -110,8 +123,8 @@ ${more}`,
 
 interface Vocabulary {
     readonly ids: ReadonlyMap<string, number>;
-    /** Entries are shared by the models, so that they are encoded once. */
-    readonly entries: Readonly<Record<string, MetadataValue>>;
+    /** Metadata, shared by the models of a size, so that they are encoded once. */
+    readonly entries: Readonly<Record<Size, Readonly<Record<string, MetadataValue>>>>;
 }
 
 function findVocabulary(name: RealFamilyName): string | undefined {
@@ -134,11 +147,11 @@ interface TokenizerFile {
 
 /** What llama.cpp's converter makes of it. */
 function readVocabulary(name: RealFamilyName): Vocabulary {
-    const { width, pre } = FAMILIES[name];
+    const { widths, pre } = FAMILIES[name];
     const text = readFileSync(findVocabulary(name) ?? "", "utf8");
     const { model, added_tokens: added } = JSON.parse(text) as TokenizerFile;
-    const tokens = Array.from({ length: width }, (_, id) => `[PAD${id}]`);
-    const types = new Array<number>(width).fill(TOKEN_TYPE.unused);
+    const tokens = Array.from({ length: widths.large }, (_, id) => `[PAD${id}]`);
+    const types = new Array<number>(widths.large).fill(TOKEN_TYPE.unused);
     const ids = new Map(Object.entries(model.vocab));
     for (const [token, id] of ids) [tokens[id], types[id]] = [token, TOKEN_TYPE.normal];
     for (const { id, content, special } of added) {
@@ -147,48 +160,42 @@ function readVocabulary(name: RealFamilyName): Vocabulary {
         ids.set(content, id);
     }
     const merges = model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" ")));
-    const entries = {
+    const shared = {
         "tokenizer.ggml.model": scalar("string", "gpt2"),
         "tokenizer.ggml.pre": scalar("string", pre),
-        "tokenizer.ggml.tokens": array("string", tokens),
-        "tokenizer.ggml.token_type": array("int32", types),
         "tokenizer.ggml.merges": array("string", merges),
     };
-    return { ids, entries };
+    const entriesOf = (width: number): Record<string, MetadataValue> => ({
+        ...shared,
+        "tokenizer.ggml.tokens": array("string", tokens.slice(0, width)),
+        "tokenizer.ggml.token_type": array("int32", types.slice(0, width)),
+    });
+    return { ids, entries: { large: entriesOf(widths.large), small: entriesOf(widths.small) } };
 }
 
-function listMetadata(
-    name: RealFamilyName,
-    { entries }: Vocabulary,
-    role: "base" | "chat",
-    layers: number,
-    template: string | undefined,
-): Record<string, MetadataValue> {
-    const { architecture, width, bos, eos } = FAMILIES[name];
+const layersOf = (size: Size): number => (size === "large" ? 2 : 1);
+
+/** All but the vocabulary and the template. */
+function listMetadata(name: RealFamilyName, role: Role, size: Size): Record<string, MetadataValue> {
+    const { architecture, widths, bos, eos } = FAMILIES[name];
     const head = EMBEDDING / HEADS;
     const sizes = {
-        ...{
-            context_length: CONTEXT,
-            embedding_length: EMBEDDING,
-            block_count: layers,
-            feed_forward_length: FEED_FORWARD,
-        },
-        ...{ vocab_size: width, "rope.dimension_count": head, "attention.head_count": HEADS },
-        ...{ "attention.head_count_kv": HEADS, "attention.key_length": head, "attention.value_length": head },
+        ...{ context_length: CONTEXT, embedding_length: EMBEDDING, feed_forward_length: FEED_FORWARD },
+        ...{ block_count: layersOf(size), vocab_size: widths[size], "rope.dimension_count": head },
+        ...{ "attention.head_count": HEADS, "attention.head_count_kv": HEADS },
+        ...{ "attention.key_length": head, "attention.value_length": head },
     };
     return {
         "general.architecture": scalar("string", architecture),
-        "general.name": scalar("string", `${name} ${role}`),
+        "general.name": scalar("string", `${name} ${size} ${role}`),
         "general.file_type": scalar("uint32", 0),
         ...Object.fromEntries(
             Object.entries(sizes).map(([key, value]) => [`${architecture}.${key}`, scalar("uint32", value)]),
         ),
         [`${architecture}.attention.layer_norm_rms_epsilon`]: scalar("float32", 1e-6),
-        ...entries,
         "tokenizer.ggml.bos_token_id": scalar("uint32", bos),
         "tokenizer.ggml.eos_token_id": scalar("uint32", eos[role]),
         ...(name === "qwen3" && { "tokenizer.ggml.add_bos_token": scalar("bool", false) }),
-        ...(template !== undefined && { "tokenizer.chat_template": scalar("string", template) }),
     };
 }
 
@@ -196,14 +203,16 @@ function listMetadata(
 type Links = ReadonlyMap<number, number>;
 
 /** In float32, where the size of a batch changes next to nothing. */
-function listTensors(name: RealFamilyName, layers: number, seed: number, links: Links | undefined): Tensor[] {
-    const { architecture, width } = FAMILIES[name];
+function listTensors(name: RealFamilyName, size: Size, seed: number, links: Links | undefined): Tensor[] {
+    const { architecture, widths } = FAMILIES[name];
+    const width = widths[size];
     let state = seed;
     const tensor = (title: string, shape: number[], weights: Float32Array): Tensor => ({
         ...{ name: title, shape, type: GGML_TYPE.f32 },
         data: fromFloat32(weights),
     });
-    const norm = (title: string, size: number): Tensor => tensor(title, [size], new Float32Array(size).fill(1));
+    const norm = (title: string, columns: number): Tensor =>
+        tensor(title, [columns], new Float32Array(columns).fill(1));
     /** Uniform (Marsaglia, "Xorshift RNGs", 2003). Without globals in the loop, which are slow within Jest. */
     const draw = (count: number, deviation: number): Float32Array => {
         const weights = new Float32Array(count);
@@ -239,7 +248,7 @@ function listTensors(name: RealFamilyName, layers: number, seed: number, links: 
     ];
     return [
         tensor("token_embd.weight", [EMBEDDING, width], embedding),
-        ...Array.from({ length: layers }, (_, index) => layer(`blk.${index}`)).flat(),
+        ...Array.from({ length: layersOf(size) }, (_, index) => layer(`blk.${index}`)).flat(),
         norm("output_norm.weight", EMBEDDING),
         tensor("output.weight", [EMBEDDING, width], output),
     ];
