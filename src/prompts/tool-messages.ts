@@ -28,8 +28,11 @@ export function toolsVariable(tools: readonly ResolvedTool[]): JsonValue {
 }
 
 /** Messages for a template that shows calls and results. */
-export function withCalls(messages: readonly ChatMessage[], { wantsText }: CallTraits): readonly ChatMessage[] {
-    return messages.map((message) => {
+export function withCalls(
+    messages: readonly ChatMessage[],
+    { wantsText, isSingle }: CallTraits,
+): readonly ChatMessage[] {
+    return (isSingle ? oneByOne(messages) : messages).map((message) => {
         const calls = callsOf(message);
         if (calls === undefined) return message;
         return {
@@ -44,6 +47,30 @@ export function withCalls(messages: readonly ChatMessage[], { wantsText }: CallT
             })),
         };
     });
+}
+
+/** Calls that were made at once as if they had been made one after another, each with its result behind it. */
+function oneByOne(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+    const shown: ChatMessage[] = [];
+    for (let at = 0; at < messages.length; at++) {
+        const message = messages[at] as ChatMessage;
+        const calls = callsOf(message) ?? [];
+        if (calls.length < 2) {
+            shown.push(message);
+            continue;
+        }
+        const end = messages.findIndex(({ role }, index) => index > at && role !== "tool");
+        const results = messages.slice(at + 1, end < 0 ? undefined : end);
+        at += results.length;
+        for (const [index, call] of (message["tool_calls"] as readonly JsonValue[]).entries()) {
+            // What was thought and said comes before the first.
+            const own = index === 0 ? message : { role: message.role, content: "" };
+            const place = results.findIndex(({ tool_call_id: id }) => id === undefined || id === calls[index]?.id);
+            shown.push({ ...own, tool_calls: [call] }, ...(place < 0 ? [] : results.splice(place, 1)));
+        }
+        shown.push(...results);
+    }
+    return shown;
 }
 
 /**

@@ -220,17 +220,22 @@ function checkFamily(name: RealFamilyName): void {
         } as const;
         const { text, toolCalls } = await run(request);
         expect(text).toBe("");
-        if (name === "llama3") return expect(toolCalls).toHaveLength(1);
-        expect(toolCalls.length).toBeGreaterThan(1);
-        const messages: ChatMessage[] = [
-            { role: "user", content: PERU },
-            assistantCalling(toolCalls),
-            ...toolCalls.map(({ id }, index) => ({ role: "tool" as const, content: `${index}`, tool_call_id: id })),
-        ];
-        const member = ensemble.members[1];
-        const rendered = member?.prompt.render(messages, { tools: toolsVariable(tools as ResolvedTool[]) });
-        expect(rendered).toContain(toolCalls.map((each) => form.call(each.name, each.arguments)).join("\n"));
-        expect(rendered).toBe(renderDirectly(messages));
+        const isSingle = name === "llama3";
+        if (isSingle) expect(toolCalls).toHaveLength(1);
+        else expect(toolCalls.length).toBeGreaterThan(1);
+        // Those of another model, where this one makes one at a time.
+        const calls = isSingle ? toolCalls.flatMap((each) => [each, { ...each, id: "abcdefgh2" }]) : toolCalls;
+        const resultOf = ({ id }: ToolCall, index: number): ChatMessage => {
+            return { role: "tool", content: `${index}`, tool_call_id: id };
+        };
+        const user = { role: "user", content: PERU } as const;
+        const atOnce = [user, assistantCalling(calls), ...calls.map(resultOf)];
+        const oneByOne = calls.flatMap((each, index) => [assistantCalling([each]), resultOf(each, index)]);
+        const rendered = ensemble.members[1]?.prompt.render(atOnce, { tools: toolsVariable(tools as ResolvedTool[]) });
+        expect(rendered).toBe(renderDirectly(isSingle ? [user, ...oneByOne] : atOnce));
+        if (!isSingle) expect(rendered).toContain(calls.map((each) => form.call(each.name, each.arguments)).join("\n"));
+        const answered = await run({ prompt: atOnce, tools, maxTokens: 1 });
+        expect(await ensemble.countTokens(atOnce, { tools })).toBe(answered.usage.promptTokens);
     });
 
     test.each<[string, Partial<CompletionOptions>]>([
