@@ -85,11 +85,10 @@ export type RenderSample = (
  * @returns undefined for a template that leaves calls or results out, or fails at them
  */
 export function tryCalls(render: RenderSample, endsOfText: readonly string[]): CallTraits | undefined {
-    const wantsText = !showsCalls(render, false);
+    const wantsText = !showsCalls(render, [FIRST_SAMPLE], false);
     // Only what fails with data wants text.
-    if (wantsText && !showsCalls(render, true)) return undefined;
-    const [, second] = SAMPLES;
-    const isSingle = !(renderBehind(render, [calling(SAMPLES, wantsText)])?.text.includes(second.values[0]) ?? false);
+    if (wantsText && !showsCalls(render, [FIRST_SAMPLE], true)) return undefined;
+    const isSingle = !showsCalls(render, SAMPLES, wantsText);
     const syntax = tryChannels(render) ? CHANNEL_SYNTAX : trySyntax(render, endsOfText, wantsText);
     return { syntax, wantsText, isSingle };
 }
@@ -122,11 +121,14 @@ function renderBehind(
     }
 }
 
-function showsCalls(render: RenderSample, wantsText: boolean): boolean {
-    const { id, name } = FIRST_SAMPLE;
-    const result: ChatMessage = { role: "tool", content: RESULT, tool_call_id: id, name };
-    const { text = "" } = renderBehind(render, [calling([FIRST_SAMPLE], wantsText), result]) ?? {};
-    return [name, FIRST_SAMPLE.values[0], RESULT].every((part) => text.includes(part));
+function showsCalls(render: RenderSample, samples: readonly SampleCall[], wantsText: boolean): boolean {
+    const results = samples.map(({ id, name }, index): ChatMessage => {
+        return { role: "tool", content: `${RESULT} ${index}`, tool_call_id: id, name };
+    });
+    const { text = "" } = renderBehind(render, [calling(samples, wantsText), ...results]) ?? {};
+    return samples.every(({ name, values: [value] }, index) =>
+        [name, value, `${RESULT} ${index}`].every((part) => text.includes(part)),
+    );
 }
 
 function trySyntax(render: RenderSample, endsOfText: readonly string[], wantsText: boolean): CallSyntax | undefined {

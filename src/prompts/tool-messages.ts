@@ -47,27 +47,28 @@ export function withCalls(given: readonly ChatMessage[], { wantsText, isSingle }
     });
 }
 
-/** For templates that show one call of a message, or fail at several: a message for each call, its result behind it. */
+/** Calls that were made at once as if they had been made one after another, each with its result behind it. */
 function oneByOne(messages: readonly ChatMessage[]): readonly ChatMessage[] {
-    const split: ChatMessage[] = [];
+    const shown: ChatMessage[] = [];
     for (let at = 0; at < messages.length; at++) {
         const message = messages[at] as ChatMessage;
-        const ids = (callsOf(message) ?? []).map(({ id }) => id);
-        const results: ChatMessage[] = [];
-        if (ids.length > 1) while (messages[at + 1]?.role === "tool") results.push(messages[++at] as ChatMessage);
-        /** What names no call stands behind all of them. */
-        const callOf = ({ tool_call_id: id }: ChatMessage): number =>
-            ids.includes(id as string) ? ids.indexOf(id as string) : ids.length - 1;
-        if (ids.length < 2) split.push(message);
-        else
-            ids.forEach((_, index) => {
-                const calls = message.tool_calls as readonly JsonValue[];
-                const later = index === 0 ? {} : { content: "", reasoning_content: undefined };
-                split.push({ ...message, ...later, tool_calls: [calls[index]] });
-                split.push(...results.filter((result) => callOf(result) === index));
-            });
+        const calls = callsOf(message) ?? [];
+        if (calls.length < 2) {
+            shown.push(message);
+            continue;
+        }
+        const end = messages.findIndex(({ role }, index) => index > at && role !== "tool");
+        const results = messages.slice(at + 1, end < 0 ? undefined : end);
+        at += results.length;
+        for (const [index, call] of (message["tool_calls"] as readonly JsonValue[]).entries()) {
+            // What was thought and said comes before the first.
+            const own = index === 0 ? message : { role: message.role, content: "" };
+            const place = results.findIndex(({ tool_call_id: id }) => id === undefined || id === calls[index]?.id);
+            shown.push({ ...own, tool_calls: [call] }, ...(place < 0 ? [] : results.splice(place, 1)));
+        }
+        shown.push(...results);
     }
-    return split;
+    return shown;
 }
 
 /**

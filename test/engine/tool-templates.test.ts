@@ -92,6 +92,34 @@ describe("the syntax of a family's calls", () => {
     });
 });
 
+test("calls that were made at once are shown by every template, one after another where it shows one", () => {
+    const [first, second] = ["Lima", "Quito"].map((city, index) => ({
+        ...{ id: `call${10000 + index}`, type: "function" },
+        function: { name: "find_harbour", arguments: { city } },
+    }));
+    const result = (of: typeof first, content: string) =>
+        ({ role: "tool", content, tool_call_id: of?.id, name: "find_harbour" }) as const;
+    const asked = [
+        { role: "user", content: "Which harbours?" },
+        { role: "assistant", content: "", tool_calls: [first, second] },
+    ] as const;
+    let single = 0;
+    for (const [name, { template }] of templates) {
+        const traits = tryCalls(sampleOf(template), ENDS);
+        if (traits === undefined) continue;
+        // Results may come in any order.
+        const messages = withCalls([...asked, result(second, "Manta"), result(first, "Callao")], traits);
+        const text = sampleOf(template)(messages, { tools: [] }, true);
+        const words = ["Lima", "Quito", "Callao", "Manta"];
+        expect([name, words.filter((word) => !text.includes(word))]).toEqual([name, []]);
+        if (!traits.isSingle) continue;
+        single++;
+        const places = ["Lima", "Callao", "Quito", "Manta"].map((word) => text.indexOf(word));
+        expect([name, places]).toEqual([name, places.toSorted((one, other) => one - other)]);
+    }
+    expect(single).toBeGreaterThan(3);
+});
+
 test("what a template writes of calls is read as these calls, in whatever pieces it comes", () => {
     const question = { role: "user", content: "Which is it?" } as const;
     const simple = [
