@@ -77,6 +77,7 @@ export type {
     TokenPart,
     TokenUsage,
     ToolCallPart,
+    TopToken,
 } from "./decoding/completion.js";
 export type { Tool, ToolCall, ToolChoice } from "./tools/types.js";
 export { tokenText } from "./decoding/token-text.js";
@@ -101,7 +102,8 @@ export type {
     ToolStep,
 } from "./chat/types.js";
 
-export { score, type Score, type ScoreItem, type ScoreOptions } from "./scoring/score.js";
+export { score, type Score, type ScoreOptions } from "./scoring/score.js";
+export type { ScoreItem } from "./scoring/items.js";
 
 export { evaluate, type Evaluation, type EvaluationOptions, type EvaluationProgress } from "./eval/evaluate.js";
 export type { JudgeOptions } from "./eval/judge/index.js";

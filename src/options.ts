@@ -49,7 +49,7 @@ function checkEntries<Options>(
 }
 
 /** What looks at a caller's value may get an error from it: getters and Proxies are the caller's code. */
-function reading<T>(name: string, read: () => T): T {
+export function reading<T>(name: string, read: () => T): T {
     try {
         return read();
     } catch (error) {

@@ -31,6 +31,9 @@ export interface Combination {
     readonly weights: Readonly<Record<string, ParameterExpression>>;
 }
 
+/** Ids of the vocabulary that the members of an ensemble have in common: 0 to `ensemble.vocabulary.size - 1`. */
+export type TokenIds = readonly number[] | Int32Array;
+
 /** What JSON can say. Entries of mappings that are undefined are left out. */
 export type JsonValue =
     string | number | boolean | null | undefined | readonly JsonValue[] | { readonly [key: string]: JsonValue };

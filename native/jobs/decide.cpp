@@ -1,5 +1,6 @@
 #include "jobs/decide.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <string>
@@ -130,7 +131,7 @@ void query(JobState & state, const EntryRows & rows, QueryResult & result) {
         const FuseResult fused = fuse_position(state, target, members, rows.entry.fusion, state.fuse);
         const auto log_normalizers = all_log_normalizers(members, fused.log_normalizers);
         std::vector<TokenLogprob> best;
-        top_logprobs(fused.target, target.vocabulary_size(), 1, best);
+        top_logprobs(fused.target, target.vocabulary_size(), std::max(queries.top, 1u), best);
         for (; next < queries.row.size() && queries.row[next] == static_cast<int32_t>(row); ++next) {
             const int32_t token = queries.token[next];
             const bool is_known = static_cast<uint32_t>(token) < target.vocabulary_size();
@@ -138,6 +139,9 @@ void query(JobState & state, const EntryRows & rows, QueryResult & result) {
             result.is_argmax.push_back(best[0].token == token ? 1 : 0);
             for (const double logprob : member_logprobs(members, log_normalizers, token)) {
                 result.member_logprobs.push_back(logprob);
+            }
+            for (uint32_t rank = 0; rank < queries.top; ++rank) {
+                result.top.push_back(rank < best.size() ? best[rank] : TokenLogprob{-1, MASKED});
             }
             if (queries.scores) {
                 result.scores.insert(result.scores.end(), fused.target, fused.target + target.vocabulary_size());

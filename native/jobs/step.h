@@ -15,6 +15,7 @@ namespace eft {
 struct Queries {
     uint32_t rows = 0;
     std::vector<int32_t> row, token;
+    uint32_t top = 0;     // how many of the most probable tokens of the target to report at each query
     bool scores = false;  // report the whole target at each query
 };
 
@@ -72,7 +73,8 @@ struct QueryResult {
     std::vector<double> logprobs;
     std::vector<double> member_logprobs;  // queries x members
     std::vector<uint8_t> is_argmax;
-    std::vector<float> scores;  // queries x vocabulary
+    std::vector<TokenLogprob> top;  // queries x top, descending; token -1 where fewer are possible
+    std::vector<float> scores;      // queries x vocabulary
 };
 
 struct EntryResult {

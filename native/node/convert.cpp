@@ -65,6 +65,17 @@ void read_plan(const Napi::Object & object, AdvanceEntry & entry) {
     entry.least_forced = object.Get("leastForced").As<Napi::Number>();
 }
 
+void set_top(Napi::Object & object, const std::vector<TokenLogprob> & top) {
+    std::vector<int32_t> tokens;
+    std::vector<float> logprobs;
+    for (const auto & entry : top) {
+        tokens.push_back(entry.token);
+        logprobs.push_back(entry.logprob);
+    }
+    object.Set("topTokens", to_typed_array<Napi::Int32Array>(object.Env(), tokens));
+    object.Set("topLogprobs", to_typed_array<Napi::Float32Array>(object.Env(), logprobs));
+}
+
 Napi::Object to_object(Napi::Env env, const DrawResult & draw) {
     Napi::Object object = Napi::Object::New(env);
     object.Set("token", draw.token);
@@ -73,14 +84,7 @@ Napi::Object to_object(Napi::Env env, const DrawResult & draw) {
         object.Set("memberLogprobs", to_typed_array<Napi::Float64Array>(env, draw.member_logprobs));
     }
     if (!draw.top.empty()) {
-        std::vector<int32_t> tokens;
-        std::vector<float> logprobs;
-        for (const auto & entry : draw.top) {
-            tokens.push_back(entry.token);
-            logprobs.push_back(entry.logprob);
-        }
-        object.Set("topTokens", to_typed_array<Napi::Int32Array>(env, tokens));
-        object.Set("topLogprobs", to_typed_array<Napi::Float32Array>(env, logprobs));
+        set_top(object, draw.top);
         if (!draw.top_member_logprobs.empty()) {
             object.Set("topMemberLogprobs", to_typed_array<Napi::Float32Array>(env, draw.top_member_logprobs));
         }
@@ -102,6 +106,7 @@ Napi::Object to_object(Napi::Env env, const QueryResult & queries) {
     object.Set("logprobs", to_typed_array<Napi::Float64Array>(env, queries.logprobs));
     object.Set("memberLogprobs", to_typed_array<Napi::Float64Array>(env, queries.member_logprobs));
     object.Set("isArgmax", to_typed_array<Napi::Uint8Array>(env, queries.is_argmax));
+    if (!queries.top.empty()) set_top(object, queries.top);
     if (!queries.scores.empty()) object.Set("scores", to_typed_array<Napi::Float32Array>(env, queries.scores));
     return object;
 }
@@ -165,9 +170,9 @@ AdvanceEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const 
     }
     if (queries.IsObject()) {
         const Napi::Object source = queries.As<Napi::Object>();
-        entry.queries =
-            Queries{source.Get("rows").As<Napi::Number>(), to_vector<int32_t>(source.Get("row"), "row"),
-                    to_vector<int32_t>(source.Get("token"), "token"), source.Get("scores").As<Napi::Boolean>()};
+        entry.queries = Queries{source.Get("rows").As<Napi::Number>(), to_vector<int32_t>(source.Get("row"), "row"),
+                                to_vector<int32_t>(source.Get("token"), "token"), source.Get("top").As<Napi::Number>(),
+                                source.Get("scores").As<Napi::Boolean>()};
     }
 
     require(!entry.copy_from || *entry.copy_from < sequences);

@@ -255,7 +255,7 @@ void test_uncovered() {
     Engine scoring(true);
     StepEntry queries = entry_of(scoring, 0, 0, {1, 4, 5});
     queries.draw.reset();
-    queries.queries = Queries{3, {0, 1, 1, 2}, {4, 5, 6, 7}, false};
+    queries.queries = Queries{3, {0, 1, 1, 2}, {4, 5, 6, 7}, 0, false};
     hand_over(queries, [&](uint32_t position) { return position == 1 ? known_row(0, 1, {}) : whole_row(0, position); });
     const EntryResult scored = run_step(scoring.state, {queries}).entries[0];
     CHECK(scored.queries->logprobs.size() == 1 && scored.uncovered.size() == 1);

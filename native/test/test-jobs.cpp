@@ -115,7 +115,7 @@ void test_reports() {
     text.tokens = {4, 5, 6, 7, 8, 9};
     entry = step_entry(engine, text);
     entry.draw.reset();
-    entry.queries = Queries{3, {0, 1, 1, 2}, {1, 2, 3, 4}, false};
+    entry.queries = Queries{3, {0, 1, 1, 2}, {1, 2, 3, 4}, 4, false};
     entry.keep.assign(3, 1);
     entry.tokens.assign(3, {5, 6, 7, 8, 9});
     const StepResult scored = run_step(engine.state, {entry});
@@ -124,7 +124,22 @@ void test_reports() {
     for (size_t i = 0; i < queries.logprobs.size(); ++i) {
         const Row target = fuse(engine, text, text.fusion, 3 + static_cast<uint32_t>(entry.queries->row[i]));
         CHECK(queries.logprobs[i] == static_cast<double>(target[static_cast<size_t>(entry.queries->token[i])]));
+        std::vector<TokenLogprob> top;
+        top_logprobs(target.data(), target.size(), 4, top);
+        for (size_t rank = 0; rank < 4; ++rank) {
+            CHECK(queries.top[4 * i + rank].token == top[rank].token);
+            CHECK(queries.top[4 * i + rank].logprob == top[rank].logprob);
+        }
     }
+    CHECK(queries.top.size() == 16);
+    // The first of them is the argmax, and of more than there are the rest is none.
+    const int32_t argmax = queries.top[4 * 3].token;
+    entry.queries = Queries{1, {0, 0}, {argmax, argmax == 0 ? 1 : 0}, VOCABULARY + 1, false};
+    const StepResult again = run_step(engine.state, {entry});
+    const QueryResult & all = *again.entries[0].queries;
+    CHECK(all.is_argmax == std::vector<uint8_t>({1, 0}));
+    CHECK(all.top.size() == 2 * (VOCABULARY + 1));
+    CHECK(all.top[0].token == argmax && all.top[VOCABULARY].token == -1 && all.top[2 * VOCABULARY + 1].token == -1);
     CHECK(engine.lengths(*text.target, 0) == std::vector<uint32_t>(3, 6));
 }
 

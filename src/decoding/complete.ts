@@ -4,6 +4,7 @@ import { randomInt } from "node:crypto";
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
 import { toMessages } from "../prompts/messages.js";
 import { checkVariables, renderPrompts, type MemberPrompt } from "../prompts/prompt.js";
+import { areTokenIds, checkTokenIds, feedAll } from "../prompts/token-ids.js";
 import { EftError } from "../errors.js";
 import {
     checkOptions,
@@ -69,14 +70,31 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
  */
 export function complete(ensemble: Ensemble, options: CompletionOptions): Completion {
     return completeFrom(ensemble, options, ({ prompt, raw = false, templateVariables: variables }, { use }) => {
-        const messages = toMessages(prompt);
         const { members, contextSize: limit } = ensemble;
+        if (areTokenIds("prompt", prompt) && (raw || prompt.length > 0)) {
+            if (!raw) {
+                const reason = "prompt is a list of token ids, which are shown as they are, without templates";
+                throw new EftError("OPTION_INVALID", `${reason}: set raw to true, or give a text or messages.`);
+            }
+            const ids = checkTokenIds("prompt", prompt, ensemble.vocabulary.size);
+            return () => Promise.resolve(showIds(ensemble, ids));
+        }
+        const messages = toMessages(prompt);
         return () => renderPrompts(members, messages, { raw, variables, use, limit });
     });
 }
 
+function showIds({ members, texts, contextSize }: Ensemble, ids: Int32Array): ShownPrompt[] {
+    // No member reads fewer tokens than there are ids.
+    const fits = ids.length <= contextSize;
+    return members.map((_, member) => ({ tokens: fits ? feedAll(texts, member, ids) : undefined }));
+}
+
+/** What a member is shown. */
+type ShownPrompt = Pick<MemberPrompt, "tokens">;
+
 /** What each member is shown, made when the first part is asked for, and not before. */
-export type ShowPrompts = () => Promise<readonly MemberPrompt[]>;
+export type ShowPrompts = () => Promise<readonly ShownPrompt[]>;
 
 /**
  * As {@link complete}, with prompts that somebody else makes.
@@ -210,7 +228,7 @@ async function* start(
     yield* generate(ensemble, { ...generation, prompts }, dials, past, course);
 }
 
-function tokensOf({ members, contextSize }: Ensemble, prompts: readonly MemberPrompt[]): Int32Array[] {
+function tokensOf({ members, contextSize }: Ensemble, prompts: readonly ShownPrompt[]): Int32Array[] {
     return prompts.map(({ tokens }, index) => {
         const name = members[index]?.name;
         if (tokens === undefined || tokens.length >= contextSize) {

@@ -2,7 +2,7 @@
 
 import type { ChatMessage } from "../prompts/messages.js";
 import type { SpeculationStatistics } from "../host/statistics.js";
-import type { SamplingOptions, Some, TemplateVariables } from "../types.js";
+import type { SamplingOptions, Some, TemplateVariables, TokenIds } from "../types.js";
 import type { SpeculationOptions } from "./drafter.js";
 import type { UnenforcedKeyword } from "../grammar/schema-report.js";
 import type { JsonSchema, SchemaSource } from "../grammar/schema-source.js";
@@ -11,8 +11,12 @@ import type { Tool, ToolCall, ToolChoice } from "../tools/types.js";
 
 /** What to complete, and how. */
 export interface CompletionOptions {
-    /** Text of the user's turn, or a conversation. Each member sees it through its own prompt template. */
-    readonly prompt: string | readonly ChatMessage[];
+    /**
+     * Text of the user's turn, or a conversation. Each member sees it through its own prompt template. With `raw` also token ids
+     * of the common vocabulary, control tokens among them: they are shown as they are, with nothing in front, no BOS either. A
+     * member that lacks one of the tokens reads its text.
+     */
+    readonly prompt: string | readonly ChatMessage[] | TokenIds;
     /** Show the text to all members as it is, without templates. Default false. */
     readonly raw?: boolean | undefined;
     /**
@@ -101,16 +105,20 @@ export interface TokenPart {
     /** With `memberLogprobs`: by member name; NaN for a member that the combination did not read. */
     readonly members?: Readonly<Record<string, number>>;
     /** With `topLogprobs`: the most probable tokens, descending. */
-    readonly top?: readonly {
-        readonly id: number;
-        readonly text: string;
-        readonly logprob: number;
-        readonly members?: Readonly<Record<string, number>>;
-    }[];
+    readonly top?: readonly TopToken[];
     /** With `scores`: log-probability of every token id. */
     readonly scores?: Float32Array;
     /** With `explain`. */
     readonly drafter?: DrafterView;
+}
+
+/** One of the most probable tokens. Equally probable ones come in the order of their ids. */
+export interface TopToken {
+    readonly id: number;
+    readonly text: string;
+    readonly logprob: number;
+    /** With `memberLogprobs`: by member name; NaN for a member that the combination did not read. */
+    readonly members?: Readonly<Record<string, number>>;
 }
 
 /** The target beside the drafter, at one token. */

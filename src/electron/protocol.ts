@@ -7,6 +7,7 @@ import type { CompletionOptions, CompletionPart } from "../decoding/completion.j
 import type { SpeculationOptions } from "../decoding/drafter.js";
 import type { LoadOptions } from "../ensemble/options.js";
 import type { EftErrorCode } from "../errors.js";
+import type { ChatMessage } from "../prompts/messages.js";
 import type { ParameterSpec } from "../types.js";
 
 /** Version of the protocol; every message of a renderer carries it, and the host refuses others. */
@@ -20,10 +21,12 @@ export const READ_AHEAD = 16;
 
 /**
  * {@link CompletionOptions} without what cannot cross a process: functions and signals. A prompt has at most 4,194,304
- * characters in 10,000 messages, template variables and other data included; `parameters`, `sampling` and `logitBias` have at most 1000 entries each.
+ * characters in 10,000 messages, template variables and other data included, or so many token ids; `parameters`, `sampling` and `logitBias` have at most 1000 entries each.
  * `readAhead` is {@link READ_AHEAD} by default, and at most.
  */
-export interface RemoteOptions extends Omit<CompletionOptions, "signal" | "speculation"> {
+export interface RemoteOptions extends Omit<CompletionOptions, "prompt" | "signal" | "speculation"> {
+    /** With `raw` also token ids, in a list: `Array.from(ids)` of a typed array. */
+    readonly prompt: string | readonly ChatMessage[] | readonly number[];
     readonly speculation?:
         boolean | (Omit<SpeculationOptions, "lookup"> & { readonly lookup?: boolean | undefined }) | undefined;
 }

@@ -31,6 +31,7 @@ const OPTION_SCHEMAS: { readonly [Key in keyof Required<RemoteOptions>]: object 
                     properties: { role: TEXT },
                 },
             },
+            { type: "array", items: { type: "integer" } },
         ],
     },
     raw: BOOLEAN,

@@ -1,15 +1,15 @@
 /** From texts to tokens and back, as an ensemble sees them. */
 
-import { isInt32Array } from "node:util/types";
 import type { VocabularyReport } from "../models/vocabulary.js";
-import { checkOptions, integer, listOf, string, type OptionTable } from "../options.js";
+import { checkOptions, string, type OptionTable } from "../options.js";
 import type { TokenTexts } from "../prompts/added-tokens.js";
 import { toMessages, type ChatMessage } from "../prompts/messages.js";
 import { answerTraits, checkVariables, renderPrompts } from "../prompts/prompt.js";
+import { checkTokenIds } from "../prompts/token-ids.js";
 import { tokenizeContinuation } from "../prompts/tokens.js";
 import { checkToolChoice, checkTools } from "../tools/check-tools.js";
 import type { ResolvedTool, Tool, ToolChoice } from "../tools/types.js";
-import type { TemplateVariables } from "../types.js";
+import type { TemplateVariables, TokenIds } from "../types.js";
 import type { Member } from "./members.js";
 
 /** How messages are counted. */
@@ -42,7 +42,7 @@ export interface Tokenizer {
      * @param tokens - ids from 0 to `vocabulary.size - 1`
      * @throws EftError OPTION_INVALID, DISPOSED
      */
-    detokenize(tokens: readonly number[] | Int32Array): string;
+    detokenize(tokens: TokenIds): string;
     /**
      * How many tokens something has. A text is counted by itself, as {@link Tokenizer.tokenize} reads it. Messages are counted as
      * the prompt that `complete()` makes of them, template and control tokens included: where the members' prompts differ, that of
@@ -66,7 +66,6 @@ export function createTokenizer(
     texts: TokenTexts,
     alive: <T>(part: T) => T,
 ): Tokenizer {
-    const checkTokens = listOf(integer(0, vocabulary.size - 1));
     async function tokenize(text: string): Promise<Int32Array> {
         const checked = string("What tokenize reads", text);
         return tokenizeContinuation((alive(members)[texts.speaker] as Member).model, checked);
@@ -74,8 +73,8 @@ export function createTokenizer(
     return {
         tokenize,
         detokenize(tokens) {
-            const checked = checkTokens("tokens", isInt32Array(tokens) ? Array.from(tokens) : tokens);
-            return alive(texts).detokenize(Int32Array.from(checked), false).toString("utf8");
+            const checked = checkTokenIds("tokens", tokens, vocabulary.size);
+            return alive(texts).detokenize(checked, false).toString("utf8");
         },
         async countTokens(prompt, options = {}) {
             const { templateVariables: variables, ...checked } = checkOptions("countTokens", options, COUNT_OPTIONS);

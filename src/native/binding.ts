@@ -234,6 +234,8 @@ export interface NativeQueries {
     readonly row: Int32Array;
     /** Token id of each query. From V on, nothing is possible. */
     readonly token: Int32Array;
+    /** How many of the most probable tokens of the target to report at each query. */
+    readonly top: number;
     /** Report the whole target row at each query. */
     readonly scores: boolean;
 }
@@ -392,6 +394,9 @@ export interface NativeQueryResult {
     readonly memberLogprobs: Float64Array;
     /** 1 where the queried token is the target's argmax. */
     readonly isArgmax: Uint8Array;
+    /** With `top`: queries x top, row by row, descending, ties to the lowest id; -1 where fewer tokens are possible. */
+    readonly topTokens?: Int32Array;
+    readonly topLogprobs?: Float32Array;
     /** With `scores`: queries x vocabulary, row by row. */
     readonly scores?: Float32Array;
 }

@@ -3,7 +3,8 @@
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { findParts } from "../models/roles.js";
 import type { MemberSpec } from "../types.js";
-import { score, type Score, type ScoreItem } from "./score.js";
+import type { ScoreItem } from "./items.js";
+import { score, type Score } from "./score.js";
 
 const CAPITALS = { Japan: "Tokyo", France: "Paris", Peru: "Lima", Egypt: "Cairo", Italy: "Rome", Kenya: "Nairobi" };
 

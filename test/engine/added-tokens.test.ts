@@ -279,6 +279,26 @@ prompt: { template: ${JSON.stringify(`${prompted}<tool>`)} }`);
         });
         expect(scored?.members["large"]?.[0]).toBe(-Infinity);
         expect(scored?.logprobs.at(-1)).toBeCloseTo(scored?.members["chat"]?.at(-1) ?? NaN, 5);
+        // The same in token ids, and with the mark in the context.
+        const tokens = scored?.tokens ?? [];
+        const context = [1, ...(await ensemble.tokenize(QUESTIONS[0]))];
+        const items = [0, 1, 2].map((from) => ({
+            context: [...context, ...tokens.slice(0, from)],
+            continuation: tokens.slice(from),
+        }));
+        for (const [from, same] of (await score(ensemble, items)).entries()) {
+            expect(same.text).toBe(ensemble.detokenize(tokens.slice(from)));
+            for (const [index, logprob] of (scored?.logprobs ?? []).slice(from).entries())
+                expect(Math.abs((same.logprobs[index] ?? NaN) - logprob)).toBeLessThan(F32_BATCHING);
+        }
+        // And as a prompt, which those who lack the mark read in more tokens.
+        const prompt = [...context, MARK];
+        const next = await run(ensemble, { prompt, raw: true, scores: true, seed: 1, maxTokens: 1 });
+        expect(next.promptTokens).toMatchObject({ chat: prompt.length });
+        expect(next.promptTokens["large"]).toBeGreaterThan(prompt.length);
+        const second = tokens[1] ?? NaN;
+        const difference = (next.parts[0]?.scores?.[second] ?? NaN) - (scored?.logprobs[1] ?? NaN);
+        expect(Math.abs(difference)).toBeLessThan(F32_BATCHING);
     });
 
     test("obeys a grammar, which may name it and ends with the end of the text", async () => {

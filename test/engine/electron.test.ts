@@ -75,30 +75,33 @@ describe("a host with a loaded ensemble", () => {
         expect(JSON.stringify(description)).not.toContain("models/");
     });
 
-    it("gives the parts that the library gives", async () => {
-        const options = {
-            prompt: [{ role: "user", content: QUESTION }],
-            sampling: { temperature: 1 },
-            seed: 7,
-            maxTokens: 40,
-            topLogprobs: 2,
-            memberLogprobs: true,
-            scores: true,
-            speculation: { length: 2 },
-        } as const;
-        const ensemble = await loadOnCpu(upscalingRecipe());
-        const own = await collect(complete(ensemble, options));
-        await ensemble.dispose();
-        const remote = await collect(renderer.complete(options));
-        // Typed arrays of another process are of another realm for Jest.
-        const comparable = ({ parts, text, reason, seed, promptTokens }: CompletionResult): unknown => ({
-            ...{ text, reason, seed, promptTokens },
-            parts: parts.map(({ scores, ...part }) => ({ ...part, scores: Array.from(scores ?? []) })),
-        });
-        expect(comparable(remote)).toEqual(comparable(own));
-        expect(remote.parts.length).toBeGreaterThan(3);
-        expect(remote.parts[0]?.scores?.length).toBeGreaterThan(100);
-    });
+    it.each([{ prompt: [{ role: "user", content: QUESTION }] as const }, { prompt: [1, 312, 700, 400], raw: true }])(
+        "gives the parts that the library gives: %j",
+        async (prompt) => {
+            const options = {
+                ...prompt,
+                sampling: { temperature: 1 },
+                seed: 7,
+                maxTokens: 40,
+                topLogprobs: 2,
+                memberLogprobs: true,
+                scores: true,
+                speculation: { length: 2 },
+            } as const;
+            const ensemble = await loadOnCpu(upscalingRecipe());
+            const own = await collect(complete(ensemble, options));
+            await ensemble.dispose();
+            const remote = await collect(renderer.complete(options));
+            // Typed arrays of another process are of another realm for Jest.
+            const comparable = ({ parts, text, reason, seed, promptTokens }: CompletionResult): unknown => ({
+                ...{ text, reason, seed, promptTokens },
+                parts: parts.map(({ scores, ...part }) => ({ ...part, scores: Array.from(scores ?? []) })),
+            });
+            expect(comparable(remote)).toEqual(comparable(own));
+            expect(remote.parts.length).toBeGreaterThan(3);
+            expect(remote.parts[0]?.scores?.length).toBeGreaterThan(100);
+        },
+    );
 
     it("answers several completions of several renderers at once", async () => {
         const other = host.connect();

@@ -119,7 +119,7 @@ async function record(fusion: NativeFusion): Promise<Recording> {
         const alone = local.solo.map((target): NativeStepEntry => ({
             ...{ target, sequence: 0, keep: Int32Array.of(length), tokens: [tokens] },
             fusion: { weights: Float64Array.of(1), conservativeTopP: 1, controlTokensFallback: false },
-            queries: { rows: 1, row: Int32Array.of(0), token: Int32Array.of(0), scores: true },
+            queries: { rows: 1, row: Int32Array.of(0), token: Int32Array.of(0), top: 0, scores: true },
         }));
         const { results } = await local.engine.step([drawing(local, length, tokens, fusion), ...alone]);
         const [draw] = results[0]?.draws as [NativeDrawResult];

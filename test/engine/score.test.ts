@@ -1,11 +1,18 @@
 /** score() against log-likelihoods that node-llama-cpp's rows give. */
 
+import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { fuse } from "../helpers/reference.js";
-import { collect, complete, score, type Score, type ScoreItem, type ScoreOptions } from "../../src/index.js";
-import { demoFile, demoRecipe, QUESTIONS, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
+import { collect, complete, score, tokenText, type Score, type ScoreItem, type ScoreOptions } from "../../src/index.js";
+import { demoFile, demoRecipe, QUESTIONS, soloRecipe, upscalingRecipe, withEnsemble } from "../helpers/demo.js";
+import { readGguf, toFloat32, writeGguf } from "../helpers/gguf.js";
 import { openOracle, type Oracle } from "../helpers/oracle.js";
+import { temporaryFolder } from "../helpers/temporary.js";
 import { F16_BATCHING, LOGPROB } from "../helpers/tolerances.js";
+import { copyOutput, EOS, TOKEN_TYPE, VOCABULARY, withTokenTypes } from "../helpers/vocabulary.js";
+
+const { folder, remove } = temporaryFolder();
+afterAll(remove);
 
 const MEMBERS = ["large", "chat", "small"] as const;
 const LIMA = " Lima is the capital of Peru. People in Peru use the sol.";
@@ -145,6 +152,58 @@ test("whole rows are those that a completion reports", async () => {
     });
 });
 
+describe("the most probable tokens", () => {
+    test("are those of the whole row, with the same numbers", async () => {
+        await withEnsemble(upscalingRecipe(), { sequences: 2 }, async (ensemble) => {
+            const items = [
+                { context: "The capital of Peru", continuation: " is Lima. People speak Spanish." },
+                { continuation: LIMA.repeat(10) },
+                { context: QUESTIONS[0], continuation: "" },
+            ];
+            const scored = await score(ensemble, items, { topLogprobs: 7, scores: true });
+            for (const { tokens, logprobs, top = [], scores = [], isGreedy } of scored) {
+                expect(top).toHaveLength(tokens.length);
+                for (const [index, row] of scores.entries()) {
+                    const ranked = Array.from(row, (logprob, id) => ({ id, logprob }));
+                    ranked.sort((a, b) => b.logprob - a.logprob || a.id - b.id);
+                    const most = ranked.slice(0, 7).map((each) => ({ ...each, text: tokenText(ensemble, each.id) }));
+                    expect(top[index]).toEqual(most);
+                    const own = top[index]?.find(({ id }) => id === tokens[index]);
+                    if (own !== undefined) expect(own.logprob).toBe(logprobs[index]);
+                }
+                expect(isGreedy).toBe(top.every(([first], index) => first?.id === tokens[index]));
+            }
+            for (const options of [{}, { topLogprobs: 0 }])
+                expect((await score(ensemble, items.slice(0, 1), options))[0]).not.toHaveProperty("top");
+            for (const topLogprobs of [-1, 101, 1.5, "5"])
+                await expect(score(ensemble, [], { topLogprobs: topLogprobs as number })).rejects.toMatchObject({
+                    code: "OPTION_INVALID",
+                    message: expect.stringContaining("topLogprobs must be a whole number from 0 to 100") as unknown,
+                });
+        });
+    });
+
+    test("come in the order of their ids where they are equally probable, and the first is the greedy one", async () => {
+        const [low, high] = [700, 900];
+        // Nothing else is possible but EOS.
+        const ids = Array.from({ length: VOCABULARY }, (_, id) => id).filter((id) => ![low, high, EOS].includes(id));
+        const unused = Object.fromEntries(ids.map((id) => [id, TOKEN_TYPE.unused]));
+        const equal = copyOutput(toFloat32(readGguf(demoFile("small-base"))), low, high);
+        const file = path.join(folder, "equal.gguf");
+        writeGguf(file, withTokenTypes(equal, unused));
+        await withEnsemble(soloRecipe(file), { sequences: 1 }, async (ensemble) => {
+            for (const token of [low, high]) {
+                const [scored] = await score(ensemble, [{ continuation: [token] }], { topLogprobs: 100 });
+                const [top = []] = scored?.top ?? [];
+                expect(top.map(({ id }) => id).filter((id) => id !== EOS)).toEqual([low, high]);
+                expect(top).toHaveLength(3);
+                expect(top[0]?.logprob).toBe(top[1]?.logprob);
+                expect(scored?.isGreedy).toBe(token === low);
+            }
+        });
+    });
+});
+
 describe("many texts", () => {
     let expected: Expected[];
     beforeAll(async () => {
@@ -154,7 +213,7 @@ describe("many texts", () => {
         }
     });
 
-    const items: (ScoreItem & { readonly context?: string })[] = [
+    const items: (ScoreItem & { readonly context?: string; readonly continuation: string })[] = [
         ...["Lima", "Paris", "Tokyo", "Nairobi", "Lima. It is", "Cusco"].map((city) => ({
             context: "The capital of Peru is",
             continuation: ` ${city}.`,

@@ -192,7 +192,7 @@ prompt: { template: plain }`);
         ["behind the vocabulary", [1, 2048], /^tokens\[1\] must be a whole number from 0 to 2047, not 2048\.$/],
         ["below 0", Int32Array.of(-1), /^tokens\[0\] must be/],
         ["between two", [0.5], /^tokens\[0\] must be/],
-        ["in a text", "317", /^tokens must be a list, not/],
+        ["in a text", "317", /^tokens must be a list of token ids, not/],
     ])("that are none are refused: %s", (_name, tokens, message) => {
         expect(() => ensemble.detokenize(tokens as number[])).toThrow(
             expect.objectContaining({ code: "OPTION_INVALID", message: expect.stringMatching(message) as unknown }),

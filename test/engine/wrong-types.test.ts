@@ -142,7 +142,7 @@ const options: Record<string, { names: readonly string[]; act: (options: object)
         act: (own) => collect(complete(ensemble, { ...request, prompt: [{ role: "user", content: "", ...own }] })),
     },
     score: {
-        names: ["chat", "stride", "parameters", "scores", "signal", "onProgress"],
+        names: ["chat", "stride", "parameters", "topLogprobs", "scores", "signal", "onProgress"],
         act: (own) => score(ensemble, [{ continuation: "Lima" }], own),
     },
     "score of an item": {

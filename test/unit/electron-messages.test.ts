@@ -31,6 +31,14 @@ describe.each(Object.keys(LARGE))("%s", (name) => {
     });
 });
 
+it("a prompt may be a list of token ids, and nothing else that holds numbers", () => {
+    expect(() => checkRendererMessage(messageWith({ prompt: [1, 2], raw: true }))).not.toThrow();
+    for (const prompt of [Int32Array.of(1, 2), [1.5], [1, "2"], [1, { role: "user", content: "x" }]])
+        expect(() => checkRendererMessage(messageWith({ prompt, raw: true }))).toThrow(
+            expect.objectContaining({ code: "MESSAGE_INVALID" }),
+        );
+});
+
 it("a prompt may be as long as is documented, and no longer", () => {
     const message = messageWith({ prompt: "x".repeat(MAX_PROMPT_CHARACTERS) });
     expect(() => checkRendererMessage(message)).not.toThrow();
