@@ -71,6 +71,7 @@ export type {
     DrafterView,
     FinishPart,
     FinishReason,
+    TextBytes,
     TextSource,
     ThinkingPart,
     TokenPart,

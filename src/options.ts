@@ -172,7 +172,19 @@ function guess(name: string, candidates: readonly string[]): string | undefined 
     const beginSo = candidates.filter((candidate) => candidate.toLowerCase().startsWith(wanted));
     // `temp` is temperature and not topP; `drafters` is one slip from drafter.
     if (away > 1 && wanted.length >= 3 && beginSo.length > 0) return `did you mean "${nearest(beginSo)}"?`;
-    return away <= Math.ceil(Math.min(name.length, match.length) / 3) ? `did you mean "${match}"?` : undefined;
+    if (away <= Math.ceil(Math.min(name.length, match.length) / 3)) return `did you mean "${match}"?`;
+    // `ctx` is contextSize; `foo` is nothing.
+    const short = /^.[^aeiou]{2,}$/.test(wanted)
+        ? candidates.filter((each) => abbreviates(wanted, each.toLowerCase()))
+        : [];
+    return short.length > 0 ? `did you mean "${nearest(short)}"?` : undefined;
+}
+
+/** Whether a text begins as another one, and all its letters are there in the same order. */
+function abbreviates(text: string, whole: string): boolean {
+    if (text[0] !== whole[0]) return false;
+    let at = 0;
+    return [...text].every((letter) => (at = whole.indexOf(letter, at) + 1) > 0);
 }
 
 /** A value in a message, whatever it is. */

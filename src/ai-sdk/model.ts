@@ -10,16 +10,20 @@ import type {
     SharedV3Warning,
 } from "@ai-sdk/provider";
 import { complete } from "../decoding/complete.js";
-import type { ToolCallPart } from "../decoding/completion.js";
+import type { FinishPart, ToolCallPart } from "../decoding/completion.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
 import type { LoadOptions } from "../ensemble/options.js";
-import { answerParts, READ_AHEAD, wholeAnswer, type AnswerEnd, type Said } from "../frameworks/answer.js";
+import { answerParts, READ_AHEAD, wholeAnswer, type Said } from "../frameworks/answer.js";
 import { useSource, type ModelSource } from "../frameworks/source.js";
 import { toCompletionOptions, type CallOptions } from "./prompt.js";
 
 /** A model for `generateText`, `streamText` and the like. Created by {@link createEftModel}. */
 export interface EftModel extends LanguageModelV3 {
     readonly provider: "eft-llama";
-    /** Frees what it has loaded, after all calls have ended or been aborted; an ensemble of yours stays loaded. May be called again. */
+    /**
+     * Refuses new calls (DISPOSED), waits until those that run have ended or been aborted, and frees what was loaded; an ensemble of
+     * yours stays loaded. A stream runs from its first part to its last, or until it is cancelled. May be called again.
+     */
     dispose(): Promise<void>;
     /** The same as dispose(), for `await using`. */
     [Symbol.asyncDispose](): Promise<void>;
@@ -34,16 +38,16 @@ export interface EftModel extends LanguageModelV3 {
  *   file, which the model loads at its first call
  * @param options - how a recipe is loaded
  * @throws EftError OPTION_INVALID. Calls throw what `loadRecipe`, `loadEnsemble` and `complete` throw, DISPOSED after `dispose()`, and where
- *   their signal fires its reason
+ *   their signal fires its reason; streams, which begin when they are read, end with it
  */
 export function createEftModel(source: ModelSource, options: LoadOptions = {}): EftModel {
     const used = useSource("createEftModel", source, options);
-    async function start(call: CallOptions, readAhead: number) {
-        call.abortSignal?.throwIfAborted();
-        const { options: completion, warnings } = toCompletionOptions(call);
-        const ensemble = await used.ensemble();
-        const parts = answerParts(complete(ensemble, { readAhead, ...completion }), call.abortSignal);
-        return { parts, warnings };
+    function start(call: CallOptions, readAhead: number) {
+        const { abortSignal: signal } = call;
+        signal?.throwIfAborted();
+        const { options, warnings } = toCompletionOptions(call);
+        const answer = (ensemble: Ensemble) => answerParts(complete(ensemble, { readAhead, ...options }), signal);
+        return { parts: used.answer(answer, signal), warnings };
     }
     return {
         specificationVersion: "v3",
@@ -51,17 +55,15 @@ export function createEftModel(source: ModelSource, options: LoadOptions = {}): 
         modelId: used.name,
         supportedUrls: {},
         async doGenerate(call) {
-            const { parts, warnings } = await start(call, 0);
+            const { parts, warnings } = start(call, 0);
             const { said, end } = await wholeAnswer(parts);
             return { content: said.map(toContent), warnings, ...toEnding(end) };
         },
+        // eslint-disable-next-line @typescript-eslint/require-await -- what start throws is to reject
         async doStream(call) {
-            const { parts, warnings } = await start(call, READ_AHEAD);
-            return {
-                stream: ReadableStream.from(
-                    toStreamParts(parts, { warnings, modelId: used.name, signal: call.abortSignal }),
-                ),
-            };
+            const { parts, warnings } = start(call, READ_AHEAD);
+            const told = { warnings, modelId: used.name, signal: call.abortSignal };
+            return { stream: ReadableStream.from(toStreamParts(parts, told)) };
         },
         dispose: () => used.dispose(),
         [Symbol.asyncDispose]: () => used.dispose(),
@@ -69,7 +71,7 @@ export function createEftModel(source: ModelSource, options: LoadOptions = {}): 
 }
 
 async function* toStreamParts(
-    parts: AsyncIterable<Said | AnswerEnd>,
+    parts: AsyncIterable<Said | FinishPart>,
     { warnings, modelId, signal }: { warnings: SharedV3Warning[]; modelId: string; signal: AbortSignal | undefined },
 ): AsyncGenerator<LanguageModelV3StreamPart, void, void> {
     yield { type: "stream-start", warnings };
@@ -116,12 +118,12 @@ function toToolCall({ id, name, arguments: input }: ToolCallPart) {
     return { type: "tool-call" as const, toolCallId: id, toolName: name, input: JSON.stringify(input) };
 }
 
-function toEnding({ finish, usage: { input, cached, output, thinking } }: AnswerEnd): {
+function toEnding({ reason, seed, stoppedBy, timings, speculation, usage }: FinishPart): {
     readonly finishReason: LanguageModelV3FinishReason;
     readonly usage: LanguageModelV3Usage;
     readonly providerMetadata: SharedV3ProviderMetadata;
 } {
-    const { reason, seed, stoppedBy, timings, speculation } = finish;
+    const { promptTokens: input, reusedTokens: cached, completionTokens: output, thinkingTokens: thinking } = usage;
     // Whoever aborts gets the signal's reason and no ending.
     const unified = reason === "abort" ? "other" : reason;
     const eft = { seed, timings, ...(stoppedBy !== undefined && { stoppedBy }), ...(speculation && { speculation }) };

@@ -5,13 +5,14 @@ import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Member } from "../ensemble/members.js";
 import { EftError } from "../errors.js";
 import type { CallSyntax } from "../prompts/call-syntax.js";
+import { CHANNEL_MARKS, FINAL, type ChannelMarks } from "../prompts/channels.js";
 import type { ValueMarks } from "../prompts/pair-syntax.js";
 import { answerTraits } from "../prompts/prompt.js";
 import type { ToolUse } from "../prompts/tool-messages.js";
 import { allowsArguments } from "../tools/allows-arguments.js";
 import type { AnswerSyntax } from "../tools/answer-reader.js";
 import { createCallParser } from "../tools/call-parser.js";
-import { createMarks } from "../tools/marks.js";
+import { createMarks, type Marks } from "../tools/marks.js";
 import { isTextArgument } from "../tools/pair-grammar.js";
 import type { ResolvedTool } from "../tools/types.js";
 import type { JsonValue } from "../types.js";
@@ -31,13 +32,15 @@ export interface AnswerPlan {
     readonly isForced: boolean;
     /** There is one call at most. */
     readonly isOne: boolean;
+    /** What a grammar puts in front of an answer that is no call. */
+    readonly textBegin: string;
     /** A space in front of the answer is the template's, and not part of it. */
     readonly dropsSpace: boolean;
 }
 
 const TEXT_ALONE: AnswerPlan = {
     ...{ use: undefined, syntax: undefined, thinkingEnd: undefined, calls: undefined },
-    ...{ isForced: false, isOne: false, dropsSpace: false },
+    ...{ isForced: false, isOne: false, textBegin: "", dropsSpace: false },
 };
 
 type AnswerOptions = Pick<
@@ -69,7 +72,8 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
     const { speaker } = ensemble.texts;
     const { model, prompt } = ensemble.members[speaker] as Member;
     const dropsSpace = prompt.script.spacesAnswers;
-    if (thinking === undefined && tools.length === 0) return { ...TEXT_ALONE, dropsSpace };
+    const { hasChannels } = traits;
+    if (thinking === undefined && tools.length === 0 && !hasChannels) return { ...TEXT_ALONE, dropsSpace };
     const { controlTokens } = ensemble.vocabulary;
     const marks = createMarks(model, (token) => controlTokens[token] === 1);
     const use = tools.length === 0 ? undefined : { tools, syntax: traits.syntax };
@@ -87,6 +91,7 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
             between: marks.mark(pairs.between),
             text: markValue(pairs.text),
             other: markValue(pairs.other),
+            quote: pairs.quote && { begin: marks.mark(pairs.quote.begin), end: marks.mark(pairs.quote.end) },
         },
     });
     const isText = (tool: string, argument: string): boolean => {
@@ -99,7 +104,7 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
     };
     const isEither = use !== undefined && jsonSchema !== undefined;
     const names = new Set(tools.map(({ name }) => name));
-    const beginsThinking = traits.beginsThinking(templateVariables);
+    const beginsThinking = !hasChannels && traits.beginsThinking(templateVariables);
     const called = chosen === undefined ? tools : tools.filter(({ name }) => name === chosen);
     return {
         use,
@@ -109,13 +114,20 @@ export function resolveAnswer(ensemble: Ensemble, options: Partial<AnswerOptions
             beginsThinking,
             form: isEither ? "either" : isForced ? "calls" : jsonSchema === undefined ? "free" : "json",
             calls: use && createCallParser(marked(use.syntax), { names, isText, ...(isEither && { accepts }) }),
+            channels: hasChannels ? { marks: markAll(marks), names } : undefined,
         },
         thinkingEnd: beginsThinking ? thinking?.end : undefined,
         calls: use && (isForced || jsonSchema !== undefined) ? { ...use, tools: called } : undefined,
         isForced,
         isOne: chosen !== undefined,
         dropsSpace,
+        textBegin: hasChannels ? FINAL : "",
     };
+}
+
+function markAll(marks: Marks): ChannelMarks {
+    const entries = Object.entries(CHANNEL_MARKS).map(([name, text]) => [name, marks.mark(text)]);
+    return Object.fromEntries(entries) as ChannelMarks;
 }
 
 /** Thoughts and calls as parts of their own: thoughts in front of the token that they became certain with, calls behind it. */

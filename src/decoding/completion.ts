@@ -158,7 +158,9 @@ export interface TokenUsage {
     readonly promptTokens: number;
     /** Generated tokens, an end-of-text token included, drafts that were rejected not. */
     readonly completionTokens: number;
-    /** The sum of both. */
+    /** How many of `completionTokens` were thinking, the mark that ends it included; 0 where the template tells of none. */
+    readonly thinkingTokens: number;
+    /** `promptTokens` and `completionTokens` together. */
     readonly totalTokens: number;
     /**
      * How many of `promptTokens` were found in a cache and not evaluated. Of members with prompts of that length, the one that
@@ -208,6 +210,9 @@ export interface CompletionTimings {
     readonly fuseMs: number;
 }
 
+/** Of one's own, and not shared: streams that decode or compress take no others. Compilers from 5.7 on tell these apart. */
+export type TextBytes = ReturnType<InstanceType<typeof TextEncoder>["encode"]>;
+
 /** What has a text to stream, in whatever process it is made. */
 export interface TextSource {
     /**
@@ -217,7 +222,7 @@ export interface TextSource {
      * itself; `cancel()`, which a client that goes away leads to, stops the generation; what the completion throws, reading throws.
      * How it ended, and all else that is not text, is in the parts alone.
      */
-    toReadableStream(): ReadableStream<Uint8Array>;
+    toReadableStream(): ReadableStream<TextBytes>;
 }
 
 /** Parts as they come; ends with a {@link FinishPart}. Leaving the loop early stops the generation, as does `await using`. */
@@ -239,13 +244,13 @@ export function toCompletion<Parts extends AsyncGenerator<Part, void, void>, Met
     methods: Methods,
 ): Parts & Methods & TextSource & { [Symbol.asyncDispose](): Promise<void> } {
     const dispose = async (): Promise<void> => void (await parts.return());
-    const stream = (): ReadableStream<Uint8Array> => toReadableStream(parts);
+    const stream = (): ReadableStream<TextBytes> => toReadableStream(parts);
     return Object.assign(parts, methods, { toReadableStream: stream, [Symbol.asyncDispose]: dispose });
 }
 
-function toReadableStream(parts: AsyncGenerator<Part, void, void>): ReadableStream<Uint8Array> {
+function toReadableStream(parts: AsyncGenerator<Part, void, void>): ReadableStream<TextBytes> {
     const encoder = new TextEncoder();
-    return new ReadableStream<Uint8Array>(
+    return new ReadableStream<TextBytes>(
         {
             async pull(controller) {
                 for (;;) {

@@ -71,12 +71,15 @@ export function createGrammar(
 /** Of an answer that has to be JSON, or a call, or either. Thinking that the prompt begins comes to its end first. */
 function answerGrammar(
     schema: string | undefined,
-    { syntax, thinkingEnd: end, calls, isForced, isOne }: AnswerPlan,
+    { syntax, thinkingEnd: end, calls, isForced, isOne, textBegin }: AnswerPlan,
 ): string | undefined {
     if (schema === undefined && !isForced) return undefined;
-    if (syntax === undefined || (end === undefined && calls === undefined)) return schema;
+    if (syntax === undefined || (end === undefined && calls === undefined && textBegin === "")) return schema;
     const { marks } = syntax;
-    const ways = [...(calls ? ["calls"] : []), ...(schema === undefined ? [] : ["schema-root"])].join(" | ");
+    const ways = [
+        ...(calls ? ["calls"] : []),
+        ...(schema === undefined ? [] : [`${marks.toGbnf(textBegin)} schema-root`]),
+    ].join(" | ");
     return [
         end === undefined ? `root ::= ${ways}` : String.raw`root ::= thinking "\n"{0,2} (${ways})`,
         ...(end === undefined ? [] : [textRules("thinking", end, marks)]),

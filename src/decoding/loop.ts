@@ -137,7 +137,7 @@ export async function* generate(
         ...(answer.stoppedBy === undefined ? {} : { stoppedBy: answer.stoppedBy }),
         seed: common.seed,
         tokens: generated.length,
-        usage: usageOf(prompts, sequence.reused, generated.length),
+        usage: usageOf(prompts, sequence.reused, generated.length, answer.thinkingTokens),
         promptTokens: byName(ensemble, (index) => prompts[index]?.length ?? 0),
         reusedTokens: byName(ensemble, (index) => sequence.reused[index] ?? 0),
         timings: clock.timings(generated.length),
@@ -175,11 +175,12 @@ function usageOf(
     prompts: readonly { readonly length: number }[],
     reused: readonly number[],
     completionTokens: number,
+    thinkingTokens: number,
 ): TokenUsage {
     const promptTokens = Math.max(...prompts.map(({ length }) => length));
     const found = reused.filter((_, member) => prompts[member]?.length === promptTokens);
     const totalTokens = promptTokens + completionTokens;
-    return { promptTokens, completionTokens, totalTokens, reusedTokens: Math.min(...found) };
+    return { promptTokens, completionTokens, thinkingTokens, totalTokens, reusedTokens: Math.min(...found) };
 }
 
 function byName(ensemble: Ensemble, value: (index: number) => number): Record<string, number> {

@@ -23,6 +23,7 @@ export type {
     CompletionPart,
     FinishPart,
     FinishReason,
+    TextBytes,
     TextSource,
     ThinkingPart,
     TokenPart,

@@ -15,24 +15,77 @@ export type ModelSource = Ensemble | Recipe | string;
 export interface SourceInUse {
     /** Of the recipe; as it was given, where that was a name or a path. */
     readonly name: string;
-    /** Loads it, unless it is there. @throws EftError DISPOSED, and what loading throws; the next call tries again then */
-    ensemble(): Promise<Ensemble>;
-    /** Frees what was loaded here; an ensemble of the caller's stays as it is. May be called again. */
+    /**
+     * The parts that a call gives. It runs from when the first of them is asked for, and loads the ensemble, unless it is there.
+     *
+     * @param signal - what ends the call
+     * @throws EftError DISPOSED; what the call throws, and what loading throws, which the next call tries again
+     */
+    answer<Part>(
+        call: (ensemble: Ensemble) => AsyncIterable<Part>,
+        signal: AbortSignal | undefined,
+    ): AsyncGenerator<Part, void, void>;
+    /**
+     * Refuses new calls, waits for those that run, and frees what was loaded here; an ensemble of the caller's stays as it is. May be
+     * called again.
+     */
     dispose(): Promise<void>;
+}
+
+/** Where the ensemble comes from. */
+interface Supply {
+    readonly name: string;
+    readonly load: () => Promise<Ensemble>;
+    readonly free: () => Promise<void>;
 }
 
 /**
  * @param owner - the function or class that was given it, for messages
  * @param given - how it is loaded; not for an ensemble, which is
+ * @param place - what has `given`, for messages
  * @throws EftError OPTION_INVALID
  */
-export function useSource(owner: string, source: ModelSource, given: LoadOptions = {}): SourceInUse {
-    const options = checkOptions(owner, given, LOAD_OPTIONS);
-    if (typeof source !== "string" && !("combination" in Object(source))) return useEnsemble(owner, source, options);
-    if (typeof source !== "string") checkRecipe(owner, source);
-    const recipe = source as Recipe | string;
-    let loading: Promise<Ensemble> | undefined;
+export function useSource(owner: string, source: ModelSource, given: LoadOptions = {}, place = owner): SourceInUse {
+    const options = checkOptions(place, given, LOAD_OPTIONS);
+    const isLoaded = typeof source !== "string" && !("combination" in Object(source));
+    if (typeof source !== "string" && !isLoaded) checkRecipe(owner, source);
+    const { name, load, free } = isLoaded
+        ? supplyEnsemble(owner, source, options)
+        : supplyRecipe(source as Recipe | string, options);
+    const running = new Set<Promise<void>>();
     let disposal: Promise<void> | undefined;
+    async function shut(): Promise<void> {
+        await Promise.all(running);
+        await free();
+    }
+    return {
+        name,
+        async *answer(call, signal) {
+            if (disposal !== undefined) throw new EftError("DISPOSED", "The model has been disposed; create it again.");
+            const { promise, end } = createEnd();
+            running.add(promise);
+            // Whoever aborts a call may never ask for its end.
+            signal?.addEventListener("abort", end, { once: true });
+            try {
+                yield* call(await load());
+            } finally {
+                signal?.removeEventListener("abort", end);
+                running.delete(promise);
+                end();
+            }
+        },
+        dispose: () => (disposal ??= shut()),
+    };
+}
+
+function createEnd(): { readonly promise: Promise<void>; readonly end: () => void } {
+    let end = (): void => undefined;
+    const promise = new Promise<void>((resolve) => (end = resolve));
+    return { promise, end };
+}
+
+function supplyRecipe(recipe: Recipe | string, options: LoadOptions): Supply {
+    let loading: Promise<Ensemble> | undefined;
     async function load(): Promise<Ensemble> {
         try {
             return await loadEnsemble(typeof recipe === "string" ? await loadRecipe(recipe) : recipe, options);
@@ -41,25 +94,18 @@ export function useSource(owner: string, source: ModelSource, given: LoadOptions
             throw error;
         }
     }
-    async function unload(): Promise<void> {
-        // Whoever waits for it gets the error.
-        const ensemble = await loading?.catch(() => undefined);
-        await ensemble?.dispose();
-    }
     return {
         name: typeof recipe === "string" ? recipe : recipe.name,
-        async ensemble() {
-            if (disposal !== undefined) throw new EftError("DISPOSED", "The model has been disposed; create it again.");
-            return await (loading ??= load());
-        },
-        dispose: () => (disposal ??= unload()),
+        load: () => (loading ??= load()),
+        // Whoever waits for it gets the error of loading.
+        free: async () => (await loading?.catch(() => undefined))?.dispose(),
     };
 }
 
-function useEnsemble(owner: string, ensemble: unknown, options: LoadOptions): SourceInUse {
+function supplyEnsemble(owner: string, ensemble: unknown, options: LoadOptions): Supply {
     checkEnsemble(owner, ensemble);
     const [option] = Object.keys(options);
     if (option !== undefined)
         throw new EftError("OPTION_INVALID", `${option} is an option of loading; ${owner} was given what is loaded.`);
-    return { name: ensemble.recipe.name, ensemble: () => Promise.resolve(ensemble), dispose: () => Promise.resolve() };
+    return { name: ensemble.recipe.name, load: () => Promise.resolve(ensemble), free: () => Promise.resolve() };
 }

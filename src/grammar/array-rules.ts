@@ -20,6 +20,8 @@ export interface ArrayParts {
 const MOST_SHUFFLED = 6;
 const MOST_UNIQUE = 100;
 const MOST_STATES = 5000;
+/** Units of work for a place in an array. */
+const STATE = 30;
 
 export function arrayRule(alternative: Alternative, parts: ArrayParts): Rule {
     const { arrays, report } = parts;
@@ -33,7 +35,10 @@ export function arrayRule(alternative: Alternative, parts: ArrayParts): Rule {
     if (isUnique && (max ?? Infinity) > 1) {
         const values =
             prefix === 0 && contains.length === 0 ? parts.valuesOf(arrays.schemasOfItem(alternative, 0)) : undefined;
-        if (values !== undefined && values.length <= MOST_UNIQUE) return uniqueRule(values, min, max ?? Infinity);
+        if (values !== undefined && values.length <= MOST_UNIQUE) {
+            report.spend(STATE * values.length * Math.min(values.length, max ?? Infinity));
+            return uniqueRule(values, min, max ?? Infinity);
+        }
         report.refuse(place("uniqueItems"), "uniqueItems", "the items are not among a list of values");
     }
     if (contains.length > 1) {
@@ -45,26 +50,29 @@ export function arrayRule(alternative: Alternative, parts: ArrayParts): Rule {
 }
 
 function plainRule(alternative: Alternative, { prefix, min, max }: ArrayLimits, parts: ArrayParts): Rule {
+    const { report } = parts;
     const item = (index: number): Rule => parts.ruleOf(parts.arrays.schemasOfItem(alternative, index));
-    /** All items from `index` on, and the end. */
-    function from(index: number): Rule {
+    const separatorAt = (index: number): Part[] => (index === 0 ? [] : [`"," space`]);
+    /** All items behind the first ones, which are alike, and the end. */
+    function rest(): Rule {
         const own = createRule();
-        const separator = index === 0 ? [] : [`"," space`];
-        const isLast = index === max;
-        if (index >= min) own.alternatives.push([literal("]")]);
-        if (isLast) return own;
-        if (index < prefix) {
-            own.alternatives.push([...separator, item(index), from(index + 1)]);
-            return own;
-        }
-        const rest = item(index);
-        const least = Math.max(0, min - index - 1);
-        const most = max === undefined ? "" : max - index - 1;
-        const more = most === 0 ? [] : [`("," space`, rest, `){${least},${most}}`];
-        own.alternatives.push([...separator, rest, ...more, literal("]")]);
+        if (prefix >= min) own.alternatives.push([literal("]")]);
+        if (prefix === max) return own;
+        const least = Math.max(0, min - prefix - 1);
+        const most = max === undefined ? "" : max - prefix - 1;
+        const more = most === 0 ? [] : [`("," space`, item(prefix), `){${least},${most}}`];
+        own.alternatives.push([...separatorAt(prefix), item(prefix), ...more, literal("]")]);
         return own;
     }
-    return createRule([literal("["), from(0)]);
+    const first = Math.min(prefix, max ?? prefix);
+    report.spend(STATE * first);
+    // From the last item to the first, so that no list of them is too long to be followed.
+    let behind = first < prefix ? createRule([literal("]")]) : rest();
+    for (let index = first - 1; index >= 0; index--) {
+        const own: Part[][] = index >= min ? [[literal("]")]] : [];
+        behind = createRule(...own, [...separatorAt(index), item(index), behind]);
+    }
+    return createRule([literal("["), behind]);
 }
 
 /** Arrays in which some items are valid for a schema. */
@@ -85,6 +93,7 @@ function containingRule(
     const last = Math.max(prefix, min, max ?? 0, 1);
     const mostFound = opposite === undefined ? least : (most ?? least);
     if ((last + 1) * (mostFound + 1) > MOST_STATES) invalid(schema.at, "it counts too many items");
+    report.spend(STATE * (last + 1) * (mostFound + 1));
     const states = new Map<string, Rule>();
     function from(index: number, count: number): Rule {
         const key = `${index},${count}`;

@@ -31,3 +31,14 @@ export function complement(ranges: CharacterRanges): CharacterRanges {
     if (first <= LAST) result.push([first, LAST]);
     return normalize(result);
 }
+
+/** @param ranges - disjoint and ascending */
+export function includes(ranges: CharacterRanges, character: number): boolean {
+    let [low, high] = [0, ranges.length];
+    while (low < high) {
+        const middle = (low + high) >> 1;
+        if ((ranges[middle]?.[1] ?? 0) < character) low = middle + 1;
+        else high = middle;
+    }
+    return (ranges[low]?.[0] ?? Infinity) <= character;
+}

@@ -1,6 +1,7 @@
 /** From the rules of a grammar to what native/math/automaton.h runs: symbols become bytes of UTF-8. */
 
 import type { NativeGrammarProgram } from "../native/binding.js";
+import { EftError } from "../errors.js";
 import { readGbnf, type Gbnf, type NamedToken } from "./gbnf.js";
 import type { CharacterRanges } from "./gbnf-rules.js";
 import { createRecent } from "./recent.js";
@@ -14,6 +15,10 @@ const OTHER_TOKEN = 4;
 const TEXT_END = 5;
 
 type Elements = readonly number[];
+
+/** Ranges that are cut into bytes, and what it takes to begin with some: a tenth of a second. */
+const MOST_STEPS = 100_000;
+const STEPS_OF_SPLIT = 10;
 
 const element = (kind: number, value = 0): number => kind + 8 * value;
 
@@ -43,16 +48,24 @@ export function programOf(
     }
     const gbnf = readGbnf(text, what);
     const ids = gbnf.tokens.map(idOf);
-    const program = compileGbnf(gbnf, ids);
+    const program = compileGbnf(gbnf, ids, what);
     RECENT.set(text, { tokens: gbnf.tokens, ids, program }, text.length + 2 * program.code.length);
     return program;
 }
 
-/** @param ids - of the tokens that the grammar names */
-export function compileGbnf({ rules, root, empty, order, tokens }: Gbnf, ids: readonly number[]): NativeGrammarProgram {
+/**
+ * @param ids - of the tokens that the grammar names
+ * @param what - how messages call the grammar
+ * @throws EftError GRAMMAR_INVALID where its sets of characters are too many, or too large
+ */
+export function compileGbnf(
+    { rules, root, empty, order, tokens }: Gbnf,
+    ids: readonly number[],
+    what = "The grammar",
+): NativeGrammarProgram {
     const places = new Int32Array(rules.length);
     order.forEach((rule, place) => (places[rule] = place));
-    const bytes = createByteWriter(rules.length);
+    const bytes = createByteWriter(rules.length, what);
     const idOf = (token: number): number => ids[token] ?? tokens.length;
     const own = order.map((rule): Elements[] =>
         (rules[rule]?.alternatives ?? [])
@@ -95,8 +108,10 @@ export function compileGbnf({ rules, root, empty, order, tokens }: Gbnf, ids: re
  * begins with bytes.
  *
  * @param firstRule - the place of the first rule that it adds
+ * @param what - how messages call the grammar
  */
-function createByteWriter(firstRule: number) {
+function createByteWriter(firstRule: number, what: string) {
+    let steps = 0;
     const sets = new Map<string, { place: number; bits: Uint8Array }>();
     const places = new Map<string, number>();
     const rules: Elements[][] = [];
@@ -151,6 +166,11 @@ function createByteWriter(firstRule: number) {
 
     /** By the byte that comes first, which is `marker` plus the bits above those of the last `count` bytes. */
     function split(ranges: CharacterRanges, count: number, marker: number): [number, Elements][] {
+        steps += STEPS_OF_SPLIT + ranges.length;
+        if (steps > MOST_STEPS) {
+            const reason = "its sets of characters are too many, or of too many ranges";
+            throw new EftError("GRAMMAR_INVALID", `${what} cannot be used: ${reason}; write equal ones the same way.`);
+        }
         const span = 64 ** count;
         const byLead = new Map<number, [number, number][]>();
         for (const [first, last] of ranges) {
@@ -179,6 +199,12 @@ function createByteWriter(firstRule: number) {
         write(ranges: CharacterRanges): Elements {
             const found = written.get(ranges);
             if (found !== undefined) return found;
+            const [[first, last] = [0, 0], second] = ranges;
+            if (first === last && ranges.length > 0 && second === undefined) {
+                const one = [...Buffer.from(String.fromCodePoint(first))].map((byte) => byteSet([byte]));
+                written.set(ranges, one);
+                return one;
+            }
             const leads = LENGTHS.flatMap(([least, most, marker], count) => {
                 const within = ranges.flatMap(([first, last]) =>
                     last < least || first > most ? [] : [[Math.max(first, least), Math.min(last, most)] as const],

@@ -93,7 +93,9 @@ function parse(text: string, invalid: (at: number, reason: string) => never) {
     const uses: { name: string; rule: number; at: number }[] = [];
     /** What is repeated more than once, and the beginning of the rule that does so. */
     const repeated: { symbols: readonly GrammarSymbol[]; at: number }[] = [];
+    /** Equal ones are the same object, and become bytes once. */
     const characters = new Map<number, GrammarSymbol>();
+    const sets = new Map<string, GrammarSymbol>();
     /** As llama.cpp counts: a rule for each name, for each group and for each optional repetition. */
     let generated = 0;
     /** Elements with repetitions written out. */
@@ -160,6 +162,14 @@ function parse(text: string, invalid: (at: number, reason: string) => never) {
         return symbol;
     }
 
+    function setOf(ranges: [number, number][], isInverted: boolean): GrammarSymbol {
+        const normal = normalize(ranges, isInverted);
+        const key = normal.join();
+        const symbol = sets.get(key) ?? { kind: "characters", ranges: normal };
+        sets.set(key, symbol);
+        return symbol;
+    }
+
     function parseText(): Element {
         const symbols: GrammarSymbol[] = [];
         while (takeOne('"') === undefined) {
@@ -180,8 +190,7 @@ function parse(text: string, invalid: (at: number, reason: string) => never) {
             checkSize(count);
         }
         if (count === 0) invalid(start, "these brackets are empty");
-        const symbol = { kind: "characters", ranges: normalize(ranges, isInverted) } as const;
-        return { symbols: [symbol], size: count, weight: 1 };
+        return { symbols: [setOf(ranges, isInverted)], size: count, weight: 1 };
     }
 
     /** An element other than a group. */
@@ -196,9 +205,7 @@ function parse(text: string, invalid: (at: number, reason: string) => never) {
         if (takeOne('"') !== undefined) return parseText();
         const bracket = take(/\[\^?/y);
         if (bracket !== undefined) return parseBrackets(start, bracket.length > 1);
-        if (takeOne(".") !== undefined) {
-            return { symbols: [{ kind: "characters", ranges: normalize([], true) }], size: 1, weight: 1 };
-        }
+        if (takeOne(".") !== undefined) return { symbols: [setOf([], true)], size: 1, weight: 1 };
         const token = take(/!?<(?:\[\d{1,9}\]|[^>\n[][^>\n]*)>/y);
         if (token !== undefined) {
             const id = /\[(\d+)\]/.exec(token)?.[1];

@@ -35,31 +35,41 @@ const ESCAPED: CharacterRanges = [
     [0x7f, 0x7f],
 ];
 const PLAIN = complement(ESCAPED);
+/** Characters of a set that is written where it is. */
+const LONGEST_SET = 60;
 
 /** Makes rules of languages, of each once. */
 export function createLanguageRules(regulars: Regulars) {
     const strings = new Map<Regular, Rule>();
     const numbers = new Map<Regular, Rule>();
+    const sets = new Map<CharacterRanges, Part>();
+    const stringSets = new Map<CharacterRanges, Part[][]>();
 
-    function once(known: Map<Regular, Rule>, language: Regular, make: () => Rule): Rule {
-        const found = known.get(language) ?? make();
-        known.set(language, found);
+    function once<Key, Value>(known: Map<Key, Value>, key: Key, make: () => Value): Value {
+        const found = known.get(key) ?? make();
+        known.set(key, found);
         return found;
     }
+
+    /** What is long stands in a rule of its own: automata have it at many edges. */
+    const set = (ranges: CharacterRanges): Part =>
+        once(sets, ranges, () => {
+            const text = brackets(ranges);
+            return text.length > LONGEST_SET ? createRule([text]) : text;
+        });
+    const stringSet = (ranges: CharacterRanges): Part[][] => once(stringSets, ranges, () => stringParts(ranges, set));
 
     return {
         /** JSON strings whose values are of a language. */
         strings: (language: Regular): Rule =>
             once(strings, language, () => {
-                const body = automatonRule(regulars.automaton(language), stringParts, [QUOTE]);
+                const body = automatonRule(regulars.automaton(language), stringSet, [QUOTE]);
                 return createRule(...(body === undefined ? [] : [[QUOTE, body]]));
             }),
         /** Texts of a language, which have nothing that is special in brackets. */
         texts: (language: Regular): Rule =>
             once(numbers, language, () => {
-                return (
-                    automatonRule(regulars.automaton(language), (ranges) => [[brackets(ranges)]], []) ?? createRule()
-                );
+                return automatonRule(regulars.automaton(language), (ranges) => [[set(ranges)]], []) ?? createRule();
             }),
     };
 }
@@ -93,7 +103,7 @@ function automatonRule(
 }
 
 /** One of some characters inside of a JSON string. */
-function stringParts(ranges: CharacterRanges): Part[][] {
+function stringParts(ranges: CharacterRanges, set: (ranges: CharacterRanges) => Part): Part[][] {
     const within = (allowed: CharacterRanges): CharacterRanges =>
         ranges.flatMap(([first, last]) =>
             allowed
@@ -102,7 +112,7 @@ function stringParts(ranges: CharacterRanges): Part[][] {
         );
     const plain = within(PLAIN);
     const escaped = within(ESCAPED);
-    const parts: Part[][] = plain.length === 0 ? [] : [[brackets(plain)]];
+    const parts: Part[][] = plain.length === 0 ? [] : [[set(plain)]];
     const size = (list: CharacterRanges): number => list.reduce((sum, [first, last]) => sum + last - first + 1, 0);
     if (size(escaped) === size(ESCAPED)) return [...parts, [KNOWN.escaped as Rule]];
     for (const [first, last] of escaped) {

@@ -10,8 +10,8 @@ import { createLanguageRules, KNOWN, RULES } from "./json-rules.js";
 import { isLimited } from "./numbers.js";
 import { objectRule } from "./object-rules.js";
 import { createRecent } from "./recent.js";
-import { createRegulars } from "./regular.js";
-import { createWork, TooManyStates, type Work } from "./work.js";
+import { createRegulars, type Regulars } from "./regular.js";
+import { createWork, spend, TooManyStates, type Work } from "./work.js";
 import { createRule, literal, writeRules, type Part, type Rule } from "./rules.js";
 import { createExpander, type Alternative, type Judge } from "./schema-alternatives.js";
 import { createArrays } from "./schema-arrays.js";
@@ -24,9 +24,13 @@ import { readSchema, type JsonSchema, type SchemaSource } from "./schema-source.
 import { createLimits, impliedTypes, KINDS, shapeOf, type Kind, type Shape } from "./schema-shape.js";
 
 const MOST_RULES = 50_000;
+/** Units of work for a rule, from the schema that asks for it to its text. */
+const RULE = 20;
 
 /** Characters of a schema's JSON. */
 const LONGEST_KEY = 2 ** 16;
+/** Languages of all schemas of a request, which often say the same. */
+const REGULARS = new WeakMap<Work, Regulars>();
 /** Grammars with the work that they took. */
 const RECENT = createRecent<{ readonly made: SchemaGrammar; readonly work: number }>(64, 2 ** 22);
 
@@ -60,12 +64,13 @@ export function jsonSchemaToGbnf(
     given: JsonSchema | SchemaSource,
     { isStrict = true, isOpen = false, work = createWork() }: SchemaGrammarOptions = {},
 ): SchemaGrammar {
-    const copy = copyJson(readSchema(given), invalid);
+    const copy = copyWithin(readSchema(given), work);
     const { value: root, sizes } = copy;
     const size = isObject(root) ? (sizes.get(root) ?? 0) : 0;
     const options = { isStrict, isOpen, work };
-    // What stands in many places may be long beyond all bounds once it is written out.
-    if (size > LONGEST_KEY) return convert(copy, options);
+    // What stands in many places may be long beyond all bounds once it is written out. What others of the request have said
+    // makes this one cheaper.
+    if (size > LONGEST_KEY || REGULARS.has(work)) return convert(copy, options);
     // By the text: the order of properties counts, and nobody can change it later.
     const key = `${isStrict} ${isOpen} ${JSON.stringify(root)}`;
     let entry = RECENT.get(key);
@@ -81,6 +86,24 @@ export function jsonSchemaToGbnf(
     }
     const { grammar, unenforced } = entry.made;
     return { grammar, unenforced: unenforced.map((one) => ({ ...one })) };
+}
+
+function regularsOf(work: Work): Regulars {
+    const regulars = REGULARS.get(work) ?? createRegulars(work);
+    REGULARS.set(work, regulars);
+    return regulars;
+}
+
+/** The values of a schema count, whatever they say. */
+function copyWithin(given: unknown, work: Work): JsonCopy {
+    try {
+        return copyJson(given, invalid, (count) => {
+            spend(work, count);
+        });
+    } catch (error) {
+        if (!isTooLarge(error)) throw error;
+        return invalid("#", "a grammar of it would be too large");
+    }
 }
 
 /** Patterns of thousands of parts overflow the stack. */
@@ -102,8 +125,8 @@ function convertWithin(
     { value: root, sizes }: JsonCopy,
     { isStrict, isOpen, work }: Required<SchemaGrammarOptions>,
 ): SchemaGrammar {
-    const report = createReport(isStrict);
-    const regulars = createRegulars(work);
+    const report = createReport(isStrict, work);
+    const regulars = regularsOf(work);
     const limits = createLimits(regulars, report);
     const languages = createLanguageRules(regulars);
     // What is asked of alternatives needs their makers, and the makers ask it.
@@ -117,13 +140,14 @@ function convertWithin(
     const expander = createExpander(report, createReferences(root, report), sizes, isOpen, judge);
     const objects = createObjects(regulars, limits, expander, report, isOpen);
     const arrays = createArrays(report);
-    const judges = createJudge(regulars, limits, expander, objects, arrays);
+    const judges = createJudge(regulars, limits, expander, objects, arrays, report);
 
     const rules = new Map<string, Rule>();
     const ids = new Map<unknown, number>();
     const pending: { rule: Rule; schemas: readonly Located[] }[] = [];
 
     function ruleOf(schemas: readonly Located[]): Rule {
+        report.spend(RULE);
         const unique = [...new Map(schemas.map((one) => [one.schema, one])).values()].filter(
             ({ schema }) => schema !== true,
         );
@@ -143,7 +167,7 @@ function convertWithin(
     }
 
     function alternativesOf(alternative: Alternative): Part[][] {
-        const shape = shapeOf(alternative, isOpen);
+        const shape = shapeOf(alternative, isOpen, report);
         if (shape.values !== undefined) {
             const values = shape.values.filter((value) => judges.isValidFor(value, shape));
             if (values.length === 0)
@@ -242,7 +266,7 @@ function convertWithin(
 
     function valuesOf(schemas: readonly Located[]): readonly unknown[] | undefined {
         const found = expander.expand(schemas).map((alternative) => {
-            const shape = shapeOf(alternative, isOpen);
+            const shape = shapeOf(alternative, isOpen, report);
             const isFew = [...shape.kinds].every((kind) => kind === "boolean" || kind === "null");
             const values = shape.values ?? (isFew ? [null, true, false] : undefined);
             return values?.filter((value) => judges.isValidFor(value, shape));
@@ -263,7 +287,7 @@ function convertWithin(
             () => [[KNOWN.value as Rule]],
         );
     }
-    const lines = writeRules(start);
+    const lines = writeRules(start, report.spend);
     if (lines === undefined) {
         const { place = "#", reason = "no text satisfies it" } = report.notes[0] ?? {};
         return invalid(place, reason);

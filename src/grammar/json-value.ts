@@ -21,10 +21,19 @@ interface Frame {
     size: number;
 }
 
+/** Units of work. */
+const VALUE = 4;
+const CHARACTERS_OF_UNIT = 20;
+
 /**
  * @param invalid - throws an error that names a place, a JSON pointer
+ * @param spend - counts values and characters, in the units of work.ts
  */
-export function copyJson(value: unknown, invalid: (place: string, reason: string) => never): JsonCopy {
+export function copyJson(
+    value: unknown,
+    invalid: (place: string, reason: string) => never,
+    spend: (count: number) => void,
+): JsonCopy {
     const copies = new Map<object, { copy: object; isDone: boolean }>();
     const sizes = new Map<object, number>();
     const frames: Frame[] = [];
@@ -48,6 +57,7 @@ export function copyJson(value: unknown, invalid: (place: string, reason: string
     /** The copy of a value, of an object as far as it goes: its frame fills it. */
     function copyOf(source: unknown): { copy: unknown; size: number } {
         if (++values > MOST_VALUES) return fail(`it has more than ${MOST_VALUES} values`);
+        spend(VALUE + (typeof source === "string" ? source.length / CHARACTERS_OF_UNIT : 0));
         if (source === null || typeof source === "boolean") return { copy: source, size: 5 };
         if (typeof source === "string") return { copy: source, size: source.length + 2 };
         if (typeof source === "number" && Number.isFinite(source)) return { copy: source, size: 8 };
@@ -96,6 +106,7 @@ export function copyJson(value: unknown, invalid: (place: string, reason: string
         if (child === undefined && !Array.isArray(source)) continue;
         const { copy, size } = copyOf(child);
         (frame.copy as Record<string, unknown>)[key] = copy;
+        spend(key.length / CHARACTERS_OF_UNIT);
         frame.size += size + key.length + 4;
     }
     return { value: result, sizes };

@@ -56,12 +56,14 @@ export function isMultiple(value: number, factor: number): boolean {
 
 /** Their texts: without exponents, up to 15 digits before the point and 16 behind it, no negative zero. */
 export function numberLanguage(regulars: Regulars, limits: NumberLimits): Regular {
-    const { sequence, either, both, not, repeat, oneOf, text, nothing, never, all, characters, machine } = regulars;
+    const { sequence, either, both, not, repeat, text, nothing, never, all, characters, machine } = regulars;
     const digit = characters([[0x30, 0x39]]);
     const nonzero = characters([[0x31, 0x39]]);
     const digits = (min: number, max: number): Regular => repeat(digit, min, max);
     const point = text(".");
-    const fraction = repeat(sequence(point, digits(1, FRACTION_DIGITS)), 0, 1);
+    const { isInteger, isFraction, factors, excluded } = limits;
+    const fraction = isInteger ? nothing : repeat(sequence(point, digits(1, FRACTION_DIGITS)), 0, 1);
+    const [min, max] = isInteger ? [Math.ceil(limits.min), Math.floor(limits.max)] : [limits.min, limits.max];
     const whole = either(text("0"), sequence(nonzero, digits(0, WHOLE_DIGITS - 1)));
     const magnitude = sequence(whole, fraction);
     const hasDigit = sequence(all, nonzero, all);
@@ -93,17 +95,51 @@ export function numberLanguage(regulars: Regulars, limits: NumberLimits): Regula
         return either(sequence(either(...wholes, longer), fraction), sequence(text(bound), same));
     }
 
-    const atMost = (units: bigint): Regular => both(magnitude, not(atLeast(units + 1n)));
-    const negative = (of: Regular): Regular => sequence(minus, both(of, hasDigit));
-
-    function above(min: number): Regular {
-        const units = unitsOf(min, 1);
-        return units > 0n ? atLeast(units) : either(magnitude, negative(atMost(-units)));
+    /** Magnitudes of at most this many units. */
+    function atMost(units: bigint): Regular {
+        if (units < 0n) return never;
+        const bound = String(units / UNIT);
+        if (bound.length > WHOLE_DIGITS) return magnitude;
+        const behind = String(units % UNIT)
+            .padStart(FRACTION_DIGITS, "0")
+            .replace(/0+$/, "");
+        const below = (most: string, isFirst: boolean): Regular => {
+            const [first, last] = [isFirst ? 0x31 : 0x30, (most.codePointAt(0) ?? 0) - 1];
+            return first > last ? never : characters([[first, last]]);
+        };
+        const wholes = [...bound].map((one, index) => {
+            const left = bound.length - index - 1;
+            return sequence(text(bound.slice(0, index)), below(one, index === 0), digits(left, left));
+        });
+        const shorter = [
+            bound === "0" ? never : text("0"),
+            bound.length > 1 ? sequence(nonzero, digits(0, bound.length - 2)) : never,
+        ];
+        const less = [...behind].map((one, index) =>
+            sequence(text(behind.slice(0, index)), below(one, false), digits(0, FRACTION_DIGITS - index - 1)),
+        );
+        const beginnings = [...behind].map((_, index) => text(behind.slice(0, index + 1)));
+        const zeros = repeat(text("0"), behind === "" ? 1 : 0, FRACTION_DIGITS - behind.length);
+        const same = sequence(point, either(...less, ...beginnings, sequence(text(behind), zeros)));
+        return either(
+            sequence(either(...wholes, ...shorter), fraction),
+            sequence(text(bound), isInteger ? nothing : either(nothing, same)),
+        );
     }
 
-    function below(max: number): Regular {
-        const units = unitsOf(max, -1);
-        return units < 0n ? negative(atLeast(-units)) : either(negative(magnitude), atMost(units));
+    const negative = (of: Regular): Regular =>
+        sequence(minus, both(of, isInteger ? atLeast(UNIT) : sequence(all, nonzero, all)));
+
+    /** Magnitudes between units, of which the second may be left out. */
+    const between = (least: bigint, most: bigint | undefined): Regular =>
+        both(least > 0n ? atLeast(least) : all, most === undefined ? magnitude : atMost(most));
+
+    function within(min: number, max: number): Regular {
+        const least = unitsOf(min, 1);
+        const most = unitsOf(max, -1);
+        const positive = most < 0n ? never : between(least, max === Infinity ? undefined : most);
+        if (least >= 0n) return positive;
+        return either(negative(between(-most, min === -Infinity ? undefined : -least)), positive);
     }
 
     /** A number as it may be written: with zeros at its end. */
@@ -127,14 +163,9 @@ export function numberLanguage(regulars: Regulars, limits: NumberLimits): Regula
         return sequence(repeat(minus, 0, 1), own);
     }
 
-    const { isInteger, isFraction, min, max, factors, excluded } = limits;
-    const numbers = either(negative(magnitude), magnitude);
     return both(
-        numbers,
-        ...(isInteger ? [not(sequence(all, oneOf("."), all))] : []),
+        within(min, max),
         ...(isFraction ? [sequence(all, point, hasDigit)] : []),
-        ...(min === -Infinity ? [] : [above(min)]),
-        ...(max === Infinity ? [] : [below(max)]),
         ...factors.map(multiples),
         ...excluded.map((value) => not(equal(value))),
     );

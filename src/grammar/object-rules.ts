@@ -17,6 +17,8 @@ export interface ObjectParts {
 }
 
 const MOST_STATES = 20_000;
+/** Units of work for a place in an object. */
+const STATE = 10;
 
 /** Properties in the order of the schema, then those that it does not list. */
 export function objectRule(alternative: Alternative, parts: ObjectParts): Rule {
@@ -46,6 +48,7 @@ export function objectRule(alternative: Alternative, parts: ObjectParts): Rule {
     const cap = max === Infinity ? Math.max(1, isCounted ? min : 1) : max;
     if ((cap + 1) * (listed.length + 1) > MOST_STATES) invalid(place, "it counts too many properties");
 
+    report.spend(STATE * (cap + 1) * (listed.length + 1));
     // From the last property to the first, so that no chain of them is too long to be followed.
     let behind: Rule[] = [];
     for (let index = listed.length; index >= 0; index--) {

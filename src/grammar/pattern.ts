@@ -1,7 +1,7 @@
 /** Regular expressions as ECMA-262 writes them, as far as they are regular languages. */
 
 import type { CharacterRanges } from "./gbnf-rules.js";
-import { complement } from "./character-ranges.js";
+import { complement, normalize } from "./character-ranges.js";
 import { BEGINNING, ENDING, type Regular, type Regulars } from "./regular.js";
 
 /** Why a pattern cannot be enforced. */
@@ -32,12 +32,23 @@ const CLASSES: Readonly<Record<string, CharacterRanges>> = {
 };
 const CONTROLS: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13, "0": 0 };
 
-/** Where the characters are that a property may have: all but halves of surrogate pairs. */
+/** Where the characters are that a property may have: all but halves of surrogate pairs, and planes that are empty or private. */
 const PLACES_OF_CHARACTERS: CharacterRanges = [
     [0, 0xd800],
     [0xe000, 0x10000],
-    ...Array.from({ length: 16 }, (_, plane) => [(plane + 1) << 16, (plane + 2) << 16] as const),
+    ...[1, 2, 3, 14].map((plane) => [plane << 16, (plane << 16) + (plane === 14 ? 0x1000 : 0x10000)] as const),
 ];
+/** The rest: ranges of characters that are all alike. */
+const ALIKE: CharacterRanges = [
+    ...[4, 5, 6, 7, 8, 9, 10, 11, 12, 13].map((plane) => [plane << 16, (plane << 16) + 0xfffd] as const),
+    [0xe1000, 0xefffd],
+    ...[15, 16].map((plane) => [plane << 16, (plane << 16) + 0xfffd] as const),
+    ...[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16].map(
+        (plane) => [(plane << 16) + 0xfffe, (plane << 16) + 0xffff] as const,
+    ),
+];
+/** The texts of those places, once they are needed. */
+let textsOfPlaces: readonly { readonly begin: number; readonly text: string }[] | undefined;
 /** By how they are written. */
 const PROPERTIES = new Map<string, CharacterRanges>();
 
@@ -200,9 +211,9 @@ function propertyRanges(property: string): CharacterRanges {
     } catch {
         throw new PatternRefused(`there is no Unicode property ${property}`);
     }
-    const ranges: [number, number][] = [];
-    for (const [begin, end] of PLACES_OF_CHARACTERS) {
-        const text = Array.from({ length: end - begin }, (_, index) => String.fromCodePoint(begin + index)).join("");
+    textsOfPlaces ??= PLACES_OF_CHARACTERS.map(([begin, end]) => ({ begin, text: textOf(begin, end) }));
+    const ranges: (readonly [number, number])[] = [];
+    for (const { begin, text } of textsOfPlaces) {
         // All characters of a text have as many UTF-16 units.
         const units = begin > 0xffff ? 2 : 1;
         for (const { 0: found, index } of text.matchAll(members)) {
@@ -210,6 +221,17 @@ function propertyRanges(property: string): CharacterRanges {
             ranges.push([first, first + found.length / units - 1]);
         }
     }
-    PROPERTIES.set(property, ranges);
-    return ranges;
+    const isMember = new RegExp(property, "u");
+    ranges.push(...ALIKE.filter(([first]) => isMember.test(String.fromCodePoint(first))));
+    const result = normalize(ranges);
+    PROPERTIES.set(property, result);
+    return result;
+}
+
+/** The characters from one to another, without that. */
+function textOf(begin: number, end: number): string {
+    const pieces: string[] = [];
+    for (let at = begin; at < end; at += 0x400)
+        pieces.push(String.fromCodePoint(...Array.from({ length: 0x400 }, (_, index) => at + index)));
+    return pieces.join("");
 }

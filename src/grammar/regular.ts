@@ -4,9 +4,10 @@
  * reexamined, 2009).
  */
 
-import { LAST, normalize } from "./character-ranges.js";
+import { createClassMaker, createRangeMerger, classOf, type CharacterClasses } from "./character-classes.js";
+import { includes, LAST, normalize } from "./character-ranges.js";
 import type { CharacterRanges } from "./gbnf-rules.js";
-import { createWork, TooManyStates } from "./work.js";
+import { createWork, spendOnLanguages, TooManyStates } from "./work.js";
 
 /** A language; equal ones that are written alike are the same object. */
 export interface Regular {
@@ -60,13 +61,15 @@ const MOST_LANGUAGES = 200_000;
  */
 export function createRegulars(total = createWork()) {
     const known = new Map<string, Regular>();
-    const steps = new Map<Regular, Map<number, Regular>>();
-    const cutsOf = new Map<Regular, readonly number[]>();
+    /** By the class of the character. */
+    const steps = new Map<Regular, (Regular | undefined)[]>();
+    const classesOf = new Map<Regular, CharacterClasses>();
     const automata = new Map<Regular, Automaton | undefined>();
     const spend = (count: number): void => {
-        if (total.left < count) throw new TooManyStates();
-        total.left -= count;
+        spendOnLanguages(total, count);
     };
+    const { whole, classesOfRanges, classesOfCuts, refine } = createClassMaker(spend);
+    const rangesOf = createRangeMerger(spend);
 
     function intern(key: string, form: Form, isNullable: boolean): Regular {
         const found = known.get(key);
@@ -202,13 +205,14 @@ export function createRegulars(total = createWork()) {
 
     /** What may follow a character at the beginning. */
     function step(language: Regular, character: number): Regular {
-        const own = steps.get(language) ?? new Map<number, Regular>();
+        const own = steps.get(language) ?? [];
         steps.set(language, own);
-        let result = own.get(character);
+        const place = classOf(classes(language), character);
+        let result = own[place];
         if (result !== undefined) return result;
         spend(1);
         result = derive(language.form, character);
-        own.set(character, result);
+        own[place] = result;
         return result;
     }
 
@@ -217,7 +221,7 @@ export function createRegulars(total = createWork()) {
             case "nothing":
                 return never;
             case "characters":
-                return form.ranges.some(([first, last]) => first <= character && character <= last) ? nothing : never;
+                return includes(form.ranges, character) ? nothing : never;
             case "sequence": {
                 const next = sequence(step(form.first, character), form.rest);
                 return form.first.isNullable ? either(next, step(form.rest, character)) : next;
@@ -241,55 +245,50 @@ export function createRegulars(total = createWork()) {
         }
     }
 
-    /** Where ranges of characters begin that are all treated alike as the first of a text. */
-    function cuts(language: Regular): readonly number[] {
-        const found = cutsOf.get(language);
+    /** Characters by what may follow them at the beginning of a text. */
+    function classes(language: Regular): CharacterClasses {
+        let found = classesOf.get(language);
         if (found !== undefined) return found;
-        const { form } = language;
-        const lists = cutsOfParts(form);
-        spend(lists.reduce((sum, { length }) => sum + length, 0));
-        const result = lists.length === 1 ? (lists[0] ?? []) : [...new Set(lists.flat())].sort((a, b) => a - b);
-        cutsOf.set(language, result);
-        return result;
+        found = makeClasses(language.form);
+        classesOf.set(language, found);
+        return found;
     }
 
-    function cutsOfParts(form: Form): (readonly number[])[] {
+    function makeClasses(form: Form): CharacterClasses {
         switch (form.kind) {
             case "nothing":
-                return [];
+                return whole;
             case "characters":
-                return [form.ranges.flatMap(([first, last]) => [first, last + 1])];
+                return classesOfRanges(form.ranges);
             case "sequence":
-                return [cuts(form.first), form.first.isNullable ? cuts(form.rest) : []];
+                return form.first.isNullable ? refine(classes(form.first), classes(form.rest)) : classes(form.first);
             case "either":
             case "both":
-                return form.of.map(cuts);
+                spend(form.of.length);
+                return [...new Set(form.of.map(classes))].reduce(refine);
             case "machine":
-                return [form.machine.cuts];
+                return classesOfCuts(form.machine.cuts);
             case "not":
             case "within":
             case "repeat":
-                return [cuts(form.of)];
+                return classes(form.of);
         }
     }
 
     /** All characters by what may follow them; what nothing may follow is left out. */
-    function edgesOf(state: Regular): Map<Regular, [number, number][]> {
-        const edges = new Map<Regular, [number, number][]>();
-        const begins = [...new Set([0, ...cuts(state), LAST + 1])].filter((cut) => cut <= LAST + 1);
-        begins.sort((a, b) => a - b);
-        spend(begins.length);
-        begins.slice(0, -1).forEach((first, index) => {
-            const last = (begins[index + 1] ?? 0) - 1;
-            const next = step(state, first);
+    function edgesOf(state: Regular): Map<Regular, CharacterRanges> {
+        const own = classes(state);
+        const members = new Map<Regular, number[]>();
+        spend(own.examples.length);
+        own.examples.forEach((example, place) => {
+            if (example > LAST) return;
+            const next = step(state, example);
             if (next === never) return;
-            const ranges = edges.get(next) ?? [];
-            const before = ranges.at(-1);
-            if (before?.[1] === first - 1) before[1] = last;
-            else ranges.push([first, last]);
-            edges.set(next, ranges);
+            const places = members.get(next);
+            if (places === undefined) members.set(next, [place]);
+            else places.push(place);
         });
-        return edges;
+        return new Map([...members].map(([next, places]) => [next, rangesOf(own, places)]));
     }
 
     /**
@@ -303,7 +302,7 @@ export function createRegulars(total = createWork()) {
 
     function makeAutomaton(language: Regular): Automaton | undefined {
         const places = new Map<Regular, number>([[language, 0]]);
-        const edges: { ranges: [number, number][]; next: number }[][] = [];
+        const edges: { ranges: CharacterRanges; next: number }[][] = [];
         let count = 0;
         // It grows while it is walked through.
         for (const [state] of places) {

@@ -9,6 +9,10 @@ export interface Rule {
     readonly name?: string;
 }
 
+/** Units of work for a part and a character. */
+const PART = 2;
+const CHARACTER = 0.5;
+
 export const createRule = (...alternatives: Part[][]): Rule => ({ alternatives });
 
 export const namedRule = (name: string): Rule => ({ name, alternatives: [[]] });
@@ -18,9 +22,12 @@ export function literal(text: string): string {
     return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 }
 
-/** @returns the lines of a grammar, the one of `root` first; undefined: `root` stands for no text */
-export function writeRules(root: Rule): string[] | undefined {
-    const rules = reachable(root);
+/**
+ * @param spend - counts parts and characters, in the units of work.ts
+ * @returns the lines of a grammar, the one of `root` first; undefined: `root` stands for no text
+ */
+export function writeRules(root: Rule, spend: (count: number) => void): string[] | undefined {
+    const rules = reachable(root, spend);
     const finite = findFinite(rules);
     if (!finite.has(root)) return undefined;
     for (const rule of rules) {
@@ -44,7 +51,9 @@ export function writeRules(root: Rule): string[] | undefined {
             const text = parts.map((part) => (isText(part) ? part : nameOf(part))).filter(Boolean);
             return text.length === 0 ? '""' : text.join(" ");
         });
-        lines.push(`${name} ::= ${[...new Set(texts)].join(" | ")}`);
+        const line = `${name} ::= ${[...new Set(texts)].join(" | ")}`;
+        spend(CHARACTER * line.length);
+        lines.push(line);
     }
     return lines;
 }
@@ -68,10 +77,13 @@ function behind(rule: Rule): Rule {
     return result;
 }
 
-function reachable(root: Rule): Set<Rule> {
+function reachable(root: Rule, spend: (count: number) => void): Set<Rule> {
     const found = new Set([root]);
     for (const { alternatives } of found) {
-        for (const parts of alternatives) for (const part of parts) if (!isText(part)) found.add(part);
+        for (const parts of alternatives) {
+            spend(PART * parts.length);
+            for (const part of parts) if (!isText(part)) found.add(part);
+        }
     }
     return found;
 }

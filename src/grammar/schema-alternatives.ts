@@ -6,6 +6,7 @@
 import { APPLICATORS, checkKeywords, CONSTRAINTS, keywordsOf, listOf, mapOf, namesOf } from "./schema-keywords.js";
 import { createNegation, NoOpposite } from "./schema-negation.js";
 import type { Resolve } from "./schema-references.js";
+import { createTags } from "./schema-tags.js";
 import { invalid, isList, isObject, type Fields, type Located, type Report } from "./schema-report.js";
 
 /** Keywords of one schema that hold. */
@@ -45,6 +46,8 @@ const MOST_ALTERNATIVES = 1000;
 const LARGEST_UNION = 5000;
 const MOST_ATOMS = 200;
 const DEEPEST = 100;
+/** Units of work. */
+const SCHEMA = 40;
 const UNEVALUATED = ["unevaluatedProperties", "unevaluatedItems"];
 const DEPENDENT = ["dependentRequired", "dependentSchemas", "dependencies"];
 const OWN: ReadonlySet<string> = new Set(
@@ -70,6 +73,7 @@ export function createExpander(
     const derived = new Map<object, Map<string, unknown>>();
     const negate = createNegation(resolve);
     const opposites = new Map<Atom, Atom>();
+    const isApart = createTags(report);
     /** What is being expanded. */
     const open = new Set<object>();
 
@@ -102,6 +106,7 @@ export function createExpander(
     }
 
     function expandObject(schema: Fields, at: string): readonly Alternative[] {
+        report.spend(SCHEMA);
         if (!checked.has(schema)) checkKeywords(schema, at, report, sizes);
         checked.add(schema);
         const keywords = keywordsOf(schema);
@@ -136,6 +141,8 @@ export function createExpander(
             invalid(at, `its keywords combine to more than ${MOST_ALTERNATIVES} alternatives`);
         }
         if (before.length === 1 && before[0]?.length === 0) return more;
+        for (const one of before) report.spend(more.length * one.length);
+        for (const one of more) report.spend(before.length * one.length);
         const combined = before.flatMap((one) => more.map((other) => [...new Set([...one, ...other])]));
         if (combined.some(({ length }) => length > MOST_ATOMS)) {
             invalid(at, `more than ${MOST_ATOMS} schemas are to hold together`);
@@ -199,7 +206,9 @@ export function createExpander(
         return own.flatMap((one) => {
             let left: readonly Alternative[] = [one];
             for (const excluded of other.alternatives) {
-                const overlapping = left.filter((each) => !judge.isNever([...new Set([...each, ...excluded])]));
+                const overlapping = left.filter(
+                    (each) => !isApart(each, excluded) && !judge.isNever([...new Set([...each, ...excluded])]),
+                );
                 if (overlapping.length === 0) continue;
                 const name = isOpen
                     ? undefined

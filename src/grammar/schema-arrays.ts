@@ -18,18 +18,34 @@ export interface ArrayLimits {
     }[];
 }
 
+/** The schemas of the first items, and that of all behind them; undefined: any. */
+interface Items {
+    readonly first: readonly Located[];
+    readonly rest: Located | undefined;
+}
+
+/** Units of work. */
+const ITEM = 5;
 /** Half of the repetitions that a grammar may have: an item that is a group counts twice. */
 export const MOST_ITEMS = 1000;
 
 export function createArrays(report: Report) {
-    /** The schemas of the first items, and that of all behind them; undefined: any. */
-    function itemsOf({ schema, at }: Alternative[number]): { first: Located[]; rest: Located | undefined } {
+    const known = new Map<Alternative[number], Items>();
+
+    function itemsOf(atom: Alternative[number]): Items {
+        const items = known.get(atom) ?? readItems(atom);
+        known.set(atom, items);
+        return items;
+    }
+
+    function readItems({ schema, at }: Alternative[number]): Items {
         const { prefixItems, items, additionalItems } = schema;
         // Before draft 2020-12, a list of `items` stood for `prefixItems`.
         const isOld = isList(items);
         const keyword = isOld ? "items" : "prefixItems";
         const list = isOld ? items : prefixItems;
         if (list !== undefined && !isList(list)) return invalid(at, `\`${keyword}\` is a list of schemas`);
+        report.spend(ITEM * (list?.length ?? 0));
         const first = (list ?? []).map((one, index) => ({ schema: one, at: `${at}/${keyword}/${index}` }));
         const rest = isOld ? additionalItems : items;
         return {

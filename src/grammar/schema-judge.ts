@@ -7,14 +7,24 @@ import { ownKeywords, plainNot, type Alternative, type Expander } from "./schema
 import type { Arrays } from "./schema-arrays.js";
 import type { Objects } from "./schema-objects.js";
 import { kindOf, shapeOf, type Limits, type Shape } from "./schema-shape.js";
-import { canonical, invalid, isList, isObject, type Fields, type Located } from "./schema-report.js";
+import { canonical, invalid, isList, isObject, type Fields, type Located, type Report } from "./schema-report.js";
 
 /** How deep properties of properties are looked at, and how many alternatives: about a second. */
 const DEEPEST_LOOK = 3;
 const MOST_LOOKS = 50_000;
 const DEEPEST_VALUE = 200;
+/** Units of work for an alternative and a value. */
+const LOOK = 20;
+const VALUE = 20;
 
-export function createJudge(regulars: Regulars, limits: Limits, expander: Expander, objects: Objects, arrays: Arrays) {
+export function createJudge(
+    regulars: Regulars,
+    limits: Limits,
+    expander: Expander,
+    objects: Objects,
+    arrays: Arrays,
+    report: Report,
+) {
     let looks = 0;
 
     /** Whether a value is valid. Objects may have properties that no schema lists, where nothing says otherwise. */
@@ -27,7 +37,7 @@ export function createJudge(regulars: Regulars, limits: Limits, expander: Expand
             );
         }
         return expander.expand(schemas).some((alternative) => {
-            const shape = shapeOf(alternative, true);
+            const shape = shapeOf(alternative, true, report);
             const isAmong = (values: readonly unknown[]): boolean =>
                 values.some((one) => canonical(one) === canonical(value));
             return (shape.values === undefined || isAmong(shape.values)) && isValidFor(value, shape, depth);
@@ -36,6 +46,7 @@ export function createJudge(regulars: Regulars, limits: Limits, expander: Expand
 
     /** Whether a value satisfies all of what is said besides the values that there may be. */
     function isValidFor(value: unknown, shape: Shape, depth = 0): boolean {
+        report.spend(VALUE);
         const kind = kindOf(value);
         if (!shape.kinds.has(kind) || shape.isExcluded(value)) return false;
         if (typeof value === "string") {
@@ -77,7 +88,8 @@ export function createJudge(regulars: Regulars, limits: Limits, expander: Expand
     function isNever(alternative: Alternative, depth = 0): boolean {
         // What is not certain is not.
         if (++looks > MOST_LOOKS) return false;
-        const shape = shapeOf(alternative, true);
+        report.spend(LOOK);
+        const shape = shapeOf(alternative, true, report);
         if (shape.values !== undefined) return !shape.values.some((value) => isValidFor(value, shape));
         // Nothing but types.
         if (

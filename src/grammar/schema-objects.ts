@@ -29,6 +29,8 @@ export interface ObjectLimits {
 }
 
 const MOST_PATTERNS = 6;
+/** Units of work for a schema or a name. */
+const LOOK = 10;
 export const MOST_PROPERTIES = 1000;
 /** Keywords of which names of properties can be too many to tell apart. */
 const NAMING = ["patternProperties", "propertyNames", "properties", "required"];
@@ -40,6 +42,7 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
 
     /** The patterns that a schema gives for names. */
     function patternsOf({ schema, at }: Atom): { source: string; names: Regular; schema: unknown; at: string }[] {
+        if (isObject(schema.patternProperties)) report.spend(LOOK * Object.keys(schema.patternProperties).length);
         return mapOf(schema, "patternProperties", at).flatMap(({ name, schema: own, at: place }) => {
             const names = limits.pattern(name, at, "patternProperties");
             return names === undefined ? [] : [{ source: name, names, schema: own, at: place }];
@@ -56,6 +59,7 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
         name: string | undefined,
         isMatch: (source: string, names: Regular) => boolean,
     ): Located[] {
+        report.spend(LOOK * alternative.length);
         const isEvaluated = new Set<Atom>();
         return alternative.flatMap((atom): Located[] => {
             const { schema, at, scope, isOpposite = false } = atom;
@@ -82,7 +86,7 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
         const schemas = nameSchemas(alternative);
         if (schemas.length === 0) return undefined;
         const languages = expander.expand(schemas).map((one) => {
-            const shape = shapeOf([...one, { schema: { type: "string" }, at: "#" }], isOpen);
+            const shape = shapeOf([...one, { schema: { type: "string" }, at: "#" }], isOpen, report);
             if (!shape.kinds.has("string")) return never;
             const own = limits.stringLanguage(shape);
             if (shape.values === undefined) return own ?? all;
@@ -102,7 +106,7 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
     function namesListed(alternative: Alternative): string[] {
         const schemas = nameSchemas(alternative);
         if (schemas.length === 0) return [];
-        const shapes = expander.expand(schemas).map((one) => shapeOf(one, isOpen));
+        const shapes = expander.expand(schemas).map((one) => shapeOf(one, isOpen, report));
         if (shapes.some(({ values }) => values === undefined)) return [];
         return shapes.flatMap(({ values = [] }) => values.filter((value) => typeof value === "string"));
     }
@@ -133,6 +137,8 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
 
     /** The names that are listed; each comes once, in this order. */
     function listedNames(alternative: Alternative): string[] {
+        for (const { schema } of alternative)
+            if (isObject(schema.properties)) report.spend(LOOK * Object.keys(schema.properties).length);
         const named = alternative.flatMap(({ schema, at }) => mapOf(schema, "properties", at).map(({ name }) => name));
         const others = hasOthers(alternative) ? namesListed(alternative) : [];
         return [...new Set([...named, ...requiredOf(alternative), ...others])];
@@ -167,6 +173,8 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
             report.refuse(atom?.at ?? "#", "patternProperties", `there are more than ${MOST_PATTERNS} patterns`);
             return [];
         }
+        // Without patterns, and where there are no others, nobody asks.
+        if (patterns.length === 0 && !hasOthers(alternative)) return [];
         const unlisted = both(names, not(either(...listed.map(text))));
         const groups: PropertyGroup[] = [];
         for (let bits = 0; bits < 2 ** patterns.length; bits++) {

@@ -7,6 +7,10 @@ const START = "schema:/";
 /** Keywords whose values are no schemas. */
 const NOT_SCHEMAS = new Set(["enum", "const", "default", "examples"]);
 
+/** Units of work for a value that may be led to, and for an address that is read. */
+const VALUE = 4;
+const ADDRESS = 60;
+
 /** Finds the schema to which a reference leads that another schema has. */
 export type Resolve = (from: Fields, keyword: "$ref" | "$dynamicRef", at: string) => Located;
 
@@ -26,11 +30,13 @@ export function createReferences(root: unknown, report: Report): Resolve {
             { value: root, at: "#", base: START, isMap: false },
         ];
         for (const { value, at, base: outer, isMap } of pending) {
+            report.spend(VALUE);
             if ((!isObject(value) && !isList(value)) || bases.has(value)) continue;
             let base = outer;
             if (isObject(value) && !isMap) {
                 const { $id, $anchor, $dynamicAnchor } = value;
                 if (typeof $id === "string") {
+                    report.spend(ADDRESS);
                     base = resolve($id, outer) ?? outer;
                     known.set(base.replace(/#$/, ""), { schema: value, at });
                 }
@@ -58,6 +64,7 @@ export function createReferences(root: unknown, report: Report): Resolve {
             invalid(at, `\`${keyword}\` can lead to a place in the same schema only, such as #/$defs/name`);
         if (typeof reference !== "string") return elsewhere();
         if (!isIndexed) index();
+        report.spend(ADDRESS + reference.length);
         const full = resolve(reference, bases.get(from) ?? START);
         if (full === undefined) return elsewhere();
         const [document = "", fragment = ""] = full.split(/#(.*)/s);

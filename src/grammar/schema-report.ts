@@ -2,6 +2,7 @@
 
 import { EftError } from "../errors.js";
 import { show } from "../options.js";
+import { spend, type Work } from "./work.js";
 
 /** A keyword of a schema that does not constrain what comes. */
 export interface UnenforcedKeyword {
@@ -25,16 +26,21 @@ export interface Report {
     refuse(place: string, keyword: string, reason: string): void;
     /** Why no text satisfies what stands at a place: what else there is may still have texts. */
     note(place: string, reason: string): void;
+    /** Counts what is looked at, in the units of work.ts. */
+    readonly spend: (count: number) => void;
     readonly unenforced: readonly UnenforcedKeyword[];
     readonly notes: readonly { readonly place: string; readonly reason: string }[];
 }
 
-export function createReport(isStrict: boolean): Report {
+export function createReport(isStrict: boolean, work: Work): Report {
     const unenforced: UnenforcedKeyword[] = [];
     const notes: { place: string; reason: string }[] = [];
     return {
         unenforced,
         notes,
+        spend: (count) => {
+            spend(work, count);
+        },
         refuse(place, keyword, reason) {
             if (isStrict) invalid(place, `\`${keyword}\` cannot be enforced: ${reason}`);
             if (unenforced.some((one) => one.place === place && one.keyword === keyword)) return;

@@ -32,6 +32,11 @@ export interface Shape {
     readonly isExcluded: (value: unknown) => boolean;
 }
 
+/** Units of work for a schema, or a value that one lists. */
+const SHAPE = 10;
+/** Of a pattern, besides its characters. */
+const PATTERN = 200;
+
 const KINDS_OF_TYPE: Readonly<Record<string, readonly Kind[]>> = { number: ["integer", "fraction"] };
 const kindsOfType = (type: string): readonly Kind[] => KINDS_OF_TYPE[type] ?? [type as Kind];
 
@@ -46,7 +51,8 @@ export function kindOf(value: unknown): Kind {
 }
 
 /** @param isOpen - whether a schema without a type says nothing about values of types that its keywords are not about */
-export function shapeOf(alternative: Alternative, isOpen: boolean): Shape {
+export function shapeOf(alternative: Alternative, isOpen: boolean, { spend }: Report): Shape {
+    spend(SHAPE * (alternative.length + 1));
     let kinds: ReadonlySet<Kind> | undefined;
     let values: readonly unknown[] | undefined;
     const excluded: unknown[] = [];
@@ -54,6 +60,7 @@ export function shapeOf(alternative: Alternative, isOpen: boolean): Shape {
         kinds = new Set(allowed.filter((kind) => kinds?.has(kind) ?? true));
     };
     const keepValues = (allowed: readonly unknown[]): void => {
+        spend(SHAPE * allowed.length);
         const known = values && new Set(values.map(canonical));
         values = allowed.filter((value) => known?.has(canonical(value)) ?? true);
     };
@@ -69,7 +76,7 @@ export function shapeOf(alternative: Alternative, isOpen: boolean): Shape {
             const lost = new Set(others.flatMap(kindsOfType));
             keep(KINDS.filter((kind) => !lost.has(kind)));
         }
-        if (isList(not.enum)) excluded.push(...not.enum);
+        if (isList(not.enum)) for (const value of not.enum) excluded.push(value);
         if ("const" in not) excluded.push(not.const);
         if ("pattern" in not) keep(["string"]);
     }
@@ -77,6 +84,7 @@ export function shapeOf(alternative: Alternative, isOpen: boolean): Shape {
         const implied = impliedTypes(alternative).flatMap(kindsOfType);
         if (implied.length > 0) kinds = new Set(implied);
     }
+    spend(SHAPE * excluded.length);
     const keys = new Set(excluded.map(canonical));
     const isExcluded = (value: unknown): boolean => keys.size > 0 && keys.has(canonical(value));
     const unique = new Map(values?.map((value) => [canonical(value), value]));
@@ -105,7 +113,7 @@ export interface StringLimits {
 const LARGE = [
     ...["pattern", "format", "patternProperties", "propertyNames", "multipleOf", "maxLength", "minLength"],
     ...["minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "enum", "oneOf", "anyOf", "allOf", "if"],
-    ...["additionalProperties", "properties", "required", "items", "prefixItems"],
+    ...["additionalProperties", "properties", "required", "items", "prefixItems", "not"],
 ];
 
 /** Reads what schemas say about strings and numbers. */
@@ -116,6 +124,7 @@ export function createLimits(regulars: Regulars, report: Report) {
     function patternLanguage(source: string): Regular | PatternRefused {
         let found = patterns.get(source);
         if (found === undefined) {
+            report.spend(PATTERN + source.length);
             try {
                 found = readPattern(regulars, source);
             } catch (error) {
@@ -220,7 +229,7 @@ export function createLimits(regulars: Regulars, report: Report) {
     /** Refuses what makes a grammar too large, by the keyword that is likeliest to. */
     function refuseLarge(alternative: readonly Located[]): void {
         const has = ({ schema }: Located, keyword: string): boolean => isObject(schema) && keyword in schema;
-        const keyword = LARGE.find((one) => alternative.some((atom) => has(atom, one))) ?? "not";
+        const keyword = LARGE.find((one) => alternative.some((atom) => has(atom, one))) ?? "type";
         const atom = alternative.find((one) => has(one, keyword)) ?? alternative.at(-1);
         report.refuse(atom?.at ?? "#", keyword, "a grammar of it would be too large");
     }

@@ -15,8 +15,8 @@ import { toJsonSchema } from "@langchain/core/utils/json_schema";
 import type { SerializableSchema } from "@langchain/core/utils/standard_schema";
 import type { InteropZodType } from "@langchain/core/utils/types";
 import { complete } from "../decoding/complete.js";
-import type { CompletionOptions } from "../decoding/completion.js";
-import { answerParts, READ_AHEAD, wholeAnswer, type AnswerEnd, type Said } from "../frameworks/answer.js";
+import type { CompletionOptions, FinishPart } from "../decoding/completion.js";
+import { answerParts, READ_AHEAD, wholeAnswer, type Said } from "../frameworks/answer.js";
 import { useSource, type SourceInUse } from "../frameworks/source.js";
 import { checkOptions } from "../options.js";
 import { toChatMessage } from "./messages.js";
@@ -43,7 +43,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     constructor(fields: ChatEftFields) {
         const { model, load, ...settings } = checkOptions("ChatEft", fields, FIELDS);
         super(settings);
-        this.#source = useSource("ChatEft", model, load);
+        this.#source = useSource("ChatEft", model, load, "load of ChatEft");
         this.#settings = settings;
     }
 
@@ -51,7 +51,10 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
         return "eft-llama";
     }
 
-    /** Frees what it has loaded; an ensemble of yours stays loaded. May be called again. */
+    /**
+     * Refuses new calls (DISPOSED), waits until those that run have ended or been aborted, and frees what was loaded; an ensemble of
+     * yours stays loaded. May be called again.
+     */
     dispose(): Promise<void> {
         return this.#source.dispose();
     }
@@ -102,12 +105,11 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
         }
     }
 
-    async *#answer(messages: BaseMessage[], call: this["ParsedCallOptions"]): AsyncGenerator<Said | AnswerEnd> {
+    async *#answer(messages: BaseMessage[], call: this["ParsedCallOptions"]): AsyncGenerator<Said | FinishPart> {
         const { signal } = call;
         signal?.throwIfAborted();
         const options = { ...this.invocationParams(call), prompt: messages.map(toChatMessage), signal };
-        const ensemble = await this.#source.ensemble();
-        yield* answerParts(complete(ensemble, options), signal);
+        yield* this.#source.answer((ensemble) => answerParts(complete(ensemble, options), signal), signal);
     }
 
     override bindTools(tools: BindToolsInput[], options: Partial<ChatEftCallOptions> = {}): Answering<AIMessageChunk> {
@@ -115,18 +117,19 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     }
 
     /**
-     * Answers with an object of a schema: a zod type, another that knows its JSON schema, or a JSON schema. By the method `jsonSchema`, which is
-     * the default, the text is JSON of it; by `functionCalling` a call has it as arguments; by `jsonMode` the text is any JSON.
+     * Answers with an object or list of a schema: a zod type, another that knows its JSON schema, or a JSON schema. By the method
+     * `jsonSchema`, which is the default, the text is JSON of it; by `functionCalling` a call has it as arguments, which has to be an
+     * object; by `jsonMode` the text is any JSON.
      */
-    override withStructuredOutput<Output extends Record<string, unknown> = Record<string, unknown>>(
+    override withStructuredOutput<Output extends Structure = Record<string, unknown>>(
         schema: Schema<Output>,
         config?: StructuredOutputMethodOptions<false>,
     ): Answering<Output>;
-    override withStructuredOutput<Output extends Record<string, unknown> = Record<string, unknown>>(
+    override withStructuredOutput<Output extends Structure = Record<string, unknown>>(
         schema: Schema<Output>,
         config?: StructuredOutputMethodOptions<true>,
     ): Answering<{ raw: BaseMessage; parsed: Output }>;
-    override withStructuredOutput<Output extends Record<string, unknown>>(
+    override withStructuredOutput<Output extends Structure>(
         schema: Schema<Output>,
         { name = "extract", method = "jsonSchema", includeRaw }: StructuredOutputMethodOptions<boolean> = {},
     ) {
@@ -144,11 +147,14 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
 }
 
 type Answering<Output> = Runnable<BaseLanguageModelInput, Output, ChatEftCallOptions>;
-type Schema<Output extends Record<string, unknown>> =
+/** Objects and lists. */
+// eslint-disable-next-line @typescript-eslint/no-explicit-any -- lists have no index by text but of this type
+type Structure = Record<string, any>;
+type Schema<Output extends Structure> =
     InteropZodType<Output, unknown> | SerializableSchema<Output> | Record<string, unknown>;
 
 /** LangChain's own conversion has no end where a type of zod contains itself. */
-function toSchema<Output extends Record<string, unknown>>(schema: Schema<Output>): Readonly<Record<string, unknown>> {
+function toSchema<Output extends Structure>(schema: Schema<Output>): Readonly<Record<string, unknown>> {
     const { toJSONSchema: own } = schema as { toJSONSchema?: unknown };
     return (typeof own === "function" ? own.call(schema, { io: "input" }) : toJsonSchema(schema)) as Readonly<
         Record<string, unknown>

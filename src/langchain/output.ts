@@ -1,10 +1,11 @@
 /** From the parts of an answer to LangChain's messages. */
 
 import { AIMessage, AIMessageChunk, type AIMessageFields } from "@langchain/core/messages";
-import type { AnswerEnd, Said } from "../frameworks/answer.js";
+import type { FinishPart } from "../decoding/completion.js";
+import type { Said } from "../frameworks/answer.js";
 
 /** @param name - of the model */
-export function toMessage(said: readonly Said[], end: AnswerEnd, name: string): AIMessage {
+export function toMessage(said: readonly Said[], end: FinishPart, name: string): AIMessage {
     const texts = said.flatMap((part) => (part.type === "tool-call" ? [] : [part]));
     const thinks = texts.some(({ type }) => type === "thinking");
     return new AIMessage({
@@ -19,7 +20,7 @@ export function toMessage(said: readonly Said[], end: AnswerEnd, name: string): 
 }
 
 /** Makes the parts of one answer chunks, which LangChain concatenates. */
-export function createChunks(name: string): (part: Said | AnswerEnd) => AIMessageChunk {
+export function createChunks(name: string): (part: Said | FinishPart) => AIMessageChunk {
     /** Of the block that is being written; without thoughts there are no blocks. */
     let index = -1;
     let open: "text" | "thinking" | undefined;
@@ -42,7 +43,7 @@ function toBlock({ type, text }: Exclude<Said, { type: "tool-call" }>) {
 }
 
 function toEnding(
-    { finish: { reason, seed, stoppedBy, timings, speculation }, usage }: AnswerEnd,
+    { reason, seed, stoppedBy, timings, speculation, usage }: FinishPart,
     name: string,
 ): Pick<AIMessageFields, "response_metadata" | "usage_metadata"> {
     return {
@@ -52,11 +53,11 @@ function toEnding(
             ...(speculation && { speculation }),
         },
         usage_metadata: {
-            input_tokens: usage.input,
-            output_tokens: usage.output,
-            total_tokens: usage.input + usage.output,
-            input_token_details: { cache_read: usage.cached },
-            output_token_details: { reasoning: usage.thinking },
+            input_tokens: usage.promptTokens,
+            output_tokens: usage.completionTokens,
+            total_tokens: usage.totalTokens,
+            input_token_details: { cache_read: usage.reusedTokens },
+            output_token_details: { reasoning: usage.thinkingTokens },
         },
     };
 }

@@ -1,8 +1,9 @@
 /** How a chat template writes an assistant's calls of tools: found out by showing it two, and looking where their parts are. */
 
 import type { JsonValue } from "../types.js";
+import { CHANNEL_SYNTAX, tryChannels } from "./channels.js";
 import type { ChatMessage } from "./messages.js";
-import { readPairs, type PairSyntax } from "./pair-syntax.js";
+import { readPairs, type PairSyntax, type TextQuote } from "./pair-syntax.js";
 
 /** One part of a call. */
 export type CallSlot = "name" | "arguments" | "id";
@@ -28,6 +29,8 @@ export interface CallTraits {
     readonly syntax: CallSyntax | undefined;
     /** Arguments have to be given to it as JSON text. */
     readonly wantsText: boolean;
+    /** It shows one call of a message, or fails at several. */
+    readonly isSingle: boolean;
 }
 
 /** Where no template says otherwise, and every template can show it, since it is plain text. */
@@ -82,10 +85,12 @@ export type RenderSample = (
  * @returns undefined for a template that leaves calls or results out, or fails at them
  */
 export function tryCalls(render: RenderSample, endsOfText: readonly string[]): CallTraits | undefined {
-    const wantsText = !showsCalls(render, false);
+    const wantsText = !showsCalls(render, [FIRST_SAMPLE], false);
     // Only what fails with data wants text.
-    if (wantsText && !showsCalls(render, true)) return undefined;
-    return { syntax: trySyntax(render, endsOfText, wantsText), wantsText };
+    if (wantsText && !showsCalls(render, [FIRST_SAMPLE], true)) return undefined;
+    const isSingle = !showsCalls(render, SAMPLES, wantsText);
+    const syntax = tryChannels(render) ? CHANNEL_SYNTAX : trySyntax(render, endsOfText, wantsText);
+    return { syntax, wantsText, isSingle };
 }
 
 const question: ChatMessage = { role: "user", content: QUESTION };
@@ -116,11 +121,14 @@ function renderBehind(
     }
 }
 
-function showsCalls(render: RenderSample, wantsText: boolean): boolean {
-    const { id, name } = FIRST_SAMPLE;
-    const result: ChatMessage = { role: "tool", content: RESULT, tool_call_id: id, name };
-    const { text = "" } = renderBehind(render, [calling([FIRST_SAMPLE], wantsText), result]) ?? {};
-    return [name, FIRST_SAMPLE.values[0], RESULT].every((part) => text.includes(part));
+function showsCalls(render: RenderSample, samples: readonly SampleCall[], wantsText: boolean): boolean {
+    const results = samples.map(({ id, name }, index): ChatMessage => {
+        return { role: "tool", content: `${RESULT} ${index}`, tool_call_id: id, name };
+    });
+    const { text = "" } = renderBehind(render, [calling(samples, wantsText), ...results]) ?? {};
+    return samples.every(({ name, values: [value] }, index) =>
+        [name, value, `${RESULT} ${index}`].every((part) => text.includes(part)),
+    );
 }
 
 function trySyntax(render: RenderSample, endsOfText: readonly string[], wantsText: boolean): CallSyntax | undefined {
@@ -138,7 +146,30 @@ function trySyntax(render: RenderSample, endsOfText: readonly string[], wantsTex
     const several = renderBehind(render, [calling(SAMPLES, wantsText)])?.text;
     const both = several === undefined ? undefined : read(several, SAMPLES);
     const key = (each: CallSyntax): string => JSON.stringify({ ...each, between: undefined });
-    return { ...alone, between: both && key(both) === key(alone) ? both.between : undefined };
+    const { pairs } = alone;
+    const quote = pairs && tryQuote(render, pairs, wantsText);
+    return {
+        ...alone,
+        between: both && key(both) === key(alone) ? both.between : undefined,
+        ...(quote && { pairs: { ...pairs, quote } }),
+    };
+}
+
+/** What stands around a text that has marks of XML in it; undefined: nothing, or the text is not shown as it is. */
+function tryQuote(
+    render: RenderSample,
+    { text: { middle, end } }: PairSyntax,
+    wantsText: boolean,
+): TextQuote | undefined {
+    const value = "Rio <b> & Santos";
+    const sample: SampleCall = { ...FIRST_SAMPLE, values: [value, 7, "Paita"] };
+    const { text = "" } = renderBehind(render, [calling([sample], wantsText)]) ?? {};
+    const at = text.indexOf(value);
+    const from = text.lastIndexOf(middle, at) + middle.length;
+    const to = text.indexOf(end, at + value.length);
+    if (at < 0 || from < middle.length || to < 0 || middle === "" || end === "") return undefined;
+    const [begin, behind] = [text.slice(from, at), text.slice(at + value.length, to)];
+    return begin.trim() === "" || behind.trim() === "" ? undefined : { begin, end: behind };
 }
 
 /** @param text - of the assistant's turn, behind its header */

@@ -18,6 +18,14 @@ export interface PairSyntax {
     /** The same, where a text is not told from other values. */
     readonly text: ValueMarks;
     readonly other: ValueMarks;
+    /** What stands around a text besides, inside of its marks, where it has characters that XML would take for its own. */
+    readonly quote?: TextQuote | undefined;
+}
+
+/** Such as `<![CDATA[` and `]]>`. */
+export interface TextQuote {
+    readonly begin: string;
+    readonly end: string;
 }
 
 /** What stands around three arguments: a text, another value, and a text. */
@@ -47,7 +55,7 @@ export function readPairs({
         afterOther.slice(0, -gap.length || undefined),
     ];
     if (!rest.startsWith(textEnd) || /^["']$/.test(textEnd)) return undefined;
-    const before = commonEnd(start, gap);
+    const before = commonMark(start, gap);
     const separator = gap.slice(0, gap.length - before.length);
     const behind = rest.slice(textEnd.length);
     // What ends every argument stands in front of the next one and of the end alike.
@@ -64,13 +72,26 @@ export function readPairs({
     };
 }
 
+/** A text in its quote, where it needs one. */
+export function quoteText(text: string, { quote }: PairSyntax): string {
+    return quote !== undefined && /[<&\n]/.test(text) ? `${quote.begin}${text}${quote.end}` : text;
+}
+
+/**
+ * The mark that both texts end with. What only ends the mark in front of it, such as the `>` of `<function=find>` in front of
+ * `<parameter=`, is there without it as well.
+ */
+export function commonMark(one: string, other: string): string {
+    return commonEnd(one, other).replace(/^[^<[({]*[>\])}]\s*/, "");
+}
+
 function commonEnd(one: string, other: string): string {
     let length = 0;
     while (length < Math.min(one.length, other.length) && one.at(-1 - length) === other.at(-1 - length)) length++;
     return length === 0 ? "" : one.slice(-length);
 }
 
-function commonBeginning(one: string, other: string): string {
+export function commonBeginning(one: string, other: string): string {
     let length = 0;
     while (length < Math.min(one.length, other.length) && one[length] === other[length]) length++;
     return one.slice(0, length);

@@ -9,10 +9,12 @@ import { compileTemplate, type Rendered } from "../template/template.js";
 import { NO_STAND_INS } from "../template/stand-ins.js";
 import type { JsonValue, PromptTemplate, TemplateVariables, ThinkingMarks } from "../types.js";
 import { GENERIC_SYNTAX, tryCalls, type CallSyntax, type CallTraits, type RenderSample } from "./call-syntax.js";
+import { tryChannels, withThoughts } from "./channels.js";
 import { controlTokens } from "./control-tokens.js";
 import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
 import { textOf, type ChatMessage } from "./messages.js";
 import { spacesAnswers } from "./answer-space.js";
+import { showTools } from "./printable-tools.js";
 import { tryThinking } from "./thinking.js";
 import { toolsVariable, withCalls, withoutCalls, type ToolUse } from "./tool-messages.js";
 import { oncePerTokenizer, surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
@@ -46,6 +48,8 @@ export interface PromptScript {
     /** What the template makes of tools and calls; undefined: nothing that we understand. */
     readonly calls: CallTraits | undefined;
     readonly thinking: ThinkingMarks | undefined;
+    /** Whether each part of an answer names its channel. */
+    readonly hasChannels: boolean;
     /** Whether the template writes a space between a prompt and its answer, which models write and nobody says. */
     readonly spacesAnswers: boolean;
 }
@@ -54,6 +58,8 @@ export interface PromptScript {
 export interface AnswerTraits {
     readonly syntax: CallSyntax;
     readonly thinking: ThinkingMarks | undefined;
+    /** Whether each part of an answer names its channel, as the first member's template has it. */
+    readonly hasChannels: boolean;
     /** Whether the prompt of an answer ends in the middle of thinking. */
     beginsThinking(variables: TemplateVariables): boolean;
 }
@@ -66,6 +72,7 @@ export function answerTraits(members: readonly { readonly prompt: PromptRenderer
             return scripts.map(({ calls }) => calls?.syntax).find((syntax) => syntax !== undefined) ?? GENERIC_SYNTAX;
         },
         thinking: thinker?.thinking,
+        hasChannels: scripts[0]?.hasChannels ?? false,
         beginsThinking(variables) {
             if (thinker?.thinking === undefined) return false;
             const { text } = thinker.render([{ role: "user", content: "Hello" }], variables);
@@ -179,6 +186,7 @@ const PLAIN: PromptScript = {
     traits: { system: "shown" },
     calls: undefined,
     thinking: undefined,
+    hasChannels: false,
     spacesAnswers: false,
 };
 
@@ -241,6 +249,7 @@ function createScript(
     const sample: RenderSample = (messages, variables, isAnswer) =>
         render(adaptMessages(messages, findTraits()), variables, isAnswer).text;
     const findCalls = once(() => tryCalls(sample, endsOfText(sharers)));
+    const findChannels = once(() => tryChannels(sample));
     const findSpace = once(() => spacesAnswers(sample));
     const findThinking = once(() => thinking ?? tryThinking(sample, template));
     return {
@@ -250,9 +259,13 @@ function createScript(
             const all = isOwn
                 ? withCalls(messages, calls)
                 : withoutCalls(messages, use, use?.syntax ?? GENERIC_SYNTAX, findTraits().system !== "left out");
-            const tools = isOwn && use !== undefined ? { tools: toolsVariable(use.tools) } : {};
+            const named = findChannels() ? withThoughts(all) : all;
+            const show = (own: TemplateVariables): Rendered =>
+                render(adaptMessages(named, findTraits()), { ...variables, ...own });
             return attempt(`${name} cannot be rendered`, () =>
-                render(adaptMessages(all, findTraits()), { ...variables, ...tools }),
+                isOwn && use !== undefined
+                    ? showTools(use.tools, (tools) => show({ tools: toolsVariable(tools) }))
+                    : show({}),
             );
         },
         tokenize: (model, rendered) => tokenizeRendered(model, rendered, special.bos_token),
@@ -264,6 +277,9 @@ function createScript(
         },
         get thinking() {
             return findThinking();
+        },
+        get hasChannels() {
+            return findChannels();
         },
         get spacesAnswers() {
             return findSpace();

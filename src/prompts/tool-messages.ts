@@ -4,7 +4,7 @@ import type { JsonValue } from "../types.js";
 import type { ResolvedTool } from "../tools/types.js";
 import type { CallSyntax, CallTraits } from "./call-syntax.js";
 import { textOf, type ChatMessage } from "./messages.js";
-import type { PairSyntax } from "./pair-syntax.js";
+import { quoteText, type PairSyntax } from "./pair-syntax.js";
 
 /** What may be called in an answer, and how. */
 export interface ToolUse {
@@ -28,7 +28,8 @@ export function toolsVariable(tools: readonly ResolvedTool[]): JsonValue {
 }
 
 /** Messages for a template that shows calls and results. */
-export function withCalls(messages: readonly ChatMessage[], { wantsText }: CallTraits): readonly ChatMessage[] {
+export function withCalls(given: readonly ChatMessage[], { wantsText, isSingle }: CallTraits): readonly ChatMessage[] {
+    const messages = isSingle ? oneByOne(given) : given;
     return messages.map((message) => {
         const calls = callsOf(message);
         if (calls === undefined) return message;
@@ -44,6 +45,30 @@ export function withCalls(messages: readonly ChatMessage[], { wantsText }: CallT
             })),
         };
     });
+}
+
+/** Calls that were made at once as if they had been made one after another, each with its result behind it. */
+function oneByOne(messages: readonly ChatMessage[]): readonly ChatMessage[] {
+    const shown: ChatMessage[] = [];
+    for (let at = 0; at < messages.length; at++) {
+        const message = messages[at] as ChatMessage;
+        const calls = callsOf(message) ?? [];
+        if (calls.length < 2) {
+            shown.push(message);
+            continue;
+        }
+        const end = messages.findIndex(({ role }, index) => index > at && role !== "tool");
+        const results = messages.slice(at + 1, end < 0 ? undefined : end);
+        at += results.length;
+        for (const [index, call] of (message["tool_calls"] as readonly JsonValue[]).entries()) {
+            // What was thought and said comes before the first.
+            const own = index === 0 ? message : { role: message.role, content: "" };
+            const place = results.findIndex(({ tool_call_id: id }) => id === undefined || id === calls[index]?.id);
+            shown.push({ ...own, tool_calls: [call] }, ...(place < 0 ? [] : results.splice(place, 1)));
+        }
+        shown.push(...results);
+    }
+    return shown;
 }
 
 /**
@@ -93,12 +118,14 @@ export function writeCalls(calls: readonly WrittenCall[], { open, call, between,
     return texts.map((text) => `${open}${text}${close}`).join("\n");
 }
 
-function writePairs(values: JsonValue, { before, between, text, other }: PairSyntax): string {
+function writePairs(values: JsonValue, syntax: PairSyntax): string {
+    const { before, between, text, other } = syntax;
     if (typeof values !== "object" || values === null) return writeValue(values);
     return Object.entries(values)
         .map(([name, value]) => {
             const { middle, end } = typeof value === "string" ? text : other;
-            return `${before}${name}${middle}${writeValue(value)}${end}`;
+            const written = typeof value === "string" ? quoteText(value, syntax) : writeValue(value);
+            return `${before}${name}${middle}${written}${end}`;
         })
         .join(between);
 }

@@ -34,7 +34,9 @@ export function getItem(context: Context, value: Value, key: Value): Value {
         if (found !== undefined) return found;
     }
     if (typeof key === "string") return getAttribute(context, value, context.standIns.plain(key));
-    const index = optionalInteger("an index", key) ?? 0;
+    // What is no index of anything finds nothing.
+    if (typeof key !== "number" && typeof key !== "boolean") return missing(value, typeName(key));
+    const index = Number(key);
     if (typeof value === "string") return characterAt(context, value, index) ?? missing(value, String(index));
     const item = isSequence(value) ? itemsOf(value).at(index) : undefined;
     return item ?? missing(value, String(index));

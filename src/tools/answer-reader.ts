@@ -3,6 +3,7 @@
 import type { TokenTexts } from "../prompts/added-tokens.js";
 import type { ThinkingMarks } from "../types.js";
 import type { CallParser, CallScan, ParsedCall } from "./call-parser.js";
+import { createChannelReader, type ChannelSyntax } from "./channel-reader.js";
 import { unmark, type Marks } from "./marks.js";
 import { createStopFilter, overlap } from "./stop-filter.js";
 
@@ -25,6 +26,8 @@ export interface AnswerReader {
     flush(isCutOff: boolean): Uttered;
     /** The stop string that was met; nothing is released after it. */
     readonly stoppedBy: string | undefined;
+    /** Tokens that were thinking, or ended it. */
+    readonly thinkingTokens: number;
 }
 
 /**
@@ -44,6 +47,8 @@ export interface AnswerSyntax {
     readonly beginsThinking: boolean;
     readonly form: AnswerForm;
     readonly calls: CallParser | undefined;
+    /** Parts are told apart by these, and by nothing of the above. */
+    readonly channels?: ChannelSyntax | undefined;
 }
 
 /**
@@ -58,6 +63,8 @@ export function createAnswerReader(
     syntax?: AnswerSyntax,
     dropsSpace = false,
 ): AnswerReader {
+    if (syntax?.channels !== undefined)
+        return createChannelReader(texts, stop, syntax.channels, (token) => syntax.marks.standIn(token));
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const filter = createStopFilter(stop);
     const { thinking, calls: parser } = syntax ?? {};
@@ -69,6 +76,7 @@ export function createAnswerReader(
     /** Nothing of the answer has been seen yet: calls that look like any JSON come only here. */
     let isStart = true;
     let hasCalled = false;
+    let thinkingTokens = 0;
     /** Openings at the end of the answer whose calls do not end: each of them is looked for to the end. */
     let unclosed = 0;
     /** The answer may begin with a space that is not part of it. */
@@ -161,7 +169,8 @@ export function createAnswerReader(
     }
 
     function readCalls(isAll: boolean, isCutOff: boolean): boolean {
-        const found = scan?.read(pending, isAll) ?? { calls: [], state: "failed", from: 0, to: 0 };
+        const found = scan?.read(pending, isAll) ?? { calls: [], strays: "", state: "failed", from: 0, to: 0 };
+        say(found.strays);
         if (found.calls.length > 0) {
             uttered.text += filter.flush();
             uttered.calls.push(...found.calls);
@@ -169,18 +178,21 @@ export function createAnswerReader(
             said = "";
         }
         if (found.state === "open") {
-            if (isCutOff) pending = "";
+            if (isCutOff) {
+                if (found.from === 0 && found.to > 0) say(said + pending.slice(0, found.to));
+                pending = "";
+            }
             if (isCutOff || !isAll) return false;
         }
         const isCall = found.from > 0;
         if (form === "either") form = isCall ? "calls" : "json";
         pending = pending.slice(found.from);
         trims = isCall;
-        if (!isCall || found.to > found.from) {
+        if (!isCall) {
             // Text after all, and what looked like the beginning of a call is not looked at again.
             const [first = ""] = pending;
             const isHopeless = found.state === "open" && ++unclosed > MOST_UNCLOSED;
-            const length = isHopeless ? pending.length : Math.max(found.to - found.from, first.length);
+            const length = isHopeless ? pending.length : Math.max(found.to, first.length);
             say(said + pending.slice(0, length));
             pending = pending.slice(length);
             trims = false;
@@ -203,7 +215,10 @@ export function createAnswerReader(
             pending +=
                 syntax?.marks.standIn(token) ??
                 decoder.decode(texts.detokenize(Int32Array.of(token), false), { stream: true });
-            return read(false, false);
+            const wasThinking = state === "thinking";
+            const certain = read(false, false);
+            if (wasThinking || state === "thinking" || certain.thinking !== "") thinkingTokens++;
+            return certain;
         },
         flush(isCutOff) {
             pending += decoder.decode();
@@ -212,6 +227,9 @@ export function createAnswerReader(
         },
         get stoppedBy() {
             return filter.stoppedBy;
+        },
+        get thinkingTokens() {
+            return thinkingTokens;
         },
     };
 }

@@ -29,7 +29,8 @@ export function callGrammar(
     let size = 0;
     const rules = tools.map((tool, index) => {
         const { name } = tool;
-        const prefix = `arguments-${index + 1}-`;
+        // Short, since each mention of a rule has it.
+        const prefix = `a${index + 1}-`;
         const slots = {
             name: gbnfLiteral(name),
             arguments: `${prefix}root`,

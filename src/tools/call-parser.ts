@@ -1,6 +1,7 @@
 /** Reads calls while they are written. A call is there once all of it is, and never in parts. */
 
 import type { CallSyntax } from "../prompts/call-syntax.js";
+import { commonBeginning, commonMark } from "../prompts/pair-syntax.js";
 import type { JsonValue } from "../types.js";
 import { behindSpace } from "./marked-value.js";
 import { parsePairs } from "./pair-parser.js";
@@ -17,11 +18,13 @@ export interface ParsedCall {
 export interface Found {
     /** Whole ones that were not there before. */
     readonly calls: readonly ParsedCall[];
+    /** Texts of calls among these that name no tool, without what stands between and around calls. */
+    readonly strays: string;
     /** `open`: more text is needed, whether it comes or not; `failed`: what follows on whole calls, if any, is no call. */
     readonly state: "open" | "closed" | "failed";
-    /** Where that begins which does not belong to whole calls. */
+    /** Where that begins which does not belong to whole calls; 0: there was none of a tool. */
     readonly from: number;
-    /** Up to here it is certain to be text. */
+    /** Up to here it is certain to be text, as it is where there was no call of a tool. */
     readonly to: number;
 }
 
@@ -86,30 +89,31 @@ function readEnvelope({ open, call, close }: CallSyntax, { names, accepts }: Cal
         scan() {
             let place: "start" | "call" | "behind" | "end" = "start";
             let at = 0;
-            let from = 0;
+            /** Behind the last object, or what stands behind that. */
+            let last = 0;
             let isList = false;
             let json: JsonScan | undefined;
+            const list = createList();
             return {
                 read(text, isAll) {
-                    const calls: ParsedCall[] = [];
-                    const found = (state: Found["state"], to = from): Found => ({ calls, state, from, to });
+                    const found = (state: Found["state"]): Found => list.found(state, last);
                     for (;;) {
                         if (place === "end") {
                             const to = skip(text, at, closing, isAll);
                             if (to === undefined) return found("open");
-                            from = to;
+                            last = to;
                             return found("closed");
                         }
                         if (json === undefined) at = behindSpace(text, at);
                         const unit = text[at];
                         if (place === "behind") {
                             if (unit === undefined && !isAll && (isList || opening !== "")) return found("open");
-                            if (isList && unit === ",") [place, at] = ["call", at + 1];
-                            else if (isList && unit === "]") [place, at, from] = ["end", at + 1, at + 1];
+                            if (isList && unit === ",") [place, at, last] = ["call", at + 1, at + 1];
+                            else if (isList && unit === "]") [place, at, last] = ["end", at + 1, at + 1];
                             else if (isList && unit !== undefined) return found("failed");
                             // Some write several between one pair of marks.
                             else if (opening !== "" && unit === "{") place = "call";
-                            else [place, at] = ["end", from];
+                            else [place, at] = ["end", last];
                             continue;
                         }
                         if (unit === undefined) return found("open");
@@ -126,14 +130,43 @@ function readEnvelope({ open, call, close }: CallSyntax, { names, accepts }: Cal
                         json ??= scanJson(at);
                         const end = json.end(text);
                         if (end === undefined) return found("open");
-                        const next = toCall(text.slice(at, end));
-                        if (next === undefined) return found("failed", from === 0 ? end : from);
-                        calls.push(next);
+                        const written = text.slice(at, end);
+                        list.add(toCall(written) ?? written);
                         json = undefined;
-                        [place, at, from] = ["behind", end, end];
+                        [place, at, last] = ["behind", end, end];
+                        // Bare JSON is a call from its beginning on, or none.
+                        if (opening === "" && !list.hasCalls) return found("failed");
                     }
                 },
             };
+        },
+    };
+}
+
+/**
+ * What has been read behind one opening. A call that names no tool is text; so is all that stands around it, unless there is a
+ * call of a tool besides, which it shares that with.
+ */
+function createList() {
+    let calls: ParsedCall[] = [];
+    let strays: string[] = [];
+    let hasCalls = false;
+    return {
+        get hasCalls() {
+            return hasCalls;
+        },
+        /** A call, or the text of one that names no tool. */
+        add(one: ParsedCall | string): void {
+            if (typeof one === "string") strays.push(one);
+            else calls.push(one);
+            hasCalls ||= typeof one !== "string";
+        },
+        /** @param to - behind the last call */
+        found(state: Found["state"], to: number): Found {
+            if (!hasCalls) return { calls, strays: "", state: state === "closed" ? "failed" : state, from: 0, to };
+            const found = { calls, strays: strays.join(""), state, from: to, to };
+            [calls, strays] = [[], []];
+            return found;
         },
     };
 }
@@ -163,6 +196,9 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
     const [opening, closing] = [open.trimEnd(), close.trim()];
     /** What the model writes between two calls, up to where the next begins. */
     const next = between?.trim() ?? "";
+    /** What stands around each call, and not around all of them. */
+    const lead = commonMark(open, between ?? "");
+    const tail = commonBeginning(close, (between ?? "").slice(0, -lead.length || undefined)).trim();
 
     function parseOne(
         text: string,
@@ -211,9 +247,11 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
         scan() {
             let isBehind = false;
             let start = 0;
-            let from = 0;
+            /** Behind the last call. */
+            let last = 0;
             let json: JsonScan | undefined;
             let readTo = 0;
+            const list = createList();
             /** Arguments that are written one by one are read from their beginning: where they may end, or have become much longer. */
             const isWorthReading = (text: string): boolean =>
                 closing === "" ||
@@ -221,11 +259,11 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
                 [closing, next].some((mark) => mark !== "" && text.includes(mark, Math.max(0, readTo - mark.length)));
             return {
                 read(text, isAll) {
-                    const calls: ParsedCall[] = [];
-                    const found = (state: Found["state"], to = 0): Found => {
+                    const found = (state: Found["state"]): Found => {
                         // What closes a whole call is no text, whatever follows.
-                        const behind = from === 0 ? 0 : (skip(text, from, closing, true) ?? from);
-                        return { calls, state, from: behind, to: Math.max(behind, to) };
+                        const ends =
+                            last === 0 ? [] : [closing, tail].map((mark) => skip(text, last, mark, true) ?? last);
+                        return list.found(state, Math.max(last, ...ends));
                     };
                     if (pairs !== undefined && !isAll && !isBehind && !isWorthReading(text)) return found("open");
                     readTo = text.length;
@@ -233,7 +271,6 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
                         if (!isBehind) {
                             const one = parseOne(text, start, isAll, (at) => (json ??= scanJson(at)));
                             if (typeof one === "string") return found(one);
-                            if (!names.has(one.call.name)) return found("failed", from === 0 ? one.to : 0);
                             if (pairs !== undefined && closing !== "") {
                                 // Only the end says that there are no more arguments.
                                 const rest = text.slice(one.to).trimStart();
@@ -241,11 +278,12 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
                                 if (!ends.some((end) => rest.startsWith(end)))
                                     return found(ends.some((end) => end.startsWith(rest)) ? "open" : "failed");
                             }
-                            calls.push(one.call);
+                            const to = pairs === undefined || tail === "" ? one.to : behindSpace(text, one.to);
+                            list.add(names.has(one.call.name) ? one.call : lead + text.slice(start, to) + tail);
                             json = undefined;
-                            [isBehind, from] = [true, one.to];
+                            [isBehind, last] = [true, one.to];
                         }
-                        const rest = text.slice(from).trimStart();
+                        const rest = text.slice(last).trimStart();
                         if (next !== "" && rest.startsWith(next)) {
                             start = text.length - rest.length + next.length;
                             isBehind = false;
@@ -253,7 +291,7 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
                         }
                         if (!isAll && next !== "" && next.startsWith(rest) && !closing.startsWith(rest))
                             return found("open");
-                        return found(skip(text, from, closing, isAll) === undefined ? "open" : "closed");
+                        return found(skip(text, last, closing, isAll) === undefined ? "open" : "closed");
                     }
                 },
             };

@@ -1,7 +1,7 @@
 /** Tools as callers give them, checked. */
 
 import { EftError } from "../errors.js";
-import { readData } from "../template/data.js";
+import { readData, type Data } from "../template/data.js";
 import { show } from "../options.js";
 import { readSchema, type JsonSchema } from "../grammar/schema-source.js";
 import type { ResolvedTool, ToolChoice } from "./types.js";
@@ -9,6 +9,8 @@ import type { ResolvedTool, ToolChoice } from "./types.js";
 const MOST_TOOLS = 128;
 const NAME = /^[\w.-]{1,64}$/;
 const NO_ARGUMENTS: JsonSchema = { type: "object", properties: {}, additionalProperties: false };
+/** In the schemas of all tools. */
+const MOST_VALUES = 200_000;
 /** Levels of a schema. */
 const DEEPEST = 200;
 
@@ -20,6 +22,7 @@ export function checkTools(what: string, given: unknown): readonly ResolvedTool[
     if (!Array.isArray(given) || given.length > MOST_TOOLS)
         return invalid(`must be a list of at most ${MOST_TOOLS} tools`);
     const names = new Set<string>();
+    let values = 0;
     return (given as readonly unknown[]).map((tool, index) => {
         const place = `[${index}]`;
         if (typeof tool !== "object" || tool === null) return invalid(`must be tools; ${place} is ${show(tool)}`);
@@ -33,16 +36,19 @@ export function checkTools(what: string, given: unknown): readonly ResolvedTool[
         const [unknown] = Object.keys(others);
         if (unknown !== undefined)
             return invalid(`has the unknown key "${unknown}" at ${name}; a tool has name, description and parameters`);
-        return { name, description, parameters: readParameters(parameters, name, invalid) };
+        const data = readParameters(parameters, name, invalid);
+        values += data.values;
+        if (values > MOST_VALUES) return invalid(`has more than ${MOST_VALUES} values in the parameters up to ${name}`);
+        return { name, description, parameters: data.copy as JsonSchema };
     });
 }
 
-function readParameters(given: unknown, name: string, invalid: (reason: string) => never): JsonSchema {
+function readParameters(given: unknown, name: string, invalid: (reason: string) => never): Data {
     const message = `The parameters of the tool ${name} have no JSON schema`;
-    const data = readData(readSchema(given, { code: "OPTION_INVALID", message }), DEEPEST)?.copy;
-    if (typeof data !== "object" || data === null || Array.isArray(data))
+    const data = readData(readSchema(given, { code: "OPTION_INVALID", message }), DEEPEST);
+    if (typeof data?.copy !== "object" || data.copy === null || Array.isArray(data.copy))
         return invalid(`needs as parameters of ${name} a JSON schema, or something with toJSONSchema()`);
-    return data as JsonSchema;
+    return data;
 }
 
 /** @throws EftError OPTION_INVALID */

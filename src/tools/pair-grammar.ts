@@ -6,7 +6,7 @@ import type { Work } from "../grammar/work.js";
 import { keywordsOf } from "../grammar/schema-keywords.js";
 import { isObject, type Fields } from "../grammar/schema-report.js";
 import type { JsonSchema } from "../grammar/schema-source.js";
-import type { PairSyntax } from "../prompts/pair-syntax.js";
+import { quoteText, type PairSyntax } from "../prompts/pair-syntax.js";
 import { prefixRules, textRules } from "./call-grammar.js";
 import { gbnfLiteral, type Marks } from "./marks.js";
 import { parsePairs } from "./pair-parser.js";
@@ -51,9 +51,10 @@ export function pairRules(schema: Fields, syntax: PairSyntax, marks: Marks, pref
         const choices = isText ? choicesOf(schema, name) : undefined;
         for (const text of choices ?? ["1"]) checkReadable(name, text, isText, syntax);
         if (choices !== undefined) {
-            rules.push(`${rule} ::= ${lead} (${choices.map(gbnfLiteral).join(" | ")}) ${quote(end)}`);
+            const written = choices.map((text) => gbnfLiteral(quoteText(text, syntax)));
+            rules.push(`${rule} ::= ${lead} (${written.join(" | ")}) ${quote(end)}`);
         } else if (isText) {
-            rules.push(`${rule} ::= ${lead} ${rule}-text`, textRules(`${rule}-text`, end, marks));
+            rules.push(`${rule} ::= ${lead} ${rule}-text`, ...anyText(`${rule}-text`, end, syntax, marks));
         } else {
             const stray = strayReference([schema, Object.values($defs ?? {}), Object.values(definitions ?? {})]);
             if (stray !== undefined) {
@@ -82,6 +83,15 @@ export function pairRules(schema: Fields, syntax: PairSyntax, marks: Marks, pref
     const until = pairs.findIndex(({ isRequired }) => isRequired);
     const firsts = until < 0 ? [...starts, '""'] : starts.slice(0, until + 1);
     return [`${prefix}root ::= ${firsts.join(" | ")}`, ...rules].join("\n");
+}
+
+/** Any text, in its quote, or without the characters that need one. */
+function anyText(rule: string, end: string, { quote }: PairSyntax, marks: Marks): readonly string[] {
+    if (quote === undefined) return [textRules(rule, end, marks)];
+    return [
+        `${rule} ::= [^<&\\n]* ${marks.toGbnf(end)} | ${marks.toGbnf(quote.begin)} ${rule}-quoted`,
+        textRules(`${rule}-quoted`, quote.end + end, marks),
+    ];
 }
 
 const NOT_SCHEMAS = new Set(["enum", "const", "default", "examples"]);
@@ -133,7 +143,8 @@ function checkParameters(schema: Fields): Parameters {
 function checkReadable(name: string, text: string, isText: boolean, syntax: PairSyntax): void {
     const { middle, end } = syntax[isText ? "text" : "other"];
     // A value without a mark behind it ends with what closes the call.
-    const written = `${syntax.before}${name}${middle}${text}${end}${end === "" ? "}" : ""}`;
+    const value = isText ? quoteText(text, syntax) : text;
+    const written = `${syntax.before}${name}${middle}${value}${end}${end === "" ? "}" : ""}`;
     const found = parsePairs(written, 0, syntax, () => isText, true);
     const isRead =
         found.kind === "pairs" &&

@@ -51,6 +51,16 @@ export function parsePairs(
             at = found.to;
             continue;
         }
+        const { quote } = syntax;
+        if (quote !== undefined && quote.begin.startsWith(text.slice(marks.to, marks.to + quote.begin.length))) {
+            const inside = marks.to + quote.begin.length;
+            const closing = `${quote.end}${end}`.trim();
+            const behind = text.indexOf(closing, inside);
+            if (behind < 0) return UNFINISHED;
+            entries.push([name, unmark(text.slice(inside, behind))]);
+            at = behind + closing.length;
+            continue;
+        }
         const to = text.indexOf(end.trim(), marks.to);
         if (to < 0) return UNFINISHED;
         const written = text.slice(marks.to, to);

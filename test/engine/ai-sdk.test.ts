@@ -12,7 +12,7 @@ import {
     type LanguageModelUsage,
 } from "ai";
 import { z } from "zod";
-import type { LanguageModelV3Prompt } from "@ai-sdk/provider";
+import type { LanguageModelV3CallOptions, LanguageModelV3Prompt } from "@ai-sdk/provider";
 import { createEftModel, type EftModel } from "../../src/ai-sdk/index.js";
 import { collect, complete, EftError, type CompletionOptions, type Ensemble } from "../../src/index.js";
 import { loadOnCpu, QUESTIONS } from "../helpers/demo.js";
@@ -346,6 +346,9 @@ describe("thinking", () => {
         expect(reasoningTokens).toBeGreaterThan(2);
         expect(textTokens).toBeGreaterThan(0);
         expect(textTokens + reasoningTokens).toBe(whole.usage.outputTokens);
+        const options = { prompt: "Tell me about Peru.", seed: 3, maxTokens: 40, ...providerOptions.eft };
+        const { usage } = await collect(complete(thinker, options));
+        expect([reasoningTokens, whole.usage.inputTokens]).toEqual([usage.thinkingTokens, usage.promptTokens]);
         const stream = streamText(call);
         const types: string[] = [];
         for await (const { type } of stream.fullStream) if (/^reasoning|^text/.test(type)) types.push(type);
@@ -371,12 +374,56 @@ describe("where it comes from", () => {
         await expect(generateText({ model: own, prompt })).rejects.toMatchObject({ code: "DISPOSED" });
     });
 
+    test("disposing refuses new calls and waits for those that run, and may be done again", async () => {
+        const own = createEftModel("demo", { backend: "cpu", threads: 1 });
+        const call = {
+            prompt: [{ role: "user", content: [{ type: "text", text: prompt }] }],
+        } as LanguageModelV3CallOptions;
+        const whole = own.doGenerate({ ...call, temperature: 0 });
+        const { stream } = await own.doStream({ ...call, temperature: 0 });
+        const reader = stream.getReader();
+        let text = "";
+        const read = async (): Promise<boolean> => {
+            const { value, done } = await reader.read();
+            if (value?.type === "text-delta") text += value.delta;
+            return done;
+        };
+        while (text === "") await read();
+        let isOver = false;
+        const disposal = own.dispose().then(() => (isOver = true));
+        await expect(own.doGenerate(call)).rejects.toMatchObject({ code: "DISPOSED" });
+        expect((await whole).content).toEqual([{ type: "text", text: "Its capital is Lima." }]);
+        expect(isOver).toBe(false);
+        while (!(await read()));
+        expect(text).toBe("Its capital is Lima.");
+        await Promise.all([disposal, own.dispose(), own[Symbol.asyncDispose]()]);
+    });
+
+    test.each(["aborted", "cancelled"])("disposing does not wait for a stream that was %s", async (how) => {
+        const own = createEftModel("demo", { backend: "cpu", threads: 1 });
+        const controller = new AbortController();
+        const { stream } = await own.doStream({
+            ...{
+                prompt: [{ role: "user", content: [{ type: "text", text: prompt }] }],
+                abortSignal: controller.signal,
+            },
+            providerOptions: { eft: { grammar: "root ::= [a-z ]{200}" } },
+        });
+        const reader = stream.getReader();
+        while ((await reader.read()).value?.type !== "text-delta");
+        if (how === "aborted") controller.abort();
+        else await reader.cancel();
+        await own.dispose();
+    });
+
     test("an ensemble of the caller's stays", async () => {
         const { name } = ensemble.recipe;
         const own = createEftModel(ensemble);
         expect(own.modelId).toBe(name);
         await own.dispose();
         expect(ensemble.disposed).toBe(false);
+        await expect(generateText({ model: own, prompt })).rejects.toMatchObject({ code: "DISPOSED" });
+        expect((await generateText({ model, prompt, maxOutputTokens: 1 })).text).not.toBe("");
     });
 
     test("what cannot be loaded fails at each call", async () => {
@@ -391,6 +438,11 @@ describe("where it comes from", () => {
         ["a promise", () => createEftModel(Promise.resolve() as never), /write `await` before loadEnsemble/],
         ["half a recipe", () => createEftModel({ combination: {} } as never), /createEftModel takes a recipe/],
         ["a wrong option", () => createEftModel("demo", { thread: 1 } as never), /did you mean "threads"/],
+        [
+            "an abbreviated option",
+            () => createEftModel("demo", { ctx: 1 } as never),
+            /^createEftModel has no option ctx; did you mean "contextSize"\?$/,
+        ],
         [
             "an option that is too late",
             () => createEftModel(ensemble, { threads: 1 }),

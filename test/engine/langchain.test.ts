@@ -205,6 +205,29 @@ describe("withStructuredOutput", () => {
         expect((await any.invoke(prompt, { stop: [","], seed: 1 })).raw.text).toMatch(/^ ?["{[\dtfn-]/);
     });
 
+    test("lists, by zod and by a JSON schema, and as text alone", async () => {
+        const cities = z
+            .array(z.object({ city: z.enum(["Lima", "Quito"]) }))
+            .min(1)
+            .max(2);
+        const list = await model.withStructuredOutput(cities).invoke(prompt, { seed: 1 });
+        expect(cities.parse(list)).toEqual(list);
+        const { raw, parsed } = await model.withStructuredOutput(cities, { includeRaw: true }).invoke(prompt);
+        expect(JSON.parse(raw.text)).toEqual(parsed);
+        const plain = model.withStructuredOutput({
+            type: "array",
+            items: { type: "boolean" },
+            minItems: 2,
+            maxItems: 2,
+        });
+        expect(await plain.invoke(prompt)).toEqual([expect.any(Boolean), expect.any(Boolean)]);
+        const call = model.withStructuredOutput(cities, { method: "functionCalling" });
+        await expect(call.invoke(prompt)).rejects.toMatchObject({
+            code: "GRAMMAR_INVALID",
+            message: expect.stringMatching(/extract.*Arguments are an object.*"array"/),
+        });
+    });
+
     test("a schema that cannot be enforced is refused by its place", async () => {
         const wrong = model.withStructuredOutput({ properties: { a: { type: "string", pattern: "(a)\\1" } } });
         await expect(wrong.invoke(prompt)).rejects.toMatchObject({
@@ -299,6 +322,9 @@ test("thoughts are blocks of their own, with their tokens counted, whole and in 
     const { output_token_details: details, output_tokens: output = 0 } = message.usage_metadata ?? {};
     expect(details?.reasoning).toBeGreaterThan(2);
     expect(details?.reasoning).toBeLessThan(output);
+    const options = { prompt: question, seed: 3, maxTokens: 40, logitBias: withoutEnd(thinker) };
+    const { usage: counted } = await collect(complete(thinker, options));
+    expect([details?.reasoning, output]).toEqual([counted.thinkingTokens, counted.completionTokens]);
     let chunks: AIMessageChunk | undefined;
     for await (const chunk of await own.stream(question)) chunks = chunks ? concat(chunks, chunk) : chunk;
     expect(chunks?.contentBlocks).toEqual([
@@ -336,6 +362,23 @@ test("a name is loaded at the first call, once, and disposed of with the model",
     await own[Symbol.asyncDispose]();
     await expect(own.invoke(prompt)).rejects.toMatchObject({ code: "DISPOSED" });
     expect(() => new ChatEft({ model: {} as never })).toThrow(/ChatEft takes an ensemble/);
+    expect(() => new ChatEft({ model: "demo", load: { ctx: 1 } as never })).toThrow(
+        'load of ChatEft has no option ctx; did you mean "contextSize"?',
+    );
+});
+
+test("disposing refuses new calls and waits for those that run", async () => {
+    const own = new ChatEft({ model: "demo", load: { backend: "cpu", threads: 1 }, temperature: 0 });
+    let text = "";
+    let disposal: Promise<void> | undefined;
+    for await (const chunk of await own.stream(prompt)) {
+        text += chunk.text;
+        if (text === "" || disposal !== undefined) continue;
+        disposal = own.dispose();
+        await expect(own.invoke(prompt)).rejects.toMatchObject({ code: "DISPOSED" });
+    }
+    expect(text).toBe("Its capital is Lima.");
+    await Promise.all([disposal, own.dispose()]);
 });
 
 test("tells tracers what it is", () => {

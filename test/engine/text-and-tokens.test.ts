@@ -228,7 +228,13 @@ prompt: { template: from chat }`);
                 const most = Math.max(...Object.values(promptTokens));
                 expect(Math.min(...Object.values(promptTokens))).toBeLessThan(most);
                 expect(usage).toEqual({
-                    ...{ promptTokens: most, completionTokens: 3, totalTokens: most + 3, reusedTokens: 0 },
+                    ...{
+                        promptTokens: most,
+                        completionTokens: 3,
+                        thinkingTokens: 0,
+                        totalTokens: most + 3,
+                        reusedTokens: 0,
+                    },
                 });
                 expect(await other.countTokens(CONVERSATION)).toBe(most);
                 const again = await finishOf(complete(other, { prompt: CONVERSATION, maxTokens: 1 }));

@@ -3,9 +3,15 @@
 import { beforeAll, describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { tryCalls, type RenderSample } from "../../src/prompts/call-syntax.js";
+import type { ChatMessage } from "../../src/prompts/messages.js";
+import { withCalls, writeCalls } from "../../src/prompts/tool-messages.js";
+import { CHANNEL_SYNTAX } from "../../src/prompts/channels.js";
 import { tryThinking } from "../../src/prompts/thinking.js";
 import { compileTemplate, type Template } from "../../src/template/template.js";
-import { cut, readPieces } from "../helpers/answers.js";
+import { cut, readPieces, TEXT_MARKS } from "../helpers/answers.js";
+import { readGbnf } from "../../src/grammar/gbnf.js";
+import { callGrammar } from "../../src/tools/call-grammar.js";
+import { createRandom, createWalker } from "../helpers/grammar-texts.js";
 import type { JsonValue } from "../../src/types.js";
 import { readPublicTemplates } from "../helpers/public-templates.js";
 
@@ -74,7 +80,7 @@ describe("the syntax of a family's calls", () => {
             },
         ],
     ])("%s", (name, syntax) => {
-        expect(callsOf(name)).toEqual({ syntax, wantsText: false });
+        expect(callsOf(name)).toEqual({ syntax, wantsText: false, isSingle: syntax === LLAMA });
     });
 
     test.each(["google-gemma-2-2b-it", "microsoft-Phi-3.5-mini-instruct"])("%s knows no tools", (name) => {
@@ -86,6 +92,34 @@ describe("the syntax of a family's calls", () => {
     });
 });
 
+test("calls that were made at once are shown by every template, one after another where it shows one", () => {
+    const [first, second] = ["Lima", "Quito"].map((city, index) => ({
+        ...{ id: `call${10000 + index}`, type: "function" },
+        function: { name: "find_harbour", arguments: { city } },
+    }));
+    const result = (of: typeof first, content: string) =>
+        ({ role: "tool", content, tool_call_id: of?.id, name: "find_harbour" }) as const;
+    const asked = [
+        { role: "user", content: "Which harbours?" },
+        { role: "assistant", content: "", tool_calls: [first, second] },
+    ] as const;
+    let single = 0;
+    for (const [name, { template }] of templates) {
+        const traits = tryCalls(sampleOf(template), ENDS);
+        if (traits === undefined) continue;
+        // Results may come in any order.
+        const messages = withCalls([...asked, result(second, "Manta"), result(first, "Callao")], traits);
+        const text = sampleOf(template)(messages, { tools: [] }, true);
+        const words = ["Lima", "Quito", "Callao", "Manta"];
+        expect([name, words.filter((word) => !text.includes(word))]).toEqual([name, []]);
+        if (!traits.isSingle) continue;
+        single++;
+        const places = ["Lima", "Callao", "Quito", "Manta"].map((word) => text.indexOf(word));
+        expect([name, places]).toEqual([name, places.toSorted((one, other) => one - other)]);
+    }
+    expect(single).toBeGreaterThan(3);
+});
+
 test("what a template writes of calls is read as these calls, in whatever pieces it comes", () => {
     const question = { role: "user", content: "Which is it?" } as const;
     const simple = [
@@ -94,7 +128,7 @@ test("what a template writes of calls is read as these calls, in whatever pieces
         fc.constantFrom<JsonValue>(null, true, '"}]</tool_call>[TOOL_CALLS]'),
     ] as const;
     const dictionary = (value: fc.Arbitrary<JsonValue>) =>
-        fc.dictionary(fc.stringMatching(/^[a-z]{1,6}$/), value, { minKeys: 1, maxKeys: 3 });
+        fc.dictionary(fc.stringMatching(/^[a-z]{1,6}$/), value, { maxKeys: 3 });
     const asJson = dictionary(fc.oneof(...simple, fc.constant({ a: [1, { b: "}" }] })));
     // Some templates write what is nested as Python does, which is a mistake of theirs, and some escape what XML would.
     const word = fc.stringMatching(/^[a-z]([a-zé .,:{}/-]{0,8}[a-z])?$/);
@@ -104,7 +138,8 @@ test("what a template writes of calls is read as these calls, in whatever pieces
     for (const [name, { template }] of templates) {
         const render = sampleOf(template);
         const traits = tryCalls(render, ENDS);
-        if (traits?.syntax === undefined) continue;
+        // Those with channels are read in another way: see the test of channels.
+        if (traits?.syntax === undefined || traits.syntax === CHANNEL_SYNTAX) continue;
         const { syntax, wantsText } = traits;
         const said = render([question, { role: "assistant", content: "That one." }], { tools: [] }, false);
         const turnEnds = [said.slice(said.indexOf("That one.") + "That one.".length).trim(), ...ENDS].filter(Boolean);
@@ -151,6 +186,88 @@ test("what a template writes of calls is read as these calls, in whatever pieces
         );
     }
     expect(read).toBeGreaterThan(45);
+});
+
+test("of calls in one answer, one that names no tool is text, and nothing of what it shares with the others is", () => {
+    const dense = (text: string): string => text.replace(/[\s\d]/g, "");
+    let read = 0;
+    for (const [name, { template }] of templates) {
+        const { syntax } = tryCalls(sampleOf(template), ENDS) ?? {};
+        if (syntax?.between === undefined) continue;
+        read++;
+        const call = (called: string) => ({ id: "call00000", name: called, values: { city: "Lima", days: 3 } });
+        const setup = { syntax, tools: ["now", "find"], isText: (_: string, argument: string) => argument === "city" };
+        for (const names of [
+            ["now", "rm", "find"],
+            ["rm", "now"],
+            ["now", "find", "rm"],
+        ])
+            for (const length of [1, 4, 1000]) {
+                const { calls, text } = readPieces(cut(writeCalls(names.map(call), syntax), [length]), setup);
+                expect([name, calls.map((each) => each.name)]).toEqual([name, names.filter((each) => each !== "rm")]);
+                expect([name, dense(text).match(/rm/g)]).toEqual([name, ["rm"]]);
+                expect(dense(writeCalls([call("rm")], syntax))).toContain(dense(text));
+            }
+    }
+    expect(read).toBeGreaterThan(40);
+});
+
+test("several calls are shown by templates that show one of a message: one after the other, each with its result", () => {
+    let shown = 0;
+    for (const [name, { template }] of templates) {
+        const render = sampleOf(template);
+        const traits = tryCalls(render, ENDS);
+        if (traits?.isSingle !== true) continue;
+        shown++;
+        const ids = ["call00001", "call00002"];
+        const messages: ChatMessage[] = [
+            { role: "user", content: "Which is it?" },
+            {
+                ...{ role: "assistant", content: "" },
+                tool_calls: ids.map((id, index) => ({
+                    ...{ id, type: "function" },
+                    function: { name: `find-${index + 1}`, arguments: { city: `Lima-${index + 1}` } },
+                })),
+            },
+            ...ids
+                .map((id, index) => ({ role: "tool" as const, content: `Port-${index + 1}`, tool_call_id: id }))
+                .reverse(),
+        ];
+        const text = render(withCalls(messages, traits), {}, true);
+        const places = ["find-1", "Lima-1", "Port-1", "find-2", "Lima-2", "Port-2"].map((each) => text.indexOf(each));
+        expect([name, places]).toEqual([name, places.filter((at) => at >= 0).sort((a, b) => a - b)]);
+    }
+    expect(shown).toBeGreaterThan(3);
+});
+
+test("what a grammar forces is read as calls, with arguments and without", () => {
+    const parameters = {
+        type: "object",
+        properties: { city: { type: "string" }, days: { type: "integer" } },
+        required: ["city"],
+        additionalProperties: false,
+    } as const;
+    const none = { type: "object", properties: {}, additionalProperties: false } as const;
+    const tools = [
+        { name: "find", description: undefined, parameters },
+        { name: "now", description: undefined, parameters: none },
+    ];
+    for (const [name, { template }] of templates) {
+        const { syntax } = tryCalls(sampleOf(template), ENDS) ?? {};
+        if (syntax === undefined) continue;
+        const walk = createWalker(readGbnf(`root ::= calls\n${callGrammar(tools, syntax, TEXT_MARKS, false)}`));
+        const setup = {
+            ...{ syntax, hasChannels: syntax === CHANNEL_SYNTAX, tools: ["find", "now"] },
+            isText: (_: string, argument: string) => argument === "city",
+        };
+        for (let seed = 0; seed < 12; seed++) {
+            const answer = walk(createRandom(seed), 20);
+            const { calls, text } = readPieces(cut(answer, [3]), setup);
+            expect([name, answer, text.trim(), calls.length > 0]).toEqual([name, answer, "", true]);
+            for (const { name: called, arguments: values } of calls)
+                expect(Object.keys(values).includes("city")).toBe(called === "find");
+        }
+    }
 });
 
 describe("thoughts", () => {

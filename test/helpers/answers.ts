@@ -1,5 +1,6 @@
 /** Answers in pieces, as they come out of a model. */
 
+import { CHANNEL_MARKS } from "../../src/prompts/channels.js";
 import type { CallSyntax } from "../../src/prompts/call-syntax.js";
 import type { ThinkingMarks } from "../../src/types.js";
 import { createAnswerReader, type AnswerForm } from "../../src/tools/answer-reader.js";
@@ -40,15 +41,18 @@ export interface AnswerSetup {
     /** Default: none. */
     readonly marks?: Marks;
     readonly stop?: readonly string[];
+    /** Parts name their channels. Default false. */
+    readonly hasChannels?: boolean;
 }
 
 /** What is read from pieces that take the place of tokens, piece by piece and to the end. */
 export function readPieces(pieces: readonly string[], setup: AnswerSetup): ReadAnswer {
     const { syntax, thinking, beginsThinking = false, tools = [], stop = [], isText, accepts } = setup;
-    const { form = "free", isCutOff = true, marks = TEXT_MARKS } = setup;
+    const { form = "free", isCutOff = true, marks = TEXT_MARKS, hasChannels = false } = setup;
     const detokenize = (tokens: Int32Array): Buffer => Buffer.from(pieces[tokens[0] ?? -1] ?? "");
     const reader = createAnswerReader({ detokenize }, stop, {
         ...{ marks, thinking, beginsThinking, form },
+        channels: hasChannels ? { marks: CHANNEL_MARKS, names: new Set(tools) } : undefined,
         calls:
             syntax &&
             createCallParser(syntax, { names: new Set(tools), ...(isText && { isText }), ...(accepts && { accepts }) }),

@@ -24,6 +24,18 @@ const PAIRS: CallSyntax = {
         other: { middle: ">\n", end: "\n</parameter>\n" },
     },
 };
+/** As DeepSeek V3.2 has it: marks around all calls, and around each of them. */
+const LISTED: CallSyntax = {
+    open: '<calls>\n<invoke name="',
+    call: ["name", { text: '">\n' }, "arguments"],
+    between: '</invoke>\n<invoke name="',
+    close: "</invoke>\n</calls>",
+};
+const pair = { middle: '">', end: "</p>\n" };
+const LISTED_PAIRS: CallSyntax = {
+    ...LISTED,
+    pairs: { before: '<p name="', between: "", text: pair, other: pair },
+};
 const thinking = { begin: "<think>", end: "</think>" };
 const tools = ["now", "find"];
 const hermes: AnswerSetup = { syntax: GENERIC_SYNTAX, thinking, tools };
@@ -138,8 +150,74 @@ test("calls of a list come one by one, each once it is whole", () => {
     const first = `[TOOL_CALLS][${one("a")}`;
     expect(namesOf(read(first, nemo))).toEqual(["now"]);
     expect(read(`${first}, ${one("b")}]`, nemo).calls.map(({ id }) => id)).toEqual(["a", "b"]);
-    const other = read(`${first}, {"name": "rm", "arguments": {}}] ok`, nemo);
-    expect([namesOf(other), other.text.includes('"rm"'), other.text.includes("ok")]).toEqual([["now"], true, true]);
+});
+
+describe.each<[string, AnswerSetup, (names: readonly string[]) => string, (name: string) => string]>([
+    [
+        "a list of JSON behind a mark",
+        nemo,
+        (names) => `[TOOL_CALLS][${names.map((name) => `{"name": "${name}", "arguments": {}, "id": "1"}`).join(", ")}]`,
+        (name) => `{"name": "${name}", "arguments": {}, "id": "1"}`,
+    ],
+    [
+        "JSON in one pair of marks",
+        hermes,
+        (names) =>
+            `<tool_call>\n${names.map((name) => `{"name": "${name}", "arguments": {}}`).join("\n")}\n</tool_call>`,
+        (name) => `{"name": "${name}", "arguments": {}}`,
+    ],
+    [
+        "a list of JSON in marks",
+        hermes,
+        (names) => `<tool_call>[${names.map((name) => `{"name": "${name}"}`).join(",")}]</tool_call>`,
+        (name) => `{"name": "${name}"}`,
+    ],
+    [
+        "tags in a pair of marks",
+        { syntax: LISTED, tools },
+        (names) => `<calls>\n${names.map((name) => `<invoke name="${name}">\n{}</invoke>`).join("\n")}\n</calls>`,
+        (name) => `<invoke name="${name}">\n{}</invoke>`,
+    ],
+    [
+        "arguments one by one in a pair of marks",
+        { syntax: LISTED_PAIRS, tools, isText: () => true },
+        (names) =>
+            `<calls>\n${names.map((name) => `<invoke name="${name}">\n<p name="a">Lima</p>\n</invoke>`).join("\n")}\n</calls>`,
+        (name) => `<invoke name="${name}">\n<p name="a">Lima</p>\n</invoke>`,
+    ],
+])("of calls that share %s", (_what, setup, write, one) => {
+    test.each<[string[], string[]]>([
+        [["now", "find"], []],
+        [["now", "rm"], ["rm"]],
+        [["rm", "now"], ["rm"]],
+        [
+            ["now", "rm", "find", "ls"],
+            ["rm", "ls"],
+        ],
+        [
+            ["rm", "ls", "now"],
+            ["rm", "ls"],
+        ],
+    ])("%j, those that name no tool are text, whole, and nothing around them is", (names, strays) => {
+        const { text, calls } = read(`Well. ${write(names)}`, setup);
+        expect(calls.map(({ name }) => name)).toEqual(names.filter((name) => !strays.includes(name)));
+        expect(text).toBe(`Well. ${strays.map(one).join("")}`);
+        expect(read(`${write(names)} Ok.`, setup).text).toBe(`${strays.map(one).join("")}Ok.`);
+    });
+
+    test("all are text as it is written if none names a tool, marks included", () => {
+        for (const names of [["rm"], ["rm", "ls"]])
+            expect(read(`${write(names)} Ok.`, setup)).toMatchObject({ text: `${write(names)} Ok.`, calls: [] });
+    });
+
+    test("one that was cut off is dropped, and the others are read", () => {
+        const whole = write(["now", "rm", "find"]);
+        const { text, calls } = read(whole.slice(0, whole.indexOf("find") + 2), setup);
+        expect([text, calls.map(({ name }) => name)]).toEqual([one("rm"), ["now"]]);
+        const none = write(["rm", "ls"]);
+        const cutOff = read(none.slice(0, none.lastIndexOf('ls"') + 1), setup);
+        expect([cutOff.text.includes("rm"), cutOff.text.includes('l"'), cutOff.calls]).toEqual([true, false, []]);
+    });
 });
 
 test("lists of nothing are text", () => {

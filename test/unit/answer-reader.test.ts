@@ -3,7 +3,9 @@
 import { describe, expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { GENERIC_SYNTAX, type CallSyntax } from "../../src/prompts/call-syntax.js";
-import { cut, LLAMA, readPieces, type AnswerSetup } from "../helpers/answers.js";
+import { createAnswerReader } from "../../src/tools/answer-reader.js";
+import { createCallParser } from "../../src/tools/call-parser.js";
+import { cut, LLAMA, readPieces, TEXT_MARKS, type AnswerSetup } from "../helpers/answers.js";
 
 const TAGGED: CallSyntax = {
     open: "<function=",
@@ -48,6 +50,7 @@ describe("an answer is read the same in whatever pieces it comes", () => {
         ["a call in thoughts", hermes, `<think>${call("now", {})}</think>b`, "b", call("now", {}), []],
         ["a bare call", llama, '{"name": "now", "parameters": {}}', "", "", [NOW]],
         ["a bare call with its type", llama, '{"type": "function", "name": "now", "parameters": {}}', "", "", [NOW]],
+        ["two bare calls", llama, '{"name": "now", "parameters": {}}\n{"name":"now"}', "", "", [NOW, NOW]],
         ["other JSON", llama, '{"city": "Lima", "name": "now"}', '{"city": "Lima", "name": "now"}', "", []],
         [
             "a brace in text",
@@ -102,4 +105,20 @@ test("stop texts are looked for in the answer, not in thoughts and calls", () =>
         } = readPieces(cut(answer, [length]), { ...hermes, stop: ["."] });
         expect([text, thoughts, calls.length, stoppedBy]).toEqual(["cd", "a. b", 1, "."]);
     }
+});
+
+test("tokens of thoughts are counted with the mark that ends them, and those of calls and of the answer are not", () => {
+    const call = ["<tool_call>", '{"name": ', '"now"}', "</tool_call>"];
+    const count = (pieces: readonly string[], beginsThinking = false): number => {
+        const reader = createAnswerReader({ detokenize: (ids) => Buffer.from(pieces[ids[0] ?? -1] ?? "") }, [], {
+            ...{ marks: TEXT_MARKS, thinking, beginsThinking, form: "free" },
+            calls: createCallParser(GENERIC_SYNTAX, { names: new Set(["now"]) }),
+        });
+        pieces.forEach((_, index) => reader.push(index));
+        return reader.thinkingTokens;
+    };
+    expect(count(["<think>", "a", " b", "</think>", "c", ...call, "<think>", "d", "</think>", "e"])).toBe(7);
+    expect(count(["a", "</thi", "nk>", "b", ...call], true)).toBe(3);
+    expect(count(["<think>a</think>b", "c"])).toBe(1);
+    expect(count(["a", ...call])).toBe(0);
 });

@@ -2,12 +2,16 @@
 
 import { expect, test } from "@jest/globals";
 import fc from "fast-check";
-import { tryCalls, type RenderSample } from "../../src/prompts/call-syntax.js";
+import { readGbnf } from "../../src/grammar/gbnf.js";
+import { tryCalls, type CallSyntax, type RenderSample } from "../../src/prompts/call-syntax.js";
 import type { PairSyntax } from "../../src/prompts/pair-syntax.js";
+import { writeCalls } from "../../src/prompts/tool-messages.js";
 import { compileTemplate } from "../../src/template/template.js";
+import { callGrammar } from "../../src/tools/call-grammar.js";
 import { endOfName, readMarkedValue } from "../../src/tools/marked-value.js";
 import type { JsonValue } from "../../src/types.js";
-import { cut, readPieces } from "../helpers/answers.js";
+import { cut, readPieces, TEXT_MARKS } from "../helpers/answers.js";
+import { createRandom, createReader, createWalker } from "../helpers/grammar-texts.js";
 import { readPublicTemplates } from "../helpers/public-templates.js";
 
 const QUESTION = { role: "user", content: "Which is it?" } as const;
@@ -41,13 +45,12 @@ function textsOf(value: JsonValue): readonly string[] {
 
 /**
  * What is left out: texts with the family's marks in them, with white space around them, which belongs to the marks, or with `<` and
- * `>`, which some templates escape. MiniCPM 5 writes texts that are no words as CDATA of XML, which is not undone.
+ * `>`, which some templates escape.
  */
-function canSay(family: string, values: JsonValue, { before, text, other }: PairSyntax): boolean {
+function canSay(values: JsonValue, { before, text, other }: PairSyntax): boolean {
     const marks = [before, text.middle, text.end, other.end]
         .map((mark) => mark.trim())
         .filter((mark) => mark.length > 1);
-    if (family.startsWith("openbmb-MiniCPM5") && textsOf(values).some((each) => /[^\w ]/.test(each))) return false;
     return textsOf(values).every(
         (each) => each === each.trim() && !/[<>]/.test(each) && !marks.some((mark) => each.includes(mark)),
     );
@@ -69,7 +72,7 @@ test("what templates write", async () => {
         const { pairs } = syntax;
         count++;
         const property = fc.property(dictionary(VALUE, 1), fc.integer({ min: 1, max: 9 }), (values, length) => {
-            fc.pre(canSay(name, values, pairs));
+            fc.pre(canSay(values, pairs));
             const called = { name: "find", arguments: wantsText ? JSON.stringify(values) : values };
             const call = { id: "call00000", type: "function", function: called };
             const text = render(
@@ -92,6 +95,56 @@ test("what templates write", async () => {
     }
     expect(failures).toEqual([]);
     expect(count).toBeGreaterThan(15);
+});
+
+test("a text that a template puts into a quote is read without it, and forced with it", async () => {
+    const source = (await readPublicTemplates()).get("openbmb-MiniCPM5-1B.jinja") as string;
+    const template = compileTemplate(source);
+    const render: RenderSample = (messages, variables, generation) =>
+        template.render(
+            { bos_token: "<s>", eos_token: "</s>" },
+            { ...variables, messages, add_generation_prompt: generation },
+            new Set(),
+        ).text;
+    const syntax = tryCalls(render, ["<|im_end|>"])?.syntax as CallSyntax;
+    expect(syntax.pairs?.quote).toEqual({ begin: "<![CDATA[", end: "]]>" });
+    const properties = { text: { type: "string" }, choice: { enum: ["a < b", "c"] } } as const;
+    const tool = { name: "find", description: undefined, parameters: { type: "object", properties } as const };
+    const gbnf = readGbnf(`root ::= calls\n${callGrammar([tool], syntax, TEXT_MARKS, true)}`);
+    const readAll = (answer: string) =>
+        [1, 5, 1000].map(
+            (length) =>
+                readPieces(cut(answer, [length]), { syntax, tools: ["find"], isText: (_, name) => name !== "other" })
+                    .calls,
+        );
+    const texts = [
+        "Lima",
+        "a < b",
+        "Rio & Santos",
+        "one\ntwo",
+        '<param name="x">y</param></function>',
+        "<![CDATA[",
+        "",
+        "]]",
+    ];
+    for (const text of texts) {
+        const values = { text, choice: "a < b" };
+        const message = {
+            role: "assistant",
+            content: "",
+            tool_calls: [{ type: "function", function: { name: "find", arguments: values } }],
+        } as const;
+        const shown = render([QUESTION, message], { tools: [] }, false);
+        const answer = shown.slice(shown.indexOf("<function"), shown.lastIndexOf("<|im_end|>"));
+        // It writes calls twice, which models do not.
+        const [one = ""] = answer.split('\n<function name="find">');
+        for (const calls of readAll(one)) expect(calls.map((call) => call.arguments)).toEqual([values]);
+        expect([text, createReader(gbnf)(one)]).toEqual([text, true]);
+        expect(writeCalls([{ id: "", name: "find", values }], syntax)).toBe(one);
+    }
+    const walk = createWalker(gbnf);
+    for (let seed = 0; seed < 50; seed++)
+        for (const calls of readAll(walk(createRandom(seed)))) expect(calls).toHaveLength(1);
 });
 
 test.each<[string, JsonValue]>([

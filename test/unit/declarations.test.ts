@@ -13,6 +13,18 @@ import * as eft from "eft-llama";
 import type { startHost } from "eft-llama/electron";
 import type { connect } from "eft-llama/electron/renderer";
 
+/** Of a program's own: interfaces have no index signature. */
+interface Message {
+    role: "user" | "assistant";
+    content: string | null;
+    calls?: number;
+}
+interface Told {
+    user: string;
+    answer: string;
+}
+declare const told: Told;
+
 export type Others = [typeof startHost, typeof connect];
 type Undefined<T> = { [Key in keyof T]: Key extends "prompt" | "folder" | "url" | "model" | "base" | "reference" ? T[Key] : undefined };
 function absent<T>(names: readonly (keyof T)[]): Undefined<T> {
@@ -34,6 +46,14 @@ export async function use(signal: AbortSignal | undefined, seed: number | undefi
     eft.adHocRecipe({ base: "a", reference: "b", tuned: undefined, lora: "c", beta: seed });
     eft.parseRecipe("", absent<eft.RecipeOrigin>([]));
     new Response(eft.complete(ensemble, { prompt: "Hello" }).toReadableStream());
+    const stream = eft.complete(ensemble, { prompt: "Hello" }).toReadableStream();
+    for await (const text of stream.pipeThrough(new TextDecoderStream())) if (text.length > 10) break;
+    new Response(chat.send("Hello").toReadableStream().pipeThrough(new CompressionStream("gzip")));
+    const messages: Message[] = [{ role: "user", content: "Hello" }, { role: "assistant", content: null, calls: 1 }];
+    eft.complete(ensemble, { prompt: messages });
+    eft.createChat(ensemble, { turns: [told] });
+    await eft.score(ensemble, [{ context: messages, continuation: "Lima" }]);
+    await ensemble.countTokens(messages);
     ensemble.detokenize(await ensemble.tokenize("Hello"));
     await ensemble.countTokens([{ role: "user", content: "Hello" }], { templateVariables: undefined });
     for await (const part of completion) if (part.type === "finish") return part.reason;
@@ -42,14 +62,41 @@ export async function use(signal: AbortSignal | undefined, seed: number | undefi
 }
 `;
 
+/** What comes out of LangChain's structured output, and what the AI SDK takes. */
+const FRAMEWORKS = `
+import type { LanguageModelV3 } from "@ai-sdk/provider";
+import { createEftModel } from "eft-llama/ai-sdk";
+import { ChatEft } from "eft-llama/langchain";
+import { z } from "zod";
+
+export const model: LanguageModelV3 = createEftModel("demo", { contextSize: 512 });
+// @ts-expect-error -- there is no such option
+export const wrong = new ChatEft({ model: "demo", load: { ctx: 512 } });
+
+export async function ask(chat: ChatEft): Promise<string[]> {
+    const cities = await chat.withStructuredOutput(z.array(z.object({ city: z.string() }))).invoke("Which?");
+    const { parsed } = await chat.withStructuredOutput(z.array(z.string()), { includeRaw: true }).invoke("Which?");
+    const one = await chat.withStructuredOutput(z.object({ size: z.number() })).invoke("Which?");
+    const size: number = one.size;
+    // @ts-expect-error -- what is a number is no text
+    const text: string = one.size;
+    // @ts-expect-error -- a list has no such property
+    cities.city;
+    const any: Record<string, unknown> = await chat.withStructuredOutput({ type: "object" }).invoke("Which?");
+    return [...parsed, ...cities.map(({ city }) => city), String([size, text, any])];
+}
+`;
+
 const { folder, remove } = temporaryFolder();
 afterAll(remove);
 beforeAll(() => {
     mkdirSync(path.join(folder, "node_modules"));
     symlinkSync(repository, path.join(folder, "node_modules", "eft-llama"));
-    symlinkSync(path.join(repository, "node_modules", "@types"), path.join(folder, "node_modules", "@types"));
+    for (const name of ["@types", "@langchain", "@ai-sdk", "zod"])
+        symlinkSync(path.join(repository, "node_modules", name), path.join(folder, "node_modules", name));
     writeFileSync(path.join(folder, "package.json"), '{ "type": "module" }');
     writeFileSync(path.join(folder, "main.ts"), PROGRAM);
+    writeFileSync(path.join(folder, "frameworks.ts"), FRAMEWORKS);
 });
 
 test.each<[string, ts.CompilerOptions]>([
@@ -60,15 +107,26 @@ test.each<[string, ts.CompilerOptions]>([
         { exactOptionalPropertyTypes: true, noUncheckedIndexedAccess: true, noImplicitOverride: true },
     ],
 ])("a program compiles with %s, declarations included", (_name, options) => {
+    expect(compile("main.ts", { ...options, skipLibCheck: false })).toEqual([]);
+});
+
+test("what models of frameworks take and give has the types of the schema", () => {
+    // Their packages' own declarations are not ours to check.
+    expect(compile("frameworks.ts", { skipLibCheck: true })).toEqual([]);
+});
+
+/** What the compiler says. */
+function compile(file: string, options: ts.CompilerOptions): readonly string[] {
     const all: ts.CompilerOptions = {
-        ...{ noEmit: true, strict: true, skipLibCheck: false, types: ["node"] },
+        ...{ noEmit: true, strict: true, types: ["node"] },
         ...{ target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.NodeNext },
         ...{ moduleResolution: ts.ModuleResolutionKind.NodeNext },
         ...options,
     };
-    const program = ts.createProgram([path.join(folder, "main.ts")], all);
-    const messages = ts
-        .getPreEmitDiagnostics(program)
-        .map(({ file, messageText }) => `${file?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`);
-    expect(messages).toEqual([]);
-});
+    return ts
+        .getPreEmitDiagnostics(ts.createProgram([path.join(folder, file)], all))
+        .map(
+            ({ file: source, messageText }) =>
+                `${source?.fileName}: ${ts.flattenDiagnosticMessageText(messageText, "\n")}`,
+        );
+}

@@ -17,6 +17,12 @@ it.each([
     ["context", "contextSize"],
     ["topk", "topK"],
     ["topPs", "topP"],
+    ["ctx", "contextSize"],
+    ["tmp", "temperature"],
 ])("%s is a guess at %s", (name, meant) => {
     expect(suggestion(name, ["topP", "topK", "temperature", "contextSize"])).toBe(`did you mean "${meant}"?`);
+});
+
+it("letters in another order, or two of them, are a guess at nothing", () => {
+    for (const name of ["xtc", "cx", "cote"]) expect(suggestion(name, ["contextSize"])).toBe("possible: contextSize");
 });

@@ -59,6 +59,27 @@ test("links in its documents lead to what is in it", () => {
     expect(broken).toEqual([]);
 });
 
+test("its documents ask for the version of Node.js that its manifest asks for", () => {
+    const { engines } = JSON.parse(read("package.json").toString()) as { engines: { node: string } };
+    const asked = /^>=(\d+\.\d+)\.0$/.exec(engines.node)?.[1];
+    expect(asked).toBeDefined();
+    const told = files
+        .filter((file) => file.endsWith(".md"))
+        .flatMap((file) =>
+            [
+                ...read(file)
+                    .toString()
+                    .matchAll(/Node(?:\.js)?\s+(\d+\.\d+)\s+or\s+newer/g),
+            ].map(([, version]) => ({ file, version })),
+        );
+    expect(told.filter(({ version }) => version !== asked)).toEqual([]);
+    expect(told.map(({ file }) => file)).toEqual(expect.arrayContaining(["README.md", "docs/install.md"]));
+    const { packages } = JSON.parse(readFileSync(path.join(repository, "package-lock.json"), "utf8")) as {
+        packages: Record<string, { engines?: { node: string } }>;
+    };
+    expect(packages[""]?.engines?.node).toBe(engines.node);
+});
+
 describe("nothing of the machine that made it", () => {
     test("no path of it", () => {
         const places = [repository.replace(/[/\\]$/, ""), homedir(), tmpdir() + path.sep].filter(

@@ -64,6 +64,12 @@ const RENDERED: readonly (readonly [string, string, string])[] = [
         "{% for a, b in {'x': 1, 'y': 2}.items() %}{{ a }}{{ b }}{% endfor %}{% set c, d = (3, 4) %}{{ c }}{{ d }}",
         "x1y234",
     ],
+    [
+        "what is no index finds nothing",
+        "{% for key in [none, 1.0, [], {}, {'a': 1}.b, 9] %}{% for owner in [{'a': 1}, [1], 'ab', 5, none] %}" +
+            "{{ owner[key] is defined }} {% endfor %}{% endfor %}{{ [1, 2][true] }} {{ [1]['a'] is defined }}",
+        "False ".repeat(30) + "2 False",
+    ],
     ["a text is a list of characters", "{% for c in 'hé😀' %}{{ c }}.{% endfor %}", "h.é.😀."],
     [
         "Python's words for values",

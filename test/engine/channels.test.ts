@@ -1,0 +1,149 @@
+/** Answers whose parts name their channels, as gpt-oss writes them: thoughts, calls and text. */
+
+import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { readGbnf } from "../../src/grammar/gbnf.js";
+import { tryCalls, type RenderSample } from "../../src/prompts/call-syntax.js";
+import { CHANNEL_SYNTAX, tryChannels, withThoughts } from "../../src/prompts/channels.js";
+import type { ChatMessage } from "../../src/prompts/messages.js";
+import { withCalls } from "../../src/prompts/tool-messages.js";
+import { compileTemplate } from "../../src/template/template.js";
+import { callGrammar } from "../../src/tools/call-grammar.js";
+import { collect, complete, createChat, type Ensemble } from "../../src/index.js";
+import { cut, readPieces, TEXT_MARKS, type AnswerSetup, type ReadAnswer } from "../helpers/answers.js";
+import { loadOnCpu } from "../helpers/demo.js";
+import { UPSCALING_MODELS, writeFloat32Family } from "../helpers/float32.js";
+import { createReader } from "../helpers/grammar-texts.js";
+import { readPublicTemplates } from "../helpers/public-templates.js";
+
+const setup: AnswerSetup = { hasChannels: true, tools: ["now", "find"] };
+const channel = (name: string, text: string): string => `<|channel|>${name}<|message|>${text}`;
+const next = "<|end|><|start|>assistant";
+const LIMA = { id: undefined, name: "find", arguments: { city: "Lima" } };
+const FIND = '<|channel|>commentary to=functions.find <|constrain|>json<|message|>{"city": "Lima"}';
+
+/** The same in pieces of any length. */
+function read(answer: string, own: Partial<AnswerSetup> = {}): ReadAnswer {
+    const all = [1, 2, 5, 1000].map((length) => readPieces(cut(answer, [length]), { ...setup, ...own }));
+    for (const each of all) expect(each).toEqual(all[0]);
+    return all[0] as ReadAnswer;
+}
+
+describe("an answer is read by its channels", () => {
+    test.each<[string, string, string, string, unknown[]]>([
+        ["what is said", channel("final", "Lima < Quito."), "Lima < Quito.", "", []],
+        ["a thought", channel("analysis", "It is\nthis."), "", "It is\nthis.", []],
+        ["both", `${channel("analysis", "Hm.")}${next}${channel("final", "Lima.")}`, "Lima.", "Hm.", []],
+        ["a call", FIND, "", "", [LIMA]],
+        [
+            "a call as templates write it",
+            FIND.replace(/.*constrain\|>json/, " to=functions.find<|channel|>commentary json"),
+            "",
+            "",
+            [LIMA],
+        ],
+        ["a thought and a call", `${channel("analysis", "Hm.")}${next}${FIND}`, "", "Hm.", [LIMA]],
+        ["words in front of a call", `${channel("commentary", "I look.")}${next}${FIND}`, "I look.", "", [LIMA]],
+        ["two calls", `${FIND}${next}${FIND}`, "", "", [LIMA, LIMA]],
+        ["a call and what is said", `${FIND}${next}${channel("final", "Ok.")}`, "Ok.", "", [LIMA]],
+        ["text without a channel", "Lima.", "Lima.", "", []],
+        ["a call of no tool", FIND.replace("find", "rm"), 'commentary to=functions.rm json {"city": "Lima"}', "", []],
+        ["a call that was cut off", FIND.slice(0, -3), "", "", []],
+        ["a header that was cut off", `${channel("analysis", "Hm.")}${next}<|channel|>fi`, "", "Hm.", []],
+    ])("%s", (_what, answer, text, thinking, calls) => {
+        const result = read(answer);
+        // Here control tokens are text like any other.
+        const said = result.text.replace(/<\|(channel|constrain)\|>/g, "");
+        expect([said, result.thinking, result.calls]).toEqual([text, thinking, calls]);
+    });
+
+    test("a call that the model leaves unfinished is text, and stop texts are looked for in what is said", () => {
+        expect(read(FIND.slice(0, -3), { isCutOff: false }).text).toContain('{"city": "Li');
+        const answer = `${channel("analysis", "a. b")}${next}${channel("final", "c. d")}`;
+        expect(read(answer, { stop: ["."] })).toMatchObject({ text: "c", thinking: "a. b", stoppedBy: "." });
+    });
+});
+
+describe("gpt-oss's template", () => {
+    let render: RenderSample;
+    beforeAll(async () => {
+        const source = (await readPublicTemplates()).get("openai-gpt-oss-120b.jinja") as string;
+        const template = compileTemplate(source);
+        render = (messages, variables, isAnswer) =>
+            template.render({}, { ...variables, messages, add_generation_prompt: isAnswer }, new Set()).text;
+    });
+
+    test("is known, and what it writes is read", () => {
+        expect(tryChannels(render)).toBe(true);
+        const traits = tryCalls(render, ["<|call|>", "<|return|>"]);
+        expect(traits).toEqual({ syntax: CHANNEL_SYNTAX, wantsText: false, isSingle: true });
+        const question: ChatMessage = { role: "user", content: "Where?" };
+        const called: ChatMessage = {
+            ...{ role: "assistant", content: "I look.", reasoning_content: "Hm." },
+            tool_calls: [{ id: "1", type: "function", function: { name: "find", arguments: { city: "Lima" } } }],
+        };
+        const answer = (message: ChatMessage, end: string): string => {
+            const text = render(withCalls(withThoughts([question, message]), traits!), {}, false);
+            const from = text.indexOf("<|start|>assistant", text.indexOf("Where?")) + "<|start|>assistant".length;
+            return text.slice(from, text.lastIndexOf(end));
+        };
+        expect(read(answer(called, "<|call|>"))).toMatchObject({ text: "", thinking: "Hm.", calls: [LIMA] });
+        const said: ChatMessage = { role: "assistant", content: "Lima.", reasoning_content: "Hm." };
+        expect(read(answer(said, "<|return|>"))).toMatchObject({ text: "Lima.", thinking: "Hm.", calls: [] });
+    });
+
+    test("calls are forced as models write them", () => {
+        const tool = { name: "find", description: undefined, parameters: { properties: { city: { const: "Lima" } } } };
+        const isCall = createReader(
+            readGbnf(`root ::= calls\n${callGrammar([tool], CHANNEL_SYNTAX, TEXT_MARKS, false)}`),
+        );
+        expect([isCall(FIND), isCall(`${FIND}${FIND}`), isCall(FIND.replace("json", ""))]).toEqual([
+            true,
+            false,
+            false,
+        ]);
+    });
+});
+
+describe("an ensemble with such a template", () => {
+    const template =
+        "{{ bos_token }}{% for m in messages %}<|start|>{{ m.role }}{% if m.tool_calls %} to=functions.{{ m.tool_calls[0].function.name }}" +
+        "<|channel|>commentary json<|message|>{{ m.tool_calls[0].function.arguments | tojson }}<|call|>" +
+        "{% else %}{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}" +
+        "{% for t in tools or [] %}{{ t.function.description }}{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}";
+    const family = writeFloat32Family(UPSCALING_MODELS);
+    let ensemble: Ensemble;
+    beforeAll(async () => {
+        const recipe = `members: { chat: { model: small-chat.gguf } }\ncombination: chat\nprompt: { template: ${JSON.stringify(template)} }\n`;
+        ensemble = await loadOnCpu(family.recipe(recipe), { contextSize: 1024 });
+    });
+    afterAll(async () => {
+        await ensemble.dispose();
+        family.remove();
+    });
+
+    test("calls what is forced, goes on from the result, and answers in JSON on the final channel", async () => {
+        const parameters = { type: "object", properties: { city: { enum: ["Lima"] } }, required: ["city"] };
+        const tools = [{ name: "find", description: "Finds.", parameters }];
+        const chat = createChat(ensemble, { tools, seed: 1 });
+        const { toolCalls, text, reason } = await collect(chat.send("Where?", { toolChoice: "required" }));
+        expect([toolCalls.map(({ name, arguments: values }) => [name, values]), text, reason]).toEqual([
+            [["find", { city: "Lima" }]],
+            "",
+            "tool-calls",
+        ]);
+        const results = toolCalls.map(({ id }) => ({ id, result: "Peru" }));
+        await collect(chat.sendResults(results, { toolChoice: "none", maxTokens: 3 }));
+        const jsonSchema = {
+            type: "object",
+            properties: { a: { enum: ["x", "y"] } },
+            required: ["a"],
+            additionalProperties: false,
+        } as const;
+        for (const own of [{}, { tools }]) {
+            const answer = await collect(complete(ensemble, { prompt: "Where?", jsonSchema, seed: 1, ...own }));
+            if (answer.toolCalls.length === 0)
+                expect(JSON.parse(answer.text)).toEqual({ a: expect.stringMatching(/x|y/) });
+            else expect(answer.text).toBe("");
+        }
+    });
+});

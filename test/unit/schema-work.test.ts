@@ -1,0 +1,186 @@
+/** What somebody hands in takes bounded work, counted and not timed, and fails with nothing but an EftError. */
+
+import { describe, expect, test } from "@jest/globals";
+import { EftError } from "../../src/errors.js";
+import { programOf } from "../../src/grammar/gbnf-program.js";
+import { jsonSchemaToGbnf } from "../../src/grammar/json-schema.js";
+import type { JsonSchema } from "../../src/grammar/schema-source.js";
+import { createWork } from "../../src/grammar/work.js";
+import { allowsArguments } from "../../src/tools/allows-arguments.js";
+import { checkTools } from "../../src/tools/check-tools.js";
+
+const list = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
+const named = (count: number, make: (index: number) => unknown): Record<string, unknown> =>
+    Object.fromEntries(list(count, (index) => [`name${index}`, make(index)]));
+const nested = (depth: number, make: (inner: unknown) => unknown): JsonSchema => {
+    let schema: unknown = { type: "null" };
+    for (let level = 0; level < depth; level++) schema = make(schema);
+    return schema as JsonSchema;
+};
+const TEXT = { type: "string" };
+const CLASSES = ["\\p{L}", "\\P{Lu}", "\\p{Lo}", "\\P{N}", "\\p{S}", "\\p{M}", "\\p{Alphabetic}", "\\p{Cn}"];
+
+/** What is done for a schema, its grammar and the program of that; undefined: it is refused. */
+function workOf(schema: JsonSchema): number | undefined {
+    const work = createWork();
+    const before = work.left;
+    try {
+        programOf(jsonSchemaToGbnf(schema, { work }).grammar, undefined, () => 0);
+    } catch (error) {
+        // Not even where the stack overflows.
+        if (!EftError.isInstance(error) || error.code !== "GRAMMAR_INVALID") throw error;
+        return undefined;
+    }
+    return before - work.left;
+}
+
+describe("accepted, in not more units of work than", () => {
+    test.each<[string, JsonSchema, number]>([
+        ["a label", { properties: { a: { enum: ["b", "c"] }, d: { type: "integer", minimum: 1, maximum: 5 } } }, 5000],
+        ["a thousand properties", { properties: named(1000, () => TEXT) }, 300_000],
+        ["hundreds of bounds", { properties: named(200, (index) => ({ type: "integer", minimum: index })) }, 400_000],
+        ["thousands of values", { enum: list(5000, (index) => `v${index}`) }, 400_000],
+        ["as many letters as strings can have", { type: "string", pattern: "^\\p{L}{1,2000}$" }, 600_000],
+        ["letters that are none of capitals", { type: "string", pattern: "^[^\\p{Lu}\\p{Lt}]*$" }, 60_000],
+        ["values of which each comes once", { items: { enum: list(100, (i) => i) }, uniqueItems: true }, 700_000],
+        [
+            "a hundred kinds",
+            {
+                oneOf: list(100, (index) => ({
+                    type: "object",
+                    properties: { kind: { const: `kind${index}` }, ...named(10, () => TEXT) },
+                    required: ["kind"],
+                })),
+            },
+            400_000,
+        ],
+        ["what is nested hundreds of times", nested(400, (inner) => ({ type: "array", items: inner })), 300_000],
+        ["first items of many kinds", { type: "array", prefixItems: list(1000, () => TEXT) }, 300_000],
+    ])("%s", (_name, schema, most) => {
+        const used = workOf(schema);
+        expect(used).toBeGreaterThan(0);
+        expect(used).toBeLessThan(most);
+    });
+
+    test("tools of a request as a whole, which often say the same", () => {
+        const work = createWork();
+        for (let tool = 0; tool < 100; tool++) {
+            const properties = named(
+                20,
+                (index) =>
+                    [
+                        TEXT,
+                        { type: "integer", minimum: 0, maximum: 1000 + tool },
+                        { enum: list(8, (value) => `value-${tool}-${value}`) },
+                        { type: "string", format: "date-time" },
+                        { type: "array", items: TEXT, maxItems: 20 },
+                    ][index % 5],
+            );
+            jsonSchemaToGbnf({ type: "object", properties, required: Object.keys(properties) }, { work });
+        }
+        expect(work.left).toBeGreaterThan(0);
+    });
+});
+
+describe("refused, with an EftError:", () => {
+    test.each<[string, JsonSchema]>([
+        ["first items beyond number", { type: "array", prefixItems: list(20_000, (index) => ({ minLength: index })) }],
+        ["the opposite of many first items", { not: { prefixItems: list(1500, () => TEXT) } }],
+        [
+            "objects of objects of objects",
+            { properties: named(100, () => ({ properties: named(500, () => ({ minLength: 1 })) })) },
+        ],
+        [
+            "lists of which each value comes once",
+            { properties: named(100, (k) => ({ uniqueItems: true, items: { enum: list(100, (i) => `${k} ${i}`) } })) },
+        ],
+        [
+            "many counts",
+            {
+                properties: named(50, (k) => ({
+                    contains: { minimum: k },
+                    minContains: 60,
+                    maxContains: 70,
+                    maxItems: 69,
+                })),
+            },
+        ],
+        [
+            "values that hundreds of schemas judge",
+            { enum: list(5000, (i) => `t${i}`), anyOf: list(100, (i) => ({ maxLength: i })) },
+        ],
+        ["values that are left out", { type: "string", not: { enum: list(5000, (index) => `some text ${index}`) } }],
+        ["more values than a call has arguments", { type: "integer", not: { enum: list(150_000, (index) => index) } }],
+        ["texts of many alternatives", { pattern: `^(?:${list(10_000, (index) => `word${index}`).join("|")})$` }],
+        ["a pattern of a megabyte", { pattern: "a".repeat(1_000_000) }],
+        [
+            "classes in classes",
+            { pattern: list(3000, (i) => `[${CLASSES[i % 8]}${String.fromCodePoint(0x4e00 + i)}]`).join("|") },
+        ],
+        ["a pattern that doubles", { pattern: `^(?:a|b)*a(?:a|b){16}$` }],
+        ["many patterns of names", { patternProperties: Object.fromEntries(list(10_000, (i) => [`a${i}`, true])) }],
+        [
+            "alternatives that nothing tells apart",
+            { oneOf: list(100, (i) => ({ type: "object", properties: { [`a${i}`]: TEXT } })) },
+        ],
+        [
+            "references in a row",
+            {
+                $ref: "#/$defs/name0",
+                $defs: named(20_000, (i) => ({ properties: { a: { $ref: `#/$defs/name${i + 1}` } } })),
+            },
+        ],
+        ["what is nested too deep", nested(5000, (inner) => ({ items: inner }))],
+        ["opposites that are nested too deep", nested(900, (inner) => ({ not: inner }))],
+        ["schemas that hold together and are nested too deep", nested(300, (inner) => ({ allOf: [inner] }))],
+        ["a text of megabytes", { const: "x".repeat(50_000_000) }],
+    ])("%s", (_name, schema) => {
+        expect(workOf(schema)).toBeUndefined();
+    });
+
+    test.each<[string, string]>([
+        [
+            "sets of thousands of ranges",
+            `root ::= ${list(1200, (k) => `[^${list(40, (i) => String.fromCodePoint(0x400 + 97 * i + k)).join("")}]`).join(" ")}`,
+        ],
+        [
+            "thousands of sets",
+            `root ::= ${list(24_000, (k) => `[^${String.fromCodePoint(0x10000 + 7 * k)}]`).join("")}`,
+        ],
+        ["groups in groups", `root ::= ${"(".repeat(5000)}"a"${")".repeat(5000)}`],
+        ["rules in a circle", list(30_000, (k) => `${k === 0 ? "root" : `r${k}`} ::= r${(k + 1) % 30_000}`).join("\n")],
+    ])("grammars with %s", (_name, grammar) => {
+        expect(() => programOf(grammar, undefined, () => 0)).toThrow(
+            expect.objectContaining({ code: "GRAMMAR_INVALID" }),
+        );
+    });
+
+    test("tools with more values than one schema may have", () => {
+        const tools = list(3, (index) => ({ name: `t${index}`, parameters: { examples: list(90_000, () => 1) } }));
+        expect(() => checkTools("tools", tools)).toThrow("has more than 200000 values in the parameters up to t2");
+    });
+});
+
+test("a set that stands in many places becomes bytes once", () => {
+    const { byteSets, rules } = programOf(`root ::= ${'[^"]'.repeat(10_000)}${".".repeat(10_000)}`, undefined, () => 0);
+    expect([byteSets.length, rules.length].every((length) => length < 2000)).toBe(true);
+});
+
+describe("arguments of which nobody can tell in time whether they are valid are a call:", () => {
+    let value: Record<string, unknown> = {};
+    for (let level = 0; level < 40; level++) value = { a: value, c: 1 };
+    const again = { properties: { a: { $ref: "#" } } };
+    test.each<[string, object, object]>([
+        [
+            "a pattern that goes back and back",
+            { properties: { a: { pattern: "^(a+)+$" } } },
+            { a: `${"a".repeat(60)}!` },
+        ],
+        ["a schema that leads to itself twice", { oneOf: [again, { ...again, required: ["c"] }, again] }, value],
+    ])("%s", (_name, parameters, values) => {
+        const tool = { name: "t", description: undefined, parameters: parameters as JsonSchema };
+        expect(allowsArguments(tool, values as never)).toBe(true);
+        // It is not asked again.
+        expect(allowsArguments(tool, values as never)).toBe(true);
+    });
+});
