@@ -3,12 +3,11 @@
 import type { FastifyInstance } from "fastify";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { FinishPart } from "../decoding/completion.js";
-import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Services } from "./services.js";
 
 export interface Metrics {
     /** An answer has ended. */
-    count(ensemble: Ensemble, finish: FinishPart): void;
+    count(model: string, finish: FinishPart): void;
     /** Serves them. */
     serve(app: FastifyInstance, services: Pick<Services, "host" | "places" | "models">): void;
 }
@@ -35,7 +34,7 @@ export function createMetrics(): Metrics {
     const requests = counter("requests_total", "Requests, by path and status", ["path", "status"]);
 
     return {
-        count({ recipe: { name: model } }, { reason, usage, timings, speculation }) {
+        count(model, { reason, usage, timings, speculation }) {
             answers.inc({ model, reason });
             prompt.inc({ model }, usage.promptTokens);
             cached.inc({ model }, usage.reusedTokens);

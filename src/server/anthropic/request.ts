@@ -19,7 +19,7 @@ export function toPrompt(
         note(`tool of the type ${type.slice(0, 40)}`);
         return [];
     });
-    const said = messages.flatMap((message, index) => toMessages(message, `messages.${index}`, messages, note));
+    const said = messages.flatMap((message, index) => toMessages(message, `messages[${index}]`, messages, note));
     const first = system === undefined ? "" : readTexts(system, "system");
     return {
         prompt: first === "" ? said : [{ role: "system", content: first }, ...said],

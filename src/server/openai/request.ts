@@ -124,12 +124,13 @@ export function toJsonOptions(
 }
 
 function toTools(given: NonNullable<ChatBody["tools"]>, note: Note): Tool[] {
-    return given.flatMap(({ type, function: tool }): Tool[] => {
+    return given.flatMap(({ type, function: tool }, index): Tool[] => {
         if (type !== "function") {
             note(`tool of the type ${type.slice(0, 40)}`);
             return [];
         }
-        if (tool === undefined) throw new RequestError(400, "A tool lacks its function.", { param: "tools" });
+        const param = `tools[${index}].function`;
+        if (tool === undefined) throw new RequestError(400, `${param} is missing.`, { param });
         const { name, description, parameters } = tool;
         return [{ name, description, parameters: parameters as Tool["parameters"] }];
     });
@@ -138,10 +139,10 @@ function toTools(given: NonNullable<ChatBody["tools"]>, note: Note): Tool[] {
 /** As templates know it. @throws RequestError */
 export function toMessage(message: ChatMessageBody, index: number): ChatMessage {
     const { role, content, tool_calls: calls, ...rest } = message;
-    const said = toContent(content, `messages.${index}.content`);
+    const said = toContent(content, `messages[${index}].content`);
     const tool_calls = calls?.map(({ function: { name, arguments: given = "" }, ...call }, at) => ({
         ...call,
-        function: { name, arguments: readArguments(given, `messages.${index}.tool_calls.${at}.function.arguments`) },
+        function: { name, arguments: readArguments(given, `messages[${index}].tool_calls[${at}].function.arguments`) },
     }));
     return {
         ...rest,
