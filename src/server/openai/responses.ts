@@ -12,7 +12,7 @@ import { RequestError, type Failure } from "../failures.js";
 import type { Services } from "../services.js";
 import { toEftReport } from "./eft-report.js";
 import { toTokenLogprobs } from "./logprobs.js";
-import { toCommonOptions, toJsonOptions, toSeeds, toThinkingVariables, type Note } from "./request.js";
+import { checkSchema, toCommonOptions, toJsonOptions, toSeeds, toThinkingVariables, type Note } from "./request.js";
 import { toMessages } from "./response-items.js";
 import { createResponseStore, type ResponseStore } from "./response-store.js";
 import { ResponsesBody, type Item } from "./responses-schema.js";
@@ -101,9 +101,11 @@ function gatherItems({ input, previous_response_id: id }: ResponsesBody, store: 
 function toOptions(body: ResponsesBody, items: readonly Item[], note: Note): CompletionOptions {
     const { instructions, include = [], tool_choice: choice, reasoning } = body;
     const messages = toMessages(items, note);
-    const tools = (body.tools ?? []).flatMap(({ type, name, description, parameters }): Tool[] => {
-        if (type === "function" && name !== undefined)
-            return [{ name, description, parameters: parameters as Tool["parameters"] }];
+    const tools = (body.tools ?? []).flatMap(({ type, name, description, parameters }, index): Tool[] => {
+        if (type === "function" && name !== undefined) {
+            const schema = parameters && checkSchema(parameters, `tools[${index}].parameters`);
+            return [{ name, description, parameters: schema }];
+        }
         note(`tool of the type ${type.slice(0, 40)}`);
         return [];
     });
