@@ -77,6 +77,12 @@ interface Running {
     readonly completions: readonly Completion[];
 }
 
+interface Choice {
+    readonly completion: Completion;
+    /** Ends it where nothing more of it is wanted. */
+    readonly enough: AbortController;
+}
+
 interface Writing extends Pick<Client, "key" | "signal"> {
     readonly isOneCall: boolean;
     readonly onPart: (part: CompletionPart) => void;
@@ -92,16 +98,21 @@ export function createAnswerDesk(
     const ending = new AbortController();
 
     async function* write(
-        completion: Completion,
+        { completion, enough }: Choice,
         { key, signal, onPart, isOneCall }: Writing,
     ): AsyncGenerator<CompletionPart> {
         const leave = await places.take(key, signal);
         try {
             let calls = 0;
             for await (const part of completion) {
-                calls += Number(part.type === "tool-call");
-                onPart(part);
-                if (part.type !== "tool-call" || calls === 1 || !isOneCall) yield part;
+                const isCall = part.type === "tool-call";
+                const isEnd = part.type === "finish" && enough.signal.aborted && !signal.aborted;
+                const told = isEnd ? { ...part, reason: "tool-calls" as const } : part;
+                calls += Number(isCall);
+                onPart(told);
+                if (!isCall || calls === 1 || !isOneCall) yield told;
+                // What would be left out need not be written.
+                if (isCall && isOneCall) enough.abort();
             }
         } finally {
             leave();
@@ -119,15 +130,19 @@ export function createAnswerDesk(
             try {
                 const ensemble = solo === undefined ? loaded : soloView(loaded, checkMember(loaded, solo));
                 const { name } = loaded.recipe;
-                const completions = choices.map((options) => complete(ensemble, { ...options, signal }));
-                running.set(id, { key, completions });
+                const written = choices.map((options): Choice => {
+                    const enough = new AbortController();
+                    const each = AbortSignal.any([signal, enough.signal]);
+                    return { enough, completion: complete(ensemble, { ...options, signal: each }) };
+                });
+                running.set(id, { key, completions: written.map(({ completion }) => completion) });
                 const onPart = (index: number, part: CompletionPart): void => {
                     if (part.type === "finish") onFinish(name, part);
                     tell({ index, part }, name);
                 };
                 const parts = mergeParts(
-                    completions.map((completion, index) =>
-                        write(completion, { key, signal, isOneCall, onPart: (part) => onPart(index, part) }),
+                    written.map((choice, index) =>
+                        write(choice, { key, signal, isOneCall, onPart: (part) => onPart(index, part) }),
                     ),
                     end,
                 );
