@@ -94,7 +94,8 @@ export function createModels(
             entry.lastUse = ++uses;
             // Where somebody waits for room, who comes later must not keep a loaded model from ever making it.
             if (entry.ensemble !== undefined && tell === undefined) return hold(entry, entry.ensemble);
-            if (waiting >= queue)
+            // One of them is being served.
+            if (waiting > queue)
                 throw new EftError("BUSY", `${waiting} requests wait for a model to be loaded; try again later.`);
             waiting++;
             const loading = turn.then(() => load(entry)).finally(() => waiting--);

@@ -44,8 +44,7 @@ function mostTelling(problems: readonly SchemaProblem[]): SchemaProblem | undefi
     const [first] = problems;
     if (union === undefined) return first;
     const inner = problems.find(
-        (problem) =>
-            depth(problem) > depth(union) || (problem.keyword === "required" && depth(problem) >= depth(union)),
+        (problem) => depth(problem) > depth(union) || !["type", "enum", "const", "anyOf"].includes(problem.keyword),
     );
     return inner ?? union;
 }
