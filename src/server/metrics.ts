@@ -59,6 +59,7 @@ export function createMetrics(): Metrics {
                 "Recipes that are loaded",
                 () => models.recipes.filter(({ name }) => models.isLoaded(name)).length,
             );
+            gauge("models_waited_for", "Requests that wait for a recipe to be loaded", () => models.waiting);
             // Counters that somebody else counts.
             gauge("steps", "Steps since the start", () => host.counts.steps);
             gauge("step_sequences", "Sequences that took part in them, each time", () => host.counts.entries);

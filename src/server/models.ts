@@ -16,6 +16,8 @@ export interface ModelInUse {
 export interface ServedModels {
     readonly recipes: readonly Recipe[];
     isLoaded(id: string): boolean;
+    /** Requests that wait for one to be loaded. */
+    readonly waiting: number;
     /**
      * @param id - undefined: the first one
      * @throws EftError RECIPE_NOT_FOUND for an id that is none, BUSY where as many wait as may, and what {@link Host.load} throws
@@ -84,6 +86,9 @@ export function createModels(
     return {
         recipes,
         isLoaded: (id) => entries.get(id)?.ensemble !== undefined,
+        get waiting() {
+            return waiting;
+        },
         async use(id) {
             const entry = id === undefined ? entries.values().next().value : entries.get(id);
             if (entry === undefined)

@@ -23,38 +23,47 @@ export async function serveDemo(options: Partial<ServerOptions> = {}): Promise<E
     return startServer({ recipes, port: 0, contextSize: 1024, backend: "cpu", threads: 1, ...options });
 }
 
+type Sent = Readonly<Record<string, string>>;
+
 /** A number of `GET /metrics`. */
-export async function readMetric({ url }: EftServer, name: string): Promise<number> {
-    const text = await (await fetch(`${url}/metrics`)).text();
+export async function readMetric({ url }: EftServer, name: string, headers: Sent = {}): Promise<number> {
+    const text = await (await fetch(`${url}/metrics`, { headers })).text();
     const line = text.split("\n").find((each) => each.startsWith(`eft_llama_${name} `));
     return Number(line?.split(" ")[1]);
 }
 
 /** Waits until a number of `GET /metrics` is that; a test that waits for ever fails by its limit. */
-export async function untilMetric(server: EftServer, name: string, value: number): Promise<void> {
-    while ((await readMetric(server, name)) !== value) await new Promise((resolve) => setTimeout(resolve, 5));
+export async function untilMetric(server: EftServer, name: string, value: number, headers: Sent = {}): Promise<void> {
+    while ((await readMetric(server, name, headers)) !== value) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-export interface Posted {
+export interface Posted<Body> {
     readonly status: number;
     readonly headers: Headers;
-    // eslint-disable-next-line @typescript-eslint/no-explicit-any
-    readonly body: any;
+    readonly body: Body;
+}
+
+/** What a request is answered with that fails. */
+export interface ErrorBody {
+    readonly error: {
+        readonly message: string;
+        readonly type: string;
+        readonly param: string | null;
+        readonly code: string | null;
+    };
 }
 
 /** Sends JSON, or a text as it is. */
-export async function post(
+export async function post<Body = ErrorBody>(
     { url }: Pick<EftServer, "url">,
     path: string,
     body: unknown,
-    headers: Readonly<Record<string, string>> = {},
-): Promise<Posted> {
+    headers: Sent = {},
+): Promise<Posted<Body>> {
     const response = await fetch(url + path, {
         method: "POST",
         headers: { "content-type": "application/json", ...headers },
         body: typeof body === "string" ? body : JSON.stringify(body),
     });
-    const text = await response.text();
-    const isJson = response.headers.get("content-type")?.includes("json");
-    return { status: response.status, headers: response.headers, body: isJson ? JSON.parse(text) : text };
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Body };
 }

@@ -26,7 +26,7 @@ afterAll(async () => {
 });
 
 type Body = OpenAI.ChatCompletionCreateParamsNonStreaming;
-const ask = (more: Partial<Body> & Record<string, unknown> = {}) =>
+const ask = (more: Record<string, unknown> = {}) =>
     client.chat.completions.create({ model: MODEL, messages, ...more } as Body);
 const completed = (more: Partial<CompletionOptions> = {}) => collect(complete(ensemble, { prompt: question, ...more }));
 
@@ -67,7 +67,7 @@ describe("an answer", () => {
         expect(choices.map(({ message }) => message.content)).toEqual(texts);
     });
 
-    it.each<[string, Partial<Body> & Record<string, unknown>, Partial<CompletionOptions>]>([
+    it.each<[string, Record<string, unknown>, Partial<CompletionOptions>]>([
         ["temperature and seed", { temperature: 1.5, seed: 11 }, { sampling: { temperature: 1.5 }, seed: 11 }],
         ["stop", { stop: " is" }, { stop: [" is"] }],
         ["several stops, empty ones left out", { stop: ["", "zzz", " is"] }, { stop: ["zzz", " is"] }],

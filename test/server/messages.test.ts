@@ -22,12 +22,16 @@ afterAll(async () => {
 });
 
 type Body = Anthropic.MessageCreateParamsNonStreaming;
-const ask = (more: Partial<Body> = {}) => client.messages.create({ model, messages, max_tokens: 100, ...more });
+const ask = (more: Record<string, unknown> = {}) =>
+    client.messages.create({ model, messages, max_tokens: 100, ...more } as Body);
 const textOf = ({ content }: Anthropic.Message) =>
     content.map((block) => (block.type === "text" ? block.text : "")).join("");
-const chatText = async (said: object[], more: object = {}): Promise<string> =>
-    (await post(server, "/v1/chat/completions", { messages: said, ...more }, { "x-api-key": "secret" })).body.choices[0]
-        .message.content as string;
+async function chatText(said: object[], more: object = {}): Promise<string | undefined> {
+    const { body } = await post<{ choices: { message: { content: string } }[] }>(
+        ...([server, "/v1/chat/completions", { messages: said, ...more }, { "x-api-key": "secret" }] as const),
+    );
+    return body.choices[0]?.message.content;
+}
 
 const tools: Anthropic.Tool[] = [
     {
@@ -70,7 +74,7 @@ describe("a message", () => {
         expect((await ask({ max_tokens: 2 })).stop_reason).toBe("max_tokens");
     });
 
-    it.each<[string, Partial<Body>]>([
+    it.each<[string, Record<string, unknown>]>([
         ["thinking", { thinking: { type: "enabled", budget_tokens: 1024 } }],
         ["no thinking", { thinking: { type: "disabled" } }],
         ["temperature, top_k, top_p", { temperature: 0, top_k: 5, top_p: 0.9 }],
