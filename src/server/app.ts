@@ -4,7 +4,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { ServerResponse } from "node:http";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
-import Fastify, { LogController, type FastifyInstance, type FastifyRequest } from "fastify";
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { RequestError, tellFailure } from "./failures.js";
 import { readBody, withoutNulls } from "./json.js";
 import { manifest } from "../package.js";
@@ -57,8 +57,16 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         },
     });
     let isClosing = false;
+    /** Requests that have not been answered to their end. */
+    let open = 0;
+    // Clients keep connections for a next request, or open them for a first one.
+    const closeUnused = (): void => {
+        if (isClosing && open === 0) app.server.closeAllConnections();
+    };
     app.addHook("preClose", async () => {
         isClosing = true;
+        // When no more are let in.
+        setImmediate(closeUnused);
     });
     app.decorateRequest("client", "");
     app.decorateRequest("notes");
@@ -83,21 +91,17 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     app.addHook("onRequest", async (request, reply) => {
         request.notes = {};
         giveUpStalled(reply.raw, stallMs);
+        open++;
+        reply.raw.once("close", () => {
+            logRequest(request, reply);
+            open--;
+            setImmediate(closeUnused);
+        });
         if (isClosing) throw new RequestError(503, "The server is shutting down.", SHUTTING_DOWN);
         if (isLocal) checkHost(request);
         if (known.size > 0) request.client = findKey(request, known);
     });
     app.addHook("preValidation", async (request) => noteUnknownFields(request));
-    app.addHook("onResponse", async (request, reply) => {
-        const { statusCode: status } = reply;
-        const line = {
-            method: request.method,
-            path: request.routeOptions.url ?? "",
-            status,
-            ms: Math.round(reply.elapsedTime),
-        };
-        request.log.info({ ...line, ...request.notes }, "request");
-    });
     app.setErrorHandler(async (error, request, reply) => {
         const { error: told } = tellFailure(error, request, reply);
         return reply.send({ error: told });
@@ -109,6 +113,18 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
             .send({ error: { message, type: "invalid_request_error", param: null, code: "not_found" } });
     });
     return app;
+}
+
+/** Its line in the log, also of a client that did not wait for the end of its answer. */
+function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+    const { method, routeOptions, notes } = request;
+    const line = { method, path: routeOptions.url ?? "", status: statusOf(reply), ms: Math.round(reply.elapsedTime) };
+    request.log.info({ ...line, ...notes }, "request");
+}
+
+/** That of a client that has gone is the one that has become usual for it. */
+export function statusOf({ raw, statusCode }: FastifyReply): number {
+    return raw.writableFinished ? statusCode : 499;
 }
 
 const SHUTTING_DOWN = { code: "shutting_down", type: "server_error" };

@@ -3,6 +3,7 @@
 import type { FastifyInstance } from "fastify";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { FinishPart } from "../decoding/completion.js";
+import { statusOf } from "./app.js";
 import type { Services } from "./services.js";
 
 export interface Metrics {
@@ -66,8 +67,10 @@ export function createMetrics(): Metrics {
             gauge("revocations", "Sequences that had to give their cells away", () => host.counts.revocations);
             gauge("evaluated_tokens", "Tokens that all members have evaluated", () => host.counts.evaluatedTokens);
             gauge("reused_tokens", "Tokens of prompts that were found in a cache", () => host.counts.reusedTokens);
-            app.addHook("onResponse", async (request, reply) => {
-                requests.inc({ path: request.routeOptions.url ?? "unknown", status: String(reply.statusCode) });
+            app.addHook("onRequest", (request, reply, done) => {
+                const path = request.routeOptions.url ?? "unknown";
+                reply.raw.once("close", () => requests.inc({ path, status: statusOf(reply) }));
+                done();
             });
             app.get("/metrics", { schema: { summary: "Numbers for Prometheus" } }, async (_request, reply) =>
                 reply.type(registry.contentType).send(await registry.metrics()),

@@ -76,7 +76,8 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
         addRecipes(app, services);
         addTexts(app, services);
         try {
-            await app.listen({ host: address, port });
+            // Under the name there may be two addresses, which would be two servers.
+            await app.listen({ host: address === "localhost" ? "127.0.0.1" : address, port });
         } catch (error) {
             const reason = error instanceof Error ? error.message : String(error);
             throw new EftError(
