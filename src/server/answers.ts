@@ -1,11 +1,14 @@
 /** Answers that are being written: each in a place of its own, several of one request beside each other. */
 
 import { randomInt, randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import { soloView } from "../chat/solo.js";
 import { complete } from "../decoding/complete.js";
 import type { Completion, CompletionOptions, CompletionPart, FinishPart } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
+import { show } from "../options.js";
+import { RequestError } from "./failures.js";
 import type { ServedModels } from "./models.js";
 import type { Places } from "./places.js";
 
@@ -32,6 +35,8 @@ export interface ChoicePart {
 /** Answers to one request. */
 export interface Answers {
     readonly id: string;
+    /** Id of the model, whichever of its members answers. */
+    readonly model: string;
     readonly ensemble: Ensemble;
     /** Seconds since 1970. */
     readonly created: number;
@@ -46,7 +51,7 @@ export interface Client {
     /** Fires when it is gone. */
     readonly signal: AbortSignal;
     /** Told of each part, also of those that are left out. */
-    onPart(part: ChoicePart, ensemble: Ensemble): void;
+    onPart(part: ChoicePart, model: string): void;
 }
 
 export interface AnswerDesk {
@@ -72,6 +77,12 @@ interface Running {
     readonly completions: readonly Completion[];
 }
 
+interface Choice {
+    readonly completion: Completion;
+    /** Ends it where nothing more of it is wanted. */
+    readonly enough: AbortController;
+}
+
 interface Writing extends Pick<Client, "key" | "signal"> {
     readonly isOneCall: boolean;
     readonly onPart: (part: CompletionPart) => void;
@@ -81,22 +92,27 @@ interface Writing extends Pick<Client, "key" | "signal"> {
 export function createAnswerDesk(
     models: ServedModels,
     places: Places,
-    onFinish: (ensemble: Ensemble, finish: FinishPart) => void,
+    onFinish: (model: string, finish: FinishPart) => void,
 ): AnswerDesk {
     const running = new Map<string, Running>();
     const ending = new AbortController();
 
     async function* write(
-        completion: Completion,
+        { completion, enough }: Choice,
         { key, signal, onPart, isOneCall }: Writing,
     ): AsyncGenerator<CompletionPart> {
         const leave = await places.take(key, signal);
         try {
             let calls = 0;
             for await (const part of completion) {
-                calls += Number(part.type === "tool-call");
-                onPart(part);
-                if (part.type !== "tool-call" || calls === 1 || !isOneCall) yield part;
+                const isCall = part.type === "tool-call";
+                const isEnd = part.type === "finish" && enough.signal.aborted && !signal.aborted;
+                const told = isEnd ? { ...part, reason: "tool-calls" as const } : part;
+                calls += Number(isCall);
+                onPart(told);
+                if (!isCall || calls === 1 || !isOneCall) yield told;
+                // What would be left out need not be written.
+                if (isCall && isOneCall) enough.abort();
             }
         } finally {
             leave();
@@ -107,19 +123,26 @@ export function createAnswerDesk(
         async begin({ model, prefix, choices, isOneCall = false, solo }, { key, signal: gone, onPart: tell }) {
             const left = new AbortController();
             const signal = AbortSignal.any([gone, left.signal, ending.signal]);
+            // Each of the answers listens.
+            setMaxListeners(0, signal);
             const { ensemble: loaded, release } = await models.use(model);
             const id = `${prefix}${randomUUID().replaceAll("-", "")}`;
             try {
-                const ensemble = solo === undefined ? loaded : soloView(loaded, solo);
-                const completions = choices.map((options) => complete(ensemble, { ...options, signal }));
-                running.set(id, { key, completions });
+                const ensemble = solo === undefined ? loaded : soloView(loaded, checkMember(loaded, solo));
+                const { name } = loaded.recipe;
+                const written = choices.map((options): Choice => {
+                    const enough = new AbortController();
+                    const each = AbortSignal.any([signal, enough.signal]);
+                    return { enough, completion: complete(ensemble, { ...options, signal: each }) };
+                });
+                running.set(id, { key, completions: written.map(({ completion }) => completion) });
                 const onPart = (index: number, part: CompletionPart): void => {
-                    if (part.type === "finish") onFinish(ensemble, part);
-                    tell({ index, part }, ensemble);
+                    if (part.type === "finish") onFinish(name, part);
+                    tell({ index, part }, name);
                 };
                 const parts = mergeParts(
-                    completions.map((completion, index) =>
-                        write(completion, { key, signal, isOneCall, onPart: (part) => onPart(index, part) }),
+                    written.map((choice, index) =>
+                        write(choice, { key, signal, isOneCall, onPart: (part) => onPart(index, part) }),
                     ),
                     end,
                 );
@@ -127,7 +150,7 @@ export function createAnswerDesk(
                 gone.addEventListener("abort", () => void parts.return(), { once: true });
                 const first = await parts.next();
                 return {
-                    ...{ id, ensemble, created: Math.floor(Date.now() / 1000) },
+                    ...{ id, model: name, ensemble, created: Math.floor(Date.now() / 1000) },
                     parts: goOn(first, parts),
                 };
             } catch (error) {
@@ -166,6 +189,16 @@ export function createAnswerDesk(
             return running.size;
         },
     };
+}
+
+/** @throws RequestError for what is none of its members */
+function checkMember({ members, recipe }: Ensemble, name: string): string {
+    if (members.some((member) => member.name === name)) return name;
+    const all = members.map((member) => member.name).join(", ");
+    throw new RequestError(400, `eft.solo must be one of the members of ${recipe.name}, ${all}, not ${show(name)}.`, {
+        param: "eft.solo",
+        code: "unknown_member",
+    });
 }
 
 /** The parts of one of the answers. */

@@ -1,9 +1,10 @@
 /** The HTTP application: who may come in, what a body may be, how failures are told. */
 
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { ServerResponse } from "node:http";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
-import Fastify, { type FastifyInstance, type FastifyRequest } from "fastify";
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { RequestError, tellFailure } from "./failures.js";
 import { readBody, withoutNulls } from "./json.js";
 import { manifest } from "../package.js";
@@ -25,6 +26,7 @@ export interface AppOptions {
     readonly origins: readonly string[];
     readonly bodyBytes: number;
     readonly requestMs: number;
+    readonly stallMs: number;
     /** Whether it can be reached from this machine alone. */
     readonly isLocal: boolean;
     readonly logTexts: boolean;
@@ -37,7 +39,7 @@ const OPEN_PATHS = new Set(["/health"]);
 const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-    const { apiKeys, origins, bodyBytes, requestMs, isLocal, log } = options;
+    const { apiKeys, origins, bodyBytes, requestMs, stallMs, isLocal, log } = options;
     const app = Fastify({
         bodyLimit: bodyBytes,
         requestTimeout: requestMs,
@@ -45,11 +47,27 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         keepAliveTimeout: 72_000,
         forceCloseConnections: "idle",
         return503OnClosing: false,
-        disableRequestLogging: true,
+        logController: new LogController({ disableRequestLogging: true }),
         ...(log !== undefined && { logger: { stream: { write: log }, base: null } }),
-        ajv: { customOptions: { coerceTypes: false, removeAdditional: false, strict: false } },
+        ajv: { customOptions: { coerceTypes: false, removeAdditional: false, strict: false, verbose: true } },
+        // Node looks for what has taken too long only now and then.
+        http: {
+            ...{ headersTimeout: Math.min(requestMs, 60_000), requestTimeout: requestMs },
+            connectionsCheckingInterval: Math.min(requestMs, 5000),
+        },
     });
-    app.server.headersTimeout = Math.min(requestMs, 60_000);
+    let isClosing = false;
+    /** Requests that have not been answered to their end. */
+    let open = 0;
+    // Clients keep connections for a next request, or open them for a first one.
+    const closeUnused = (): void => {
+        if (isClosing && open === 0) app.server.closeAllConnections();
+    };
+    app.addHook("preClose", async () => {
+        isClosing = true;
+        // When no more are let in.
+        setImmediate(closeUnused);
+    });
     app.decorateRequest("client", "");
     app.decorateRequest("notes");
     app.decorateRequest("logsTexts", options.logTexts);
@@ -70,22 +88,20 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     if (origins.length > 0) await app.register(cors, { origin: [...origins], maxAge: 600 });
 
     const known = new Map(apiKeys.map((key) => [hash(key).toString("hex"), hash(key)]));
-    app.addHook("onRequest", async (request) => {
+    app.addHook("onRequest", async (request, reply) => {
         request.notes = {};
+        giveUpStalled(reply.raw, stallMs);
+        open++;
+        reply.raw.once("close", () => {
+            logRequest(request, reply);
+            open--;
+            setImmediate(closeUnused);
+        });
+        if (isClosing) throw new RequestError(503, "The server is shutting down.", SHUTTING_DOWN);
         if (isLocal) checkHost(request);
         if (known.size > 0) request.client = findKey(request, known);
     });
     app.addHook("preValidation", async (request) => noteUnknownFields(request));
-    app.addHook("onResponse", async (request, reply) => {
-        const { statusCode: status } = reply;
-        const line = {
-            method: request.method,
-            path: request.routeOptions.url ?? "",
-            status,
-            ms: Math.round(reply.elapsedTime),
-        };
-        request.log.info({ ...line, ...request.notes }, "request");
-    });
     app.setErrorHandler(async (error, request, reply) => {
         const { error: told } = tellFailure(error, request, reply);
         return reply.send({ error: told });
@@ -97,6 +113,28 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
             .send({ error: { message, type: "invalid_request_error", param: null, code: "not_found" } });
     });
     return app;
+}
+
+/** Its line in the log, also of a client that did not wait for the end of its answer. */
+function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+    const { method, routeOptions, notes } = request;
+    const line = { method, path: routeOptions.url ?? "", status: statusOf(reply), ms: Math.round(reply.elapsedTime) };
+    request.log.info({ ...line, ...notes }, "request");
+}
+
+/** That of a client that has gone is the one that has become usual for it. */
+export function statusOf({ raw, statusCode }: FastifyReply): number {
+    return raw.writableFinished ? statusCode : 499;
+}
+
+const SHUTTING_DOWN = { code: "shutting_down", type: "server_error" };
+
+/** A client that takes nothing of its answer holds neither a place nor memory. One that is not written to has nothing to take. */
+function giveUpStalled(response: ServerResponse, stallMs: number): void {
+    const { socket } = response;
+    response.setTimeout(stallMs, () => {
+        if ((socket?.writableLength ?? 0) > 0) socket?.destroy();
+    });
 }
 
 /** A page of another site that has made its own name mean this machine must not get in. */

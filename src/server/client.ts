@@ -7,7 +7,8 @@ import { addUsage, NO_USAGE } from "./openai/usage.js";
 /** @returns with a signal that fires when the connection is gone, or the reply has been sent */
 export function clientOf(request: FastifyRequest, reply: FastifyReply): Client {
     const gone = new AbortController();
-    reply.raw.once("close", () => gone.abort());
+    if (reply.raw.destroyed) gone.abort();
+    else reply.raw.once("close", () => gone.abort());
     const { notes } = request;
     const texts: string[] = [];
     let usage = NO_USAGE;
@@ -15,12 +16,12 @@ export function clientOf(request: FastifyRequest, reply: FastifyReply): Client {
     return {
         key: request.client,
         signal: gone.signal,
-        onPart({ index, part }, ensemble) {
+        onPart({ index, part }, model) {
             if (request.logsTexts) texts[index] = (texts[index] ?? "") + part.text;
             if (part.type !== "finish") return;
             usage = addUsage(usage, part);
             Object.assign(notes, {
-                model: ensemble.recipe.name,
+                model,
                 promptTokens: usage.prompt,
                 cachedTokens: usage.cached,
             });

@@ -12,32 +12,23 @@ export interface ServerEvent {
 }
 
 /**
- * Sends events as they come. What fails in the middle is an event itself. A client that takes nothing for `stallMs` milliseconds is
- * given up, so that it holds neither a place nor memory.
+ * Sends events as they come. What fails in the middle is an event itself.
  *
  * @param explain - the event of a failure, as the protocol has it
  */
 export function sendEvents(
     reply: FastifyReply,
     events: AsyncGenerator<ServerEvent, void, void>,
-    { stallMs, explain }: { readonly stallMs: number; readonly explain: (failure: Failure) => ServerEvent },
+    explain: (failure: Failure) => ServerEvent,
 ): FastifyReply {
     async function* lines(): AsyncGenerator<string, void, void> {
         try {
-            for await (const event of events) yield* taken(write(event));
+            for await (const event of events) yield write(event);
         } catch (error) {
             if (reply.raw.destroyed) return;
             const failure = explainFailure(error);
             reply.log[failure.status < 500 ? "info" : "error"]({ err: error }, "failed in the middle of an answer");
-            yield* taken(write(explain(failure)));
-        }
-    }
-    function* taken(line: string): Generator<string, void, void> {
-        const timer = setTimeout(() => reply.raw.destroy(), stallMs);
-        try {
-            yield line;
-        } finally {
-            clearTimeout(timer);
+            yield write(explain(failure));
         }
     }
     return reply

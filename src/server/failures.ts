@@ -2,6 +2,8 @@
 
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EftError, type EftErrorCode } from "../errors.js";
+import { describeProblems, type SchemaProblem } from "./validation.js";
+import { inWireNames } from "./wire-names.js";
 
 /** What a request is answered with that fails. */
 export interface Failure {
@@ -38,6 +40,14 @@ const FAILURES: Partial<Record<EftErrorCode, readonly [status: number, type: str
     ABORTED: [503, "server_error", "shutting_down"],
     DISPOSED: [503, "server_error", "shutting_down"],
 };
+/** The field that they are about, where the code says it. */
+const PARAMS: Partial<Record<EftErrorCode, string>> = {
+    PARAMETER_UNKNOWN: "eft.parameters",
+    PARAMETER_RANGE: "eft.parameters",
+    TEMPLATE_INVALID: "messages",
+    PROMPT_EMPTY: "messages",
+    CONTEXT_OVERFLOW: "messages",
+};
 const RETRY_SECONDS = 1;
 
 /** Something that is wrong with the request itself, apart from what it asks for. */
@@ -60,7 +70,9 @@ export function explainFailure(error: unknown): Failure {
     }
     if (EftError.isInstance(error)) {
         const [status, type, code] = FAILURES[error.code] ?? [500, "server_error", error.code.toLowerCase()];
-        const failure = { status, error: { message: error.message, type, param: null, code } };
+        const told = inWireNames(error.message);
+        const param = PARAMS[error.code] ?? told.param;
+        const failure = { status, error: { message: told.message, type, param: status === 400 ? param : null, code } };
         return status === 429 || status === 503 ? { ...failure, retryAfter: RETRY_SECONDS } : failure;
     }
     return explainFramework(error);
@@ -78,15 +90,9 @@ export function tellFailure(error: unknown, request: FastifyRequest, reply: Fast
 /** Errors of the HTTP framework have a status below 500 where the request is at fault. */
 function explainFramework(error: unknown): Failure {
     const { statusCode: status = 500, message = "", validation } = error as Partial<FrameworkError>;
-    const [problem] = validation ?? [];
-    if (problem !== undefined) {
-        const place = (problem.params?.missingProperty ?? "") === "" ? [] : [problem.params?.missingProperty ?? ""];
-        const param = [...problem.instancePath.split("/").slice(1), ...place].join(".");
-        const what =
-            place.length > 0
-                ? `${param} is missing.`
-                : `${param === "" ? "The body" : param} ${problem.message ?? "is wrong"}.`;
-        return { status: 400, error: { message: what, type: INVALID, param: param === "" ? null : param, code: null } };
+    if (validation !== undefined) {
+        const { param = null, message: what } = describeProblems(validation);
+        return { status: 400, error: { message: what, type: INVALID, param, code: null } };
     }
     if (status < 500) return { status, error: { message, type: INVALID, param: null, code: null } };
     return {
@@ -98,9 +104,5 @@ function explainFramework(error: unknown): Failure {
 interface FrameworkError {
     readonly statusCode: number;
     readonly message: string;
-    readonly validation: readonly {
-        readonly instancePath: string;
-        readonly message?: string;
-        readonly params?: { readonly missingProperty?: string };
-    }[];
+    readonly validation: readonly SchemaProblem[];
 }

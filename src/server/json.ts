@@ -5,8 +5,8 @@ import type { JsonValue } from "../types.js";
 
 /** Levels of objects and lists. */
 const MAX_DEPTH = 64;
-/** What somebody else's schema or data is, where null means null. */
-const OPAQUE = new Set(["schema", "parameters", "input_schema", "input", "metadata"]);
+/** Entries that are somebody else's schema or data, where null means null. */
+const OPAQUE = new Set(["schema", "input_schema", "metadata"]);
 
 /** @throws EftError OPTION_INVALID */
 export function readBody(text: string): JsonValue {
@@ -46,6 +46,11 @@ export function withoutNulls(value: JsonValue): JsonValue {
     return Object.fromEntries(
         Object.entries(value)
             .filter(([, entry]) => entry !== null)
-            .map(([key, entry]) => [key, OPAQUE.has(key) ? entry : withoutNulls(entry)]),
+            .map(([key, entry]) => [key, isOpaque(value, key) ? entry : withoutNulls(entry)]),
     );
+}
+
+/** Tools have a name beside their parameters, and calls one beside their input; dials and conversations have none. */
+function isOpaque(owner: object, key: string): boolean {
+    return OPAQUE.has(key) || ((key === "parameters" || key === "input") && "name" in owner);
 }

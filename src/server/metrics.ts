@@ -3,12 +3,12 @@
 import type { FastifyInstance } from "fastify";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { FinishPart } from "../decoding/completion.js";
-import type { Ensemble } from "../ensemble/ensemble.js";
+import { statusOf } from "./app.js";
 import type { Services } from "./services.js";
 
 export interface Metrics {
     /** An answer has ended. */
-    count(ensemble: Ensemble, finish: FinishPart): void;
+    count(model: string, finish: FinishPart): void;
     /** Serves them. */
     serve(app: FastifyInstance, services: Pick<Services, "host" | "places" | "models">): void;
 }
@@ -35,7 +35,7 @@ export function createMetrics(): Metrics {
     const requests = counter("requests_total", "Requests, by path and status", ["path", "status"]);
 
     return {
-        count({ recipe: { name: model } }, { reason, usage, timings, speculation }) {
+        count(model, { reason, usage, timings, speculation }) {
             answers.inc({ model, reason });
             prompt.inc({ model }, usage.promptTokens);
             cached.inc({ model }, usage.reusedTokens);
@@ -60,14 +60,17 @@ export function createMetrics(): Metrics {
                 "Recipes that are loaded",
                 () => models.recipes.filter(({ name }) => models.isLoaded(name)).length,
             );
+            gauge("models_waited_for", "Requests that wait for a recipe to be loaded", () => models.waiting);
             // Counters that somebody else counts.
             gauge("steps", "Steps since the start", () => host.counts.steps);
             gauge("step_sequences", "Sequences that took part in them, each time", () => host.counts.entries);
             gauge("revocations", "Sequences that had to give their cells away", () => host.counts.revocations);
             gauge("evaluated_tokens", "Tokens that all members have evaluated", () => host.counts.evaluatedTokens);
             gauge("reused_tokens", "Tokens of prompts that were found in a cache", () => host.counts.reusedTokens);
-            app.addHook("onResponse", async (request, reply) => {
-                requests.inc({ path: request.routeOptions.url ?? "unknown", status: String(reply.statusCode) });
+            app.addHook("onRequest", (request, reply, done) => {
+                const path = request.routeOptions.url ?? "unknown";
+                reply.raw.once("close", () => requests.inc({ path, status: statusOf(reply) }));
+                done();
             });
             app.get("/metrics", { schema: { summary: "Numbers for Prometheus" } }, async (_request, reply) =>
                 reply.type(registry.contentType).send(await registry.metrics()),

@@ -16,9 +16,11 @@ export interface ModelInUse {
 export interface ServedModels {
     readonly recipes: readonly Recipe[];
     isLoaded(id: string): boolean;
+    /** Requests that wait for one to be loaded. */
+    readonly waiting: number;
     /**
      * @param id - undefined: the first one
-     * @throws EftError RECIPE_NOT_FOUND for an id that is none, and what {@link Host.load} throws
+     * @throws EftError RECIPE_NOT_FOUND for an id that is none, BUSY where as many wait as may, and what {@link Host.load} throws
      */
     use(id: string | undefined): Promise<ModelInUse>;
 }
@@ -31,11 +33,14 @@ interface Entry {
     lastUse: number;
 }
 
-/** @param most - recipes that are loaded at once, where nobody uses more than those */
+/**
+ * @param most - recipes that are loaded at once
+ * @param queue - how many may wait for one that is not
+ */
 export function createModels(
     host: Host,
     recipes: readonly Recipe[],
-    { most, ...options }: RecipeOptions & { readonly most: number },
+    { most, queue, ...options }: RecipeOptions & { readonly most: number; readonly queue: number },
 ): ServedModels {
     const entries = new Map<string, Entry>(
         recipes.map((recipe) => [recipe.name, { recipe, ensemble: undefined, users: 0, lastUse: 0 }]),
@@ -43,27 +48,31 @@ export function createModels(
     let uses = 0;
     /** Who loads: one after another, so that what two share is loaded once and who has to make room is certain. */
     let turn: Promise<unknown> = Promise.resolve();
-    /** Tells who waits for a model that nobody uses. */
-    let tell = (): void => undefined;
+    let waiting = 0;
+    /** Tells who waits for a model that nobody uses; undefined: nobody waits. */
+    let tell: (() => void) | undefined;
 
-    function release(entry: Entry): () => void {
+    function hold(entry: Entry, ensemble: Ensemble): ModelInUse {
+        entry.users++;
         let isUsed = true;
-        return () => {
+        const release = (): void => {
             if (!isUsed) return;
             isUsed = false;
             entry.users--;
-            tell();
+            tell?.();
         };
+        return { ensemble, release };
     }
 
-    async function load(entry: Entry): Promise<Ensemble> {
-        if (entry.ensemble !== undefined) return entry.ensemble;
+    async function load(entry: Entry): Promise<ModelInUse> {
+        if (entry.ensemble !== undefined) return hold(entry, entry.ensemble);
         for (;;) {
             const loaded = [...entries.values()].filter(({ ensemble }) => ensemble !== undefined);
             if (loaded.length < most) break;
             const [oldest] = loaded.filter(({ users }) => users === 0).sort((a, b) => a.lastUse - b.lastUse);
             if (oldest === undefined) {
                 await new Promise<void>((resolve) => (tell = resolve));
+                tell = undefined;
                 continue;
             }
             const { ensemble } = oldest;
@@ -71,12 +80,15 @@ export function createModels(
             await ensemble?.dispose();
         }
         entry.ensemble = await host.load(entry.recipe, options);
-        return entry.ensemble;
+        return hold(entry, entry.ensemble);
     }
 
     return {
         recipes,
         isLoaded: (id) => entries.get(id)?.ensemble !== undefined,
+        get waiting() {
+            return waiting;
+        },
         async use(id) {
             const entry = id === undefined ? entries.values().next().value : entries.get(id);
             if (entry === undefined)
@@ -85,18 +97,15 @@ export function createModels(
                     `There is no model ${JSON.stringify(id)}; there are: ${[...entries.keys()].join(", ")}.`,
                 );
             entry.lastUse = ++uses;
-            // Before anything is waited for: who is used makes no room for others.
-            entry.users++;
-            const done = release(entry);
-            try {
-                if (entry.ensemble !== undefined) return { ensemble: entry.ensemble, release: done };
-                const loading = turn.then(() => load(entry));
-                turn = loading.catch(() => undefined);
-                return { ensemble: await loading, release: done };
-            } catch (error) {
-                done();
-                throw error;
-            }
+            // Where somebody waits for room, who comes later must not keep a loaded model from ever making it.
+            if (entry.ensemble !== undefined && tell === undefined) return hold(entry, entry.ensemble);
+            // One of them is being served.
+            if (waiting > queue)
+                throw new EftError("BUSY", `${waiting} requests wait for a model to be loaded; try again later.`);
+            waiting++;
+            const loading = turn.then(() => load(entry)).finally(() => waiting--);
+            turn = loading.catch(() => undefined);
+            return loading;
         },
     };
 }

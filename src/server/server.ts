@@ -33,6 +33,8 @@ export interface EftServer {
     [Symbol.asyncDispose](): Promise<void>;
 }
 
+/** Milliseconds in which an answer that was ended reaches its client. */
+const PARTING_MS = 1000;
 /** Addresses that only this machine reaches. */
 const LOCAL = /^(localhost|127(\.\d+){3}|::1)$/;
 
@@ -43,15 +45,16 @@ const LOCAL = /^(localhost|127(\.\d+){3}|::1)$/;
  */
 export async function startServer(given: ServerOptions): Promise<EftServer> {
     const options = checkOptions("startServer", given, SERVER_OPTIONS);
-    const { recipes, parallel = 4, host: address = "127.0.0.1", port = 8080, closeMs = 10_000 } = options;
+    const { recipes, parallel = 4, queue = 256, host: address = "127.0.0.1", port = 8080, closeMs = 10_000 } = options;
     const { backend, threads, batchSize, cacheTokens, contextSize, gpuLayers, cacheType, trust } = options;
     const host = createHost({ backend, threads, batchSize, cacheTokens, sequences: parallel, waiting: 1000 });
     try {
         const models = createModels(host, recipes, {
             most: options.loaded ?? recipes.length,
+            queue,
             ...{ contextSize, gpuLayers, cacheType, trust },
         });
-        const places = createPlaces(parallel, options.queue ?? 256);
+        const places = createPlaces(parallel, queue);
         const metrics = createMetrics();
         const desk = createAnswerDesk(models, places, metrics.count);
         if (options.lazy !== true)
@@ -61,11 +64,12 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
             origins: options.origins ?? [],
             bodyBytes: options.bodyBytes ?? 4 * 2 ** 20,
             requestMs: options.requestMs ?? 60_000,
+            stallMs: options.stallMs ?? 30_000,
             isLocal: LOCAL.test(address),
             logTexts: options.logTexts ?? false,
             log: options.log,
         });
-        const services: Services = { host, models, places, desk, stallMs: options.stallMs ?? 30_000 };
+        const services: Services = { host, models, places, desk };
         metrics.serve(app, services);
         addModels(app, services);
         addChatCompletions(app, services);
@@ -76,7 +80,8 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
         addScore(app, services);
         addTexts(app, services);
         try {
-            await app.listen({ host: address, port });
+            // Under the name there may be two addresses, which would be two servers.
+            await app.listen({ host: address === "localhost" ? "127.0.0.1" : address, port });
         } catch (error) {
             const reason = error instanceof Error ? error.message : String(error);
             throw new EftError(
@@ -87,11 +92,14 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
         }
         let closing: Promise<void> | undefined;
         async function shut(): Promise<void> {
-            const timer = setTimeout(() => desk.end(), closeMs);
+            const ending = setTimeout(() => desk.end(), closeMs);
+            // Who has not sent all of a request, or does not read, would keep it open.
+            const cutting = setTimeout(() => app.server.closeAllConnections(), closeMs + PARTING_MS);
             try {
                 await app.close();
             } finally {
-                clearTimeout(timer);
+                clearTimeout(ending);
+                clearTimeout(cutting);
                 await host.dispose();
             }
         }

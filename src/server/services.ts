@@ -10,6 +10,4 @@ export interface Services {
     readonly models: ServedModels;
     readonly places: Places;
     readonly desk: AnswerDesk;
-    /** Milliseconds after which a client is given up that takes nothing of its answer. */
-    readonly stallMs: number;
 }

@@ -12,7 +12,7 @@ import type { Services } from "../services.js";
 import { toOptions, toPrompt } from "./request.js";
 import { CountBody, MessagesBody } from "./schema.js";
 
-export async function addMessages(app: FastifyInstance, { desk, models, stallMs }: Services): Promise<void> {
+export async function addMessages(app: FastifyInstance, { desk, models }: Services): Promise<void> {
     await app.register(async (scope) => {
         scope.setErrorHandler(async (error, request, reply) => {
             const failure = tellFailure(error, request, reply);
@@ -38,10 +38,10 @@ export async function addMessages(app: FastifyInstance, { desk, models, stallMs 
                     ...{ tools: options.tools, toolChoice: options.toolChoice },
                     templateVariables: options.templateVariables,
                 });
-                return sendEvents(reply, streamMessage(answers, prompt), {
-                    stallMs,
-                    explain: (failure) => ({ event: "error", data: toErrorBody(failure) }),
-                });
+                return sendEvents(reply, streamMessage(answers, prompt), (failure) => ({
+                    event: "error",
+                    data: toErrorBody(failure),
+                }));
             },
         );
         scope.post<{ Body: CountBody }>(
@@ -91,8 +91,8 @@ function toStop({ reason, stoppedBy }: FinishPart) {
     return { stop_reason: reason === "stop" ? stopped : reasons[reason], stop_sequence: stoppedBy ?? null };
 }
 
-function headOf({ id, ensemble }: Answers) {
-    return { id, type: "message", role: "assistant", model: ensemble.recipe.name };
+function headOf({ id, model }: Answers) {
+    return { id, type: "message", role: "assistant", model };
 }
 
 async function collectMessage(answers: Answers): Promise<object> {

@@ -6,7 +6,7 @@ import type { ChatMessage } from "../../prompts/messages.js";
 import type { Tool, ToolChoice } from "../../tools/types.js";
 import type { JsonValue } from "../../types.js";
 import { RequestError } from "../failures.js";
-import { toCommonOptions, toJsonOptions, toThinkingVariables, type Note } from "../openai/request.js";
+import { checkSchema, toCommonOptions, toJsonOptions, toThinkingVariables, type Note } from "../openai/request.js";
 import type { CountBody, MessageBody, MessagesBody } from "./schema.js";
 
 /** What a prompt is made of. @throws RequestError */
@@ -14,12 +14,15 @@ export function toPrompt(
     { messages, system, tools: given = [], tool_choice: choice, thinking }: CountBody,
     note: Note,
 ): Pick<CompletionOptions, "tools" | "toolChoice" | "templateVariables"> & { readonly prompt: readonly ChatMessage[] } {
-    const tools = given.flatMap(({ type = "custom", name, description, input_schema: schema }): Tool[] => {
-        if (type === "custom") return [{ name, description, parameters: schema as Tool["parameters"] }];
+    const tools = given.flatMap(({ type = "custom", name, description, input_schema: schema }, index): Tool[] => {
+        if (type === "custom") {
+            const parameters = schema && checkSchema(schema, `tools[${index}].input_schema`);
+            return [{ name, description, parameters }];
+        }
         note(`tool of the type ${type.slice(0, 40)}`);
         return [];
     });
-    const said = messages.flatMap((message, index) => toMessages(message, `messages.${index}`, messages, note));
+    const said = messages.flatMap((message, index) => toMessages(message, `messages[${index}]`, messages, note));
     const first = system === undefined ? "" : readTexts(system, "system");
     return {
         prompt: first === "" ? said : [{ role: "system", content: first }, ...said],

@@ -1,13 +1,13 @@
 /** What `POST /v1/messages` and `POST /v1/messages/count_tokens` take. */
 
 import Type, { type Static } from "typebox";
-import { SamplingFields } from "../openai/chat-schema.js";
+import { MAX_MESSAGES, MAX_PARTS, SamplingFields, StopText } from "../openai/chat-schema.js";
 
 const optional = Type.Optional;
 const Anything = Type.Object({}, { additionalProperties: true });
 const Texts = Type.Union([
     Type.String(),
-    Type.Array(Type.Object({ type: Type.String(), text: optional(Type.String()) })),
+    Type.Array(Type.Object({ type: Type.String(), text: optional(Type.String()) }), { maxItems: MAX_PARTS }),
 ]);
 
 /** Text, thoughts, a call, or what one gave. */
@@ -29,9 +29,9 @@ const CONVERSATION = {
     messages: Type.Array(
         Type.Object({
             role: Type.Enum(["user", "assistant", "system"]),
-            content: Type.Union([Type.String(), Type.Array(Block)]),
+            content: Type.Union([Type.String(), Type.Array(Block, { maxItems: MAX_PARTS })]),
         }),
-        { minItems: 1 },
+        { minItems: 1, maxItems: MAX_MESSAGES },
     ),
     system: optional(Texts),
     tools: optional(
@@ -63,7 +63,7 @@ const { temperature, top_p, top_k, stream, eft } = SamplingFields;
 export const MessagesBody = Type.Object({
     ...CONVERSATION,
     max_tokens: Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 }),
-    stop_sequences: optional(Type.Array(Type.String(), { maxItems: 16 })),
+    stop_sequences: optional(Type.Array(StopText, { maxItems: 16 })),
     output_config: optional(
         Type.Object({
             effort: optional(Type.String()),

@@ -25,7 +25,7 @@ const TokenizeBody = Type.Object({
 type TokenizeBody = Static<typeof TokenizeBody>;
 const DetokenizeBody = Type.Object({
     model: optional(Type.String()),
-    tokens: Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 })),
+    tokens: Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }), { maxItems: 131_072 }),
 });
 type DetokenizeBody = Static<typeof DetokenizeBody>;
 const TemplateBody = Type.Object({ model: optional(Type.String()), messages, chat_template_kwargs: variables });

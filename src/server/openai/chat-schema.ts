@@ -3,10 +3,16 @@
 import Type, { type Static } from "typebox";
 
 const optional = Type.Optional;
+
+/** Messages or items of a conversation, and parts of one of them. Templates take their time for each. */
+export const MAX_MESSAGES = 4096;
+export const MAX_PARTS = 1024;
+/** A text that ends an answer. */
+export const StopText = Type.String({ maxLength: 1000 });
 /** Text, or parts of it. Other kinds of parts are refused by name. */
 const Content = Type.Union([
     Type.String(),
-    Type.Array(Type.Object({ type: Type.String(), text: optional(Type.String()) })),
+    Type.Array(Type.Object({ type: Type.String(), text: optional(Type.String()) }), { maxItems: MAX_PARTS }),
 ]);
 
 const Message = Type.Object({
@@ -21,6 +27,7 @@ const Message = Type.Object({
                 type: optional(Type.String()),
                 function: Type.Object({ name: Type.String(), arguments: optional(Type.String()) }),
             }),
+            { maxItems: 128 },
         ),
     ),
     tool_call_id: optional(Type.String()),
@@ -52,7 +59,7 @@ export const EftFields = Type.Object({
         }),
     ),
     explain: optional(Type.Boolean({ description: "Report how far drafter and target are apart at each token" })),
-    grammar: optional(Type.String({ description: "The text is one of this grammar, in GBNF" })),
+    grammar: optional(Type.String({ maxLength: 65_536, description: "The text is one of this grammar, in GBNF" })),
 });
 
 /** Fields that all ways of asking for an answer have in common. */
@@ -65,8 +72,10 @@ export const SamplingFields = {
     presence_penalty: optional(Type.Number({ minimum: -100, maximum: 100 })),
     repetition_penalty: optional(Type.Number({ exclusiveMinimum: 0, maximum: 10 })),
     seed: optional(Type.Integer({ minimum: -1, maximum: Number.MAX_SAFE_INTEGER, description: "-1: a random one" })),
-    stop: optional(Type.Union([Type.String(), Type.Array(Type.String(), { maxItems: 16 })])),
-    logit_bias: optional(Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }))),
+    stop: optional(Type.Union([StopText, Type.Array(StopText, { maxItems: 16 })])),
+    logit_bias: optional(
+        Type.Record(Type.String(), Type.Number({ minimum: -100, maximum: 100 }), { maxProperties: 1024 }),
+    ),
     stream: optional(Type.Boolean()),
     stream_options: optional(Type.Object({ include_usage: optional(Type.Boolean()) })),
     user: optional(Type.String()),
@@ -90,7 +99,7 @@ export const Tools = Type.Array(
 
 export const ChatBody = Type.Object({
     model: optional(Type.String()),
-    messages: Type.Array(Message, { minItems: 1 }),
+    messages: Type.Array(Message, { minItems: 1, maxItems: MAX_MESSAGES }),
     max_tokens: optional(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 })),
     max_completion_tokens: optional(Type.Integer({ minimum: 1, maximum: 2 ** 31 - 1 })),
     n: optional(Type.Integer({ minimum: 1, maximum: 16 })),

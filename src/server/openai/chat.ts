@@ -21,7 +21,7 @@ export const FINISH_REASONS: Readonly<Record<FinishReason, string>> = {
     abort: "length",
 };
 
-export function addChatCompletions(app: FastifyInstance, { desk, stallMs }: Services): void {
+export function addChatCompletions(app: FastifyInstance, { desk }: Services): void {
     app.post<{ Body: ChatBody }>(
         "/v1/chat/completions",
         { schema: { body: ChatBody, summary: "Answers a conversation" } },
@@ -43,10 +43,7 @@ export function addChatCompletions(app: FastifyInstance, { desk, stallMs }: Serv
             };
             if (body.stream !== true) return collectChat(answers, view);
             const events = streamChat(answers, { ...view, usage: body.stream_options?.include_usage ?? false });
-            return sendEvents(reply, events, {
-                stallMs,
-                explain: ({ error }) => ({ data: { error } }),
-            });
+            return sendEvents(reply, events, ({ error }) => ({ data: { error } }));
         },
     );
 }
@@ -62,8 +59,8 @@ interface View {
 }
 
 /** The fields that all objects of one answer begin with. */
-function headOf({ id, created, ensemble }: Answers, object: string) {
-    return { id, object, created, model: ensemble.recipe.name, system_fingerprint: null };
+function headOf({ id, created, model }: Answers, object: string) {
+    return { id, object, created, model, system_fingerprint: null };
 }
 
 function toToolCall({ id, name, arguments: values }: ToolCallPart) {

@@ -2,6 +2,7 @@
 
 import type { CompletionOptions } from "../../decoding/completion.js";
 import type { ChatMessage } from "../../prompts/messages.js";
+import type { JsonSchema } from "../../grammar/schema-source.js";
 import type { Tool, ToolChoice } from "../../tools/types.js";
 import type { JsonValue, SamplingOptions, Some } from "../../types.js";
 import { seedsOf } from "../answers.js";
@@ -13,6 +14,9 @@ export const READ_AHEAD = 16;
 
 /** Most probable tokens that are reported with what members thought. */
 const DEFAULT_TOP = 5;
+
+/** Characters of a JSON schema. */
+const MAX_SCHEMA_LENGTH = 65_536;
 
 /** Collects what is left out, for the log. */
 export type Note = (what: string) => void;
@@ -120,28 +124,45 @@ export function toJsonOptions(
     if (type === "json_object") return { jsonSchema: { type: "object" } };
     const { schema, strict = false } = format ?? {};
     if (schema === undefined) throw new RequestError(400, `${param} is missing.`, { param });
-    return { jsonSchema: schema as NonNullable<CompletionOptions["jsonSchema"]>, jsonSchemaStrict: strict };
+    return { jsonSchema: checkSchema(schema, param), jsonSchemaStrict: strict };
+}
+
+/** Making a grammar of a schema takes time, in which nobody else is served. @throws RequestError */
+export function checkSchema(schema: object, param: string): JsonSchema {
+    const { length } = JSON.stringify(schema);
+    if (length <= MAX_SCHEMA_LENGTH) return schema as JsonSchema;
+    throw new RequestError(
+        400,
+        `${param} must be a schema of at most ${MAX_SCHEMA_LENGTH} characters, not of ${length}.`,
+        { param, code: "invalid_schema" },
+    );
 }
 
 function toTools(given: NonNullable<ChatBody["tools"]>, note: Note): Tool[] {
-    return given.flatMap(({ type, function: tool }): Tool[] => {
+    return given.flatMap(({ type, function: tool }, index): Tool[] => {
         if (type !== "function") {
             note(`tool of the type ${type.slice(0, 40)}`);
             return [];
         }
-        if (tool === undefined) throw new RequestError(400, "A tool lacks its function.", { param: "tools" });
+        const param = `tools[${index}].function`;
+        if (tool === undefined) throw new RequestError(400, `${param} is missing.`, { param });
         const { name, description, parameters } = tool;
-        return [{ name, description, parameters: parameters as Tool["parameters"] }];
+        return [
+            {
+                ...{ name, description },
+                parameters: parameters && checkSchema(parameters, `${param}.parameters`),
+            },
+        ];
     });
 }
 
 /** As templates know it. @throws RequestError */
 export function toMessage(message: ChatMessageBody, index: number): ChatMessage {
     const { role, content, tool_calls: calls, ...rest } = message;
-    const said = toContent(content, `messages.${index}.content`);
+    const said = toContent(content, `messages[${index}].content`);
     const tool_calls = calls?.map(({ function: { name, arguments: given = "" }, ...call }, at) => ({
         ...call,
-        function: { name, arguments: readArguments(given, `messages.${index}.tool_calls.${at}.function.arguments`) },
+        function: { name, arguments: readArguments(given, `messages[${index}].tool_calls[${at}].function.arguments`) },
     }));
     return {
         ...rest,

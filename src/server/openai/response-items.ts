@@ -27,7 +27,7 @@ export function toMessages(items: readonly Item[], note: Note): ChatMessage[] {
         const isAssistant = role === "assistant" || type === "function_call" || type === "reasoning";
         if (!isAssistant) endTurn();
         turn ??= isAssistant ? { text: "", thinking: "", calls: [] } : undefined;
-        const param = `input.${index}`;
+        const param = `input[${index}]`;
         if (type === "message" && turn !== undefined) turn.text += readTexts(content, `${param}.content`);
         else if (type === "message") {
             if (role === undefined)

@@ -1,13 +1,13 @@
 /** What `POST /v1/responses` takes. */
 
 import Type, { type Static } from "typebox";
-import { SamplingFields } from "./chat-schema.js";
+import { MAX_MESSAGES, MAX_PARTS, SamplingFields } from "./chat-schema.js";
 
 const optional = Type.Optional;
 const Anything = Type.Object({}, { additionalProperties: true });
 
 const Part = Type.Object({ type: Type.String(), text: optional(Type.String()) });
-const Texts = Type.Union([Type.String(), Type.Array(Part)]);
+const Texts = Type.Union([Type.String(), Type.Array(Part, { maxItems: MAX_PARTS })]);
 
 /** A message, a call, what it gave, or thoughts. Other kinds are left out. */
 export const Item = Type.Object({
@@ -27,7 +27,7 @@ const { temperature, top_p, top_k, min_p, frequency_penalty, presence_penalty, r
 
 export const ResponsesBody = Type.Object({
     model: optional(Type.String()),
-    input: Type.Union([Type.String(), Type.Array(Item)]),
+    input: Type.Union([Type.String(), Type.Array(Item, { maxItems: MAX_MESSAGES })]),
     instructions: optional(Type.String()),
     previous_response_id: optional(Type.String()),
     store: optional(Type.Boolean()),

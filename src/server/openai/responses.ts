@@ -12,7 +12,7 @@ import { RequestError, type Failure } from "../failures.js";
 import type { Services } from "../services.js";
 import { toEftReport } from "./eft-report.js";
 import { toTokenLogprobs } from "./logprobs.js";
-import { toCommonOptions, toJsonOptions, toSeeds, toThinkingVariables, type Note } from "./request.js";
+import { checkSchema, toCommonOptions, toJsonOptions, toSeeds, toThinkingVariables, type Note } from "./request.js";
 import { toMessages } from "./response-items.js";
 import { createResponseStore, type ResponseStore } from "./response-store.js";
 import { ResponsesBody, type Item } from "./responses-schema.js";
@@ -20,7 +20,7 @@ import { addUsage, NO_USAGE } from "./usage.js";
 
 const LOGPROBS = "message.output_text.logprobs";
 
-export function addResponses(app: FastifyInstance, { desk, stallMs }: Services): void {
+export function addResponses(app: FastifyInstance, { desk }: Services): void {
     const store = createResponseStore();
     app.post<{ Body: ResponsesBody }>(
         "/v1/responses",
@@ -41,7 +41,7 @@ export function addResponses(app: FastifyInstance, { desk, stallMs }: Services):
                     store.add(answers.id, { key, items: [...items, ...response.output], response });
             };
             const events = respond(answers, body, keep);
-            if (body.stream === true) return sendEvents(reply, events, { stallMs, explain });
+            if (body.stream === true) return sendEvents(reply, events, explain);
             let last: ResponseEvent | undefined;
             for await (const { data } of events) last = data;
             return last?.response;
@@ -90,8 +90,8 @@ function gatherItems({ input, previous_response_id: id }: ResponsesBody, store: 
         if (item.type !== "item_reference") return item;
         const found = store.findItem(item.id ?? "", key);
         if (found !== undefined) return found;
-        throw new RequestError(400, `input.${index} refers to an item that is not kept; send it whole.`, {
-            param: `input.${index}`,
+        throw new RequestError(400, `input[${index}] refers to an item that is not kept; send it whole.`, {
+            param: `input[${index}]`,
         });
     });
     return [...(before?.items ?? []), ...resolved];
@@ -101,9 +101,11 @@ function gatherItems({ input, previous_response_id: id }: ResponsesBody, store: 
 function toOptions(body: ResponsesBody, items: readonly Item[], note: Note): CompletionOptions {
     const { instructions, include = [], tool_choice: choice, reasoning } = body;
     const messages = toMessages(items, note);
-    const tools = (body.tools ?? []).flatMap(({ type, name, description, parameters }): Tool[] => {
-        if (type === "function" && name !== undefined)
-            return [{ name, description, parameters: parameters as Tool["parameters"] }];
+    const tools = (body.tools ?? []).flatMap(({ type, name, description, parameters }, index): Tool[] => {
+        if (type === "function" && name !== undefined) {
+            const schema = parameters && checkSchema(parameters, `tools[${index}].parameters`);
+            return [{ name, description, parameters: schema }];
+        }
         note(`tool of the type ${type.slice(0, 40)}`);
         return [];
     });
@@ -158,7 +160,7 @@ async function* respond(
     body: ResponsesBody,
     keep: (response: Response) => void,
 ): AsyncGenerator<SentEvent, void, void> {
-    const { ensemble, id, created } = answers;
+    const { ensemble, id, model, created } = answers;
     let number = 0;
     const send = (type: string, fields: object): SentEvent => ({
         event: type,
@@ -167,7 +169,7 @@ async function* respond(
     const withLogprobs = body.include?.includes(LOGPROBS) ?? false;
     const output: OutputItem[] = [];
     const state = (status: string, more: object = {}): Response => ({
-        ...{ id, object: "response", created_at: created, status, model: ensemble.recipe.name, output: [...output] },
+        ...{ id, object: "response", created_at: created, status, model, output: [...output] },
         ...{ error: null, incomplete_details: null, instructions: body.instructions ?? null, usage: null },
         ...{ metadata: body.metadata ?? {}, parallel_tool_calls: body.parallel_tool_calls ?? true },
         ...{ previous_response_id: body.previous_response_id ?? null, tools: body.tools ?? [] },
