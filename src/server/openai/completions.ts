@@ -24,7 +24,7 @@ type Prompt = string | readonly number[];
 const DEFAULT_TOKENS = 16;
 
 export function addCompletions(app: FastifyInstance, services: Services): void {
-    const { desk, models, stallMs } = services;
+    const { desk, models } = services;
     app.post<{ Body: CompletionsBody }>(
         "/v1/completions",
         { schema: { body: CompletionsBody, summary: "Goes on with texts, without a chat template" } },
@@ -48,10 +48,8 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
             const choices = prompts.flatMap((prompt) => toOptions(body, prompt, most));
             const answers = await desk.begin({ model, prefix: "cmpl-", choices, solo: body.eft?.solo }, client);
             if (body.stream !== true) return collectCompletions(answers, view);
-            return sendEvents(reply, streamCompletions(answers, view, body.stream_options?.include_usage ?? false), {
-                stallMs,
-                explain: ({ error }) => ({ data: { error } }),
-            });
+            const events = streamCompletions(answers, view, body.stream_options?.include_usage ?? false);
+            return sendEvents(reply, events, ({ error }) => ({ data: { error } }));
         },
     );
 }
@@ -130,8 +128,8 @@ async function echoPrompts(
     }
 }
 
-function headOf(id: string, created: number, ensemble: Ensemble) {
-    return { id, object: "text_completion", created, model: ensemble.recipe.name, system_fingerprint: null };
+function headOf({ id, created, model }: Pick<Answers, "id" | "created" | "model">) {
+    return { id, object: "text_completion", created, model, system_fingerprint: null };
 }
 
 /** The prompts alone. */
@@ -148,7 +146,8 @@ async function answerWithPrompts(ensemble: Ensemble, prompts: readonly Prompt[],
         prompts.map(async (prompt) => (typeof prompt === "string" ? ensemble.countTokens(prompt) : prompt.length)),
     );
     const prompt = counts.reduce((sum, count) => sum + count, 0);
-    const head = headOf(`cmpl-${randomUUID().replaceAll("-", "")}`, Math.floor(Date.now() / 1000), ensemble);
+    const id = `cmpl-${randomUUID().replaceAll("-", "")}`;
+    const head = headOf({ id, created: Math.floor(Date.now() / 1000), model: ensemble.recipe.name });
     return { ...head, choices, usage: toUsage({ ...NO_USAGE, prompt }) };
 }
 
@@ -185,7 +184,7 @@ async function collectCompletions(answers: Answers, view: View): Promise<object>
             ...{ index, text: text.join(""), logprobs: logprobs?.read() ?? null },
             ...finish,
         }));
-    return { ...headOf(answers.id, answers.created, answers.ensemble), choices, usage: toUsage(sumUsages(usages)) };
+    return { ...headOf(answers), choices, usage: toUsage(sumUsages(usages)) };
 }
 
 function sumUsages(usages: ReadonlyMap<number, typeof NO_USAGE>): typeof NO_USAGE {
@@ -194,6 +193,7 @@ function sumUsages(usages: ReadonlyMap<number, typeof NO_USAGE>): typeof NO_USAG
             prompt: sum.prompt + each.prompt,
             cached: sum.cached + each.cached,
             completion: sum.completion + each.completion,
+            thinking: sum.thinking + each.thinking,
             accepted: sum.accepted + each.accepted,
             rejected: sum.rejected + each.rejected,
         }),
@@ -206,7 +206,7 @@ async function* streamCompletions(
     view: View,
     withUsage: boolean,
 ): AsyncGenerator<ServerEvent, void, void> {
-    const head = headOf(answers.id, answers.created, answers.ensemble);
+    const head = headOf(answers);
     const found = new Map<number, Choice>();
     const usages = new Map<number, typeof NO_USAGE>();
     const chunk = (

@@ -191,14 +191,14 @@ async function* respond(
         if (block.type === "finish") {
             const { finish } = block;
             const isWhole = finish.reason === "stop" || finish.reason === "tool-calls";
-            const { prompt, cached, completion } = addUsage(NO_USAGE, finish);
+            const { prompt, cached, completion, thinking } = addUsage(NO_USAGE, finish);
             const response = state(isWhole ? "completed" : "incomplete", {
                 ...(!isWhole && { incomplete_details: { reason: "max_output_tokens" } }),
                 usage: {
                     input_tokens: prompt,
                     input_tokens_details: { cached_tokens: cached },
                     output_tokens: completion,
-                    output_tokens_details: { reasoning_tokens: 0 },
+                    output_tokens_details: { reasoning_tokens: thinking },
                     total_tokens: prompt + completion,
                 },
                 completed_at: Math.floor(Date.now() / 1000),
