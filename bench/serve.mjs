@@ -5,11 +5,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import path from "node:path";
+import { Agent, fetch } from "undici";
 import { projectRoot } from "./families.mjs";
 import { digits, printTable, summarize } from "./report.mjs";
 
 /** Different requests. */
 const REQUESTS = 64;
+/** A connection for each request: some servers close those that have had a few. */
+const dispatcher = new Agent({ pipelining: 0 });
 /** Tokens of each answer, where servers are compared. */
 const ANSWER = 32;
 
@@ -64,6 +67,7 @@ async function ask(url, { path: place, body }) {
     const start = performance.now();
     const response = await fetch(url + place, {
         method: "POST",
+        dispatcher,
         headers: { "content-type": "application/json" },
         body: JSON.stringify(body),
     });
