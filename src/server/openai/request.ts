@@ -46,7 +46,7 @@ export function toCommonOptions(body: Sampled): Omit<CompletionOptions, "prompt"
         // Ids are the names of an object's entries, in texts.
         logitBias: bias,
         ...{ parameters, explain, grammar },
-        speculation: speculation as CompletionOptions["speculation"],
+        speculation: speculation,
         memberLogprobs: members,
         // What members wanted is told of the same tokens.
         topLogprobs: members === true || explain === true ? top : undefined,
@@ -167,7 +167,7 @@ export function toMessage(message: ChatMessageBody, index: number): ChatMessage 
     return {
         ...rest,
         // Newer clients call the system's instructions so.
-        role: role === "developer" ? "system" : (role as ChatMessage["role"]),
+        role: role === "developer" ? "system" : role,
         content: said ?? (tool_calls === undefined ? "" : null),
         ...(tool_calls !== undefined && { tool_calls }),
     };
