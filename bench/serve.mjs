@@ -157,7 +157,18 @@ async function compare(url, { members }, { clients, parallel, llamaServer }) {
 async function startTheirs(program, model, parallel) {
     const port = 20_000 + Math.floor(Math.random() * 20_000);
     const context = String(512 * parallel);
-    const args = ["--model", model, "--port", String(port), "--parallel", String(parallel), "--ctx-size", context];
+    const args = [
+        "--model",
+        model,
+        "--port",
+        String(port),
+        "--parallel",
+        String(parallel),
+        "--ctx-size",
+        context,
+        "--threads",
+        "1",
+    ];
     const child = spawn(program, [...args, "--no-webui"], { stdio: "ignore" });
     const url = `http://127.0.0.1:${port}`;
     for (;;) {

@@ -51,7 +51,7 @@ export interface Client {
     /** Fires when it is gone. */
     readonly signal: AbortSignal;
     /** Told of each part, also of those that are left out. */
-    onPart(part: ChoicePart, model: string): void;
+    readonly onPart: (part: ChoicePart, model: string) => void;
 }
 
 export interface AnswerDesk {

@@ -63,10 +63,11 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     const closeUnused = (): void => {
         if (isClosing && open === 0) app.server.closeAllConnections();
     };
-    app.addHook("preClose", async () => {
+    app.addHook("preClose", (done) => {
         isClosing = true;
         // When no more are let in.
         setImmediate(closeUnused);
+        done();
     });
     app.decorateRequest("client", "");
     app.decorateRequest("notes");
@@ -83,8 +84,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     await app.register(swagger, {
         openapi: { openapi: "3.1.0", info: { title: "eft-llama", version: manifest.version } },
     });
-    app.get("/health", { schema: { summary: "Whether it serves" } }, async () => ({ status: "ok" }));
-    app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
+    app.get("/health", { schema: { summary: "Whether it serves" } }, () => ({ status: "ok" }));
+    app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
     if (origins.length > 0) await app.register(cors, { origin: [...origins], maxAge: 600 });
 
     const known = new Map(apiKeys.map((key) => [hash(key).toString("hex"), hash(key)]));
@@ -101,7 +102,10 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         if (isLocal) checkHost(request);
         if (known.size > 0) request.client = findKey(request, known);
     });
-    app.addHook("preValidation", async (request) => noteUnknownFields(request));
+    app.addHook("preValidation", (request, _reply, done) => {
+        noteUnknownFields(request);
+        done();
+    });
     app.setErrorHandler(async (error, request, reply) => {
         const { error: told } = tellFailure(error, request, reply);
         return reply.send({ error: told });

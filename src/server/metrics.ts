@@ -8,7 +8,7 @@ import type { Services } from "./services.js";
 
 export interface Metrics {
     /** An answer has ended. */
-    count(model: string, finish: FinishPart): void;
+    readonly count: (model: string, finish: FinishPart) => void;
     /** Serves them. */
     serve(app: FastifyInstance, services: Pick<Services, "host" | "places" | "models">): void;
 }

@@ -10,7 +10,7 @@ import type { Recipe } from "../types.js";
 export interface ModelInUse {
     readonly ensemble: Ensemble;
     /** May be called again. */
-    release(): void;
+    readonly release: () => void;
 }
 
 export interface ServedModels {

@@ -102,7 +102,7 @@ describe("the dials of a running answer", () => {
             signal: leaving.signal,
         });
         const reader = response.body?.getReader();
-        const { value } = (await reader?.read()) ?? {};
+        const { value } = ((await reader?.read()) ?? {}) as { value?: Uint8Array };
         const id = /"id":"(chatcmpl-\w+)"/.exec(Buffer.from(value ?? []).toString())?.[1] ?? "";
         expect((await turn(id, { lambda: 1 })).body).toMatchObject({ id, parameters: { lambda: 1 } });
         expect((await turn(id, { lambda: 2 })).body.error.param).toBe("eft.parameters");

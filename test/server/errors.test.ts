@@ -158,7 +158,7 @@ describe("classes of OpenAI's client", () => {
             const error = await ask(clientOf("none", busy)).catch((caught: unknown) => caught);
             expect(error).toBeInstanceOf(OpenAI.RateLimitError);
             expect(error).toMatchObject({ code: "queue_full", type: "rate_limit_error" });
-            expect((error as InstanceType<typeof OpenAI.RateLimitError>).headers?.get("retry-after")).toBe("1");
+            expect((error as InstanceType<typeof OpenAI.RateLimitError>).headers.get("retry-after")).toBe("1");
             stream.controller.abort();
             await untilMetric(busy, "answers_running", 0);
         } finally {

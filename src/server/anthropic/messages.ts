@@ -13,7 +13,7 @@ import { toOptions, toPrompt } from "./request.js";
 import { CountBody, MessagesBody } from "./schema.js";
 
 export async function addMessages(app: FastifyInstance, { desk, models }: Services): Promise<void> {
-    await app.register(async (scope) => {
+    await app.register((scope, _options, done) => {
         scope.setErrorHandler(async (error, request, reply) => {
             const failure = tellFailure(error, request, reply);
             return reply.send(toErrorBody(failure));
@@ -57,6 +57,7 @@ export async function addMessages(app: FastifyInstance, { desk, models }: Servic
                 }
             },
         );
+        done();
     });
 }
 

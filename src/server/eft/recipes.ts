@@ -12,7 +12,7 @@ const ControlBody = Type.Object({
 type ControlBody = Static<typeof ControlBody>;
 
 export function addRecipes(app: FastifyInstance, { desk, models }: Services): void {
-    app.get("/v1/eft/recipes", { schema: { summary: "Recipes and their dials" } }, async () => ({
+    app.get("/v1/eft/recipes", { schema: { summary: "Recipes and their dials" } }, () => ({
         object: "list",
         data: models.recipes.map(
             ({ name, description, members, combination, parameters, conservative, speculation }) => ({
@@ -38,7 +38,7 @@ export function addRecipes(app: FastifyInstance, { desk, models }: Services): vo
                 summary: "Turns the dials of an answer that is being written, at its next token",
             },
         },
-        async ({ body: { id, parameters }, client }) => {
+        ({ body: { id, parameters }, client }) => {
             if (desk.turn(id, client, parameters)) return { id, parameters };
             throw new RequestError(
                 404,

@@ -32,7 +32,7 @@ const TemplateBody = Type.Object({ model: optional(Type.String()), messages, cha
 type TemplateBody = Static<typeof TemplateBody>;
 
 export function addTexts(app: FastifyInstance, { models }: Services): void {
-    async function using<T>(model: string | undefined, body: (ensemble: Ensemble) => Promise<T>): Promise<T> {
+    async function using<T>(model: string | undefined, body: (ensemble: Ensemble) => T | Promise<T>): Promise<T> {
         const { ensemble, release } = await models.use(model);
         try {
             return await body(ensemble);
@@ -67,7 +67,7 @@ export function addTexts(app: FastifyInstance, { models }: Services): void {
         "/detokenize",
         { schema: { body: DetokenizeBody, summary: "The text of tokens" } },
         async ({ body }) =>
-            using(body.model, async (ensemble) => {
+            using(body.model, (ensemble) => {
                 const text = ensemble.detokenize(body.tokens);
                 return { prompt: text, content: text };
             }),
@@ -76,7 +76,7 @@ export function addTexts(app: FastifyInstance, { models }: Services): void {
         "/apply-template",
         { schema: { body: TemplateBody, summary: "What each member is shown of a conversation" } },
         async ({ body }) =>
-            using(body.model, async (ensemble) => {
+            using(body.model, (ensemble) => {
                 const said = checkMessages(body.messages.map(toMessage), "messages");
                 const prompts = ensemble.members.map(({ name, prompt }): [string, string] => [
                     name,

@@ -7,11 +7,11 @@ import type { Services } from "../services.js";
 export function addModels(app: FastifyInstance, { models }: Services): void {
     const created = Math.floor(Date.now() / 1000);
     const list = models.recipes.map(({ name }) => ({ id: name, object: "model", created, owned_by: "eft-llama" }));
-    app.get("/v1/models", { schema: { summary: "What can be asked" } }, async () => ({ object: "list", data: list }));
+    app.get("/v1/models", { schema: { summary: "What can be asked" } }, () => ({ object: "list", data: list }));
     app.get<{ Params: { model: string } }>(
         "/v1/models/:model",
         { schema: { summary: "One of them" } },
-        async ({ params }) => {
+        ({ params }) => {
             const found = list.find(({ id }) => id === params.model);
             if (found !== undefined) return found;
             throw new RequestError(

@@ -45,8 +45,7 @@ export function toCommonOptions(body: Sampled): Omit<CompletionOptions, "prompt"
         stop: typeof stop === "string" ? [stop] : stop?.filter((text) => text !== ""),
         // Ids are the names of an object's entries, in texts.
         logitBias: bias,
-        ...{ parameters, explain, grammar, conservativeTopP: conservative?.top_p },
-        speculation: speculation as CompletionOptions["speculation"],
+        ...{ parameters, explain, grammar, speculation, conservativeTopP: conservative?.top_p },
         memberLogprobs: members,
         // What members wanted is told of the same tokens.
         topLogprobs: members === true || explain === true ? top : undefined,
@@ -167,7 +166,7 @@ export function toMessage(message: ChatMessageBody, index: number): ChatMessage 
     return {
         ...rest,
         // Newer clients call the system's instructions so.
-        role: role === "developer" ? "system" : (role as ChatMessage["role"]),
+        role: role === "developer" ? "system" : role,
         content: said ?? (tool_calls === undefined ? "" : null),
         ...(tool_calls !== undefined && { tool_calls }),
     };

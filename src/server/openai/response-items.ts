@@ -33,7 +33,7 @@ export function toMessages(items: readonly Item[], note: Note): ChatMessage[] {
             if (role === undefined)
                 throw new RequestError(400, `${param}.role is missing.`, { param: `${param}.role` });
             const said = readTexts(content, `${param}.content`);
-            messages.push({ role: role === "developer" ? "system" : (role as ChatMessage["role"]), content: said });
+            messages.push({ role: role === "developer" ? "system" : role, content: said });
         } else if (type === "function_call" && turn !== undefined) {
             if (item.name === undefined)
                 throw new RequestError(400, `${param}.name is missing.`, { param: `${param}.name` });

@@ -55,22 +55,18 @@ export function addResponses(app: FastifyInstance, { desk }: Services): void {
     app.get<{ Params: { id: string } }>(
         "/v1/responses/:id",
         { schema: { summary: "One that was kept" } },
-        async (request) => {
+        (request) => {
             const { id } = request.params;
             const found = store.find(id, request.client);
             if (found === undefined) throw notFound(id);
             return found.response;
         },
     );
-    app.delete<{ Params: { id: string } }>(
-        "/v1/responses/:id",
-        { schema: { summary: "Forgets one" } },
-        async (request) => {
-            const { id } = request.params;
-            if (!store.remove(id, request.client)) throw notFound(id);
-            return { id, object: "response", deleted: true };
-        },
-    );
+    app.delete<{ Params: { id: string } }>("/v1/responses/:id", { schema: { summary: "Forgets one" } }, (request) => {
+        const { id } = request.params;
+        if (!store.remove(id, request.client)) throw notFound(id);
+        return { id, object: "response", deleted: true };
+    });
 }
 
 /** All that was said before, and what is said now. @throws RequestError */
@@ -243,7 +239,7 @@ async function* respond(
         };
         switch (block.type) {
             case "open":
-                item = newId(prefix ?? "");
+                item = newId(prefix);
                 logprobs = [];
                 yield send("response.output_item.added", { ...at, item: whole(undefined, "in_progress") });
                 yield send("response.content_part.added", {
