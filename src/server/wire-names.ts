@@ -20,6 +20,7 @@ const WIRE_NAMES: Readonly<Record<string, string>> = {
     grammar: "eft.grammar",
     parameters: "eft.parameters",
     speculation: "eft.speculation",
+    conservativeTopP: "eft.conservative.top_p",
 };
 /** Those that have one word in both. */
 const SAME = ["temperature", "seed", "stop", "tools", "tokens"];
@@ -35,6 +36,8 @@ const UNMISTAKABLE = new RegExp(
 /** @returns the same sentence for a client, and the field that it is about */
 export function inWireNames(message: string): { readonly message: string; readonly param: string | null } {
     const [whole = "", first = ""] = BEGINNING.exec(message) ?? [];
+    // Token ids are no messages.
+    if (message.startsWith("prompt[")) return { message, param: "prompt" };
     const known = WIRE_NAMES[first] ?? (SAME.includes(first) ? first : undefined);
     const renamed = known === undefined ? message : whole.slice(0, -first.length) + known + message.slice(whole.length);
     return {

@@ -58,7 +58,7 @@ export function addTexts(app: FastifyInstance, { models }: Services): void {
             },
         },
         async ({ query }) =>
-            using(query.model, async (ensemble) => {
+            using(query.model, (ensemble) => {
                 const { bos, eos } = specialTokens(ensemble);
                 return { tokenizer_class: "eft-llama", bos_token: bos?.text ?? null, eos_token: eos?.text ?? null };
             }),
