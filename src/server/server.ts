@@ -15,6 +15,7 @@ import { addChatCompletions } from "./openai/chat.js";
 import { addModels } from "./openai/models.js";
 import { addResponses } from "./openai/responses.js";
 import { SERVER_OPTIONS, type ServerOptions } from "./options.js";
+import { addPage } from "./page-files.js";
 import { createPlaces } from "./places.js";
 import type { Services } from "./services.js";
 
@@ -71,6 +72,7 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
         await addMessages(app, services);
         addRecipes(app, services);
         addTexts(app, services);
+        addPage(app);
         try {
             await app.listen({ host: address, port });
         } catch (error) {

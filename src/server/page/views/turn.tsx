@@ -1,0 +1,26 @@
+import type { Turn } from "../state/conversation.js";
+import { dialsText } from "../text/numbers.js";
+import { AnswerCard } from "./answer.js";
+
+/** A question and its answers, those of members alone beside EFT's. */
+export function TurnView({ turn: { question, answers, earlier } }: { readonly turn: Turn }) {
+    return (
+        <article class="turn">
+            <h3 class="question">{question}</h3>
+            {earlier.length > 0 && (
+                <ul class="earlier" aria-label="Earlier answers">
+                    {earlier.map(({ dials, text }, index) => (
+                        <li key={index}>
+                            <span class="chip">{dialsText(dials) || "before"}</span> {text}
+                        </li>
+                    ))}
+                </ul>
+            )}
+            <div class={answers.length > 1 ? "answers several" : "answers"}>
+                {answers.map((answer) => (
+                    <AnswerCard key={answer.key} answer={answer} hasTitle={answers.length > 1} />
+                ))}
+            </div>
+        </article>
+    );
+}
