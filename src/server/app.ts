@@ -67,7 +67,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     await app.register(swagger, {
         openapi: { openapi: "3.1.0", info: { title: "eft-llama", version: manifest.version } },
     });
-    app.get("/health", { schema: { summary: "Whether it serves" }, config: { isOpen: true } }, async () => ({ status: "ok" }));
+    app.get("/health", { schema: { summary: "Whether it serves" }, config: { isOpen: true } }, async () => ({
+        status: "ok",
+    }));
     app.get("/openapi.json", { schema: { hide: true } }, async () => app.swagger());
     if (origins.length > 0) await app.register(cors, { origin: [...origins], maxAge: 600 });
 

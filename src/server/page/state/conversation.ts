@@ -32,9 +32,7 @@ const conversations = signal<Readonly<Record<string, readonly Turn[]>>>({});
 let count = 0;
 
 export const turns = computed<readonly Turn[]>(() => conversations.value[recipe.value?.id ?? ""] ?? []);
-const running = computed(() =>
-    turns.value.flatMap(({ answers }) => answers).filter((each) => isRunning(each)),
-);
+const running = computed(() => turns.value.flatMap(({ answers }) => answers).filter((each) => isRunning(each)));
 export const isAnswering = computed(() => running.value.length > 0);
 
 /** What was typed, and not asked yet. */

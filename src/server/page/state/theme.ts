@@ -1,29 +1,38 @@
 /** Dark or light: as the system has it, until somebody chooses. */
 
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 
-export type Theme = "system" | "light" | "dark";
+type Theme = "light" | "dark";
 
 const NAME = "eft-llama-theme";
-export const theme = signal<Theme>(read());
+const system = matchMedia("(prefers-color-scheme: dark)");
+const isSystemDark = signal(system.matches);
+const chosen = signal<Theme | undefined>(read());
+
+export const isDark = computed(() => (chosen.value === undefined ? isSystemDark.value : chosen.value === "dark"));
+
+export function switchTheme(): void {
+    chosen.value = isDark.value ? "light" : "dark";
+    try {
+        localStorage.setItem(NAME, chosen.value);
+    } catch {
+        // Where a browser lets nothing be stored, it lasts as long as the page.
+    }
+}
 
 /** Keeps the page as chosen. */
 export function showTheme(): void {
+    system.addEventListener("change", ({ matches }) => (isSystemDark.value = matches));
     effect(() => {
-        document.documentElement.dataset["theme"] = theme.value;
-        try {
-            localStorage.setItem(NAME, theme.value);
-        } catch {
-            // Where a browser lets nothing be stored, it lasts as long as the page.
-        }
+        document.documentElement.dataset["theme"] = isDark.value ? "dark" : "light";
     });
 }
 
-function read(): Theme {
+function read(): Theme | undefined {
     try {
         const kept = localStorage.getItem(NAME);
-        return kept === "light" || kept === "dark" ? kept : "system";
+        return kept === "light" || kept === "dark" ? kept : undefined;
     } catch {
-        return "system";
+        return undefined;
     }
 }

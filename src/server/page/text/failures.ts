@@ -23,14 +23,9 @@ export function tellFailure(error: unknown, isFirst = false): string {
     }
 }
 
-/** How an answer ended, for those who listen. */
-export function tellEnd(view: AnswerView): string {
-    switch (view.status) {
-        case "failed":
-            return "";
-        case "stopped":
-            return "The answer was stopped.";
-        default:
-            return view.isCut ? "The answer was cut off." : "The answer has ended.";
-    }
+/** How an answer ended, for those who listen. A failure tells itself. */
+export function tellEnd({ status, isCut }: AnswerView): string {
+    if (status === "failed") return "";
+    if (status === "stopped") return "The answer was stopped.";
+    return isCut ? "The answer was cut off." : "The answer has ended.";
 }

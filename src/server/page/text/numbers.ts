@@ -1,15 +1,21 @@
 /** Numbers as people read them. */
 
-/** @param logprob - null: not known, or impossible */
-export function percent(logprob: number | null | undefined): string {
-    return logprob === null || logprob === undefined ? "–" : share(Math.exp(logprob));
+/** In hundredths, without the sign. @param logprob - null: not known, or impossible */
+export function hundredths(logprob: number | null | undefined): string {
+    if (logprob === null || logprob === undefined) return "–";
+    const value = 100 * Math.exp(logprob);
+    if (value < 0.1) return "<0.1";
+    if (value > 99.9 && value < 100) return ">99.9";
+    return value.toFixed(value < 10 || value >= 99 ? 1 : 0).replace(/^100\.0$/, "100");
 }
 
+/** @param part - 0..1 */
 export function share(part: number): string {
-    const hundredths = 100 * part;
-    if (hundredths < 0.1) return "< 0.1 %";
-    if (hundredths > 99.9 && hundredths < 100) return "> 99.9 %";
-    return `${hundredths < 10 ? hundredths.toFixed(1) : hundredths.toFixed(0)} %`;
+    return `${hundredths(Math.log(part))} %`;
+}
+
+export function percent(logprob: number | null | undefined): string {
+    return `${hundredths(logprob)} %`;
 }
 
 /** A dial's value, without digits that say nothing. */

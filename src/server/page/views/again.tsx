@@ -33,14 +33,15 @@ export function Again() {
             </Notice>
         );
     const isTurned = hasTurned(answer);
-    const hint = isFirst && last.earlier.length === 0 && !isTurned ? findExamples(recipe.value?.id ?? "")?.next : undefined;
+    const hint =
+        isFirst && last.earlier.length === 0 && !isTurned ? findExamples(recipe.value?.id ?? "")?.next : undefined;
     return (
         <div class="again">
-            <button type="button" class={isTurned ? "primary" : "quiet"} onClick={askAgain}>
+            <button type="button" class={isTurned ? "primary" : undefined} onClick={askAgain}>
                 {isTurned ? `Answer again with ${dialsText(values.value)}` : "Answer again"}
             </button>
             {isCut && (
-                <button type="button" class="quiet" onClick={startAfresh}>
+                <button type="button" onClick={startAfresh}>
                     New conversation
                 </button>
             )}

@@ -20,7 +20,11 @@ export function Combination({ text, values, members }: Properties) {
                             {dialText(value)}
                         </b>
                     );
-                return members.includes(part) ? <i key={index}>{part}</i> : part.replaceAll("*", "·").replaceAll("-", "−");
+                return members.includes(part) ? (
+                    <i key={index}>{part}</i>
+                ) : (
+                    part.replaceAll("*", "·").replaceAll("-", "−")
+                );
             })}
         </p>
     );

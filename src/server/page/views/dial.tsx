@@ -26,7 +26,7 @@ export function Dial({ name, spec, value }: Properties) {
                 value={dialText(value)}
                 min={spec.min}
                 max={spec.max}
-                step="any"
+                step={step}
                 onChange={(event) => {
                     turnDial(name, event.currentTarget.valueAsNumber);
                     // Also where nothing has changed: what was typed may have been no number, or beyond the limits.
@@ -41,6 +41,7 @@ export function Dial({ name, spec, value }: Properties) {
                 min={min}
                 max={max}
                 step={step}
+                style={{ "--at": `${(100 * (value - min)) / (max - min)}%` }}
                 onInput={(event) => turnDial(name, event.currentTarget.valueAsNumber)}
             />
             {isKnown && (

@@ -1,12 +1,6 @@
 import { startAfresh, turns } from "../state/conversation.js";
 import { chooseRecipe, recipe, recipes } from "../state/recipes.js";
-import { theme, type Theme } from "../state/theme.js";
-
-const THEMES: readonly (readonly [Theme, string])[] = [
-    ["system", "As the system"],
-    ["light", "Light"],
-    ["dark", "Dark"],
-];
+import { isDark, switchTheme } from "../state/theme.js";
 
 export function Header() {
     return (
@@ -29,23 +23,22 @@ export function Header() {
             )}
             <span class="gap" />
             {turns.value.length > 0 && (
-                <button type="button" class="quiet" onClick={startAfresh}>
-                    New conversation
+                <button type="button" class="quiet" aria-label="New conversation" onClick={startAfresh}>
+                    New<span class="wide"> conversation</span>
                 </button>
             )}
-            <label class="pick theme">
-                <span class="unseen">Colours of the page</span>
-                <select
-                    value={theme.value}
-                    onChange={(event) => (theme.value = event.currentTarget.value as Theme)}
-                >
-                    {THEMES.map(([id, name]) => (
-                        <option key={id} value={id}>
-                            {name}
-                        </option>
-                    ))}
-                </select>
-            </label>
+            <button
+                type="button"
+                class="quiet icon"
+                aria-label="Dark colours"
+                aria-pressed={isDark.value}
+                onClick={switchTheme}
+            >
+                <svg viewBox="0 0 20 20" width="20" height="20" aria-hidden="true">
+                    <circle cx="10" cy="10" r="7.25" fill="none" stroke="currentColor" stroke-width="1.5" />
+                    <path d="M10 3a7 7 0 0 1 0 14z" fill="currentColor" />
+                </svg>
+            </button>
         </header>
     );
 }

@@ -16,7 +16,9 @@ export function Inspector() {
             {token !== undefined ? (
                 <Details token={token} by={member} recipe={recipe} />
             ) : (
-                <p class="muted">Point at a word, or go to it with Tab and the arrow keys, to see what each model wanted there.</p>
+                <p class="muted">
+                    Point at a word, or go to it with Tab and the arrow keys, to see what each model wanted there.
+                </p>
             )}
         </aside>
     );

@@ -32,7 +32,9 @@ export function KeyForm() {
             />
             <button class="primary">Use it</button>
             <p id="key-about" class="muted" role={isWrong.value ? "alert" : undefined}>
-                {isWrong.value ? "The server does not know this key." : "It is kept in this tab until the tab is closed."}
+                {isWrong.value
+                    ? "The server does not know this key."
+                    : "It is kept in this tab until the tab is closed."}
             </p>
         </form>
     );

@@ -4,8 +4,8 @@ import { recipe } from "../state/recipes.js";
 import { tint, type Tint } from "../state/tint.js";
 
 const TINTS: readonly (readonly [Tint, string])[] = [
-    ["distance", "distance from the drafter"],
-    ["change", "who changed the decision"],
+    ["distance", "distance to the drafter"],
+    ["change", "who changed it"],
     ["none", "nothing"],
 ];
 
@@ -16,7 +16,7 @@ export function Legend() {
     return (
         <div class="legend">
             <label>
-                Colours show{" "}
+                Colours{" "}
                 <select value={tint.value} onChange={(event) => (tint.value = event.currentTarget.value as Tint)}>
                     {TINTS.map(([name, text]) => (
                         <option key={name} value={name}>

@@ -42,10 +42,11 @@ function NumberField({ label, empty, of, min, max, step }: FieldProperties) {
                 placeholder={empty}
                 value={of.value}
                 {...{ min, max }}
-                step={step === 1 ? 1 : "any"}
+                step={step}
                 onChange={(event) => {
                     const field = event.currentTarget;
-                    of.value = field.validity.valid && field.value !== "" ? field.valueAsNumber : undefined;
+                    const value = Math.min(Math.max(field.valueAsNumber, min), max);
+                    of.value = Number.isNaN(value) ? undefined : step === 1 ? Math.round(value) : value;
                     field.value = String(of.value ?? "");
                 }}
             />

@@ -1,5 +1,5 @@
 import type { TokenReport } from "../api/types.js";
-import { percent } from "../text/numbers.js";
+import { hundredths } from "../text/numbers.js";
 import { candidatesOf, findWish, spell } from "../text/tokens.js";
 
 interface Properties {
@@ -18,7 +18,7 @@ export function Wishes({ token, by }: Properties) {
             <table>
                 <thead>
                     <tr>
-                        <th scope="col">token</th>
+                        <th scope="col">token, in %</th>
                         {by === undefined && <th scope="col">EFT</th>}
                         {members.map((name) => (
                             <th key={name} scope="col">
@@ -33,12 +33,12 @@ export function Wishes({ token, by }: Properties) {
                             <th scope="row">
                                 <code>{spell(candidate.token)}</code>
                             </th>
-                            {by === undefined && <td>{percent(candidate.logprob)}</td>}
+                            {by === undefined && <td>{hundredths(candidate.logprob)}</td>}
                             {members.map((name) => {
                                 const isWish = wishes.get(name) === candidate.id;
                                 return (
                                     <td key={name} class={isWish ? "wish" : undefined}>
-                                        {percent(candidate.members?.[name])}
+                                        {hundredths(candidate.members?.[name])}
                                     </td>
                                 );
                             })}
