@@ -39,8 +39,9 @@ interface PageFile {
     readonly tag: string;
 }
 
-export function addPage(app: FastifyInstance): void {
-    const files = readPage();
+/** @param folder - of the built files */
+export function addPage(app: FastifyInstance, folder = FOLDER): void {
+    const files = readPage(folder);
     for (const { url, type, content, tag } of files) {
         app.get(url, { schema: { hide: true }, config: { isOpen: true } }, async (request, reply) => {
             reply.headers({ ...HEADERS, etag: tag });
@@ -58,12 +59,12 @@ export function addPage(app: FastifyInstance): void {
 }
 
 /** Read once. None where they have not been built. */
-function readPage(): readonly PageFile[] {
-    if (!existsSync(path.join(FOLDER, INDEX))) return [];
-    return readdirSync(FOLDER, { encoding: "utf8" }).flatMap((name) => {
+function readPage(folder: string): readonly PageFile[] {
+    if (!existsSync(path.join(folder, INDEX))) return [];
+    return readdirSync(folder, { encoding: "utf8" }).flatMap((name) => {
         const type = TYPES[path.extname(name)];
         if (type === undefined) return [];
-        const content = readFileSync(path.join(FOLDER, name));
+        const content = readFileSync(path.join(folder, name));
         const tag = `"${createHash("sha256").update(content).digest("base64url")}"`;
         return [{ url: name === INDEX ? "/" : `/${name}`, type, content, tag }];
     });
