@@ -10,5 +10,9 @@ export const browserPath = process.env["EFT_TEST_BROWSER"] ?? PLACES.find((file)
 if (browserPath === undefined && process.env["CI"]) throw new Error("Install chromium; .ci/run does it.");
 
 export function launchBrowser(...args: string[]): Promise<Browser> {
-    return puppeteer.launch({ executablePath: browserPath ?? "", args: ["--no-sandbox", "--disable-gpu", ...args] });
+    return puppeteer.launch({
+        executablePath: browserPath ?? "",
+        args: ["--no-sandbox", "--disable-gpu", ...args],
+        defaultViewport: { width: 1280, height: 800 },
+    });
 }

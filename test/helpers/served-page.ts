@@ -14,16 +14,15 @@ export interface ServedPage {
     /** Origins of all requests. */
     readonly origins: Set<string>;
     /** From now on, questions have these fields, too. */
-    add(fields: Addition): void;
-    text(selector: string): Promise<string>;
-    texts(selector: string): Promise<string[]>;
-    count(selector: string): Promise<number>;
+    readonly add: (fields: Addition) => void;
+    readonly text: (selector: string) => Promise<string>;
+    readonly texts: (selector: string) => Promise<string[]>;
     /** Types a question and sends it. */
-    ask(question: string): Promise<void>;
+    readonly ask: (question: string) => Promise<void>;
     /** Waits until all answers of the last question have ended. */
-    ended(): Promise<void>;
+    readonly ended: () => Promise<void>;
     /** Moves the first dial. */
-    turn(value: number): Promise<void>;
+    readonly turn: (value: number) => Promise<void>;
 }
 
 export async function openServedPage(browser: Browser, url: string): Promise<ServedPage> {
@@ -52,20 +51,22 @@ export async function openServedPage(browser: Browser, url: string): Promise<Ser
         return { postData: JSON.stringify({ ...body, ...added, eft: { ...(body["eft"] as object), ...added.eft } }) };
     }
     const texts = (selector: string): Promise<string[]> =>
-        page.$$eval(selector, (all) => all.map((each) => each.textContent ?? ""));
+        page.evaluate(
+            `[...document.querySelectorAll(${JSON.stringify(selector)})].map((each) => each.textContent)`,
+        ) as Promise<string[]>;
     await page.goto(url);
     return {
         ...{ page, problems, bodies, origins, texts },
         add: (fields) => void (added = fields),
         text: async (selector) => (await texts(selector))[0] ?? "",
-        count: async (selector) => (await page.$$(selector)).length,
         async ask(question) {
+            const count = (await page.$$(".turn")).length;
             await page.type("#question", question);
             await page.keyboard.press("Enter");
-            await page.waitForSelector(".tokens, .notice");
+            await page.waitForFunction(`document.querySelectorAll(".turn").length > ${count}`);
         },
         async ended() {
-            await page.waitForSelector(".again, .conversation .notice");
+            await page.waitForSelector(".again");
         },
         async turn(value) {
             await page.evaluate(`{

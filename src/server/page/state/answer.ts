@@ -30,6 +30,7 @@ export interface Answer {
     readonly seed: number;
     /** The member that answers by itself; undefined: all of them, fused. */
     readonly member: string | undefined;
+    readonly isSpeculating: boolean;
     readonly view: Signal<AnswerView>;
     /** Resolves when it has ended, however. */
     readonly ended: Promise<void>;
@@ -96,6 +97,7 @@ export function startAnswer(request: ChatRequest): Answer {
     }
 
     return {
+        isSpeculating: request.eft.speculation,
         ...{ key: `answer-${++count}`, recipe: request.model, seed: request.seed, member, view, ended: write() },
         stop: () => controller.abort(),
         turn(dials) {

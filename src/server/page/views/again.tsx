@@ -2,9 +2,7 @@ import { askAfresh, askAgain, hasTurned, isAnswering, mainAnswer, startAfresh, t
 import { values } from "../state/dials.js";
 import { recipe } from "../state/recipes.js";
 import { findExamples } from "../text/examples.js";
-import { tellFailure } from "../text/failures.js";
 import { dialsText } from "../text/numbers.js";
-import { Notice } from "./notice.js";
 
 /** What can be done after the last answer. */
 export function Again() {
@@ -15,7 +13,7 @@ export function Again() {
     const isFirst = turns.value.length === 1;
     if (failure !== undefined)
         return (
-            <Notice text={tellFailure(failure, isFirst)}>
+            <div class="again">
                 {failure.kind === "overflow" && !isFirst ? (
                     <>
                         <button type="button" class="primary" onClick={askAfresh}>
@@ -30,7 +28,7 @@ export function Again() {
                         Try again
                     </button>
                 )}
-            </Notice>
+            </div>
         );
     const isTurned = hasTurned(answer);
     const hint =

@@ -12,8 +12,8 @@ export function Conversation() {
     return (
         <div ref={place} class="conversation">
             <h2 class="unseen">Conversation</h2>
-            {turns.value.map((turn) => (
-                <TurnView key={turn.key} turn={turn} />
+            {turns.value.map((turn, index) => (
+                <TurnView key={turn.key} turn={turn} isFirst={index === 0} />
             ))}
             <Again />
         </div>

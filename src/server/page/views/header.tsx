@@ -11,7 +11,7 @@ export function Header() {
             </h1>
             {recipe.value !== undefined && (
                 <label class="pick">
-                    <span>Recipe</span>
+                    <span class="name">Recipe</span>
                     <select value={recipe.value.id} onChange={(event) => chooseRecipe(event.currentTarget.value)}>
                         {recipes.value.map(({ id }) => (
                             <option key={id} value={id}>

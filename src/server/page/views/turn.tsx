@@ -2,8 +2,14 @@ import type { Turn } from "../state/conversation.js";
 import { dialsText } from "../text/numbers.js";
 import { AnswerCard } from "./answer.js";
 
+interface Properties {
+    readonly turn: Turn;
+    /** Of its conversation. */
+    readonly isFirst: boolean;
+}
+
 /** A question and its answers, those of members alone beside EFT's. */
-export function TurnView({ turn: { question, answers, earlier } }: { readonly turn: Turn }) {
+export function TurnView({ turn: { question, answers, earlier }, isFirst }: Properties) {
     return (
         <article class="turn">
             <h3 class="question">{question}</h3>
@@ -18,7 +24,7 @@ export function TurnView({ turn: { question, answers, earlier } }: { readonly tu
             )}
             <div class={answers.length > 1 ? "answers several" : "answers"}>
                 {answers.map((answer) => (
-                    <AnswerCard key={answer.key} answer={answer} hasTitle={answers.length > 1} />
+                    <AnswerCard key={answer.key} answer={answer} hasTitle={answers.length > 1} isFirst={isFirst} />
                 ))}
             </div>
         </article>
