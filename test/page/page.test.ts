@@ -7,6 +7,7 @@ import type { Browser } from "puppeteer-core";
 import { loadRecipe } from "../../src/index.js";
 import { startServer, type EftServer, type ServerOptions } from "../../src/server/index.js";
 import { browserPath, launchBrowser } from "../helpers/browser.js";
+import { demoRecipe } from "../helpers/demo.js";
 import { openServedPage, type ServedPage } from "../helpers/served-page.js";
 
 const CLARA = "What is the phone number of Clara Berg?";
@@ -261,6 +262,42 @@ async function serve(more: Partial<ServerOptions> = {}): Promise<EftServer> {
         await ended();
         expect(await text(ANSWER)).toContain("555-0127");
         await link.close();
+    });
+
+    it("asks without a comparison where no member can draft, and shows what any recipe has", async () => {
+        const solo = demoRecipe(`
+description: one model
+members: { only: { model: small-chat-f16.gguf } }
+combination: only
+prompt: { template: from only }`);
+        await using plain = await serve({ recipes: [solo] });
+        const { page, text, ask, ended, bodies } = await open(plain.url);
+        await page.waitForSelector(".welcome");
+        expect(await text(".welcome")).toMatch(/^testone model\. /);
+        expect(await text(".dials")).toContain("no dials");
+        expected = /400/;
+        await ask("What is the capital of Peru?");
+        await ended();
+        expect(bodies.map(({ body }) => (body["eft"] as { explain: boolean }).explain)).toEqual([true, false]);
+        expect(await text(ANSWER)).not.toBe("");
+        expect(await text(".again")).toBe("Answer again");
+    });
+
+    it("keeps the focus where keys can go on from, and a conversation with each recipe", async () => {
+        const { page, ended, text, texts } = await open();
+        await (await page.waitForSelector(".examples button"))?.focus();
+        const where = (): Promise<unknown> =>
+            page.evaluate("document.activeElement.className || document.activeElement.id");
+        await page.keyboard.press("Enter");
+        await ended();
+        expect(await where()).toBe("turn");
+        await page.select(".pick select", "demo");
+        expect(await texts(".turn")).toEqual([]);
+        await page.select(".pick select", "demo-dial");
+        expect(await text(".question")).toBe(CLARA);
+        await page.focus(".bar button[aria-label='New conversation']");
+        await page.keyboard.press("Enter");
+        await page.waitForFunction("document.activeElement.id === 'question'");
     });
 
     it("says that the server is busy", async () => {

@@ -17,5 +17,6 @@ export const inspectedToken = computed(() => {
 });
 
 export function inspect(token: Inspected | undefined): void {
-    inspected.value = token;
+    const { answer, index } = inspected.value ?? {};
+    if (token?.answer !== answer || token?.index !== index) inspected.value = token;
 }

@@ -27,7 +27,9 @@ export function AnswerCard({ answer, hasTitle, isFirst }: Properties) {
             )}
             <p class="unseen">{textOf(view)}</p>
             <Tokens answer={answer} />
-            {view.status === "waiting" && <p class="muted waiting">Waiting for the first token</p>}
+            {view.status === "waiting" && (
+                <p class="muted waiting">Waiting for the first token. Models may have to be loaded before.</p>
+            )}
             {view.failure !== undefined && <Notice text={tellFailure(view.failure, isFirst)} />}
             <Facts view={view} isSpeculating={answer.isSpeculating} />
         </section>
@@ -45,7 +47,7 @@ function Facts({ view, isSpeculating }: { readonly view: AnswerView; readonly is
         ...(speculation === undefined || !isSpeculating ? [] : [tellDrafts(speculation)]),
         ...(report === undefined ? [] : [`seed ${report.seed}`]),
         ...(status === "stopped" ? ["stopped"] : []),
-        ...(isCut ? ["cut off: the context is full"] : []),
+        ...(isCut ? ["cut off: the context is full, or the server was stopped"] : []),
     ].filter((fact) => fact !== "");
     if (status === "waiting" || facts.length === 0) return null;
     return (

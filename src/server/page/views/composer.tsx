@@ -1,9 +1,17 @@
-import { useRef } from "preact/hooks";
-import { ask, draft, isAnswering, stop } from "../state/conversation.js";
+import { useEffect, useRef } from "preact/hooks";
+import { ask, draft, isAnswering, stop, turns } from "../state/conversation.js";
 import { Comparison } from "./comparison.js";
+import { catchFocus } from "./focus.js";
 
 export function Composer() {
     const field = useRef<HTMLTextAreaElement>(null);
+    const isFresh = turns.value.length === 0;
+    const hasBegun = useRef(false);
+    useEffect(() => {
+        // The buttons that stop, and that begin a new conversation, are gone when they have done it.
+        if (hasBegun.current) catchFocus(field.current, true);
+        hasBegun.current = true;
+    }, [isAnswering.value, isFresh]);
     function send(): void {
         if (isAnswering.value || draft.value.trim() === "") return;
         ask(draft.value.trim());

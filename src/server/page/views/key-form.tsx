@@ -1,12 +1,16 @@
 import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
 import { keepKey } from "../api/key.js";
 import { needsKey } from "../state/key.js";
 import { loadRecipes } from "../state/recipes.js";
+import { catchFocus } from "./focus.js";
 
 /** Asks for the API key that the server wants. */
 export function KeyForm() {
     const key = useSignal("");
     const isWrong = useSignal(false);
+    const field = useRef<HTMLInputElement>(null);
+    useEffect(() => catchFocus(field.current, true), []);
     async function send(): Promise<void> {
         keepKey(key.value.trim());
         await loadRecipes();
@@ -22,6 +26,7 @@ export function KeyForm() {
         >
             <label for="key">This server asks for an API key.</label>
             <input
+                ref={field}
                 id="key"
                 type="password"
                 required

@@ -25,7 +25,8 @@ export function Tokens({ answer }: { readonly answer: Answer }) {
             role="listbox"
             aria-label="Tokens; arrow keys go from one to the next"
             aria-orientation="horizontal"
-            onPointerOver={(event) => void (event.pointerType === "mouse" && show(event.target))}
+            // Not what comes under a mouse that stays where it is.
+            onPointerMove={(event) => void (event.pointerType === "mouse" && show(event.target))}
             onClick={(event) => (event.target as HTMLElement).closest<HTMLElement>(".token")?.focus()}
             onFocusIn={(event) => (current.value = show(event.target) ?? current.value)}
             onKeyDown={(event) => {

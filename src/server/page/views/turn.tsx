@@ -1,6 +1,8 @@
+import { useEffect, useRef } from "preact/hooks";
 import type { Turn } from "../state/conversation.js";
 import { dialsText } from "../text/numbers.js";
 import { AnswerCard } from "./answer.js";
+import { catchFocus } from "./focus.js";
 
 interface Properties {
     readonly turn: Turn;
@@ -10,8 +12,10 @@ interface Properties {
 
 /** A question and its answers, those of members alone beside EFT's. */
 export function TurnView({ turn: { question, answers, earlier }, isFirst }: Properties) {
+    const place = useRef<HTMLElement>(null);
+    useEffect(() => catchFocus(place.current), []);
     return (
-        <article class="turn">
+        <article ref={place} class="turn" tabIndex={-1}>
             <h3 class="question">{question}</h3>
             {earlier.length > 0 && (
                 <ul class="earlier" aria-label="Earlier answers">
