@@ -8,7 +8,15 @@ import type { FastifyInstance } from "fastify";
 import { createApp } from "../../src/server/app.js";
 import { addPage } from "../../src/server/page-files.js";
 
-const OPTIONS = { origins: [], bodyBytes: 1024, requestMs: 1000, isLocal: true, logTexts: false, log: undefined };
+const OPTIONS = {
+    origins: [],
+    bodyBytes: 1024,
+    requestMs: 1000,
+    stallMs: 1000,
+    isLocal: true,
+    logTexts: false,
+    log: undefined,
+};
 
 async function serve(apiKeys: string[], folder?: string): Promise<{ app: FastifyInstance; url: string }> {
     const app = await createApp({ ...OPTIONS, apiKeys });

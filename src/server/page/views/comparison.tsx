@@ -12,7 +12,7 @@ export function Comparison() {
                     checked={isComparing.value}
                     onChange={(event) => (isComparing.value = event.currentTarget.checked)}
                 />
-                Side by side with members alone
+                Side by side with{!isComparing.value && " members alone"}
             </label>
             {isComparing.value &&
                 rivals.value.map((rival, place) => (

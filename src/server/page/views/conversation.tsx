@@ -27,9 +27,13 @@ function follow(element: HTMLElement): () => void {
     const scroller = (): HTMLElement =>
         main !== null && getComputedStyle(main).overflowY === "auto" ? main : document.documentElement;
     let isFollowing = true;
+    let last = 0;
     function onScroll(): void {
         const { scrollHeight, clientHeight, scrollTop } = scroller();
-        isFollowing = scrollHeight - clientHeight - scrollTop < NEAR;
+        // What has grown since is no reason to stay behind; that somebody has gone up is one.
+        if (scrollHeight - clientHeight - scrollTop < NEAR) isFollowing = true;
+        else if (scrollTop < last) isFollowing = false;
+        last = scrollTop;
     }
     const observer = new ResizeObserver(() => {
         if (isFollowing) scroller().scrollTop = scroller().scrollHeight;

@@ -4,7 +4,7 @@ import { recipe } from "../state/recipes.js";
 import { tint, type Tint } from "../state/tint.js";
 
 const TINTS: readonly (readonly [Tint, string])[] = [
-    ["distance", "distance to the drafter"],
+    ["distance", "distance to drafter"],
     ["change", "who changed it"],
     ["none", "nothing"],
 ];
@@ -16,8 +16,12 @@ export function Legend() {
     return (
         <div class="legend">
             <label>
-                Colours{" "}
-                <select value={tint.value} onChange={(event) => (tint.value = event.currentTarget.value as Tint)}>
+                <span class="wide">Colours </span>
+                <select
+                    aria-label="Colours show"
+                    value={tint.value}
+                    onChange={(event) => (tint.value = event.currentTarget.value as Tint)}
+                >
                     {TINTS.map(([name, text]) => (
                         <option key={name} value={name}>
                             {text}
