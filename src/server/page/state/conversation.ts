@@ -5,6 +5,7 @@ import type { ChatRequest, Message } from "../api/types.js";
 import { tellEnd } from "../text/failures.js";
 import { announce } from "./announcement.js";
 import { startAnswer, textOf, type Answer } from "./answer.js";
+import { keepByRecipe } from "./by-recipe.js";
 import { values, type Values } from "./dials.js";
 import { inspect } from "./inspected.js";
 import { needsKey } from "./key.js";
@@ -28,10 +29,10 @@ export interface Turn {
     readonly earlier: readonly Earlier[];
 }
 
-const conversations = signal<Readonly<Record<string, readonly Turn[]>>>({});
+const conversations = keepByRecipe<readonly Turn[]>();
 let count = 0;
 
-export const turns = computed<readonly Turn[]>(() => conversations.value[recipe.value?.id ?? ""] ?? []);
+export const turns = computed<readonly Turn[]>(() => conversations.get() ?? []);
 const running = computed(() => turns.value.flatMap(({ answers }) => answers).filter((each) => isRunning(each)));
 export const isAnswering = computed(() => running.value.length > 0);
 
@@ -95,9 +96,8 @@ effect(() => {
 });
 
 function put(changed: readonly Turn[]): void {
-    const { id = "" } = recipe.value ?? {};
     inspect(undefined);
-    conversations.value = { ...conversations.value, [id]: changed };
+    conversations.set(changed);
 }
 
 function drawSeed(): number {

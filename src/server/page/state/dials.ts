@@ -1,27 +1,26 @@
 /** Where the dials stand, for each recipe. */
 
-import { computed, signal } from "@preact/signals";
+import { computed } from "@preact/signals";
 import type { ParameterSpec } from "../api/types.js";
+import { keepByRecipe } from "./by-recipe.js";
 import { recipe } from "./recipes.js";
 
 export type Values = Readonly<Record<string, number>>;
 
-const turned = signal<Readonly<Record<string, Values>>>({});
+const turned = keepByRecipe<Values>();
 
 /** Of the recipe that is asked. */
 export const values = computed<Values>(() => {
-    const { id, parameters } = recipe.value ?? { id: "", parameters: {} };
-    const defaults = Object.entries(parameters).map(([name, spec]): [string, number] => [name, spec.default]);
-    return { ...Object.fromEntries(defaults), ...turned.value[id] };
+    const dials = Object.entries(recipe.value?.parameters ?? {});
+    return { ...Object.fromEntries(dials.map(([name, spec]) => [name, spec.default])), ...turned.get() };
 });
 
 /** Keeps within the limits; takes no notice of what is no number. */
 export function turnDial(name: string, value: number): void {
-    const { id = "", parameters } = recipe.value ?? {};
-    const spec = parameters?.[name];
+    const spec = recipe.value?.parameters[name];
     if (spec === undefined || !Number.isFinite(value)) return;
     const within = Math.min(Math.max(value, spec.min ?? -Infinity), spec.max ?? Infinity);
-    turned.value = { ...turned.value, [id]: { ...turned.value[id], [name]: within } };
+    turned.set({ ...turned.get(), [name]: within });
 }
 
 /** What a slider covers: a parameter need not have limits. */

@@ -9,11 +9,11 @@ interface Properties {
 
 /** The recipe's formula, with the dials' values in the places of their names. */
 export function Combination({ text, values, members }: Properties) {
-    const parts = text.split(/([A-Za-z_][\w-]*)/);
+    const parts = text.split(/([A-Za-z_]\w*)/);
     return (
         <p class="combination" aria-label="Combination at these dials">
             {parts.map((part, index) => {
-                const value = values[part];
+                const value = Object.hasOwn(values, part) ? values[part] : undefined;
                 if (value !== undefined)
                     return (
                         <b key={index} title={part}>
