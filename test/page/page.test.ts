@@ -178,6 +178,13 @@ async function serve(more: Partial<ServerOptions> = {}): Promise<EftServer> {
         await page.focus(".fused .token.member-0");
         expect(await text(".decision p")).toMatch(/The drafter would have said .*; large changed the decision\./);
         expect(await text(".shifts")).toMatch(/large\+\d/);
+        // Without anything that is borrowed, the small model is alone.
+        await served.turn(0);
+        await page.click(".again .primary");
+        await page.waitForSelector(".earlier");
+        await ended();
+        const [alone, , same] = await texts(".tokens");
+        expect(same).toBe(alone);
     });
 
     it("passes on seed, temperature and speculation, and tells how many drafts were accepted", async () => {
