@@ -19,6 +19,10 @@ declare module "fastify" {
         /** Whether the log has prompts and answers. */
         logsTexts: boolean;
     }
+    interface FastifyContextConfig {
+        /** Whether it can be read without a key. */
+        isOpen?: boolean;
+    }
 }
 
 export interface AppOptions {
@@ -33,8 +37,6 @@ export interface AppOptions {
     readonly log: ((line: string) => void) | undefined;
 }
 
-/** What can be read without a key. */
-const OPEN_PATHS = new Set(["/health"]);
 /** As clients write a machine's own name. */
 const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
@@ -84,7 +86,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     await app.register(swagger, {
         openapi: { openapi: "3.1.0", info: { title: "eft-llama", version: manifest.version } },
     });
-    app.get("/health", { schema: { summary: "Whether it serves" } }, () => ({ status: "ok" }));
+    app.get("/health", { schema: { summary: "Whether it serves" }, config: { isOpen: true } }, () => ({
+        status: "ok",
+    }));
     app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
     if (origins.length > 0) await app.register(cors, { origin: [...origins], maxAge: 600 });
 
@@ -151,7 +155,7 @@ function checkHost({ headers: { host = "" } }: FastifyRequest): void {
 
 /** @returns which key it is */
 function findKey(request: FastifyRequest, known: ReadonlyMap<string, Buffer>): string {
-    if (OPEN_PATHS.has(request.routeOptions.url ?? "")) return "";
+    if (request.routeOptions.config.isOpen === true) return "";
     const { authorization = "", "x-api-key": header } = request.headers;
     const given = hash(typeof header === "string" ? header : authorization.replace(/^Bearer /i, ""));
     for (const [name, key] of known) if (timingSafeEqual(key, given)) return name;

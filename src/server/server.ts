@@ -17,6 +17,7 @@ import { addCompletions } from "./openai/completions.js";
 import { addModels } from "./openai/models.js";
 import { addResponses } from "./openai/responses.js";
 import { SERVER_OPTIONS, type ServerOptions } from "./options.js";
+import { addPage } from "./page-files.js";
 import { createPlaces } from "./places.js";
 import type { Services } from "./services.js";
 
@@ -79,6 +80,7 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
         addRecipes(app, services);
         addScore(app, services);
         addTexts(app, services);
+        addPage(app);
         try {
             // Under the name there may be two addresses, which would be two servers.
             await app.listen({ host: address === "localhost" ? "127.0.0.1" : address, port });
