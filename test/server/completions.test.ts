@@ -114,7 +114,7 @@ describe("POST /v1/completions", () => {
         expect([first, logprobs?.top_logprobs?.[0]]).toEqual([null, null]);
         expect(rest).toHaveLength(ids.length - 1 + 3);
         const [own] = await score(ensemble, [{ context: ids.slice(0, 1), continuation: ids.slice(1) }]);
-        expectNear(rest.slice(0, -3) as number[], own?.logprobs);
+        expectNear(rest.slice(0, -3), own?.logprobs);
         // Drawn at temperature 0: the most probable ones.
         for (const index of [-3, -2, -1])
             expect(Math.max(...Object.values(logprobs?.top_logprobs?.at(index) ?? {}))).toBe(rest.at(index));
