@@ -13,7 +13,7 @@ export default defineConfig(
         rules: { "no-unused-vars": ["error", underscore] },
     },
     {
-        files: ["**/*.ts"],
+        files: ["**/*.ts", "**/*.tsx"],
         extends: [tseslint.configs.recommendedTypeChecked],
         languageOptions: { parserOptions: { projectService: true } },
         rules: {

@@ -10,6 +10,7 @@ import { checkOut, outOption } from "./out.mjs";
 import { benchPauses, printPauses } from "./pauses.mjs";
 import { writeReport } from "./report.mjs";
 import { benchScore, printScore } from "./score.mjs";
+import { serveCommand } from "./serve-command.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
 import { benchStep, printStep } from "./step.mjs";
 import { benchStructured, printStructured } from "./structured.mjs";
@@ -100,6 +101,7 @@ await yargs(hideBin(process.argv))
             ...{ families: ["demo-inflated", "1.1b"], rounds: 5 },
         }),
     )
+    .command(serveCommand())
     .command(gpuCommand(BACKENDS))
     .demandCommand(1, "Which benchmark?")
     .strict()

@@ -7,7 +7,11 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("..", import.meta.url));
 const dist = path.join(root, "dist");
 
+/** Made by Vite, which overwrites its files. */
+const page = path.join("server", "page") + path.sep;
+
 for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" })) {
+    if (file.startsWith(page)) continue;
     const [, name] = /^(.*?)(?:\.d\.ts|\.js)(?:\.map)?$/.exec(file) ?? [];
     if (name !== undefined && !existsSync(path.join(root, "src", `${name}.ts`))) rmSync(path.join(dist, file));
 }

@@ -75,6 +75,8 @@ export const ERROR_CODES = {
     NOT_LOADED: "An app's page asked for something before the host had loaded a recipe.",
     MESSAGE_INVALID: "A message between a page and the host is malformed, too large, or of another version.",
     CONNECTION_LOST: "The host's process has ended, or the connection to it was closed.",
+    // serving
+    ADDRESS_UNAVAILABLE: "A server cannot listen at the address or port that it was given.",
     // all
     ABORTED: "The caller's signal aborted the operation.",
     DISPOSED: "The object was used after it had been disposed.",

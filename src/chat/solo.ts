@@ -1,6 +1,8 @@
 /** One member of an ensemble by itself. */
 
 import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
+import { EftError } from "../errors.js";
+import { show } from "../options.js";
 import { parseCombination } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 
@@ -16,6 +18,12 @@ const views = new WeakMap<Ensemble, Map<string, Ensemble>>();
  */
 export function soloView(ensemble: Ensemble, member: string): Ensemble {
     checkEnsemble("soloView", ensemble);
+    const names = ensemble.members.map(({ name }) => name);
+    if (!names.includes(member))
+        throw new EftError(
+            "COMBINATION_UNKNOWN_NAME",
+            `The recipe "${ensemble.recipe.name}" has no member ${show(member)}; there are: ${names.join(", ")}.`,
+        );
     const known = views.get(ensemble) ?? new Map<string, Ensemble>();
     views.set(ensemble, known);
     let view = known.get(member);

@@ -12,11 +12,12 @@ import { options as checkOptions } from "./recipe/check.js";
 import { options as initOptions } from "./recipe/init.js";
 import { options as showOptions } from "./recipe/show.js";
 import { options as scoreOptions } from "./score.js";
+import { options as serveOptions } from "./serve.js";
 
 const SWITCH = { type: "boolean" } as const satisfies Options;
 const GLOBAL = { help: { ...SWITCH, alias: "h" }, version: { ...SWITCH, alias: "v" } };
 const OPTIONS: readonly Readonly<Record<string, Options>>[] = [
-    ...[GLOBAL, completeOptions, chatOptions, scoreOptions, evalOptions, inspectOptions, demoOptions, pullOptions],
+    ...[GLOBAL, completeOptions, chatOptions, scoreOptions, serveOptions, evalOptions, inspectOptions, demoOptions, pullOptions],
     ...[checkOptions, initOptions, showOptions, listOptions, removeOptions],
 ];
 

@@ -19,6 +19,7 @@ import { checkValues, expandPaths } from "./options.js";
 import { pullCommand } from "./pull.js";
 import { recipeCommand } from "./recipe/recipe.js";
 import { scoreCommand } from "./score.js";
+import { serveCommand } from "./serve.js";
 import {
     asksForHelp,
     COMMANDS,
@@ -63,6 +64,7 @@ const cli = yargs(args)
     .command(completeCommand)
     .command(chatCommand)
     .command(scoreCommand)
+    .command(serveCommand)
     .command(evalCommand)
     .command(inspectCommand)
     .command(recipeCommand)
@@ -81,7 +83,19 @@ const cli = yargs(args)
         for (const flag of ["verbose", "stats"])
             if (values["quiet"] === true && values[flag] === true)
                 throw new Error(`--quiet and --${flag} exclude each other.`);
-        checkValues(values, ["set", "stop", "template-variable", "experiments", "sources", "files", "words", "names"]);
+        checkValues(values, [
+            "set",
+            "stop",
+            "template-variable",
+            "experiments",
+            "sources",
+            "files",
+            "words",
+            "names",
+            "recipes",
+            "api-key",
+            "origin",
+        ]);
         return true;
     })
     .middleware((values) => {

@@ -11,6 +11,7 @@ import {
     boolean,
     integer,
     mapping,
+    number,
     show,
     abortSignal,
     string,
@@ -53,6 +54,7 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
     speculation: (name, value) => (typeof value === "boolean" ? value : SPECULATION_OPTIONS(name, value)),
     topLogprobs: integer(0, 100),
     memberLogprobs: boolean,
+    conservativeTopP: number(Number.MIN_VALUE, 1),
     explain: boolean,
     scores: boolean,
     readAhead: integer(0, 1000),
@@ -119,7 +121,7 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
     const sizes = ensemble.members.map(({ model }) => model.info.size);
     const hasDrafter = speculation?.hasDrafter ?? false;
     const drafterForm = hasDrafter ? createDrafterForm(ensemble.recipe, sizes, named) : undefined;
-    const dials = createDials(ensemble, checked.parameters ?? {}, drafterForm);
+    const dials = createDials(ensemble, checked.parameters ?? {}, drafterForm, checked.conservativeTopP);
     if (speculation !== undefined && hasDrafter) checkCanDraft(dials.drafter, explain ? {} : speculation);
     const { readAhead = 0 } = checked;
     /** Its grammar stands at the beginning again. */

@@ -55,6 +55,11 @@ export interface CompletionOptions {
     /** Overlays the ensemble's parameters, for this completion alone. */
     readonly parameters?: Readonly<Record<string, number>> | undefined;
     /**
+     * Mass of the set outside of which the conservative filter falls back, in the place of the recipe's `conservative.topP`. Range
+     * (0, 1]; 1 keeps every token. Only for recipes with such a filter, which says what to fall back to.
+     */
+    readonly conservativeTopP?: number | undefined;
+    /**
      * Speculative decoding: an object overlays what the recipe says, true is the same as `{}`, false turns it off. Default: on if the
      * recipe has the key `speculation`. With `grammar` or `jsonSchema`, text that these force is verified as drafts unless it is false.
      */

@@ -11,11 +11,13 @@ import type { DrafterForm } from "./drafter.js";
 
 /**
  * @param parameters - a value for each parameter of the recipe
- * @throws EftError PARAMETER_RANGE where weights are too large, or all of them 0
+ * @param conservativeTopP - in the place of the recipe's
+ * @throws EftError PARAMETER_RANGE where weights are too large, or all of them 0; OPTION_INVALID for a filter that the recipe has not
  */
 export function createFusion(
     { recipe, vocabulary }: Pick<Ensemble, "recipe" | "vocabulary">,
     parameters: Readonly<Record<string, number>>,
+    conservativeTopP?: number,
 ): NativeFusion {
     const names = recipe.members.map(({ name }) => name);
     const { combination, conservative } = recipe;
@@ -27,6 +29,12 @@ export function createFusion(
                 "nothing is left; set one of them to another value.",
         );
     }
+    if (conservative === undefined && conservativeTopP !== undefined)
+        throw new EftError(
+            "OPTION_INVALID",
+            `conservativeTopP needs something to fall back to, and the recipe "${recipe.name}" has no conservative filter; ` +
+                "write one into it: conservative: { topP: 0.9, fallback: <member> }.",
+        );
     const fallback =
         conservative === undefined
             ? addedTokensForm(weights, vocabulary)
@@ -34,7 +42,7 @@ export function createFusion(
     return {
         weights,
         ...(fallback && { fallback }),
-        conservativeTopP: conservative?.topP ?? 1,
+        conservativeTopP: conservativeTopP ?? conservative?.topP ?? 1,
         controlTokensFallback: recipe.controlTokens === "fallback",
     };
 }
@@ -54,11 +62,12 @@ export function createDials(
     ensemble: Ensemble,
     own: Readonly<Record<string, number>>,
     drafterForm: DrafterForm = () => undefined,
+    conservativeTopP?: number,
 ): Dials {
     const { recipe } = ensemble;
     const compute = (values: Readonly<Record<string, number>>): Pick<Dials, "fusion" | "drafter"> => {
         const parameters = resolveParameters(recipe, { ...ensemble.parameters, ...values });
-        return { fusion: createFusion(ensemble, parameters), drafter: drafterForm(parameters) };
+        return { fusion: createFusion(ensemble, parameters, conservativeTopP), drafter: drafterForm(parameters) };
     };
     let seen = ensemble.parameters;
     let forms = compute(own);

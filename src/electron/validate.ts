@@ -42,6 +42,7 @@ const OPTION_SCHEMAS: { readonly [Key in keyof Required<RemoteOptions>]: object 
     stop: { type: "array", maxItems: 16, items: TEXT },
     logitBias: NUMBERS,
     parameters: NUMBERS,
+    conservativeTopP: NUMBER,
     speculation: {
         anyOf: [
             BOOLEAN,

@@ -149,7 +149,10 @@ describe("help", () => {
             const meant = flag.replace("recpie", "recipe").replace("promt", "prompt");
             return [words, `There is no ${flag}; did you mean -${meant}?`];
         }),
-        [["--", "complete"], "Name a command: complete, chat, score, eval, inspect, recipe, pull, models, demo."],
+        [
+            ["--", "complete"],
+            "Name a command: complete, chat, score, serve, eval, inspect, recipe, pull, models, demo.",
+        ],
     ])("has what was meant: %j", async (words, message) => {
         const { stdout, stderr, code } = await run(words);
         expect({ stdout, code }).toEqual({ stdout: "", code: 2 });

@@ -65,6 +65,7 @@ describe("docs/cli.md", () => {
             "pull",
             "models list",
             "models rm",
+            "serve",
             "demo",
         ].flatMap((command) => {
             const help = execFileSync(process.execPath, [program, ...command.split(" "), "--help"], {

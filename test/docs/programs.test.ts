@@ -36,6 +36,10 @@ it("docs/tools.md", async () => {
     expect(await outputOf("docs/tools.md")).toEqual(["population_of [ 'country' ]", `[ '{"people":34000000}' ] true`]);
 });
 
+it("docs/server.md", async () => {
+    expect(await outputOf("docs/server.md")).toEqual(["Its capital is Lima. 7"]);
+});
+
 it("docs/hosts.md", async () => {
     const lines = await outputOf("docs/hosts.md");
     expect(lines).toEqual([

@@ -16,7 +16,7 @@ const ROWS = [
     ["ensemble"],
     ["decoding"],
     ["chat", "scoring", "frameworks", "ai-sdk", "langchain"],
-    ["eval", "electron"],
+    ["eval", "electron", "server"],
     ["index.ts"],
     ["cli"],
 ];
@@ -28,7 +28,9 @@ const FRAMEWORKS = /^import [^;]*? from "(ai|zod|@langchain\/core|@ai-sdk\/[\w-]
 const PROGRAM = path.join("models", "try-model.ts");
 
 const source = path.join(packageRoot, "src");
-const files = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+const page = path.join("server", "page") + path.sep;
+const all = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((file) => /\.tsx?$/.test(file));
+const files = all.filter((file) => !file.startsWith(page));
 
 function rowOf(file: string): number {
     if (file === PROGRAM) return ROWS.length;
@@ -53,6 +55,13 @@ describe("the rows of ARCHITECTURE.md", () => {
     it.each(files)("%s imports only from its own row or rows above", (file) => {
         const wrong = importsOf(file).filter((imported) => rowOf(imported) > rowOf(file));
         expect(wrong).toEqual([]);
+    });
+
+    it("leave the page of the server to itself", () => {
+        const pageFiles = all.filter((file) => file.startsWith(page));
+        expect(pageFiles.length).toBeGreaterThan(10);
+        expect(pageFiles.flatMap(importsOf).filter((imported) => !imported.startsWith(page))).toEqual([]);
+        expect(files.flatMap(importsOf).filter((imported) => imported.startsWith(page))).toEqual([]);
     });
 
     it("let recipes work without the addon", () => {

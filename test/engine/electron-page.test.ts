@@ -11,11 +11,10 @@ import path from "node:path";
 import { pathToFileURL } from "node:url";
 import type { MessagePort } from "node:worker_threads";
 import { afterAll, beforeAll, beforeEach, afterEach, describe, expect, it } from "@jest/globals";
-import puppeteer, { type Browser, type Page } from "puppeteer-core";
+import type { Browser, Page } from "puppeteer-core";
+import { browserPath, launchBrowser } from "../helpers/browser.js";
 import { installExample, startTestHost, type TestHost } from "../helpers/electron.js";
 
-const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
-const executablePath = process.env["EFT_TEST_BROWSER"] ?? BROWSERS.find((file) => existsSync(file));
 const TYPES: Readonly<Record<string, string>> = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript" };
 
 const example = installExample();
@@ -47,8 +46,7 @@ describe("the files that a page may fetch", () => {
     });
 });
 
-// `EFT_TEST_BROWSER` names a Chromium that is elsewhere.
-(executablePath === undefined ? describe.skip : describe)("the page", () => {
+(browserPath === undefined ? describe.skip : describe)("the page", () => {
     let host: TestHost;
     let server: Server;
     let browser: Browser;
@@ -67,11 +65,8 @@ describe("the files that a page may fetch", () => {
             })();
         });
         await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-        browser = await puppeteer.launch({
-            executablePath: executablePath ?? "",
-            // Electron's ports tell pages that the other end is gone; Chromium's do so with this feature.
-            args: ["--no-sandbox", "--disable-gpu", "--enable-blink-features=MessagePortCloseEvent"],
-        });
+        // Electron's ports tell pages that the other end is gone; Chromium's do so with this feature.
+        browser = await launchBrowser("--enable-blink-features=MessagePortCloseEvent");
     });
     afterAll(async () => {
         await browser.close();

@@ -20,6 +20,7 @@ export const UPSCALING_MODELS = ["large-base", "small-chat", "small-base"] as co
 export interface Float32Family {
     /** A recipe from YAML without its first lines; model paths are `<model>.gguf`. */
     readonly recipe: (yaml: string) => Recipe;
+    readonly folder: string;
     readonly remove: () => void;
 }
 
@@ -28,5 +29,5 @@ export function writeFloat32Family(models: readonly DemoModel[]): Float32Family 
     for (const model of models) {
         writeGguf(path.join(folder, `${model}.gguf`), toFloat32(readGguf(demoFile(model))));
     }
-    return { recipe: (yaml) => parseRecipe(`eft: 1\nname: float32\n${yaml}`, { directory: folder }), remove };
+    return { folder, recipe: (yaml) => parseRecipe(`eft: 1\nname: float32\n${yaml}`, { directory: folder }), remove };
 }

@@ -8,6 +8,9 @@ import { beforeAll, describe, expect, test } from "@jest/globals";
 import { HEAD, INSTALLATIONS, measure } from "../../scripts/install-sizes.mjs";
 import { repository } from "../helpers/demo.js";
 
+/** What Vite makes of the server's page. */
+const PAGE = ["favicon.svg", "index.html", "licenses.md", "page.css", "page.js"];
+
 let files: readonly string[] = [];
 beforeAll(() => {
     // What is built is as it is: tests begin with a build.
@@ -102,7 +105,9 @@ describe("nothing of the machine that made it", () => {
                 path.join(repository, file.replace(/^dist\//, "src/").replace(/(\.d)?\.(ts|js)(\.map)?$/, ".ts")),
             );
         expect(files.filter((file) => file.startsWith("dist/")).length).toBeGreaterThan(500);
-        expect(files.filter((file) => file.startsWith("dist/") && isOrphan(file))).toEqual([]);
+        const page = files.filter((file) => file.startsWith("dist/server/page/"));
+        expect(page.map((file) => path.basename(file)).sort()).toEqual(PAGE);
+        expect(files.filter((file) => file.startsWith("dist/") && !page.includes(file) && isOrphan(file))).toEqual([]);
     });
 
     test("the maps of its code lead to its sources", () => {

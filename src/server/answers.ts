@@ -1,0 +1,238 @@
+/** Answers that are being written: each in a place of its own, several of one request beside each other. */
+
+import { randomInt, randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
+import { soloView } from "../chat/solo.js";
+import { complete } from "../decoding/complete.js";
+import type { Completion, CompletionOptions, CompletionPart, FinishPart } from "../decoding/completion.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
+import { EftError } from "../errors.js";
+import { show } from "../options.js";
+import { RequestError } from "./failures.js";
+import type { ServedModels } from "./models.js";
+import type { Places } from "./places.js";
+
+/** What somebody wants to be answered. */
+export interface AnswerRequest {
+    /** Undefined: the first one. */
+    readonly model: string | undefined;
+    /** In front of the id that the answer gets. */
+    readonly prefix: string;
+    /** Each is an answer of its own, its prompt too. */
+    readonly choices: readonly CompletionOptions[];
+    /** At most one call of each answer; further ones are left out. */
+    readonly isOneCall?: boolean | undefined;
+    /** The member that answers by itself; undefined: the target. */
+    readonly solo?: string | undefined;
+}
+
+/** A part of one of the answers. */
+export interface ChoicePart {
+    readonly index: number;
+    readonly part: CompletionPart;
+}
+
+/** Answers to one request. */
+export interface Answers {
+    readonly id: string;
+    /** Id of the model, whichever of its members answers. */
+    readonly model: string;
+    readonly ensemble: Ensemble;
+    /** Seconds since 1970. */
+    readonly created: number;
+    /** As they come; has to be read to its end or left. */
+    readonly parts: AsyncGenerator<ChoicePart, void, void>;
+}
+
+/** Who asks. */
+export interface Client {
+    /** Whose turn it is to be, and who may turn an answer's dials. */
+    readonly key: string;
+    /** Fires when it is gone. */
+    readonly signal: AbortSignal;
+    /** Told of each part, also of those that are left out. */
+    readonly onPart: (part: ChoicePart, model: string) => void;
+}
+
+export interface AnswerDesk {
+    /**
+     * Begins answers; resolves when the first part of one is there, so that what is wrong with the request comes out first.
+     *
+     * @throws EftError what `complete()` throws, at once or from its iterator; BUSY, RECIPE_NOT_FOUND, what loading throws
+     */
+    begin(request: AnswerRequest, client: Client): Promise<Answers>;
+    /**
+     * Turns the dials of an answer that is being written.
+     *
+     * @param key - of who asked for it. @returns whether there is one. @throws EftError PARAMETER_*
+     */
+    turn(id: string, key: string, parameters: Readonly<Record<string, number>>): boolean;
+    /** Ends all that are being written, each with a finish reason, and those that wait with an error. */
+    end(): void;
+    readonly running: number;
+}
+
+interface Running {
+    readonly key: string;
+    readonly completions: readonly Completion[];
+}
+
+interface Choice {
+    readonly completion: Completion;
+    /** Ends it where nothing more of it is wanted. */
+    readonly enough: AbortController;
+}
+
+interface Writing extends Pick<Client, "key" | "signal"> {
+    readonly isOneCall: boolean;
+    readonly onPart: (part: CompletionPart) => void;
+}
+
+/** @param onFinish - told of each answer that has ended by itself */
+export function createAnswerDesk(
+    models: ServedModels,
+    places: Places,
+    onFinish: (model: string, finish: FinishPart) => void,
+): AnswerDesk {
+    const running = new Map<string, Running>();
+    const ending = new AbortController();
+
+    async function* write(
+        { completion, enough }: Choice,
+        { key, signal, onPart, isOneCall }: Writing,
+    ): AsyncGenerator<CompletionPart> {
+        const leave = await places.take(key, signal);
+        try {
+            let calls = 0;
+            for await (const part of completion) {
+                const isCall = part.type === "tool-call";
+                const isEnd = part.type === "finish" && enough.signal.aborted && !signal.aborted;
+                const told = isEnd ? { ...part, reason: "tool-calls" as const } : part;
+                calls += Number(isCall);
+                onPart(told);
+                if (!isCall || calls === 1 || !isOneCall) yield told;
+                // What would be left out need not be written.
+                if (isCall && isOneCall) enough.abort();
+            }
+        } finally {
+            leave();
+        }
+    }
+
+    return {
+        async begin({ model, prefix, choices, isOneCall = false, solo }, { key, signal: gone, onPart: tell }) {
+            const left = new AbortController();
+            const signal = AbortSignal.any([gone, left.signal, ending.signal]);
+            // Each of the answers listens.
+            setMaxListeners(0, signal);
+            const { ensemble: loaded, release } = await models.use(model);
+            const id = `${prefix}${randomUUID().replaceAll("-", "")}`;
+            try {
+                const ensemble = solo === undefined ? loaded : soloView(loaded, checkMember(loaded, solo));
+                const { name } = loaded.recipe;
+                const written = choices.map((options): Choice => {
+                    const enough = new AbortController();
+                    const each = AbortSignal.any([signal, enough.signal]);
+                    return { enough, completion: complete(ensemble, { ...options, signal: each }) };
+                });
+                running.set(id, { key, completions: written.map(({ completion }) => completion) });
+                const onPart = (index: number, part: CompletionPart): void => {
+                    if (part.type === "finish") onFinish(name, part);
+                    tell({ index, part }, name);
+                };
+                const parts = mergeParts(
+                    written.map((choice, index) =>
+                        write(choice, { key, signal, isOneCall, onPart: (part) => onPart(index, part) }),
+                    ),
+                    end,
+                );
+                // Also where nobody has begun to read, whom a generator's end does not tell.
+                gone.addEventListener("abort", () => void parts.return(), { once: true });
+                const first = await parts.next();
+                return {
+                    ...{ id, model: name, ensemble, created: Math.floor(Date.now() / 1000) },
+                    parts: goOn(first, parts),
+                };
+            } catch (error) {
+                end();
+                if (gone.aborted || !ending.signal.aborted) throw error;
+                throw new EftError("ABORTED", "The server is shutting down.", { cause: error });
+            }
+            async function* goOn(
+                first: IteratorResult<ChoicePart, void>,
+                rest: AsyncGenerator<ChoicePart, void, void>,
+            ): AsyncGenerator<ChoicePart, void, void> {
+                try {
+                    if (!first.done) yield first.value;
+                    yield* rest;
+                } finally {
+                    await rest.return();
+                }
+            }
+            function end(): void {
+                // What a reader has left must not go on, not even until its next token.
+                left.abort();
+                running.delete(id);
+                release();
+            }
+        },
+        turn(id, key, parameters) {
+            const found = running.get(id);
+            if (found?.key !== key) return false;
+            for (const completion of found.completions) completion.setParameters(parameters);
+            return true;
+        },
+        end() {
+            ending.abort();
+        },
+        get running() {
+            return running.size;
+        },
+    };
+}
+
+/** @throws RequestError for what is none of its members */
+function checkMember({ members, recipe }: Ensemble, name: string): string {
+    if (members.some((member) => member.name === name)) return name;
+    const all = members.map((member) => member.name).join(", ");
+    throw new RequestError(400, `eft.solo must be one of the members of ${recipe.name}, ${all}, not ${show(name)}.`, {
+        param: "eft.solo",
+        code: "unknown_member",
+    });
+}
+
+/** The parts of one of the answers. */
+export async function* partsOf({ parts }: Answers, index: number): AsyncGenerator<CompletionPart, void, void> {
+    for await (const choice of parts) if (choice.index === index) yield choice.part;
+}
+
+/** The parts of several answers in the order in which they come. The first failure ends all. */
+async function* mergeParts(
+    sources: readonly AsyncGenerator<CompletionPart>[],
+    onEnd: () => void,
+): AsyncGenerator<ChoicePart, void, void> {
+    const pull = async (index: number): Promise<{ index: number; result: IteratorResult<CompletionPart> }> => ({
+        index,
+        result: await (sources[index] as AsyncGenerator<CompletionPart>).next(),
+    });
+    const pulled = new Map(sources.map((_, index) => [index, pull(index)]));
+    try {
+        while (pulled.size > 0) {
+            const { index, result } = await Promise.race(pulled.values());
+            pulled.delete(index);
+            if (result.done) continue;
+            yield { index, part: result.value };
+            pulled.set(index, pull(index));
+        }
+    } finally {
+        onEnd();
+        for (const each of pulled.values()) each.catch(() => undefined);
+        await Promise.all(sources.map((source) => source.return(undefined)));
+    }
+}
+
+/** Seeds of several answers to one question: each has another. */
+export function seedsOf(seed: number | undefined, count: number): readonly number[] {
+    const first = seed ?? randomInt(2 ** 32);
+    return Array.from({ length: count }, (_, index) => (first + index) % Number.MAX_SAFE_INTEGER);
+}

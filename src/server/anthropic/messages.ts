@@ -1,0 +1,166 @@
+/** `POST /v1/messages` and `POST /v1/messages/count_tokens`, as Anthropic's clients know them. */
+
+import type { FastifyInstance } from "fastify";
+import type { FinishPart } from "../../decoding/completion.js";
+import { partsOf, type Answers } from "../answers.js";
+import { toBlocks } from "../blocks.js";
+import { clientOf } from "../client.js";
+import { sendEvents, type ServerEvent } from "../events.js";
+import { tellFailure, type Failure } from "../failures.js";
+import { toEftReport } from "../openai/eft-report.js";
+import type { Services } from "../services.js";
+import { toOptions, toPrompt } from "./request.js";
+import { CountBody, MessagesBody } from "./schema.js";
+
+export async function addMessages(app: FastifyInstance, { desk, models }: Services): Promise<void> {
+    await app.register((scope, _options, done) => {
+        scope.setErrorHandler(async (error, request, reply) => {
+            const failure = tellFailure(error, request, reply);
+            return reply.send(toErrorBody(failure));
+        });
+        scope.post<{ Body: MessagesBody }>(
+            "/v1/messages",
+            { schema: { body: MessagesBody, summary: "Answers a conversation, as Anthropic's protocol has it" } },
+            async (request, reply) => {
+                const { body } = request;
+                const ignored: string[] = [];
+                const options = toOptions(body, (what) => ignored.push(what));
+                if (ignored.length > 0) request.notes["left out"] = ignored;
+                const answers = await desk.begin(
+                    {
+                        ...{ model: body.model, prefix: "msg_", choices: [options], solo: body.eft?.solo },
+                        isOneCall: body.tool_choice?.disable_parallel_tool_use,
+                    },
+                    clientOf(request, reply),
+                );
+                if (body.stream !== true) return collectMessage(answers);
+                const prompt = await answers.ensemble.countTokens(options.prompt, {
+                    ...{ tools: options.tools, toolChoice: options.toolChoice },
+                    templateVariables: options.templateVariables,
+                });
+                return sendEvents(reply, streamMessage(answers, prompt), (failure) => ({
+                    event: "error",
+                    data: toErrorBody(failure),
+                }));
+            },
+        );
+        scope.post<{ Body: CountBody }>(
+            "/v1/messages/count_tokens",
+            { schema: { body: CountBody, summary: "How many tokens the prompt of a conversation has" } },
+            async ({ body }) => {
+                const { ensemble, release } = await models.use(body.model);
+                try {
+                    const { prompt, ...options } = toPrompt(body, () => undefined);
+                    return { input_tokens: await ensemble.countTokens(prompt, options) };
+                } finally {
+                    release();
+                }
+            },
+        );
+        done();
+    });
+}
+
+/** By status. */
+const ERROR_TYPES: Readonly<Record<number, string>> = {
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+};
+
+function toErrorBody({ status, error }: Failure): object {
+    const type = ERROR_TYPES[status] ?? (status < 500 ? "invalid_request_error" : "api_error");
+    return { type: "error", error: { type, message: error.message } };
+}
+
+/** Tokens that a cache held are counted beside the others. */
+function toUsage({ usage }: FinishPart) {
+    return {
+        input_tokens: usage.promptTokens - usage.reusedTokens,
+        cache_creation_input_tokens: 0,
+        cache_read_input_tokens: usage.reusedTokens,
+        output_tokens: usage.completionTokens,
+    };
+}
+
+function toStop({ reason, stoppedBy }: FinishPart) {
+    const reasons = { "tool-calls": "tool_use", length: "max_tokens", abort: "max_tokens" } as const;
+    const stopped = stoppedBy === undefined ? "end_turn" : "stop_sequence";
+    return { stop_reason: reason === "stop" ? stopped : reasons[reason], stop_sequence: stoppedBy ?? null };
+}
+
+function headOf({ id, model }: Answers) {
+    return { id, type: "message", role: "assistant", model };
+}
+
+async function collectMessage(answers: Answers): Promise<object> {
+    const content: object[] = [];
+    let end = {};
+    for await (const block of toBlocks(partsOf(answers, 0))) {
+        if (block.type === "close")
+            content.push(
+                block.kind === "text"
+                    ? { type: "text", text: block.text, citations: null }
+                    : { type: "thinking", thinking: block.text, signature: "" },
+            );
+        if (block.type === "call")
+            content.push({ type: "tool_use", id: block.call.id, name: block.call.name, input: block.call.arguments });
+        if (block.type === "finish")
+            end = { ...toStop(block.finish), usage: toUsage(block.finish), eft: toEftReport(block.finish) };
+    }
+    return { ...headOf(answers), content, ...end };
+}
+
+/** @param prompt - tokens of the prompt; how many of them a cache held is known at the end */
+async function* streamMessage(answers: Answers, prompt: number): AsyncGenerator<ServerEvent, void, void> {
+    const send = (type: string, fields: object = {}): ServerEvent => ({ event: type, data: { type, ...fields } });
+    const usage = {
+        input_tokens: prompt,
+        cache_creation_input_tokens: 0,
+        cache_read_input_tokens: 0,
+        output_tokens: 0,
+    };
+    const message = { ...headOf(answers), content: [], stop_reason: null, stop_sequence: null, usage };
+    yield send("message_start", { message });
+    for await (const block of toBlocks(partsOf(answers, 0))) {
+        switch (block.type) {
+            case "open": {
+                const empty =
+                    block.kind === "text"
+                        ? { type: "text", text: "" }
+                        : { type: "thinking", thinking: "", signature: "" };
+                yield send("content_block_start", { index: block.index, content_block: empty });
+                break;
+            }
+            case "delta": {
+                const { index, kind, text } = block;
+                const delta =
+                    kind === "text" ? { type: "text_delta", text } : { type: "thinking_delta", thinking: text };
+                yield send("content_block_delta", { index, delta });
+                break;
+            }
+            case "close":
+                yield send("content_block_stop", { index: block.index });
+                break;
+            case "call": {
+                const { index, call } = block;
+                const { id, name } = call;
+                yield send("content_block_start", { index, content_block: { type: "tool_use", id, name, input: {} } });
+                const delta = { type: "input_json_delta", partial_json: JSON.stringify(call.arguments) };
+                yield send("content_block_delta", { index, delta });
+                yield send("content_block_stop", { index });
+                break;
+            }
+            case "finish": {
+                const { finish } = block;
+                yield send("message_delta", {
+                    ...{ delta: toStop(finish), usage: toUsage(finish), eft: toEftReport(finish) },
+                });
+                yield send("message_stop");
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+/** The HTTP application: who may come in, what a body may be, how failures are told. */
+
+import { createHash, timingSafeEqual } from "node:crypto";
+import type { ServerResponse } from "node:http";
+import cors from "@fastify/cors";
+import swagger from "@fastify/swagger";
+import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import { RequestError, tellFailure } from "./failures.js";
+import { readBody, withoutNulls } from "./json.js";
+import { manifest } from "../package.js";
+import type { JsonValue } from "../types.js";
+
+declare module "fastify" {
+    interface FastifyRequest {
+        /** The API key of who asks, hashed; the same for all where none is asked for. */
+        client: string;
+        /** What its line in the log says besides. */
+        notes: Record<string, unknown>;
+        /** Whether the log has prompts and answers. */
+        logsTexts: boolean;
+    }
+    interface FastifyContextConfig {
+        /** Whether it can be read without a key. */
+        isOpen?: boolean;
+    }
+}
+
+export interface AppOptions {
+    readonly apiKeys: readonly string[];
+    readonly origins: readonly string[];
+    readonly bodyBytes: number;
+    readonly requestMs: number;
+    readonly stallMs: number;
+    /** Whether it can be reached from this machine alone. */
+    readonly isLocal: boolean;
+    readonly logTexts: boolean;
+    readonly log: ((line: string) => void) | undefined;
+}
+
+/** As clients write a machine's own name. */
+const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
+
+export async function createApp(options: AppOptions): Promise<FastifyInstance> {
+    const { apiKeys, origins, bodyBytes, requestMs, stallMs, isLocal, log } = options;
+    const app = Fastify({
+        bodyLimit: bodyBytes,
+        requestTimeout: requestMs,
+        // Of connections on which nothing happens; an answer that is being written is not one.
+        keepAliveTimeout: 72_000,
+        forceCloseConnections: "idle",
+        return503OnClosing: false,
+        logController: new LogController({ disableRequestLogging: true }),
+        ...(log !== undefined && { logger: { stream: { write: log }, base: null } }),
+        ajv: { customOptions: { coerceTypes: false, removeAdditional: false, strict: false, verbose: true } },
+        // Node looks for what has taken too long only now and then.
+        http: {
+            ...{ headersTimeout: Math.min(requestMs, 60_000), requestTimeout: requestMs },
+            connectionsCheckingInterval: Math.min(requestMs, 5000),
+        },
+    });
+    let isClosing = false;
+    /** Requests that have not been answered to their end. */
+    let open = 0;
+    // Clients keep connections for a next request, or open them for a first one.
+    const closeUnused = (): void => {
+        if (isClosing && open === 0) app.server.closeAllConnections();
+    };
+    app.addHook("preClose", (done) => {
+        isClosing = true;
+        // When no more are let in.
+        setImmediate(closeUnused);
+        done();
+    });
+    app.decorateRequest("client", "");
+    app.decorateRequest("notes");
+    app.decorateRequest("logsTexts", options.logTexts);
+
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => {
+        try {
+            done(null, withoutNulls(readBody(String(body))));
+        } catch (error) {
+            done(error as Error);
+        }
+    });
+    await app.register(swagger, {
+        openapi: { openapi: "3.1.0", info: { title: "eft-llama", version: manifest.version } },
+    });
+    app.get("/health", { schema: { summary: "Whether it serves" }, config: { isOpen: true } }, () => ({
+        status: "ok",
+    }));
+    app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
+    if (origins.length > 0) await app.register(cors, { origin: [...origins], maxAge: 600 });
+
+    const known = new Map(apiKeys.map((key) => [hash(key).toString("hex"), hash(key)]));
+    app.addHook("onRequest", async (request, reply) => {
+        request.notes = {};
+        giveUpStalled(reply.raw, stallMs);
+        open++;
+        reply.raw.once("close", () => {
+            logRequest(request, reply);
+            open--;
+            setImmediate(closeUnused);
+        });
+        if (isClosing) throw new RequestError(503, "The server is shutting down.", SHUTTING_DOWN);
+        if (isLocal) checkHost(request);
+        if (known.size > 0) request.client = findKey(request, known);
+    });
+    app.addHook("preValidation", (request, _reply, done) => {
+        noteUnknownFields(request);
+        done();
+    });
+    app.setErrorHandler(async (error, request, reply) => {
+        const { error: told } = tellFailure(error, request, reply);
+        return reply.send({ error: told });
+    });
+    app.setNotFoundHandler(async (request, reply) => {
+        const message = `There is no ${request.method} ${request.url.split("?")[0]}; /openapi.json lists what there is.`;
+        return reply
+            .status(404)
+            .send({ error: { message, type: "invalid_request_error", param: null, code: "not_found" } });
+    });
+    return app;
+}
+
+/** Its line in the log, also of a client that did not wait for the end of its answer. */
+function logRequest(request: FastifyRequest, reply: FastifyReply): void {
+    const { method, routeOptions, notes } = request;
+    const line = { method, path: routeOptions.url ?? "", status: statusOf(reply), ms: Math.round(reply.elapsedTime) };
+    request.log.info({ ...line, ...notes }, "request");
+}
+
+/** That of a client that has gone is the one that has become usual for it. */
+export function statusOf({ raw, statusCode }: FastifyReply): number {
+    return raw.writableFinished ? statusCode : 499;
+}
+
+const SHUTTING_DOWN = { code: "shutting_down", type: "server_error" };
+
+/** A client that takes nothing of its answer holds neither a place nor memory. One that is not written to has nothing to take. */
+function giveUpStalled(response: ServerResponse, stallMs: number): void {
+    const { socket } = response;
+    response.setTimeout(stallMs, () => {
+        if ((socket?.writableLength ?? 0) > 0) socket?.destroy();
+    });
+}
+
+/** A page of another site that has made its own name mean this machine must not get in. */
+function checkHost({ headers: { host = "" } }: FastifyRequest): void {
+    if (LOCAL_NAMES.has(host.replace(/:\d*$/, "").toLowerCase())) return;
+    throw new RequestError(403, "This server is for its own machine; ask for it by the name localhost or 127.0.0.1.", {
+        code: "host_not_allowed",
+    });
+}
+
+/** @returns which key it is */
+function findKey(request: FastifyRequest, known: ReadonlyMap<string, Buffer>): string {
+    if (request.routeOptions.config.isOpen === true) return "";
+    const { authorization = "", "x-api-key": header } = request.headers;
+    const given = hash(typeof header === "string" ? header : authorization.replace(/^Bearer /i, ""));
+    for (const [name, key] of known) if (timingSafeEqual(key, given)) return name;
+    throw new RequestError(
+        401,
+        "The API key is missing or wrong; send it as `Authorization: Bearer <key>` or `x-api-key`.",
+        {
+            code: "invalid_api_key",
+            type: "authentication_error",
+        },
+    );
+}
+
+function hash(key: string): Buffer {
+    return createHash("sha256").update(key).digest();
+}
+
+/** Clients send fields that are newer than a server, and none of them keeps an answer from being written. */
+function noteUnknownFields(request: FastifyRequest): void {
+    const { properties = {} } = (request.routeOptions.schema?.body ?? {}) as { properties?: object };
+    const body = request.body as JsonValue;
+    if (typeof body !== "object" || body === null || Array.isArray(body)) return;
+    const unknown = Object.keys(body).filter((name) => !Object.hasOwn(properties, name));
+    if (unknown.length > 0) request.notes["ignored"] = unknown.slice(0, 20).map((name) => name.slice(0, 40));
+}

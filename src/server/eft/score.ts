@@ -1,0 +1,88 @@
+/** `POST /v1/eft/score`: how probable given texts are, to the target and to each member. */
+
+import type { FastifyInstance } from "fastify";
+import Type, { type Static } from "typebox";
+import type { ScoreItem } from "../../scoring/items.js";
+import { clientOf } from "../client.js";
+import { RequestError } from "../failures.js";
+import { ChatBody } from "../openai/chat-schema.js";
+import { toMessage } from "../openai/request.js";
+import { finite, tokenBytes } from "../openai/logprobs.js";
+import { scoreInPlaces } from "../scoring.js";
+import type { Services } from "../services.js";
+
+const optional = Type.Optional;
+const Ids = Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }));
+
+export const ScoreBody = Type.Object({
+    model: optional(Type.String()),
+    items: Type.Array(
+        Type.Object({
+            context: optional(
+                Type.Union([Type.String(), Ids], { description: "What precedes it: a text, or token ids" }),
+            ),
+            messages: optional(ChatBody.properties.messages),
+            continuation: Type.Union([Type.String(), Ids], { description: "What is scored" }),
+            with_end: optional(Type.Boolean({ description: "The token that ends an answer, too" })),
+        }),
+        { minItems: 1, maxItems: 1000 },
+    ),
+    stride: optional(
+        Type.Integer({ minimum: 1, description: "Score longer texts in windows that go on by so many tokens" }),
+    ),
+    top_logprobs: optional(Type.Integer({ minimum: 0, maximum: 20 })),
+    parameters: optional(Type.Record(Type.String(), Type.Number())),
+});
+type ScoreBody = Static<typeof ScoreBody>;
+
+export function addScore(app: FastifyInstance, { models, places }: Services): void {
+    app.post<{ Body: ScoreBody }>(
+        "/v1/eft/score",
+        { schema: { body: ScoreBody, summary: "Log-probabilities of given texts" } },
+        async (request, reply) => {
+            const { model, items: given, stride, top_logprobs: top = 0, parameters } = request.body;
+            const chat = given.some(({ messages }) => messages !== undefined);
+            const items = given.map((item, index) => toItem(item, index, chat));
+            const { ensemble, release } = await models.use(model);
+            try {
+                const client = clientOf(request, reply);
+                const scores = await scoreInPlaces(places, ensemble, items, {
+                    ...{ client, chat, stride, parameters, topLogprobs: top },
+                });
+                const spell = (id: number): string => tokenBytes(ensemble, id).toString("utf8");
+                return {
+                    object: "list",
+                    model: ensemble.recipe.name,
+                    data: scores.map(({ text, tokens, logprobs, members, windows, isGreedy, top: others }, index) => ({
+                        ...{ index, text, windows },
+                        is_greedy: isGreedy,
+                        tokens: tokens.map((id, at) => ({ id, token: spell(id), logprob: finite(logprobs[at] ?? 0) })),
+                        logprob: finite(logprobs.reduce((sum, logprob) => sum + logprob, 0)),
+                        members: Object.fromEntries(
+                            Object.entries(members).map(([name, values]) => [name, values.map(finite)]),
+                        ),
+                        ...(top > 0 && {
+                            top: others?.map((row) =>
+                                row.map(({ id, logprob }) => ({ id, token: spell(id), logprob: finite(logprob) })),
+                            ),
+                        }),
+                    })),
+                };
+            } finally {
+                release();
+            }
+        },
+    );
+}
+
+function toItem(item: ScoreBody["items"][number], index: number, chat: boolean): ScoreItem {
+    const { context, messages, continuation, with_end: withEnd } = item;
+    const param = `items[${index}]`;
+    if (messages !== undefined && context !== undefined)
+        throw new RequestError(400, `${param} has both context and messages; give one of them.`, { param });
+    if (chat && messages === undefined)
+        throw new RequestError(400, `${param} has no messages, and others have; give all items messages or none.`, {
+            param,
+        });
+    return { context: messages?.map(toMessage) ?? context, continuation, withEnd };
+}

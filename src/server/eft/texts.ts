@@ -1,0 +1,111 @@
+/** `POST /tokenize`, `/detokenize` and `/apply-template`: texts, tokens and prompts of a model. */
+
+import type { FastifyInstance } from "fastify";
+import Type, { type Static } from "typebox";
+import { tokenText } from "../../decoding/token-text.js";
+import type { Ensemble } from "../../ensemble/ensemble.js";
+import { toMessages as checkMessages } from "../../prompts/messages.js";
+import { renderPrompts } from "../../prompts/prompt.js";
+import { RequestError } from "../failures.js";
+import { ChatBody } from "../openai/chat-schema.js";
+import { toMessage } from "../openai/request.js";
+import type { Services } from "../services.js";
+
+const optional = Type.Optional;
+const { messages, chat_template_kwargs: variables } = ChatBody.properties;
+const TokenizeBody = Type.Object({
+    model: optional(Type.String()),
+    prompt: optional(Type.String()),
+    content: optional(Type.String({ description: "The same as prompt" })),
+    messages: optional(messages),
+    chat_template_kwargs: variables,
+    add_special_tokens: optional(Type.Boolean({ description: "As a prompt begins, default false" })),
+    add_special: optional(Type.Boolean({ description: "The same" })),
+});
+type TokenizeBody = Static<typeof TokenizeBody>;
+const DetokenizeBody = Type.Object({
+    model: optional(Type.String()),
+    tokens: Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }), { maxItems: 131_072 }),
+});
+type DetokenizeBody = Static<typeof DetokenizeBody>;
+const TemplateBody = Type.Object({ model: optional(Type.String()), messages, chat_template_kwargs: variables });
+type TemplateBody = Static<typeof TemplateBody>;
+
+export function addTexts(app: FastifyInstance, { models }: Services): void {
+    async function using<T>(model: string | undefined, body: (ensemble: Ensemble) => T | Promise<T>): Promise<T> {
+        const { ensemble, release } = await models.use(model);
+        try {
+            return await body(ensemble);
+        } finally {
+            release();
+        }
+    }
+    app.post<{ Body: TokenizeBody }>(
+        "/tokenize",
+        { schema: { body: TokenizeBody, summary: "The tokens of a text, or of the prompt that a conversation makes" } },
+        async ({ body }) =>
+            using(body.model, async (ensemble) => {
+                const tokens = [...(await tokenize(ensemble, body))];
+                return { tokens, count: tokens.length, max_model_len: ensemble.contextSize };
+            }),
+    );
+    app.get<{ Querystring: { model?: string } }>(
+        "/tokenizer_info",
+        {
+            schema: {
+                querystring: Type.Object({ model: optional(Type.String()) }),
+                summary: "Spellings of BOS and EOS",
+            },
+        },
+        async ({ query }) =>
+            using(query.model, (ensemble) => {
+                const { bos, eos } = specialTokens(ensemble);
+                return { tokenizer_class: "eft-llama", bos_token: bos?.text ?? null, eos_token: eos?.text ?? null };
+            }),
+    );
+    app.post<{ Body: DetokenizeBody }>(
+        "/detokenize",
+        { schema: { body: DetokenizeBody, summary: "The text of tokens" } },
+        async ({ body }) =>
+            using(body.model, (ensemble) => {
+                const text = ensemble.detokenize(body.tokens);
+                return { prompt: text, content: text };
+            }),
+    );
+    app.post<{ Body: TemplateBody }>(
+        "/apply-template",
+        { schema: { body: TemplateBody, summary: "What each member is shown of a conversation" } },
+        async ({ body }) =>
+            using(body.model, (ensemble) => {
+                const said = checkMessages(body.messages.map(toMessage), "messages");
+                const prompts = ensemble.members.map(({ name, prompt }): [string, string] => [
+                    name,
+                    prompt.render(said, body.chat_template_kwargs as Record<string, string> | undefined),
+                ]);
+                return { prompt: prompts[ensemble.texts.speaker]?.[1] ?? "", members: Object.fromEntries(prompts) };
+            }),
+    );
+}
+
+async function tokenize(ensemble: Ensemble, body: TokenizeBody): Promise<Int32Array> {
+    const { members, texts } = ensemble;
+    const { prompt = body.content, add_special_tokens: isPrompt = body.add_special ?? false } = body;
+    if ((prompt === undefined) === (body.messages === undefined))
+        throw new RequestError(400, "Give either prompt, a text, or messages.", { param: "prompt" });
+    // Programs that measure models ask for these ids by their spellings. In a longer text they are text.
+    const special = Object.values(specialTokens(ensemble)).find((token) => token?.text === prompt);
+    if (special !== undefined) return Int32Array.of(special.id);
+    if (prompt !== undefined && !isPrompt) return ensemble.tokenize(prompt);
+    const said = checkMessages(prompt ?? (body.messages ?? []).map(toMessage), "messages");
+    const variables = body.chat_template_kwargs as Record<string, string> | undefined;
+    const shown = await renderPrompts(members, said, { raw: prompt !== undefined, variables, limit: Infinity });
+    return shown[texts.speaker]?.tokens ?? new Int32Array(0);
+}
+
+/** What begins and ends texts, to the member whose tokenizer reads texts. */
+function specialTokens(ensemble: Ensemble): Readonly<Record<"bos" | "eos", { id: number; text: string } | undefined>> {
+    const member = ensemble.members[ensemble.texts.speaker];
+    const named = (id = -1): { id: number; text: string } | undefined =>
+        id < 0 ? undefined : { id, text: tokenText(ensemble, id) };
+    return { bos: named(member?.model.info.bos), eos: named(member?.prompt.eos) };
+}

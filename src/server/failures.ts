@@ -1,0 +1,108 @@
+/** From errors to what clients are told: a status and OpenAI's error object. */
+
+import type { FastifyReply, FastifyRequest } from "fastify";
+import { EftError, type EftErrorCode } from "../errors.js";
+import { describeProblems, type SchemaProblem } from "./validation.js";
+import { inWireNames } from "./wire-names.js";
+
+/** What a request is answered with that fails. */
+export interface Failure {
+    readonly status: number;
+    readonly error: {
+        readonly message: string;
+        /** As OpenAI calls kinds of errors, by which clients tell them apart. */
+        readonly type: string;
+        /** The field that it is about. */
+        readonly param: string | null;
+        readonly code: string | null;
+    };
+    /** Seconds after which it is worth trying again. */
+    readonly retryAfter?: number;
+}
+
+const INVALID = "invalid_request_error";
+
+/** What is the client's to mend, or to try again. All others are the server's own. */
+const FAILURES: Partial<Record<EftErrorCode, readonly [status: number, type: string, code: string | null]>> = {
+    OPTION_INVALID: [400, INVALID, null],
+    GRAMMAR_INVALID: [400, INVALID, "invalid_schema"],
+    PARAMETER_UNKNOWN: [400, INVALID, "unknown_parameter"],
+    PARAMETER_RANGE: [400, INVALID, "invalid_value"],
+    COMBINATION_UNKNOWN_NAME: [400, INVALID, "unknown_member"],
+    TEMPLATE_INVALID: [400, INVALID, "template_error"],
+    PROMPT_EMPTY: [400, INVALID, "empty_prompt"],
+    NO_TOKEN_LEFT: [400, INVALID, "no_token_left"],
+    CONTEXT_OVERFLOW: [400, INVALID, "context_length_exceeded"],
+    RECIPE_NOT_FOUND: [404, INVALID, "model_not_found"],
+    BUSY: [429, "rate_limit_error", "queue_full"],
+    MEMORY_EXCEEDED: [503, "server_error", "model_unavailable"],
+    MODEL_NOT_FOUND: [503, "server_error", "model_unavailable"],
+    ABORTED: [503, "server_error", "shutting_down"],
+    DISPOSED: [503, "server_error", "shutting_down"],
+};
+/** The field that they are about, where the code says it. */
+const PARAMS: Partial<Record<EftErrorCode, string>> = {
+    PARAMETER_UNKNOWN: "eft.parameters",
+    PARAMETER_RANGE: "eft.parameters",
+    TEMPLATE_INVALID: "messages",
+    PROMPT_EMPTY: "messages",
+    CONTEXT_OVERFLOW: "messages",
+};
+const RETRY_SECONDS = 1;
+
+/** Something that is wrong with the request itself, apart from what it asks for. */
+export class RequestError extends Error {
+    constructor(
+        readonly status: number,
+        message: string,
+        readonly detail: { readonly param?: string; readonly code?: string; readonly type?: string } = {},
+    ) {
+        super(message);
+    }
+}
+
+/** What a client is told. Nothing of a failure that is not expected, which may name files. */
+export function explainFailure(error: unknown): Failure {
+    if (error instanceof RequestError) {
+        const { param = null, code = null, type = INVALID } = error.detail;
+        const failure = { status: error.status, error: { message: error.message, type, param, code } };
+        return error.status === 503 ? { ...failure, retryAfter: RETRY_SECONDS } : failure;
+    }
+    if (EftError.isInstance(error)) {
+        const [status, type, code] = FAILURES[error.code] ?? [500, "server_error", error.code.toLowerCase()];
+        const told = inWireNames(error.message);
+        const param = PARAMS[error.code] ?? told.param;
+        const failure = { status, error: { message: told.message, type, param: status === 400 ? param : null, code } };
+        return status === 429 || status === 503 ? { ...failure, retryAfter: RETRY_SECONDS } : failure;
+    }
+    return explainFramework(error);
+}
+
+/** Sets the status, and what else belongs to it but the body; failures of the server itself go to its log. */
+export function tellFailure(error: unknown, request: FastifyRequest, reply: FastifyReply): Failure {
+    const failure = explainFailure(error);
+    if (failure.status >= 500) request.log.error({ err: error }, "failed");
+    if (failure.retryAfter !== undefined) reply.header("retry-after", failure.retryAfter);
+    reply.status(failure.status);
+    return failure;
+}
+
+/** Errors of the HTTP framework have a status below 500 where the request is at fault. */
+function explainFramework(error: unknown): Failure {
+    const { statusCode: status = 500, message = "", validation } = error as Partial<FrameworkError>;
+    if (validation !== undefined) {
+        const { param = null, message: what } = describeProblems(validation);
+        return { status: 400, error: { message: what, type: INVALID, param, code: null } };
+    }
+    if (status < 500) return { status, error: { message, type: INVALID, param: null, code: null } };
+    return {
+        status: 500,
+        error: { message: "The server has failed; its log says more.", type: "server_error", param: null, code: null },
+    };
+}
+
+interface FrameworkError {
+    readonly statusCode: number;
+    readonly message: string;
+    readonly validation: readonly SchemaProblem[];
+}

@@ -1,0 +1,9 @@
+/**
+ * An HTTP server for clients of OpenAI's protocol.
+ *
+ * @packageDocumentation
+ */
+
+export { EftError, type EftErrorCode } from "../errors.js";
+export type { ServerOptions } from "./options.js";
+export { startServer, type EftServer } from "./server.js";

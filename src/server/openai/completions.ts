@@ -1,0 +1,242 @@
+/** `POST /v1/completions`: texts without a chat template, and log-probabilities of given ones. */
+
+import { randomUUID } from "node:crypto";
+import type { FastifyInstance } from "fastify";
+import { soloView } from "../../chat/solo.js";
+import type { CompletionOptions, TokenPart } from "../../decoding/completion.js";
+import type { Ensemble } from "../../ensemble/ensemble.js";
+import type { Answers, Client } from "../answers.js";
+import { clientOf } from "../client.js";
+import { sendEvents, type ServerEvent } from "../events.js";
+import { RequestError } from "../failures.js";
+import { scoreInPlaces } from "../scoring.js";
+import type { Services } from "../services.js";
+import { FINISH_REASONS } from "./chat.js";
+import { CompletionsBody } from "./completions-schema.js";
+import { toEftReport } from "./eft-report.js";
+import { createLegacyLogprobs, type LegacyLogprobs, type ScoredToken } from "./legacy-logprobs.js";
+import { toCommonOptions, toSeeds } from "./request.js";
+import { addUsage, NO_USAGE, toUsage } from "./usage.js";
+
+type Prompt = string | readonly number[];
+
+/** As OpenAI has it. */
+const DEFAULT_TOKENS = 16;
+
+export function addCompletions(app: FastifyInstance, services: Services): void {
+    const { desk, models } = services;
+    app.post<{ Body: CompletionsBody }>(
+        "/v1/completions",
+        { schema: { body: CompletionsBody, summary: "Goes on with texts, without a chat template" } },
+        async (request, reply) => {
+            const { body } = request;
+            const { model, n = 1, best_of: best = n, suffix = "", max_tokens: most = DEFAULT_TOKENS } = body;
+            if (suffix !== "") throw refuse("suffix", "is not supported: models write from left to right");
+            if (best > n) throw refuse("best_of", "must not be more than n");
+            const prompts = toPrompts(body.prompt);
+            const client = clientOf(request, reply);
+            const echoed = body.echo === true ? await echoPrompts(services, prompts, body, client) : undefined;
+            const view: View = { echoed, n, logprobs: body.logprobs };
+            if (most === 0) {
+                const { ensemble, release } = await models.use(model);
+                try {
+                    return await answerWithPrompts(ensemble, prompts, view);
+                } finally {
+                    release();
+                }
+            }
+            const choices = prompts.flatMap((prompt) => toOptions(body, prompt, most));
+            const answers = await desk.begin({ model, prefix: "cmpl-", choices, solo: body.eft?.solo }, client);
+            if (body.stream !== true) return collectCompletions(answers, view);
+            const events = streamCompletions(answers, view, body.stream_options?.include_usage ?? false);
+            return sendEvents(reply, events, ({ error }) => ({ data: { error } }));
+        },
+    );
+}
+
+function refuse(param: string, reason: string): RequestError {
+    return new RequestError(400, `${param} ${reason}.`, { param });
+}
+
+function toPrompts(prompt: CompletionsBody["prompt"]): readonly Prompt[] {
+    if (typeof prompt === "string") return [prompt];
+    return typeof prompt[0] === "number" ? [prompt as number[]] : (prompt as Prompt[]);
+}
+
+function toOptions(body: CompletionsBody, prompt: Prompt, most: number): CompletionOptions[] {
+    const { logprobs } = body;
+    const common = toCommonOptions(body);
+    const topLogprobs = Math.max(common.topLogprobs ?? 0, logprobs ?? 0);
+    return toSeeds(body, body.n ?? 1).map((seed) => ({
+        ...common,
+        prompt,
+        raw: true,
+        maxTokens: most,
+        seed,
+        topLogprobs,
+    }));
+}
+
+/** What is reported besides the texts. */
+interface View {
+    /** The prompts, where they are part of the texts. */
+    readonly echoed: readonly Echo[] | undefined;
+    /** Answers to each prompt. */
+    readonly n: number;
+    readonly logprobs: number | undefined;
+}
+
+interface Echo {
+    readonly text: string;
+    /** Empty where log-probabilities are not asked for. */
+    readonly tokens: readonly ScoredToken[];
+}
+
+/** What the models think of the prompts themselves. */
+async function echoPrompts(
+    { models, places }: Services,
+    prompts: readonly Prompt[],
+    { model, logprobs, eft }: CompletionsBody,
+    client: Client,
+): Promise<readonly Echo[]> {
+    const { ensemble: loaded, release } = await models.use(model);
+    try {
+        const ensemble = eft?.solo === undefined ? loaded : soloView(loaded, eft.solo);
+        const textOf = (prompt: Prompt): string => (typeof prompt === "string" ? prompt : ensemble.detokenize(prompt));
+        if (logprobs === undefined) return prompts.map((prompt) => ({ text: textOf(prompt), tokens: [] }));
+        // Nothing precedes the first of given tokens; before a text there is what begins texts.
+        const items = prompts.map((prompt) =>
+            typeof prompt === "string"
+                ? { continuation: prompt }
+                : { context: prompt.slice(0, 1), continuation: prompt.slice(1) },
+        );
+        const scores = await scoreInPlaces(places, ensemble, items, {
+            client,
+            // The most probable one at least, by which clients see whether a token is it.
+            topLogprobs: Math.max(1, logprobs),
+            parameters: eft?.parameters,
+        });
+        return scores.map(({ tokens, logprobs: known, top = [] }, index): Echo => {
+            const prompt = prompts[index] ?? "";
+            const first =
+                typeof prompt === "string" ? [] : prompt.slice(0, 1).map((id) => ({ id, logprob: null, top: [] }));
+            const rest = tokens.map((id, at) => ({ id, logprob: known[at] ?? null, top: top[at] ?? [] }));
+            return { text: textOf(prompt), tokens: [...first, ...rest] };
+        });
+    } finally {
+        release();
+    }
+}
+
+function headOf({ id, created, model }: Pick<Answers, "id" | "created" | "model">) {
+    return { id, object: "text_completion", created, model, system_fingerprint: null };
+}
+
+/** The prompts alone. */
+async function answerWithPrompts(ensemble: Ensemble, prompts: readonly Prompt[], view: View): Promise<object> {
+    const choices = prompts.flatMap((_, at) =>
+        Array.from({ length: view.n }, (__, number) => {
+            const { text = "", tokens = [] } = view.echoed?.[at] ?? {};
+            const logprobs = view.logprobs === undefined ? undefined : createLegacyLogprobs(ensemble, view.logprobs);
+            logprobs?.add(tokens);
+            return { index: at * view.n + number, text, logprobs: logprobs?.read() ?? null, finish_reason: "length" };
+        }),
+    );
+    const counts = await Promise.all(
+        prompts.map(async (prompt) => (typeof prompt === "string" ? ensemble.countTokens(prompt) : prompt.length)),
+    );
+    const prompt = counts.reduce((sum, count) => sum + count, 0);
+    const id = `cmpl-${randomUUID().replaceAll("-", "")}`;
+    const head = headOf({ id, created: Math.floor(Date.now() / 1000), model: ensemble.recipe.name });
+    return { ...head, choices, usage: toUsage({ ...NO_USAGE, prompt }) };
+}
+
+interface Choice {
+    readonly text: string[];
+    readonly logprobs: LegacyLogprobs | undefined;
+    finish: object;
+}
+
+function beginChoice({ ensemble }: Answers, { echoed, n, logprobs: most }: View, index: number): Choice {
+    const { text = "", tokens = [] } = echoed?.[Math.floor(index / n)] ?? {};
+    const logprobs = most === undefined ? undefined : createLegacyLogprobs(ensemble, most);
+    logprobs?.add(tokens);
+    return { text: [text], logprobs, finish: { finish_reason: null } };
+}
+
+async function collectCompletions(answers: Answers, view: View): Promise<object> {
+    const found = new Map<number, Choice>();
+    const usages = new Map<number, typeof NO_USAGE>();
+    for await (const { index, part } of answers.parts) {
+        const choice = found.get(index) ?? beginChoice(answers, view, index);
+        found.set(index, choice);
+        choice.text.push(part.text);
+        if (part.type === "token") choice.logprobs?.add([toScored(part)]);
+        if (part.type !== "finish") continue;
+        choice.finish = { finish_reason: FINISH_REASONS[part.reason], eft: toEftReport(part) };
+        // Each prompt counts once, however many answers it has.
+        const prompt = Math.floor(index / view.n);
+        usages.set(prompt, addUsage(usages.get(prompt) ?? NO_USAGE, part));
+    }
+    const choices = [...found]
+        .sort(([a], [b]) => a - b)
+        .map(([index, { text, logprobs, finish }]) => ({
+            ...{ index, text: text.join(""), logprobs: logprobs?.read() ?? null },
+            ...finish,
+        }));
+    return { ...headOf(answers), choices, usage: toUsage(sumUsages(usages)) };
+}
+
+function sumUsages(usages: ReadonlyMap<number, typeof NO_USAGE>): typeof NO_USAGE {
+    return [...usages.values()].reduce(
+        (sum, each) => ({
+            prompt: sum.prompt + each.prompt,
+            cached: sum.cached + each.cached,
+            completion: sum.completion + each.completion,
+            thinking: sum.thinking + each.thinking,
+            accepted: sum.accepted + each.accepted,
+            rejected: sum.rejected + each.rejected,
+        }),
+        NO_USAGE,
+    );
+}
+
+async function* streamCompletions(
+    answers: Answers,
+    view: View,
+    withUsage: boolean,
+): AsyncGenerator<ServerEvent, void, void> {
+    const head = headOf(answers);
+    const found = new Map<number, Choice>();
+    const usages = new Map<number, typeof NO_USAGE>();
+    const chunk = (
+        index: number,
+        text: string,
+        logprobs: object | null,
+        more: object = { finish_reason: null },
+    ): ServerEvent => ({
+        data: { ...head, choices: [{ index, text, logprobs, ...more }], ...(withUsage && { usage: null }) },
+    });
+    for await (const { index, part } of answers.parts) {
+        let choice = found.get(index);
+        if (choice === undefined) {
+            choice = beginChoice(answers, view, index);
+            found.set(index, choice);
+            if (view.echoed !== undefined) yield chunk(index, choice.text.join(""), choice.logprobs?.read() ?? null);
+        }
+        if (part.type === "token" && (part.text !== "" || choice.logprobs !== undefined)) {
+            choice.logprobs?.add([toScored(part)]);
+            yield chunk(index, part.text, choice.logprobs?.read() ?? null);
+        }
+        if (part.type !== "finish") continue;
+        const prompt = Math.floor(index / view.n);
+        usages.set(prompt, addUsage(usages.get(prompt) ?? NO_USAGE, part));
+        yield chunk(index, part.text, null, { finish_reason: FINISH_REASONS[part.reason], eft: toEftReport(part) });
+    }
+    if (withUsage) yield { data: { ...head, choices: [], usage: toUsage(sumUsages(usages)) } };
+    yield { data: "[DONE]" };
+}
+
+function toScored({ id, logprob, top = [] }: TokenPart): ScoredToken {
+    return { id, logprob, top };
+}

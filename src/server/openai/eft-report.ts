@@ -1,0 +1,66 @@
+/** What only this server reports of an answer: in the field `eft`. */
+
+import type { FinishPart, TokenPart } from "../../decoding/completion.js";
+import { tokenText } from "../../decoding/token-text.js";
+import type { Ensemble } from "../../ensemble/ensemble.js";
+
+/** At the end of an answer. */
+export function toEftReport({ seed, stoppedBy, timings, speculation, unenforced }: FinishPart): object {
+    return {
+        seed,
+        ...(stoppedBy !== undefined && { stopped_by: stoppedBy }),
+        timings: {
+            first_token_ms: timings.firstTokenMs,
+            generation_ms: timings.generationMs,
+            tokens_per_second: timings.tokensPerSecond,
+            decode_ms: timings.decodeMs,
+            fuse_ms: timings.fuseMs,
+        },
+        ...(speculation !== undefined && {
+            speculation: {
+                drafted: speculation.drafted + speculation.forced,
+                accepted: speculation.accepted + speculation.forcedAccepted,
+                acceptance_rate: speculation.acceptanceRate,
+                acceptance_length: speculation.acceptanceLength,
+            },
+        }),
+        ...(unenforced !== undefined && { unenforced }),
+    };
+}
+
+/** Of one token: what each member and the drafter thought. */
+export function toEftToken(ensemble: Ensemble, { id, logprob, members, top, drafter }: TokenPart): object {
+    return {
+        id,
+        token: tokenText(ensemble, id),
+        logprob: known(logprob),
+        ...(members !== undefined && { members: mapKnown(members) }),
+        ...(top !== undefined &&
+            top.length > 0 && {
+                top: top.map((other) => ({
+                    id: other.id,
+                    token: tokenText(ensemble, other.id),
+                    logprob: known(other.logprob),
+                    ...(other.members !== undefined && { members: mapKnown(other.members) }),
+                })),
+            }),
+        ...(drafter !== undefined && {
+            drafter: {
+                id: drafter.id,
+                token: tokenText(ensemble, drafter.id),
+                distance: drafter.totalVariation,
+                ...(drafter.shifts !== undefined && { shifts: mapKnown(drafter.shifts) }),
+                ...(drafter.changedBy !== undefined && { changed_by: drafter.changedBy }),
+            },
+        }),
+    };
+}
+
+function mapKnown(values: Readonly<Record<string, number>>): Record<string, number | null> {
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, known(value)]));
+}
+
+/** null: a member that was not read, or what is impossible. */
+function known(value: number): number | null {
+    return Number.isFinite(value) ? value : null;
+}

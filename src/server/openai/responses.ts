@@ -1,0 +1,278 @@
+/** `POST /v1/responses`. */
+
+import { randomUUID } from "node:crypto";
+import type { FastifyInstance } from "fastify";
+import type { CompletionOptions } from "../../decoding/completion.js";
+import type { Tool, ToolChoice } from "../../tools/types.js";
+import { partsOf, type Answers } from "../answers.js";
+import { toBlocks } from "../blocks.js";
+import { clientOf } from "../client.js";
+import { sendEvents, type ServerEvent } from "../events.js";
+import { RequestError, type Failure } from "../failures.js";
+import type { Services } from "../services.js";
+import { toEftReport } from "./eft-report.js";
+import { toTokenLogprobs } from "./logprobs.js";
+import { checkSchema, toCommonOptions, toJsonOptions, toSeeds, toThinkingVariables, type Note } from "./request.js";
+import { toMessages } from "./response-items.js";
+import { createResponseStore, type ResponseStore } from "./response-store.js";
+import { ResponsesBody, type Item } from "./responses-schema.js";
+import { addUsage, NO_USAGE } from "./usage.js";
+
+const LOGPROBS = "message.output_text.logprobs";
+
+export function addResponses(app: FastifyInstance, { desk }: Services): void {
+    const store = createResponseStore();
+    app.post<{ Body: ResponsesBody }>(
+        "/v1/responses",
+        { schema: { body: ResponsesBody, summary: "Answers items, which may go on from an earlier response" } },
+        async (request, reply) => {
+            const { body, client: key } = request;
+            const ignored: string[] = [];
+            const items = gatherItems(body, store, key);
+            const choices = [toOptions(body, items, (what) => ignored.push(what))];
+            if (ignored.length > 0) request.notes["left out"] = ignored;
+            const isOneCall = body.parallel_tool_calls === false;
+            const answers = await desk.begin(
+                { model: body.model, prefix: "resp_", choices, isOneCall, solo: body.eft?.solo },
+                clientOf(request, reply),
+            );
+            const keep = (response: Response): void => {
+                if (body.store !== false)
+                    store.add(answers.id, { key, items: [...items, ...response.output], response });
+            };
+            const events = respond(answers, body, keep);
+            if (body.stream === true) return sendEvents(reply, events, explain);
+            let last: ResponseEvent | undefined;
+            for await (const { data } of events) last = data;
+            return last?.response;
+        },
+    );
+    const notFound = (id: string): RequestError =>
+        new RequestError(
+            404,
+            `There is no response ${JSON.stringify(id.slice(0, 100))}; only the latest ones are kept.`,
+        );
+    app.get<{ Params: { id: string } }>(
+        "/v1/responses/:id",
+        { schema: { summary: "One that was kept" } },
+        (request) => {
+            const { id } = request.params;
+            const found = store.find(id, request.client);
+            if (found === undefined) throw notFound(id);
+            return found.response;
+        },
+    );
+    app.delete<{ Params: { id: string } }>("/v1/responses/:id", { schema: { summary: "Forgets one" } }, (request) => {
+        const { id } = request.params;
+        if (!store.remove(id, request.client)) throw notFound(id);
+        return { id, object: "response", deleted: true };
+    });
+}
+
+/** All that was said before, and what is said now. @throws RequestError */
+function gatherItems({ input, previous_response_id: id }: ResponsesBody, store: ResponseStore, key: string): Item[] {
+    const before = id === undefined ? undefined : store.find(id, key);
+    if (id !== undefined && before === undefined)
+        throw new RequestError(
+            400,
+            `There is no response ${JSON.stringify(id.slice(0, 100))} to go on from; only the latest ones are kept.`,
+            {
+                ...{ param: "previous_response_id", code: "previous_response_not_found" },
+            },
+        );
+    const now: readonly Item[] =
+        typeof input === "string" ? [{ type: "message", role: "user", content: input }] : input;
+    const resolved = now.map((item, index): Item => {
+        if (item.type !== "item_reference") return item;
+        const found = store.findItem(item.id ?? "", key);
+        if (found !== undefined) return found;
+        throw new RequestError(400, `input[${index}] refers to an item that is not kept; send it whole.`, {
+            param: `input[${index}]`,
+        });
+    });
+    return [...(before?.items ?? []), ...resolved];
+}
+
+/** @throws RequestError */
+function toOptions(body: ResponsesBody, items: readonly Item[], note: Note): CompletionOptions {
+    const { instructions, include = [], tool_choice: choice, reasoning } = body;
+    const messages = toMessages(items, note);
+    const tools = (body.tools ?? []).flatMap(({ type, name, description, parameters }, index): Tool[] => {
+        if (type === "function" && name !== undefined) {
+            const schema = parameters && checkSchema(parameters, `tools[${index}].parameters`);
+            return [{ name, description, parameters: schema }];
+        }
+        note(`tool of the type ${type.slice(0, 40)}`);
+        return [];
+    });
+    const isNamed = typeof choice === "object" && choice.type === "function" && choice.name !== undefined;
+    if (typeof choice === "object" && !isNamed) note(`tool_choice of the type ${choice.type.slice(0, 40)}`);
+    const toolChoice: ToolChoice | undefined =
+        typeof choice !== "object" ? choice : isNamed ? { tool: choice.name ?? "" } : undefined;
+    const isForced = typeof toolChoice === "object" || toolChoice === "required";
+    if (isForced && tools.length === 0)
+        throw new RequestError(400, "tool_choice asks for a call, and there are no tools of the type function.", {
+            param: "tool_choice",
+        });
+    const format = body.text?.format;
+    return {
+        ...toCommonOptions(body),
+        prompt: instructions === undefined ? messages : [{ role: "system", content: instructions }, ...messages],
+        maxTokens: body.max_output_tokens,
+        seed: toSeeds(body, 1)[0],
+        ...(isForced || format === undefined ? {} : toJsonOptions(format.type, format, "text.format.schema")),
+        ...(tools.length > 0 && { tools, toolChoice }),
+        topLogprobs: include.includes(LOGPROBS) ? (body.top_logprobs ?? 0) : undefined,
+        ...(reasoning?.effort !== undefined && { templateVariables: toThinkingVariables(reasoning.effort) }),
+    };
+}
+
+type OutputItem = Item & { readonly id: string; readonly type: string };
+
+interface Response {
+    readonly id: string;
+    readonly output: readonly OutputItem[];
+    readonly [field: string]: unknown;
+}
+
+/** Those of a whole response have it. */
+interface ResponseEvent {
+    readonly type: string;
+    readonly response?: Response;
+    readonly [field: string]: unknown;
+}
+
+interface SentEvent extends ServerEvent {
+    readonly data: ResponseEvent;
+}
+
+/**
+ * The events of a response; the last one has all of it.
+ *
+ * @param keep - told of it
+ */
+async function* respond(
+    answers: Answers,
+    body: ResponsesBody,
+    keep: (response: Response) => void,
+): AsyncGenerator<SentEvent, void, void> {
+    const { ensemble, id, model, created } = answers;
+    let number = 0;
+    const send = (type: string, fields: object): SentEvent => ({
+        event: type,
+        data: { type, sequence_number: number++, ...fields },
+    });
+    const withLogprobs = body.include?.includes(LOGPROBS) ?? false;
+    const output: OutputItem[] = [];
+    const state = (status: string, more: object = {}): Response => ({
+        ...{ id, object: "response", created_at: created, status, model, output: [...output] },
+        ...{ error: null, incomplete_details: null, instructions: body.instructions ?? null, usage: null },
+        ...{ metadata: body.metadata ?? {}, parallel_tool_calls: body.parallel_tool_calls ?? true },
+        ...{ previous_response_id: body.previous_response_id ?? null, tools: body.tools ?? [] },
+        ...{ tool_choice: body.tool_choice ?? "auto", text: body.text ?? { format: { type: "text" } } },
+        ...{ temperature: body.temperature ?? null, top_p: body.top_p ?? null, truncation: "disabled" },
+        ...{
+            max_output_tokens: body.max_output_tokens ?? null,
+            reasoning: body.reasoning ?? null,
+            store: body.store ?? true,
+        },
+        ...more,
+    });
+    yield send("response.created", { response: state("in_progress") });
+    yield send("response.in_progress", { response: state("in_progress") });
+    /** Of the item that is being written. */
+    let item = "";
+    let logprobs: object[] = [];
+    for await (const block of toBlocks(partsOf(answers, 0))) {
+        if (block.type === "finish") {
+            const { finish } = block;
+            const isWhole = finish.reason === "stop" || finish.reason === "tool-calls";
+            const { prompt, cached, completion, thinking } = addUsage(NO_USAGE, finish);
+            const response = state(isWhole ? "completed" : "incomplete", {
+                ...(!isWhole && { incomplete_details: { reason: "max_output_tokens" } }),
+                usage: {
+                    input_tokens: prompt,
+                    input_tokens_details: { cached_tokens: cached },
+                    output_tokens: completion,
+                    output_tokens_details: { reasoning_tokens: thinking },
+                    total_tokens: prompt + completion,
+                },
+                completed_at: Math.floor(Date.now() / 1000),
+                eft: toEftReport(finish),
+            });
+            keep(response);
+            yield send(isWhole ? "response.completed" : "response.incomplete", { response });
+            continue;
+        }
+        const at = { output_index: block.index };
+        if (block.type === "call") {
+            const { call } = block;
+            const written = JSON.stringify(call.arguments);
+            const made = {
+                type: "function_call",
+                id: newId("fc"),
+                call_id: call.id,
+                name: call.name,
+                arguments: written,
+            };
+            output.push(made);
+            const began = { ...made, arguments: "", status: "in_progress" };
+            yield send("response.output_item.added", { ...at, item: began });
+            yield send("response.function_call_arguments.delta", { ...at, item_id: made.id, delta: written });
+            yield send("response.function_call_arguments.done", {
+                ...at,
+                item_id: made.id,
+                arguments: written,
+                name: made.name,
+            });
+            yield send("response.output_item.done", { ...at, item: { ...made, status: "completed" } });
+            continue;
+        }
+        const isText = block.kind === "text";
+        const [name, prefix] = isText ? ["output_text", "msg"] : ["reasoning_text", "rs"];
+        const whole = (text: string | undefined, status: string) => {
+            const part = { type: name, text: text ?? "", ...(isText && { annotations: [], logprobs }) };
+            const content = text === undefined ? [] : [part];
+            return isText
+                ? { type: "message", id: item, status, role: "assistant" as const, content }
+                : { type: "reasoning", id: item, status, summary: [], content };
+        };
+        switch (block.type) {
+            case "open":
+                item = newId(prefix);
+                logprobs = [];
+                yield send("response.output_item.added", { ...at, item: whole(undefined, "in_progress") });
+                yield send("response.content_part.added", {
+                    ...{ ...at, item_id: item, content_index: 0 },
+                    part: { type: name, text: "", ...(isText && { annotations: [], logprobs: [] }) },
+                });
+                break;
+            case "delta": {
+                const known =
+                    withLogprobs && block.token !== undefined
+                        ? [toTokenLogprobs(ensemble, block.token, body.top_logprobs ?? 0)]
+                        : [];
+                logprobs.push(...known);
+                const delta = { delta: block.text, ...(isText && { logprobs: known }) };
+                yield send(`response.${name}.delta`, { ...at, item_id: item, content_index: 0, ...delta });
+                break;
+            }
+            case "close": {
+                const place = { ...at, item_id: item, content_index: 0 };
+                const done = whole(block.text, "completed");
+                output.push(done);
+                yield send(`response.${name}.done`, { ...place, text: block.text, ...(isText && { logprobs }) });
+                yield send("response.content_part.done", { ...place, part: done.content[0] });
+                yield send("response.output_item.done", { ...at, item: done });
+            }
+        }
+    }
+}
+
+function newId(prefix: string): string {
+    return `${prefix}_${randomUUID().replaceAll("-", "")}`;
+}
+
+function explain({ error }: Failure): ServerEvent {
+    return { event: "error", data: { type: "error", code: error.code, message: error.message, param: error.param } };
+}

@@ -1,0 +1,7 @@
+/** What the colours of tokens mean. */
+
+import { signal } from "@preact/signals";
+
+export type Tint = "distance" | "change" | "none";
+
+export const tint = signal<Tint>("distance");

@@ -1,0 +1,69 @@
+/** A server of the demo recipes, and what its numbers say. */
+
+import { loadRecipe, parseRecipe, type Recipe } from "../../src/index.js";
+import { startServer, type EftServer, type ServerOptions } from "../../src/server/index.js";
+import { readText } from "./demo.js";
+import { writeFloat32Family } from "./float32.js";
+
+/** The demo recipes in float32, so that a text is the same whatever else runs and whatever a cache holds. */
+export function writeDemoRecipes(): { readonly recipes: readonly [Recipe, Recipe]; readonly remove: () => void } {
+    const { folder, remove } = writeFloat32Family(["large-base", "small-chat", "small-base", "small-safe"]);
+    const read = (name: string): Recipe => {
+        const text = readText(`recipes/${name}.yaml`)
+            .replaceAll("../models/demo/", "")
+            .replaceAll("-f16.gguf", ".gguf");
+        return parseRecipe(text, { directory: folder });
+    };
+    return { recipes: [read("demo"), read("demo-dial")], remove };
+}
+
+/** A free port, one thread on the CPU, the demo recipes. */
+export async function serveDemo(options: Partial<ServerOptions> = {}): Promise<EftServer> {
+    const recipes = await Promise.all([loadRecipe("demo"), loadRecipe("demo-dial")]);
+    return startServer({ recipes, port: 0, contextSize: 1024, backend: "cpu", threads: 1, ...options });
+}
+
+type Sent = Readonly<Record<string, string>>;
+
+/** A number of `GET /metrics`. */
+export async function readMetric({ url }: EftServer, name: string, headers: Sent = {}): Promise<number> {
+    const text = await (await fetch(`${url}/metrics`, { headers })).text();
+    const line = text.split("\n").find((each) => each.startsWith(`eft_llama_${name} `));
+    return Number(line?.split(" ")[1]);
+}
+
+/** Waits until a number of `GET /metrics` is that; a test that waits for ever fails by its limit. */
+export async function untilMetric(server: EftServer, name: string, value: number, headers: Sent = {}): Promise<void> {
+    while ((await readMetric(server, name, headers)) !== value) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+export interface Posted<Body> {
+    readonly status: number;
+    readonly headers: Headers;
+    readonly body: Body;
+}
+
+/** What a request is answered with that fails. */
+export interface ErrorBody {
+    readonly error: {
+        readonly message: string;
+        readonly type: string;
+        readonly param: string | null;
+        readonly code: string | null;
+    };
+}
+
+/** Sends JSON, or a text as it is. */
+export async function post<Body = ErrorBody>(
+    { url }: Pick<EftServer, "url">,
+    path: string,
+    body: unknown,
+    headers: Sent = {},
+): Promise<Posted<Body>> {
+    const response = await fetch(url + path, {
+        method: "POST",
+        headers: { "content-type": "application/json", ...headers },
+        body: typeof body === "string" ? body : JSON.stringify(body),
+    });
+    return { status: response.status, headers: response.headers, body: (await response.json()) as Body };
+}
