@@ -17,7 +17,17 @@ import { options as serveOptions } from "./serve.js";
 const SWITCH = { type: "boolean" } as const satisfies Options;
 const GLOBAL = { help: { ...SWITCH, alias: "h" }, version: { ...SWITCH, alias: "v" } };
 const OPTIONS: readonly Readonly<Record<string, Options>>[] = [
-    ...[GLOBAL, completeOptions, chatOptions, scoreOptions, serveOptions, evalOptions, inspectOptions, demoOptions, pullOptions],
+    ...[
+        GLOBAL,
+        completeOptions,
+        chatOptions,
+        scoreOptions,
+        serveOptions,
+        evalOptions,
+        inspectOptions,
+        demoOptions,
+        pullOptions,
+    ],
     ...[checkOptions, initOptions, showOptions, listOptions, removeOptions],
 ];
 
