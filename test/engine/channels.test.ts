@@ -74,7 +74,7 @@ describe("gpt-oss's template", () => {
 
     test("is known, and what it writes is read", () => {
         expect(tryChannels(render)).toBe(true);
-        const traits = tryCalls(render, ["<|call|>", "<|return|>"]);
+        const traits = tryCalls(render, ["<|call|>", "<|return|>"], tryChannels(render));
         expect(traits).toEqual({ syntax: CHANNEL_SYNTAX, wantsText: false, isSingle: true });
         const question: ChatMessage = { role: "user", content: "Where?" };
         const called: ChatMessage = {
@@ -104,12 +104,19 @@ describe("gpt-oss's template", () => {
     });
 });
 
-describe("an ensemble with such a template", () => {
+describe.each([
+    ["shows tools and calls", true, true],
+    ["shows calls", false, true],
+    ["shows neither", false, false],
+])("an ensemble with such a template, which %s", (_what, showsTools, showsCalls) => {
+    const calls =
+        "{% if m.tool_calls %} to=functions.{{ m.tool_calls[0].function.name }}<|channel|>commentary json<|message|>" +
+        "{{ m.tool_calls[0].function.arguments | tojson }}<|call|>{% else %}";
     const template =
-        "{{ bos_token }}{% for m in messages %}<|start|>{{ m.role }}{% if m.tool_calls %} to=functions.{{ m.tool_calls[0].function.name }}" +
-        "<|channel|>commentary json<|message|>{{ m.tool_calls[0].function.arguments | tojson }}<|call|>" +
-        "{% else %}{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}" +
-        "{% for t in tools or [] %}{{ t.function.description }}{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}";
+        `{{ bos_token }}{% for m in messages %}<|start|>{{ m.role }}${showsCalls ? calls : "{% if true %}"}` +
+        "{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}" +
+        (showsTools ? "{% for t in tools or [] %}{{ t.function.description }}{% endfor %}" : "") +
+        "{% if add_generation_prompt %}<|start|>assistant{% endif %}";
     const family = writeFloat32Family(UPSCALING_MODELS);
     let ensemble: Ensemble;
     beforeAll(async () => {
@@ -119,6 +126,13 @@ describe("an ensemble with such a template", () => {
     afterAll(async () => {
         await ensemble.dispose();
         family.remove();
+    });
+
+    test("tells of the tools", async () => {
+        const tools = [{ name: "find", description: "It finds.", parameters: {} }];
+        const { promptTokens } = await collect(complete(ensemble, { prompt: "Where?", maxTokens: 1 }));
+        const told = await collect(complete(ensemble, { prompt: "Where?", maxTokens: 1, tools }));
+        expect(told.promptTokens.chat).toBeGreaterThan(promptTokens.chat ?? 0);
     });
 
     test("calls what is forced, goes on from the result, and answers in JSON on the final channel", async () => {

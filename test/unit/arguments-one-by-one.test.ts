@@ -67,7 +67,7 @@ test("what templates write", async () => {
                 { tools: null, documents: null, ...variables, messages, add_generation_prompt: generation },
                 new Set(),
             ).text;
-        const { syntax, wantsText = false } = tryCalls(render, ["<|im_end|>", "</s>"]) ?? {};
+        const { syntax, wantsText = false } = tryCalls(render, ["<|im_end|>", "</s>"], false) ?? {};
         if (syntax?.pairs === undefined) continue;
         const { pairs } = syntax;
         count++;
@@ -106,7 +106,7 @@ test("a text that a template puts into a quote is read without it, and forced wi
             { ...variables, messages, add_generation_prompt: generation },
             new Set(),
         ).text;
-    const syntax = tryCalls(render, ["<|im_end|>"])?.syntax as CallSyntax;
+    const syntax = tryCalls(render, ["<|im_end|>"], false)?.syntax as CallSyntax;
     expect(syntax.pairs?.quote).toEqual({ begin: "<![CDATA[", end: "]]>" });
     const properties = { text: { type: "string" }, choice: { enum: ["a < b", "c"] } } as const;
     const tool = { name: "find", description: undefined, parameters: { type: "object", properties } as const };

@@ -52,7 +52,7 @@ describe("templates that know tools show", () => {
                     ).text;
                 return { name, render };
             })
-            .filter(({ render }) => tryCalls(render, ["<|im_end|>", "</s>"])?.syntax !== undefined);
+            .filter(({ render }) => tryCalls(render, ["<|im_end|>", "</s>"], false)?.syntax !== undefined);
         expect(renders.length).toBeGreaterThan(45);
     });
 
