@@ -96,3 +96,15 @@ test("of many tools, the one that cannot be shown is named, and none where it is
     };
     expect(() => showTools(tools, never)).toThrow(/^roles must alternate$/);
 });
+
+test("a template that does too much is rendered once", () => {
+    const endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+    const template = compileTemplate(`{% if tools %}${endless}{% endif %}`);
+    let renderings = 0;
+    const show = (shown: readonly ResolvedTool[]): string => {
+        renderings++;
+        return template.render({}, { tools: toolsVariable(shown) }, new Set()).text;
+    };
+    expect(() => showTools([tool("one", {}), tool("two", {})], show)).toThrow(/^it does not come to an end/);
+    expect(renderings).toBe(1);
+});
