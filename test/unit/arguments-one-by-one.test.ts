@@ -147,6 +147,30 @@ test("a text that a template puts into a quote is read without it, and forced wi
         for (const calls of readAll(walk(createRandom(seed)))) expect(calls).toHaveLength(1);
 });
 
+test.each([
+    ["\n", "\n"],
+    ["\n", ""],
+    ["", "\n"],
+    ["  ", ""],
+])("a quote behind %j and in front of %j is no part of a text either", (front, back) => {
+    const marks = { middle: `>${front}`, end: `${back}</param>` };
+    const pairs = { before: "<param=", between: "", text: marks, other: marks };
+    const open = "<call>";
+    const syntax: CallSyntax = {
+        ...{ open, call: ["name", { text: ":" }, "arguments"], between: undefined, close: "</call>" },
+        pairs: { ...pairs, quote: { begin: "<![CDATA[", end: "]]>" } },
+    };
+    for (const text of ["Lima", "a < b", "one\ntwo", "\n a & b \n", "<![CDATA[", "]]", "<"]) {
+        const values = { text, days: 3, more: text };
+        const answer = writeCalls([{ id: "", name: "find", values }], syntax);
+        for (const length of [1, 5, 1000]) {
+            const isText = (_: string, name: string) => name !== "days";
+            const { calls } = readPieces(cut(answer, [length]), { syntax, tools: ["find"], isText });
+            expect(calls.map((call) => call.arguments)).toEqual([values]);
+        }
+    }
+});
+
 test.each<[string, JsonValue]>([
     ["{a:<>}, ]<>,b:[1,<>{<>],x:y:5}", { a: "}, ]", b: [1, "{"], "x:y": 5 }],
     ["{'a': True, 'b': [None, 'it\\'s']}", { a: true, b: [null, "it's"] }],
