@@ -21,8 +21,9 @@ import { toCompletionOptions, type CallOptions } from "./prompt.js";
 export interface EftModel extends LanguageModelV3 {
     readonly provider: "eft-llama";
     /**
-     * Refuses new calls (DISPOSED), waits until those that run have ended or been aborted, and frees what was loaded; an ensemble of
-     * yours stays loaded. A stream runs from its first part to its last, or until it is cancelled. May be called again.
+     * Refuses new calls (DISPOSED), waits for those that run, and frees what was loaded; an ensemble of yours stays loaded. A stream
+     * runs as long as somebody asks for part after part: it is ended where the reader has stopped, or does something else between two
+     * parts, and reading on fails with DISPOSED. May be called again.
      */
     dispose(): Promise<void>;
     /** The same as dispose(), for `await using`. */
@@ -47,7 +48,7 @@ export function createEftModel(source: ModelSource, options: LoadOptions = {}): 
         signal?.throwIfAborted();
         const { options, warnings } = toCompletionOptions(call);
         const answer = (ensemble: Ensemble) => answerParts(complete(ensemble, { readAhead, ...options }), signal);
-        return { parts: used.answer(answer, signal), warnings };
+        return { parts: used.answer(answer), warnings };
     }
     return {
         specificationVersion: "v3",

@@ -158,7 +158,10 @@ export interface TokenUsage {
     readonly promptTokens: number;
     /** Generated tokens, an end-of-text token included, drafts that were rejected not. */
     readonly completionTokens: number;
-    /** How many of `completionTokens` were thinking, the mark that ends it included; 0 where the template tells of none. */
+    /**
+     * How many of `completionTokens` were thinking: from the token that ends the mark in front of it to the one that ends the mark behind
+     * it, both included; 0 where the template tells of none.
+     */
     readonly thinkingTokens: number;
     /** `promptTokens` and `completionTokens` together. */
     readonly totalTokens: number;

@@ -7,6 +7,7 @@ import { EftError } from "../errors.js";
 import { checkOptions } from "../options.js";
 import { checkRecipe, loadRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
+import { trackCalls } from "./running.js";
 
 /** An ensemble; a recipe; the name of a built-in recipe, or the path of a recipe file. */
 export type ModelSource = Ensemble | Recipe | string;
@@ -18,16 +19,12 @@ export interface SourceInUse {
     /**
      * The parts that a call gives. It runs from when the first of them is asked for, and loads the ensemble, unless it is there.
      *
-     * @param signal - what ends the call
      * @throws EftError DISPOSED; what the call throws, and what loading throws, which the next call tries again
      */
-    answer<Part>(
-        call: (ensemble: Ensemble) => AsyncIterable<Part>,
-        signal: AbortSignal | undefined,
-    ): AsyncGenerator<Part, void, void>;
+    answer<Part>(call: (ensemble: Ensemble) => AsyncIterable<Part>): AsyncIterableIterator<Part, void>;
     /**
-     * Refuses new calls, waits for those that run, and frees what was loaded here; an ensemble of the caller's stays as it is. May be
-     * called again.
+     * Refuses new calls, waits for those of which somebody asks for part after part, ends the others, and frees what was loaded here; an
+     * ensemble of the caller's stays as it is. May be called again.
      */
     dispose(): Promise<void>;
 }
@@ -52,36 +49,20 @@ export function useSource(owner: string, source: ModelSource, given: LoadOptions
     const { name, load, free } = isLoaded
         ? supplyEnsemble(owner, source, options)
         : supplyRecipe(source as Recipe | string, options);
-    const running = new Set<Promise<void>>();
+    const calls = trackCalls();
     let disposal: Promise<void> | undefined;
     async function shut(): Promise<void> {
-        await Promise.all(running);
+        await calls.end();
         await free();
+    }
+    async function* answer<Part>(call: (ensemble: Ensemble) => AsyncIterable<Part>): AsyncGenerator<Part, void, void> {
+        yield* call(await load());
     }
     return {
         name,
-        async *answer(call, signal) {
-            if (disposal !== undefined) throw new EftError("DISPOSED", "The model has been disposed; create it again.");
-            const { promise, end } = createEnd();
-            running.add(promise);
-            // Whoever aborts a call may never ask for its end.
-            signal?.addEventListener("abort", end, { once: true });
-            try {
-                yield* call(await load());
-            } finally {
-                signal?.removeEventListener("abort", end);
-                running.delete(promise);
-                end();
-            }
-        },
+        answer: (call) => calls.run(answer(call)),
         dispose: () => (disposal ??= shut()),
     };
-}
-
-function createEnd(): { readonly promise: Promise<void>; readonly end: () => void } {
-    let end = (): void => undefined;
-    const promise = new Promise<void>((resolve) => (end = resolve));
-    return { promise, end };
 }
 
 function supplyRecipe(recipe: Recipe | string, options: LoadOptions): Supply {

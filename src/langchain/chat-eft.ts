@@ -52,8 +52,9 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     }
 
     /**
-     * Refuses new calls (DISPOSED), waits until those that run have ended or been aborted, and frees what was loaded; an ensemble of
-     * yours stays loaded. May be called again.
+     * Refuses new calls (DISPOSED), waits for those that run, and frees what was loaded; an ensemble of yours stays loaded. A stream
+     * runs as long as somebody asks for part after part: it is ended where the reader has stopped, or does something else between two
+     * parts, and reading on fails with DISPOSED. May be called again.
      */
     dispose(): Promise<void> {
         return this.#source.dispose();
@@ -109,7 +110,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
         const { signal } = call;
         signal?.throwIfAborted();
         const options = { ...this.invocationParams(call), prompt: messages.map(toChatMessage), signal };
-        yield* this.#source.answer((ensemble) => answerParts(complete(ensemble, options), signal), signal);
+        yield* this.#source.answer((ensemble) => answerParts(complete(ensemble, options), signal));
     }
 
     override bindTools(tools: BindToolsInput[], options: Partial<ChatEftCallOptions> = {}): Answering<AIMessageChunk> {

@@ -1,7 +1,7 @@
 /** How a chat template writes an assistant's calls of tools: found out by showing it two, and looking where their parts are. */
 
 import type { JsonValue } from "../types.js";
-import { CHANNEL_SYNTAX, tryChannels } from "./channels.js";
+import { CHANNEL_SYNTAX } from "./channels.js";
 import type { ChatMessage } from "./messages.js";
 import { readPairs, type PairSyntax, type TextQuote } from "./pair-syntax.js";
 
@@ -56,11 +56,12 @@ const QUESTION = "Which harbour is it?";
 const ANSWER = "It is that one.";
 const RESULT = "The harbour of Callao";
 
+const TOOL_DESCRIPTION = "Finds a harbour.";
 const SAMPLE_TOOL: JsonValue = {
     type: "function",
     function: {
         name: "find_harbour",
-        description: "Finds a harbour.",
+        description: TOOL_DESCRIPTION,
         parameters: {
             type: "object",
             properties: {
@@ -82,14 +83,23 @@ export type RenderSample = (
 
 /**
  * @param endsOfText - texts of tokens that end an answer
+ * @param hasChannels - whether each part of an answer names its channel
  * @returns undefined for a template that leaves calls or results out, or fails at them
  */
-export function tryCalls(render: RenderSample, endsOfText: readonly string[]): CallTraits | undefined {
+export function tryCalls(
+    render: RenderSample,
+    endsOfText: readonly string[],
+    hasChannels: boolean,
+): CallTraits | undefined {
     const wantsText = !showsCalls(render, [FIRST_SAMPLE], false);
     // Only what fails with data wants text.
     if (wantsText && !showsCalls(render, [FIRST_SAMPLE], true)) return undefined;
     const isSingle = !showsCalls(render, SAMPLES, wantsText);
-    const syntax = tryChannels(render) ? CHANNEL_SYNTAX : trySyntax(render, endsOfText, wantsText);
+    const header = renderBehind(render, [], true);
+    // A template that tells of the tools does so in front of the answer.
+    if (header === undefined || !`${header.before}${header.text}`.includes(TOOL_DESCRIPTION))
+        return { syntax: undefined, wantsText, isSingle };
+    const syntax = hasChannels ? CHANNEL_SYNTAX : trySyntax(render, header.text, endsOfText, wantsText);
     return { syntax, wantsText, isSingle };
 }
 
@@ -131,16 +141,19 @@ function showsCalls(render: RenderSample, samples: readonly SampleCall[], wantsT
     );
 }
 
-function trySyntax(render: RenderSample, endsOfText: readonly string[], wantsText: boolean): CallSyntax | undefined {
-    const header = renderBehind(render, [], true);
+/** @param header - of the answer */
+function trySyntax(
+    render: RenderSample,
+    header: string,
+    endsOfText: readonly string[],
+    wantsText: boolean,
+): CallSyntax | undefined {
     const answered = renderBehind(render, [{ role: "assistant", content: ANSWER }])?.text;
     const single = renderBehind(render, [calling([FIRST_SAMPLE], wantsText)])?.text;
-    if (header === undefined || answered === undefined || single === undefined) return undefined;
-    // A template that tells of the tools does so in front of the answer.
-    if (!header.before.includes("Finds a harbour.")) return undefined;
+    if (answered === undefined || single === undefined) return undefined;
     const ends = [answered.slice(answered.indexOf(ANSWER) + ANSWER.length), ...endsOfText];
     const read = (text: string, samples: readonly SampleCall[]): CallSyntax | undefined =>
-        readLayout(text.slice(commonLength(header.text, text)), samples, ends);
+        readLayout(text.slice(commonLength(header, text)), samples, ends);
     const alone = read(single, [FIRST_SAMPLE]);
     if (alone === undefined || alone.open === "") return undefined;
     const several = renderBehind(render, [calling(SAMPLES, wantsText)])?.text;

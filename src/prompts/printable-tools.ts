@@ -1,5 +1,6 @@
 /** Tools for templates that cannot show all that a schema may say or leave out. */
 
+import { TooMuchWork } from "../template/work.js";
 import type { ResolvedTool } from "../tools/types.js";
 
 type Keywords = Readonly<Record<string, unknown>>;
@@ -24,6 +25,8 @@ export function showTools<Shown>(
         try {
             return { shown: show(shown) };
         } catch (fault) {
+            // Each further try may take as long.
+            if (fault instanceof TooMuchWork) throw fault;
             return { fault };
         }
     };

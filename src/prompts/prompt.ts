@@ -9,7 +9,7 @@ import { compileTemplate, type Rendered } from "../template/template.js";
 import { NO_STAND_INS } from "../template/stand-ins.js";
 import type { JsonValue, PromptTemplate, TemplateVariables, ThinkingMarks } from "../types.js";
 import { GENERIC_SYNTAX, tryCalls, type CallSyntax, type CallTraits, type RenderSample } from "./call-syntax.js";
-import { tryChannels, withThoughts } from "./channels.js";
+import { CHANNEL_SYNTAX, tryChannels, withThoughts } from "./channels.js";
 import { controlTokens } from "./control-tokens.js";
 import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.js";
 import { textOf, type ChatMessage } from "./messages.js";
@@ -67,12 +67,15 @@ export interface AnswerTraits {
 export function answerTraits(members: readonly { readonly prompt: PromptRenderer }[]): AnswerTraits {
     const scripts = [...new Set(members.map(({ prompt }) => prompt.script))];
     const thinker = scripts.find(({ thinking }) => thinking !== undefined);
+    const hasChannels = scripts[0]?.hasChannels ?? false;
     return {
         get syntax() {
+            // No other calls are read there, whatever the template shows.
+            if (hasChannels) return CHANNEL_SYNTAX;
             return scripts.map(({ calls }) => calls?.syntax).find((syntax) => syntax !== undefined) ?? GENERIC_SYNTAX;
         },
         thinking: thinker?.thinking,
-        hasChannels: scripts[0]?.hasChannels ?? false,
+        hasChannels,
         beginsThinking(variables) {
             if (thinker?.thinking === undefined) return false;
             const { text } = thinker.render([{ role: "user", content: "Hello" }], variables);
@@ -248,8 +251,8 @@ function createScript(
     const findTraits = once(() => tryTemplate((messages) => render(messages, {}).text));
     const sample: RenderSample = (messages, variables, isAnswer) =>
         render(adaptMessages(messages, findTraits()), variables, isAnswer).text;
-    const findCalls = once(() => tryCalls(sample, endsOfText(sharers)));
     const findChannels = once(() => tryChannels(sample));
+    const findCalls = once(() => tryCalls(sample, endsOfText(sharers), findChannels()));
     const findSpace = once(() => spacesAnswers(sample));
     const findThinking = once(() => thinking ?? tryThinking(sample, template));
     return {
@@ -259,9 +262,9 @@ function createScript(
             const all = isOwn
                 ? withCalls(messages, calls)
                 : withoutCalls(messages, use, use?.syntax ?? GENERIC_SYNTAX, findTraits().system !== "left out");
-            const named = findChannels() ? withThoughts(all) : all;
+            const shown = findChannels() ? withThoughts(all) : all;
             const show = (own: TemplateVariables): Rendered =>
-                render(adaptMessages(named, findTraits()), { ...variables, ...own });
+                render(adaptMessages(shown, findTraits()), { ...variables, ...own });
             return attempt(`${name} cannot be rendered`, () =>
                 isOwn && use !== undefined
                     ? showTools(use.tools, (tools) => show({ tools: toolsVariable(tools) }))

@@ -57,8 +57,9 @@ function oneByOne(messages: readonly ChatMessage[]): readonly ChatMessage[] {
             shown.push(message);
             continue;
         }
-        const end = messages.findIndex(({ role }, index) => index > at && role !== "tool");
-        const results = messages.slice(at + 1, end < 0 ? undefined : end);
+        let end = at + 1;
+        while (messages[end]?.role === "tool") end++;
+        const results = messages.slice(at + 1, end);
         at += results.length;
         for (const [index, call] of (message["tool_calls"] as readonly JsonValue[]).entries()) {
             // What was thought and said comes before the first.

@@ -63,11 +63,9 @@ export function compileTemplate(source: string, now: () => Date = () => new Date
                 return { text: standIns.plain(marked), marked, standIns };
             } catch (error) {
                 if (error instanceof TemplateFault || error instanceof TooMuchWork) throw error;
-                if (error instanceof RangeError) {
-                    const what = /call stack/.test(error.message) ? "it calls itself too often" : error.message;
-                    throw new TooMuchWork(what, { cause: error });
-                }
-                throw error;
+                if (!(error instanceof RangeError)) throw error;
+                if (!/call stack/.test(error.message)) throw new TooMuchWork(error.message, { cause: error });
+                throw new TemplateFault("it calls itself too often", { cause: error });
             }
         },
     };

@@ -26,7 +26,7 @@ export interface AnswerReader {
     flush(isCutOff: boolean): Uttered;
     /** The stop string that was met; nothing is released after it. */
     readonly stoppedBy: string | undefined;
-    /** Tokens that were thinking, or ended it. */
+    /** Tokens of thoughts: from the one that ends the mark, or header, in front of them to the one that ends the mark behind them. */
     readonly thinkingTokens: number;
 }
 

@@ -28,8 +28,8 @@ export function createChannelReader(
 ): AnswerReader {
     const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const filter = createStopFilter(stop);
-    /** `begin`: a header, or text without one. */
-    let state: "begin" | "header" | "text" | "thinking" | "call" = "begin";
+    /** `begin`: a header, or text without one. `behind`: what follows on a call up to the next part, which is nothing. */
+    let state: "begin" | "header" | "text" | "thinking" | "call" | "behind" = "begin";
     let pending = "";
     let header = "";
     let tool = "";
@@ -39,56 +39,60 @@ export function createChannelReader(
     let thinkingTokens = 0;
     let uttered: { text: string; thinking: string; calls: ParsedCall[] } = { text: "", thinking: "", calls: [] };
 
+    /** Of a part. Where another one begins, this one is over. */
+    const ends = [end, start, channel];
     const say = (text: string): void => void (uttered.text += filter.push(unmark(text)));
+    const think = (text: string): void => void (uttered.thinking += unmark(text));
 
-    function begin(isAll: boolean): boolean {
+    function begin(isAll: boolean, isCutOff: boolean): boolean {
         const rest = pending.trimStart();
         const openings = [start, channel, "to=functions."];
-        if (openings.some((opening) => rest.startsWith(opening))) state = "header";
-        else if (!isAll && openings.some((opening) => opening.startsWith(rest))) return false;
-        else state = "text";
-        return pending !== "";
+        if (openings.some((opening) => rest.startsWith(opening))) {
+            state = "header";
+        } else if (openings.some((opening) => opening.startsWith(rest)) && (!isAll || isCutOff || rest === "")) {
+            if (isAll) pending = "";
+            return false;
+        } else {
+            state = "text";
+        }
+        return true;
     }
 
     function readHeader(isAll: boolean, isCutOff: boolean): boolean {
         const at = pending.indexOf(message);
         if (at < 0) {
-            if (isAll && !isCutOff && pending.trim() !== "") say(pending);
+            const isMarked = [start, channel].some((mark) => pending.trimStart().startsWith(mark));
+            if (isAll && !isCutOff && !isMarked) say(pending);
             if (isAll) pending = "";
             return false;
         }
-        header = pending.slice(0, at);
+        header = pending.slice(0, at).trimStart();
         pending = pending.slice(at + message.length);
         tool = /\bto=functions\.([\w.-]+)/.exec(header)?.[1] ?? "";
-        const named = header.slice(header.indexOf(channel) + channel.length).trimStart();
-        state = tool !== "" ? "call" : named.startsWith("analysis") ? "thinking" : "text";
-        if (state !== "text") uttered.text += filter.flush();
+        const [, named = ""] = header.split(channel);
+        state = tool !== "" ? "call" : named.trimStart().startsWith("analysis") ? "thinking" : "text";
         [json, seen] = [undefined, 0];
         return true;
     }
 
-    /** Up to the end of a part, or what is certain not to belong to it. */
-    function take(isAll: boolean, isCutOff: boolean): { readonly text: string; readonly isOver: boolean } {
-        const ends = [end, start].map((mark) => pending.indexOf(mark)).filter((at) => at >= 0);
-        const isOver = ends.length > 0;
-        const half = Math.max(overlap(pending, end), overlap(pending, start));
-        const to = isOver ? Math.min(...ends) : pending.length - (isAll && !isCutOff ? 0 : half);
-        const text = pending.slice(0, to);
+    /** Up to the end of a part, or what is certain not to belong to it. @returns whether it is over */
+    function take(isAll: boolean, isCutOff: boolean, use: (text: string) => void): boolean {
+        const found = ends.map((mark) => pending.indexOf(mark)).filter((at) => at >= 0);
+        const isOver = found.length > 0;
+        const half = Math.max(...ends.map((mark) => overlap(pending, mark)));
+        const to = isOver ? Math.min(...found) : pending.length - (isAll && !isCutOff ? 0 : half);
+        use(pending.slice(0, to));
         pending = isAll && !isOver ? "" : pending.slice(to);
-        if (isOver) {
-            if (pending.startsWith(end)) pending = pending.slice(end.length);
-            state = "header";
-        }
-        return { text, isOver };
+        if (!isOver) return false;
+        if (pending.startsWith(end)) pending = pending.slice(end.length);
+        uttered.text += filter.flush();
+        state = "begin";
+        return true;
     }
 
-    function readPart(isAll: boolean, isCutOff: boolean): boolean {
-        const isText = state === "text";
-        const { text, isOver } = take(isAll, isCutOff);
-        if (isText) say(text);
-        else uttered.thinking += unmark(text);
-        return isOver && pending !== "";
-    }
+    const readText = (isAll: boolean, isCutOff: boolean): boolean => take(isAll, isCutOff, say);
+    const readThinking = (isAll: boolean, isCutOff: boolean): boolean => take(isAll, isCutOff, think);
+    const skip = (isAll: boolean, isCutOff: boolean): boolean => take(isAll, isCutOff, () => undefined);
 
     function readCall(isAll: boolean, isCutOff: boolean): boolean {
         const from = pending.search(/\S/);
@@ -98,24 +102,30 @@ export function createChannelReader(
         if (values !== undefined && names.has(tool)) {
             uttered.calls.push({ id: undefined, name: tool, arguments: values });
             pending = pending.slice(to);
-            // What follows up to the end of the part is nothing.
-            state = "header";
-            return pending !== "";
+            state = "behind";
+            return true;
         }
-        const isWhole = [end, start].some((mark) => pending.includes(mark, Math.max(0, seen - mark.length)));
+        const isWhole = ends.some((mark) => pending.includes(mark, Math.max(0, seen - mark.length)));
         seen = pending.length;
         if (!isWhole && !isAll) return false;
         if (!isWhole && isCutOff && to === undefined) {
             pending = "";
             return false;
         }
-        const { text, isOver } = take(isAll, isCutOff);
-        say(`${header.trimStart()} ${text}`);
-        return isOver && pending !== "";
+        // Who speaks is the template's to say.
+        const written = header.startsWith(start) ? header.slice(start.length).replace(/^\w+\s*/, "") : header;
+        return take(isAll, isCutOff, (text) => say(`${written}${message}${text}`));
     }
 
     function read(isAll: boolean, isCutOff: boolean): Uttered {
-        const steps = { begin, header: readHeader, text: readPart, thinking: readPart, call: readCall };
+        const steps = {
+            begin,
+            header: readHeader,
+            text: readText,
+            thinking: readThinking,
+            call: readCall,
+            behind: skip,
+        };
         while (filter.stoppedBy === undefined && steps[state](isAll, isCutOff));
         const result = uttered;
         uttered = { text: "", thinking: "", calls: [] };
@@ -129,7 +139,7 @@ export function createChannelReader(
                 standIn(token) ?? decoder.decode(texts.detokenize(Int32Array.of(token), false), { stream: true });
             const wasThinking = state === "thinking";
             const certain = read(false, false);
-            if (wasThinking || certain.thinking !== "") thinkingTokens++;
+            if (wasThinking || state === "thinking" || certain.thinking !== "") thinkingTokens++;
             return certain;
         },
         flush(isCutOff) {

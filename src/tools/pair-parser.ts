@@ -43,7 +43,7 @@ export function parsePairs(
         if (marks === undefined) return text.length - at > LONGEST_NAME ? { kind: "none" } : UNFINISHED;
         const name = unmark(text.slice(at, marks.from)).trim();
         const isRaw = syntax.text.middle === syntax.other.middle ? isText(name) : marks.kind === "text";
-        const { end } = syntax[isRaw ? "text" : "other"];
+        const { middle, end } = syntax[isRaw ? "text" : "other"];
         if (end === "") {
             const found = readMarkedValue(text, marks.to, syntax.text.end);
             if (typeof found === "string") return { kind: found };
@@ -52,9 +52,11 @@ export function parsePairs(
             continue;
         }
         const { quote } = syntax;
-        if (quote !== undefined && quote.begin.startsWith(text.slice(marks.to, marks.to + quote.begin.length))) {
-            const inside = marks.to + quote.begin.length;
-            const closing = `${quote.end}${end}`.trim();
+        const margin = middle.slice(middle.trimEnd().length);
+        const quoted = marks.to + (text.startsWith(margin, marks.to) ? margin.length : 0);
+        if (quote?.begin.startsWith(text.slice(quoted, quoted + quote.begin.length)) === true) {
+            const inside = quoted + quote.begin.length;
+            const closing = `${quote.end}${end}`.trimEnd();
             const behind = text.indexOf(closing, inside);
             if (behind < 0) return UNFINISHED;
             entries.push([name, unmark(text.slice(inside, behind))]);

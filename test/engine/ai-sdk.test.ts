@@ -389,31 +389,58 @@ describe("where it comes from", () => {
             return done;
         };
         while (text === "") await read();
+        const rest = (async () => {
+            while (!(await read()));
+        })();
         let isOver = false;
         const disposal = own.dispose().then(() => (isOver = true));
         await expect(own.doGenerate(call)).rejects.toMatchObject({ code: "DISPOSED" });
-        expect((await whole).content).toEqual([{ type: "text", text: "Its capital is Lima." }]);
         expect(isOver).toBe(false);
-        while (!(await read()));
+        expect((await whole).content).toEqual([{ type: "text", text: "Its capital is Lima." }]);
+        await rest;
         expect(text).toBe("Its capital is Lima.");
         await Promise.all([disposal, own.dispose(), own[Symbol.asyncDispose]()]);
     });
 
-    test.each(["aborted", "cancelled"])("disposing does not wait for a stream that was %s", async (how) => {
-        const own = createEftModel("demo", { backend: "cpu", threads: 1 });
-        const controller = new AbortController();
-        const { stream } = await own.doStream({
-            ...{
+    const endless = { prompt, providerOptions: { eft: { grammar: "root ::= [a-z ]{300}" } } };
+
+    test.each(["a recipe", "an ensemble"])("disposing of a model of %s ends streams that nobody reads", async (of) => {
+        const create = () =>
+            of === "a recipe" ? createEftModel("demo", { backend: "cpu", threads: 1 }) : createEftModel(ensemble);
+        const own = create();
+        const stopped = streamText({ model: own, ...endless });
+        for await (const piece of stopped.textStream) if (piece !== "") break;
+        {
+            await using other = create();
+            for await (const piece of streamText({ model: other, ...endless }).textStream) if (piece !== "") break;
+        }
+        for (const how of ["aborted", "cancelled", "left alone"]) {
+            const controller = new AbortController();
+            const { stream } = await own.doStream({
                 prompt: [{ role: "user", content: [{ type: "text", text: prompt }] }],
                 abortSignal: controller.signal,
-            },
-            providerOptions: { eft: { grammar: "root ::= [a-z ]{200}" } },
-        });
-        const reader = stream.getReader();
-        while ((await reader.read()).value?.type !== "text-delta");
-        if (how === "aborted") controller.abort();
-        else await reader.cancel();
+                providerOptions: endless.providerOptions,
+            });
+            const reader = stream.getReader();
+            while ((await reader.read()).value?.type !== "text-delta");
+            if (how === "aborted") controller.abort();
+            if (how === "cancelled") await reader.cancel();
+        }
         await own.dispose();
+        expect((await generateText({ model, prompt, maxOutputTokens: 1 })).text).not.toBe("");
+    });
+
+    test("who disposes of a model in the middle of a stream, and reads on, is told so", async () => {
+        const own = createEftModel(ensemble);
+        const errors: unknown[] = [];
+        const { textStream } = streamText({ model: own, ...endless, onError: ({ error }) => void errors.push(error) });
+        let text = "";
+        for await (const piece of textStream) {
+            text += piece;
+            await own.dispose();
+        }
+        expect(text.length).toBeLessThan(300);
+        expect(errors).toEqual([expect.objectContaining({ code: "DISPOSED" })]);
     });
 
     test("an ensemble of the caller's stays", async () => {

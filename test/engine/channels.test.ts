@@ -3,10 +3,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { readGbnf } from "../../src/grammar/gbnf.js";
 import { tryCalls, type RenderSample } from "../../src/prompts/call-syntax.js";
-import { CHANNEL_SYNTAX, tryChannels, withThoughts } from "../../src/prompts/channels.js";
+import { CHANNEL_MARKS, CHANNEL_SYNTAX, tryChannels, withThoughts } from "../../src/prompts/channels.js";
 import type { ChatMessage } from "../../src/prompts/messages.js";
 import { withCalls } from "../../src/prompts/tool-messages.js";
 import { compileTemplate } from "../../src/template/template.js";
+import { createAnswerReader } from "../../src/tools/answer-reader.js";
 import { callGrammar } from "../../src/tools/call-grammar.js";
 import { collect, complete, createChat, type Ensemble } from "../../src/index.js";
 import { cut, readPieces, TEXT_MARKS, type AnswerSetup, type ReadAnswer } from "../helpers/answers.js";
@@ -20,6 +21,8 @@ const channel = (name: string, text: string): string => `<|channel|>${name}<|mes
 const next = "<|end|><|start|>assistant";
 const LIMA = { id: undefined, name: "find", arguments: { city: "Lima" } };
 const FIND = '<|channel|>commentary to=functions.find <|constrain|>json<|message|>{"city": "Lima"}';
+
+const NO_TOOL = FIND.replace("find", "rm");
 
 /** The same in pieces of any length. */
 function read(answer: string, own: Partial<AnswerSetup> = {}): ReadAnswer {
@@ -46,21 +49,92 @@ describe("an answer is read by its channels", () => {
         ["two calls", `${FIND}${next}${FIND}`, "", "", [LIMA, LIMA]],
         ["a call and what is said", `${FIND}${next}${channel("final", "Ok.")}`, "Ok.", "", [LIMA]],
         ["text without a channel", "Lima.", "Lima.", "", []],
-        ["a call of no tool", FIND.replace("find", "rm"), 'commentary to=functions.rm json {"city": "Lima"}', "", []],
+        [
+            "text that nothing ends",
+            `${channel("commentary", "I look.")}${channel("final", "Lima.")}`,
+            "I look.Lima.",
+            "",
+            [],
+        ],
+        [
+            "a thought that nothing ends",
+            `${channel("analysis", "Hm.")}${channel("final", "Lima.")}`,
+            "Lima.",
+            "Hm.",
+            [],
+        ],
+        [
+            "a thought, and a turn that nothing divides",
+            `${channel("analysis", "Hm.")}<|start|>assistant${FIND}`,
+            "",
+            "Hm.",
+            [LIMA],
+        ],
+        ["a part without a channel", "<|start|>xanalysis<|message|>Lima.", "Lima.", "", []],
+        ["a call without a channel", '<|start|>assistant to=functions.find<|message|>{"city": "Lima"}', "", "", [LIMA]],
+        ["a call of no tool", NO_TOOL, NO_TOOL, "", []],
+        [
+            "words in front of a call of no tool",
+            `${channel("commentary", "So: ")}${next}${NO_TOOL}`,
+            `So: ${NO_TOOL}`,
+            "",
+            [],
+        ],
+        [
+            "a call that another part breaks off",
+            `${FIND.slice(0, -3)}${channel("final", "Ok.")}`,
+            `${FIND.slice(0, -3)}Ok.`,
+            "",
+            [],
+        ],
+        ["what stands behind a call", `${FIND} so ${next}${channel("final", "Ok.")}`, "Ok.", "", [LIMA]],
+        ["text behind a part", `${channel("final", "Lima.")}<|end|> Yes.`, "Lima. Yes.", "", []],
         ["a call that was cut off", FIND.slice(0, -3), "", "", []],
         ["a header that was cut off", `${channel("analysis", "Hm.")}${next}<|channel|>fi`, "", "Hm.", []],
-    ])("%s", (_what, answer, text, thinking, calls) => {
-        const result = read(answer);
-        // Here control tokens are text like any other.
-        const said = result.text.replace(/<\|(channel|constrain)\|>/g, "");
-        expect([said, result.thinking, result.calls]).toEqual([text, thinking, calls]);
+    ])("%s", (what, answer, text, thinking, calls) => {
+        for (const isCutOff of what.includes("cut off") ? [true] : [true, false]) {
+            const result = read(answer, { isCutOff });
+            expect([result.text, result.thinking, result.calls]).toEqual([text, thinking, calls]);
+        }
     });
+
+    test.each([next, "<|end|><|start|>", "<|end|>", "<|end|>\n", `${next}<|channel|>final`, "<|channel|>final"])(
+        "what only begins a part is no text: %j",
+        (rest) => {
+            for (const isCutOff of [true, false])
+                expect(read(`${channel("final", "Lima.")}${rest}`, { isCutOff }).text).toBe("Lima.");
+            for (let length = 1; length < rest.length; length++)
+                expect(read(`${channel("final", "Lima.")}${rest.slice(0, length)}`).text).toBe("Lima.");
+        },
+    );
 
     test("a call that the model leaves unfinished is text, and stop texts are looked for in what is said", () => {
         expect(read(FIND.slice(0, -3), { isCutOff: false }).text).toContain('{"city": "Li');
         const answer = `${channel("analysis", "a. b")}${next}${channel("final", "c. d")}`;
         expect(read(answer, { stop: ["."] })).toMatchObject({ text: "c", thinking: "a. b", stoppedBy: "." });
+        for (const between of [next, "<|start|>assistant", "", `${next}${channel("analysis", "Hm.")}${next}`]) {
+            const parts = `${channel("commentary", "xa")}${between}${channel("final", "by")}`;
+            expect(read(parts, { stop: ["ab"] })).toMatchObject({ text: "xaby", stoppedBy: undefined });
+        }
+        expect(read(`${channel("final", "xa")}<|end|>by`, { stop: ["ab"] }).text).toBe("xaby");
     });
+});
+
+test("tokens of thoughts are counted as those between tags are: from the end of the mark in front to the mark behind", () => {
+    const count = (pieces: readonly string[]): number => {
+        const reader = createAnswerReader({ detokenize: (ids) => Buffer.from(pieces[ids[0] ?? -1] ?? "") }, [], {
+            ...{ marks: TEXT_MARKS, thinking: undefined, beginsThinking: false, form: "free", calls: undefined },
+            channels: { marks: CHANNEL_MARKS, names: new Set(["find"]) },
+        });
+        pieces.forEach((_, index) => reader.push(index));
+        return reader.thinkingTokens;
+    };
+    const thought = ["<|channel|>", "analysis", "<|message|>", "a", " b"];
+    const said = ["<|start|>", "assistant", "<|channel|>", "final", "<|message|>", "c"];
+    expect(count([...thought, "<|end|>", ...said])).toBe(4);
+    expect(count([...thought, ...said])).toBe(4);
+    expect(count([`${thought.join("")}<|end|>`, ...said])).toBe(1);
+    expect(count(said)).toBe(0);
 });
 
 describe("gpt-oss's template", () => {
@@ -74,7 +148,7 @@ describe("gpt-oss's template", () => {
 
     test("is known, and what it writes is read", () => {
         expect(tryChannels(render)).toBe(true);
-        const traits = tryCalls(render, ["<|call|>", "<|return|>"]);
+        const traits = tryCalls(render, ["<|call|>", "<|return|>"], tryChannels(render));
         expect(traits).toEqual({ syntax: CHANNEL_SYNTAX, wantsText: false, isSingle: true });
         const question: ChatMessage = { role: "user", content: "Where?" };
         const called: ChatMessage = {
@@ -104,12 +178,19 @@ describe("gpt-oss's template", () => {
     });
 });
 
-describe("an ensemble with such a template", () => {
+describe.each([
+    ["shows tools and calls", true, true],
+    ["shows calls", false, true],
+    ["shows neither", false, false],
+])("an ensemble with such a template, which %s", (_what, showsTools, showsCalls) => {
+    const calls =
+        "{% if m.tool_calls %} to=functions.{{ m.tool_calls[0].function.name }}<|channel|>commentary json<|message|>" +
+        "{{ m.tool_calls[0].function.arguments | tojson }}<|call|>{% else %}";
     const template =
-        "{{ bos_token }}{% for m in messages %}<|start|>{{ m.role }}{% if m.tool_calls %} to=functions.{{ m.tool_calls[0].function.name }}" +
-        "<|channel|>commentary json<|message|>{{ m.tool_calls[0].function.arguments | tojson }}<|call|>" +
-        "{% else %}{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}" +
-        "{% for t in tools or [] %}{{ t.function.description }}{% endfor %}{% if add_generation_prompt %}<|start|>assistant{% endif %}";
+        `{{ bos_token }}{% for m in messages %}<|start|>{{ m.role }}${showsCalls ? calls : "{% if true %}"}` +
+        "{% if m.role == 'assistant' %}<|channel|>final{% endif %}<|message|>{{ m.content }}<|end|>{% endif %}{% endfor %}" +
+        (showsTools ? "{% for t in tools or [] %}{{ t.function.description }}{% endfor %}" : "") +
+        "{% if add_generation_prompt %}<|start|>assistant{% endif %}";
     const family = writeFloat32Family(UPSCALING_MODELS);
     let ensemble: Ensemble;
     beforeAll(async () => {
@@ -119,6 +200,13 @@ describe("an ensemble with such a template", () => {
     afterAll(async () => {
         await ensemble.dispose();
         family.remove();
+    });
+
+    test("tells of the tools", async () => {
+        const tools = [{ name: "find", description: "It finds.", parameters: {} }];
+        const { promptTokens } = await collect(complete(ensemble, { prompt: "Where?", maxTokens: 1 }));
+        const told = await collect(complete(ensemble, { prompt: "Where?", maxTokens: 1, tools }));
+        expect(told.promptTokens.chat).toBeGreaterThan(promptTokens.chat ?? 0);
     });
 
     test("calls what is forced, goes on from the result, and answers in JSON on the final channel", async () => {

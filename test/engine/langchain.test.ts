@@ -369,16 +369,42 @@ test("a name is loaded at the first call, once, and disposed of with the model",
 
 test("disposing refuses new calls and waits for those that run", async () => {
     const own = new ChatEft({ model: "demo", load: { backend: "cpu", threads: 1 }, temperature: 0 });
-    let text = "";
-    let disposal: Promise<void> | undefined;
-    for await (const chunk of await own.stream(prompt)) {
-        text += chunk.text;
-        if (text === "" || disposal !== undefined) continue;
-        disposal = own.dispose();
-        await expect(own.invoke(prompt)).rejects.toMatchObject({ code: "DISPOSED" });
-    }
+    const whole = own.invoke(prompt);
+    const chunks = (await own.stream(prompt))[Symbol.asyncIterator]();
+    let text = ((await chunks.next()).value as AIMessageChunk).text;
+    const rest = (async () => {
+        for await (const chunk of { [Symbol.asyncIterator]: () => chunks }) text += chunk.text;
+    })();
+    const disposal = own.dispose();
+    await expect(own.invoke(prompt)).rejects.toMatchObject({ code: "DISPOSED" });
+    expect((await whole).text).toBe("Its capital is Lima.");
+    await rest;
     expect(text).toBe("Its capital is Lima.");
     await Promise.all([disposal, own.dispose()]);
+});
+
+test.each(["a recipe", "an ensemble"])("disposing of a model of %s ends streams that nobody reads", async (of) => {
+    const endless = { grammar: "root ::= [a-z ]{300}" };
+    const create = () =>
+        of === "a recipe"
+            ? new ChatEft({ model: "demo", load: { backend: "cpu", threads: 1 }, ...endless })
+            : new ChatEft({ model: ensemble, ...endless });
+    const own = create();
+    for await (const chunk of await own.stream(prompt)) if (chunk.text !== "") break;
+    const left = await own.stream(prompt);
+    await left.next();
+    {
+        await using other = create();
+        const stream = await other.stream(prompt);
+        await stream.next();
+    }
+    await own.dispose();
+    await expect(
+        (async () => {
+            for await (const _chunk of left);
+        })(),
+    ).rejects.toMatchObject({ code: "DISPOSED" });
+    expect((await model.invoke(prompt, { maxTokens: 1 })).text).not.toBe("");
 });
 
 test("tells tracers what it is", () => {

@@ -107,7 +107,7 @@ test("stop texts are looked for in the answer, not in thoughts and calls", () =>
     }
 });
 
-test("tokens of thoughts are counted with the mark that ends them, and those of calls and of the answer are not", () => {
+test("tokens of thoughts are counted from the end of the mark in front to that of the mark behind; those of calls and of the answer are not", () => {
     const call = ["<tool_call>", '{"name": ', '"now"}', "</tool_call>"];
     const count = (pieces: readonly string[], beginsThinking = false): number => {
         const reader = createAnswerReader({ detokenize: (ids) => Buffer.from(pieces[ids[0] ?? -1] ?? "") }, [], {
@@ -120,5 +120,6 @@ test("tokens of thoughts are counted with the mark that ends them, and those of 
     expect(count(["<think>", "a", " b", "</think>", "c", ...call, "<think>", "d", "</think>", "e"])).toBe(7);
     expect(count(["a", "</thi", "nk>", "b", ...call], true)).toBe(3);
     expect(count(["<think>a</think>b", "c"])).toBe(1);
+    expect(count(["<th", "ink>", "a", "</thi", "nk>", "b"])).toBe(4);
     expect(count(["a", ...call])).toBe(0);
 });

@@ -67,7 +67,7 @@ test("what templates write", async () => {
                 { tools: null, documents: null, ...variables, messages, add_generation_prompt: generation },
                 new Set(),
             ).text;
-        const { syntax, wantsText = false } = tryCalls(render, ["<|im_end|>", "</s>"]) ?? {};
+        const { syntax, wantsText = false } = tryCalls(render, ["<|im_end|>", "</s>"], false) ?? {};
         if (syntax?.pairs === undefined) continue;
         const { pairs } = syntax;
         count++;
@@ -106,7 +106,7 @@ test("a text that a template puts into a quote is read without it, and forced wi
             { ...variables, messages, add_generation_prompt: generation },
             new Set(),
         ).text;
-    const syntax = tryCalls(render, ["<|im_end|>"])?.syntax as CallSyntax;
+    const syntax = tryCalls(render, ["<|im_end|>"], false)?.syntax as CallSyntax;
     expect(syntax.pairs?.quote).toEqual({ begin: "<![CDATA[", end: "]]>" });
     const properties = { text: { type: "string" }, choice: { enum: ["a < b", "c"] } } as const;
     const tool = { name: "find", description: undefined, parameters: { type: "object", properties } as const };
@@ -145,6 +145,30 @@ test("a text that a template puts into a quote is read without it, and forced wi
     const walk = createWalker(gbnf);
     for (let seed = 0; seed < 50; seed++)
         for (const calls of readAll(walk(createRandom(seed)))) expect(calls).toHaveLength(1);
+});
+
+test.each([
+    ["\n", "\n"],
+    ["\n", ""],
+    ["", "\n"],
+    ["  ", ""],
+])("a quote behind %j and in front of %j is no part of a text either", (front, back) => {
+    const marks = { middle: `>${front}`, end: `${back}</param>` };
+    const pairs = { before: "<param=", between: "", text: marks, other: marks };
+    const open = "<call>";
+    const syntax: CallSyntax = {
+        ...{ open, call: ["name", { text: ":" }, "arguments"], between: undefined, close: "</call>" },
+        pairs: { ...pairs, quote: { begin: "<![CDATA[", end: "]]>" } },
+    };
+    for (const text of ["Lima", "a < b", "one\ntwo", "\n a & b \n", "<![CDATA[", "]]", "<"]) {
+        const values = { text, days: 3, more: text };
+        const answer = writeCalls([{ id: "", name: "find", values }], syntax);
+        for (const length of [1, 5, 1000]) {
+            const isText = (_: string, name: string) => name !== "days";
+            const { calls } = readPieces(cut(answer, [length]), { syntax, tools: ["find"], isText });
+            expect(calls.map((call) => call.arguments)).toEqual([values]);
+        }
+    }
 });
 
 test.each<[string, JsonValue]>([

@@ -52,7 +52,7 @@ describe("templates that know tools show", () => {
                     ).text;
                 return { name, render };
             })
-            .filter(({ render }) => tryCalls(render, ["<|im_end|>", "</s>"])?.syntax !== undefined);
+            .filter(({ render }) => tryCalls(render, ["<|im_end|>", "</s>"], false)?.syntax !== undefined);
         expect(renders.length).toBeGreaterThan(45);
     });
 
@@ -95,4 +95,16 @@ test("of many tools, the one that cannot be shown is named, and none where it is
         throw new Error("roles must alternate");
     };
     expect(() => showTools(tools, never)).toThrow(/^roles must alternate$/);
+});
+
+test("a template that does too much is rendered once", () => {
+    const endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}";
+    const template = compileTemplate(`{% if tools %}${endless}{% endif %}`);
+    let renderings = 0;
+    const show = (shown: readonly ResolvedTool[]): string => {
+        renderings++;
+        return template.render({}, { tools: toolsVariable(shown) }, new Set()).text;
+    };
+    expect(() => showTools([tool("one", {}), tool("two", {})], show)).toThrow(/^it does not come to an end/);
+    expect(renderings).toBe(1);
 });
