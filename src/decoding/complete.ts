@@ -18,6 +18,7 @@ import {
     type OptionTable,
 } from "../options.js";
 import {
+    consumed,
     toCompletion,
     type Completion,
     type CompletionOptions,
@@ -164,7 +165,7 @@ export async function collect(completion: Completion): Promise<CompletionResult>
             return { ...finish, text: said.join(""), thinking: thought.join(""), toolCalls, parts };
         }
     }
-    throw new EftError("OPTION_INVALID", "The completion has been consumed before; ask for another one.");
+    throw consumed();
 }
 
 interface Request extends Omit<Generation, "prompts"> {
