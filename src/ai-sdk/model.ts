@@ -32,7 +32,7 @@ export interface EftModel extends LanguageModelV3 {
 /**
  * A model of the AI SDK (specification v3, which versions 6 and 7 of `ai` take) that answers with the target of an ensemble. Calls that run at
  * the same time advance in the same steps. Dials, speculation and what else the AI SDK has no words for are given with each call:
- * `providerOptions: { eft: { parameters: { beta: 1.5 }, speculation: true } }`, see {@link EftOptions}.
+ * `providerOptions: { eft: { parameters: { beta: 1.5 }, speculation: true } }`, of the type `EftOptions`.
  *
  * @param source - a loaded ensemble, which stays yours to dispose of; or a recipe, the name of a built-in one or the path of a recipe
  *   file, which the model loads at its first call

@@ -9,6 +9,7 @@ import { EftError } from "../errors.js";
 import {
     checkOptions,
     boolean,
+    DIALS,
     integer,
     mapping,
     show,
@@ -26,7 +27,7 @@ import {
     type TokenPart,
 } from "./completion.js";
 import type { ToolCall } from "../tools/types.js";
-import { checkCanDraft, createDrafterForm, resolveSpeculation, SPECULATION_OPTIONS } from "./drafter.js";
+import { checkCanDraft, checkSpeculation, createDrafterForm, resolveSpeculation } from "./drafter.js";
 import { checkToolChoice, checkTools } from "../tools/check-tools.js";
 import { resolveAnswer, separateParts, type AnswerPlan } from "./answer.js";
 import { createDials, type Dials } from "./fusion.js";
@@ -49,9 +50,9 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
     tools: checkTools,
     toolChoice: checkToolChoice,
     jsonSchemaStrict: boolean,
-    parameters: mapping<number>,
+    parameters: DIALS,
     templateVariables: checkVariables,
-    speculation: (name, value) => (typeof value === "boolean" ? value : SPECULATION_OPTIONS(name, value)),
+    speculation: checkSpeculation,
     topLogprobs: integer(0, 100),
     memberLogprobs: boolean,
     explain: boolean,

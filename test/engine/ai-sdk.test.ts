@@ -98,13 +98,22 @@ describe("generateText", () => {
         ["an unknown dial", { parameters: { lambda: 1 } }, /lambda/],
         ["a dial that is out of range", { parameters: { beta: 99 } }, /"beta".* 0 to 2, not 99/],
         ["a wrong value", { sampling: { minP: "much" } }, /minP must be a number/],
-        ["a wrong kind", { speculation: "yes" }, /speculation must be an object/],
+        ["a wrong kind", { speculation: "auto" }, /speculation must be true, false or an object, not "auto"/],
+        ["an option of sampling", { topP: 1 }, /has no option topP; it belongs in sampling/],
+        ["a dial by itself", { beta: 1 }, /has no option beta; .*parameters of the recipe belong in parameters\./],
     ])("refuses %s with an error of ours", async (_name, eft, message) => {
         const error: unknown = await generateText({ model, prompt, providerOptions: { eft } }).catch(
             (caught: unknown) => caught,
         );
         expect(EftError.isInstance(error)).toBe(true);
         expect((error as Error).message).toMatch(message);
+    });
+
+    test.each(["eft-llama", "eftLlama", "EFT"])("options under the name %s are warned of", async (name) => {
+        const options = { model, prompt, maxOutputTokens: 1, providerOptions: { [name]: { parameters: { beta: 1 } } } };
+        const { warnings } = await generateText(options);
+        const message = `providerOptions["${name}"] is not read; write providerOptions.eft.`;
+        expect(warnings).toEqual([{ type: "other", message }]);
     });
 
     test("messages are a conversation", async () => {

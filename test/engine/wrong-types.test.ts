@@ -386,3 +386,12 @@ test("a model of another copy or thread is refused by name", async () => {
         return { endOfGeneration: () => model.endOfGeneration(), tokenize: () => Int32Array.of() };
     }
 });
+
+test.each<[object, string]>([
+    [{ topP: 0.5 }, "complete has no option topP; it belongs in sampling: { sampling: { topP: ... } }."],
+    [{ temprature: 1 }, 'complete has no option temprature; did you mean "temperature" in sampling?'],
+    [{ beta: 1.5 }, "parameters of the recipe belong in parameters."],
+    [{ speculation: "auto" }, 'speculation must be true, false or an object, not "auto".'],
+])("%j is said to belong elsewhere", (wrong, message) => {
+    expect(() => complete(ensemble, { ...request, ...wrong })).toThrow(message);
+});
