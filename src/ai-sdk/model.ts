@@ -14,6 +14,7 @@ import type { FinishPart, ToolCallPart } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { LoadOptions } from "../ensemble/options.js";
 import { answerParts, READ_AHEAD, wholeAnswer, type Said } from "../frameworks/answer.js";
+import { checkSource } from "../frameworks/check-source.js";
 import { useSource, type ModelSource } from "../frameworks/source.js";
 import { toCompletionOptions, type CallOptions } from "./prompt.js";
 
@@ -41,6 +42,7 @@ export interface EftModel extends LanguageModelV3 {
  *   their signal fires its reason; streams, which begin when they are read, end with it
  */
 export function createEftModel(source: ModelSource, options: LoadOptions = {}): EftModel {
+    checkSource("createEftModel", source);
     const used = useSource("createEftModel", source, options);
     function start(call: CallOptions, readAhead: number) {
         const { abortSignal: signal } = call;

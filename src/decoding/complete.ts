@@ -213,7 +213,11 @@ function resolveRequest(
 }
 
 function checkStop(value: unknown): readonly string[] {
-    const texts: readonly unknown[] = Array.isArray(value) ? Array.from(value) : [""];
+    if (!Array.isArray(value)) {
+        const remedy = typeof value === "string" ? `; write [${show(value)}]` : "";
+        throw new EftError("OPTION_INVALID", `stop must be a list of texts, not ${show(value)}${remedy}.`);
+    }
+    const texts: readonly unknown[] = Array.from(value);
     if (texts.length <= 16 && texts.every((each) => typeof each === "string" && each !== ""))
         return texts as readonly string[];
     throw new EftError("OPTION_INVALID", "stop must be at most 16 texts, none of them empty.");

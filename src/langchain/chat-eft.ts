@@ -18,6 +18,7 @@ import type { InteropZodType } from "@langchain/core/utils/types";
 import { complete } from "../decoding/complete.js";
 import type { CompletionOptions, FinishPart } from "../decoding/completion.js";
 import { answerParts, READ_AHEAD, wholeAnswer, type Said } from "../frameworks/answer.js";
+import { checkSource } from "../frameworks/check-source.js";
 import { useSource, type SourceInUse } from "../frameworks/source.js";
 import { checkOneOf, checkOptions } from "../options.js";
 import { toChatMessage } from "./messages.js";
@@ -43,6 +44,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     /** @throws EftError OPTION_INVALID */
     constructor(fields: ChatEftFields) {
         const { model, load, ...settings } = checkOptions("ChatEft", fields, FIELDS);
+        checkSource("model of ChatEft", model);
         super(settings);
         this.#source = useSource("ChatEft", model, load, "load of ChatEft");
         this.#settings = settings;

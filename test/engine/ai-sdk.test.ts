@@ -14,7 +14,8 @@ import {
 import { z } from "zod";
 import type { LanguageModelV3CallOptions, LanguageModelV3Prompt } from "@ai-sdk/provider";
 import { createEftModel, type EftModel } from "../../src/ai-sdk/index.js";
-import { collect, complete, EftError, type CompletionOptions, type Ensemble } from "../../src/index.js";
+import { ChatEft } from "../../src/langchain/index.js";
+import { collect, complete, EftError, loadRecipe, type CompletionOptions, type Ensemble } from "../../src/index.js";
 import { loadOnCpu, QUESTIONS } from "../helpers/demo.js";
 import { UPSCALING, UPSCALING_MODELS, writeFloat32Family } from "../helpers/float32.js";
 import { THINKING, withoutEnd } from "../helpers/thinking.js";
@@ -443,8 +444,14 @@ describe("where it comes from", () => {
     });
 
     test.each<[string, () => unknown, RegExp]>([
-        ["neither", () => createEftModel({} as never), /createEftModel takes an ensemble, not/],
-        ["a promise", () => createEftModel(Promise.resolve() as never), /write `await` before loadEnsemble/],
+        [
+            "neither",
+            () => createEftModel({} as never),
+            /^createEftModel takes an ensemble, a recipe, or the name or path of a recipe, not an object\.$/,
+        ],
+        ["options", () => createEftModel({ model: "demo" } as never), /not an object; give "demo" by itself\.$/],
+        ["a promise", () => createEftModel(loadRecipe("demo") as never), /write `await` before .*loadRecipe\(\)\.$/],
+        ["a promise", () => new ChatEft({ model: loadRecipe("demo") as never }), /^model of ChatEft .*`await` before/],
         ["half a recipe", () => createEftModel({ combination: {} } as never), /createEftModel takes a recipe/],
         ["a wrong option", () => createEftModel("demo", { thread: 1 } as never), /did you mean "threads"/],
         [

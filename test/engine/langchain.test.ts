@@ -255,8 +255,8 @@ describe("withStructuredOutput", () => {
         expect(await plain.invoke(prompt)).toEqual([expect.any(Boolean), expect.any(Boolean)]);
         const call = model.withStructuredOutput(cities, { method: "functionCalling" });
         await expect(call.invoke(prompt)).rejects.toMatchObject({
-            code: "GRAMMAR_INVALID",
-            message: expect.stringMatching(/extract.*Arguments are an object.*"array"/),
+            code: "OPTION_INVALID",
+            message: expect.stringMatching(/extract.*schema of an object.*"array"/),
         });
     });
 
