@@ -13,7 +13,8 @@ import type { Tool, ToolCall, ToolChoice } from "../tools/types.js";
 /** What to complete, and how. */
 export interface CompletionOptions {
     /**
-     * Text of the user's turn, or a conversation. Each member sees it through its own prompt template. With `raw` also token ids
+     * Text of the user's turn, or a conversation. Each member sees it through its own prompt template. A message
+     * of the assistant at the end is a turn that is over, whose text is not continued. With `raw` also token ids
      * of the common vocabulary, control tokens among them: they are shown as they are, with nothing in front, no BOS either. A
      * member that lacks one of the tokens reads its text.
      */
