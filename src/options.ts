@@ -7,7 +7,13 @@ import { closest, distance } from "fastest-levenshtein";
 import { EftError } from "./errors.js";
 
 /** The value, or a copy of it, if it may be that. @throws EftError OPTION_INVALID */
-export type Check<T> = (name: string, value: unknown) => T;
+export interface Check<T> {
+    (name: string, value: unknown): T;
+    /** Of the options inside. */
+    readonly names?: readonly string[];
+    /** What belongs there that nobody can list, in plural. */
+    readonly others?: string;
+}
 
 /** A check for each option. */
 export type OptionTable<Options> = {
@@ -26,7 +32,8 @@ export function checkOptions<Options>(owner: string, options: unknown, table: Op
 
 /** Options inside of options. */
 export function optionsOf<Options>(owner: string, table: OptionTable<Options>): Check<Options> {
-    return (name, value) => checkEntries(owner, mapping(name, value), table);
+    const check = (name: string, value: unknown): Options => checkEntries(owner, mapping(name, value), table);
+    return Object.assign(check, { names: Object.keys(table) });
 }
 
 function checkEntries<Options>(
@@ -39,13 +46,31 @@ function checkEntries<Options>(
     return Object.fromEntries(
         Object.entries(given).map(([name, value]) => {
             const check = names.includes(name) ? checks[name] : undefined;
-            if (check === undefined) {
-                const all = `there are: ${names.join(", ")}`;
-                throw invalid(`${owner} has no option ${name}; ${guess(name, names) ?? `${all}.`}`);
-            }
+            if (check === undefined)
+                throw invalid(`${owner} has no option ${name}; ${meant(name, checks) ?? listed(checks)}`);
             return [name, reading(name, () => check(name, value))];
         }),
     ) as Options;
+}
+
+/** What an option that is none was meant as, in the rest of a sentence; undefined where nothing resembles it. */
+export function meant(name: string, table: Readonly<Record<string, Check<unknown>>>): string | undefined {
+    const inner = Object.entries(table).find(([, { names = [] }]) => names.includes(name))?.[0];
+    if (inner !== undefined) return `it belongs in ${inner}: { ${inner}: { ${name}: ... } }.`;
+    const own = guess(name, Object.keys(table));
+    if (own !== undefined) return own;
+    for (const [outer, { names = [] }] of Object.entries(table)) {
+        const guessed = guess(name, names);
+        if (guessed !== undefined) return guessed.replace(/\?$/, ` in ${outer}?`);
+    }
+    return undefined;
+}
+
+function listed(table: Readonly<Record<string, Check<unknown>>>): string {
+    const others = Object.entries(table).flatMap(([name, check]) =>
+        check.others === undefined ? [] : [`; ${check.others} belong in ${name}`],
+    );
+    return `there are: ${Object.keys(table).join(", ")}${others.join("")}.`;
 }
 
 /** What looks at a caller's value may get an error from it: getters and Proxies are the caller's code. */
@@ -114,6 +139,12 @@ export function mapping<T = never>(name: string, value: unknown): Readonly<Recor
         return Object.fromEntries(Object.entries(value).filter(([, entry]) => entry !== undefined));
     });
 }
+
+/** Values of a recipe's parameters, by name. */
+export const DIALS: Check<Readonly<Record<string, number>>> = Object.assign(
+    (name: string, value: unknown) => mapping<number>(name, value),
+    { others: "parameters of the recipe" },
+);
 
 /** A list whose elements pass a check; holes do not. */
 export function listOf<T>(check: Check<T>): Check<readonly T[]> {

@@ -5,6 +5,6 @@
  */
 
 export { EftError, type EftErrorCode } from "../errors.js";
-export type { EftOptions } from "../frameworks/answer.js";
 export type { ModelSource } from "../frameworks/source.js";
 export { createEftModel, type EftModel } from "./model.js";
+export type { EftOptions } from "./prompt.js";

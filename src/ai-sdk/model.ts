@@ -14,6 +14,7 @@ import type { FinishPart, ToolCallPart } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { LoadOptions } from "../ensemble/options.js";
 import { answerParts, READ_AHEAD, wholeAnswer, type Said } from "../frameworks/answer.js";
+import { checkSource } from "../frameworks/check-source.js";
 import { useSource, type ModelSource } from "../frameworks/source.js";
 import { toCompletionOptions, type CallOptions } from "./prompt.js";
 
@@ -33,7 +34,7 @@ export interface EftModel extends LanguageModelV3 {
 /**
  * A model of the AI SDK (specification v3, which versions 6 and 7 of `ai` take) that answers with the target of an ensemble. Calls that run at
  * the same time advance in the same steps. Dials, speculation and what else the AI SDK has no words for are given with each call:
- * `providerOptions: { eft: { parameters: { beta: 1.5 }, speculation: true } }`, see {@link EftOptions}.
+ * `providerOptions: { eft: { parameters: { beta: 1.5 }, speculation: true } }`, of the type `EftOptions`.
  *
  * @param source - a loaded ensemble, which stays yours to dispose of; or a recipe, the name of a built-in one or the path of a recipe
  *   file, which the model loads at its first call
@@ -42,6 +43,7 @@ export interface EftModel extends LanguageModelV3 {
  *   their signal fires its reason; streams, which begin when they are read, end with it
  */
 export function createEftModel(source: ModelSource, options: LoadOptions = {}): EftModel {
+    checkSource("createEftModel", source);
     const used = useSource("createEftModel", source, options);
     function start(call: CallOptions, readAhead: number) {
         const { abortSignal: signal } = call;

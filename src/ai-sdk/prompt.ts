@@ -7,7 +7,7 @@ import type {
     SharedV3Warning,
 } from "@ai-sdk/provider";
 import type { CompletionOptions } from "../decoding/completion.js";
-import { checkEftOptions } from "../frameworks/answer.js";
+import { checkEftOptions, type EftOptions as CommonOptions } from "../frameworks/answer.js";
 import { assistantMessage, toolMessage } from "../frameworks/messages.js";
 import type { ChatMessage } from "../prompts/messages.js";
 import type { Tool, ToolChoice } from "../tools/types.js";
@@ -15,6 +15,18 @@ import type { JsonValue, TemplateVariables } from "../types.js";
 
 /** Since version 7 of `ai`, callers say how much a model is to think. */
 export type CallOptions = LanguageModelV3CallOptions & { readonly reasoning?: string };
+
+/** What of a type JSON can say. */
+type Json<T> = T extends (...given: never) => unknown
+    ? never
+    : T extends readonly (infer Element)[]
+      ? readonly Json<Exclude<Element, undefined>>[]
+      : T extends object
+        ? { [Key in keyof T]: Json<T[Key]> }
+        : T;
+
+/** What `providerOptions.eft` takes: what of a completion's options the AI SDK has no words of its own for. */
+export type EftOptions = Json<CommonOptions>;
 
 type Schema = NonNullable<CompletionOptions["jsonSchema"]>;
 /** Collects what is not supported. */
@@ -31,6 +43,10 @@ export function toCompletionOptions(call: CallOptions): {
         if (!isKnown) warnings.push({ type: "unsupported", feature, ...(details !== undefined && { details }) });
     };
     const eft = checkEftOptions("providerOptions.eft", call.providerOptions?.eft ?? {});
+    for (const name of Object.keys(call.providerOptions ?? {})) {
+        if (name === "eft" || !/^eft/i.test(name)) continue;
+        warnings.push({ type: "other", message: `providerOptions["${name}"] is not read; write providerOptions.eft.` });
+    }
     const { temperature, topP, topK, presencePenalty, frequencyPenalty, responseFormat: format } = call;
     const use = toTools(call, warn);
     const isForced = use.toolChoice === "required" || typeof use.toolChoice === "object";

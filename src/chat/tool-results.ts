@@ -13,10 +13,12 @@ export function withResults({ user, steps = [] }: ChatTurn, given: unknown): Que
     const texts = new Map<string, string>();
     if (!Array.isArray(given)) throw invalid(`takes a list of results, not ${show(given)}`);
     for (const each of given as readonly unknown[]) {
-        const { id, result } = (typeof each === "object" && each !== null ? each : {}) as {
+        const { id, result, ...others } = (typeof each === "object" && each !== null ? each : {}) as {
             id?: unknown;
             result?: unknown;
         };
+        const [unknown] = Object.keys(others);
+        if (unknown !== undefined) throw invalid(`takes an id and a result of each call, and no ${show(unknown)}`);
         const call = calls.find((known) => known.id === id);
         if (typeof id !== "string" || call === undefined)
             throw invalid(`waits for results of ${calls.map((known) => known.id).join(", ")}, not of ${show(id)}`);

@@ -142,7 +142,9 @@ export function explainFlags(
     if (needy !== undefined) return explainNeedy(needy);
     const unknown = [...words.filter(isUnknown), ...parsed._.map(String).filter((word) => /^-[^\d.]/.test(word))];
     const mistaken = new Set(unknown.map((word) => word.split("=")[0] ?? ""));
-    return mistaken.size === 0 ? undefined : [...mistaken].map((flag) => explainFlag(flag, known)).join("\n");
+    return mistaken.size === 0
+        ? undefined
+        : [...mistaken].map((flag) => explainFlag(flag, known, positionals)).join("\n");
 }
 
 /** Where there is no command: what was meant by the first flag that no command has. */
@@ -221,11 +223,14 @@ function flagNamed(name: string): string {
 }
 
 /** @param flag - as it was typed */
-function explainFlag(flag: string, known: readonly string[]): string {
+function explainFlag(flag: string, known: readonly string[], positionals: readonly string[] = []): string {
     const name = Parser.decamelize(flag.replace(/^-+/, ""), "-");
     const flags = [...new Set(known.filter((key) => key.length > 1).map((key) => Parser.decamelize(key, "-")))];
     const positive = name.replace(/^no-/, "");
     if (positive !== name && flags.includes(positive)) return `There is no ${flag}; write --${positive}=false.`;
+    const takesRecipe = positionals.some((each) => ["recipe", "source", "sources"].includes(each));
+    if ((name === "r" || name === "recipe") && takesRecipe && !flags.includes("recipe"))
+        return `There is no ${flag}; write the recipe without a flag.`;
     if (name === "m" || name === "model")
         return `There is no ${flag}: name the models with --recipe, or with --base, --tuned and --reference.`;
     const own = FOREIGN[name];

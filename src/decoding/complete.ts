@@ -9,6 +9,7 @@ import { EftError } from "../errors.js";
 import {
     checkOptions,
     boolean,
+    DIALS,
     integer,
     mapping,
     number,
@@ -19,6 +20,7 @@ import {
     type OptionTable,
 } from "../options.js";
 import {
+    consumed,
     toCompletion,
     type Completion,
     type CompletionOptions,
@@ -26,7 +28,7 @@ import {
     type TokenPart,
 } from "./completion.js";
 import type { ToolCall } from "../tools/types.js";
-import { checkCanDraft, createDrafterForm, resolveSpeculation, SPECULATION_OPTIONS } from "./drafter.js";
+import { checkCanDraft, checkSpeculation, createDrafterForm, resolveSpeculation } from "./drafter.js";
 import { checkToolChoice, checkTools } from "../tools/check-tools.js";
 import { resolveAnswer, separateParts, type AnswerPlan } from "./answer.js";
 import { createDials, type Dials } from "./fusion.js";
@@ -49,9 +51,9 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
     tools: checkTools,
     toolChoice: checkToolChoice,
     jsonSchemaStrict: boolean,
-    parameters: mapping<number>,
+    parameters: DIALS,
     templateVariables: checkVariables,
-    speculation: (name, value) => (typeof value === "boolean" ? value : SPECULATION_OPTIONS(name, value)),
+    speculation: checkSpeculation,
     topLogprobs: integer(0, 100),
     memberLogprobs: boolean,
     conservativeTopP: number(Number.MIN_VALUE, 1),
@@ -166,7 +168,7 @@ export async function collect(completion: Completion): Promise<CompletionResult>
             return { ...finish, text: said.join(""), thinking: thought.join(""), toolCalls, parts };
         }
     }
-    throw new EftError("OPTION_INVALID", "The completion has been consumed before; ask for another one.");
+    throw consumed();
 }
 
 interface Request extends Omit<Generation, "prompts"> {
@@ -213,7 +215,11 @@ function resolveRequest(
 }
 
 function checkStop(value: unknown): readonly string[] {
-    const texts: readonly unknown[] = Array.isArray(value) ? Array.from(value) : [""];
+    if (!Array.isArray(value)) {
+        const remedy = typeof value === "string" ? `; write [${show(value)}]` : "";
+        throw new EftError("OPTION_INVALID", `stop must be a list of texts, not ${show(value)}${remedy}.`);
+    }
+    const texts: readonly unknown[] = Array.from(value);
     if (texts.length <= 16 && texts.every((each) => typeof each === "string" && each !== ""))
         return texts as readonly string[];
     throw new EftError("OPTION_INVALID", "stop must be at most 16 texts, none of them empty.");

@@ -1,5 +1,6 @@
 /** What a completion takes and gives. */
 
+import { EftError } from "../errors.js";
 import type { ChatMessage } from "../prompts/messages.js";
 import type { SpeculationStatistics } from "../host/statistics.js";
 import type { SamplingOptions, Some, TemplateVariables, TokenIds } from "../types.js";
@@ -12,7 +13,8 @@ import type { Tool, ToolCall, ToolChoice } from "../tools/types.js";
 /** What to complete, and how. */
 export interface CompletionOptions {
     /**
-     * Text of the user's turn, or a conversation. Each member sees it through its own prompt template. With `raw` also token ids
+     * Text of the user's turn, or a conversation. Each member sees it through its own prompt template. A message
+     * of the assistant at the end is a turn that is over, whose text is not continued. With `raw` also token ids
      * of the common vocabulary, control tokens among them: they are shown as they are, with nothing in front, no BOS either. A
      * member that lacks one of the tokens reads its text.
      */
@@ -222,10 +224,18 @@ export interface TextSource {
      * The text of the answer as a stream of UTF-8: `new Response(completion.toReadableStream())`, or
      * `pipeline(completion.toReadableStream(), response)` of `node:stream/promises`. It has what has not been read yet, in chunks
      * of one or more whole characters. A token is drawn when a reader asks for more, so that a slow one holds up nobody but
-     * itself; `cancel()`, which a client that goes away leads to, stops the generation; what the completion throws, reading throws.
-     * How it ended, and all else that is not text, is in the parts alone.
+     * itself; `cancel()`, which a client that goes away leads to, stops the generation; what the completion throws, reading throws,
+     * and OPTION_INVALID where it has been read to its end, or left, before. How it ended, and all else that is not text, is in the
+     * parts alone.
      */
     toReadableStream(): ReadableStream<TextBytes>;
+    /**
+     * Waits for the first part, which stays to be read: what cannot be answered, such as a prompt that is too long, is thrown here, and
+     * not in the middle of an answer. Called again, or while the parts are being read, it does nothing more.
+     *
+     * @throws EftError what reading the first part throws; OPTION_INVALID where the completion was left before that
+     */
+    begin(): Promise<void>;
 }
 
 /** Parts as they come; ends with a {@link FinishPart}. Leaving the loop early stops the generation, as does `await using`. */
@@ -246,19 +256,46 @@ export function toCompletion<Parts extends AsyncGenerator<Part, void, void>, Met
     parts: Parts,
     methods: Methods,
 ): Parts & Methods & TextSource & { [Symbol.asyncDispose](): Promise<void> } {
-    const dispose = async (): Promise<void> => void (await parts.return());
-    const stream = (): ReadableStream<TextBytes> => toReadableStream(parts);
-    return Object.assign(parts, methods, { toReadableStream: stream, [Symbol.asyncDispose]: dispose });
+    const [draw, leave] = [parts.next.bind(parts), parts.return.bind(parts)];
+    let first: Promise<IteratorResult<Part, void>> | undefined;
+    /** The first part has been drawn by begin(), and nobody has asked for it. */
+    let isKept = false;
+    const completion = Object.assign(parts, methods, {
+        next(): Promise<IteratorResult<Part, void>> {
+            if (!isKept || first === undefined) {
+                const result = draw();
+                first ??= result;
+                return result;
+            }
+            isKept = false;
+            return first;
+        },
+        return() {
+            isKept = false;
+            return leave();
+        },
+        async begin() {
+            isKept ||= first === undefined;
+            const { done } = await (first ??= draw());
+            if (done) throw consumed();
+        },
+        toReadableStream: (): ReadableStream<TextBytes> => toReadableStream(completion),
+        [Symbol.asyncDispose]: async (): Promise<void> => void (await completion.return()),
+    });
+    return completion;
 }
 
 function toReadableStream(parts: AsyncGenerator<Part, void, void>): ReadableStream<TextBytes> {
     const encoder = new TextEncoder();
+    let isWhole = false;
     return new ReadableStream<TextBytes>(
         {
             async pull(controller) {
                 for (;;) {
                     const { value: part, done } = await parts.next();
+                    if (done && !isWhole) throw consumed();
                     if (done) return controller.close();
+                    isWhole = part.type === "finish";
                     const isAnswer = part.type === "token" || part.type === "finish";
                     if (isAnswer && part.text) return controller.enqueue(encoder.encode(part.text));
                 }
@@ -268,6 +305,11 @@ function toReadableStream(parts: AsyncGenerator<Part, void, void>): ReadableStre
         // By default a stream keeps a chunk in store, which would be drawn before anybody asks.
         { highWaterMark: 0 },
     );
+}
+
+/** What is said where a completion is read that has no parts left. */
+export function consumed(): EftError {
+    return new EftError("OPTION_INVALID", "The completion has been consumed before; ask for another one.");
 }
 
 /** A completion that has run to its end. */

@@ -33,7 +33,7 @@ export interface SpeculationOptions {
 }
 
 /** What speculation may be, if it is an object. */
-export const SPECULATION_OPTIONS = optionsOf<SpeculationOptions>("speculation", {
+const SPECULATION_OPTIONS = optionsOf<SpeculationOptions>("speculation", {
     drafter: string,
     lookup(name, value) {
         if (typeof value === "boolean" || typeof value === "function") return value as boolean | Proposer;
@@ -43,6 +43,13 @@ export const SPECULATION_OPTIONS = optionsOf<SpeculationOptions>("speculation", 
     coupling: oneOf(["gumbel", "maximal"]),
     drafterSampling: SAMPLING_OPTIONS,
 });
+
+/** @throws EftError OPTION_INVALID */
+export function checkSpeculation(name: string, value: unknown): boolean | SpeculationOptions {
+    if (typeof value === "boolean") return value;
+    if (typeof value === "object" && value !== null) return SPECULATION_OPTIONS(name, value);
+    throw new EftError("OPTION_INVALID", `${name} must be true, false or an object, not ${show(value)}.`);
+}
 
 /** Speculation with all defaults filled in. */
 export interface Speculation {

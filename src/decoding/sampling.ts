@@ -2,7 +2,7 @@
 
 import { EftError } from "../errors.js";
 import type { NativeDraw } from "../native/binding.js";
-import { checkInteger, integer, number, optionsOf, show } from "../options.js";
+import { integer, number, optionsOf, show } from "../options.js";
 import type { SamplingOptions, Some } from "../types.js";
 
 /** With these the draw is from the target itself. */
@@ -63,7 +63,11 @@ export function resolveLogitBias(
                     `not ${show(value)}.`,
             );
         }
-        return [checkInteger("a token id in logitBias", Number(token), 0, vocabularySize - 1), value] as const;
+        if (/^\d+$/.test(token) && Number(token) < vocabularySize) return [Number(token), value] as const;
+        throw new EftError(
+            "OPTION_INVALID",
+            `logitBias takes token ids from 0 to ${vocabularySize - 1}, as ensemble.tokenize() gives them, not ${show(token)}.`,
+        );
     });
     return {
         biasTokens: Int32Array.from(entries, ([token]) => token),

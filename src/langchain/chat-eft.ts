@@ -9,6 +9,7 @@ import {
     createFunctionCallingParser,
 } from "@langchain/core/language_models/structured_output";
 import type { AIMessageChunk, BaseMessage } from "@langchain/core/messages";
+import { OutputParserException } from "@langchain/core/output_parsers";
 import { ChatGenerationChunk, type ChatResult } from "@langchain/core/outputs";
 import type { Runnable } from "@langchain/core/runnables";
 import { toJsonSchema } from "@langchain/core/utils/json_schema";
@@ -17,8 +18,9 @@ import type { InteropZodType } from "@langchain/core/utils/types";
 import { complete } from "../decoding/complete.js";
 import type { CompletionOptions, FinishPart } from "../decoding/completion.js";
 import { answerParts, READ_AHEAD, wholeAnswer, type Said } from "../frameworks/answer.js";
+import { checkSource } from "../frameworks/check-source.js";
 import { useSource, type SourceInUse } from "../frameworks/source.js";
-import { checkOptions } from "../options.js";
+import { checkOneOf, checkOptions } from "../options.js";
 import { toChatMessage } from "./messages.js";
 import { createChunks, toMessage } from "./output.js";
 import { FIELDS, toCompletionOptions, type ChatEftCallOptions, type ChatEftFields } from "./settings.js";
@@ -42,6 +44,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     /** @throws EftError OPTION_INVALID */
     constructor(fields: ChatEftFields) {
         const { model, load, ...settings } = checkOptions("ChatEft", fields, FIELDS);
+        checkSource("model of ChatEft", model);
         super(settings);
         this.#source = useSource("ChatEft", model, load, "load of ChatEft");
         this.#settings = settings;
@@ -120,7 +123,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     /**
      * Answers with an object or list of a schema: a zod type, another that knows its JSON schema, or a JSON schema. By the method
      * `jsonSchema`, which is the default, the text is JSON of it; by `functionCalling` a call has it as arguments, which has to be an
-     * object; by `jsonMode` the text is any JSON.
+     * object; by `jsonMode` the text is any JSON. An answer that was cut before its end is LangChain's error OUTPUT_PARSING_FAILURE.
      */
     override withStructuredOutput<Output extends Structure = Record<string, unknown>>(
         schema: Schema<Output>,
@@ -134,6 +137,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
         schema: Schema<Output>,
         { name = "extract", method = "jsonSchema", includeRaw }: StructuredOutputMethodOptions<boolean> = {},
     ) {
+        checkOneOf("method of withStructuredOutput", method, ["jsonSchema", "functionCalling", "jsonMode"]);
         const jsonSchema = toSchema(schema);
         const { description = "" } = jsonSchema;
         const tools = [{ type: "function", function: { name, description, parameters: jsonSchema } }];
@@ -142,7 +146,9 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
             ...(isCall ? { tools, tool_choice: name } : { jsonSchema: method === "jsonMode" ? true : jsonSchema }),
             ls_structured_output_format: { kwargs: { method }, schema: jsonSchema },
         });
-        const parser = isCall ? createFunctionCallingParser<Output>(schema, name) : createContentParser<Output>(schema);
+        const parser = isCall
+            ? createFunctionCallingParser<Output>(schema, name).pipe<Output>(whatWasCalled)
+            : createContentParser<Output>(schema);
         return assembleStructuredOutputPipeline<Output>(model, parser, includeRaw);
     }
 }
@@ -153,6 +159,14 @@ type Answering<Output> = Runnable<BaseLanguageModelInput, Output, ChatEftCallOpt
 type Structure = Record<string, any>;
 type Schema<Output extends Structure> =
     InteropZodType<Output, unknown> | SerializableSchema<Output> | Record<string, unknown>;
+
+/** LangChain's own parser gives undefined for an answer without a call. */
+function whatWasCalled<Output>(output: Output | undefined): Output {
+    if (output !== undefined) return output;
+    throw new OutputParserException(
+        "The answer has no whole call; it was cut off, perhaps at maxTokens or by the context.",
+    );
+}
 
 /** LangChain's own conversion has no end where a type of zod contains itself. */
 function toSchema<Output extends Structure>(schema: Schema<Output>): Readonly<Record<string, unknown>> {

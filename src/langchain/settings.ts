@@ -9,7 +9,9 @@ import type { CompletionOptions } from "../decoding/completion.js";
 import type { LoadOptions } from "../ensemble/options.js";
 import type { EftOptions } from "../frameworks/answer.js";
 import type { ModelSource } from "../frameworks/source.js";
-import { unchecked, type OptionTable } from "../options.js";
+import { COMPLETION_OPTIONS } from "../decoding/complete.js";
+import { EftError } from "../errors.js";
+import { meant, unchecked, type Check, type OptionTable } from "../options.js";
 import { toToolChoice, toTools } from "./messages.js";
 
 /** What the constructor takes for all calls, and a call for itself. Objects overlay each other, later ones winning. */
@@ -39,18 +41,17 @@ export interface ChatEftFields extends BaseChatModelParams, ChatEftSettings {
     readonly stop?: readonly string[] | undefined;
 }
 
-/** What there is; values are checked where they are used, by us or, from `cache` on, by LangChain. */
-export const FIELDS: OptionTable<ChatEftFields> = {
-    ...{
-        model: unchecked,
-        load: unchecked,
-        stop: unchecked,
-        temperature: unchecked,
-        maxTokens: unchecked,
-        seed: unchecked,
-    },
-    ...{ parameters: unchecked, sampling: unchecked, templateVariables: unchecked, speculation: unchecked },
+const { parameters, sampling } = COMPLETION_OPTIONS;
+/** What the model and its calls have in common. */
+const SHARED = {
+    ...{ stop: unchecked, temperature: unchecked, maxTokens: unchecked, seed: unchecked },
+    ...{ parameters, sampling, templateVariables: unchecked, speculation: unchecked },
     ...{ logitBias: unchecked, grammar: unchecked, readAhead: unchecked },
+};
+
+/** What there is; other values are checked where they are used, by us or, from `cache` on, by LangChain. */
+export const FIELDS: OptionTable<ChatEftFields> = {
+    ...{ model: unchecked, load: unchecked, ...SHARED },
     ...{
         cache: unchecked,
         callbacks: unchecked,
@@ -62,6 +63,25 @@ export const FIELDS: OptionTable<ChatEftFields> = {
     ...{ outputVersion: unchecked, verbose: unchecked },
 };
 
+const CALL: Readonly<Record<string, Check<unknown>>> = { ...SHARED, tools: unchecked, jsonSchema: unchecked };
+/** LangChain's own options of calls. */
+const FOREIGN: ReadonlySet<string> = new Set(
+    (
+        "callbacks configurable context ls_structured_output_format maxConcurrency maxRetries metadata options outputVersion " +
+        "promptIndex recursionLimit runId runName signal store strict tags timeout tool_choice"
+    ).split(" "),
+);
+
+/** What others are told with a call passes; what resembles an option of ours is a slip. */
+function checkNames(call: Partial<ChatEftCallOptions>): void {
+    for (const [name, value] of Object.entries<unknown>(call)) {
+        if (value === undefined || name in CALL || FOREIGN.has(name)) continue;
+        const guess = meant(name, CALL);
+        if (guess !== undefined)
+            throw new EftError("OPTION_INVALID", `A call of ChatEft has no option ${name}; ${guess}`);
+    }
+}
+
 /**
  * @param own - the model's, which the call's overlay
  * @throws EftError OPTION_INVALID
@@ -70,6 +90,7 @@ export function toCompletionOptions(
     own: Omit<ChatEftFields, "model">,
     call: Partial<ChatEftCallOptions>,
 ): Omit<CompletionOptions, "prompt"> {
+    checkNames(call);
     const { tools, tool_choice: choice } = call;
     const samplingOf = ({ temperature, sampling }: ChatEftSettings) => ({
         ...(temperature !== undefined && { temperature }),

@@ -36,13 +36,13 @@ export interface ScoreItem {
     readonly withEnd?: boolean | undefined;
 }
 
-const ITEMS = listOf(
-    optionsOf<ScoreItem>("A text to score", {
+const ITEMS = listOf((item, value) =>
+    optionsOf<ScoreItem>(item, {
         // Texts, token ids or messages: `chat` and the vocabulary decide.
         context: unchecked,
         continuation: unchecked,
-        withEnd: boolean,
-    }),
+        withEnd: (name, isWanted) => boolean(`${item}.${name}`, isWanted),
+    })(item, value),
 );
 
 /** A {@link ScoreItem} that has been checked, and that the caller cannot change. */

@@ -9,7 +9,7 @@ import { MOST_SCORED } from "../models/context-memory.js";
 import { checkVariables } from "../prompts/prompt.js";
 import { EftError } from "../errors.js";
 import type { NativeQueryResult } from "../native/binding.js";
-import { callback, checkOptions, boolean, integer, mapping, abortSignal, type OptionTable } from "../options.js";
+import { callback, checkOptions, boolean, integer, DIALS, abortSignal, type OptionTable } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
 import type { TemplateVariables } from "../types.js";
 import { checkItems, prepareAll, type CheckedItem, type Prepared, type ScoreItem } from "./items.js";
@@ -51,7 +51,7 @@ const scoreOptions = (contextSize: number): OptionTable<ScoreOptions> => ({
     chat: boolean,
     stride: integer(1, contextSize),
     templateVariables: checkVariables,
-    parameters: mapping<number>,
+    parameters: DIALS,
     topLogprobs: integer(0, 100),
     scores: boolean,
     signal: abortSignal,

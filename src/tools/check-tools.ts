@@ -4,11 +4,17 @@ import { EftError } from "../errors.js";
 import { readData, type Data } from "../template/data.js";
 import { show } from "../options.js";
 import { readSchema, type JsonSchema } from "../grammar/schema-source.js";
+import { APPLICATORS, CONSTRAINTS, keywordsOf } from "../grammar/schema-keywords.js";
+import type { Fields } from "../grammar/schema-report.js";
 import type { ResolvedTool, ToolChoice } from "./types.js";
 
 const MOST_TOOLS = 128;
 const NAME = /^[\w.-]{1,64}$/;
+/** What others call the parameters: the AI SDK, MCP, Anthropic's API, LangChain. */
+const SCHEMA_KEYS = ["inputSchema", "input_schema", "schema"];
 const NO_ARGUMENTS: JsonSchema = { type: "object", properties: {}, additionalProperties: false };
+/** Keywords that can tell of an object without naming the type. */
+const OF_OBJECTS: readonly string[] = [...CONSTRAINTS.object, ...APPLICATORS, "enum", "const"];
 /** In the schemas of all tools. */
 const MOST_VALUES = 200_000;
 /** Levels of a schema. */
@@ -27,6 +33,8 @@ export function checkTools(what: string, given: unknown): readonly ResolvedTool[
         const place = `[${index}]`;
         if (typeof tool !== "object" || tool === null) return invalid(`must be tools; ${place} is ${show(tool)}`);
         const { name, description, parameters = NO_ARGUMENTS, ...others } = tool as Record<string, unknown>;
+        if (name === undefined && "function" in others)
+            return invalid(`has a tool of OpenAI's API at ${place}; give what is under its \`function\``);
         if (typeof name !== "string" || !NAME.test(name))
             return invalid(`needs a name of 1 to 64 letters, digits, "_", "-" or "." at ${place}, not ${show(name)}`);
         if (names.has(name)) return invalid(`has two tools with the name ${name}`);
@@ -34,8 +42,12 @@ export function checkTools(what: string, given: unknown): readonly ResolvedTool[
         if (description !== undefined && typeof description !== "string")
             return invalid(`needs a text as description of ${name}, not ${show(description)}`);
         const [unknown] = Object.keys(others);
-        if (unknown !== undefined)
-            return invalid(`has the unknown key "${unknown}" at ${name}; a tool has name, description and parameters`);
+        if (unknown !== undefined) {
+            const remedy = SCHEMA_KEYS.includes(unknown)
+                ? "the schema of the arguments is given as parameters"
+                : "a tool has name, description and parameters";
+            return invalid(`has the unknown key "${unknown}" at ${name}; ${remedy}`);
+        }
         const data = readParameters(parameters, name, invalid);
         values += data.values;
         if (values > MOST_VALUES) return invalid(`has more than ${MOST_VALUES} values in the parameters up to ${name}`);
@@ -48,7 +60,19 @@ function readParameters(given: unknown, name: string, invalid: (reason: string) 
     const data = readData(readSchema(given, { code: "OPTION_INVALID", message }), DEEPEST);
     if (typeof data?.copy !== "object" || data.copy === null || Array.isArray(data.copy))
         return invalid(`needs as parameters of ${name} a JSON schema, or something with toJSONSchema()`);
-    return data;
+    const reason = whyNoObject(data.copy as Fields);
+    if (reason === undefined) return data;
+    const example = '{ type: "object", properties: { city: { type: "string" } } }';
+    return invalid(`needs as parameters of ${name} the JSON schema of an object, such as ${example}; ${reason}`);
+}
+
+/** Arguments are an object; what says nothing of values leaves that open. */
+function whyNoObject({ type, ...schema }: Fields): string | undefined {
+    if (type !== undefined)
+        return [type].flat().includes("object") ? undefined : `this one is of the type ${show(type)}`;
+    const keywords = keywordsOf(schema);
+    const isSchema = keywords.length === 0 || keywords.some((keyword) => OF_OBJECTS.includes(keyword));
+    return isSchema ? undefined : `${show(keywords[0])} says nothing of an object`;
 }
 
 /** @throws EftError OPTION_INVALID */

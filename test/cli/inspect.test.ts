@@ -324,7 +324,8 @@ speculation: { drafter: 2 * share * b, length: 3, coupling: maximal, lookup: tru
         [["demo", "--set", "beta=9"], 1, /from 0 to 2, not 9/],
         [["demo", "--backend", "metal"], 1, /The backend metal cannot be used/],
         [["demo", "--context-size", "1"], 1, /--context-size must be a whole number/],
-        [["demo", "--recipe", "demo"], 2, /There is no --recipe/],
+        [["demo", "--recipe", "demo"], 2, /There is no --recipe; write the recipe without a flag\./],
+        [["-r", "demo"], 2, /There is no -r; write the recipe without a flag\./],
     ])("that cannot be: %j", async (args, expected, message) => {
         const { stdout, stderr, code } = await run(["inspect", ...args]);
         expect({ stdout, code }).toEqual({ stdout: "", code: expected });

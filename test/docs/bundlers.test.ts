@@ -39,6 +39,20 @@ test("the documented configuration is built and answers", async () => {
     expect({ stdout, stderr }).toEqual({ stdout: "Its capital is Lima.\n", stderr: "" });
 });
 
+test("the documented route answers, and says with a status what it cannot", async () => {
+    writeFileSync(path.join(folder, "route.mjs"), files.get("app/api/answer/route.js") ?? "");
+    const program = `
+        import { GET } from "./route.mjs";
+        const ask = (prompt) => GET(new Request("http://localhost/?prompt=" + encodeURIComponent(prompt)));
+        console.log(await (await ask("What is the capital of Peru?")).text());
+        const { status } = await ask("long ".repeat(1000));
+        console.log(status);
+        process.exit();`;
+    writeFileSync(path.join(folder, "ask.mjs"), program);
+    const { stdout, stderr } = await run(process.execPath, ["ask.mjs"], { cwd: folder });
+    expect({ stdout, stderr }).toEqual({ stdout: "Its capital is Lima.\n400\n", stderr: "" });
+});
+
 test("a bundle of CommonJS requires the package", async () => {
     await build({ ...ALL, external: ["eft-llama"], format: "cjs", outfile: "out/external.cjs" });
     expect(readFileSync(path.join(folder, "out/external.cjs"), "utf8")).toContain('require("eft-llama")');

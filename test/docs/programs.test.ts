@@ -52,7 +52,7 @@ it("docs/hosts.md", async () => {
 });
 
 it("docs/library.md", async () => {
-    expect(await outputOf("docs/library.md", 0)).toEqual(["Its capital is Lima.", "400"]);
+    expect(await outputOf("docs/library.md", 0)).toEqual(["Its capital is Lima.", "400 400"]);
     expect(await outputOf("docs/library.md", 1)).toEqual(["Its capital is Lima.", "true", "true"]);
     const lines = await outputOf("docs/library.md", 2);
     expect(lines).toEqual([

@@ -14,7 +14,8 @@ import {
 import { z } from "zod";
 import type { LanguageModelV3CallOptions, LanguageModelV3Prompt } from "@ai-sdk/provider";
 import { createEftModel, type EftModel } from "../../src/ai-sdk/index.js";
-import { collect, complete, EftError, type CompletionOptions, type Ensemble } from "../../src/index.js";
+import { ChatEft } from "../../src/langchain/index.js";
+import { collect, complete, EftError, loadRecipe, type CompletionOptions, type Ensemble } from "../../src/index.js";
 import { loadOnCpu, QUESTIONS } from "../helpers/demo.js";
 import { UPSCALING, UPSCALING_MODELS, writeFloat32Family } from "../helpers/float32.js";
 import { THINKING, withoutEnd } from "../helpers/thinking.js";
@@ -98,13 +99,22 @@ describe("generateText", () => {
         ["an unknown dial", { parameters: { lambda: 1 } }, /lambda/],
         ["a dial that is out of range", { parameters: { beta: 99 } }, /"beta".* 0 to 2, not 99/],
         ["a wrong value", { sampling: { minP: "much" } }, /minP must be a number/],
-        ["a wrong kind", { speculation: "yes" }, /speculation must be an object/],
+        ["a wrong kind", { speculation: "auto" }, /speculation must be true, false or an object, not "auto"/],
+        ["an option of sampling", { topP: 1 }, /has no option topP; it belongs in sampling/],
+        ["a dial by itself", { beta: 1 }, /has no option beta; .*parameters of the recipe belong in parameters\./],
     ])("refuses %s with an error of ours", async (_name, eft, message) => {
         const error: unknown = await generateText({ model, prompt, providerOptions: { eft } }).catch(
             (caught: unknown) => caught,
         );
         expect(EftError.isInstance(error)).toBe(true);
         expect((error as Error).message).toMatch(message);
+    });
+
+    test.each(["eft-llama", "eftLlama", "EFT"])("options under the name %s are warned of", async (name) => {
+        const options = { model, prompt, maxOutputTokens: 1, providerOptions: { [name]: { parameters: { beta: 1 } } } };
+        const { warnings } = await generateText(options);
+        const message = `providerOptions["${name}"] is not read; write providerOptions.eft.`;
+        expect(warnings).toEqual([{ type: "other", message }]);
     });
 
     test("messages are a conversation", async () => {
@@ -461,8 +471,14 @@ describe("where it comes from", () => {
     });
 
     test.each<[string, () => unknown, RegExp]>([
-        ["neither", () => createEftModel({} as never), /createEftModel takes an ensemble, not/],
-        ["a promise", () => createEftModel(Promise.resolve() as never), /write `await` before loadEnsemble/],
+        [
+            "neither",
+            () => createEftModel({} as never),
+            /^createEftModel takes an ensemble, a recipe, or the name or path of a recipe, not an object\.$/,
+        ],
+        ["options", () => createEftModel({ model: "demo" } as never), /not an object; give "demo" by itself\.$/],
+        ["a promise", () => createEftModel(loadRecipe("demo") as never), /write `await` before .*loadRecipe\(\)\.$/],
+        ["a promise", () => new ChatEft({ model: loadRecipe("demo") as never }), /^model of ChatEft .*`await` before/],
         ["half a recipe", () => createEftModel({ combination: {} } as never), /createEftModel takes a recipe/],
         ["a wrong option", () => createEftModel("demo", { thread: 1 } as never), /did you mean "threads"/],
         [

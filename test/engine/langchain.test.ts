@@ -96,6 +96,9 @@ describe("a message", () => {
                 message: 'ChatEft has no option temprature; did you mean "temperature"?',
             }),
         );
+        const misplaced = (field: object): unknown => new ChatEft({ model: ensemble, ...field });
+        expect(() => misplaced({ topK: 1 })).toThrow("ChatEft has no option topK; it belongs in sampling");
+        expect(() => misplaced({ beta: 1 })).toThrow("parameters of the recipe belong in parameters.");
         const own = new ChatEft({ model: ensemble, tags: ["mine"], maxRetries: 0, callbacks: [], verbose: false });
         expect(own.tags).toEqual(["mine"]);
     });
@@ -107,10 +110,39 @@ describe("a message", () => {
         ["a wrong seed", { seed: -1 }, /seed must be a whole number/],
         ["a tool of another kind", { tools: [{ type: "web_search" }] }, /tools takes/],
         ["a choice that is none", { tool_choice: { type: "any" } }, /tool_choice must be/],
+        ["a slip", { parameter: { beta: 1 } } as object, /A call of ChatEft has no option parameter; .*"parameters"/],
+        ["another spelling", { max_tokens: 1 } as object, /did you mean "maxTokens"/],
+        ["an option of sampling", { topP: 0.5 } as object, /belongs in sampling: \{ sampling: \{ topP: \.\.\. \} \}/],
+        ["another spelling of such", { top_p: 0.5 } as object, /did you mean "topP" in sampling\?/],
     ])("refuses %s with an error of ours", async (_name, options, message) => {
         const error: unknown = await model.invoke(prompt, options).catch((caught: unknown) => caught);
         expect(EftError.isInstance(error)).toBe(true);
         expect((error as Error).message).toMatch(message);
+    });
+
+    test("options of LangChain and of others pass", async () => {
+        const own = {
+            ...{
+                callbacks: [],
+                tags: ["a"],
+                metadata: { b: 1 },
+                runName: "c",
+                configurable: { d: 1 },
+                timeout: 60_000,
+            },
+            ...{
+                recursionLimit: 5,
+                maxConcurrency: 1,
+                maxRetries: 0,
+                stop: ["never"],
+                strict: true,
+                store: {},
+                user: "e",
+            },
+            ...{ context: {}, parallel_tool_calls: false, response_format: {}, stream: true, functions: [], n: 1 },
+        };
+        const message = await model.invoke(prompt, { ...own, maxTokens: 1 });
+        expect(message.usage_metadata).toMatchObject({ output_tokens: 1 });
     });
 
     test("messages are a conversation", async () => {
@@ -223,9 +255,28 @@ describe("withStructuredOutput", () => {
         expect(await plain.invoke(prompt)).toEqual([expect.any(Boolean), expect.any(Boolean)]);
         const call = model.withStructuredOutput(cities, { method: "functionCalling" });
         await expect(call.invoke(prompt)).rejects.toMatchObject({
-            code: "GRAMMAR_INVALID",
-            message: expect.stringMatching(/extract.*Arguments are an object.*"array"/),
+            code: "OPTION_INVALID",
+            message: expect.stringMatching(/extract.*schema of an object.*"array"/),
         });
+    });
+
+    test.each(["jsonSchema", "functionCalling"] as const)("an answer that is cut is an error by %s", async (method) => {
+        const schema = z.object({ city: z.string().max(8) });
+        const cut = { maxTokens: 2, seed: 1 };
+        for (const shape of [schema, z.toJSONSchema(schema)]) {
+            const structured = model.withStructuredOutput(shape as typeof schema, { method });
+            await expect(structured.invoke(prompt, cut)).rejects.toMatchObject({
+                lc_error_code: "OUTPUT_PARSING_FAILURE",
+            });
+        }
+        const both = model.withStructuredOutput(schema, { method, includeRaw: true });
+        expect(await both.invoke(prompt, cut)).toMatchObject({ parsed: null, raw: expect.anything() });
+    });
+
+    test("a method that is none is refused", () => {
+        expect(() => model.withStructuredOutput({}, { method: "nonsense" })).toThrow(
+            "method of withStructuredOutput must be one of jsonSchema, functionCalling, jsonMode",
+        );
     });
 
     test("a schema that cannot be enforced is refused by its place", async () => {

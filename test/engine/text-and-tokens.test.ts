@@ -142,6 +142,45 @@ describe("the text of a completion as a stream", () => {
         });
     });
 
+    test.each<[string, (completion: Completion) => Promise<unknown>]>([
+        ["collected", collect],
+        ["left", (completion) => completion.return()],
+        ["streamed", (completion) => new Response(completion.toReadableStream()).text()],
+        ["cancelled", (completion) => completion.toReadableStream().cancel()],
+    ])("of a completion that has been %s is an error", async (_how, consume) => {
+        const completion = ask();
+        await consume(completion);
+        const message = "The completion has been consumed before; ask for another one.";
+        const error = { code: "OPTION_INVALID", message };
+        await expect(new Response(completion.toReadableStream()).text()).rejects.toMatchObject(error);
+        await expect(collect(completion)).rejects.toMatchObject(error);
+    });
+
+    test("begin() waits for the first part, and leaves it to be read", async () => {
+        const completion = ask();
+        await Promise.all([completion.begin(), completion.begin()]);
+        expect(await new Response(completion.toReadableStream()).text()).toBe(text);
+        const other = ask({ maxTokens: 2 });
+        await other.begin();
+        expect((await collect(other)).parts).toHaveLength(2);
+        await other.begin();
+        expect(await other.next()).toEqual({ done: true, value: undefined });
+    });
+
+    test("begin() throws what the first part would, and where there is none", async () => {
+        const tooLong = ask({ prompt: "word ".repeat(20_000) });
+        const error = { code: "CONTEXT_OVERFLOW" };
+        await expect(tooLong.begin()).rejects.toMatchObject(error);
+        await expect(collect(tooLong)).rejects.toMatchObject(error);
+        const left = ask();
+        await left.return();
+        await expect(left.begin()).rejects.toMatchObject({ code: "OPTION_INVALID" });
+        const begun = endless();
+        await begun.begin();
+        await begun.return();
+        expect(await begun.next()).toEqual({ done: true, value: undefined });
+    });
+
     test("has the answer alone, in whole characters", async () => {
         async function* parts(): AsyncGenerator<{ type: string; text?: string }, void, void> {
             for (const said of ["é", "", "\u{1F600}"]) yield await Promise.resolve({ type: "token", text: said });

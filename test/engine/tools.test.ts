@@ -2,6 +2,7 @@
 
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { z } from "zod";
 import {
     collect,
     complete,
@@ -255,6 +256,7 @@ describe("a conversation with tools", () => {
         const id = chat.turns[0]?.steps?.[0]?.calls[0]?.id ?? "";
         for (const results of [[], [{ id: "other", result: 1 }], [{ id, result: () => 1 }], "results", [null]])
             expect(() => chat.sendResults(results as never)).toThrow(invalid);
+        expect(() => chat.sendResults([{ id, result: 1, reslt: 2 }] as never)).toThrow('and no "reslt".');
         expect(chat.busy).toBe(false);
     });
 
@@ -422,10 +424,37 @@ describe("what cannot be", () => {
         ["tools and raw", { tools, raw: true }, /exclude each other/],
         ["a forced call and JSON", { tools, toolChoice: "required", jsonSchema: true }, /give one of them/],
     ];
+    const [named, list] = [{ city: { type: "string" } }, { type: "array", items: { type: "string" } }];
+    const forms: [string, object, RegExp][] = [
+        ["a mapping of names", { parameters: named }, /the JSON schema of an object, such as .*; "city" says nothing/],
+        ["a list", { parameters: list }, /the JSON schema of an object, such as .*; this one is of the type "array"/],
+        ["a list of zod's", { parameters: z.array(z.string()) }, /this one is of the type "array"/],
+        ["the key of another API", { inputSchema: { type: "object" } }, /is given as parameters/],
+        ["the form of another API", { name: undefined, type: "function", function: NOW }, /under its `function`/],
+    ];
+    wrong.push(
+        ...forms.map(([what, tool, message]): (typeof wrong)[number] => [
+            `${what} under auto`,
+            { tools: [{ name: "a", ...tool }] },
+            message,
+        ]),
+    );
     test.each(wrong)("%s", (_, options, message) => {
         const failing = () => complete(ensemble, { prompt: PERU, ...options });
         expect(failing).toThrow(expect.objectContaining({ code: "OPTION_INVALID" }));
         expect(failing).toThrow(message);
+    });
+
+    test.each<[string, Tool["parameters"]]>([
+        ["nothing", {}],
+        ["annotations", { description: "any" }],
+        ["properties alone", { properties: { a: {} } }],
+        ["a reference", { $ref: "#/$defs/a", $defs: { a: { type: "object" } } }],
+        ["alternatives", { anyOf: [{ type: "object" }, { type: "object", properties: {} }] }],
+        ["several types", { type: ["object", "null"] }],
+        ["one of zod's", z.discriminatedUnion("a", [z.object({ a: z.literal(1) }), z.object({ a: z.literal(2) })])],
+    ])("parameters may be %s", (_name, parameters) => {
+        expect(() => complete(ensemble, { prompt: PERU, tools: [{ name: "a", parameters }] })).not.toThrow();
     });
 
     test("a schema that cannot be enforced, where a call is forced", () => {

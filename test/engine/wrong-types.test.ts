@@ -386,3 +386,21 @@ test("a model of another copy or thread is refused by name", async () => {
         return { endOfGeneration: () => model.endOfGeneration(), tokenize: () => Int32Array.of() };
     }
 });
+
+test.each<[object, string]>([
+    [{ contextt: "a" }, 'items[1] has no option contextt; did you mean "context"?'],
+    [{ withEnd: "yes" }, 'items[1].withEnd must be true or false, not "yes".'],
+    [{ continuation: 5 }, "items[1].continuation must be a text"],
+])("an item to score is named by its index: %j", async (wrong, message) => {
+    const items = [{ continuation: "a" }, { continuation: "b", ...wrong }];
+    await expect(score(ensemble, items)).rejects.toThrow(message);
+});
+
+test.each<[object, string]>([
+    [{ topP: 0.5 }, "complete has no option topP; it belongs in sampling: { sampling: { topP: ... } }."],
+    [{ temprature: 1 }, 'complete has no option temprature; did you mean "temperature" in sampling?'],
+    [{ beta: 1.5 }, "parameters of the recipe belong in parameters."],
+    [{ speculation: "auto" }, 'speculation must be true, false or an object, not "auto".'],
+])("%j is said to belong elsewhere", (wrong, message) => {
+    expect(() => complete(ensemble, { ...request, ...wrong })).toThrow(message);
+});

@@ -64,12 +64,19 @@ export async function use(signal: AbortSignal | undefined, seed: number | undefi
 
 /** What comes out of LangChain's structured output, and what the AI SDK takes. */
 const FRAMEWORKS = `
-import type { LanguageModelV3 } from "@ai-sdk/provider";
-import { createEftModel } from "eft-llama/ai-sdk";
+import type { LanguageModelV3, LanguageModelV3CallOptions } from "@ai-sdk/provider";
+import { createEftModel, type EftOptions } from "eft-llama/ai-sdk";
 import { ChatEft } from "eft-llama/langchain";
 import { z } from "zod";
 
 export const model: LanguageModelV3 = createEftModel("demo", { contextSize: 512 });
+const eft: EftOptions = {
+    parameters: { beta: 1 }, sampling: { minP: 0.1 }, logitBias: { 5: -1 }, grammar: "", readAhead: 1,
+    speculation: { length: 3, drafterSampling: { temperature: 0 } }, templateVariables: { list: [{ a: true }] },
+};
+export const providerOptions: LanguageModelV3CallOptions["providerOptions"] = { eft };
+// @ts-expect-error -- a function is no JSON
+export const look: EftOptions = { speculation: { lookup: () => [] } };
 // @ts-expect-error -- there is no such option
 export const wrong = new ChatEft({ model: "demo", load: { ctx: 512 } });
 
@@ -110,9 +117,9 @@ test.each<[string, ts.CompilerOptions]>([
     expect(compile("main.ts", { ...options, skipLibCheck: false })).toEqual([]);
 });
 
-test("what models of frameworks take and give has the types of the schema", () => {
+test.each([false, true])("what models of frameworks take and give has its types, exactly: %s", (isExact) => {
     // Their packages' own declarations are not ours to check.
-    expect(compile("frameworks.ts", { skipLibCheck: true })).toEqual([]);
+    expect(compile("frameworks.ts", { skipLibCheck: true, exactOptionalPropertyTypes: isExact })).toEqual([]);
 });
 
 /** What the compiler says. */
