@@ -13,7 +13,7 @@ import { objectRule } from "./object-rules.js";
 import { createRecent } from "./recent.js";
 import { createRegulars, type Regulars } from "./regular.js";
 import { createWork, spend, TooManyStates, type Work } from "./work.js";
-import { createRule, literal, writeRules, type Part, type Rule } from "./rules.js";
+import { createRule, literal, oneOfTexts, writeRules, type Part, type Rule } from "./rules.js";
 import type { Alternative } from "./schema-alternatives.js";
 import { CONSTRAINTS, keywordsOf, listOf } from "./schema-keywords.js";
 import { createSchemaReader } from "./schema-reader.js";
@@ -160,7 +160,7 @@ function convertWithin(copy: JsonCopy, { isStrict, isOpen, work }: Required<Sche
             const values = shape.values.filter((value) => judges.isValidFor(value, shape));
             if (values.length === 0)
                 report.note(placeOf(alternative), "no value of `enum` or `const` satisfies the rest");
-            return values.map((value) => [literal(JSON.stringify(value))]);
+            return oneOfTexts(values.map((value) => JSON.stringify(value)));
         }
         if (shape.kinds.size === 0) report.note(placeOf(alternative), "its types exclude each other");
         const isAny = alternative.length === 0 || (shape.kinds.size === KINDS.length && !isConstrained(alternative));
