@@ -1,7 +1,7 @@
 /** What may be done for one request, so that nobody waits long for it. */
 
 /** Units of about a tenth of a microsecond. Counts do not depend on the machine, so what is too large for one is so for all. */
-const MOST_WORK = 1_250_000;
+const MOST_WORK = 1_500_000;
 /** What is left for the rest when no more languages can be looked at, so that a schema can do without. */
 const FOR_THE_REST = 200_000;
 /** Of a step in a language. */

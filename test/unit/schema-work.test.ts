@@ -44,6 +44,7 @@ describe("accepted, in not more units of work than", () => {
         ["a thousand properties", { properties: named(1000, () => TEXT) }, 300_000],
         ["hundreds of bounds", { properties: named(200, (index) => ({ type: "integer", minimum: index })) }, 400_000],
         ["thousands of values", { enum: list(5000, (index) => `v${index}`) }, 400_000],
+        ["texts that begin alike", { enum: list(10_000, (index) => `value-${100_000_000 + index}`) }, 700_000],
         ["as many letters as strings can have", { type: "string", pattern: "^\\p{L}{1,2000}$" }, 600_000],
         ["letters that are none of capitals", { type: "string", pattern: "^[^\\p{Lu}\\p{Lt}\\P{L}]*$" }, 250_000],
         ["values of which each comes once", { items: { enum: list(100, (i) => i) }, uniqueItems: true }, 700_000],
