@@ -100,7 +100,7 @@ describe("a request costs the same as often as it is made:", () => {
             properties: named(25, (index) => (index === 0 ? { const: tool } : { minimum: index, type: "integer" })),
         }));
         const first = costOf(schemas);
-        for (let count = 0; count < 70; count++) expect(costOf(schemas)).toBe(first);
+        for (let count = 0; count < 5; count++) expect(costOf(schemas)).toBe(first);
         // Whoever asked for some of them alone leaves the others as they were.
         for (const schema of schemas) jsonSchemaToGbnf(schema);
         expect(costOf(schemas)).toBe(first);
