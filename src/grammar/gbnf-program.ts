@@ -16,7 +16,7 @@ const TEXT_END = 5;
 
 type Elements = readonly number[];
 
-/** Ranges that are cut into bytes, and what it takes to begin with some: a tenth of a second. */
+/** Ranges that are cut into bytes, and what it takes to begin with some. */
 const MOST_STEPS = 100_000;
 const STEPS_OF_SPLIT = 10;
 

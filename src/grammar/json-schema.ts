@@ -4,6 +4,7 @@
  * them unless it says so, white space is at most one space after a comma or a colon.
  */
 
+import type { JsonValue } from "../types.js";
 import { arrayRule } from "./array-rules.js";
 import { copyJson, type JsonCopy } from "./json-value.js";
 import { createLanguageRules, KNOWN, RULES } from "./json-rules.js";
@@ -12,16 +13,13 @@ import { objectRule } from "./object-rules.js";
 import { createRecent } from "./recent.js";
 import { createRegulars, type Regulars } from "./regular.js";
 import { createWork, spend, TooManyStates, type Work } from "./work.js";
-import { createRule, literal, writeRules, type Part, type Rule } from "./rules.js";
-import { createExpander, type Alternative, type Judge } from "./schema-alternatives.js";
-import { createArrays } from "./schema-arrays.js";
-import { createJudge } from "./schema-judge.js";
+import { createRule, literal, oneOfTexts, writeRules, type Part, type Rule } from "./rules.js";
+import type { Alternative } from "./schema-alternatives.js";
 import { CONSTRAINTS, keywordsOf, listOf } from "./schema-keywords.js";
-import { createObjects } from "./schema-objects.js";
-import { createReferences } from "./schema-references.js";
+import { createSchemaReader } from "./schema-reader.js";
 import { createReport, invalid, isObject, type Located, type UnenforcedKeyword } from "./schema-report.js";
 import { readSchema, type JsonSchema, type SchemaSource } from "./schema-source.js";
-import { createLimits, impliedTypes, KINDS, shapeOf, type Kind, type Shape } from "./schema-shape.js";
+import { KINDS, shapeOf, type Kind, type Shape } from "./schema-shape.js";
 
 const MOST_RULES = 50_000;
 /** Units of work for a rule, from the schema that asks for it to its text. */
@@ -31,8 +29,8 @@ const RULE = 20;
 const LONGEST_KEY = 2 ** 16;
 /** Languages of all schemas of a request, which often say the same. */
 const REGULARS = new WeakMap<Work, Regulars>();
-/** Grammars with the work that they took. */
-const RECENT = createRecent<{ readonly made: SchemaGrammar; readonly work: number }>(64, 2 ** 22);
+/** Of schemas that are a request's only ones: what others cost depends on those before them. */
+const RECENT = createRecent<SchemaGrammar>(64, 2 ** 22);
 
 export interface SchemaGrammar {
     /** GBNF. */
@@ -62,30 +60,40 @@ export interface SchemaGrammarOptions {
  */
 export function jsonSchemaToGbnf(
     given: JsonSchema | SchemaSource,
-    { isStrict = true, isOpen = false, work = createWork() }: SchemaGrammarOptions = {},
+    { isStrict = true, isOpen = false, work: shared }: SchemaGrammarOptions = {},
 ): SchemaGrammar {
-    const copy = copyWithin(readSchema(given), work);
-    const { value: root, sizes } = copy;
-    const size = isObject(root) ? (sizes.get(root) ?? 0) : 0;
-    const options = { isStrict, isOpen, work };
-    // What stands in many places may be long beyond all bounds once it is written out. What others of the request have said
-    // makes this one cheaper.
-    if (size > LONGEST_KEY || REGULARS.has(work)) return convert(copy, options);
-    // By the text: the order of properties counts, and nobody can change it later.
-    const key = `${isStrict} ${isOpen} ${JSON.stringify(root)}`;
-    let entry = RECENT.get(key);
-    if (entry === undefined) {
-        const before = work.left;
-        const made = convert(copy, options);
-        entry = { made, work: before - work.left };
-        RECENT.set(key, entry, key.length + made.grammar.length);
-    } else {
-        // As if it were read anew: whether a request is too large does not depend on those before it.
-        if (entry.work > work.left) return convert(copy, options);
-        work.left -= entry.work;
-    }
-    const { grammar, unenforced } = entry.made;
-    return { grammar, unenforced: unenforced.map((one) => ({ ...one })) };
+    const work = shared ?? createWork();
+    return bounded(() => {
+        const copy = copyWithin(readSchema(given), work);
+        const { value: root, sizes } = copy;
+        const size = isObject(root) ? (sizes.get(root) ?? 0) : 0;
+        const convert = (): SchemaGrammar => convertWithin(copy, { isStrict, isOpen, work });
+        // What stands in many places may be long beyond all bounds once it is written out.
+        if (shared !== undefined || size > LONGEST_KEY) return convert();
+        // By the text: the order of properties counts, and nobody can change it later.
+        const key = `${isStrict} ${isOpen} ${JSON.stringify(root)}`;
+        let made = RECENT.get(key);
+        if (made === undefined) {
+            made = convert();
+            RECENT.set(key, made, key.length + made.grammar.length);
+        }
+        const { grammar, unenforced } = made;
+        return { grammar, unenforced: unenforced.map((one) => ({ ...one })) };
+    });
+}
+
+/**
+ * Whether a value is valid, which may have properties that the schema does not list unless that says otherwise.
+ *
+ * @throws EftError GRAMMAR_INVALID where a strict grammar of the schema is an error, and where nobody can tell within the work
+ */
+export function isValidJson(given: JsonSchema, value: JsonValue): boolean {
+    const work = createWork();
+    return bounded(() => {
+        const copy = copyWithin(given, work);
+        const { judges } = createSchemaReader(copy, regularsOf(work), createReport(true, work), false);
+        return judges.isValid(value, [{ schema: copy.value, at: "#" }]);
+    });
 }
 
 function regularsOf(work: Work): Regulars {
@@ -94,26 +102,10 @@ function regularsOf(work: Work): Regulars {
     return regulars;
 }
 
-/** The values of a schema count, whatever they say. */
-function copyWithin(given: unknown, work: Work): JsonCopy {
+/** What is done with a schema; whatever takes too much is an error of it. */
+function bounded<T>(act: () => T): T {
     try {
-        return copyJson(given, invalid, (count) => {
-            spend(work, count);
-        });
-    } catch (error) {
-        if (!isTooLarge(error)) throw error;
-        return invalid("#", "a grammar of it would be too large");
-    }
-}
-
-/** Patterns of thousands of parts overflow the stack. */
-function isTooLarge(error: unknown): boolean {
-    return error instanceof TooManyStates || error instanceof RangeError;
-}
-
-function convert(copy: JsonCopy, options: Required<SchemaGrammarOptions>): SchemaGrammar {
-    try {
-        return convertWithin(copy, options);
+        return act();
     } catch (error) {
         // Nothing of a schema is left out here: there is no work left for the least of grammars.
         if (!isTooLarge(error)) throw error;
@@ -121,26 +113,22 @@ function convert(copy: JsonCopy, options: Required<SchemaGrammarOptions>): Schem
     }
 }
 
-function convertWithin(
-    { value: root, sizes }: JsonCopy,
-    { isStrict, isOpen, work }: Required<SchemaGrammarOptions>,
-): SchemaGrammar {
+/** The values of a schema count, whatever they say. */
+const copyWithin = (given: unknown, work: Work): JsonCopy =>
+    copyJson(given, invalid, (count) => {
+        spend(work, count);
+    });
+
+/** Patterns of thousands of parts overflow the stack. */
+function isTooLarge(error: unknown): boolean {
+    return error instanceof TooManyStates || error instanceof RangeError;
+}
+
+function convertWithin(copy: JsonCopy, { isStrict, isOpen, work }: Required<SchemaGrammarOptions>): SchemaGrammar {
     const report = createReport(isStrict, work);
     const regulars = regularsOf(work);
-    const limits = createLimits(regulars, report);
+    const { limits, expander, objects, arrays, judges } = createSchemaReader(copy, regulars, report, isOpen);
     const languages = createLanguageRules(regulars);
-    // What is asked of alternatives needs their makers, and the makers ask it.
-    const judge: Judge = {
-        isNever: (alternative) => judges.isNever(alternative),
-        impliedTypes: (alternative) =>
-            alternative.some(({ schema }) => "type" in schema) ? [] : impliedTypes(alternative),
-        hasProperty: (alternative, name) => objects.hasProperty(alternative, name),
-        requiredOf: (alternative) => objects.requiredOf(alternative),
-    };
-    const expander = createExpander(report, createReferences(root, report), sizes, isOpen, judge);
-    const objects = createObjects(regulars, limits, expander, report, isOpen);
-    const arrays = createArrays(report);
-    const judges = createJudge(regulars, limits, expander, objects, arrays, report);
 
     const rules = new Map<string, Rule>();
     const ids = new Map<unknown, number>();
@@ -172,7 +160,7 @@ function convertWithin(
             const values = shape.values.filter((value) => judges.isValidFor(value, shape));
             if (values.length === 0)
                 report.note(placeOf(alternative), "no value of `enum` or `const` satisfies the rest");
-            return values.map((value) => [literal(JSON.stringify(value))]);
+            return oneOfTexts(values.map((value) => JSON.stringify(value)));
         }
         if (shape.kinds.size === 0) report.note(placeOf(alternative), "its types exclude each other");
         const isAny = alternative.length === 0 || (shape.kinds.size === KINDS.length && !isConstrained(alternative));
@@ -277,7 +265,7 @@ function convertWithin(
         ];
     }
 
-    const start = createRule(["space", ruleOf([{ schema: root, at: "#" }])]);
+    const start = createRule(["space", ruleOf([{ schema: copy.value, at: "#" }])]);
     // It grows while it is walked through.
     for (const { rule, schemas } of pending) {
         rule.alternatives = unlessLarge(

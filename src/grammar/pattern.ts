@@ -1,8 +1,9 @@
 /** Regular expressions as ECMA-262 writes them, as far as they are regular languages. */
 
 import type { CharacterRanges } from "./gbnf-rules.js";
-import { complement, normalize } from "./character-ranges.js";
+import { complement } from "./character-ranges.js";
 import { BEGINNING, ENDING, type Regular, type Regulars } from "./regular.js";
+import { propertyRanges } from "./unicode-properties.js";
 
 /** Why a pattern cannot be enforced. */
 export class PatternRefused extends Error {}
@@ -32,26 +33,8 @@ const CLASSES: Readonly<Record<string, CharacterRanges>> = {
 };
 const CONTROLS: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13, "0": 0 };
 
-/** Where the characters are that a property may have: all but halves of surrogate pairs, and planes that are empty or private. */
-const PLACES_OF_CHARACTERS: CharacterRanges = [
-    [0, 0xd800],
-    [0xe000, 0x10000],
-    ...[1, 2, 3, 14].map((plane) => [plane << 16, (plane << 16) + (plane === 14 ? 0x1000 : 0x10000)] as const),
-];
-/** The rest: ranges of characters that are all alike. */
-const ALIKE: CharacterRanges = [
-    ...[4, 5, 6, 7, 8, 9, 10, 11, 12, 13].map((plane) => [plane << 16, (plane << 16) + 0xfffd] as const),
-    [0xe1000, 0xefffd],
-    ...[15, 16].map((plane) => [plane << 16, (plane << 16) + 0xfffd] as const),
-    ...[4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16].map(
-        (plane) => [(plane << 16) + 0xfffe, (plane << 16) + 0xffff] as const,
-    ),
-];
-/** The texts of those places, once they are needed. */
-let textsOfPlaces: readonly { readonly begin: number; readonly text: string }[] | undefined;
-/** By how they are written. */
-const PROPERTIES = new Map<string, CharacterRanges>();
-
+/** Of a Unicode property, of which all characters are looked at. */
+const STEPS_OF_PROPERTY = 10_000;
 const MOST_REPETITIONS = 2000;
 const DEEPEST = 100;
 
@@ -62,7 +45,7 @@ const DEEPEST = 100;
  * @throws PatternRefused
  */
 export function readPattern(regulars: Regulars, source: string): Regular {
-    const { characters, sequence, either, repeat, matching, nothing } = regulars;
+    const { characters, sequence, either, repeat, matching, nothing, spendOnce } = regulars;
     try {
         new RegExp(source, "u");
     } catch (error) {
@@ -169,6 +152,12 @@ export function readPattern(regulars: Regulars, source: string): Regular {
         return source[at] === "\\" ? parseEscape() : [takeCharacter()];
     }
 
+    function property(name: string): CharacterRanges {
+        // Of each as if nobody had asked for it before, and once for a request.
+        spendOnce(`p{${name}}`, STEPS_OF_PROPERTY);
+        return propertyRanges(name) ?? refuse(`there is no Unicode property ${name}`);
+    }
+
     function parseEscape(): CharacterRanges {
         const one = (character: number): CharacterRanges => [[character, character]];
         const known = take(/\\([dDwWsS])/y)?.[1];
@@ -191,47 +180,15 @@ export function readPattern(regulars: Regulars, source: string): Regular {
             if (isShort) at -= digits.length - 2;
             return one(Number.parseInt(isShort ? digits.slice(0, 2) : digits, 16));
         }
-        const property = take(/\\[pP]\{[\w=]+\}/y)?.[0];
-        if (property !== undefined) return propertyRanges(property);
+        const [, sign, name] = take(/\\([pP])\{([\w=]+)\}/y) ?? [];
+        if (name !== undefined) {
+            const members = property(name);
+            return sign === "p" ? members : complement(members);
+        }
         at++;
         if (/[a-zA-Z\d]/.test(source[at] ?? "")) refuse(`it has the escape \`\\${source[at] ?? ""}\``);
         return [takeCharacter()];
     }
 
     return matching(source === "" ? nothing : parseAlternatives(0));
-}
-
-/** Characters of a Unicode property, as this engine knows them. */
-function propertyRanges(property: string): CharacterRanges {
-    const known = PROPERTIES.get(property);
-    if (known !== undefined) return known;
-    let members: RegExp;
-    try {
-        members = new RegExp(`${property}+`, "gu");
-    } catch {
-        throw new PatternRefused(`there is no Unicode property ${property}`);
-    }
-    textsOfPlaces ??= PLACES_OF_CHARACTERS.map(([begin, end]) => ({ begin, text: textOf(begin, end) }));
-    const ranges: (readonly [number, number])[] = [];
-    for (const { begin, text } of textsOfPlaces) {
-        // All characters of a text have as many UTF-16 units.
-        const units = begin > 0xffff ? 2 : 1;
-        for (const { 0: found, index } of text.matchAll(members)) {
-            const first = begin + index / units;
-            ranges.push([first, first + found.length / units - 1]);
-        }
-    }
-    const isMember = new RegExp(property, "u");
-    ranges.push(...ALIKE.filter(([first]) => isMember.test(String.fromCodePoint(first))));
-    const result = normalize(ranges);
-    PROPERTIES.set(property, result);
-    return result;
-}
-
-/** The characters from one to another, without that. */
-function textOf(begin: number, end: number): string {
-    const pieces: string[] = [];
-    for (let at = begin; at < end; at += 0x400)
-        pieces.push(String.fromCodePoint(...Array.from({ length: 0x400 }, (_, index) => at + index)));
-    return pieces.join("");
 }

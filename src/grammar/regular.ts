@@ -54,6 +54,9 @@ export const ENDING = 0x110001;
 const MOST_STATES = 4000;
 const MOST_EDGES = 20_000;
 const MOST_LANGUAGES = 200_000;
+/** Of a text that is compared, where its steps are known. */
+const CHARACTERS_OF_STEP = 10;
+
 /**
  * Makes languages; what one maker makes knows nothing of another's.
  *
@@ -67,6 +70,12 @@ export function createRegulars(total = createWork()) {
     const automata = new Map<Regular, Automaton | undefined>();
     const spend = (count: number): void => {
         spendOnLanguages(total, count);
+    };
+    const spent = new Set<string>();
+    /** Counts what patterns of a request have in common. */
+    const spendOnce = (what: string, count: number): void => {
+        if (!spent.has(what)) spend(count);
+        spent.add(what);
     };
     const { whole, classesOfRanges, classesOfCuts, refine } = createClassMaker(spend);
     const rangesOf = createRangeMerger(spend);
@@ -320,6 +329,7 @@ export function createRegulars(total = createWork()) {
     }
 
     function matches(language: Regular, value: string): boolean {
+        spend(Math.ceil(value.length / CHARACTERS_OF_STEP));
         let state = language;
         for (const character of value) state = step(state, character.codePointAt(0) ?? 0);
         return state.isNullable;
@@ -354,7 +364,7 @@ export function createRegulars(total = createWork()) {
             matching,
             machine,
         },
-        ...{ automaton, matches, isEmpty },
+        ...{ automaton, matches, isEmpty, spendOnce },
     };
 }
 

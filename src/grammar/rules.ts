@@ -22,6 +22,42 @@ export function literal(text: string): string {
     return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
 }
 
+/** Fewer texts are written one by one, which is easier to read. */
+const MANY_TEXTS = 100;
+
+/** One of some texts, which differ: many as a tree, in which each beginning that several have in common stands once. */
+export function oneOfTexts(texts: readonly string[]): Part[][] {
+    if (texts.length < MANY_TEXTS) return texts.map((text) => [literal(text)]);
+    return treeOf([...texts].sort(), 0);
+}
+
+/** @param texts - sorted. @param from - up to here they are alike */
+function treeOf(texts: readonly string[], from: number): Part[][] {
+    const alternatives: Part[][] = [];
+    for (let at = 0; at < texts.length;) {
+        const text = texts[at] ?? "";
+        const start = text.codePointAt(from);
+        let end = at + 1;
+        while (start !== undefined && end < texts.length && texts[end]?.codePointAt(from) === start) end++;
+        const group = texts.slice(at, end);
+        at = end;
+        if (group.length === 1) {
+            alternatives.push(from === text.length ? [] : [literal(text.slice(from))]);
+            continue;
+        }
+        const to = commonLength(text, group.at(-1) ?? "");
+        alternatives.push([literal(text.slice(from, to)), createRule(...treeOf(group, to))]);
+    }
+    return alternatives;
+}
+
+/** How many units two texts have in common at the beginning, in whole characters. */
+function commonLength(one: string, other: string): number {
+    let length = 0;
+    while (length < one.length && one[length] === other[length]) length++;
+    return /[\ud800-\udbff]$/.test(one.slice(0, length)) ? length - 1 : length;
+}
+
 /**
  * @param spend - counts parts and characters, in the units of work.ts
  * @returns the lines of a grammar, the one of `root` first; undefined: `root` stands for no text

@@ -7,15 +7,26 @@ import { ownKeywords, plainNot, type Alternative, type Expander } from "./schema
 import type { Arrays } from "./schema-arrays.js";
 import type { Objects } from "./schema-objects.js";
 import { kindOf, shapeOf, type Limits, type Shape } from "./schema-shape.js";
-import { canonical, invalid, isList, isObject, type Fields, type Located, type Report } from "./schema-report.js";
+import {
+    canonical,
+    countedKey,
+    invalid,
+    isList,
+    isObject,
+    type Fields,
+    type Located,
+    type Report,
+} from "./schema-report.js";
 
-/** How deep properties of properties are looked at, and how many alternatives: about a second. */
+/** How deep properties of properties are looked at, and how many alternatives. */
 const DEEPEST_LOOK = 3;
 const MOST_LOOKS = 50_000;
 const DEEPEST_VALUE = 200;
 /** Units of work for an alternative and a value. */
 const LOOK = 20;
 const VALUE = 20;
+/** Of an item and a schema. */
+const ITEM = 2;
 
 export function createJudge(
     regulars: Regulars,
@@ -27,8 +38,10 @@ export function createJudge(
 ) {
     let looks = 0;
 
+    const keyOf = (value: unknown): string => countedKey(value, report.spend);
+
     /** Whether a value is valid. Objects may have properties that no schema lists, where nothing says otherwise. */
-    function isValid(value: unknown, schemas: readonly Located[], depth: number): boolean {
+    function isValid(value: unknown, schemas: readonly Located[], depth = 0): boolean {
         if (schemas.length === 0) return true;
         if (depth > DEEPEST_VALUE) {
             return invalid(
@@ -38,8 +51,10 @@ export function createJudge(
         }
         return expander.expand(schemas).some((alternative) => {
             const shape = shapeOf(alternative, true, report);
-            const isAmong = (values: readonly unknown[]): boolean =>
-                values.some((one) => canonical(one) === canonical(value));
+            const isAmong = (values: readonly unknown[]): boolean => {
+                const key = keyOf(value);
+                return values.some((one) => canonical(one) === key);
+            };
             return (shape.values === undefined || isAmong(shape.values)) && isValidFor(value, shape, depth);
         });
     }
@@ -64,7 +79,8 @@ export function createJudge(
     function isValidList(value: readonly unknown[], alternative: Alternative, depth: number): boolean {
         const { min, max = Infinity, isUnique, contains } = arrays.arrayLimits(alternative);
         if (value.length < min || value.length > max) return false;
-        if (isUnique && new Set(value.map(canonical)).size < value.length) return false;
+        report.spend(ITEM * value.length * alternative.length);
+        if (isUnique && new Set(value.map(keyOf)).size < value.length) return false;
         const isEnough = contains.every(({ schema, least, most }) => {
             const count = value.filter((item) => isValid(item, [schema], depth)).length;
             return count >= least && count <= (most ?? Infinity);
@@ -123,5 +139,5 @@ export function createJudge(
         return min > max || (isFraction && min === max) || regulars.isEmpty(limits.numberLanguage(shape));
     }
 
-    return { isValidFor, isNever };
+    return { isValid, isValidFor, isNever };
 }

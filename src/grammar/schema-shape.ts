@@ -10,6 +10,7 @@ import { plainNot, type Alternative } from "./schema-alternatives.js";
 import { CONSTRAINTS, typesOf } from "./schema-keywords.js";
 import {
     canonical,
+    countedKey,
     countOf,
     invalid,
     isList,
@@ -86,7 +87,7 @@ export function shapeOf(alternative: Alternative, isOpen: boolean, { spend }: Re
     }
     spend(SHAPE * excluded.length);
     const keys = new Set(excluded.map(canonical));
-    const isExcluded = (value: unknown): boolean => keys.size > 0 && keys.has(canonical(value));
+    const isExcluded = (value: unknown): boolean => keys.size > 0 && keys.has(countedKey(value, spend));
     const unique = new Map(values?.map((value) => [canonical(value), value]));
     return {
         ...{ alternative, kinds: kinds ?? new Set(KINDS), excluded, isExcluded },

@@ -1,9 +1,6 @@
 /** What may be done for one request, so that nobody waits long for it. */
 
-/**
- * Units of about a tenth of a microsecond: an eighth of a second or less. Counts do not depend on the machine, so what is too large for
- * one is so for all.
- */
+/** Units of about a tenth of a microsecond. Counts do not depend on the machine, so what is too large for one is so for all. */
 const MOST_WORK = 1_500_000;
 /** What is left for the rest when no more languages can be looked at, so that a schema can do without. */
 const FOR_THE_REST = 200_000;

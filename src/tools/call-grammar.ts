@@ -3,6 +3,7 @@
 import { EftError } from "../errors.js";
 import { LONGEST_GRAMMAR } from "../grammar/gbnf.js";
 import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
+import { createRecent } from "../grammar/recent.js";
 import { createWork, type Work } from "../grammar/work.js";
 import type { Fields } from "../grammar/schema-report.js";
 import type { JsonSchema } from "../grammar/schema-source.js";
@@ -16,8 +17,32 @@ import type { ResolvedTool } from "./types.js";
 /** Calls of one answer that is forced to call. */
 const MOST_CALLS = 16;
 
-/** GBNF, with the rule `calls` for an answer of at least one call. */
-export function callGrammar(
+/** By all that they are made of. */
+const RECENT = createRecent<string>(64, 2 ** 23);
+
+/** GBNF, with the rule `calls` for an answer of at least one call. It is kept for those who ask for it again. */
+export function callGrammar(tools: readonly ResolvedTool[], syntax: CallSyntax, marks: Marks, isOne: boolean): string {
+    const key = keyOf(tools, syntax, marks, isOne);
+    let grammar = RECENT.get(key);
+    if (grammar === undefined) {
+        grammar = makeGrammar(tools, syntax, marks, isOne);
+        RECENT.set(key, grammar, key.length + grammar.length);
+    }
+    return grammar;
+}
+
+function keyOf(tools: readonly ResolvedTool[], syntax: CallSyntax, marks: Marks, isOne: boolean): string {
+    const { text, quote } = syntax.pairs ?? {};
+    // What a quote and a value end with is looked for as one.
+    const texts = [syntax, quote && text && quote.end + text.end];
+    // Each vocabulary has control tokens of its own.
+    const written = JSON.stringify(texts, (_name, value: unknown) =>
+        typeof value === "string" ? `${value}\0${marks.toGbnf(value)}` : value,
+    );
+    return JSON.stringify([written, isOne, tools.map(({ name, parameters }) => [name, parameters])]);
+}
+
+function makeGrammar(
     tools: readonly ResolvedTool[],
     { open, call, between, close, pairs }: CallSyntax,
     marks: Marks,

@@ -119,9 +119,9 @@ function readEnvelope({ open, call, close }: CallSyntax, { names, accepts }: Cal
                         if (unit === undefined) return found("open");
                         if (place === "start" && opening === "") {
                             // So that other JSON is not held back to its end.
-                            if (!mayBeCall(text, keys.name, names)) return found("failed");
+                            if (!mayBeCall(text, keys.name, names, isExact)) return found("failed");
                         }
-                        if (place === "start" && unit === "[") {
+                        if (place === "start" && unit === "[" && !isExact) {
                             isList = true;
                             [place, at] = ["call", at + 1];
                             continue;
@@ -171,10 +171,13 @@ function createList() {
     };
 }
 
-/** Whether a text that begins with a brace may be the beginning of a call. */
-function mayBeCall(text: string, key: string, names: ReadonlySet<string>): boolean {
+/** Whether a text that begins with a brace, or one in a bracket unless `isExact`, may be the beginning of a call. */
+function mayBeCall(text: string, key: string, names: ReadonlySet<string>, isExact: boolean): boolean {
     const dense = text.slice(0, LONGEST_LEAD).replace(/\s/g, "");
-    const leads = ['{"', '[{"'].flatMap((bracket) => [`${bracket}${key}":"`, `${bracket}type":"function","${key}":"`]);
+    const leads = (isExact ? ['{"'] : ['{"', '[{"']).flatMap((bracket) => [
+        `${bracket}${key}":"`,
+        `${bracket}type":"function","${key}":"`,
+    ]);
     return leads.some((lead) =>
         dense.length <= lead.length
             ? lead.startsWith(dense)

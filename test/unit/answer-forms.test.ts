@@ -75,6 +75,9 @@ describe("an answer that a schema constrains", () => {
         '{"name": "now", "parameters": {}, "city": "Lima"}',
         '{"name":"now","parameters":{}}',
         '[{"name": "now", "size": 1}]',
+        '[{"name": "now", "parameters": {}}]',
+        '[{"name": "now", "parameters": {}}, {"name": "rm"}]',
+        ' [ {"name": "now", "parameters": {}}, {"name": "now", "parameters": {}}]',
     ])("where calls are JSON, is a call only to the letter and with valid arguments: %s", (json) => {
         expect(read(json, bare)).toMatchObject({ text: json, calls: [] });
     });

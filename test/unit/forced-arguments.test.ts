@@ -56,6 +56,50 @@ describe.each([
     });
 });
 
+describe("the grammar of calls that was made before", () => {
+    const tools = ["a", "b"].map((name) => ({
+        name,
+        description: undefined,
+        parameters: argument({ type: "number" }),
+    }));
+    const token = { ...TEXT_MARKS, toGbnf: (text: string) => text.replace(/.+/s, "<[7]>") };
+
+    test.each<[string, Parameters<typeof callGrammar>]>([
+        [
+            "parameters",
+            [tools.map((tool) => ({ ...tool, parameters: argument({ type: "null" }) })), PAIRS, TEXT_MARKS, true],
+        ],
+        ["names", [tools.map((tool) => ({ ...tool, name: `${tool.name}x` })), PAIRS, TEXT_MARKS, true]],
+        ["an order", [[...tools].reverse(), PAIRS, TEXT_MARKS, true]],
+        ["a syntax", [tools, GENERIC_SYNTAX, TEXT_MARKS, true]],
+        ["tokens", [tools, PAIRS, token, true]],
+        ["numbers of calls", [tools, { ...PAIRS, between: "," }, TEXT_MARKS, false]],
+    ])("is that of nobody who has others: %s", (_what, others) => {
+        const own = callGrammar(tools, PAIRS, TEXT_MARKS, true);
+        const first = callGrammar(...others);
+        expect(first).not.toBe(own);
+        expect([callGrammar(...others), callGrammar(tools, PAIRS, TEXT_MARKS, true)]).toEqual([first, own]);
+    });
+
+    test("is accepted as often as it is asked for", () => {
+        const many = Array.from({ length: 60 }, (_, tool) => ({
+            ...{ name: `t${tool}`, description: undefined },
+            parameters: {
+                type: "object",
+                properties: Object.fromEntries(
+                    Array.from({ length: 25 }, (_, index) => [
+                        `p${index}`,
+                        index === 0 ? { const: tool } : { type: "integer", minimum: index, maximum: 1000 },
+                    ]),
+                ),
+            },
+        }));
+        const first = callGrammar(many, GENERIC_SYNTAX, TEXT_MARKS, false);
+        for (let count = 0; count < 70; count++)
+            expect(callGrammar(many, GENERIC_SYNTAX, TEXT_MARKS, false)).toBe(first);
+    });
+});
+
 describe("arguments one by one", () => {
     test.each<[string, unknown, RegExp]>([
         ["anyOf", { ...argument({}), anyOf: [{ required: ["a"] }] }, /`anyOf`/],

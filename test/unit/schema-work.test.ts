@@ -3,7 +3,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { EftError } from "../../src/errors.js";
 import { programOf } from "../../src/grammar/gbnf-program.js";
-import { jsonSchemaToGbnf } from "../../src/grammar/json-schema.js";
+import { isValidJson, jsonSchemaToGbnf } from "../../src/grammar/json-schema.js";
 import type { JsonSchema } from "../../src/grammar/schema-source.js";
 import { createWork } from "../../src/grammar/work.js";
 import { allowsArguments } from "../../src/tools/allows-arguments.js";
@@ -19,6 +19,10 @@ const nested = (depth: number, make: (inner: unknown) => unknown): JsonSchema =>
 };
 const TEXT = { type: "string" };
 const CLASSES = ["\\p{L}", "\\P{Lu}", "\\p{Lo}", "\\P{N}", "\\p{S}", "\\p{M}", "\\p{Alphabetic}", "\\p{Cn}"];
+const SCRIPTS = [
+    ...["Latin", "Greek", "Cyrillic", "Armenian", "Hebrew", "Arabic", "Syriac", "Thaana", "Devanagari", "Bengali"],
+    ...["Gurmukhi", "Gujarati", "Oriya", "Tamil", "Telugu", "Kannada", "Malayalam", "Sinhala", "Thai", "Lao"],
+];
 
 /** What is done for a schema, its grammar and the program of that; undefined: it is refused. */
 function workOf(schema: JsonSchema): number | undefined {
@@ -40,8 +44,9 @@ describe("accepted, in not more units of work than", () => {
         ["a thousand properties", { properties: named(1000, () => TEXT) }, 300_000],
         ["hundreds of bounds", { properties: named(200, (index) => ({ type: "integer", minimum: index })) }, 400_000],
         ["thousands of values", { enum: list(5000, (index) => `v${index}`) }, 400_000],
+        ["texts that begin alike", { enum: list(10_000, (index) => `value-${100_000_000 + index}`) }, 700_000],
         ["as many letters as strings can have", { type: "string", pattern: "^\\p{L}{1,2000}$" }, 600_000],
-        ["letters that are none of capitals", { type: "string", pattern: "^[^\\p{Lu}\\p{Lt}]*$" }, 60_000],
+        ["letters that are none of capitals", { type: "string", pattern: "^[^\\p{Lu}\\p{Lt}\\P{L}]*$" }, 250_000],
         ["values of which each comes once", { items: { enum: list(100, (i) => i) }, uniqueItems: true }, 700_000],
         [
             "a hundred kinds",
@@ -82,6 +87,35 @@ describe("accepted, in not more units of work than", () => {
     });
 });
 
+describe("a request costs the same as often as it is made:", () => {
+    const costOf = (schemas: readonly JsonSchema[]): number => {
+        const work = createWork();
+        for (const schema of schemas) jsonSchemaToGbnf(schema, { work });
+        return work.left;
+    };
+
+    test("many tools that have languages in common", () => {
+        const schemas = list(60, (tool) => ({
+            type: "object",
+            properties: named(25, (index) => (index === 0 ? { const: tool } : { minimum: index, type: "integer" })),
+        }));
+        const first = costOf(schemas);
+        for (let count = 0; count < 5; count++) expect(costOf(schemas)).toBe(first);
+        // Whoever asked for some of them alone leaves the others as they were.
+        for (const schema of schemas) jsonSchemaToGbnf(schema);
+        expect(costOf(schemas)).toBe(first);
+    });
+
+    test("patterns with Unicode properties, each of which counts once", () => {
+        const schemas = ["\\p{Script=Ogham}", "\\P{Script=Ogham}a"].map((pattern) => ({ type: "string", pattern }));
+        const first = costOf(schemas);
+        expect(costOf(schemas)).toBe(first);
+        const other = costOf([...schemas, { type: "string", pattern: "\\p{Script=Runic}" }]);
+        expect(first - other).toBeGreaterThan(50_000);
+        expect(createWork().left - first).toBeLessThan(100_000);
+    });
+});
+
 describe("refused, with an EftError:", () => {
     test.each<[string, JsonSchema]>([
         ["first items beyond number", { type: "array", prefixItems: list(20_000, (index) => ({ minLength: index })) }],
@@ -116,6 +150,10 @@ describe("refused, with an EftError:", () => {
         [
             "classes in classes",
             { pattern: list(3000, (i) => `[${CLASSES[i % 8]}${String.fromCodePoint(0x4e00 + i)}]`).join("|") },
+        ],
+        [
+            "a pattern of many Unicode properties",
+            { pattern: SCRIPTS.flatMap((name) => [`\\p{Script=${name}}`, `\\P{scx=${name}}`]).join("|") },
         ],
         ["a pattern that doubles", { pattern: `^(?:a|b)*a(?:a|b){16}$` }],
         ["many patterns of names", { patternProperties: Object.fromEntries(list(10_000, (i) => [`a${i}`, true])) }],
@@ -166,21 +204,50 @@ test("a set that stands in many places becomes bytes once", () => {
     expect([byteSets.length, rules.length].every((length) => length < 2000)).toBe(true);
 });
 
-describe("arguments of which nobody can tell in time whether they are valid are a call:", () => {
-    let value: Record<string, unknown> = {};
-    for (let level = 0; level < 40; level++) value = { a: value, c: 1 };
+describe("arguments that are judged", () => {
     const again = { properties: { a: { $ref: "#" } } };
+    const tool = (parameters: object) => ({ name: "t", description: undefined, parameters: parameters as JsonSchema });
+    const ask = (parameters: object, values: object): boolean => allowsArguments(tool(parameters), values as never);
+    const deep = (depth: number): Record<string, unknown> => (depth === 0 ? { b: 2 } : { a: deep(depth - 1), c: 1 });
+
+    test("need no more for a pattern that a program goes back and back with", () => {
+        const parameters = { properties: { a: { pattern: "^(a+)+$" } } };
+        expect(ask(parameters, { a: `${"a".repeat(60)}!` })).toBe(false);
+        expect(ask(parameters, { a: "a".repeat(60) })).toBe(true);
+    });
+
+    test("are a call where that takes too much, and the next ones are judged by themselves", () => {
+        // Its end is not valid, and each level leads to the next in two ways.
+        const twice = tool({
+            anyOf: [again, { ...again, required: ["c"] }],
+            properties: { b: { const: 1 } },
+        });
+        for (const depth of [0, 3, 40, 3, 0]) expect(allowsArguments(twice, deep(depth) as never)).toBe(depth === 40);
+    });
+
     test.each<[string, object, object]>([
         [
-            "a pattern that goes back and back",
-            { properties: { a: { pattern: "^(a+)+$" } } },
-            { a: `${"a".repeat(60)}!` },
+            "long texts",
+            { properties: { a: { anyOf: list(500, (i) => ({ pattern: `^(a|b)*${i}$` })) } } },
+            { a: "ab".repeat(50_000) },
         ],
-        ["a schema that leads to itself twice", { oneOf: [again, { ...again, required: ["c"] }, again] }, value],
-    ])("%s", (_name, parameters, values) => {
-        const tool = { name: "t", description: undefined, parameters: parameters as JsonSchema };
-        expect(allowsArguments(tool, values as never)).toBe(true);
-        // It is not asked again.
-        expect(allowsArguments(tool, values as never)).toBe(true);
+        [
+            "long lists",
+            { properties: { a: { anyOf: list(500, (i) => ({ items: true, contains: { const: i } })) } } },
+            { a: list(50_000, () => -1) },
+        ],
+        [
+            "large items",
+            { properties: { a: { anyOf: list(500, (i) => ({ uniqueItems: true, items: { const: i } })) } } },
+            { a: list(20, () => deep(1000)) },
+        ],
+        [
+            "large values",
+            { properties: { a: { anyOf: list(500, (i) => ({ const: i, title: "x" })) } } },
+            { a: "x".repeat(500_000) },
+        ],
+    ])("count: %s", (_name, parameters, values) => {
+        expect(() => isValidJson(parameters as JsonSchema, values as never)).toThrow("too large");
+        expect(ask(parameters, values)).toBe(true);
     });
 });
