@@ -23,6 +23,30 @@ test("an object: properties in their order, and those that are not required may 
     }
 });
 
+test("names that the schema does not list may come twice, and count once", () => {
+    const texts: [JsonSchema, readonly string[], readonly string[]][] = [
+        [
+            { properties: { b: {}, c: {} }, additionalProperties: true, minProperties: 2 },
+            ['{"b":0,"":0,"":0}', '{"b":0,"c":0}'],
+            ['{"":0,"":0}', '{"":0,"a":0,"":0}', '{"b":0}'],
+        ],
+        [
+            { properties: { b: {}, c: {} }, patternProperties: { "^[ab]$": {} }, minProperties: 2, maxProperties: 2 },
+            ['{"b":0,"a":0}'],
+            ['{"a":1,"a":3}', '{"b":0,"b":0}', '{"b":0,"a":0,"a":0}'],
+        ],
+        [
+            { properties: { b: {} }, required: ["b"], additionalProperties: true, minProperties: 1 },
+            ['{"b":0}', '{"b":0,"a":0,"a":0}'],
+            ['{"a":0}', '{"b":0,"b":0}'],
+        ],
+    ];
+    for (const [schema, some, none] of texts) {
+        const isText = createReader(readGbnf(jsonSchemaToGbnf(schema)));
+        expect([...some, ...none].filter(isText)).toEqual(some);
+    }
+});
+
 test.each<[string, JsonSchema]>([
     ["everything", true],
     ["everything, too", { description: "whatever" }],
@@ -188,6 +212,21 @@ describe("keywords hold together:", () => {
             { properties: { a: true, b: true, c: true }, minProperties: 1, maxProperties: 2 },
             [{ a: 1 }, { b: 1, c: 1 }],
             [{}, { a: 1, b: 1, c: 1 }],
+        ],
+        [
+            "how many properties, of names that may come twice",
+            { properties: { b: true, c: true }, additionalProperties: true, minProperties: 2 },
+            [{ b: 1, c: 1 }, { b: 1, a: 1 }, { c: 1, a: 1, d: 1 }],
+            [{}, { b: 1 }, { a: 1 }],
+        ],
+        [
+            "how many properties, by patterns",
+            {
+                ...{ properties: { b: true, c: true }, patternProperties: { "^[ab]$": { type: "integer" } } },
+                ...{ minProperties: 2, maxProperties: 2 },
+            },
+            [{ b: 1, c: "" }, { b: 1, a: 1 }, { c: "", a: 1 }],
+            [{ a: 1 }, { b: 1 }, { b: "", c: 1 }, { b: 1, c: 1, a: 1 }],
         ],
         [
             "tuples",
@@ -360,6 +399,11 @@ describe("refuses, with the place in the schema:", () => {
             "`uniqueItems` cannot be enforced",
         ],
         ["names that may be equal", { type: "object", minProperties: 2 }, "`minProperties` cannot be enforced"],
+        [
+            "names that may be equal, beside listed ones",
+            { properties: { a: true }, additionalProperties: true, minProperties: 3 },
+            "it can be 2 there",
+        ],
         ["the opposite of a format", { not: { format: "date" } }, "`not` cannot be enforced: the opposite of `format`"],
         ["what never ends", { properties: { a: { $ref: "#" } }, required: ["a"] }, "no text satisfies it"],
         ["a reference elsewhere", { $ref: "http://x/y" }, "in the same schema only"],
