@@ -131,7 +131,7 @@ function convertWithin(
     const languages = createLanguageRules(regulars);
     // What is asked of alternatives needs their makers, and the makers ask it.
     const judge: Judge = {
-        isNever: (alternative) => judges.isNever(alternative),
+        isNever: (alternative) => wide.isNever(alternative),
         impliedTypes: (alternative) =>
             alternative.some(({ schema }) => "type" in schema) ? [] : impliedTypes(alternative),
         hasProperty: (alternative, name) => objects.hasProperty(alternative, name),
@@ -141,6 +141,9 @@ function convertWithin(
     const objects = createObjects(regulars, limits, expander, report, isOpen);
     const arrays = createArrays(report);
     const judges = createJudge(regulars, limits, expander, objects, arrays, report);
+    // What excludes each other does so for values that no grammar says, too.
+    const wideObjects = createObjects(regulars, limits.wide, expander, report, isOpen);
+    const wide = createJudge(regulars, limits.wide, expander, wideObjects, arrays, report);
 
     const rules = new Map<string, Rule>();
     const ids = new Map<unknown, number>();
