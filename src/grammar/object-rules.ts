@@ -30,7 +30,8 @@ export function objectRule(alternative: Alternative, parts: ObjectParts): Rule {
         return createRule();
     }
     // Names that are not listed may come twice, so all of them together count as one towards the least.
-    const countable = listed.length + Math.min(1, others.length);
+    const possible = listed.filter(({ schemas }) => schemas.every(({ schema }) => schema !== false));
+    const countable = possible.length + Math.min(1, others.length);
     const needed = listed.filter(({ isRequired }) => isRequired).length;
     const isRefused = others.length > 0 && min > countable;
     if (isRefused) {
