@@ -3,6 +3,7 @@
 const YEAR_DATE =
     "(?:\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|02-(?:0[1-9]|1\\d|2[0-8]))|" +
     "(?:\\d\\d(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)";
+const DATE = "\\d{4}-\\d\\d-\\d\\d";
 const CLOCK = "(?:[01]\\d|2[0-3]):[0-5]\\d";
 const TIME = `${CLOCK}:[0-5]\\d(?:\\.\\d{1,9})?(?:Z|[-+]${CLOCK})`;
 const BYTE = "(?:25[0-5]|2[0-4]\\d|1\\d\\d|[1-9]?\\d)";
@@ -15,6 +16,7 @@ const IPV6 = [
     `:(?::${GROUP}){1,7}`,
     "::",
 ].join("|");
+const UUID = "[\\da-fA-F]{8}(?:-[\\da-fA-F]{4}){3}-[\\da-fA-F]{12}";
 /** No two hyphens in a row, so that nothing is taken for Punycode. */
 const LABEL = "[a-zA-Z\\d]+(?:-[a-zA-Z\\d]+)*";
 const HOST = `(?:${LABEL}\\.)*[a-zA-Z]{2,}`;
@@ -23,31 +25,34 @@ const PART = `(?:[${MARK}]|%[\\dA-F]{2})`;
 const QUERY = `(?:\\?(?:[${MARK}/?]|%[\\dA-F]{2})*)?(?:#(?:[${MARK}/?]|%[\\dA-F]{2})*)?`;
 const URI = `(?:[a-z][a-z\\d+.-]*://(?:${IPV4}|${HOST})(?::[1-9]\\d{0,3})?(?:/${PART}*)*${QUERY}|(?:mailto|news|tel|urn):${PART}+)`;
 
-/** The bounds of lengths that the standards set, in characters. */
 interface Format {
     readonly pattern: string;
+    /** Matches all texts that may be of the format, and others. Default: all texts. */
+    readonly wide?: string;
+    /** The bounds of lengths that the standards set, in characters. */
     readonly maxLength?: number;
 }
 
 /** With those that zod names besides, which it says by a pattern too. */
 export const FORMATS: Readonly<Record<string, Format>> = {
-    date: { pattern: YEAR_DATE },
-    time: { pattern: TIME },
-    "date-time": { pattern: `${YEAR_DATE}T${TIME}` },
+    date: { pattern: YEAR_DATE, wide: DATE },
+    time: { pattern: TIME, wide: "\\d\\d:[^]+" },
+    "date-time": { pattern: `${YEAR_DATE}T${TIME}`, wide: `${DATE}[^\\d][^]+` },
     duration: {
         pattern:
             "P(?:\\d+W|(?:\\d+Y(?:\\d+M(?:\\d+D)?)?|\\d+M(?:\\d+D)?|\\d+D)(?:T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S))?|" +
             "T(?:\\d+H(?:\\d+M(?:\\d+S)?)?|\\d+M(?:\\d+S)?|\\d+S))",
+        wide: "[Pp][^]+",
     },
-    uuid: { pattern: "[\\da-fA-F]{8}(?:-[\\da-fA-F]{4}){3}-[\\da-fA-F]{12}" },
-    email: { pattern: `[\\w+-]+(?:\\.[\\w+-]+)*@(?:${LABEL}\\.)+[a-zA-Z]{2,}`, maxLength: 64 },
-    hostname: { pattern: HOST, maxLength: 63 },
-    ipv4: { pattern: IPV4 },
-    ipv6: { pattern: IPV6 },
-    uri: { pattern: URI },
+    uuid: { pattern: UUID, wide: `(?:[uU][rR][nN]:[uU][uU][iI][dD]:)?${UUID}` },
+    email: { pattern: `[\\w+-]+(?:\\.[\\w+-]+)*@(?:${LABEL}\\.)+[a-zA-Z]{2,}`, wide: "[^]*@[^]*", maxLength: 64 },
+    hostname: { pattern: HOST, wide: "[^\\s:/?#@]*", maxLength: 63 },
+    ipv4: { pattern: IPV4, wide: "[\\d.]*" },
+    ipv6: { pattern: IPV6, wide: "[^]*:[^]*:[^]*" },
+    uri: { pattern: URI, wide: "[a-zA-Z][a-zA-Z\\d+.-]*:[^]*" },
     "uri-reference": { pattern: `${URI}|(?:/${PART}+)+/?${QUERY}|${QUERY}` },
-    "json-pointer": { pattern: "(?:/(?:[^~/]|~[01])*)*" },
-    "relative-json-pointer": { pattern: "(?:0|[1-9]\\d*)(?:#|(?:/(?:[^~/]|~[01])*)*)" },
+    "json-pointer": { pattern: "(?:/(?:[^~/]|~[01])*)*", wide: "(?:/[^]*)?" },
+    "relative-json-pointer": { pattern: "(?:0|[1-9]\\d*)(?:#|(?:/(?:[^~/]|~[01])*)*)", wide: "\\d[^]*" },
     base64: { pattern: "(?:[\\da-zA-Z+/]{4})*(?:[\\da-zA-Z+/]{2}==|[\\da-zA-Z+/]{3}=)?" },
     base64url: { pattern: "(?:[\\w-]{4})*(?:[\\w-]{2,3})?" },
     cidrv4: { pattern: `${IPV4}/(?:[12]?\\d|3[0-2])` },

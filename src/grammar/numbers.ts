@@ -54,6 +54,20 @@ export function isMultiple(value: number, factor: number): boolean {
     return scaled(one) % scaled(other) === 0n;
 }
 
+/** Whether no number at all is within the limits, however it is written: where that is not certain it is not so. */
+export function isNoNumber(regulars: Regulars, limits: NumberLimits): boolean {
+    const { min, max, factors, excluded, isInteger, isFraction } = limits;
+    if (min > max || (isFraction && factors.some(Number.isInteger))) return true;
+    if (min === max) {
+        const isKind = Number.isInteger(min) ? !isFraction : !isInteger;
+        return !isKind || excluded.includes(min) || !factors.every((factor) => isMultiple(min, factor));
+    }
+    const largest = 10 ** WHOLE_DIGITS - 1;
+    // All that there may be can be written here, which multiples of decimals can.
+    const isWritten = min >= -largest && max <= largest && (isInteger || factors.length > 0);
+    return isWritten && regulars.isEmpty(numberLanguage(regulars, limits));
+}
+
 /** Their texts: without exponents, up to 15 digits before the point and 16 behind it, no negative zero. */
 export function numberLanguage(regulars: Regulars, limits: NumberLimits): Regular {
     const { sequence, either, both, not, repeat, text, nothing, never, all, characters, machine } = regulars;

@@ -29,12 +29,17 @@ export function objectRule(alternative: Alternative, parts: ObjectParts): Rule {
         report.note(place, "`minProperties` is more than `maxProperties`");
         return createRule();
     }
+    // Names that are not listed may come twice, so all of them together count as one towards the least.
+    const possible = listed.filter(({ schemas }) => schemas.every(({ schema }) => schema !== false));
+    const countable = possible.length + Math.min(1, others.length);
     const needed = listed.filter(({ isRequired }) => isRequired).length;
-    // Names that are not listed may come twice, and then count once.
-    const isCounted = min > needed;
-    if (isCounted && others.length > 0 && min > Math.max(1, listed.length)) {
-        report.refuse(place, "minProperties", "names that the schema does not list may come twice; it can be 1 there");
+    const isRefused = others.length > 0 && min > countable;
+    if (isRefused) {
+        const reason = `names that the schema does not list may come twice; it can be ${countable} there`;
+        report.refuse(place, "minProperties", reason);
     }
+    const least = isRefused ? countable : min;
+    const isCounted = least > needed;
     const pairs = listed.map(({ name, schemas }) =>
         createRule([`${literal(JSON.stringify(name))} ":" space`, ruleOf(schemas)]),
     );
@@ -45,27 +50,35 @@ export function objectRule(alternative: Alternative, parts: ObjectParts): Rule {
         }),
     );
     /** More pairs than these need not be told apart. */
-    const cap = max === Infinity ? Math.max(1, isCounted ? min : 1) : max;
-    if ((cap + 1) * (listed.length + 1) > MOST_STATES) invalid(place, "it counts too many properties");
+    const cap = max === Infinity ? Math.max(1, isCounted ? least : 1) : max;
+    if ((cap + 1) * (listed.length + 2) > MOST_STATES) invalid(place, "it counts too many properties");
 
-    report.spend(STATE * (cap + 1) * (listed.length + 1));
+    report.spend(STATE * (cap + 1) * (listed.length + 2));
+    const level = (): Rule[] => Array.from({ length: cap + 1 }, () => createRule());
+    const behindOne = (count: number): number => (max === Infinity ? Math.min(count + 1, cap) : count + 1);
+    const separatorAt = (count: number): Part[] => (count === 0 ? [] : [`"," space`]);
+    /** Behind a property that is not listed there may be more of them. */
+    const open = level();
+    const addOther = (rule: Rule, count: number): void => {
+        const rest = open[behindOne(count)];
+        if (others.length > 0 && rest !== undefined) rule.alternatives.push([...separatorAt(count), other, rest]);
+    };
+    open.forEach((rule, count) => {
+        rule.alternatives.push([literal("}")]);
+        addOther(rule, count);
+    });
     // From the last property to the first, so that no chain of them is too long to be followed.
-    let behind: Rule[] = [];
-    for (let index = listed.length; index >= 0; index--) {
-        const own = Array.from({ length: cap + 1 }, () => createRule());
+    let behind = level();
+    behind.forEach((rule, count) => {
+        if (!isCounted || count >= least) rule.alternatives.push([literal("}")]);
+        if (!isCounted || count + 1 >= least) addOther(rule, count);
+    });
+    for (let index = listed.length - 1; index >= 0; index--) {
+        const own = level();
         own.forEach((rule, count) => {
-            const separator: Part[] = count === 0 ? [] : [`"," space`];
-            const next = max === Infinity ? Math.min(count + 1, cap) : count + 1;
-            const pair = pairs[index];
-            if (pair === undefined) {
-                if (count >= Math.min(min, cap) || !isCounted) rule.alternatives.push([literal("}")]);
-                if (others.length > 0 && next <= cap) rule.alternatives.push([...separator, other, own[next] ?? rule]);
-                return;
-            }
-            const rest = behind[next];
-            if (rest !== undefined) rule.alternatives.push([...separator, pair, rest]);
-            if (listed[index]?.isRequired === false && behind[count] !== undefined)
-                rule.alternatives.push([behind[count]]);
+            const [rest, same] = [behind[behindOne(count)], behind[count]];
+            if (rest !== undefined) rule.alternatives.push([...separatorAt(count), pairs[index] ?? other, rest]);
+            if (listed[index]?.isRequired === false && same !== undefined) rule.alternatives.push([same]);
         });
         behind = own;
     }

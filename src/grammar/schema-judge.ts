@@ -1,6 +1,6 @@
 /** Whether values are valid, and whether any may be, as JSON schemas mean it and not as grammars are narrower. */
 
-import { isMultiple } from "./numbers.js";
+import { isMultiple, isNoNumber } from "./numbers.js";
 import type { Regulars } from "./regular.js";
 import { TooManyStates } from "./work.js";
 import { ownKeywords, plainNot, type Alternative, type Expander } from "./schema-alternatives.js";
@@ -116,7 +116,8 @@ export function createJudge(
         return [...shape.kinds].every((kind) => {
             try {
                 if (kind === "string") return regulars.isEmpty(limits.stringLanguage(shape) ?? regulars.all);
-                if (kind === "integer" || kind === "fraction") return isNoNumber({ ...shape, kinds: new Set([kind]) });
+                if (kind === "integer" || kind === "fraction")
+                    return isNoNumber(regulars, limits.numberLimits({ ...shape, kinds: new Set([kind]) }));
             } catch (error) {
                 if (!(error instanceof TooManyStates)) throw error;
                 return false;
@@ -132,11 +133,6 @@ export function createJudge(
             const { min, max = Infinity } = arrays.arrayLimits(alternative);
             return min > max || (min > 0 && isNeverValid(arrays.schemasOfItem(alternative, 0)));
         });
-    }
-
-    function isNoNumber(shape: Shape): boolean {
-        const { min, max, isFraction } = limits.numberLimits(shape);
-        return min > max || (isFraction && min === max) || regulars.isEmpty(limits.numberLanguage(shape));
     }
 
     return { isValid, isValidFor, isNever };

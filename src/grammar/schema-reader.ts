@@ -28,7 +28,7 @@ export function createSchemaReader(
     const limits = createLimits(regulars, report);
     // What is asked of alternatives needs their makers, and the makers ask it.
     const judge: Judge = {
-        isNever: (alternative) => judges.isNever(alternative),
+        isNever: (alternative) => wide.isNever(alternative),
         impliedTypes: (alternative) =>
             alternative.some(({ schema }) => "type" in schema) ? [] : impliedTypes(alternative),
         hasProperty: (alternative, name) => objects.hasProperty(alternative, name),
@@ -38,5 +38,8 @@ export function createSchemaReader(
     const objects = createObjects(regulars, limits, expander, report, isOpen);
     const arrays = createArrays(report);
     const judges = createJudge(regulars, limits, expander, objects, arrays, report);
+    // What excludes each other does so for values that no grammar says, too.
+    const wideObjects = createObjects(regulars, limits.wide, expander, report, isOpen);
+    const wide = createJudge(regulars, limits.wide, expander, wideObjects, arrays, report);
     return { limits, expander, objects, arrays, judges };
 }

@@ -147,15 +147,16 @@ export function createLimits(regulars: Regulars, report: Report) {
         return undefined;
     }
 
-    function formatLanguage(name: string): Regular | undefined {
+    function formatLanguage(name: string, isWide: boolean): Regular | undefined {
         const known = Object.hasOwn(FORMATS, name) ? FORMATS[name] : undefined;
         if (known === undefined) return undefined;
-        const language = patternLanguage(`^(?:${known.pattern})$`);
+        if (isWide && known.wide === undefined) return regulars.all;
+        const language = patternLanguage(`^(?:${(isWide ? known.wide : undefined) ?? known.pattern})$`);
         if (language instanceof PatternRefused) throw language;
-        return known.maxLength === undefined ? language : both(language, repeat(any, 0, known.maxLength));
+        return known.maxLength === undefined || isWide ? language : both(language, repeat(any, 0, known.maxLength));
     }
 
-    function stringLimits({ alternative, excluded }: Shape): StringLimits {
+    function stringLimits({ alternative, excluded }: Shape, isWide = false): StringLimits {
         let min = 0;
         let max: number | undefined;
         const languages: Regular[] = [];
@@ -164,19 +165,19 @@ export function createLimits(regulars: Regulars, report: Report) {
             min = Math.max(min, countOf(report, atom, "minLength", LONGEST_STRING) ?? 0);
             const most = countOf(report, atom, "maxLength", LONGEST_STRING);
             if (most !== undefined) max = Math.min(max ?? most, most);
-            languages.push(...ofStrings(schema, at));
+            languages.push(...ofStrings(schema, at, isWide));
         }
         const texts = excluded.filter((value) => typeof value === "string");
         if (texts.length > 0) languages.push(not(regulars.either(...texts.map(text))));
         return { min, max, language: languages.length === 0 ? undefined : both(...languages) };
     }
 
-    function ofStrings(schema: Fields, at: string): Regular[] {
+    function ofStrings(schema: Fields, at: string, isWide: boolean): Regular[] {
         const { pattern: source, allOf, format } = schema;
         const opposite = plainNot(schema);
         const found: (Regular | undefined)[] = [];
         if (format !== undefined) {
-            const own = typeof format === "string" ? formatLanguage(format) : undefined;
+            const own = typeof format === "string" ? formatLanguage(format, isWide) : undefined;
             const isSaid = (source ?? allOf) !== undefined && SAID_BY_PATTERN.some((name) => name === format);
             if (own === undefined && !isSaid) {
                 report.refuse(at, "format", `it can be ${Object.keys(FORMATS).join(", ")}, not ${show(format)}`);
@@ -185,7 +186,7 @@ export function createLimits(regulars: Regulars, report: Report) {
         }
         if (source !== undefined) {
             const said = typeof source === "string" ? FORMAT_OF_PATTERN.get(source) : undefined;
-            found.push(said === undefined ? pattern(source, at) : formatLanguage(said));
+            found.push(said === undefined ? pattern(source, at) : formatLanguage(said, isWide));
         }
         if (opposite !== undefined && "pattern" in opposite) {
             const own = pattern(opposite.pattern, `${at}/not`);
@@ -195,8 +196,8 @@ export function createLimits(regulars: Regulars, report: Report) {
     }
 
     /** All of what limits strings, lengths included; undefined: nothing. */
-    function stringLanguage(shape: Shape): Regular | undefined {
-        const { min, max, language } = stringLimits(shape);
+    function stringLanguage(shape: Shape, isWide = false): Regular | undefined {
+        const { min, max, language } = stringLimits(shape, isWide);
         if (min === 0 && max === undefined) return language;
         const length = repeat(any, min, max ?? Infinity);
         if (max !== undefined && min > max) return regulars.never;
@@ -235,10 +236,14 @@ export function createLimits(regulars: Regulars, report: Report) {
         report.refuse(atom?.at ?? "#", keyword, "a grammar of it would be too large");
     }
 
+    const ofNumbers = (shape: Shape): Regular => numberLanguage(regulars, numberLimits(shape));
+    const common = { pattern, stringLimits, numberLimits, numberLanguage: ofNumbers, refuseLarge };
     return {
-        ...{ pattern, stringLimits, stringLanguage, numberLimits, refuseLarge },
-        numberLanguage: (shape: Shape): Regular => numberLanguage(regulars, numberLimits(shape)),
+        ...common,
+        stringLanguage: (shape: Shape) => stringLanguage(shape),
+        /** With all texts that may be of a format, of which fewer come. */
+        wide: { ...common, stringLanguage: (shape: Shape) => stringLanguage(shape, true) },
     };
 }
 
-export type Limits = ReturnType<typeof createLimits>;
+export type Limits = Omit<ReturnType<typeof createLimits>, "wide">;

@@ -169,11 +169,15 @@ export function createAnswerReader(
     }
 
     function readCalls(isAll: boolean, isCutOff: boolean): boolean {
-        const found = scan?.read(pending, isAll) ?? { calls: [], strays: "", state: "failed", from: 0, to: 0 };
-        say(found.strays);
-        if (found.calls.length > 0) {
+        const found = scan?.read(pending, isAll) ?? { parts: [], state: "failed", from: 0, to: 0 };
+        for (const part of found.parts) {
+            if (typeof part === "string") {
+                say(part);
+                if (filter.stoppedBy !== undefined) return false;
+                continue;
+            }
             uttered.text += filter.flush();
-            uttered.calls.push(...found.calls);
+            uttered.calls.push(part);
             hasCalled = true;
             said = "";
         }

@@ -16,10 +16,11 @@ export interface ParsedCall {
 
 /** What stands at the beginning of a text. */
 export interface Found {
-    /** Whole ones that were not there before. */
-    readonly calls: readonly ParsedCall[];
-    /** Texts of calls among these that name no tool, without what stands between and around calls. */
-    readonly strays: string;
+    /**
+     * Whole calls that were not there before, and the texts of those among them that name no tool, without what stands between and
+     * around calls; in their order.
+     */
+    readonly parts: readonly (ParsedCall | string)[];
     /** `open`: more text is needed, whether it comes or not; `failed`: what follows on whole calls, if any, is no call. */
     readonly state: "open" | "closed" | "failed";
     /** Where that begins which does not belong to whole calls; 0: there was none of a tool. */
@@ -148,8 +149,7 @@ function readEnvelope({ open, call, close }: CallSyntax, { names, accepts }: Cal
  * call of a tool besides, which it shares that with.
  */
 function createList() {
-    let calls: ParsedCall[] = [];
-    let strays: string[] = [];
+    let parts: (ParsedCall | string)[] = [];
     let hasCalls = false;
     return {
         get hasCalls() {
@@ -157,15 +157,14 @@ function createList() {
         },
         /** A call, or the text of one that names no tool. */
         add(one: ParsedCall | string): void {
-            if (typeof one === "string") strays.push(one);
-            else calls.push(one);
+            parts.push(one);
             hasCalls ||= typeof one !== "string";
         },
         /** @param to - behind the last call */
         found(state: Found["state"], to: number): Found {
-            if (!hasCalls) return { calls, strays: "", state: state === "closed" ? "failed" : state, from: 0, to };
-            const found = { calls, strays: strays.join(""), state, from: to, to };
-            [calls, strays] = [[], []];
+            if (!hasCalls) return { parts: [], state: state === "closed" ? "failed" : state, from: 0, to };
+            const found = { parts, state, from: to, to };
+            parts = [];
             return found;
         },
     };
@@ -197,8 +196,10 @@ const MUCH_LONGER = 1.2;
 /** Calls with the name outside of the JSON. */
 function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isText }: Callable): CallParser {
     const [opening, closing] = [open.trimEnd(), close.trim()];
-    /** What the model writes between two calls, up to where the next begins. */
-    const next = between?.trim() ?? "";
+    const infix = between?.trim() ?? "";
+    const isApart = infix.startsWith(closing) && infix.slice(closing.length).trimStart() === opening.trimStart();
+    /** What the model writes between two calls, up to where the next begins; empty where each has its own opening. */
+    const next = isApart ? "" : infix;
     /** What stands around each call, and not around all of them. */
     const lead = commonMark(open, between ?? "");
     const tail = commonBeginning(close, (between ?? "").slice(0, -lead.length || undefined)).trim();
@@ -281,8 +282,10 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
                                 if (!ends.some((end) => rest.startsWith(end)))
                                     return found(ends.some((end) => end.startsWith(rest)) ? "open" : "failed");
                             }
-                            const to = pairs === undefined || tail === "" ? one.to : behindSpace(text, one.to);
-                            list.add(names.has(one.call.name) ? one.call : lead + text.slice(start, to) + tail);
+                            const isTool = names.has(one.call.name);
+                            const end = isTool ? one.to : skip(text, one.to, tail, isAll);
+                            if (end === undefined) return found("open");
+                            list.add(isTool ? one.call : lead.trim() + text.slice(start, end));
                             json = undefined;
                             [isBehind, last] = [true, one.to];
                         }

@@ -58,16 +58,19 @@ function readWord(word: string): JsonValue | undefined {
 export function endOfName(text: string, from: number, quote: string): number | undefined {
     const first = text.indexOf(":", from);
     if (first < 0) return undefined;
-    for (let at = first; at >= 0; at = text.indexOf(":", at + 1)) {
+    /** Of the word behind a colon, which the next one may share. */
+    let end: number | undefined = -1;
+    for (let at = first; at >= 0;) {
         const start = behindSpace(text, at + 1);
         if (start === text.length) return undefined;
         if (quote !== "" && text.startsWith(quote, start)) return at;
         if (/["'[{]/.test(text[start] ?? "")) return at;
-        const end = endOfWord(text, start);
+        if (end < start) end = endOfWord(text, start);
         if (end === undefined) return undefined;
-        const word = text.slice(start, end);
-        if (readWord(word.trim()) !== undefined) return at;
-        if (!word.includes(":")) return first;
+        const next = text.indexOf(":", at + 1);
+        // A word with a colon in it is no value.
+        if (next < 0 || next >= end) return readWord(text.slice(start, end).trim()) === undefined ? first : at;
+        at = next;
     }
     return first;
 }

@@ -1,6 +1,6 @@
 /** Arguments that templates write one by one are read back as the values that they were. */
 
-import { expect, test } from "@jest/globals";
+import { expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { readGbnf } from "../../src/grammar/gbnf.js";
 import { tryCalls, type CallSyntax, type RenderSample } from "../../src/prompts/call-syntax.js";
@@ -190,4 +190,40 @@ test("a name ends at the colon that has a value behind it", () => {
     expect(endOfName("x:y:5,", 0, "<>")).toBe(3);
     expect(endOfName("x:<>y:5<>", 0, "<>")).toBe(1);
     expect(endOfName("x:y", 0, "<>")).toBeUndefined();
+});
+
+/** How many characters are looked through, by the methods of texts that look through many. */
+function charactersRead(read: () => unknown): number {
+    let count = 0;
+    // eslint-disable-next-line @typescript-eslint/unbound-method -- they are called with their texts
+    const { search, indexOf } = String.prototype;
+    const spies = [
+        jest.spyOn(String.prototype, "search").mockImplementation(function (this: string, pattern) {
+            const at = search.call(this, pattern as RegExp);
+            count += at < 0 ? this.length : at + 1;
+            return at;
+        }),
+        jest.spyOn(String.prototype, "indexOf").mockImplementation(function (this: string, part, from = 0) {
+            const at = indexOf.call(this, part, from);
+            count += (at < 0 ? this.length : at + 1) - from;
+            return at;
+        }),
+    ];
+    try {
+        read();
+    } finally {
+        for (const spy of spies) spy.mockRestore();
+    }
+    return count;
+}
+
+test.each([
+    ["colons", (length: number) => `{k:{${":".repeat(length)}}}`],
+    ["colons and blanks", (length: number) => `{${": ".repeat(length)}}`],
+    ["names with a colon", (length: number) => `{${"a:b:c,".repeat(length)}d:1}`],
+    ["colons without an end", (length: number) => `{${"a:".repeat(length)}`],
+])("%s are read in a time that grows with their number", (_what, write) => {
+    const [few, many] = [100, 3000].map((length) => charactersRead(() => readMarkedValue(write(length), 0, "<>")));
+    expect(few).toBeGreaterThan(100);
+    expect(many).toBeLessThan(2 * 30 * (few ?? 0));
 });

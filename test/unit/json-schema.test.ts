@@ -23,6 +23,63 @@ test("an object: properties in their order, and those that are not required may 
     }
 });
 
+test("names that the schema does not list may come twice, and count once", () => {
+    const texts: [JsonSchema, readonly string[], readonly string[]][] = [
+        [
+            { properties: { b: {}, c: {} }, additionalProperties: true, minProperties: 2 },
+            ['{"b":0,"":0,"":0}', '{"b":0,"c":0}'],
+            ['{"":0,"":0}', '{"":0,"a":0,"":0}', '{"b":0}'],
+        ],
+        [
+            { properties: { b: {}, c: {} }, patternProperties: { "^[ab]$": {} }, minProperties: 2, maxProperties: 2 },
+            ['{"b":0,"a":0}'],
+            ['{"a":1,"a":3}', '{"b":0,"b":0}', '{"b":0,"a":0,"a":0}'],
+        ],
+        [
+            { properties: { b: {} }, required: ["b"], additionalProperties: true, minProperties: 1 },
+            ['{"b":0}', '{"b":0,"a":0,"a":0}'],
+            ['{"a":0}', '{"b":0,"b":0}'],
+        ],
+    ];
+    for (const [schema, some, none] of texts) {
+        const isText = createReader(readGbnf(jsonSchemaToGbnf(schema)));
+        expect([...some, ...none].filter(isText)).toEqual(some);
+    }
+});
+
+test("`oneOf` excludes what another alternative means, and not only what a grammar of it says", () => {
+    const excluding: [JsonSchema, readonly string[], readonly string[]][] = [
+        [{ oneOf: [{ type: "number" }, { minimum: 1e16 }] }, ["9", "-1.5"], ["6e19", "1E16"]],
+        [{ oneOf: [{ type: "number" }, { exclusiveMinimum: 0, maximum: 1e-17 }] }, ["9", "0"], ["1e-17", "1e-18"]],
+        [{ oneOf: [{ type: "number" }, { minimum: 1e-20, maximum: 1e-20 }] }, ["9", "0"], ["1e-20"]],
+        [{ oneOf: [{ type: "integer" }, { minimum: -1e30, maximum: -1e15 }] }, ["9", "-9"], ["-1000000000000000"]],
+    ];
+    for (const [schema, some, none] of excluding) {
+        const isText = createReader(readGbnf(jsonSchemaToGbnf(schema)));
+        expect([...some, ...none].filter(isText)).toEqual(some);
+    }
+    const text = (format: string, more = {}): JsonSchema => ({ type: "string", format, ...more });
+    const refused: JsonSchema[] = [
+        { oneOf: [{ type: "string" }, text("hostname", { pattern: "^[0-9]+$" })] },
+        { oneOf: [{ type: "string" }, text("time", { pattern: "60Z$" })] },
+        { oneOf: [{ type: "string" }, text("email", { minLength: 65 })] },
+        { oneOf: [{ type: "string" }, text("ipv6", { pattern: "[.]" })] },
+        { oneOf: [{ enum: ["9"] }, text("hostname")] },
+        { oneOf: [{ enum: [{ a: "9" }] }, { properties: { a: text("hostname") } }] },
+        { oneOf: [{ enum: [{ "9": 1 }] }, { propertyNames: text("hostname") }] },
+        { oneOf: [text("hostname"), text("ipv4")] },
+    ];
+    for (const schema of refused) expect(() => jsonSchemaToGbnf(schema)).toThrow("`oneOf` cannot be enforced");
+    const apart: JsonSchema[] = [
+        { oneOf: ["date", "date-time", "time", "duration", "uuid"].map((format) => text(format)) },
+        { oneOf: [text("ipv4"), text("ipv6")] },
+        { oneOf: [text("uri"), text("hostname")] },
+        { oneOf: [{ type: "number", maximum: 5 }, { minimum: 1e20 }] },
+        { oneOf: [{ type: "integer" }, { type: "number", minimum: 0.1, maximum: 0.9 }] },
+    ];
+    for (const schema of apart) expect(() => readGbnf(jsonSchemaToGbnf(schema))).not.toThrow();
+});
+
 test.each<[string, JsonSchema]>([
     ["everything", true],
     ["everything, too", { description: "whatever" }],
@@ -188,6 +245,29 @@ describe("keywords hold together:", () => {
             { properties: { a: true, b: true, c: true }, minProperties: 1, maxProperties: 2 },
             [{ a: 1 }, { b: 1, c: 1 }],
             [{}, { a: 1, b: 1, c: 1 }],
+        ],
+        [
+            "how many properties, of names that may come twice",
+            { properties: { b: true, c: true }, additionalProperties: true, minProperties: 2 },
+            [
+                { b: 1, c: 1 },
+                { b: 1, a: 1 },
+                { c: 1, a: 1, d: 1 },
+            ],
+            [{}, { b: 1 }, { a: 1 }],
+        ],
+        [
+            "how many properties, by patterns",
+            {
+                ...{ properties: { b: true, c: true }, patternProperties: { "^[ab]$": { type: "integer" } } },
+                ...{ minProperties: 2, maxProperties: 2 },
+            },
+            [
+                { b: 1, c: "" },
+                { b: 1, a: 1 },
+                { c: "", a: 1 },
+            ],
+            [{ a: 1 }, { b: 1 }, { b: "", c: 1 }, { b: 1, c: 1, a: 1 }],
         ],
         [
             "tuples",
@@ -360,6 +440,11 @@ describe("refuses, with the place in the schema:", () => {
             "`uniqueItems` cannot be enforced",
         ],
         ["names that may be equal", { type: "object", minProperties: 2 }, "`minProperties` cannot be enforced"],
+        [
+            "names that may be equal, beside listed ones",
+            { properties: { a: true }, additionalProperties: true, minProperties: 3 },
+            "it can be 2 there",
+        ],
         ["the opposite of a format", { not: { format: "date" } }, "`not` cannot be enforced: the opposite of `format`"],
         ["what never ends", { properties: { a: { $ref: "#" } }, required: ["a"] }, "no text satisfies it"],
         ["a reference elsewhere", { $ref: "http://x/y" }, "in the same schema only"],
