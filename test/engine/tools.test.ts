@@ -484,7 +484,7 @@ describe("what cannot be", () => {
             name,
             parameters: {
                 properties: {
-                    a: { enum: Array.from({ length: 100 }, (_, each) => `${index}`.padEnd(100 + each, "x")) },
+                    a: { enum: Array.from({ length: 99 }, (_, each) => `${index}`.padEnd(100 + each, "x")) },
                 },
             },
         }));
