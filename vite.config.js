@@ -1,6 +1,9 @@
 // The page that `eft-llama serve` serves. The library itself is compiled by tsc.
 import { defineConfig } from "vite";
 
+// Tests and others set it to something else, and their page would have the paths of its sources in it, for debugging.
+process.env.NODE_ENV = "production";
+
 export default defineConfig({
     root: "src/server/page",
     // Whoever runs the build may have a configuration of their own for other things.
