@@ -130,7 +130,14 @@ async function runServe(args: ArgumentsCamelCase<Flags>): Promise<void> {
 function readKeys({ apiKey = [], apiKeyFile }: ArgumentsCamelCase<Flags>): string[] {
     const listed = apiKeyFile === undefined ? "" : readKeyFile(apiKeyFile);
     const all = [...apiKey, process.env[KEY_VARIABLE] ?? "", ...listed.split(/\r?\n/)].map((key) => key.trim());
-    return [...new Set(all)].filter((key) => key !== "");
+    const keys = [...new Set(all)].filter((key) => key !== "");
+    const isAsked = apiKey.length > 0 || apiKeyFile !== undefined || process.env[KEY_VARIABLE] !== undefined;
+    if (keys.length > 0 || !isAsked) return keys;
+    throw new EftError(
+        "OPTION_INVALID",
+        `Of --api-key, --api-key-file and ${KEY_VARIABLE} none has a key, and without one everybody may use the server; ` +
+            "give a key, or leave them all out.",
+    );
 }
 
 function readKeyFile(file: string): string {

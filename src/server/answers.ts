@@ -69,7 +69,6 @@ export interface AnswerDesk {
     turn(id: string, key: string, parameters: Readonly<Record<string, number>>): boolean;
     /** Ends all that are being written, each with a finish reason, and those that wait with an error. */
     end(): void;
-    readonly running: number;
 }
 
 interface Running {
@@ -185,9 +184,6 @@ export function createAnswerDesk(
         end() {
             ending.abort();
         },
-        get running() {
-            return running.size;
-        },
     };
 }
 
@@ -211,22 +207,40 @@ async function* mergeParts(
     sources: readonly AsyncGenerator<CompletionPart>[],
     onEnd: () => void,
 ): AsyncGenerator<ChoicePart, void, void> {
-    const pull = async (index: number): Promise<{ index: number; result: IteratorResult<CompletionPart> }> => ({
-        index,
-        result: await (sources[index] as AsyncGenerator<CompletionPart>).next(),
-    });
-    const pulled = new Map(sources.map((_, index) => [index, pull(index)]));
+    /** What has come, and has not been handed on. */
+    const come: { readonly index: number; readonly result: IteratorResult<CompletionPart> }[] = [];
+    let failure: { readonly error: unknown } | undefined;
+    let wake = (): void => undefined;
+    const pull = (index: number): void => {
+        (sources[index] as AsyncGenerator<CompletionPart>).next().then(
+            (result) => {
+                come.push({ index, result });
+                wake();
+            },
+            (error: unknown) => {
+                failure ??= { error };
+                wake();
+            },
+        );
+    };
+    const hasFailed = (): unknown => failure;
+    let running = sources.length;
     try {
-        while (pulled.size > 0) {
-            const { index, result } = await Promise.race(pulled.values());
-            pulled.delete(index);
-            if (result.done) continue;
-            yield { index, part: result.value };
-            pulled.set(index, pull(index));
+        sources.forEach((_, index) => pull(index));
+        while (running > 0) {
+            if (failure !== undefined) throw failure.error;
+            const next = come.shift();
+            if (next === undefined) {
+                if (hasFailed() === undefined) await new Promise<void>((resolve) => (wake = resolve));
+            } else if (next.result.done) {
+                running--;
+            } else {
+                yield { index: next.index, part: next.result.value };
+                pull(next.index);
+            }
         }
     } finally {
         onEnd();
-        for (const each of pulled.values()) each.catch(() => undefined);
         await Promise.all(sources.map((source) => source.return(undefined)));
     }
 }

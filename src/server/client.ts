@@ -7,8 +7,17 @@ import { addUsage, NO_USAGE } from "./openai/usage.js";
 /** @returns with a signal that fires when the connection is gone, or the reply has been sent */
 export function clientOf(request: FastifyRequest, reply: FastifyReply): Client {
     const gone = new AbortController();
-    if (reply.raw.destroyed) gone.abort();
-    else reply.raw.once("close", () => gone.abort());
+    const { socket } = request.raw;
+    const leave = (): void => {
+        socket.off("close", leave);
+        gone.abort();
+    };
+    if (reply.raw.destroyed || socket.destroyed) gone.abort();
+    else {
+        reply.raw.once("close", leave);
+        // Who sends requests before earlier ones are answered may go before this one's reply has a connection that could close.
+        socket.once("close", leave);
+    }
     const { notes } = request;
     const texts: string[] = [];
     let usage = NO_USAGE;

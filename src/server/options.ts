@@ -78,7 +78,7 @@ export const SERVER_OPTIONS: OptionTable<ServerOptions> = {
     bodyBytes: integer(1024, 2 ** 30),
     requestMs: MILLISECONDS,
     stallMs: MILLISECONDS,
-    closeMs: integer(0, 2 ** 31 - 1),
+    closeMs: integer(0, 2 ** 30),
     logTexts: boolean,
     log: callback,
 };

@@ -5,7 +5,26 @@ import type { Ensemble } from "../ensemble/ensemble.js";
 import type { ScoreItem } from "../scoring/items.js";
 import { score, type Score, type ScoreOptions } from "../scoring/score.js";
 import type { Client } from "./answers.js";
+import { RequestError } from "./failures.js";
 import type { Places } from "./places.js";
+
+/** Numbers in one answer: what it is made of has to fit into memory several times. */
+const MOST_NUMBERS = 2_000_000;
+
+/**
+ * Before anything is evaluated. A text has at most as many tokens as characters.
+ *
+ * @param each - numbers that are reported of a token. @throws RequestError
+ */
+export function checkReport(texts: readonly { readonly length: number }[], each: number, param: string): void {
+    const most = texts.reduce((sum, { length }) => sum + length, 0) * each;
+    if (most <= MOST_NUMBERS) return;
+    throw new RequestError(
+        400,
+        `${param} may bring ${most} log-probabilities, and an answer has at most ${MOST_NUMBERS}; ask in several requests.`,
+        { param },
+    );
+}
 
 /** @throws EftError what `score()` throws; BUSY */
 export async function scoreInPlaces(

@@ -37,7 +37,7 @@ export interface EftServer {
 /** Milliseconds in which an answer that was ended reaches its client. */
 const PARTING_MS = 1000;
 /** Addresses that only this machine reaches. */
-const LOCAL = /^(localhost|127(\.\d+){3}|::1)$/;
+const LOCAL = /^(localhost|127\.0\.0\.1|::1)$/;
 
 /**
  * Serves recipes over HTTP.

@@ -101,3 +101,10 @@ it("says what is wrong", async () => {
     }
     await server.end();
 });
+
+it.each([
+    ["an empty key", ["--api-key", ""], {}],
+    ["an empty variable", [], { EFT_LLAMA_API_KEY: " " }],
+])("does not serve everybody because of %s", async (_, args, env) => {
+    await expect(serve(args, env)).rejects.toThrow(/none has a key/);
+});

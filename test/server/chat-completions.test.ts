@@ -70,6 +70,7 @@ describe("an answer", () => {
     it.each<[string, Record<string, unknown>, Partial<CompletionOptions>]>([
         ["temperature and seed", { temperature: 1.5, seed: 11 }, { sampling: { temperature: 1.5 }, seed: 11 }],
         ["stop", { stop: " is" }, { stop: [" is"] }],
+        ["a stop that is empty", { stop: "" }, {}],
         ["several stops, empty ones left out", { stop: ["", "zzz", " is"] }, { stop: ["zzz", " is"] }],
         ["max_tokens", { max_tokens: 2 }, { maxTokens: 2 }],
         ["max_completion_tokens", { max_completion_tokens: 3, max_tokens: 9 }, { maxTokens: 3 }],

@@ -147,6 +147,26 @@ interface Scores extends ErrorBody {
     }[];
 }
 
+describe("POST /v1/completions with echo", () => {
+    it("streams a prompt alone, too", async () => {
+        const request = { prompt: PROMPT, echo: true, logprobs: 1, max_tokens: 0 };
+        const whole = await create(request);
+        const chunks: OpenAI.Completion[] = [];
+        for await (const chunk of await client.completions.create({ model: "demo", ...request, stream: true }))
+            chunks.push(chunk);
+        expect(chunks).toHaveLength(1);
+        expect(chunks[0]?.choices[0]?.text).toBe(PROMPT);
+        expect(chunks[0]?.usage).toEqual(whole.usage);
+    });
+
+    it("refuses what would not fit into memory, before anything is evaluated", async () => {
+        const prompt = Array.from({ length: 64 }, () => "x".repeat(1000));
+        const request = { model: "demo", prompt, echo: true, logprobs: 20, n: 16, max_tokens: 0 };
+        const { status, body } = await post<ErrorBody>(server, "/v1/completions", request);
+        expect([status, body.error.param]).toEqual([400, "prompt"]);
+    });
+});
+
 describe("POST /v1/eft/score", () => {
     it("is score(): texts, token ids, answers to messages, dials", async () => {
         const ids = [...(await ensemble.tokenize(" Kathmandu."))];
@@ -201,6 +221,11 @@ describe("POST /v1/eft/score", () => {
         [{ items: [{ continuation: "a" }, { continuation: "a", messages: [{ role: "user", content: "c" }] }] }],
         [{ items: [{ continuation: [99_999] }] }],
         [{ items: [{ continuation: "x ".repeat(4000) }] }],
+        // Windows that are evaluated as often as there are tokens.
+        [{ items: [{ continuation: "x ".repeat(4000) }], stride: 1 }],
+        [{ items: [{ continuation: "x ".repeat(4000) }], stride: 127 }],
+        // More than fits into memory.
+        [{ items: Array.from({ length: 100 }, () => ({ continuation: "x".repeat(1000) })), top_logprobs: 20 }],
     ])("refuses %j", async (body) => {
         const { status, body: answer } = await post<ErrorBody>(server, "/v1/eft/score", body);
         expect([status, typeof answer.error.message]).toEqual([400, "string"]);

@@ -15,11 +15,15 @@ const messages = [{ role: "user", content: question }];
 const ENDLESS = { logit_bias: { 1: -100, 2: -100 } };
 const { recipes, remove } = writeDemoRecipes();
 let server: EftServer;
+/** One that has little patience. */
+let hasty: EftServer;
 beforeAll(async () => {
-    server = await serveDemo({ recipes, requestMs: 500, stallMs: 500, bodyBytes: 4 * 2 ** 20 });
+    server = await serveDemo({ recipes, bodyBytes: 4 * 2 ** 20 });
+    hasty = await serveDemo({ recipes, requestMs: 500, stallMs: 500 });
 });
 afterAll(async () => {
     await server.close();
+    await hasty.close();
     remove();
 });
 
@@ -61,14 +65,14 @@ function send(bytes: string | Buffer): Promise<string> {
 
 describe("a slow client", () => {
     it("that reads nothing is given up, and its places are free", async () => {
-        const { socket, received } = open(server);
+        const { socket, received } = open(hasty);
         socket.pause();
         const wide = { logprobs: true, top_logprobs: 20, eft: { members: true, explain: true, top: 20 }, n: 4 };
         socket.write(requestOf({ messages, stream: true, ...ENDLESS, ...wide }));
-        await untilMetric(server, "answers_running", 4);
-        await untilMetric(server, "answers_running", 0);
-        expect(await readMetric(server, `requests_total{path="${CHAT}",status="499"}`)).toBe(1);
-        expect(await ask(question)).toContain("Lima");
+        await untilMetric(hasty, "answers_running", 4);
+        await untilMetric(hasty, "answers_running", 0);
+        expect(await readMetric(hasty, `requests_total{path="${CHAT}",status="499"}`)).toBe(1);
+        expect(await ask(question, {}, hasty)).toContain("Lima");
         socket.resume();
         expect(await received).not.toContain("[DONE]");
     });
@@ -88,10 +92,20 @@ describe("a slow client", () => {
             `POST ${CHAT} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{`,
         ],
     ])("that holds back %s is let go", async (_, bytes) => {
-        const { socket, received } = open(server);
+        const { socket, received } = open(hasty);
         socket.write(bytes);
         expect(await received).toMatch(/^HTTP\/1.1 408/);
     });
+});
+
+it("a client that asks several things at once and leaves gives all places back", async () => {
+    const { socket, received } = open(server);
+    const endless = requestOf({ messages, stream: true, ...ENDLESS, logprobs: true, top_logprobs: 20 });
+    socket.write(endless + endless + endless);
+    await untilMetric(server, "answers_running", 3);
+    socket.destroy();
+    await received;
+    await untilMetric(server, "answers_running", 0);
 });
 
 describe("what is no request", () => {

@@ -22,7 +22,8 @@ export function toPrompt(
         note(`tool of the type ${type.slice(0, 40)}`);
         return [];
     });
-    const said = messages.flatMap((message, index) => toMessages(message, `messages[${index}]`, messages, note));
+    const names = namesOf(messages);
+    const said = messages.flatMap((message, index) => toMessages(message, `messages[${index}]`, names, note));
     const first = system === undefined ? "" : readTexts(system, "system");
     return {
         prompt: first === "" ? said : [{ role: "system", content: first }, ...said],
@@ -63,7 +64,7 @@ function toToolChoice(choice: CountBody["tool_choice"]): ToolChoice | undefined 
 function toMessages(
     { role, content }: MessageBody,
     param: string,
-    all: readonly MessageBody[],
+    names: ReadonlyMap<string, string>,
     note: Note,
 ): ChatMessage[] {
     if (typeof content === "string") return [{ role, content }];
@@ -71,7 +72,7 @@ function toMessages(
         const results = content
             .filter(({ type }) => type === "tool_result")
             .map(({ tool_use_id: id = "", content: given = "" }) =>
-                toolMessage(id, nameOf(all, id), readTexts(given, `${param}.content`)),
+                toolMessage(id, names.get(id), readTexts(given, `${param}.content`)),
             );
         const texts = content.filter(({ type }) => type !== "tool_result");
         if (texts.length === 0) return results;
@@ -87,9 +88,12 @@ function toMessages(
     return [assistantMessage({ text: pick("text", "text"), thinking: pick("thinking", "thinking"), calls })];
 }
 
-function nameOf(messages: readonly MessageBody[], id: string): string | undefined {
+/** Of tools, by the ids of their calls. */
+function namesOf(messages: readonly MessageBody[]): ReadonlyMap<string, string> {
     const blocks = messages.flatMap(({ content }) => (typeof content === "string" ? [] : content));
-    return blocks.find((block) => block.type === "tool_use" && block.id === id)?.name;
+    return new Map(
+        blocks.flatMap(({ type, id, name }) => (type === "tool_use" && id !== undefined ? [[id, name ?? ""]] : [])),
+    );
 }
 
 function readTexts(

@@ -8,8 +8,11 @@ import { RequestError } from "../failures.js";
 import { ChatBody } from "../openai/chat-schema.js";
 import { toMessage } from "../openai/request.js";
 import { finite, tokenBytes } from "../openai/logprobs.js";
-import { scoreInPlaces } from "../scoring.js";
+import { checkReport, scoreInPlaces } from "../scoring.js";
 import type { Services } from "../services.js";
+
+/** Windows go on by this part of the context at least. */
+const SMALLEST_PART = 8;
 
 const optional = Type.Optional;
 const Ids = Type.Array(Type.Integer({ minimum: 0, maximum: 2 ** 31 - 1 }));
@@ -43,8 +46,23 @@ export function addScore(app: FastifyInstance, { models, places }: Services): vo
             const { model, items: given, stride, top_logprobs: top = 0, parameters } = request.body;
             const chat = given.some(({ messages }) => messages !== undefined);
             const items = given.map((item, index) => toItem(item, index, chat));
+            checkReport(
+                given.map(({ continuation }) => continuation),
+                1 + top,
+                "items",
+            );
             const { ensemble, release } = await models.use(model);
             try {
+                // Each window is evaluated as a whole.
+                const least = Math.ceil(ensemble.contextSize / SMALLEST_PART);
+                if (stride !== undefined && stride < least)
+                    throw new RequestError(
+                        400,
+                        `stride must be at least ${least}, which is an eighth of the context.`,
+                        {
+                            param: "stride",
+                        },
+                    );
                 const client = clientOf(request, reply);
                 const scores = await scoreInPlaces(places, ensemble, items, {
                     ...{ client, chat, stride, parameters, topLogprobs: top },

@@ -9,7 +9,7 @@ import type { Answers, Client } from "../answers.js";
 import { clientOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { RequestError } from "../failures.js";
-import { scoreInPlaces } from "../scoring.js";
+import { checkReport, scoreInPlaces } from "../scoring.js";
 import type { Services } from "../services.js";
 import { FINISH_REASONS } from "./chat.js";
 import { CompletionsBody } from "./completions-schema.js";
@@ -34,13 +34,16 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
             if (suffix !== "") throw refuse("suffix", "is not supported: models write from left to right");
             if (best > n) throw refuse("best_of", "must not be more than n");
             const prompts = toPrompts(body.prompt);
+            if (body.echo === true) checkReport(prompts, n * (1 + (body.logprobs ?? 0)), "prompt");
             const client = clientOf(request, reply);
             const echoed = body.echo === true ? await echoPrompts(services, prompts, body, client) : undefined;
             const view: View = { echoed, n, logprobs: body.logprobs };
             if (most === 0) {
                 const { ensemble, release } = await models.use(model);
                 try {
-                    return await answerWithPrompts(ensemble, prompts, view);
+                    const whole = await answerWithPrompts(ensemble, prompts, view);
+                    if (body.stream !== true) return whole;
+                    return sendEvents(reply, wholeAsStream(whole), ({ error }) => ({ data: { error } }));
                 } finally {
                     release();
                 }
@@ -52,6 +55,12 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
             return sendEvents(reply, events, ({ error }) => ({ data: { error } }));
         },
     );
+}
+
+// eslint-disable-next-line @typescript-eslint/require-await
+async function* wholeAsStream(whole: object): AsyncGenerator<ServerEvent, void, void> {
+    yield { data: whole };
+    yield { data: "[DONE]" };
 }
 
 function refuse(param: string, reason: string): RequestError {

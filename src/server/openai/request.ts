@@ -42,7 +42,7 @@ export function toCommonOptions(body: Sampled): Omit<CompletionOptions, "prompt"
     const { parameters, speculation, members, explain, grammar, conservative, top = DEFAULT_TOP } = eft;
     return {
         sampling: toSampling(body),
-        stop: typeof stop === "string" ? [stop] : stop?.filter((text) => text !== ""),
+        stop: (typeof stop === "string" ? [stop] : stop)?.filter((text) => text !== ""),
         // Ids are the names of an object's entries, in texts.
         logitBias: bias,
         ...{ parameters, explain, grammar, speculation, conservativeTopP: conservative?.top_p },

@@ -17,6 +17,9 @@ interface Turn {
 /** @throws RequestError */
 export function toMessages(items: readonly Item[], note: Note): ChatMessage[] {
     const messages: ChatMessage[] = [];
+    const names = new Map(
+        items.flatMap(({ type, call_id: id = "", name = "" }) => (type === "function_call" ? [[id, name]] : [])),
+    );
     let turn: Turn | undefined;
     const endTurn = (): void => {
         if (turn !== undefined) messages.push(assistantMessage(turn));
@@ -43,18 +46,14 @@ export function toMessages(items: readonly Item[], note: Note): ChatMessage[] {
             turn.thinking +=
                 readTexts(content, `${param}.content`) || readTexts(item.summary ?? [], `${param}.summary`);
         } else if (type === "function_call_output") {
-            const name = nameOf(items, item.call_id);
-            messages.push(toolMessage(item.call_id ?? "", name, readTexts(item.output ?? "", `${param}.output`)));
+            const id = item.call_id ?? "";
+            messages.push(toolMessage(id, names.get(id), readTexts(item.output ?? "", `${param}.output`)));
         } else {
             note(`item of the type ${type.slice(0, 40)}`);
         }
     }
     endTurn();
     return messages;
-}
-
-function nameOf(items: readonly Item[], id: string | undefined): string | undefined {
-    return items.find(({ type, call_id }) => type === "function_call" && call_id === id)?.name;
 }
 
 const TEXTS = new Set(["input_text", "output_text", "text", "reasoning_text", "summary_text", "refusal"]);

@@ -40,8 +40,9 @@ export function addResponses(app: FastifyInstance, { desk }: Services): void {
                 if (body.store !== false)
                     store.add(answers.id, { key, items: [...items, ...response.output], response });
             };
-            const events = respond(answers, body, keep);
-            if (body.stream === true) return sendEvents(reply, events, explain);
+            const counter = { next: 0 };
+            const events = respond(answers, body, keep, counter);
+            if (body.stream === true) return sendEvents(reply, events, (failure) => explain(failure, counter.next++));
             let last: ResponseEvent | undefined;
             for await (const { data } of events) last = data;
             return last?.response;
@@ -150,17 +151,18 @@ interface SentEvent extends ServerEvent {
  * The events of a response; the last one has all of it.
  *
  * @param keep - told of it
+ * @param counter - of events
  */
 async function* respond(
     answers: Answers,
     body: ResponsesBody,
     keep: (response: Response) => void,
+    counter: { next: number },
 ): AsyncGenerator<SentEvent, void, void> {
     const { ensemble, id, model, created } = answers;
-    let number = 0;
     const send = (type: string, fields: object): SentEvent => ({
         event: type,
-        data: { type, sequence_number: number++, ...fields },
+        data: { type, sequence_number: counter.next++, ...fields },
     });
     const withLogprobs = body.include?.includes(LOGPROBS) ?? false;
     const output: OutputItem[] = [];
@@ -273,6 +275,7 @@ function newId(prefix: string): string {
     return `${prefix}_${randomUUID().replaceAll("-", "")}`;
 }
 
-function explain({ error }: Failure): ServerEvent {
-    return { event: "error", data: { type: "error", code: error.code, message: error.message, param: error.param } };
+function explain({ error }: Failure, number: number): ServerEvent {
+    // Clients read the one form or the other.
+    return { event: "error", data: { ...error, type: "error", sequence_number: number, error } };
 }
