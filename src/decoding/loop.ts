@@ -13,7 +13,8 @@ import { viewDrafter } from "./explain.js";
 import { createContinuation, type Dials } from "./fusion.js";
 import { penaltyHistory } from "./sampling.js";
 import { createSpeculator, type Speculator } from "./speculation.js";
-import { createAnswerReader, type AnswerSyntax, type Uttered } from "../tools/answer-reader.js";
+import { createAnswerReader, type AnswerSyntax } from "../tools/answer-reader.js";
+import type { Uttered } from "../tools/token-reader.js";
 import { tokenText } from "./token-text.js";
 
 /** What the loop works on: checked, with all defaults filled in. */

@@ -6,29 +6,7 @@ import type { CallParser, CallScan, ParsedCall } from "./call-parser.js";
 import { createChannelReader, type ChannelSyntax } from "./channel-reader.js";
 import { unmark, type Marks } from "./marks.js";
 import { createStopFilter, overlap } from "./stop-filter.js";
-
-/** What became certain. */
-export interface Uttered {
-    /** Of the answer. */
-    readonly text: string;
-    readonly thinking: string;
-    readonly calls: readonly ParsedCall[];
-}
-
-export interface AnswerReader {
-    /** Adds a token; what is certain now is often of earlier tokens too. */
-    push(token: number): Uttered;
-    /**
-     * What was held back. Where the model has ended its turn, that is text. Where the answer was cut off, calls that were begun are
-     * dropped, and so is what may be the beginning of a call's mark, if calls are forced or there has been one; else it is text,
-     * since nobody can tell `2 <` from the beginning of a mark.
-     */
-    flush(isCutOff: boolean): Uttered;
-    /** The stop string that was met; nothing is released after it. */
-    readonly stoppedBy: string | undefined;
-    /** Tokens of thoughts: from the one that ends the mark, or header, in front of them to the one that ends the mark behind them. */
-    readonly thinkingTokens: number;
-}
+import { createTokenReader, type AnswerReader, type Uttered } from "./token-reader.js";
 
 /**
  * What comes behind the thoughts that the prompt begins. `free`: text, thoughts and calls, told apart by their marks; the others
@@ -65,7 +43,6 @@ export function createAnswerReader(
 ): AnswerReader {
     if (syntax?.channels !== undefined)
         return createChannelReader(texts, stop, syntax.channels, (token) => syntax.marks.standIn(token));
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const filter = createStopFilter(stop);
     const { thinking, calls: parser } = syntax ?? {};
     let form = syntax?.form ?? "json";
@@ -76,7 +53,6 @@ export function createAnswerReader(
     /** Nothing of the answer has been seen yet: calls that look like any JSON come only here. */
     let isStart = true;
     let hasCalled = false;
-    let thinkingTokens = 0;
     /** Openings at the end of the answer whose calls do not end: each of them is looked for to the end. */
     let unclosed = 0;
     /** The answer may begin with a space that is not part of it. */
@@ -213,27 +189,9 @@ export function createAnswerReader(
         return result;
     }
 
-    return {
-        push(token) {
-            if (filter.stoppedBy !== undefined) return { text: "", thinking: "", calls: [] };
-            pending +=
-                syntax?.marks.standIn(token) ??
-                decoder.decode(texts.detokenize(Int32Array.of(token), false), { stream: true });
-            const wasThinking = state === "thinking";
-            const certain = read(false, false);
-            if (wasThinking || state === "thinking" || certain.thinking !== "") thinkingTokens++;
-            return certain;
-        },
-        flush(isCutOff) {
-            pending += decoder.decode();
-            const last = read(true, isCutOff);
-            return { ...last, text: last.text + filter.flush() };
-        },
-        get stoppedBy() {
-            return filter.stoppedBy;
-        },
-        get thinkingTokens() {
-            return thinkingTokens;
-        },
-    };
+    return createTokenReader(texts, filter, (token) => syntax?.marks.standIn(token), {
+        add: (text) => void (pending += text),
+        read,
+        isThinking: () => state === "thinking",
+    });
 }

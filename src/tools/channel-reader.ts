@@ -2,11 +2,11 @@
 
 import type { TokenTexts } from "../prompts/added-tokens.js";
 import type { ChannelMarks } from "../prompts/channels.js";
-import type { AnswerReader, Uttered } from "./answer-reader.js";
 import type { ParsedCall } from "./call-parser.js";
 import { unmark, type Marks } from "./marks.js";
 import { readArguments, scanJson, type JsonScan } from "./read-json.js";
 import { createStopFilter, overlap } from "./stop-filter.js";
+import { createTokenReader, type AnswerReader, type Uttered } from "./token-reader.js";
 
 /** What the parts of an answer are told apart by. */
 export interface ChannelSyntax {
@@ -26,7 +26,6 @@ export function createChannelReader(
     { marks: { start, channel, message, end }, names }: ChannelSyntax,
     standIn: Marks["standIn"],
 ): AnswerReader {
-    const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
     const filter = createStopFilter(stop);
     /** `begin`: a header, or text without one. `behind`: what follows on a call up to the next part, which is nothing. */
     let state: "begin" | "header" | "text" | "thinking" | "call" | "behind" = "begin";
@@ -36,7 +35,6 @@ export function createChannelReader(
     /** Of a call's arguments, and how much has been looked through for the end of its part. */
     let json: JsonScan | undefined;
     let seen = 0;
-    let thinkingTokens = 0;
     let uttered: { text: string; thinking: string; calls: ParsedCall[] } = { text: "", thinking: "", calls: [] };
 
     /** Of a part. Where another one begins, this one is over. */
@@ -132,26 +130,9 @@ export function createChannelReader(
         return result;
     }
 
-    return {
-        push(token) {
-            if (filter.stoppedBy !== undefined) return { text: "", thinking: "", calls: [] };
-            pending +=
-                standIn(token) ?? decoder.decode(texts.detokenize(Int32Array.of(token), false), { stream: true });
-            const wasThinking = state === "thinking";
-            const certain = read(false, false);
-            if (wasThinking || state === "thinking" || certain.thinking !== "") thinkingTokens++;
-            return certain;
-        },
-        flush(isCutOff) {
-            pending += decoder.decode();
-            const last = read(true, isCutOff);
-            return { ...last, text: last.text + filter.flush() };
-        },
-        get stoppedBy() {
-            return filter.stoppedBy;
-        },
-        get thinkingTokens() {
-            return thinkingTokens;
-        },
-    };
+    return createTokenReader(texts, filter, standIn, {
+        add: (text) => void (pending += text),
+        read,
+        isThinking: () => state === "thinking",
+    });
 }

@@ -13,7 +13,7 @@ import { readGbnf } from "../../src/grammar/gbnf.js";
 import { callGrammar } from "../../src/tools/call-grammar.js";
 import { createRandom, createWalker } from "../helpers/grammar-texts.js";
 import type { JsonValue } from "../../src/types.js";
-import { readPublicTemplates } from "../helpers/public-templates.js";
+import { readPublicTemplates, sampleOf } from "../helpers/public-templates.js";
 
 let templates: ReadonlyMap<string, { readonly source: string; readonly template: Template }>;
 beforeAll(async () => {
@@ -22,16 +22,6 @@ beforeAll(async () => {
         sources.map(([name, source]) => [name.replace(".jinja", ""), { source, template: compileTemplate(source) }]),
     );
 });
-
-function sampleOf(template: Template): RenderSample {
-    const own = { bos_token: "<s>", eos_token: "</s>" };
-    return (messages, variables, generation) =>
-        template.render(
-            own,
-            { tools: null, documents: null, ...variables, messages, add_generation_prompt: generation },
-            new Set(),
-        ).text;
-}
 
 const ENDS = ["<|eot_id|>", "<|eom_id|>", "<|im_end|>", "</s>", "<|call|>", "<|END_OF_TURN_TOKEN|>"];
 const traitsOf = (render: RenderSample) => tryCalls(render, ENDS, tryChannels(render));

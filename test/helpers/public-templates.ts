@@ -3,6 +3,8 @@
 import { existsSync, readdirSync, readFileSync, renameSync } from "node:fs";
 import path from "node:path";
 import { packageRoot } from "../../src/package.js";
+import type { RenderSample } from "../../src/prompts/call-syntax.js";
+import { compileTemplate, type Template } from "../../src/template/template.js";
 
 interface LlamaSource {
     readonly extractLlamaSource: (target: string, paths: readonly string[]) => Promise<void>;
@@ -25,4 +27,15 @@ export async function readPublicTemplates(): Promise<ReadonlyMap<string, string>
     const folder = path.join(target, FOLDER);
     const names = readdirSync(folder).filter((name) => name.endsWith(".jinja"));
     return new Map(names.map((name) => [name, readFileSync(path.join(folder, name), "utf8")]));
+}
+
+/** Renders conversations as a model does whose texts begin with `<s>` and end with `</s>`. @param template - or its Jinja text */
+export function sampleOf(template: Template | string): RenderSample {
+    const compiled = typeof template === "string" ? compileTemplate(template) : template;
+    return (messages, variables, generation) =>
+        compiled.render(
+            { bos_token: "<s>", eos_token: "</s>" },
+            { tools: null, documents: null, ...variables, messages, add_generation_prompt: generation },
+            new Set(),
+        ).text;
 }

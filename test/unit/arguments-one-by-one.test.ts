@@ -3,16 +3,15 @@
 import { expect, jest, test } from "@jest/globals";
 import fc from "fast-check";
 import { readGbnf } from "../../src/grammar/gbnf.js";
-import { tryCalls, type CallSyntax, type RenderSample } from "../../src/prompts/call-syntax.js";
+import { tryCalls, type CallSyntax } from "../../src/prompts/call-syntax.js";
 import type { PairSyntax } from "../../src/prompts/pair-syntax.js";
 import { writeCalls } from "../../src/prompts/tool-messages.js";
-import { compileTemplate } from "../../src/template/template.js";
 import { callGrammar } from "../../src/tools/call-grammar.js";
 import { endOfName, readMarkedValue } from "../../src/tools/marked-value.js";
 import type { JsonValue } from "../../src/types.js";
 import { cut, readPieces, TEXT_MARKS } from "../helpers/answers.js";
 import { createRandom, createReader, createWalker } from "../helpers/grammar-texts.js";
-import { readPublicTemplates } from "../helpers/public-templates.js";
+import { readPublicTemplates, sampleOf } from "../helpers/public-templates.js";
 
 const QUESTION = { role: "user", content: "Which is it?" } as const;
 const TEXT = fc.oneof(
@@ -60,13 +59,7 @@ test("what templates write", async () => {
     let count = 0;
     const failures: string[] = [];
     for (const [name, source] of await readPublicTemplates()) {
-        const template = compileTemplate(source);
-        const render: RenderSample = (messages, variables, generation) =>
-            template.render(
-                { bos_token: "<s>", eos_token: "</s>" },
-                { tools: null, documents: null, ...variables, messages, add_generation_prompt: generation },
-                new Set(),
-            ).text;
+        const render = sampleOf(source);
         const { syntax, wantsText = false } = tryCalls(render, ["<|im_end|>", "</s>"], false) ?? {};
         if (syntax?.pairs === undefined) continue;
         const { pairs } = syntax;
@@ -99,13 +92,7 @@ test("what templates write", async () => {
 
 test("a text that a template puts into a quote is read without it, and forced with it", async () => {
     const source = (await readPublicTemplates()).get("openbmb-MiniCPM5-1B.jinja") as string;
-    const template = compileTemplate(source);
-    const render: RenderSample = (messages, variables, generation) =>
-        template.render(
-            { bos_token: "<s>", eos_token: "</s>" },
-            { ...variables, messages, add_generation_prompt: generation },
-            new Set(),
-        ).text;
+    const render = sampleOf(source);
     const syntax = tryCalls(render, ["<|im_end|>"], false)?.syntax as CallSyntax;
     expect(syntax.pairs?.quote).toEqual({ begin: "<![CDATA[", end: "]]>" });
     const properties = { text: { type: "string" }, choice: { enum: ["a < b", "c"] } } as const;

@@ -7,7 +7,7 @@ import { showTools, toPrintable } from "../../src/prompts/printable-tools.js";
 import { toolsVariable } from "../../src/prompts/tool-messages.js";
 import { compileTemplate } from "../../src/template/template.js";
 import type { ResolvedTool } from "../../src/tools/types.js";
-import { readPublicTemplates } from "../helpers/public-templates.js";
+import { readPublicTemplates, sampleOf } from "../helpers/public-templates.js";
 
 const about = "What it is.";
 const argument = (a: unknown, more = {}) => ({ type: "object", properties: { a }, required: ["a"], ...more });
@@ -42,14 +42,7 @@ describe("templates that know tools show", () => {
     beforeAll(async () => {
         renders = [...(await readPublicTemplates())]
             .map(([name, source]) => {
-                const template = compileTemplate(source);
-                const own = { bos_token: "<s>", eos_token: "</s>" };
-                const render: RenderSample = (messages, variables, isAnswer) =>
-                    template.render(
-                        own,
-                        { tools: null, documents: null, ...variables, messages, add_generation_prompt: isAnswer },
-                        new Set(),
-                    ).text;
+                const render = sampleOf(source);
                 return { name, render };
             })
             .filter(({ render }) => tryCalls(render, ["<|im_end|>", "</s>"], false)?.syntax !== undefined);

@@ -1,11 +1,10 @@
 /** Calls that name no tool, among calls that do: whatever the pieces, what is read is the same, and nothing that was not written. */
 
 import { expect, test } from "@jest/globals";
-import { tryCalls, type CallSyntax, type RenderSample } from "../../src/prompts/call-syntax.js";
+import { tryCalls, type CallSyntax } from "../../src/prompts/call-syntax.js";
 import { tryChannels } from "../../src/prompts/channels.js";
-import { compileTemplate } from "../../src/template/template.js";
 import { cut, readPieces } from "../helpers/answers.js";
-import { readPublicTemplates } from "../helpers/public-templates.js";
+import { readPublicTemplates, sampleOf } from "../helpers/public-templates.js";
 
 type Call = readonly [name: string, values: Readonly<Record<string, number>>];
 
@@ -23,13 +22,7 @@ async function readSyntaxes(): Promise<ReadonlyMap<string, CallSyntax>> {
     const found = new Map<string, CallSyntax>();
     const known = new Set<string>();
     for (const [name, source] of await readPublicTemplates()) {
-        const template = compileTemplate(source);
-        const render: RenderSample = (messages, variables, generation) =>
-            template.render(
-                { bos_token: "<s>", eos_token: "</s>" },
-                { tools: null, documents: null, ...variables, messages, add_generation_prompt: generation },
-                new Set(),
-            ).text;
+        const render = sampleOf(source);
         const ends = ["<|im_end|>", "<|eot_id|>", "</s>", "<|call|>"];
         const syntax = tryCalls(render, ends, tryChannels(render))?.syntax;
         const key = JSON.stringify(syntax);
