@@ -22,14 +22,15 @@ export function serveCommand() {
                 clients: { number: true, array: true, default: [1, 4, 16, 64], describe: "at once" },
                 seconds: { number: true, default: 120, describe: "for each number of clients" },
                 parallel: { number: true, default: 16, describe: "answers that are written at once" },
+                threads: { number: true, default: 1, describe: "of every server" },
                 "llama-server": { string: true, describe: "llama.cpp's server, to compare with" },
                 out: outOption("write JSON to this file"),
             }),
-        async handler({ clients, seconds, parallel, llamaServer, out }) {
+        async handler({ clients, seconds, parallel, threads, llamaServer, out }) {
             if (out !== undefined) await checkOut(out, [out]);
-            const result = await benchServe(DEMO, { clients, seconds, parallel, llamaServer });
+            const result = await benchServe(DEMO, { clients, seconds, parallel, threads, llamaServer });
             printServe(result);
-            await writeReport("serve", { clients, seconds, parallel, out }, [result]);
+            await writeReport("serve", { clients, seconds, parallel, threads, out }, [result]);
         },
     };
 }

@@ -3,6 +3,7 @@
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createServer } from "node:net";
 import { createInterface } from "node:readline";
 import path from "node:path";
 import { Agent, fetch } from "undici";
@@ -17,26 +18,28 @@ const dispatcher = new Agent({ pipelining: 0 });
 const ANSWER = 32;
 
 /**
- * @param options - `clients`: numbers of them; `seconds` for each; `parallel`: answers at once; `llamaServer`: its program, to compare with
+ * @param options - `clients`: numbers of them; `seconds` for each; `parallel`: answers at once; `threads`: of every server; `llamaServer`: its program, to compare with
  */
-export async function benchServe(family, { clients, seconds, parallel, llamaServer }) {
-    const ours = await startOurs(family, parallel);
+export async function benchServe(family, { clients, seconds, parallel, threads, llamaServer }) {
+    const ours = await startOurs(family, parallel, threads);
     try {
         const expected = [];
         for (let index = 0; index < REQUESTS; index++) expected.push((await ask(ours.url, chatRequest(index))).text);
         const loads = [];
         for (const count of clients) loads.push(await load(ours.url, count, seconds, expected));
         const rates =
-            llamaServer === undefined ? [] : await compare(ours.url, family, { clients, parallel, llamaServer });
+            llamaServer === undefined
+                ? []
+                : await compare(ours.url, family, { clients, parallel, threads, llamaServer });
         return { family: family.name, parallel, loads, rates };
     } finally {
         await ours.stop();
     }
 }
 
-async function startOurs({ recipe }, parallel) {
+async function startOurs({ recipe }, parallel, threads) {
     const program = path.join(projectRoot, "dist", "cli", "main.js");
-    const queue = ["--parallel", String(parallel), "--queue", "1000"];
+    const queue = ["--parallel", String(parallel), "--queue", "1000", "--threads", String(threads)];
     const child = spawn(process.execPath, [program, "serve", recipe, "--port", "0", "--quiet", ...queue], {
         stdio: ["ignore", "pipe", "inherit"],
     });
@@ -110,8 +113,9 @@ async function load(url, count, seconds, expected) {
                 found.unequal += Number(answer.text !== expected[index]);
                 firsts.push(answer.firstMs);
                 gaps.push(...answer.gaps);
-            } catch {
+            } catch (error) {
                 found.errors++;
+                found.lastError = String(error);
             }
         }
     };
@@ -132,10 +136,10 @@ function percentiles(values) {
 }
 
 /** Milliseconds of an answer of {@link ANSWER} tokens: ours, and the sum of those of the members in llama.cpp's server. */
-async function compare(url, { members }, { clients, parallel, llamaServer }) {
+async function compare(url, { members }, { clients, parallel, threads, llamaServer }) {
     const servers = [];
     try {
-        for (const model of members) servers.push(await startTheirs(llamaServer, model, parallel));
+        for (const model of members) servers.push(await startTheirs(llamaServer, model, { parallel, threads }));
         const rates = [];
         for (const count of clients.filter((each) => each <= 16)) {
             const [ours, theirs] = [[], []];
@@ -154,21 +158,20 @@ async function compare(url, { members }, { clients, parallel, llamaServer }) {
     }
 }
 
-async function startTheirs(program, model, parallel) {
-    const port = 20_000 + Math.floor(Math.random() * 20_000);
+async function freePort() {
+    const taken = createServer().listen(0, "127.0.0.1");
+    await once(taken, "listening");
+    const { port } = taken.address();
+    taken.close();
+    await once(taken, "close");
+    return port;
+}
+
+async function startTheirs(program, model, { parallel, threads }) {
+    const port = await freePort();
     const context = String(512 * parallel);
-    const args = [
-        "--model",
-        model,
-        "--port",
-        String(port),
-        "--parallel",
-        String(parallel),
-        "--ctx-size",
-        context,
-        "--threads",
-        "1",
-    ];
+    const size = ["--parallel", String(parallel), "--ctx-size", context, "--threads", String(threads)];
+    const args = ["--model", model, "--port", String(port), ...size];
     const child = spawn(program, [...args, "--no-webui"], { stdio: "ignore" });
     const url = `http://127.0.0.1:${port}`;
     for (;;) {

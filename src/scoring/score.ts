@@ -9,7 +9,7 @@ import { MOST_SCORED } from "../models/context-memory.js";
 import { checkVariables } from "../prompts/prompt.js";
 import { EftError } from "../errors.js";
 import type { NativeQueryResult } from "../native/binding.js";
-import { callback, checkOptions, boolean, integer, DIALS, abortSignal, type OptionTable } from "../options.js";
+import { callback, checkOptions, boolean, integer, number, DIALS, abortSignal, type OptionTable } from "../options.js";
 import { resolveParameters } from "../recipe/index.js";
 import type { TemplateVariables } from "../types.js";
 import { checkItems, prepareAll, type CheckedItem, type Prepared, type ScoreItem } from "./items.js";
@@ -35,6 +35,8 @@ export interface ScoreOptions {
     readonly templateVariables?: TemplateVariables | undefined;
     /** Overlays the ensemble's parameters. */
     readonly parameters?: Readonly<Record<string, number>> | undefined;
+    /** Mass of the conservative filter's set, in the place of the recipe's, as in `complete()`. Range (0, 1]. */
+    readonly conservativeTopP?: number | undefined;
     /**
      * How many of the target's most probable tokens to report at each token. Range 0..100. Default 0. They are found in native
      * memory, whatever the size of the vocabulary.
@@ -52,6 +54,7 @@ const scoreOptions = (contextSize: number): OptionTable<ScoreOptions> => ({
     stride: integer(1, contextSize),
     templateVariables: checkVariables,
     parameters: DIALS,
+    conservativeTopP: number(Number.MIN_VALUE, 1),
     topLogprobs: integer(0, 100),
     scores: boolean,
     signal: abortSignal,
@@ -103,7 +106,7 @@ export async function score(
     // All that the caller may change while texts are tokenized.
     const taken = checkItems(items, chat, ensemble.vocabulary.size);
     const parameters = resolveParameters(ensemble.recipe, { ...ensemble.parameters, ...checked.parameters });
-    const fusion = createFusion(ensemble, parameters);
+    const fusion = createFusion(ensemble, parameters, checked.conservativeTopP);
     const prepared = await prepareAll(ensemble, taken, { stride, variables, signal: checked.signal });
     const { scheduler, target } = ensemble;
     const rowsAtOnce = Math.min(MOST_SCORED, ensemble.batchSize >> 1);

@@ -1,6 +1,6 @@
 /** Answers that are being written: each in a place of its own, several of one request beside each other. */
 
-import { randomInt, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { soloView } from "../chat/solo.js";
 import { complete } from "../decoding/complete.js";
@@ -124,10 +124,10 @@ export function createAnswerDesk(
             const signal = AbortSignal.any([gone, left.signal, ending.signal]);
             // Each of the answers listens.
             setMaxListeners(0, signal);
-            const { ensemble: loaded, release } = await models.use(model);
+            const { ensemble: loaded, release } = await models.use(model, signal);
             const id = `${prefix}${randomUUID().replaceAll("-", "")}`;
             try {
-                const ensemble = solo === undefined ? loaded : soloView(loaded, checkMember(loaded, solo));
+                const ensemble = answererOf(loaded, solo);
                 const { name } = loaded.recipe;
                 const written = choices.map((options): Choice => {
                     const enough = new AbortController();
@@ -187,11 +187,13 @@ export function createAnswerDesk(
     };
 }
 
-/** @throws RequestError for what is none of its members */
-function checkMember({ members, recipe }: Ensemble, name: string): string {
-    if (members.some((member) => member.name === name)) return name;
-    const all = members.map((member) => member.name).join(", ");
-    throw new RequestError(400, `eft.solo must be one of the members of ${recipe.name}, ${all}, not ${show(name)}.`, {
+/** Who answers: the target, or a member by itself. @throws RequestError for what is none of its members */
+export function answererOf(ensemble: Ensemble, solo: string | undefined): Ensemble {
+    const { members, recipe } = ensemble;
+    if (solo === undefined) return ensemble;
+    if (members.some(({ name }) => name === solo)) return soloView(ensemble, solo);
+    const all = members.map(({ name }) => name).join(", ");
+    throw new RequestError(400, `eft.solo must be one of the members of ${recipe.name}, ${all}, not ${show(solo)}.`, {
         param: "eft.solo",
         code: "unknown_member",
     });
@@ -208,45 +210,34 @@ async function* mergeParts(
     onEnd: () => void,
 ): AsyncGenerator<ChoicePart, void, void> {
     /** What has come, and has not been handed on. */
-    const come: { readonly index: number; readonly result: IteratorResult<CompletionPart> }[] = [];
-    let failure: { readonly error: unknown } | undefined;
+    const come: { readonly index: number; readonly outcome: PromiseSettledResult<IteratorResult<CompletionPart>> }[] =
+        [];
     let wake = (): void => undefined;
-    const pull = (index: number): void => {
-        (sources[index] as AsyncGenerator<CompletionPart>).next().then(
-            (result) => {
-                come.push({ index, result });
-                wake();
-            },
-            (error: unknown) => {
-                failure ??= { error };
-                wake();
-            },
-        );
+    const pull = async (index: number): Promise<void> => {
+        const [outcome] = await Promise.allSettled([(sources[index] as AsyncGenerator<CompletionPart>).next()]);
+        come.push({ index, outcome });
+        wake();
     };
-    const hasFailed = (): unknown => failure;
     let running = sources.length;
     try {
-        sources.forEach((_, index) => pull(index));
+        sources.forEach((_, index) => void pull(index));
         while (running > 0) {
-            if (failure !== undefined) throw failure.error;
             const next = come.shift();
             if (next === undefined) {
-                if (hasFailed() === undefined) await new Promise<void>((resolve) => (wake = resolve));
-            } else if (next.result.done) {
-                running--;
-            } else {
-                yield { index: next.index, part: next.result.value };
-                pull(next.index);
+                await new Promise<void>((resolve) => (wake = resolve));
+                continue;
             }
+            const { index, outcome } = next;
+            if (outcome.status === "rejected") throw outcome.reason;
+            if (outcome.value.done) {
+                running--;
+                continue;
+            }
+            yield { index, part: outcome.value.value };
+            void pull(index);
         }
     } finally {
         onEnd();
         await Promise.all(sources.map((source) => source.return(undefined)));
     }
-}
-
-/** Seeds of several answers to one question: each has another. */
-export function seedsOf(seed: number | undefined, count: number): readonly number[] {
-    const first = seed ?? randomInt(2 ** 32);
-    return Array.from({ length: count }, (_, index) => (first + index) % Number.MAX_SAFE_INTEGER);
 }

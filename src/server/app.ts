@@ -2,6 +2,7 @@
 
 import { createHash, timingSafeEqual } from "node:crypto";
 import type { ServerResponse } from "node:http";
+import type { Socket } from "node:net";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
@@ -22,6 +23,8 @@ declare module "fastify" {
     interface FastifyContextConfig {
         /** Whether it can be read without a key. */
         isOpen?: boolean;
+        /** Of the library's options, where the protocol has others than most. */
+        names?: Readonly<Record<string, string>>;
     }
 }
 
@@ -35,6 +38,8 @@ export interface AppOptions {
     readonly isLocal: boolean;
     readonly logTexts: boolean;
     readonly log: ((line: string) => void) | undefined;
+    /** Told of each reply that is over. */
+    readonly onReply: (path: string, status: number) => void;
 }
 
 /** As clients write a machine's own name. */
@@ -99,6 +104,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         open++;
         reply.raw.once("close", () => {
             logRequest(request, reply);
+            options.onReply(request.routeOptions.url ?? "unknown", statusOf(reply));
             open--;
             setImmediate(closeUnused);
         });
@@ -131,7 +137,7 @@ function logRequest(request: FastifyRequest, reply: FastifyReply): void {
 }
 
 /** That of a client that has gone is the one that has become usual for it. */
-export function statusOf({ raw, statusCode }: FastifyReply): number {
+function statusOf({ raw, statusCode }: FastifyReply): number {
     return raw.writableFinished ? statusCode : 499;
 }
 
@@ -139,9 +145,9 @@ const SHUTTING_DOWN = { code: "shutting_down", type: "server_error" };
 
 /** A client that takes nothing of its answer holds neither a place nor memory. One that is not written to has nothing to take. */
 function giveUpStalled(response: ServerResponse, stallMs: number): void {
-    const { socket } = response;
-    response.setTimeout(stallMs, () => {
-        if ((socket?.writableLength ?? 0) > 0) socket?.destroy();
+    response.setTimeout(stallMs);
+    response.on("timeout", (socket: Socket) => {
+        if (socket.writableLength > 0) socket.destroy();
     });
 }
 

@@ -2,7 +2,11 @@
 
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Client } from "./answers.js";
-import { addUsage, NO_USAGE } from "./openai/usage.js";
+import type { Note } from "./asking.js";
+import { createUsageSum } from "./openai/usage.js";
+
+/** Kinds of things without effect that the log names. */
+const MOST_NOTED = 20;
 
 /** @returns with a signal that fires when the connection is gone, or the reply has been sent */
 export function clientOf(request: FastifyRequest, reply: FastifyReply): Client {
@@ -20,7 +24,7 @@ export function clientOf(request: FastifyRequest, reply: FastifyReply): Client {
     }
     const { notes } = request;
     const texts: string[] = [];
-    let usage = NO_USAGE;
+    const sum = createUsageSum();
     if (request.logsTexts) Object.assign(notes, { body: request.body, answers: texts });
     return {
         key: request.client,
@@ -28,13 +32,19 @@ export function clientOf(request: FastifyRequest, reply: FastifyReply): Client {
         onPart({ index, part }, model) {
             if (request.logsTexts) texts[index] = (texts[index] ?? "") + part.text;
             if (part.type !== "finish") return;
-            usage = addUsage(usage, part);
-            Object.assign(notes, {
-                model,
-                promptTokens: usage.prompt,
-                cachedTokens: usage.cached,
-            });
-            Object.assign(notes, { tokens: usage.completion, finish: part.reason });
+            sum.add(part);
+            const { prompt, cached, completion } = sum.read();
+            const counts = { promptTokens: prompt, cachedTokens: cached, tokens: completion };
+            Object.assign(notes, { model, ...counts, finish: part.reason });
         },
+    };
+}
+
+/** Collects what of a request has no effect, for its line in the log. */
+export function noteOf({ notes }: FastifyRequest): Note {
+    const left = new Set<string>();
+    return (what) => {
+        if (left.size < MOST_NOTED) left.add(what);
+        notes["left out"] = [...left];
     };
 }

@@ -18,7 +18,7 @@ export interface ServerEvent {
  */
 export function sendEvents(
     reply: FastifyReply,
-    events: AsyncGenerator<ServerEvent, void, void>,
+    events: AsyncIterable<ServerEvent> | Iterable<ServerEvent>,
     explain: (failure: Failure) => ServerEvent,
 ): FastifyReply {
     async function* lines(): AsyncGenerator<string, void, void> {
@@ -26,7 +26,7 @@ export function sendEvents(
             for await (const event of events) yield write(event);
         } catch (error) {
             if (reply.raw.destroyed) return;
-            const failure = explainFailure(error);
+            const failure = explainFailure(error, reply.request.routeOptions.config.names);
             reply.log[failure.status < 500 ? "info" : "error"]({ err: error }, "failed in the middle of an answer");
             yield write(explain(failure));
         }

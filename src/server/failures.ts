@@ -3,7 +3,7 @@
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EftError, type EftErrorCode } from "../errors.js";
 import { describeProblems, type SchemaProblem } from "./validation.js";
-import { inWireNames } from "./wire-names.js";
+import { inWireNames, wireName } from "./wire-names.js";
 
 /** What a request is answered with that fails. */
 export interface Failure {
@@ -40,13 +40,13 @@ const FAILURES: Partial<Record<EftErrorCode, readonly [status: number, type: str
     ABORTED: [503, "server_error", "shutting_down"],
     DISPOSED: [503, "server_error", "shutting_down"],
 };
-/** The field that they are about, where the code says it. */
-const PARAMS: Partial<Record<EftErrorCode, string>> = {
-    PARAMETER_UNKNOWN: "eft.parameters",
-    PARAMETER_RANGE: "eft.parameters",
-    TEMPLATE_INVALID: "messages",
-    PROMPT_EMPTY: "messages",
-    CONTEXT_OVERFLOW: "messages",
+/** The option that they are about, where the code says it. */
+const ABOUT: Partial<Record<EftErrorCode, string>> = {
+    PARAMETER_UNKNOWN: "parameters",
+    PARAMETER_RANGE: "parameters",
+    TEMPLATE_INVALID: "prompt",
+    PROMPT_EMPTY: "prompt",
+    CONTEXT_OVERFLOW: "prompt",
 };
 const RETRY_SECONDS = 1;
 
@@ -61,8 +61,12 @@ export class RequestError extends Error {
     }
 }
 
-/** What a client is told. Nothing of a failure that is not expected, which may name files. */
-export function explainFailure(error: unknown): Failure {
+/**
+ * What a client is told. Nothing of a failure that is not expected, which may name files.
+ *
+ * @param names - of the library's options, where the protocol has others than most
+ */
+export function explainFailure(error: unknown, names: Readonly<Record<string, string>> = {}): Failure {
     if (error instanceof RequestError) {
         const { param = null, code = null, type = INVALID } = error.detail;
         const failure = { status: error.status, error: { message: error.message, type, param, code } };
@@ -70,8 +74,9 @@ export function explainFailure(error: unknown): Failure {
     }
     if (EftError.isInstance(error)) {
         const [status, type, code] = FAILURES[error.code] ?? [500, "server_error", error.code.toLowerCase()];
-        const told = inWireNames(error.message);
-        const param = PARAMS[error.code] ?? told.param;
+        const told = inWireNames(error.message, names);
+        const about = ABOUT[error.code];
+        const param = (about === undefined ? told.param : wireName(about, names)) ?? null;
         const failure = { status, error: { message: told.message, type, param: status === 400 ? param : null, code } };
         return status === 429 || status === 503 ? { ...failure, retryAfter: RETRY_SECONDS } : failure;
     }
@@ -80,7 +85,7 @@ export function explainFailure(error: unknown): Failure {
 
 /** Sets the status, and what else belongs to it but the body; failures of the server itself go to its log. */
 export function tellFailure(error: unknown, request: FastifyRequest, reply: FastifyReply): Failure {
-    const failure = explainFailure(error);
+    const failure = explainFailure(error, request.routeOptions.config.names);
     if (failure.status >= 500) request.log.error({ err: error }, "failed");
     if (failure.retryAfter !== undefined) reply.header("retry-after", failure.retryAfter);
     reply.status(failure.status);

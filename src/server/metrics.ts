@@ -3,12 +3,13 @@
 import type { FastifyInstance } from "fastify";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { FinishPart } from "../decoding/completion.js";
-import { statusOf } from "./app.js";
 import type { Services } from "./services.js";
 
 export interface Metrics {
     /** An answer has ended. */
     readonly count: (model: string, finish: FinishPart) => void;
+    /** A request has got its reply. */
+    readonly countReply: (path: string, status: number) => void;
     /** Serves them. */
     serve(app: FastifyInstance, services: Pick<Services, "host" | "places" | "models">): void;
 }
@@ -46,6 +47,9 @@ export function createMetrics(): Metrics {
             firstToken.observe({ model }, timings.firstTokenMs / 1000);
             generation.observe({ model }, timings.generationMs / 1000);
         },
+        countReply(path, status) {
+            requests.inc({ path, status: String(status) });
+        },
         serve(app, { host, places, models }) {
             const gauge = (name: string, help: string, read: () => number): void => {
                 const collect = function (this: Gauge): void {
@@ -67,11 +71,6 @@ export function createMetrics(): Metrics {
             gauge("revocations", "Sequences that had to give their cells away", () => host.counts.revocations);
             gauge("evaluated_tokens", "Tokens that all members have evaluated", () => host.counts.evaluatedTokens);
             gauge("reused_tokens", "Tokens of prompts that were found in a cache", () => host.counts.reusedTokens);
-            app.addHook("onRequest", (request, reply, done) => {
-                const path = request.routeOptions.url ?? "unknown";
-                reply.raw.once("close", () => requests.inc({ path, status: statusOf(reply) }));
-                done();
-            });
             app.get("/metrics", { schema: { summary: "Numbers for Prometheus" } }, async (_request, reply) =>
                 reply.type(registry.contentType).send(await registry.metrics()),
             );

@@ -3,7 +3,7 @@
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Host } from "../ensemble/host.js";
 import type { RecipeOptions } from "../ensemble/options.js";
-import { EftError } from "../errors.js";
+import { abortError, EftError } from "../errors.js";
 import type { Recipe } from "../types.js";
 
 /** A model in use: it stays loaded until it is released. */
@@ -20,9 +20,12 @@ export interface ServedModels {
     readonly waiting: number;
     /**
      * @param id - undefined: the first one
-     * @throws EftError RECIPE_NOT_FOUND for an id that is none, BUSY where as many wait as may, and what {@link Host.load} throws
+     * @param signal - where it fires, nothing need be loaded any more
+     * @throws EftError RECIPE_NOT_FOUND for an id that is none, BUSY where as many wait as may, ABORTED, and what {@link Host.load} throws
      */
-    use(id: string | undefined): Promise<ModelInUse>;
+    use(id: string | undefined, signal?: AbortSignal): Promise<ModelInUse>;
+    /** Uses it while `body` runs. @throws as `use()`, and what `body` throws */
+    using<T>(id: string | undefined, body: (ensemble: Ensemble) => T | Promise<T>): Promise<T>;
 }
 
 interface Entry {
@@ -64,7 +67,8 @@ export function createModels(
         return { ensemble, release };
     }
 
-    async function load(entry: Entry): Promise<ModelInUse> {
+    async function load(entry: Entry, signal?: AbortSignal): Promise<ModelInUse> {
+        if (signal?.aborted) throw abortError("The request was aborted while it waited for a model.", signal);
         if (entry.ensemble !== undefined) return hold(entry, entry.ensemble);
         for (;;) {
             const loaded = [...entries.values()].filter(({ ensemble }) => ensemble !== undefined);
@@ -83,29 +87,39 @@ export function createModels(
         return hold(entry, entry.ensemble);
     }
 
+    async function use(id: string | undefined, signal?: AbortSignal): Promise<ModelInUse> {
+        const entry = id === undefined ? entries.values().next().value : entries.get(id);
+        if (entry === undefined)
+            throw new EftError(
+                "RECIPE_NOT_FOUND",
+                `There is no model ${JSON.stringify(id?.slice(0, 100))}; there are: ${[...entries.keys()].join(", ")}.`,
+            );
+        entry.lastUse = ++uses;
+        // Where somebody waits for room, who comes later must not keep a loaded model from ever making it.
+        if (entry.ensemble !== undefined && tell === undefined) return hold(entry, entry.ensemble);
+        // One of them is being served.
+        if (waiting > queue)
+            throw new EftError("BUSY", `${waiting} requests wait for a model to be loaded; try again later.`);
+        waiting++;
+        const loading = turn.then(() => load(entry, signal)).finally(() => waiting--);
+        turn = loading.catch(() => undefined);
+        return loading;
+    }
+
     return {
         recipes,
         isLoaded: (id) => entries.get(id)?.ensemble !== undefined,
         get waiting() {
             return waiting;
         },
-        async use(id) {
-            const entry = id === undefined ? entries.values().next().value : entries.get(id);
-            if (entry === undefined)
-                throw new EftError(
-                    "RECIPE_NOT_FOUND",
-                    `There is no model ${JSON.stringify(id)}; there are: ${[...entries.keys()].join(", ")}.`,
-                );
-            entry.lastUse = ++uses;
-            // Where somebody waits for room, who comes later must not keep a loaded model from ever making it.
-            if (entry.ensemble !== undefined && tell === undefined) return hold(entry, entry.ensemble);
-            // One of them is being served.
-            if (waiting > queue)
-                throw new EftError("BUSY", `${waiting} requests wait for a model to be loaded; try again later.`);
-            waiting++;
-            const loading = turn.then(() => load(entry)).finally(() => waiting--);
-            turn = loading.catch(() => undefined);
-            return loading;
+        use,
+        async using(id, body) {
+            const { ensemble, release } = await use(id);
+            try {
+                return await body(ensemble);
+            } finally {
+                release();
+            }
         },
     };
 }

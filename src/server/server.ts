@@ -69,6 +69,7 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
             isLocal: LOCAL.test(address),
             logTexts: options.logTexts ?? false,
             log: options.log,
+            onReply: metrics.countReply,
         });
         const services: Services = { host, models, places, desk };
         metrics.serve(app, services);

@@ -33,15 +33,21 @@ const UNMISTAKABLE = new RegExp(
     "g",
 );
 
+/** @param names - where a protocol has others than most */
+export function wireName(option: string, names: Readonly<Record<string, string>>): string | undefined {
+    return names[option] ?? WIRE_NAMES[option] ?? (SAME.includes(option) ? option : undefined);
+}
+
 /** @returns the same sentence for a client, and the field that it is about */
-export function inWireNames(message: string): { readonly message: string; readonly param: string | null } {
+export function inWireNames(
+    message: string,
+    names: Readonly<Record<string, string>>,
+): { readonly message: string; readonly param: string | null } {
     const [whole = "", first = ""] = BEGINNING.exec(message) ?? [];
-    // Token ids are no messages.
-    if (message.startsWith("prompt[")) return { message, param: "prompt" };
-    const known = WIRE_NAMES[first] ?? (SAME.includes(first) ? first : undefined);
+    const known = wireName(first, names);
     const renamed = known === undefined ? message : whole.slice(0, -first.length) + known + message.slice(whole.length);
     return {
-        message: renamed.replaceAll(UNMISTAKABLE, (name) => WIRE_NAMES[name] ?? name),
+        message: renamed.replaceAll(UNMISTAKABLE, (name) => wireName(name, names) ?? name),
         param: known ?? null,
     };
 }

@@ -1,7 +1,7 @@
 /** The conservative filter of a recipe, at another mass for one completion. */
 
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
-import { collect, complete, type Ensemble } from "../../src/index.js";
+import { collect, complete, score, type Ensemble } from "../../src/index.js";
 import { loadOnCpu, upscalingRecipe } from "../helpers/demo.js";
 
 const conservative = (topP: number): string => `conservative: { topP: ${topP}, fallback: chat }`;
@@ -30,6 +30,16 @@ describe("conservativeTopP", () => {
         expect(await row(half)).not.toEqual(expected);
         expect(await row(half, 0.95)).toEqual(expected);
         expect(await row(half)).not.toEqual(expected);
+    });
+
+    test("goes for scores, too", async () => {
+        const items = [{ continuation: "The capital of Nepal is" }];
+        const scored = async (ensemble: Ensemble, conservativeTopP?: number) =>
+            (await score(ensemble, items, { conservativeTopP }))[0]?.logprobs;
+        const expected = await scored(most);
+        expect(await scored(half)).not.toEqual(expected);
+        expect(await scored(half, 0.95)).toEqual(expected);
+        await expect(scored(none, 0.5)).rejects.toThrow(/conservative/);
     });
 
     test("is refused where there is nothing to fall back to, and out of range", () => {

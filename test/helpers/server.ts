@@ -37,6 +37,11 @@ export async function untilMetric(server: EftServer, name: string, value: number
     while ((await readMetric(server, name, headers)) !== value) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
+/** Waits until so many clients have left this path in the middle of an answer. */
+export async function untilLeft(server: EftServer, path: string, count: number, headers: Sent = {}): Promise<void> {
+    await untilMetric(server, `requests_total{path="${path}",status="499"}`, count, headers);
+}
+
 export interface Posted<Body> {
     readonly status: number;
     readonly headers: Headers;

@@ -8,7 +8,7 @@ import OpenAI from "openai";
 import { z } from "zod";
 import type { EftServer } from "../../src/server/index.js";
 import { QUESTIONS } from "../helpers/demo.js";
-import { serveDemo, untilMetric, writeDemoRecipes } from "../helpers/server.js";
+import { serveDemo, untilLeft, untilMetric, writeDemoRecipes } from "../helpers/server.js";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
@@ -36,6 +36,9 @@ afterAll(async () => {
     await server.close();
     remove();
 });
+
+/** Clients that have left, by path. */
+const left: Record<string, number> = {};
 
 describe.each(["responses", "chat", "compatible"])("%s", (kind) => {
     const model = (): LanguageModel => {
@@ -89,8 +92,13 @@ describe.each(["responses", "chat", "compatible"])("%s", (kind) => {
 
     it("is aborted", async () => {
         const leaving = new AbortController();
-        const result = streamText({ model: model(), prompt, abortSignal: leaving.signal, onError: () => undefined });
+        // Its end is far away.
+        const long = Output.object({ schema: z.object({ list: z.array(z.enum(["yes", "no"])).min(100) }) });
+        const options = { model: model(), prompt, output: long, abortSignal: leaving.signal };
+        const result = streamText({ ...options, onError: () => undefined });
         for await (const _ of result.textStream) leaving.abort();
+        const path = kind === "responses" ? "/v1/responses" : "/v1/chat/completions";
+        await untilLeft(server, path, (left[path] = (left[path] ?? 0) + 1));
         await untilMetric(server, "answers_running", 0);
     });
 

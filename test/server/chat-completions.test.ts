@@ -5,7 +5,7 @@ import OpenAI from "openai";
 import { collect, complete, type CompletionOptions, type Ensemble } from "../../src/index.js";
 import type { EftServer } from "../../src/server/index.js";
 import { loadOnCpu, QUESTIONS } from "../helpers/demo.js";
-import { serveDemo, untilMetric, writeDemoRecipes } from "../helpers/server.js";
+import { serveDemo, untilLeft, untilMetric, writeDemoRecipes } from "../helpers/server.js";
 
 const [question] = QUESTIONS;
 const messages = [{ role: "user" as const, content: question }];
@@ -175,6 +175,7 @@ describe("a stream", () => {
             await untilMetric(one, "answers_running", 1);
             leaving.abort();
             await expect(answer).rejects.toThrow("aborted");
+            await untilLeft(one, "/v1/chat/completions", 2);
             await untilMetric(one, "answers_running", 0);
         } finally {
             await one.close();

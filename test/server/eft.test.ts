@@ -116,6 +116,33 @@ describe("the dials of a running answer", () => {
         expect([status, body.error.code]).toEqual([404, "not_running"]);
     });
 
+    it("change what is said behind it", async () => {
+        const asked = { model: "demo-dial", messages, ...ENDLESS, seed: 3, temperature: 1, max_tokens: 400 };
+        const request = { ...asked, eft: { parameters: { lambda: 0 } } };
+        const before = (await post<Chat>(server, CHAT, request, KEY)).body.choices[0]?.message.content ?? "";
+        const response = await fetch(server.url + CHAT, {
+            method: "POST",
+            headers: { "content-type": "application/json", ...KEY },
+            body: JSON.stringify({ ...request, stream: true }),
+        });
+        let received = "";
+        for await (const bytes of response.body as ReadableStream<Uint8Array>) {
+            const isFirst = received === "";
+            received += Buffer.from(bytes).toString();
+            const id = /"id":"(chatcmpl-\w+)"/.exec(received)?.[1] ?? "";
+            if (isFirst) expect((await turn(id, { lambda: 1 })).status).toBe(200);
+        }
+        const chunks = received.split("\n\n").filter((line) => line.startsWith("data: {"));
+        const pieces = chunks.map((line) => {
+            const { choices } = JSON.parse(line.slice(6)) as { choices: { delta: { content?: string } }[] };
+            return choices[0]?.delta.content ?? "";
+        });
+        const after = pieces.join("");
+        expect(after).not.toBe(before);
+        const [, first = ""] = pieces;
+        expect(before.startsWith(first)).toBe(true);
+    });
+
     async function untilRunning(count: number): Promise<void> {
         await untilMetric(server, "answers_running", count, KEY);
     }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import OpenAI from "openai";
 import { startServer, type EftServer } from "../../src/server/index.js";
 import { QUESTIONS } from "../helpers/demo.js";
-import { post, serveDemo, untilMetric } from "../helpers/server.js";
+import { post, readMetric, serveDemo, untilMetric } from "../helpers/server.js";
 
 const messages = [{ role: "user", content: QUESTIONS[0] }];
 const CHAT = "/v1/chat/completions";
@@ -276,4 +276,21 @@ describe("startServer", () => {
         await expect(serveDemo({ recipes: [recipe, recipe] })).rejects.toMatchObject({ code: "OPTION_INVALID" });
         await expect(startServer(undefined as never)).rejects.toMatchObject({ code: "OPTION_INVALID" });
     });
+});
+
+it.each<[string, object, string]>([
+    ["/v1/completions", { prompt: "word ".repeat(2000) }, "prompt"],
+    ["/v1/completions", { prompt: [99_999] }, "prompt"],
+    ["/v1/responses", { input: "word ".repeat(2000) }, "input"],
+    ["/v1/eft/score", { items: [{ continuation: "word ".repeat(2000) }] }, "items"],
+    ["/v1/eft/score", { items: [{ continuation: "a" }], parameters: { gamma: 1 } }, "parameters"],
+])("%s names the field as it calls it: %j", async (path, body, param) => {
+    const { status, body: told } = await post(server, path, body, KEY);
+    expect([status, told.error.param]).toEqual([400, param]);
+});
+
+it("counts requests that were not let in", async () => {
+    await post(server, CHAT, { messages });
+    const refused = await readMetric(server, `requests_total{path="${CHAT}",status="401"}`, KEY);
+    expect(refused).toBeGreaterThan(0);
 });

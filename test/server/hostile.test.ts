@@ -286,6 +286,8 @@ describe("a crowd of clients that leave", () => {
         await crowd;
         await untilMetric(server, "answers_running", 0);
         await untilMetric(server, "answers_waiting", 0);
+        // Some of them have left in the middle.
+        expect(await readMetric(server, `requests_total{path="${CHAT}",status="499"}`)).toBeGreaterThan(5);
     });
 
     it("takes no more memory from round to round", async () => {

@@ -111,7 +111,9 @@ it("does not wait for the rest of a request for ever", async () => {
     const server = await serveDemo({ lazy: true, closeMs: 0 });
     const socket = connect(Number(new URL(server.url).port), "127.0.0.1");
     socket.on("error", () => undefined);
-    socket.write("POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-length: 10\r\n\r\n{");
+    socket.write(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: 10\r\n\r\n{",
+    );
     await new Promise((resolve) => socket.on("connect", resolve));
     await readMetric(server, "answers_running");
     await server.close();

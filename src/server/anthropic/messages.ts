@@ -4,7 +4,7 @@ import type { FastifyInstance } from "fastify";
 import type { FinishPart } from "../../decoding/completion.js";
 import { partsOf, type Answers } from "../answers.js";
 import { toBlocks } from "../blocks.js";
-import { clientOf } from "../client.js";
+import { clientOf, noteOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { tellFailure, type Failure } from "../failures.js";
 import { toEftReport } from "../openai/eft-report.js";
@@ -20,12 +20,13 @@ export async function addMessages(app: FastifyInstance, { desk, models }: Servic
         });
         scope.post<{ Body: MessagesBody }>(
             "/v1/messages",
-            { schema: { body: MessagesBody, summary: "Answers a conversation, as Anthropic's protocol has it" } },
+            {
+                schema: { body: MessagesBody, summary: "Answers a conversation, as Anthropic's protocol has it" },
+                config: { names: { stop: "stop_sequences", jsonSchema: "output_config.format.schema" } },
+            },
             async (request, reply) => {
                 const { body } = request;
-                const ignored: string[] = [];
-                const options = toOptions(body, (what) => ignored.push(what));
-                if (ignored.length > 0) request.notes["left out"] = ignored;
+                const options = toOptions(body, noteOf(request));
                 const answers = await desk.begin(
                     {
                         ...{ model: body.model, prefix: "msg_", choices: [options], solo: body.eft?.solo },
@@ -47,14 +48,11 @@ export async function addMessages(app: FastifyInstance, { desk, models }: Servic
         scope.post<{ Body: CountBody }>(
             "/v1/messages/count_tokens",
             { schema: { body: CountBody, summary: "How many tokens the prompt of a conversation has" } },
-            async ({ body }) => {
-                const { ensemble, release } = await models.use(body.model);
-                try {
-                    const { prompt, ...options } = toPrompt(body, () => undefined);
-                    return { input_tokens: await ensemble.countTokens(prompt, options) };
-                } finally {
-                    release();
-                }
+            async (request) => {
+                const { prompt, ...options } = toPrompt(request.body, noteOf(request));
+                return models.using(request.body.model, async (ensemble) => ({
+                    input_tokens: await ensemble.countTokens(prompt, options),
+                }));
             },
         );
         done();

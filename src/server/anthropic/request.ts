@@ -6,7 +6,7 @@ import type { ChatMessage } from "../../prompts/messages.js";
 import type { Tool, ToolChoice } from "../../tools/types.js";
 import type { JsonValue } from "../../types.js";
 import { RequestError } from "../failures.js";
-import { checkSchema, toCommonOptions, toJsonOptions, toThinkingVariables, type Note } from "../openai/request.js";
+import { checkSchema, toCommonOptions, toJsonOptions, toThinkingVariables, toToolUse, type Note } from "../asking.js";
 import type { CountBody, MessageBody, MessagesBody } from "./schema.js";
 
 /** What a prompt is made of. @throws RequestError */
@@ -22,12 +22,13 @@ export function toPrompt(
         note(`tool of the type ${type.slice(0, 40)}`);
         return [];
     });
+    const { use } = toToolUse(tools, toToolChoice(choice));
     const names = namesOf(messages);
     const said = messages.flatMap((message, index) => toMessages(message, `messages[${index}]`, names, note));
     const first = system === undefined ? "" : readTexts(system, "system");
     return {
         prompt: first === "" ? said : [{ role: "system", content: first }, ...said],
-        ...(tools.length > 0 && { tools, toolChoice: toToolChoice(choice) }),
+        ...use,
         ...(thinking !== undefined && {
             templateVariables: toThinkingVariables(thinking.type === "disabled" ? "none" : "high"),
         }),
@@ -41,10 +42,7 @@ export function toOptions(
 ): CompletionOptions & { readonly prompt: readonly ChatMessage[] } {
     const prompt = toPrompt(body, note);
     const format = body.output_config?.format;
-    const { toolChoice } = prompt;
-    const isForced = typeof toolChoice === "object" || toolChoice === "required";
-    if ((body.tool_choice?.type === "any" || body.tool_choice?.type === "tool") && prompt.tools === undefined)
-        throw new RequestError(400, "tool_choice asks for a call, and there are no tools.", { param: "tool_choice" });
+    const isForced = body.tool_choice?.type === "any" || body.tool_choice?.type === "tool";
     return {
         ...toCommonOptions({ ...body, stop: body.stop_sequences }),
         ...prompt,

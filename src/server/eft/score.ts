@@ -5,7 +5,7 @@ import Type, { type Static } from "typebox";
 import type { ScoreItem } from "../../scoring/items.js";
 import { clientOf } from "../client.js";
 import { RequestError } from "../failures.js";
-import { ChatBody } from "../openai/chat-schema.js";
+import { ChatBody, EftFields } from "../openai/chat-schema.js";
 import { toMessage } from "../openai/request.js";
 import { finite, tokenBytes } from "../openai/logprobs.js";
 import { checkReport, scoreInPlaces } from "../scoring.js";
@@ -34,16 +34,27 @@ export const ScoreBody = Type.Object({
         Type.Integer({ minimum: 1, description: "Score longer texts in windows that go on by so many tokens" }),
     ),
     top_logprobs: optional(Type.Integer({ minimum: 0, maximum: 20 })),
-    parameters: optional(Type.Record(Type.String(), Type.Number())),
+    parameters: EftFields.properties.parameters,
+    conservative: EftFields.properties.conservative,
 });
 type ScoreBody = Static<typeof ScoreBody>;
 
 export function addScore(app: FastifyInstance, { models, places }: Services): void {
     app.post<{ Body: ScoreBody }>(
         "/v1/eft/score",
-        { schema: { body: ScoreBody, summary: "Log-probabilities of given texts" } },
+        {
+            schema: { body: ScoreBody, summary: "Log-probabilities of given texts" },
+            config: {
+                names: {
+                    prompt: "items",
+                    items: "items",
+                    parameters: "parameters",
+                    conservativeTopP: "conservative.top_p",
+                },
+            },
+        },
         async (request, reply) => {
-            const { model, items: given, stride, top_logprobs: top = 0, parameters } = request.body;
+            const { model, items: given, stride, top_logprobs: top = 0, parameters, conservative } = request.body;
             const chat = given.some(({ messages }) => messages !== undefined);
             const items = given.map((item, index) => toItem(item, index, chat));
             checkReport(
@@ -51,8 +62,7 @@ export function addScore(app: FastifyInstance, { models, places }: Services): vo
                 1 + top,
                 "items",
             );
-            const { ensemble, release } = await models.use(model);
-            try {
+            return models.using(model, async (ensemble) => {
                 // Each window is evaluated as a whole.
                 const least = Math.ceil(ensemble.contextSize / SMALLEST_PART);
                 if (stride !== undefined && stride < least)
@@ -66,6 +76,7 @@ export function addScore(app: FastifyInstance, { models, places }: Services): vo
                 const client = clientOf(request, reply);
                 const scores = await scoreInPlaces(places, ensemble, items, {
                     ...{ client, chat, stride, parameters, topLogprobs: top },
+                    conservativeTopP: conservative?.top_p,
                 });
                 const spell = (id: number): string => tokenBytes(ensemble, id).toString("utf8");
                 return {
@@ -86,9 +97,7 @@ export function addScore(app: FastifyInstance, { models, places }: Services): vo
                         }),
                     })),
                 };
-            } finally {
-                release();
-            }
+            });
         },
     );
 }

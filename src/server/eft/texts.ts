@@ -32,19 +32,11 @@ const TemplateBody = Type.Object({ model: optional(Type.String()), messages, cha
 type TemplateBody = Static<typeof TemplateBody>;
 
 export function addTexts(app: FastifyInstance, { models }: Services): void {
-    async function using<T>(model: string | undefined, body: (ensemble: Ensemble) => T | Promise<T>): Promise<T> {
-        const { ensemble, release } = await models.use(model);
-        try {
-            return await body(ensemble);
-        } finally {
-            release();
-        }
-    }
     app.post<{ Body: TokenizeBody }>(
         "/tokenize",
         { schema: { body: TokenizeBody, summary: "The tokens of a text, or of the prompt that a conversation makes" } },
         async ({ body }) =>
-            using(body.model, async (ensemble) => {
+            models.using(body.model, async (ensemble) => {
                 const tokens = [...(await tokenize(ensemble, body))];
                 return { tokens, count: tokens.length, max_model_len: ensemble.contextSize };
             }),
@@ -58,7 +50,7 @@ export function addTexts(app: FastifyInstance, { models }: Services): void {
             },
         },
         async ({ query }) =>
-            using(query.model, (ensemble) => {
+            models.using(query.model, (ensemble) => {
                 const { bos, eos } = specialTokens(ensemble);
                 return { tokenizer_class: "eft-llama", bos_token: bos?.text ?? null, eos_token: eos?.text ?? null };
             }),
@@ -67,7 +59,7 @@ export function addTexts(app: FastifyInstance, { models }: Services): void {
         "/detokenize",
         { schema: { body: DetokenizeBody, summary: "The text of tokens" } },
         async ({ body }) =>
-            using(body.model, (ensemble) => {
+            models.using(body.model, (ensemble) => {
                 const text = ensemble.detokenize(body.tokens);
                 return { prompt: text, content: text };
             }),
@@ -76,7 +68,7 @@ export function addTexts(app: FastifyInstance, { models }: Services): void {
         "/apply-template",
         { schema: { body: TemplateBody, summary: "What each member is shown of a conversation" } },
         async ({ body }) =>
-            using(body.model, (ensemble) => {
+            models.using(body.model, (ensemble) => {
                 const said = checkMessages(body.messages.map(toMessage), "messages");
                 const prompts = ensemble.members.map(({ name, prompt }): [string, string] => [
                     name,

@@ -4,14 +4,14 @@ import type { FastifyInstance } from "fastify";
 import type { FinishPart, FinishReason, TokenPart, ToolCallPart } from "../../decoding/completion.js";
 import type { Ensemble } from "../../ensemble/ensemble.js";
 import type { Answers } from "../answers.js";
-import { clientOf } from "../client.js";
+import { clientOf, noteOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import type { Services } from "../services.js";
 import { ChatBody } from "./chat-schema.js";
 import { toEftReport, toEftToken } from "./eft-report.js";
 import { toTokenLogprobs } from "./logprobs.js";
 import { toChatOptions } from "./request.js";
-import { addUsage, NO_USAGE, toUsage, type Usage } from "./usage.js";
+import { createUsageSum, toUsage } from "./usage.js";
 
 export const FINISH_REASONS: Readonly<Record<FinishReason, string>> = {
     stop: "stop",
@@ -27,14 +27,11 @@ export function addChatCompletions(app: FastifyInstance, { desk }: Services): vo
         { schema: { body: ChatBody, summary: "Answers a conversation" } },
         async (request, reply) => {
             const { body } = request;
-            const ignored: string[] = [];
-            const choices = toChatOptions(body, (what) => ignored.push(what));
-            if (ignored.length > 0) request.notes["left out"] = ignored;
-            const client = clientOf(request, reply);
             const { model, eft, parallel_tool_calls: parallel } = body;
+            const choices = toChatOptions(body, noteOf(request));
             const answers = await desk.begin(
                 { model, prefix: "chatcmpl-", choices, isOneCall: parallel === false, solo: eft?.solo },
-                client,
+                clientOf(request, reply),
             );
             const view = {
                 logprobs: body.logprobs ?? false,
@@ -70,7 +67,7 @@ function toToolCall({ id, name, arguments: values }: ToolCallPart) {
 async function collectChat(answers: Answers, view: View): Promise<object> {
     const { ensemble } = answers;
     const found = new Map<number, Collected>();
-    let usage = NO_USAGE;
+    const usage = createUsageSum();
     for await (const { index, part } of answers.parts) {
         const choice = found.get(index) ?? { text: [], thinking: [], calls: [], tokens: [], finish: undefined };
         found.set(index, choice);
@@ -80,7 +77,7 @@ async function collectChat(answers: Answers, view: View): Promise<object> {
         else if (part.type === "token") choice.tokens.push(part);
         else {
             choice.finish = part;
-            usage = addUsage(usage, part);
+            usage.add(part);
         }
     }
     const choices = [...found]
@@ -109,7 +106,7 @@ async function collectChat(answers: Answers, view: View): Promise<object> {
                 }),
             };
         });
-    return { ...headOf(answers, "chat.completion"), choices, usage: toUsage(usage) };
+    return { ...headOf(answers, "chat.completion"), choices, usage: toUsage(usage.read()) };
 }
 
 interface Collected {
@@ -132,7 +129,7 @@ async function* streamChat(
     });
     const begun = new Set<number>();
     const calls = new Map<number, number>();
-    let usage: Usage = NO_USAGE;
+    const usage = createUsageSum();
     for await (const { index, part } of answers.parts) {
         if (!begun.has(index)) yield chunk(index, { role: "assistant", content: "", refusal: null });
         begun.add(index);
@@ -152,12 +149,12 @@ async function* streamChat(
                 break;
             }
             case "finish":
-                usage = addUsage(usage, part);
+                usage.add(part);
                 if (part.text !== "") yield chunk(index, { content: part.text });
                 yield chunk(index, {}, { eft: toEftReport(part) }, FINISH_REASONS[part.reason]);
         }
     }
-    if (view.usage) yield { data: { ...head, choices: [], usage: toUsage(usage) } };
+    if (view.usage) yield { data: { ...head, choices: [], usage: toUsage(usage.read()) } };
     yield { data: "[DONE]" };
 }
 

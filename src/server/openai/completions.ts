@@ -2,10 +2,10 @@
 
 import { randomUUID } from "node:crypto";
 import type { FastifyInstance } from "fastify";
-import { soloView } from "../../chat/solo.js";
-import type { CompletionOptions, TokenPart } from "../../decoding/completion.js";
+import type { CompletionOptions, FinishPart, TokenPart } from "../../decoding/completion.js";
 import type { Ensemble } from "../../ensemble/ensemble.js";
-import type { Answers, Client } from "../answers.js";
+import { answererOf, type Answers, type Client } from "../answers.js";
+import { toCommonOptions, toSeeds } from "../asking.js";
 import { clientOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { RequestError } from "../failures.js";
@@ -15,8 +15,7 @@ import { FINISH_REASONS } from "./chat.js";
 import { CompletionsBody } from "./completions-schema.js";
 import { toEftReport } from "./eft-report.js";
 import { createLegacyLogprobs, type LegacyLogprobs, type ScoredToken } from "./legacy-logprobs.js";
-import { toCommonOptions, toSeeds } from "./request.js";
-import { addUsage, NO_USAGE, toUsage } from "./usage.js";
+import { createUsageSum, toUsage } from "./usage.js";
 
 type Prompt = string | readonly number[];
 
@@ -27,7 +26,10 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
     const { desk, models } = services;
     app.post<{ Body: CompletionsBody }>(
         "/v1/completions",
-        { schema: { body: CompletionsBody, summary: "Goes on with texts, without a chat template" } },
+        {
+            schema: { body: CompletionsBody, summary: "Goes on with texts, without a chat template" },
+            config: { names: { prompt: "prompt", items: "prompt", topLogprobs: "logprobs" } },
+        },
         async (request, reply) => {
             const { body } = request;
             const { model, n = 1, best_of: best = n, suffix = "", max_tokens: most = DEFAULT_TOKENS } = body;
@@ -39,14 +41,9 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
             const echoed = body.echo === true ? await echoPrompts(services, prompts, body, client) : undefined;
             const view: View = { echoed, n, logprobs: body.logprobs };
             if (most === 0) {
-                const { ensemble, release } = await models.use(model);
-                try {
-                    const whole = await answerWithPrompts(ensemble, prompts, view);
-                    if (body.stream !== true) return whole;
-                    return sendEvents(reply, wholeAsStream(whole), ({ error }) => ({ data: { error } }));
-                } finally {
-                    release();
-                }
+                const whole = await models.using(model, (ensemble) => answerWithPrompts(ensemble, prompts, view));
+                if (body.stream !== true) return whole;
+                return sendEvents(reply, [{ data: whole }, { data: "[DONE]" }], ({ error }) => ({ data: { error } }));
             }
             const choices = prompts.flatMap((prompt) => toOptions(body, prompt, most));
             const answers = await desk.begin({ model, prefix: "cmpl-", choices, solo: body.eft?.solo }, client);
@@ -55,12 +52,6 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
             return sendEvents(reply, events, ({ error }) => ({ data: { error } }));
         },
     );
-}
-
-// eslint-disable-next-line @typescript-eslint/require-await
-async function* wholeAsStream(whole: object): AsyncGenerator<ServerEvent, void, void> {
-    yield { data: whole };
-    yield { data: "[DONE]" };
 }
 
 function refuse(param: string, reason: string): RequestError {
@@ -108,9 +99,8 @@ async function echoPrompts(
     { model, logprobs, eft }: CompletionsBody,
     client: Client,
 ): Promise<readonly Echo[]> {
-    const { ensemble: loaded, release } = await models.use(model);
-    try {
-        const ensemble = eft?.solo === undefined ? loaded : soloView(loaded, eft.solo);
+    return models.using(model, async (loaded) => {
+        const ensemble = answererOf(loaded, eft?.solo);
         const textOf = (prompt: Prompt): string => (typeof prompt === "string" ? prompt : ensemble.detokenize(prompt));
         if (logprobs === undefined) return prompts.map((prompt) => ({ text: textOf(prompt), tokens: [] }));
         // Nothing precedes the first of given tokens; before a text there is what begins texts.
@@ -124,6 +114,7 @@ async function echoPrompts(
             // The most probable one at least, by which clients see whether a token is it.
             topLogprobs: Math.max(1, logprobs),
             parameters: eft?.parameters,
+            conservativeTopP: eft?.conservative?.top_p,
         });
         return scores.map(({ tokens, logprobs: known, top = [] }, index): Echo => {
             const prompt = prompts[index] ?? "";
@@ -132,9 +123,7 @@ async function echoPrompts(
             const rest = tokens.map((id, at) => ({ id, logprob: known[at] ?? null, top: top[at] ?? [] }));
             return { text: textOf(prompt), tokens: [...first, ...rest] };
         });
-    } finally {
-        release();
-    }
+    });
 }
 
 function headOf({ id, created, model }: Pick<Answers, "id" | "created" | "model">) {
@@ -157,57 +146,46 @@ async function answerWithPrompts(ensemble: Ensemble, prompts: readonly Prompt[],
     const prompt = counts.reduce((sum, count) => sum + count, 0);
     const id = `cmpl-${randomUUID().replaceAll("-", "")}`;
     const head = headOf({ id, created: Math.floor(Date.now() / 1000), model: ensemble.recipe.name });
-    return { ...head, choices, usage: toUsage({ ...NO_USAGE, prompt }) };
+    return { ...head, choices, usage: toUsage({ ...createUsageSum().read(), prompt }) };
 }
 
 interface Choice {
-    readonly text: string[];
+    /** What it begins with. */
+    readonly echo: string;
+    /** Of what was added since they were last asked for. */
     readonly logprobs: LegacyLogprobs | undefined;
-    finish: object;
 }
 
 function beginChoice({ ensemble }: Answers, { echoed, n, logprobs: most }: View, index: number): Choice {
     const { text = "", tokens = [] } = echoed?.[Math.floor(index / n)] ?? {};
     const logprobs = most === undefined ? undefined : createLegacyLogprobs(ensemble, most);
     logprobs?.add(tokens);
-    return { text: [text], logprobs, finish: { finish_reason: null } };
+    return { echo: text, logprobs };
+}
+
+function endOf(part: FinishPart): object {
+    return { finish_reason: FINISH_REASONS[part.reason], eft: toEftReport(part) };
 }
 
 async function collectCompletions(answers: Answers, view: View): Promise<object> {
-    const found = new Map<number, Choice>();
-    const usages = new Map<number, typeof NO_USAGE>();
+    const found = new Map<number, Choice & { readonly text: string[]; end: object }>();
+    const usage = createUsageSum();
     for await (const { index, part } of answers.parts) {
-        const choice = found.get(index) ?? beginChoice(answers, view, index);
+        const choice = found.get(index) ?? { ...beginChoice(answers, view, index), text: [], end: {} };
         found.set(index, choice);
         choice.text.push(part.text);
         if (part.type === "token") choice.logprobs?.add([toScored(part)]);
         if (part.type !== "finish") continue;
-        choice.finish = { finish_reason: FINISH_REASONS[part.reason], eft: toEftReport(part) };
-        // Each prompt counts once, however many answers it has.
-        const prompt = Math.floor(index / view.n);
-        usages.set(prompt, addUsage(usages.get(prompt) ?? NO_USAGE, part));
+        choice.end = endOf(part);
+        usage.add(part, Math.floor(index / view.n));
     }
     const choices = [...found]
         .sort(([a], [b]) => a - b)
-        .map(([index, { text, logprobs, finish }]) => ({
-            ...{ index, text: text.join(""), logprobs: logprobs?.read() ?? null },
-            ...finish,
+        .map(([index, { echo, text, logprobs, end }]) => ({
+            ...{ index, text: echo + text.join(""), logprobs: logprobs?.read() ?? null },
+            ...end,
         }));
-    return { ...headOf(answers), choices, usage: toUsage(sumUsages(usages)) };
-}
-
-function sumUsages(usages: ReadonlyMap<number, typeof NO_USAGE>): typeof NO_USAGE {
-    return [...usages.values()].reduce(
-        (sum, each) => ({
-            prompt: sum.prompt + each.prompt,
-            cached: sum.cached + each.cached,
-            completion: sum.completion + each.completion,
-            thinking: sum.thinking + each.thinking,
-            accepted: sum.accepted + each.accepted,
-            rejected: sum.rejected + each.rejected,
-        }),
-        NO_USAGE,
-    );
+    return { ...headOf(answers), choices, usage: toUsage(usage.read()) };
 }
 
 async function* streamCompletions(
@@ -217,7 +195,7 @@ async function* streamCompletions(
 ): AsyncGenerator<ServerEvent, void, void> {
     const head = headOf(answers);
     const found = new Map<number, Choice>();
-    const usages = new Map<number, typeof NO_USAGE>();
+    const usage = createUsageSum();
     const chunk = (
         index: number,
         text: string,
@@ -231,18 +209,17 @@ async function* streamCompletions(
         if (choice === undefined) {
             choice = beginChoice(answers, view, index);
             found.set(index, choice);
-            if (view.echoed !== undefined) yield chunk(index, choice.text.join(""), choice.logprobs?.read() ?? null);
+            if (view.echoed !== undefined) yield chunk(index, choice.echo, choice.logprobs?.read() ?? null);
         }
         if (part.type === "token" && (part.text !== "" || choice.logprobs !== undefined)) {
             choice.logprobs?.add([toScored(part)]);
             yield chunk(index, part.text, choice.logprobs?.read() ?? null);
         }
         if (part.type !== "finish") continue;
-        const prompt = Math.floor(index / view.n);
-        usages.set(prompt, addUsage(usages.get(prompt) ?? NO_USAGE, part));
-        yield chunk(index, part.text, null, { finish_reason: FINISH_REASONS[part.reason], eft: toEftReport(part) });
+        usage.add(part, Math.floor(index / view.n));
+        yield chunk(index, part.text, null, endOf(part));
     }
-    if (withUsage) yield { data: { ...head, choices: [], usage: toUsage(sumUsages(usages)) } };
+    if (withUsage) yield { data: { ...head, choices: [], usage: toUsage(usage.read()) } };
     yield { data: "[DONE]" };
 }
 

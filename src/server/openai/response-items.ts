@@ -3,8 +3,9 @@
 import { assistantMessage, toolMessage } from "../../frameworks/messages.js";
 import type { ChatMessage } from "../../prompts/messages.js";
 import type { JsonValue } from "../../types.js";
+import type { Note } from "../asking.js";
 import { RequestError } from "../failures.js";
-import { readArguments, type Note } from "./request.js";
+import { readArguments } from "./request.js";
 import type { Item } from "./responses-schema.js";
 
 /** What the assistant has said in one turn, which comes as several items. */

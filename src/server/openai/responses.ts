@@ -5,18 +5,26 @@ import type { FastifyInstance } from "fastify";
 import type { CompletionOptions } from "../../decoding/completion.js";
 import type { Tool, ToolChoice } from "../../tools/types.js";
 import { partsOf, type Answers } from "../answers.js";
+import {
+    checkSchema,
+    toCommonOptions,
+    toJsonOptions,
+    toSeeds,
+    toThinkingVariables,
+    toToolUse,
+    type Note,
+} from "../asking.js";
 import { toBlocks } from "../blocks.js";
-import { clientOf } from "../client.js";
+import { clientOf, noteOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { RequestError, type Failure } from "../failures.js";
 import type { Services } from "../services.js";
 import { toEftReport } from "./eft-report.js";
 import { toTokenLogprobs } from "./logprobs.js";
-import { checkSchema, toCommonOptions, toJsonOptions, toSeeds, toThinkingVariables, type Note } from "./request.js";
 import { toMessages } from "./response-items.js";
 import { createResponseStore, type ResponseStore } from "./response-store.js";
 import { ResponsesBody, type Item } from "./responses-schema.js";
-import { addUsage, NO_USAGE } from "./usage.js";
+import { createUsageSum } from "./usage.js";
 
 const LOGPROBS = "message.output_text.logprobs";
 
@@ -24,13 +32,14 @@ export function addResponses(app: FastifyInstance, { desk }: Services): void {
     const store = createResponseStore();
     app.post<{ Body: ResponsesBody }>(
         "/v1/responses",
-        { schema: { body: ResponsesBody, summary: "Answers items, which may go on from an earlier response" } },
+        {
+            schema: { body: ResponsesBody, summary: "Answers items, which may go on from an earlier response" },
+            config: { names: { prompt: "input", maxTokens: "max_output_tokens", jsonSchema: "text.format.schema" } },
+        },
         async (request, reply) => {
             const { body, client: key } = request;
-            const ignored: string[] = [];
             const items = gatherItems(body, store, key);
-            const choices = [toOptions(body, items, (what) => ignored.push(what))];
-            if (ignored.length > 0) request.notes["left out"] = ignored;
+            const choices = [toOptions(body, items, noteOf(request))];
             const isOneCall = body.parallel_tool_calls === false;
             const answers = await desk.begin(
                 { model: body.model, prefix: "resp_", choices, isOneCall, solo: body.eft?.solo },
@@ -48,39 +57,33 @@ export function addResponses(app: FastifyInstance, { desk }: Services): void {
             return last?.response;
         },
     );
-    const notFound = (id: string): RequestError =>
-        new RequestError(
-            404,
-            `There is no response ${JSON.stringify(id.slice(0, 100))}; only the latest ones are kept.`,
-        );
     app.get<{ Params: { id: string } }>(
         "/v1/responses/:id",
         { schema: { summary: "One that was kept" } },
         (request) => {
             const { id } = request.params;
             const found = store.find(id, request.client);
-            if (found === undefined) throw notFound(id);
+            if (found === undefined) throw notKept(404, id);
             return found.response;
         },
     );
     app.delete<{ Params: { id: string } }>("/v1/responses/:id", { schema: { summary: "Forgets one" } }, (request) => {
         const { id } = request.params;
-        if (!store.remove(id, request.client)) throw notFound(id);
+        if (!store.remove(id, request.client)) throw notKept(404, id);
         return { id, object: "response", deleted: true };
     });
+}
+
+function notKept(status: number, id: string, detail: RequestError["detail"] = {}): RequestError {
+    const message = `There is no response ${JSON.stringify(id.slice(0, 100))}; only the latest ones are kept.`;
+    return new RequestError(status, message, detail);
 }
 
 /** All that was said before, and what is said now. @throws RequestError */
 function gatherItems({ input, previous_response_id: id }: ResponsesBody, store: ResponseStore, key: string): Item[] {
     const before = id === undefined ? undefined : store.find(id, key);
     if (id !== undefined && before === undefined)
-        throw new RequestError(
-            400,
-            `There is no response ${JSON.stringify(id.slice(0, 100))} to go on from; only the latest ones are kept.`,
-            {
-                ...{ param: "previous_response_id", code: "previous_response_not_found" },
-            },
-        );
+        throw notKept(400, id, { param: "previous_response_id", code: "previous_response_not_found" });
     const now: readonly Item[] =
         typeof input === "string" ? [{ type: "message", role: "user", content: input }] : input;
     const resolved = now.map((item, index): Item => {
@@ -110,11 +113,7 @@ function toOptions(body: ResponsesBody, items: readonly Item[], note: Note): Com
     if (typeof choice === "object" && !isNamed) note(`tool_choice of the type ${choice.type.slice(0, 40)}`);
     const toolChoice: ToolChoice | undefined =
         typeof choice !== "object" ? choice : isNamed ? { tool: choice.name ?? "" } : undefined;
-    const isForced = typeof toolChoice === "object" || toolChoice === "required";
-    if (isForced && tools.length === 0)
-        throw new RequestError(400, "tool_choice asks for a call, and there are no tools of the type function.", {
-            param: "tool_choice",
-        });
+    const { use, isForced } = toToolUse(tools, toolChoice);
     const format = body.text?.format;
     return {
         ...toCommonOptions(body),
@@ -122,7 +121,7 @@ function toOptions(body: ResponsesBody, items: readonly Item[], note: Note): Com
         maxTokens: body.max_output_tokens,
         seed: toSeeds(body, 1)[0],
         ...(isForced || format === undefined ? {} : toJsonOptions(format.type, format, "text.format.schema")),
-        ...(tools.length > 0 && { tools, toolChoice }),
+        ...use,
         topLogprobs: include.includes(LOGPROBS) ? (body.top_logprobs ?? 0) : undefined,
         ...(reasoning?.effort !== undefined && { templateVariables: toThinkingVariables(reasoning.effort) }),
     };
@@ -189,7 +188,9 @@ async function* respond(
         if (block.type === "finish") {
             const { finish } = block;
             const isWhole = finish.reason === "stop" || finish.reason === "tool-calls";
-            const { prompt, cached, completion, thinking } = addUsage(NO_USAGE, finish);
+            const sum = createUsageSum();
+            sum.add(finish);
+            const { prompt, cached, completion, thinking } = sum.read();
             const response = state(isWhole ? "completed" : "incomplete", {
                 ...(!isWhole && { incomplete_details: { reason: "max_output_tokens" } }),
                 usage: {

@@ -2,7 +2,6 @@
 
 import type { FinishPart } from "../../decoding/completion.js";
 
-/** The prompt of several answers to one question counts once. */
 export interface Usage {
     readonly prompt: number;
     readonly cached: number;
@@ -13,18 +12,35 @@ export interface Usage {
     readonly rejected: number;
 }
 
-export const NO_USAGE: Usage = { prompt: 0, cached: 0, completion: 0, thinking: 0, accepted: 0, rejected: 0 };
+/** Of the answers to one request. */
+export interface UsageSum {
+    /** @param prompt - number of the prompt, which counts once however many answers it has */
+    add(finish: FinishPart, prompt?: number): void;
+    read(): Usage;
+}
 
-export function addUsage(sum: Usage, { usage, speculation }: FinishPart): Usage {
-    const drafted = (speculation?.drafted ?? 0) + (speculation?.forced ?? 0);
-    const accepted = (speculation?.accepted ?? 0) + (speculation?.forcedAccepted ?? 0);
+export function createUsageSum(): UsageSum {
+    const prompts = new Map<number, Pick<Usage, "prompt" | "cached">>();
+    const sum = { completion: 0, thinking: 0, accepted: 0, rejected: 0 };
     return {
-        prompt: Math.max(sum.prompt, usage.promptTokens),
-        cached: sum.prompt === 0 ? usage.reusedTokens : Math.min(sum.cached, usage.reusedTokens),
-        completion: sum.completion + usage.completionTokens,
-        thinking: sum.thinking + usage.thinkingTokens,
-        accepted: sum.accepted + accepted,
-        rejected: sum.rejected + drafted - accepted,
+        add({ usage, speculation }, prompt = 0) {
+            const drafted = (speculation?.drafted ?? 0) + (speculation?.forced ?? 0);
+            const accepted = (speculation?.accepted ?? 0) + (speculation?.forcedAccepted ?? 0);
+            sum.completion += usage.completionTokens;
+            sum.thinking += usage.thinkingTokens;
+            sum.accepted += accepted;
+            sum.rejected += drafted - accepted;
+            const { cached = usage.reusedTokens } = prompts.get(prompt) ?? {};
+            prompts.set(prompt, { prompt: usage.promptTokens, cached: Math.min(cached, usage.reusedTokens) });
+        },
+        read() {
+            const all = [...prompts.values()];
+            return {
+                ...sum,
+                prompt: all.reduce((total, each) => total + each.prompt, 0),
+                cached: all.reduce((total, each) => total + each.cached, 0),
+            };
+        },
     };
 }
 
