@@ -17,7 +17,8 @@ const ANSWER = ".turn:last-of-type .fused .tokens";
 
 async function serve(more: Partial<ServerOptions> = {}): Promise<EftServer> {
     const recipes = [await loadRecipe("demo-dial"), await loadRecipe("demo")];
-    return startServer({ port: 0, backend: "cpu", threads: 1, recipes, closeMs: 0, ...more });
+    // An answer without end has much to write, so that a busy machine does what is to be done meanwhile.
+    return startServer({ port: 0, backend: "cpu", threads: 1, recipes, closeMs: 0, contextSize: 4096, ...more });
 }
 
 (browserPath === undefined ? describe.skip : describe)("the page", () => {
@@ -232,7 +233,8 @@ async function serve(more: Partial<ServerOptions> = {}): Promise<EftServer> {
     });
 
     it("offers a new conversation when the context is full", async () => {
-        const { page, add, ask, ended, text, texts } = await open();
+        await using small = await serve({ contextSize: 256 });
+        const { page, add, ask, ended, text, texts } = await open(small.url);
         await page.waitForSelector(".dial");
         add(ENDLESS);
         await ask(CLARA);
@@ -309,12 +311,16 @@ prompt: { template: from only }`);
 
     it("says that the server is busy", async () => {
         await using busy = await serve({ parallel: 1, queue: 0 });
-        const { page, text, texts, ended } = await open(busy.url);
+        const { page, add, text, texts, ended } = await open(busy.url);
         await page.waitForSelector(".dial");
         expected = /429/;
-        // One of three gets the place.
+        add(ENDLESS);
+        // One of three gets the place, and keeps it until the others have been told.
         await page.click(".comparison input");
         await page.click(".examples button");
+        await page.waitForFunction("document.querySelectorAll('.notice p').length === 2");
+        await page.waitForSelector(".token");
+        await page.evaluate("document.querySelector('.composer button').click()");
         await ended();
         expect(await texts(".notice p")).toEqual(Array(2).fill(expect.stringContaining("The server is busy")));
         expect(await text(".tokens")).not.toBe("");
