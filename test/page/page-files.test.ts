@@ -16,7 +16,7 @@ const OPTIONS = {
     isLocal: true,
     logTexts: false,
     log: undefined,
-        onReply: () => undefined,
+    onReply: () => undefined,
 };
 
 async function serve(apiKeys: string[], folder?: string): Promise<{ app: FastifyInstance; url: string }> {
