@@ -11,8 +11,6 @@ export interface Check<T> {
     (name: string, value: unknown): T;
     /** Of the options inside. */
     readonly names?: readonly string[];
-    /** What belongs there that nobody can list, in plural. */
-    readonly others?: string;
 }
 
 /** A check for each option. */
@@ -31,7 +29,10 @@ export function checkOptions<Options>(owner: string, options: unknown, table: Op
 }
 
 /** Options inside of options. */
-export function optionsOf<Options>(owner: string, table: OptionTable<Options>): Check<Options> {
+export function optionsOf<Options>(
+    owner: string,
+    table: OptionTable<Options>,
+): Check<Options> & { readonly names: readonly string[] } {
     const check = (name: string, value: unknown): Options => checkEntries(owner, mapping(name, value), table);
     return Object.assign(check, { names: Object.keys(table) });
 }
@@ -58,19 +59,19 @@ export function meant(name: string, table: Readonly<Record<string, Check<unknown
     const inner = Object.entries(table).find(([, { names = [] }]) => names.includes(name))?.[0];
     if (inner !== undefined) return `it belongs in ${inner}: { ${inner}: { ${name}: ... } }.`;
     const own = guess(name, Object.keys(table));
-    if (own !== undefined) return own;
+    if (own !== undefined) return question(own);
     for (const [outer, { names = [] }] of Object.entries(table)) {
         const guessed = guess(name, names);
-        if (guessed !== undefined) return guessed.replace(/\?$/, ` in ${outer}?`);
+        if (guessed !== undefined) return question(guessed, ` in ${outer}`);
     }
     return undefined;
 }
 
 function listed(table: Readonly<Record<string, Check<unknown>>>): string {
-    const others = Object.entries(table).flatMap(([name, check]) =>
-        check.others === undefined ? [] : [`; ${check.others} belong in ${name}`],
-    );
-    return `there are: ${Object.keys(table).join(", ")}${others.join("")}.`;
+    const names = Object.keys(table);
+    const dials = names.find((name) => table[name] === DIALS);
+    const others = dials === undefined ? "" : `; parameters of the recipe belong in ${dials}`;
+    return `there are: ${names.join(", ")}${others}.`;
 }
 
 /** What looks at a caller's value may get an error from it: getters and Proxies are the caller's code. */
@@ -141,10 +142,7 @@ export function mapping<T = never>(name: string, value: unknown): Readonly<Recor
 }
 
 /** Values of a recipe's parameters, by name. */
-export const DIALS: Check<Readonly<Record<string, number>>> = Object.assign(
-    (name: string, value: unknown) => mapping<number>(name, value),
-    { others: "parameters of the recipe" },
-);
+export const DIALS: Check<Readonly<Record<string, number>>> = (name, value) => mapping<number>(name, value);
 
 /** A list whose elements pass a check; holes do not. */
 export function listOf<T>(check: Check<T>): Check<readonly T[]> {
@@ -186,9 +184,15 @@ export function checkOneOf<T extends string>(name: string, value: unknown, allow
 /** `did you mean "x"?` if one of the candidates begins so or is a few keystrokes away, else what there is to choose from. */
 export function suggestion(name: string, candidates: readonly string[]): string {
     if (candidates.length === 0) return "there are none";
-    return guess(name, candidates) ?? `possible: ${candidates.join(", ")}`;
+    const guessed = guess(name, candidates);
+    return guessed === undefined ? `possible: ${candidates.join(", ")}` : question(guessed);
 }
 
+function question(guessed: string, place = ""): string {
+    return `did you mean "${guessed}"${place}?`;
+}
+
+/** The candidate that was meant; undefined where none resembles the name. */
 function guess(name: string, candidates: readonly string[]): string | undefined {
     const wanted = name.toLowerCase();
     const nearest = (names: readonly string[]): string => {
@@ -202,13 +206,13 @@ function guess(name: string, candidates: readonly string[]): string | undefined 
     const away = distance(wanted, match.toLowerCase());
     const beginSo = candidates.filter((candidate) => candidate.toLowerCase().startsWith(wanted));
     // `temp` is temperature and not topP; `drafters` is one slip from drafter.
-    if (away > 1 && wanted.length >= 3 && beginSo.length > 0) return `did you mean "${nearest(beginSo)}"?`;
-    if (away <= Math.ceil(Math.min(name.length, match.length) / 3)) return `did you mean "${match}"?`;
+    if (away > 1 && wanted.length >= 3 && beginSo.length > 0) return nearest(beginSo);
+    if (away <= Math.ceil(Math.min(name.length, match.length) / 3)) return match;
     // `ctx` is contextSize; `foo` is nothing.
     const short = /^.[^aeiou]{2,}$/.test(wanted)
         ? candidates.filter((each) => abbreviates(wanted, each.toLowerCase()))
         : [];
-    return short.length > 0 ? `did you mean "${nearest(short)}"?` : undefined;
+    return short.length > 0 ? nearest(short) : undefined;
 }
 
 /** Whether a text begins as another one, and all its letters are there in the same order. */

@@ -28,7 +28,7 @@ import {
     type TokenPart,
 } from "./completion.js";
 import type { ToolCall } from "../tools/types.js";
-import { checkCanDraft, checkSpeculation, createDrafterForm, resolveSpeculation } from "./drafter.js";
+import { checkCanDraft, createDrafterForm, resolveSpeculation, SPECULATION } from "./drafter.js";
 import { checkToolChoice, checkTools } from "../tools/check-tools.js";
 import { resolveAnswer, separateParts, type AnswerPlan } from "./answer.js";
 import { createDials, type Dials } from "./fusion.js";
@@ -53,7 +53,7 @@ export const COMPLETION_OPTIONS: OptionTable<CompletionOptions> = {
     jsonSchemaStrict: boolean,
     parameters: DIALS,
     templateVariables: checkVariables,
-    speculation: checkSpeculation,
+    speculation: SPECULATION,
     topLogprobs: integer(0, 100),
     memberLogprobs: boolean,
     conservativeTopP: number(Number.MIN_VALUE, 1),

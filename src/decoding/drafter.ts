@@ -4,7 +4,7 @@ import type { DraftLengthPolicy } from "../host/drafts.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
-import { checkInteger, checkOneOf, oneOf, optionsOf, show, string } from "../options.js";
+import { checkInteger, checkOneOf, oneOf, optionsOf, show, string, type Check } from "../options.js";
 import { combinationWeights, parseCombination } from "../recipe/index.js";
 import type { Combination, Coupling, DraftLength, Recipe, SamplingOptions, Some } from "../types.js";
 import { MOST_DRAFTED } from "../models/context-memory.js";
@@ -44,12 +44,15 @@ const SPECULATION_OPTIONS = optionsOf<SpeculationOptions>("speculation", {
     drafterSampling: SAMPLING_OPTIONS,
 });
 
-/** @throws EftError OPTION_INVALID */
-export function checkSpeculation(name: string, value: unknown): boolean | SpeculationOptions {
-    if (typeof value === "boolean") return value;
-    if (typeof value === "object" && value !== null) return SPECULATION_OPTIONS(name, value);
-    throw new EftError("OPTION_INVALID", `${name} must be true, false or an object, not ${show(value)}.`);
-}
+/** What speculation may be; an object has the options of {@link SpeculationOptions}. */
+export const SPECULATION: Check<boolean | SpeculationOptions> = Object.assign(
+    (name: string, value: unknown) => {
+        if (typeof value === "boolean") return value;
+        if (typeof value === "object" && value !== null) return SPECULATION_OPTIONS(name, value);
+        throw new EftError("OPTION_INVALID", `${name} must be true, false or an object, not ${show(value)}.`);
+    },
+    { names: SPECULATION_OPTIONS.names },
+);
 
 /** Speculation with all defaults filled in. */
 export interface Speculation {
@@ -78,7 +81,7 @@ const FORCED_TEXT: Speculation = {
  * What a completion speculates with; undefined: nothing.
  *
  * @param sampling - of the target
- * @param option - as {@link SPECULATION_OPTIONS} returns it
+ * @param option - as {@link SPECULATION} returns it
  */
 export function resolveSpeculation(
     { recipe }: Ensemble,

@@ -10,12 +10,20 @@ export const READ_AHEAD = 16;
 /** What of a completion's options a framework has no words of its own for. */
 export type EftOptions = Pick<
     CompletionOptions,
-    "parameters" | "sampling" | "speculation" | "templateVariables" | "logitBias" | "grammar" | "readAhead"
+    | "parameters"
+    | "conservativeTopP"
+    | "sampling"
+    | "speculation"
+    | "templateVariables"
+    | "logitBias"
+    | "grammar"
+    | "readAhead"
 >;
 
-const { parameters, sampling, speculation, templateVariables, logitBias, grammar, readAhead } = COMPLETION_OPTIONS;
+const { parameters, conservativeTopP, sampling, speculation, templateVariables, logitBias, grammar, readAhead } =
+    COMPLETION_OPTIONS;
 const EFT_OPTIONS: OptionTable<EftOptions> = {
-    ...{ parameters, sampling, speculation, templateVariables, logitBias, grammar, readAhead },
+    ...{ parameters, conservativeTopP, sampling, speculation, templateVariables, logitBias, grammar, readAhead },
 };
 
 /** @param owner - where they were given, for messages. @throws EftError OPTION_INVALID */

@@ -6,12 +6,12 @@ import type {
     BindToolsInput,
 } from "@langchain/core/language_models/chat_models";
 import type { CompletionOptions } from "../decoding/completion.js";
-import type { LoadOptions } from "../ensemble/options.js";
+import { LOAD_OPTIONS, type LoadOptions } from "../ensemble/options.js";
 import type { EftOptions } from "../frameworks/answer.js";
 import type { ModelSource } from "../frameworks/source.js";
 import { COMPLETION_OPTIONS } from "../decoding/complete.js";
 import { EftError } from "../errors.js";
-import { meant, unchecked, type Check, type OptionTable } from "../options.js";
+import { meant, optionsOf, unchecked, type Check, type OptionTable } from "../options.js";
 import { toToolChoice, toTools } from "./messages.js";
 
 /** What the constructor takes for all calls, and a call for itself. Objects overlay each other, later ones winning. */
@@ -41,17 +41,17 @@ export interface ChatEftFields extends BaseChatModelParams, ChatEftSettings {
     readonly stop?: readonly string[] | undefined;
 }
 
-const { parameters, sampling } = COMPLETION_OPTIONS;
+const { parameters, sampling, speculation } = COMPLETION_OPTIONS;
 /** What the model and its calls have in common. */
 const SHARED = {
     ...{ stop: unchecked, temperature: unchecked, maxTokens: unchecked, seed: unchecked },
-    ...{ parameters, sampling, templateVariables: unchecked, speculation: unchecked },
+    ...{ parameters, sampling, speculation, templateVariables: unchecked, conservativeTopP: unchecked },
     ...{ logitBias: unchecked, grammar: unchecked, readAhead: unchecked },
 };
 
 /** What there is; other values are checked where they are used, by us or, from `cache` on, by LangChain. */
 export const FIELDS: OptionTable<ChatEftFields> = {
-    ...{ model: unchecked, load: unchecked, ...SHARED },
+    ...{ model: unchecked, load: optionsOf<LoadOptions>("load of ChatEft", LOAD_OPTIONS), ...SHARED },
     ...{
         cache: unchecked,
         callbacks: unchecked,
@@ -63,19 +63,16 @@ export const FIELDS: OptionTable<ChatEftFields> = {
     ...{ outputVersion: unchecked, verbose: unchecked },
 };
 
-const CALL: Readonly<Record<string, Check<unknown>>> = { ...SHARED, tools: unchecked, jsonSchema: unchecked };
-/** LangChain's own options of calls. */
-const FOREIGN: ReadonlySet<string> = new Set(
-    (
-        "callbacks configurable context ls_structured_output_format maxConcurrency maxRetries metadata options outputVersion " +
-        "promptIndex recursionLimit runId runName signal store strict tags timeout tool_choice"
-    ).split(" "),
-);
+/** `store` is LangGraph's and no slip, however close it is to `stop`. */
+const CALL: Readonly<Record<string, Check<unknown>>> = {
+    ...SHARED,
+    ...{ tools: unchecked, jsonSchema: unchecked, store: unchecked },
+};
 
 /** What others are told with a call passes; what resembles an option of ours is a slip. */
 function checkNames(call: Partial<ChatEftCallOptions>): void {
     for (const [name, value] of Object.entries<unknown>(call)) {
-        if (value === undefined || name in CALL || FOREIGN.has(name)) continue;
+        if (value === undefined || name in CALL) continue;
         const guess = meant(name, CALL);
         if (guess !== undefined)
             throw new EftError("OPTION_INVALID", `A call of ChatEft has no option ${name}; ${guess}`);
@@ -105,6 +102,7 @@ export function toCompletionOptions(
         logitBias: latest("logitBias"),
         grammar: latest("grammar"),
         readAhead: latest("readAhead"),
+        conservativeTopP: latest("conservativeTopP"),
         maxTokens: latest("maxTokens"),
         seed: latest("seed"),
         stop: call.stop ?? own.stop,

@@ -399,6 +399,9 @@ test.each<[object, string]>([
 test.each<[object, string]>([
     [{ topP: 0.5 }, "complete has no option topP; it belongs in sampling: { sampling: { topP: ... } }."],
     [{ temprature: 1 }, 'complete has no option temprature; did you mean "temperature" in sampling?'],
+    [{ lookup: true }, "complete has no option lookup; it belongs in speculation: { speculation: { lookup: ... } }."],
+    [{ drafterSampling: {} }, "complete has no option drafterSampling; it belongs in speculation: "],
+    [{ drafters: "chat" }, 'complete has no option drafters; did you mean "drafter" in speculation?'],
     [{ beta: 1.5 }, "parameters of the recipe belong in parameters."],
     [{ speculation: "auto" }, 'speculation must be true, false or an object, not "auto".'],
 ])("%j is said to belong elsewhere", (wrong, message) => {
