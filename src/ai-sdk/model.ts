@@ -14,7 +14,6 @@ import type { FinishPart, ToolCallPart } from "../decoding/completion.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { LoadOptions } from "../ensemble/options.js";
 import { answerParts, READ_AHEAD, wholeAnswer, type Said } from "../frameworks/answer.js";
-import { checkSource } from "../frameworks/check-source.js";
 import { useSource, type ModelSource } from "../frameworks/source.js";
 import { toCompletionOptions, type CallOptions } from "./prompt.js";
 
@@ -24,7 +23,7 @@ export interface EftModel extends LanguageModelV3 {
     /**
      * Refuses new calls (DISPOSED), waits for those that run, and frees what was loaded; an ensemble of yours stays loaded. A stream
      * runs as long as somebody asks for part after part: it is ended where the reader has stopped, or does something else between two
-     * parts, and reading on fails with DISPOSED. May be called again.
+     * parts (in an `onChunk` that is awaited, too), and reading on fails with DISPOSED. May be called again.
      */
     dispose(): Promise<void>;
     /** The same as dispose(), for `await using`. */
@@ -43,7 +42,6 @@ export interface EftModel extends LanguageModelV3 {
  *   their signal fires its reason; streams, which begin when they are read, end with it
  */
 export function createEftModel(source: ModelSource, options: LoadOptions = {}): EftModel {
-    checkSource("createEftModel", source);
     const used = useSource("createEftModel", source, options);
     function start(call: CallOptions, readAhead: number) {
         const { abortSignal: signal } = call;

@@ -1,10 +1,10 @@
 /** What a framework's model answers with: an ensemble that is there, or one that is loaded when it is first needed. */
 
-import { checkEnsemble, type Ensemble } from "../ensemble/ensemble.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
 import { loadEnsemble } from "../ensemble/host.js";
 import { LOAD_OPTIONS, type LoadOptions } from "../ensemble/options.js";
 import { EftError } from "../errors.js";
-import { checkOptions } from "../options.js";
+import { checkOptions, reading, show } from "../options.js";
 import { checkRecipe, loadRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import { trackCalls } from "./running.js";
@@ -37,18 +37,15 @@ interface Supply {
 }
 
 /**
- * @param owner - the function or class that was given it, for messages
+ * @param owner - what was given it, for messages
  * @param given - how it is loaded; not for an ensemble, which is
- * @param place - what has `given`, for messages
  * @throws EftError OPTION_INVALID
  */
-export function useSource(owner: string, source: ModelSource, given: LoadOptions = {}, place = owner): SourceInUse {
-    const options = checkOptions(place, given, LOAD_OPTIONS);
-    const isLoaded = typeof source !== "string" && !("combination" in Object(source));
-    if (typeof source !== "string" && !isLoaded) checkRecipe(owner, source);
-    const { name, load, free } = isLoaded
-        ? supplyEnsemble(owner, source, options)
-        : supplyRecipe(source as Recipe | string, options);
+export function useSource(owner: string, source: ModelSource, given: LoadOptions = {}): SourceInUse {
+    const read = readSource(owner, source);
+    const options = checkOptions(owner, given, LOAD_OPTIONS);
+    const { name, load, free } =
+        "ensemble" in read ? supplyEnsemble(read.ensemble, options) : supplyRecipe(read.recipe, options);
     const calls = trackCalls();
     let disposal: Promise<void> | undefined;
     async function shut(): Promise<void> {
@@ -63,6 +60,34 @@ export function useSource(owner: string, source: ModelSource, given: LoadOptions
         answer: (call) => calls.run(answer(call)),
         dispose: () => (disposal ??= shut()),
     };
+}
+
+/** What it is, as far as that can be told from its keys. @throws EftError OPTION_INVALID */
+function readSource(
+    owner: string,
+    source: unknown,
+): { readonly recipe: Recipe | string } | { readonly ensemble: Ensemble } {
+    return reading(`What ${owner} answers with`, () => {
+        if (typeof source === "string") return { recipe: source };
+        const given = Object(source) as object;
+        if ("scheduler" in given && "recipe" in given) return { ensemble: given as Ensemble };
+        if ("combination" in given) {
+            checkRecipe(owner, given);
+            return { recipe: given as Recipe };
+        }
+        const remedy =
+            source instanceof Promise ? "; write `await` before loadEnsemble() or loadRecipe()" : describeNested(given);
+        throw new EftError(
+            "OPTION_INVALID",
+            `${owner} takes an ensemble, a recipe, or the name or path of a recipe, not ${show(source)}${remedy}.`,
+        );
+    });
+}
+
+/** Another framework's model takes it as one of several options. */
+function describeNested(given: object): string {
+    const { model } = given as { readonly model?: unknown };
+    return typeof model === "string" ? `; give ${show(model)} by itself` : "";
 }
 
 function supplyRecipe(recipe: Recipe | string, options: LoadOptions): Supply {
@@ -83,10 +108,12 @@ function supplyRecipe(recipe: Recipe | string, options: LoadOptions): Supply {
     };
 }
 
-function supplyEnsemble(owner: string, ensemble: unknown, options: LoadOptions): Supply {
-    checkEnsemble(owner, ensemble);
+function supplyEnsemble(ensemble: Ensemble, options: LoadOptions): Supply {
     const [option] = Object.keys(options);
     if (option !== undefined)
-        throw new EftError("OPTION_INVALID", `${option} is an option of loading; ${owner} was given what is loaded.`);
+        throw new EftError(
+            "OPTION_INVALID",
+            `${option} is an option of loading, and this ensemble is loaded; give it to loadEnsemble().`,
+        );
     return { name: ensemble.recipe.name, load: () => Promise.resolve(ensemble), free: () => Promise.resolve() };
 }

@@ -1,6 +1,7 @@
 /** A chat model of LangChain. */
 
 import type { CallbackManagerForLLMRun } from "@langchain/core/callbacks/manager";
+import type { ChatModelStreamEvent } from "@langchain/core/language_models/event";
 import type { BaseLanguageModelInput, StructuredOutputMethodOptions } from "@langchain/core/language_models/base";
 import { BaseChatModel, type BindToolsInput, type LangSmithParams } from "@langchain/core/language_models/chat_models";
 import {
@@ -17,8 +18,8 @@ import type { SerializableSchema } from "@langchain/core/utils/standard_schema";
 import type { InteropZodType } from "@langchain/core/utils/types";
 import { complete } from "../decoding/complete.js";
 import type { CompletionOptions, FinishPart } from "../decoding/completion.js";
+import type { Ensemble } from "../ensemble/ensemble.js";
 import { answerParts, READ_AHEAD, wholeAnswer, type Said } from "../frameworks/answer.js";
-import { checkSource } from "../frameworks/check-source.js";
 import { useSource, type SourceInUse } from "../frameworks/source.js";
 import { checkOneOf, checkOptions } from "../options.js";
 import { toChatMessage } from "./messages.js";
@@ -44,9 +45,8 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     /** @throws EftError OPTION_INVALID */
     constructor(fields: ChatEftFields) {
         const { model, load, ...settings } = checkOptions("ChatEft", fields, FIELDS);
-        checkSource("model of ChatEft", model);
         super(settings);
-        this.#source = useSource("ChatEft", model, load, "load of ChatEft");
+        this.#source = useSource("model of ChatEft", model, load);
         this.#settings = settings;
     }
 
@@ -55,9 +55,9 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     }
 
     /**
-     * Refuses new calls (DISPOSED), waits for those that run, and frees what was loaded; an ensemble of yours stays loaded. A stream
-     * runs as long as somebody asks for part after part: it is ended where the reader has stopped, or does something else between two
-     * parts, and reading on fails with DISPOSED. May be called again.
+     * Refuses new calls (DISPOSED), waits for those that run, awaited callbacks included, and frees what was loaded; an ensemble of yours
+     * stays loaded. A stream runs as long as somebody asks for part after part: it is ended where the reader has stopped, or does
+     * something else between two parts, and reading on fails with DISPOSED. May be called again.
      */
     dispose(): Promise<void> {
         return this.#source.dispose();
@@ -90,7 +90,7 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
     }
 
     override async _generate(messages: BaseMessage[], call: this["ParsedCallOptions"]): Promise<ChatResult> {
-        const { said, end } = await wholeAnswer(this.#answer(messages, call));
+        const { said, end } = await wholeAnswer(this.#source.answer(this.#asking(messages, call)));
         const message = toMessage(said, end, this.#source.name);
         return { generations: [{ text: message.text, message }] };
     }
@@ -100,20 +100,39 @@ export class ChatEft extends BaseChatModel<ChatEftCallOptions> {
         call: this["ParsedCallOptions"],
         runManager?: CallbackManagerForLLMRun,
     ): AsyncGenerator<ChatGenerationChunk> {
-        const toChunk = createChunks(this.#source.name);
-        for await (const part of this.#answer(messages, { readAhead: READ_AHEAD, ...call })) {
-            const text = part.type === "text" ? part.text : "";
-            const chunk = new ChatGenerationChunk({ text, message: toChunk(part) });
-            yield chunk;
-            await runManager?.handleLLMNewToken(text, undefined, undefined, undefined, undefined, { chunk });
+        const name = this.#source.name;
+        const ask = this.#asking(messages, { readAhead: READ_AHEAD, ...call });
+        async function* answer(ensemble: Ensemble): AsyncGenerator<ChatGenerationChunk, void, void> {
+            const toChunk = createChunks(name);
+            for await (const part of ask(ensemble)) {
+                const text = part.type === "text" ? part.text : "";
+                const chunk = new ChatGenerationChunk({ text, message: toChunk(part) });
+                yield chunk;
+                // Within the answer: whoever waits for a callback has asked for the next part, so that dispose() waits for both.
+                await runManager?.handleLLMNewToken(text, undefined, undefined, undefined, undefined, { chunk });
+            }
         }
+        yield* this.#source.answer(answer);
     }
 
-    async *#answer(messages: BaseMessage[], call: this["ParsedCallOptions"]): AsyncGenerator<Said | FinishPart> {
+    /** Read at once: LangChain keeps all events until the end, and may wait for callbacks between two. */
+    override async *_streamChatModelEvents(
+        ...call: Parameters<BaseChatModel["_streamChatModelEvents"]>
+    ): AsyncGenerator<ChatModelStreamEvent> {
+        const events = ReadableStream.from(super._streamChatModelEvents(...call));
+        const kept = new CountQueuingStrategy({ highWaterMark: Infinity });
+        yield* events.pipeThrough(new TransformStream({}, undefined, kept));
+    }
+
+    /** @throws EftError OPTION_INVALID; the signal's reason, where it has fired */
+    #asking(
+        messages: BaseMessage[],
+        call: this["ParsedCallOptions"],
+    ): (ensemble: Ensemble) => AsyncGenerator<Said | FinishPart, void, void> {
         const { signal } = call;
         signal?.throwIfAborted();
         const options = { ...this.invocationParams(call), prompt: messages.map(toChatMessage), signal };
-        yield* this.#source.answer((ensemble) => answerParts(complete(ensemble, options), signal));
+        return (ensemble) => answerParts(complete(ensemble, options), signal);
     }
 
     override bindTools(tools: BindToolsInput[], options: Partial<ChatEftCallOptions> = {}): Answering<AIMessageChunk> {

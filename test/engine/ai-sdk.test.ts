@@ -30,7 +30,8 @@ const family = writeFloat32Family(UPSCALING_MODELS);
 let ensemble: Ensemble;
 let model: EftModel;
 beforeAll(async () => {
-    ensemble = await loadOnCpu(family.recipe(`${UPSCALING}prompt: { template: from chat }`), { contextSize: 1024 });
+    const others = "conservative: { topP: 1, fallback: chat }\nprompt: { template: from chat }";
+    ensemble = await loadOnCpu(family.recipe(UPSCALING + others), { contextSize: 1024 });
     model = createEftModel(ensemble);
 });
 afterAll(async () => {
@@ -71,6 +72,11 @@ describe("generateText", () => {
         ],
         ["dials", { providerOptions: { eft: { parameters: { beta: 0 } } } }, { parameters: { beta: 0 } }],
         [
+            "conservativeTopP",
+            { temperature: 5, providerOptions: { eft: { conservativeTopP: 0.01 } } },
+            { sampling: { temperature: 5 }, conservativeTopP: 0.01 },
+        ],
+        [
             "sampling",
             { providerOptions: { eft: { sampling: { temperature: 3, minP: 0.4 } } } },
             { sampling: { temperature: 3, minP: 0.4 } },
@@ -101,6 +107,8 @@ describe("generateText", () => {
         ["a wrong value", { sampling: { minP: "much" } }, /minP must be a number/],
         ["a wrong kind", { speculation: "auto" }, /speculation must be true, false or an object, not "auto"/],
         ["an option of sampling", { topP: 1 }, /has no option topP; it belongs in sampling/],
+        ["an option of speculation", { lookup: true }, /has no option lookup; it belongs in speculation/],
+        ["a wrong mass", { conservativeTopP: 0 }, /conservativeTopP must be a number above 0 and at most 1, not 0/],
         ["a dial by itself", { beta: 1 }, /has no option beta; .*parameters of the recipe belong in parameters\./],
     ])("refuses %s with an error of ours", async (_name, eft, message) => {
         const error: unknown = await generateText({ model, prompt, providerOptions: { eft } }).catch(
@@ -479,6 +487,11 @@ describe("where it comes from", () => {
         ["options", () => createEftModel({ model: "demo" } as never), /not an object; give "demo" by itself\.$/],
         ["a promise", () => createEftModel(loadRecipe("demo") as never), /write `await` before .*loadRecipe\(\)\.$/],
         ["a promise", () => new ChatEft({ model: loadRecipe("demo") as never }), /^model of ChatEft .*`await` before/],
+        [
+            "half an ensemble",
+            () => createEftModel({ scheduler: {} } as never),
+            /^createEftModel takes an ensemble, a recipe, or the name or path of a recipe, not an object\.$/,
+        ],
         ["half a recipe", () => createEftModel({ combination: {} } as never), /createEftModel takes a recipe/],
         ["a wrong option", () => createEftModel("demo", { thread: 1 } as never), /did you mean "threads"/],
         [
@@ -489,7 +502,12 @@ describe("where it comes from", () => {
         [
             "an option that is too late",
             () => createEftModel(ensemble, { threads: 1 }),
-            /threads is an option of loading/,
+            /^threads is an option of loading, and this ensemble is loaded; give it to loadEnsemble\(\)\.$/,
+        ],
+        [
+            "an option that is too late",
+            () => new ChatEft({ model: ensemble, load: { threads: 1 } }),
+            /^threads is an option of loading, and this ensemble is loaded/,
         ],
     ])("refuses %s", (_name, create, message) => {
         expect(create).toThrow(message);

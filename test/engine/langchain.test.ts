@@ -1,5 +1,6 @@
 /** LangChain's chat model, through LangChain: texts, streams, objects, aborts, settings. Its words are those of complete(). */
 
+import { setImmediate } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { AIMessage, HumanMessage, SystemMessage, ToolMessage, type AIMessageChunk } from "@langchain/core/messages";
 import { ChatPromptTemplate } from "@langchain/core/prompts";
@@ -19,7 +20,8 @@ const family = writeFloat32Family(UPSCALING_MODELS);
 let ensemble: Ensemble;
 let model: ChatEft;
 beforeAll(async () => {
-    ensemble = await loadOnCpu(family.recipe(`${UPSCALING}prompt: { template: from chat }`), { contextSize: 1024 });
+    const others = "conservative: { topP: 1, fallback: chat }\nprompt: { template: from chat }";
+    ensemble = await loadOnCpu(family.recipe(UPSCALING + others), { contextSize: 1024 });
     model = new ChatEft({ model: ensemble });
 });
 afterAll(async () => {
@@ -55,6 +57,11 @@ describe("a message", () => {
         ["temperature", { temperature: 0 }, { sampling: { temperature: 0 } }],
         ["sampling", { sampling: { temperature: 3, minP: 0.4 } }, { sampling: { temperature: 3, minP: 0.4 } }],
         ["parameters", { parameters: { beta: 0 } }, { parameters: { beta: 0 } }],
+        [
+            "conservativeTopP",
+            { sampling: { temperature: 5 }, conservativeTopP: 0.01 },
+            { sampling: { temperature: 5 }, conservativeTopP: 0.01 },
+        ],
         ["a grammar", { grammar: 'root ::= " yes" | " no"' }, { grammar: 'root ::= " yes" | " no"' }],
     ])("is told %s by a call, and by the constructor", async (_name, settings, options) => {
         const common = { prompt: "Tell me about Peru.", seed: 1 };
@@ -98,6 +105,10 @@ describe("a message", () => {
         );
         const misplaced = (field: object): unknown => new ChatEft({ model: ensemble, ...field });
         expect(() => misplaced({ topK: 1 })).toThrow("ChatEft has no option topK; it belongs in sampling");
+        expect(() => misplaced({ lookup: true })).toThrow("ChatEft has no option lookup; it belongs in speculation");
+        expect(() => misplaced({ threads: 1 })).toThrow("ChatEft has no option threads; it belongs in load");
+        expect(() => misplaced({ speculation: "auto" })).toThrow('speculation must be true, false or an object, not "');
+        expect(() => misplaced({ conservative: 1 })).toThrow('did you mean "conservativeTopP"?');
         expect(() => misplaced({ beta: 1 })).toThrow("parameters of the recipe belong in parameters.");
         const own = new ChatEft({ model: ensemble, tags: ["mine"], maxRetries: 0, callbacks: [], verbose: false });
         expect(own.tags).toEqual(["mine"]);
@@ -113,6 +124,12 @@ describe("a message", () => {
         ["a slip", { parameter: { beta: 1 } } as object, /A call of ChatEft has no option parameter; .*"parameters"/],
         ["another spelling", { max_tokens: 1 } as object, /did you mean "maxTokens"/],
         ["an option of sampling", { topP: 0.5 } as object, /belongs in sampling: \{ sampling: \{ topP: \.\.\. \} \}/],
+        [
+            "an option of speculation",
+            { drafter: "chat" } as object,
+            /belongs in speculation: \{ speculation: \{ drafter/,
+        ],
+        ["a wrong mass", { conservativeTopP: 2 }, /conservativeTopP must be a number above 0 and at most 1, not 2/],
         ["another spelling of such", { top_p: 0.5 } as object, /did you mean "topP" in sampling\?/],
     ])("refuses %s with an error of ours", async (_name, options, message) => {
         const error: unknown = await model.invoke(prompt, options).catch((caught: unknown) => caught);
@@ -433,6 +450,35 @@ test("disposing refuses new calls and waits for those that run", async () => {
     expect(text).toBe("Its capital is Lima.");
     await Promise.all([disposal, own.dispose()]);
 });
+
+type Callback = Readonly<Record<string, unknown>>;
+
+test.each<[string, (own: ChatEft, callbacks: Callback[]) => Promise<string>, string, Callback]>([
+    ["a token in invoke", invoked, "handleLLMNewToken", { lc_prefer_streaming: true }],
+    ["an event in invoke", invoked, "handleChatModelStreamEvent", { lc_prefer_chat_model_stream_events: true }],
+    ["a token in a stream", readToItsEnd, "handleLLMNewToken", {}],
+])("disposing waits for callbacks that are told of %s, and have much to do", async (_name, call, told, wish) => {
+    const own = new ChatEft({ model: ensemble, temperature: 0, readAhead: 0 });
+    let disposal: Promise<void> | undefined;
+    async function work(): Promise<void> {
+        disposal ??= own.dispose();
+        for (let turn = 0; turn < 20; turn++) await setImmediate();
+    }
+    const text = await call(own, [{ [told]: work, awaitHandlers: true, ...wish }]);
+    expect(text).toBe("Its capital is Lima.");
+    expect(disposal).toBeDefined();
+    await disposal;
+});
+
+async function invoked(own: ChatEft, callbacks: Callback[]): Promise<string> {
+    return (await own.invoke(prompt, { callbacks })).text;
+}
+
+async function readToItsEnd(own: ChatEft, callbacks: Callback[]): Promise<string> {
+    let text = "";
+    for await (const chunk of await own.stream(prompt, { callbacks })) text += chunk.text;
+    return text;
+}
 
 test.each(["a recipe", "an ensemble"])("disposing of a model of %s ends streams that nobody reads", async (of) => {
     const endless = { grammar: "root ::= [a-z ]{300}" };
