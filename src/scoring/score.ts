@@ -96,6 +96,21 @@ export async function score(
     items: readonly ScoreItem[],
     given: ScoreOptions = {},
 ): Promise<Score[]> {
+    return scoreInTurns(ensemble, items, given, () => Promise.resolve(() => undefined));
+}
+
+/**
+ * Scores items, each of which waits for its turn when all have been found to be right.
+ *
+ * @param takeTurn - ends it by what it resolves with
+ * @throws EftError as `score()`; what `takeTurn` throws
+ */
+export async function scoreInTurns(
+    ensemble: Ensemble,
+    items: readonly ScoreItem[],
+    given: ScoreOptions,
+    takeTurn: () => Promise<() => void>,
+): Promise<Score[]> {
     checkEnsemble("score", ensemble);
     const checked = checkOptions("score", given, scoreOptions(ensemble.contextSize));
     const { chat = false, topLogprobs: top = 0, scores = false, templateVariables: variables = {}, stride } = checked;
@@ -113,7 +128,12 @@ export async function score(
 
     const done = new Map<Prepared, Score>();
     const scoreItem = async (item: Prepared): Promise<void> => {
-        done.set(item, await evaluateItem(item));
+        const endTurn = await takeTurn();
+        try {
+            done.set(item, await evaluateItem(item));
+        } finally {
+            endTurn();
+        }
         checked.onProgress?.(done.size);
     };
 

@@ -10,7 +10,7 @@ import { EftError } from "../errors.js";
 import { show } from "../options.js";
 import { RequestError } from "./failures.js";
 import type { ServedModels } from "./models.js";
-import type { Places } from "./places.js";
+import type { Asker, Places } from "./places.js";
 
 /** What somebody wants to be answered. */
 export interface AnswerRequest {
@@ -44,12 +44,8 @@ export interface Answers {
     readonly parts: AsyncGenerator<ChoicePart, void, void>;
 }
 
-/** Who asks. */
-export interface Client {
-    /** Whose turn it is to be, and who may turn an answer's dials. */
-    readonly key: string;
-    /** Fires when it is gone. */
-    readonly signal: AbortSignal;
+/** Who asks, and may turn the dials of the answer. */
+export interface Client extends Asker {
     /** Told of each part, also of those that are left out. */
     readonly onPart: (part: ChoicePart, model: string) => void;
 }
@@ -82,7 +78,7 @@ interface Choice {
     readonly enough: AbortController;
 }
 
-interface Writing extends Pick<Client, "key" | "signal"> {
+interface Writing extends Asker {
     readonly isOneCall: boolean;
     readonly onPart: (part: CompletionPart) => void;
 }
@@ -100,7 +96,7 @@ export function createAnswerDesk(
         { completion, enough }: Choice,
         { key, signal, onPart, isOneCall }: Writing,
     ): AsyncGenerator<CompletionPart> {
-        const leave = await places.take(key, signal);
+        const leave = await places.take({ key, signal });
         try {
             let calls = 0;
             for await (const part of completion) {
@@ -124,9 +120,10 @@ export function createAnswerDesk(
             const signal = AbortSignal.any([gone, left.signal, ending.signal]);
             // Each of the answers listens.
             setMaxListeners(0, signal);
-            const { ensemble: loaded, release } = await models.use(model, signal);
+            const { ensemble: loaded, release } = await models.use(model, { key, signal });
             const id = `${prefix}${randomUUID().replaceAll("-", "")}`;
             try {
+                places.checkRoom(key);
                 const ensemble = answererOf(loaded, solo);
                 const { name } = loaded.recipe;
                 const written = choices.map((options): Choice => {

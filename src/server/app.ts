@@ -1,13 +1,13 @@
 /** The HTTP application: who may come in, what a body may be, how failures are told. */
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import type { ServerResponse } from "node:http";
-import type { Socket } from "node:net";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import { RequestError, tellFailure } from "./failures.js";
 import { readBody, withoutNulls } from "./json.js";
+import { giveUpSlow } from "./slow-readers.js";
+import { unknownFields } from "./unknown-fields.js";
 import { manifest } from "../package.js";
 import type { JsonValue } from "../types.js";
 
@@ -42,6 +42,8 @@ export interface AppOptions {
     readonly onReply: (path: string, status: number) => void;
 }
 
+/** Unknown fields that the log names. */
+const MOST_UNKNOWN = 20;
 /** As clients write a machine's own name. */
 const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
@@ -95,12 +97,13 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         status: "ok",
     }));
     app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
-    if (origins.length > 0) await app.register(cors, { origin: [...origins], maxAge: 600 });
+    if (origins.length > 0)
+        await app.register(cors, { origin: [...origins], maxAge: 600, exposedHeaders: ["retry-after"] });
 
     const known = new Map(apiKeys.map((key) => [hash(key).toString("hex"), hash(key)]));
     app.addHook("onRequest", async (request, reply) => {
         request.notes = {};
-        giveUpStalled(reply.raw, stallMs);
+        giveUpSlow(reply.raw, stallMs);
         open++;
         reply.raw.once("close", () => {
             logRequest(request, reply);
@@ -112,8 +115,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         if (isLocal) checkHost(request);
         if (known.size > 0) request.client = findKey(request, known);
     });
-    app.addHook("preValidation", (request, _reply, done) => {
-        noteUnknownFields(request);
+    app.addHook("preHandler", (request, _reply, done) => {
+        const unknown = unknownFields(request.routeOptions.schema?.body ?? {}, request.body as JsonValue, MOST_UNKNOWN);
+        if (unknown.length > 0) request.notes["ignored"] = unknown;
         done();
     });
     app.setErrorHandler(async (error, request, reply) => {
@@ -143,14 +147,6 @@ function statusOf({ raw, statusCode }: FastifyReply): number {
 
 const SHUTTING_DOWN = { code: "shutting_down", type: "server_error" };
 
-/** A client that takes nothing of its answer holds neither a place nor memory. One that is not written to has nothing to take. */
-function giveUpStalled(response: ServerResponse, stallMs: number): void {
-    response.setTimeout(stallMs);
-    response.on("timeout", (socket: Socket) => {
-        if (socket.writableLength > 0) socket.destroy();
-    });
-}
-
 /** A page of another site that has made its own name mean this machine must not get in. */
 function checkHost({ headers: { host = "" } }: FastifyRequest): void {
     if (LOCAL_NAMES.has(host.replace(/:\d*$/, "").toLowerCase())) return;
@@ -177,13 +173,4 @@ function findKey(request: FastifyRequest, known: ReadonlyMap<string, Buffer>): s
 
 function hash(key: string): Buffer {
     return createHash("sha256").update(key).digest();
-}
-
-/** Clients send fields that are newer than a server, and none of them keeps an answer from being written. */
-function noteUnknownFields(request: FastifyRequest): void {
-    const { properties = {} } = (request.routeOptions.schema?.body ?? {}) as { properties?: object };
-    const body = request.body as JsonValue;
-    if (typeof body !== "object" || body === null || Array.isArray(body)) return;
-    const unknown = Object.keys(body).filter((name) => !Object.hasOwn(properties, name));
-    if (unknown.length > 0) request.notes["ignored"] = unknown.slice(0, 20).map((name) => name.slice(0, 40));
 }

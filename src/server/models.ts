@@ -5,6 +5,7 @@ import type { Host } from "../ensemble/host.js";
 import type { RecipeOptions } from "../ensemble/options.js";
 import { abortError, EftError } from "../errors.js";
 import type { Recipe } from "../types.js";
+import { createPlaces, type Asker } from "./places.js";
 
 /** A model in use: it stays loaded until it is released. */
 export interface ModelInUse {
@@ -20,12 +21,12 @@ export interface ServedModels {
     readonly waiting: number;
     /**
      * @param id - undefined: the first one
-     * @param signal - where it fires, nothing need be loaded any more
-     * @throws EftError RECIPE_NOT_FOUND for an id that is none, BUSY where as many wait as may, ABORTED, and what {@link Host.load} throws
+     * @throws EftError RECIPE_NOT_FOUND for an id that is none, BUSY where as many of that key wait as may, ABORTED, and what
+     * {@link Host.load} throws
      */
-    use(id: string | undefined, signal?: AbortSignal): Promise<ModelInUse>;
+    use(id: string | undefined, asker: Asker): Promise<ModelInUse>;
     /** Uses it while `body` runs. @throws as `use()`, and what `body` throws */
-    using<T>(id: string | undefined, body: (ensemble: Ensemble) => T | Promise<T>): Promise<T>;
+    using<T>(id: string | undefined, asker: Asker, body: (ensemble: Ensemble) => T | Promise<T>): Promise<T>;
 }
 
 interface Entry {
@@ -38,7 +39,7 @@ interface Entry {
 
 /**
  * @param most - recipes that are loaded at once
- * @param queue - how many may wait for one that is not
+ * @param queue - how many of each key may wait for one that is not
  */
 export function createModels(
     host: Host,
@@ -50,8 +51,7 @@ export function createModels(
     );
     let uses = 0;
     /** Who loads: one after another, so that what two share is loaded once and who has to make room is certain. */
-    let turn: Promise<unknown> = Promise.resolve();
-    let waiting = 0;
+    const turns = createPlaces(1, queue);
     /** Tells who waits for a model that nobody uses; undefined: nobody waits. */
     let tell: (() => void) | undefined;
 
@@ -67,16 +67,14 @@ export function createModels(
         return { ensemble, release };
     }
 
-    async function load(entry: Entry, signal?: AbortSignal): Promise<ModelInUse> {
-        if (signal?.aborted) throw abortError("The request was aborted while it waited for a model.", signal);
+    async function load(entry: Entry, signal: AbortSignal): Promise<ModelInUse> {
         if (entry.ensemble !== undefined) return hold(entry, entry.ensemble);
         for (;;) {
             const loaded = [...entries.values()].filter(({ ensemble }) => ensemble !== undefined);
             if (loaded.length < most) break;
             const [oldest] = loaded.filter(({ users }) => users === 0).sort((a, b) => a.lastUse - b.lastUse);
             if (oldest === undefined) {
-                await new Promise<void>((resolve) => (tell = resolve));
-                tell = undefined;
+                await waitForRoom(signal);
                 continue;
             }
             const { ensemble } = oldest;
@@ -87,7 +85,16 @@ export function createModels(
         return hold(entry, entry.ensemble);
     }
 
-    async function use(id: string | undefined, signal?: AbortSignal): Promise<ModelInUse> {
+    async function waitForRoom(signal: AbortSignal): Promise<void> {
+        await new Promise<void>((resolve) => {
+            tell = resolve;
+            signal.addEventListener("abort", () => resolve(), { once: true });
+        });
+        tell = undefined;
+        if (signal.aborted) throw abortError("The request was aborted while it waited for a model.", signal);
+    }
+
+    async function use(id: string | undefined, asker: Asker): Promise<ModelInUse> {
         const entry = id === undefined ? entries.values().next().value : entries.get(id);
         if (entry === undefined)
             throw new EftError(
@@ -97,24 +104,18 @@ export function createModels(
         entry.lastUse = ++uses;
         // Where somebody waits for room, who comes later must not keep a loaded model from ever making it.
         if (entry.ensemble !== undefined && tell === undefined) return hold(entry, entry.ensemble);
-        // One of them is being served.
-        if (waiting > queue)
-            throw new EftError("BUSY", `${waiting} requests wait for a model to be loaded; try again later.`);
-        waiting++;
-        const loading = turn.then(() => load(entry, signal)).finally(() => waiting--);
-        turn = loading.catch(() => undefined);
-        return loading;
+        return turns.within(asker, () => load(entry, asker.signal));
     }
 
     return {
         recipes,
         isLoaded: (id) => entries.get(id)?.ensemble !== undefined,
         get waiting() {
-            return waiting;
+            return turns.taken + turns.waiting;
         },
         use,
-        async using(id, body) {
-            const { ensemble, release } = await use(id);
+        async using(id, asker, body) {
+            const { ensemble, release } = await use(id, asker);
             try {
                 return await body(ensemble);
             } finally {

@@ -24,7 +24,10 @@ export interface ServerOptions
     readonly origins?: readonly string[] | undefined;
     /** Answers that are written at once. Range 1..64. Default 4. */
     readonly parallel?: number | undefined;
-    /** Answers that may wait for their turn, of each API key; whoever comes then is told to try again. Range 0..100,000. Default 256. */
+    /**
+     * Answers that may wait for their turn, of each API key; whoever comes then is told to try again. As many may wait for a recipe to
+     * be loaded, or for a text to be made into tokens. Range 0..100,000. Default 256.
+     */
     readonly queue?: number | undefined;
     /** Load a recipe when it is first asked for. Default false: all before the server listens. */
     readonly lazy?: boolean | undefined;
@@ -34,7 +37,10 @@ export interface ServerOptions
     readonly bodyBytes?: number | undefined;
     /** Milliseconds that a request may take to arrive. Default 60,000. */
     readonly requestMs?: number | undefined;
-    /** Milliseconds after which a client is given up that takes nothing of its answer. Default 30,000. */
+    /**
+     * Milliseconds, altogether, for which an answer waits for a client that takes less than 16 KiB a second of it; then the client is
+     * given up. Default 30,000.
+     */
     readonly stallMs?: number | undefined;
     /** Milliseconds that running answers get when the server ends. Default 10,000. */
     readonly closeMs?: number | undefined;

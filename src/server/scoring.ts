@@ -1,12 +1,10 @@
 /** Log-probabilities of given texts: each text in a place of its own, so that many of them leave room for answers. */
 
-import pMap from "p-map";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { ScoreItem } from "../scoring/items.js";
-import { score, type Score, type ScoreOptions } from "../scoring/score.js";
-import type { Client } from "./answers.js";
+import { scoreInTurns, type Score, type ScoreOptions } from "../scoring/score.js";
 import { RequestError } from "./failures.js";
-import type { Places } from "./places.js";
+import type { Asker, Places } from "./places.js";
 
 /** Numbers in one answer: what it is made of has to fit into memory several times. */
 const MOST_NUMBERS = 2_000_000;
@@ -26,25 +24,22 @@ export function checkReport(texts: readonly { readonly length: number }[], each:
     );
 }
 
-/** @throws EftError what `score()` throws; BUSY */
+/** @throws EftError what `score()` throws; BUSY before anything is evaluated */
 export async function scoreInPlaces(
     places: Places,
     ensemble: Ensemble,
     items: readonly ScoreItem[],
-    { client, ...options }: ScoreOptions & { readonly client: Pick<Client, "key" | "signal"> },
+    { asker, ...options }: ScoreOptions & { readonly asker: Asker },
 ): Promise<Score[]> {
-    const { key, signal } = client;
-    return pMap(
-        items,
-        async (item) => {
-            const leave = await places.take(key, signal);
-            try {
-                const [scored] = await score(ensemble, [item], { ...options, signal });
-                return scored as Score;
-            } finally {
-                leave();
-            }
-        },
-        { concurrency: ensemble.sequences },
-    );
+    places.checkRoom(asker.key);
+    // Where one fails, the others need not wait for their turns.
+    const failed = new AbortController();
+    const signal = AbortSignal.any([asker.signal, failed.signal]);
+    try {
+        return await scoreInTurns(ensemble, items, { ...options, signal }, () =>
+            places.take({ key: asker.key, signal }),
+        );
+    } finally {
+        failed.abort();
+    }
 }

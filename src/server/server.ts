@@ -18,7 +18,7 @@ import { addModels } from "./openai/models.js";
 import { addResponses } from "./openai/responses.js";
 import { SERVER_OPTIONS, type ServerOptions } from "./options.js";
 import { addPage } from "./page-files.js";
-import { createPlaces } from "./places.js";
+import { createPlaces, type Asker } from "./places.js";
 import type { Services } from "./services.js";
 
 /** A server that listens. Created by {@link startServer}. */
@@ -36,6 +36,10 @@ export interface EftServer {
 
 /** Milliseconds in which an answer that was ended reaches its client. */
 const PARTING_MS = 1000;
+/** Texts that are made into tokens at once: Node's threads are for steps, too. */
+const READERS = 2;
+/** Who asks for what is loaded at the start. */
+const OWN: Asker = { key: "", signal: new AbortController().signal };
 /** Addresses that only this machine reaches. */
 const LOCAL = /^(localhost|127\.0\.0\.1|::1)$/;
 
@@ -56,10 +60,11 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
             ...{ contextSize, gpuLayers, cacheType, trust },
         });
         const places = createPlaces(parallel, queue);
+        const reading = createPlaces(READERS, queue);
         const metrics = createMetrics();
         const desk = createAnswerDesk(models, places, metrics.count);
         if (options.lazy !== true)
-            for (const { name } of recipes.slice(0, options.loaded)) (await models.use(name)).release();
+            for (const { name } of recipes.slice(0, options.loaded)) (await models.use(name, OWN)).release();
         const app = await createApp({
             apiKeys: options.apiKeys ?? [],
             origins: options.origins ?? [],
@@ -71,7 +76,7 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
             log: options.log,
             onReply: metrics.countReply,
         });
-        const services: Services = { host, models, places, desk };
+        const services: Services = { host, models, places, reading, desk };
         metrics.serve(app, services);
         addModels(app, services);
         addChatCompletions(app, services);

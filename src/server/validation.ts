@@ -6,7 +6,7 @@ import { show } from "../options.js";
 export interface SchemaProblem {
     readonly instancePath: string;
     readonly keyword: string;
-    readonly params?: { readonly missingProperty?: string };
+    readonly params?: { readonly missingProperty?: string; readonly additionalProperty?: string };
     readonly parentSchema?: Schema;
     readonly data?: unknown;
 }
@@ -17,6 +17,7 @@ interface Schema {
     readonly const?: unknown;
     readonly anyOf?: readonly Schema[];
     readonly items?: Schema;
+    readonly properties?: Readonly<Record<string, Schema>>;
     readonly minimum?: number;
     readonly exclusiveMinimum?: number;
     readonly maximum?: number;
@@ -30,10 +31,15 @@ export function describeProblems(problems: readonly SchemaProblem[]): {
 } {
     const problem = mostTelling(problems);
     const path = problem?.instancePath.split("/").slice(1) ?? [];
-    const missing = problem?.params?.missingProperty ?? "";
-    const param = toParam(missing === "" ? path : [...path, missing]);
+    const { missingProperty: missing, additionalProperty: unknown } = problem?.params ?? {};
+    const param = toParam([...path, missing ?? unknown ?? []].flat());
     const name = param === "" ? "The body" : param;
-    const message = missing === "" ? `${name} must ${toDemand(problem)}.` : `${name} is missing.`;
+    const message =
+        missing !== undefined
+            ? `${name} is missing.`
+            : unknown !== undefined
+              ? `${name} is unknown; there are: ${Object.keys(problem?.parentSchema?.properties ?? {}).join(", ")}.`
+              : `${name} must ${toDemand(problem)}.`;
     return { ...(param !== "" && { param }), message };
 }
 

@@ -236,6 +236,11 @@ describe("tools", () => {
     it.each<[string, OpenAI.ChatCompletionToolChoiceOption, RegExp]>([
         ["required", "required", /^(capital|money)_of$/],
         ["named", named, /^money_of$/],
+        [
+            "one of those that are allowed",
+            { type: "allowed_tools", allowed_tools: { mode: "required", tools: [named] } },
+            /^money_of$/,
+        ],
     ])("are called: %s", async (_, tool_choice, name) => {
         const [choice] = (await ask({ tools, tool_choice, parallel_tool_calls: false })).choices;
         expect(choice?.finish_reason).toBe("tool_calls");
@@ -246,7 +251,11 @@ describe("tools", () => {
         expect(["Peru", "Chad"]).toContain((JSON.parse(call.function.arguments) as { country: string }).country);
     });
 
-    it.each(["auto", "none"] as const)("need not be called: %s", async (tool_choice) => {
+    it.each<OpenAI.ChatCompletionToolChoiceOption>([
+        ...(["auto", "none"] as const),
+        { type: "allowed_tools", allowed_tools: { mode: "auto", tools: [named] } },
+        { type: "custom", custom: { name: "capital_of" } },
+    ])("need not be called: %j", async (tool_choice) => {
         const [choice] = (await ask({ tools, tool_choice })).choices;
         expect(choice?.finish_reason).toBe("stop");
         expect(choice?.message).not.toHaveProperty("tool_calls");

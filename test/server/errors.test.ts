@@ -80,6 +80,31 @@ describe("a request that is wrong is told so, with its field", () => {
         ],
         ["an unknown dial", { messages, eft: { parameters: { gamma: 1 } } }, "eft.parameters", '"gamma"'],
         ["a dial out of range", { messages, eft: { parameters: { beta: 3 } } }, "eft.parameters", "from 0 to 2, not 3"],
+        [
+            "an unknown field of ours",
+            { messages, eft: { paramters: {} } },
+            "eft.paramters",
+            "eft.paramters is unknown; there are: parameters, conservative,",
+        ],
+        [
+            "one inside it",
+            { messages, eft: { conservative: { top_p: 1, top_k: 1 } } },
+            "eft.conservative.top_k",
+            "there are: top_p.",
+        ],
+        [
+            "tools allowed that are none",
+            {
+                messages,
+                tools: [tool],
+                tool_choice: {
+                    type: "allowed_tools",
+                    allowed_tools: { mode: "auto", tools: [{ type: "function", function: { name: "g" } }] },
+                },
+            },
+            "tool_choice",
+            'allows "g"',
+        ],
         ["an unknown member", { messages, eft: { solo: "2 * large" } }, "eft.solo", "large, chat, small"],
         ["a wrong grammar", { messages, eft: { grammar: "x" } }, null, "grammar"],
         [
@@ -167,6 +192,18 @@ describe("classes of OpenAI's client", () => {
     });
 });
 
+it("a request that needs more places than there are waits for them", async () => {
+    const small = await serveDemo({ parallel: 1, queue: 0 });
+    try {
+        const { status } = await post(small, CHAT, { messages, n: 3, max_tokens: 2 });
+        expect(status).toBe(200);
+        const items = Array.from({ length: 5 }, () => ({ continuation: "Lima" }));
+        expect((await post(small, "/v1/eft/score", { items })).status).toBe(200);
+    } finally {
+        await small.close();
+    }
+});
+
 describe("what is no JSON request", () => {
     it("of another type is 415, whoever sends it", async () => {
         for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]) {
@@ -225,6 +262,7 @@ describe("other sites", () => {
             { ...KEY, origin: "https://app.example" },
         );
         expect(headers.get("access-control-allow-origin")).toBe("https://app.example");
+        expect(headers.get("access-control-expose-headers")).toBe("retry-after");
     });
 
     it("cannot have anything written without a question, which a browser asks for JSON", async () => {
@@ -287,6 +325,35 @@ it.each<[string, object, string]>([
 ])("%s names the field as it calls it: %j", async (path, body, param) => {
     const { status, body: told } = await post(server, path, body, KEY);
     expect([status, told.error.param]).toEqual([400, param]);
+});
+
+it("a score names the text that is wrong, wherever it stands", async () => {
+    const items = [{ continuation: "a" }, { continuation: "b" }, { continuation: [2048] }];
+    const { status, body } = await post(server, "/v1/eft/score", { items }, KEY);
+    expect([status, body.error.param]).toEqual([400, "items"]);
+    expect(body.error.message).toContain("items[2].continuation");
+});
+
+it("ignores fields that it does not know, and says so in its log", async () => {
+    const lines: string[] = [];
+    const logged = await serveDemo({ log: (line) => lines.push(line) });
+    try {
+        const said = { role: "user", content: [{ type: "text", text: "Hello", cache_control: {} }] };
+        const { status } = await post(logged, CHAT, {
+            ...{ messages: [said, said], max_tokens: 1, service_tier: "auto", metadata: { any: 1 } },
+            stream_options: { include_usage: true, include_obfuscation: false },
+            ...{ tools: [{ type: "function", function: { name: "f", parameters: { x: 1, type: "object" } } }] },
+            ...{ response_format: { type: "text", json_schema: { new: 1 } }, logit_bias: { 5: 1 } },
+        });
+        expect(status).toBe(200);
+    } finally {
+        await logged.close();
+    }
+    const told = lines.map((each) => JSON.parse(each) as { path?: string; ignored?: string[] });
+    expect(told.find(({ path }) => path === CHAT)?.ignored?.toSorted()).toEqual([
+        ...["messages[].content[].cache_control", "response_format.json_schema.new", "service_tier"],
+        "stream_options.include_obfuscation",
+    ]);
 });
 
 it("counts requests that were not let in", async () => {

@@ -11,8 +11,11 @@ import { post, readMetric, serveDemo, untilMetric, writeDemoRecipes, type ErrorB
 const CHAT = "/v1/chat/completions";
 const [question] = QUESTIONS;
 const messages = [{ role: "user", content: question }];
+const LEFT = `requests_total{path="${CHAT}",status="499"}`;
 /** No answer ends by itself. */
 const ENDLESS = { logit_bias: { 1: -100, 2: -100 } };
+/** All that can be said of each token, of four answers. */
+const WIDE = { logprobs: true, top_logprobs: 20, eft: { members: true, explain: true, top: 20 }, n: 4 };
 const { recipes, remove } = writeDemoRecipes();
 let server: EftServer;
 /** One that has little patience. */
@@ -67,14 +70,30 @@ describe("a slow client", () => {
     it("that reads nothing is given up, and its places are free", async () => {
         const { socket, received } = open(hasty);
         socket.pause();
-        const wide = { logprobs: true, top_logprobs: 20, eft: { members: true, explain: true, top: 20 }, n: 4 };
-        socket.write(requestOf({ messages, stream: true, ...ENDLESS, ...wide }));
+        socket.write(requestOf({ messages, stream: true, ...ENDLESS, ...WIDE }));
         await untilMetric(hasty, "answers_running", 4);
         await untilMetric(hasty, "answers_running", 0);
-        expect(await readMetric(hasty, `requests_total{path="${CHAT}",status="499"}`)).toBe(1);
+        expect(await readMetric(hasty, LEFT)).toBe(1);
         expect(await ask(question, {}, hasty)).toContain("Lima");
         socket.resume();
         expect(await received).not.toContain("[DONE]");
+    });
+
+    it("that reads a little every now and then is given up, too", async () => {
+        const left = await readMetric(hasty, LEFT);
+        const socket = connect({
+            ...{ port: Number(new URL(hasty.url).port), host: "127.0.0.1" },
+            // A few bytes, and then nothing until it is resumed.
+            onread: { buffer: Buffer.alloc(256), callback: () => false },
+        });
+        socket.on("error", () => undefined);
+        socket.write(requestOf({ messages, stream: true, ...ENDLESS, ...WIDE }));
+        await untilMetric(hasty, "answers_running", 4);
+        const sip = setInterval(() => socket.resume(), 100);
+        await untilMetric(hasty, "answers_running", 0);
+        clearInterval(sip);
+        expect(await readMetric(hasty, LEFT)).toBe(left + 1);
+        socket.destroy();
     });
 
     it("that sends byte by byte is answered", async () => {

@@ -61,6 +61,43 @@ it("lets nobody keep a loaded recipe from making room", async () => {
     }
 });
 
+it("keys take turns at loading, and nobody waits for room who has gone", async () => {
+    const server = await serveDemo({ lazy: true, loaded: 1, apiKeys: ["flood", "other"] });
+    const [flood, other] = ["flood", "other"].map((key) => ({ "x-api-key": key }));
+    try {
+        const order: string[] = [];
+        const ask = async (name: string, headers = flood): Promise<void> => {
+            expect((await post(server, CHAT, { model: "demo-dial", messages, max_tokens: 1 }, headers)).status).toBe(
+                200,
+            );
+            order.push(name);
+        };
+        const holder = new AbortController();
+        await fetch(server.url + CHAT, {
+            ...{ method: "POST", signal: holder.signal, headers: { "content-type": "application/json", ...other } },
+            body: JSON.stringify({ messages, stream: true, ...ENDLESS }),
+        });
+        const leaver = new AbortController();
+        const left = fetch(server.url + CHAT, {
+            ...{ method: "POST", signal: leaver.signal, headers: { "content-type": "application/json", ...other } },
+            body: JSON.stringify({ model: "demo-dial", messages }),
+        }).catch(() => "gone");
+        await untilMetric(server, "models_waited_for", 1, other);
+        const asked = [ask("flood"), ask("flood"), ask("flood")];
+        await untilMetric(server, "models_waited_for", 4, other);
+        asked.push(ask("other", other));
+        await untilMetric(server, "models_waited_for", 5, other);
+        leaver.abort();
+        expect(await left).toBe("gone");
+        await untilMetric(server, "models_waited_for", 4, other);
+        holder.abort();
+        await Promise.all(asked);
+        expect(order.slice(0, 2).toSorted()).toEqual(["flood", "other"]);
+    } finally {
+        await server.close();
+    }
+});
+
 it("ends what is being written with a reason, and what waits with 503", async () => {
     const server = await serveDemo({ parallel: 1, closeMs: 50 });
     const stream = await begin(server);

@@ -143,6 +143,15 @@ describe("tools", () => {
         expect(kept.status).toBe("completed");
     });
 
+    it("are called among those that are allowed", async () => {
+        const { output } = await client.responses.create({
+            ...{ model, input: question, parallel_tool_calls: false },
+            tools: [...tools, ...tools.map((tool) => ({ ...tool, name: "money_of" }))],
+            tool_choice: { type: "allowed_tools", mode: "required", tools: [{ type: "function", name: "money_of" }] },
+        });
+        expect(output.map((item) => item.type === "function_call" && item.name)).toEqual(["money_of"]);
+    });
+
     it("of other kinds are left out", async () => {
         const { status } = await client.responses.create({ model, input: question, tools: [{ type: "web_search" }] });
         expect(status).toBe("completed");

@@ -12,7 +12,7 @@ import type { Services } from "../services.js";
 import { toOptions, toPrompt } from "./request.js";
 import { CountBody, MessagesBody } from "./schema.js";
 
-export async function addMessages(app: FastifyInstance, { desk, models }: Services): Promise<void> {
+export async function addMessages(app: FastifyInstance, { desk, models, reading }: Services): Promise<void> {
     await app.register((scope, _options, done) => {
         scope.setErrorHandler(async (error, request, reply) => {
             const failure = tellFailure(error, request, reply);
@@ -48,10 +48,11 @@ export async function addMessages(app: FastifyInstance, { desk, models }: Servic
         scope.post<{ Body: CountBody }>(
             "/v1/messages/count_tokens",
             { schema: { body: CountBody, summary: "How many tokens the prompt of a conversation has" } },
-            async (request) => {
+            async (request, reply) => {
                 const { prompt, ...options } = toPrompt(request.body, noteOf(request));
-                return models.using(request.body.model, async (ensemble) => ({
-                    input_tokens: await ensemble.countTokens(prompt, options),
+                const client = clientOf(request, reply);
+                return models.using(request.body.model, client, async (ensemble) => ({
+                    input_tokens: await reading.within(client, () => ensemble.countTokens(prompt, options)),
                 }));
             },
         );

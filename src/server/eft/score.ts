@@ -62,7 +62,8 @@ export function addScore(app: FastifyInstance, { models, places }: Services): vo
                 1 + top,
                 "items",
             );
-            return models.using(model, async (ensemble) => {
+            const client = clientOf(request, reply);
+            return models.using(model, client, async (ensemble) => {
                 // Each window is evaluated as a whole.
                 const least = Math.ceil(ensemble.contextSize / SMALLEST_PART);
                 if (stride !== undefined && stride < least)
@@ -73,9 +74,8 @@ export function addScore(app: FastifyInstance, { models, places }: Services): vo
                             param: "stride",
                         },
                     );
-                const client = clientOf(request, reply);
                 const scores = await scoreInPlaces(places, ensemble, items, {
-                    ...{ client, chat, stride, parameters, topLogprobs: top },
+                    ...{ asker: client, chat, stride, parameters, topLogprobs: top },
                     conservativeTopP: conservative?.top_p,
                 });
                 const spell = (id: number): string => tokenBytes(ensemble, id).toString("utf8");

@@ -6,6 +6,7 @@ import { tokenText } from "../../decoding/token-text.js";
 import type { Ensemble } from "../../ensemble/ensemble.js";
 import { toMessages as checkMessages } from "../../prompts/messages.js";
 import { renderPrompts } from "../../prompts/prompt.js";
+import { clientOf } from "../client.js";
 import { RequestError } from "../failures.js";
 import { ChatBody } from "../openai/chat-schema.js";
 import { toMessage } from "../openai/request.js";
@@ -31,15 +32,18 @@ type DetokenizeBody = Static<typeof DetokenizeBody>;
 const TemplateBody = Type.Object({ model: optional(Type.String()), messages, chat_template_kwargs: variables });
 type TemplateBody = Static<typeof TemplateBody>;
 
-export function addTexts(app: FastifyInstance, { models }: Services): void {
+export function addTexts(app: FastifyInstance, { models, reading }: Services): void {
     app.post<{ Body: TokenizeBody }>(
         "/tokenize",
         { schema: { body: TokenizeBody, summary: "The tokens of a text, or of the prompt that a conversation makes" } },
-        async ({ body }) =>
-            models.using(body.model, async (ensemble) => {
-                const tokens = [...(await tokenize(ensemble, body))];
+        async (request, reply) => {
+            const { body } = request;
+            const client = clientOf(request, reply);
+            return models.using(body.model, client, async (ensemble) => {
+                const tokens = [...(await reading.within(client, () => tokenize(ensemble, body)))];
                 return { tokens, count: tokens.length, max_model_len: ensemble.contextSize };
-            }),
+            });
+        },
     );
     app.get<{ Querystring: { model?: string } }>(
         "/tokenizer_info",
@@ -49,8 +53,8 @@ export function addTexts(app: FastifyInstance, { models }: Services): void {
                 summary: "Spellings of BOS and EOS",
             },
         },
-        async ({ query }) =>
-            models.using(query.model, (ensemble) => {
+        async (request, reply) =>
+            models.using(request.query.model, clientOf(request, reply), (ensemble) => {
                 const { bos, eos } = specialTokens(ensemble);
                 return { tokenizer_class: "eft-llama", bos_token: bos?.text ?? null, eos_token: eos?.text ?? null };
             }),
@@ -58,24 +62,26 @@ export function addTexts(app: FastifyInstance, { models }: Services): void {
     app.post<{ Body: DetokenizeBody }>(
         "/detokenize",
         { schema: { body: DetokenizeBody, summary: "The text of tokens" } },
-        async ({ body }) =>
-            models.using(body.model, (ensemble) => {
-                const text = ensemble.detokenize(body.tokens);
+        async (request, reply) =>
+            models.using(request.body.model, clientOf(request, reply), (ensemble) => {
+                const text = ensemble.detokenize(request.body.tokens);
                 return { prompt: text, content: text };
             }),
     );
     app.post<{ Body: TemplateBody }>(
         "/apply-template",
         { schema: { body: TemplateBody, summary: "What each member is shown of a conversation" } },
-        async ({ body }) =>
-            models.using(body.model, (ensemble) => {
+        async (request, reply) => {
+            const { body } = request;
+            return models.using(body.model, clientOf(request, reply), (ensemble) => {
                 const said = checkMessages(body.messages.map(toMessage), "messages");
                 const prompts = ensemble.members.map(({ name, prompt }): [string, string] => [
                     name,
                     prompt.render(said, body.chat_template_kwargs as Record<string, string> | undefined),
                 ]);
                 return { prompt: prompts[ensemble.texts.speaker]?.[1] ?? "", members: Object.fromEntries(prompts) };
-            }),
+            });
+        },
     );
 }
 

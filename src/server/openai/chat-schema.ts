@@ -34,33 +34,40 @@ const Message = Type.Object({
 });
 
 /** What only this server has, in the field `eft`. */
-export const EftFields = Type.Object({
-    parameters: optional(
-        Type.Record(Type.String(), Type.Number(), { description: "Dials of the recipe, for this answer" }),
-    ),
-    conservative: optional(
-        Type.Object(
-            { top_p: Type.Number({ exclusiveMinimum: 0, maximum: 1 }) },
-            { description: "Mass of the conservative filter's set, in the place of the recipe's; 1 is off" },
+export const EftFields = Type.Object(
+    {
+        parameters: optional(
+            Type.Record(Type.String(), Type.Number(), { description: "Dials of the recipe, for this answer" }),
         ),
-    ),
-    speculation: optional(
-        Type.Union([Type.Boolean(), Type.Object({}, { additionalProperties: true })], {
-            description: "Speculative decoding: false, true, or what overlays the recipe's",
-        }),
-    ),
-    solo: optional(Type.String({ description: "A member of the recipe, which answers by itself" })),
-    members: optional(Type.Boolean({ description: "Report each member's log-probability of each token" })),
-    top: optional(
-        Type.Integer({
-            minimum: 0,
-            maximum: 20,
-            description: "With members or explain: of how many tokens besides, default 5",
-        }),
-    ),
-    explain: optional(Type.Boolean({ description: "Report how far drafter and target are apart at each token" })),
-    grammar: optional(Type.String({ maxLength: 65_536, description: "The text is one of this grammar, in GBNF" })),
-});
+        conservative: optional(
+            Type.Object(
+                { top_p: Type.Number({ exclusiveMinimum: 0, maximum: 1 }) },
+                {
+                    additionalProperties: false,
+                    description: "Mass of the conservative filter's set, in the place of the recipe's; 1 is off",
+                },
+            ),
+        ),
+        speculation: optional(
+            Type.Union([Type.Boolean(), Type.Object({}, { additionalProperties: true })], {
+                description: "Speculative decoding: false, true, or what overlays the recipe's",
+            }),
+        ),
+        solo: optional(Type.String({ description: "A member of the recipe, which answers by itself" })),
+        members: optional(Type.Boolean({ description: "Report each member's log-probability of each token" })),
+        top: optional(
+            Type.Integer({
+                minimum: 0,
+                maximum: 20,
+                description: "With members or explain: of how many tokens besides, default 5",
+            }),
+        ),
+        explain: optional(Type.Boolean({ description: "Report how far drafter and target are apart at each token" })),
+        grammar: optional(Type.String({ maxLength: 65_536, description: "The text is one of this grammar, in GBNF" })),
+    },
+    // No other server's client sends it: what is unknown here is a mistake.
+    { additionalProperties: false },
+);
 
 /** Fields that all ways of asking for an answer have in common. */
 export const SamplingFields = {
@@ -97,6 +104,9 @@ export const Tools = Type.Array(
     { maxItems: 128 },
 );
 
+/** Of tools that are named, whether one must be called. */
+export const Mode = Type.Enum(["auto", "required"]);
+
 export const ChatBody = Type.Object({
     model: optional(Type.String()),
     messages: Type.Array(Message, { minItems: 1, maxItems: MAX_MESSAGES }),
@@ -122,7 +132,22 @@ export const ChatBody = Type.Object({
     tool_choice: optional(
         Type.Union([
             Type.Enum(["auto", "none", "required"]),
-            Type.Object({ type: Type.Literal("function"), function: Type.Object({ name: Type.String() }) }),
+            Type.Object({
+                type: Type.String(),
+                function: optional(Type.Object({ name: Type.String() })),
+                allowed_tools: optional(
+                    Type.Object({
+                        mode: Mode,
+                        tools: Type.Array(
+                            Type.Object({
+                                type: Type.String(),
+                                function: optional(Type.Object({ name: Type.String() })),
+                            }),
+                            { maxItems: 128 },
+                        ),
+                    }),
+                ),
+            }),
         ]),
     ),
     parallel_tool_calls: optional(Type.Boolean()),

@@ -23,7 +23,7 @@ type Prompt = string | readonly number[];
 const DEFAULT_TOKENS = 16;
 
 export function addCompletions(app: FastifyInstance, services: Services): void {
-    const { desk, models } = services;
+    const { desk, models, reading } = services;
     app.post<{ Body: CompletionsBody }>(
         "/v1/completions",
         {
@@ -41,7 +41,9 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
             const echoed = body.echo === true ? await echoPrompts(services, prompts, body, client) : undefined;
             const view: View = { echoed, n, logprobs: body.logprobs };
             if (most === 0) {
-                const whole = await models.using(model, (ensemble) => answerWithPrompts(ensemble, prompts, view));
+                const whole = await models.using(model, client, (ensemble) =>
+                    reading.within(client, () => answerWithPrompts(ensemble, prompts, view)),
+                );
                 if (body.stream !== true) return whole;
                 return sendEvents(reply, [{ data: whole }, { data: "[DONE]" }], ({ error }) => ({ data: { error } }));
             }
@@ -99,7 +101,7 @@ async function echoPrompts(
     { model, logprobs, eft }: CompletionsBody,
     client: Client,
 ): Promise<readonly Echo[]> {
-    return models.using(model, async (loaded) => {
+    return models.using(model, client, async (loaded) => {
         const ensemble = answererOf(loaded, eft?.solo);
         const textOf = (prompt: Prompt): string => (typeof prompt === "string" ? prompt : ensemble.detokenize(prompt));
         if (logprobs === undefined) return prompts.map((prompt) => ({ text: textOf(prompt), tokens: [] }));
@@ -110,7 +112,7 @@ async function echoPrompts(
                 : { context: prompt.slice(0, 1), continuation: prompt.slice(1) },
         );
         const scores = await scoreInPlaces(places, ensemble, items, {
-            client,
+            asker: client,
             // The most probable one at least, by which clients see whether a token is it.
             topLogprobs: Math.max(1, logprobs),
             parameters: eft?.parameters,

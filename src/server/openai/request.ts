@@ -2,7 +2,7 @@
 
 import type { CompletionOptions } from "../../decoding/completion.js";
 import type { ChatMessage } from "../../prompts/messages.js";
-import type { Tool, ToolChoice } from "../../tools/types.js";
+import type { Tool } from "../../tools/types.js";
 import type { JsonValue } from "../../types.js";
 import {
     checkSchema,
@@ -15,6 +15,7 @@ import {
 } from "../asking.js";
 import { RequestError } from "../failures.js";
 import type { ChatBody, ChatMessageBody } from "./chat-schema.js";
+import { chooseTools, type NamedChoice } from "./tool-choice.js";
 
 /** @returns options of each answer. @throws RequestError */
 export function toChatOptions(body: ChatBody, note: Note): readonly CompletionOptions[] {
@@ -22,8 +23,8 @@ export function toChatOptions(body: ChatBody, note: Note): readonly CompletionOp
     if (top !== undefined && top > 0 && !logprobs)
         throw new RequestError(400, "top_logprobs needs logprobs to be true.", { param: "top_logprobs" });
     const tools = toTools(body.tools ?? [], note);
-    const toolChoice: ToolChoice | undefined = typeof choice === "object" ? { tool: choice.function.name } : choice;
-    const { use, isForced } = toToolUse(tools, toolChoice);
+    const chosen = chooseTools(tools, typeof choice === "object" ? toNamedChoice(choice) : choice, note);
+    const { use, isForced } = toToolUse(chosen.tools, chosen.toolChoice);
     const common = toCommonOptions(body);
     const shared: CompletionOptions = {
         ...common,
@@ -41,6 +42,13 @@ export function toChatOptions(body: ChatBody, note: Note): readonly CompletionOp
         },
     };
     return toSeeds(body, body.n ?? 1).map((seed) => ({ ...shared, seed }));
+}
+
+type ChoiceBody = Exclude<ChatBody["tool_choice"], string | undefined>;
+
+function toNamedChoice({ type, function: one, allowed_tools: some }: ChoiceBody): NamedChoice {
+    const allowed = some && { mode: some.mode, names: some.tools.map((tool) => tool.function?.name) };
+    return { type, name: one?.name, allowed };
 }
 
 function toTools(given: NonNullable<ChatBody["tools"]>, note: Note): Tool[] {

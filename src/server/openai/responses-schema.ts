@@ -1,7 +1,7 @@
 /** What `POST /v1/responses` takes. */
 
 import Type, { type Static } from "typebox";
-import { MAX_MESSAGES, MAX_PARTS, SamplingFields } from "./chat-schema.js";
+import { MAX_MESSAGES, MAX_PARTS, Mode, SamplingFields } from "./chat-schema.js";
 
 const optional = Type.Optional;
 const Anything = Type.Object({}, { additionalProperties: true });
@@ -47,7 +47,14 @@ export const ResponsesBody = Type.Object({
     tool_choice: optional(
         Type.Union([
             Type.Enum(["auto", "none", "required"]),
-            Type.Object({ type: Type.String(), name: optional(Type.String()) }),
+            Type.Object({
+                type: Type.String(),
+                name: optional(Type.String()),
+                mode: optional(Mode),
+                tools: optional(
+                    Type.Array(Type.Object({ type: Type.String(), name: optional(Type.String()) }), { maxItems: 128 }),
+                ),
+            }),
         ]),
     ),
     parallel_tool_calls: optional(Type.Boolean()),

@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import type { FastifyInstance } from "fastify";
 import type { CompletionOptions } from "../../decoding/completion.js";
-import type { Tool, ToolChoice } from "../../tools/types.js";
+import type { Tool } from "../../tools/types.js";
 import { partsOf, type Answers } from "../answers.js";
 import {
     checkSchema,
@@ -24,6 +24,7 @@ import { toTokenLogprobs } from "./logprobs.js";
 import { toMessages } from "./response-items.js";
 import { createResponseStore, type ResponseStore } from "./response-store.js";
 import { ResponsesBody, type Item } from "./responses-schema.js";
+import { chooseTools, type NamedChoice } from "./tool-choice.js";
 import { createUsageSum } from "./usage.js";
 
 const LOGPROBS = "message.output_text.logprobs";
@@ -109,11 +110,8 @@ function toOptions(body: ResponsesBody, items: readonly Item[], note: Note): Com
         note(`tool of the type ${type.slice(0, 40)}`);
         return [];
     });
-    const isNamed = typeof choice === "object" && choice.type === "function" && choice.name !== undefined;
-    if (typeof choice === "object" && !isNamed) note(`tool_choice of the type ${choice.type.slice(0, 40)}`);
-    const toolChoice: ToolChoice | undefined =
-        typeof choice !== "object" ? choice : isNamed ? { tool: choice.name ?? "" } : undefined;
-    const { use, isForced } = toToolUse(tools, toolChoice);
+    const chosen = chooseTools(tools, typeof choice === "object" ? toNamedChoice(choice) : choice, note);
+    const { use, isForced } = toToolUse(chosen.tools, chosen.toolChoice);
     const format = body.text?.format;
     return {
         ...toCommonOptions(body),
@@ -125,6 +123,12 @@ function toOptions(body: ResponsesBody, items: readonly Item[], note: Note): Com
         topLogprobs: include.includes(LOGPROBS) ? (body.top_logprobs ?? 0) : undefined,
         ...(reasoning?.effort !== undefined && { templateVariables: toThinkingVariables(reasoning.effort) }),
     };
+}
+
+type ChoiceBody = Exclude<ResponsesBody["tool_choice"], string | undefined>;
+
+function toNamedChoice({ type, name, mode = "auto", tools }: ChoiceBody): NamedChoice {
+    return { type, name, allowed: tools && { mode, names: tools.map((tool) => tool.name) } };
 }
 
 type OutputItem = Item & { readonly id: string; readonly type: string };
