@@ -4,139 +4,37 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { createInterface } from "node:readline";
-import path from "node:path";
-import { Agent, fetch } from "undici";
-import { projectRoot } from "./families.mjs";
+import { fetch } from "undici";
 import { digits, printTable, summarize } from "./report.mjs";
-
-/** Different requests. */
-const REQUESTS = 64;
-/** A connection for each request: some servers close those that have had a few. */
-const dispatcher = new Agent({ pipelining: 0 });
-/** Tokens of each answer, where servers are compared. */
-const ANSWER = 32;
+import { ANSWER, ask, askAlone, load, startOurs, stop, three } from "./serve-clients.mjs";
+import { benchHostile, printHostile } from "./serve-hostile.mjs";
 
 /**
- * @param options - `clients`: numbers of them; `seconds` for each; `parallel`: answers at once; `threads`: of every server; `llamaServer`: its program, to compare with
+ * @param family - with `recipe`, its name or file, and `members`, the files of its models
+ * @param options - `clients`: numbers of them; `seconds` for each, 0 leaves the load out; `parallel`: answers at once; `threads`:
+ * of every server; `llamaServer`: its program, to compare with; `answers`: of each client then; `hostile`: whether to ask beside
+ * hostile clients, too
  */
-export async function benchServe(family, { clients, seconds, parallel, threads, llamaServer }) {
-    const ours = await startOurs(family, parallel, threads);
+export async function benchServe(family, options) {
+    const { clients, seconds, parallel, llamaServer } = options;
+    const ours = await startOurs(family.recipe, options);
+    const loads = [];
+    let rates = [];
     try {
-        const expected = [];
-        for (let index = 0; index < REQUESTS; index++) expected.push((await ask(ours.url, chatRequest(index))).text);
-        const loads = [];
-        for (const count of clients) loads.push(await load(ours.url, count, seconds, expected));
-        const rates =
-            llamaServer === undefined
-                ? []
-                : await compare(ours.url, family, { clients, parallel, threads, llamaServer });
-        return { family: family.name, parallel, loads, rates };
+        if (seconds > 0) {
+            const expected = await askAlone(ours.url);
+            for (const count of clients) loads.push(await load(ours.url, count, seconds, expected));
+        }
+        if (llamaServer !== undefined) rates = await compare(ours.url, family, options);
     } finally {
         await ours.stop();
     }
-}
-
-async function startOurs({ recipe }, parallel, threads) {
-    const program = path.join(projectRoot, "dist", "cli", "main.js");
-    const queue = ["--parallel", String(parallel), "--queue", "1000", "--threads", String(threads)];
-    const child = spawn(process.execPath, [program, "serve", recipe, "--port", "0", "--quiet", ...queue], {
-        stdio: ["ignore", "pipe", "inherit"],
-    });
-    const [line] = await once(createInterface(child.stdout), "line");
-    return { url: /http:\S+?(?=,)/.exec(line)[0], stop: () => stop(child, "SIGINT") };
-}
-
-async function stop(child, signal) {
-    const ended = once(child, "exit");
-    child.kill(signal);
-    await ended;
-}
-
-/** Between a few and some 150 tokens of prompt. */
-function chatRequest(index) {
-    const words = "Tell me about the capital of Peru and of Nepal, and who painted what. ".repeat(index % 7);
-    return {
-        path: "/v1/chat/completions",
-        body: {
-            messages: [{ role: "user", content: `${words}What is the capital of Nepal? ${index}` }],
-            ...{ stream: true, seed: index, temperature: 1, max_tokens: ANSWER },
-        },
-    };
-}
-
-/** @returns the text, and milliseconds until the first piece of it and between the others */
-async function ask(url, { path: place, body }) {
-    const start = performance.now();
-    const response = await fetch(url + place, {
-        method: "POST",
-        dispatcher,
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify(body),
-    });
-    if (!response.ok) throw new Error(`${response.status}: ${await response.text()}`);
-    const decoder = new TextDecoder();
-    let buffer = "";
-    let text = "";
-    const times = [];
-    for await (const bytes of response.body) {
-        buffer += decoder.decode(bytes, { stream: true });
-        const events = buffer.split("\n\n");
-        buffer = events.pop();
-        for (const event of events) {
-            const data = event.replace(/^data: /, "");
-            if (data === "[DONE]") continue;
-            const [choice] = JSON.parse(data).choices;
-            const piece = choice?.delta?.content ?? choice?.text ?? "";
-            if (piece === "") continue;
-            text += piece;
-            times.push(performance.now());
-        }
-    }
-    const gaps = times.slice(1).map((time, index) => time - times[index]);
-    return { text, firstMs: (times[0] ?? performance.now()) - start, gaps, wholeMs: performance.now() - start };
-}
-
-async function load(url, count, seconds, expected) {
-    const found = { answers: 0, tokens: 0, unequal: 0, errors: 0 };
-    const [firsts, gaps] = [[], []];
-    const start = performance.now();
-    const end = start + seconds * 1000;
-    let next = 0;
-    const client = async () => {
-        while (performance.now() < end) {
-            const index = next++ % REQUESTS;
-            try {
-                const answer = await ask(url, chatRequest(index));
-                found.answers++;
-                found.tokens += answer.gaps.length + 1;
-                found.unequal += Number(answer.text !== expected[index]);
-                firsts.push(answer.firstMs);
-                gaps.push(...answer.gaps);
-            } catch (error) {
-                found.errors++;
-                found.lastError = String(error);
-            }
-        }
-    };
-    await Promise.all(Array.from({ length: count }, client));
-    const elapsed = (performance.now() - start) / 1000;
-    return {
-        ...{ clients: count, seconds: elapsed, ...found },
-        answersPerSecond: found.answers / elapsed,
-        firstMs: percentiles(firsts),
-        gapMs: percentiles(gaps),
-    };
-}
-
-function percentiles(values) {
-    const sorted = values.toSorted((a, b) => a - b);
-    const at = (fraction) => sorted[Math.min(sorted.length - 1, Math.floor(fraction * sorted.length))] ?? NaN;
-    return { p50: at(0.5), p95: at(0.95), p99: at(0.99) };
+    const hostile = options.hostile ? await benchHostile(family.recipe, options) : undefined;
+    return { family: family.name, parallel, loads, rates, hostile };
 }
 
 /** Milliseconds of an answer of {@link ANSWER} tokens: ours, and the sum of those of the members in llama.cpp's server. */
-async function compare(url, { members }, { clients, parallel, threads, llamaServer }) {
+async function compare(url, { members }, { clients, parallel, threads, llamaServer, answers }) {
     const servers = [];
     try {
         for (const model of members) servers.push(await startTheirs(llamaServer, model, { parallel, threads }));
@@ -144,9 +42,9 @@ async function compare(url, { members }, { clients, parallel, threads, llamaServ
         for (const count of clients.filter((each) => each <= 16)) {
             const [ours, theirs] = [[], []];
             for (let round = 0; round < 3; round++) {
-                ours.push(await msPerAnswer(url, count));
+                ours.push(await msPerAnswer(url, count, answers));
                 let sum = 0;
-                for (const server of servers) sum += await msPerAnswer(server.url, count);
+                for (const server of servers) sum += await msPerAnswer(server.url, count, answers);
                 theirs.push(sum);
             }
             const ratios = ours.map((ms, round) => theirs[round] / ms);
@@ -185,8 +83,7 @@ async function startTheirs(program, model, { parallel, threads }) {
     }
 }
 
-async function msPerAnswer(url, count) {
-    const each = 8;
+async function msPerAnswer(url, count, each) {
     const start = performance.now();
     const client = async (number) => {
         for (let index = 0; index < each; index++) {
@@ -200,8 +97,13 @@ async function msPerAnswer(url, count) {
     return (performance.now() - start) / (count * each);
 }
 
-export function printServe({ family, parallel, loads, rates }) {
-    const three = ({ p50, p95, p99 }) => [p50, p95, p99].map(digits).join(" / ");
+export function printServe({ family, parallel, loads, rates, hostile }) {
+    if (loads.length > 0) printLoads(family, parallel, loads);
+    if (rates.length > 0) printRates(family, rates);
+    if (hostile !== undefined) printHostile(hostile);
+}
+
+function printLoads(family, parallel, loads) {
     printTable(
         `${family}: ${parallel} answers at once, streaming clients that ask all the time`,
         ["clients", "answers/s", "first token, ms p50/p95/p99", "between tokens, ms", "answers", "unequal", "errors"],
@@ -210,9 +112,11 @@ export function printServe({ family, parallel, loads, rates }) {
             ...[answers, unequal, errors].map(String),
         ]),
     );
-    if (rates.length === 0) return;
+}
+
+function printRates(family, rates) {
     printTable(
-        `Milliseconds for an answer of ${ANSWER} tokens: fused, and the sum of the members' in llama.cpp's server`,
+        `${family}: milliseconds for an answer of ${ANSWER} tokens: fused, and the sum of the members' in llama.cpp's server`,
         ["clients", "fused", "sum", "sum / fused"],
         rates.map(({ clients, ours, theirs, ratio }) => [
             ...[String(clients), digits(ours.median), digits(theirs.median)],
