@@ -99,7 +99,11 @@ export function createAnswerReader(
             pending = pending.slice(call);
             return beginCalls(opening);
         }
-        if (opening === "" && isStart && /^\s*[[{]/.test(pending)) return beginCalls("");
+        if (opening === "" && isStart) {
+            if (/^\s*[[{]/.test(pending)) return beginCalls("");
+            // In front of a call it is no text.
+            if (!isAll && pending.trim() === "") return false;
+        }
         const beginning = Math.max(0, ...[begin, opening].map((mark) => (mark ? overlap(pending, mark) : 0)));
         // Behind a call, another one may have been cut off.
         const keep = isAll && !(isCutOff && hasCalled) ? 0 : beginning;

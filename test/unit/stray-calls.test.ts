@@ -16,6 +16,7 @@ const AROUND = [
     ["", ""],
     ["Hm. ", " bye"],
     ["Hm.\n", "\n\nbye "],
+    ["\n", ""],
 ] as const;
 
 async function readSyntaxes(): Promise<ReadonlyMap<string, CallSyntax>> {
