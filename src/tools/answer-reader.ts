@@ -63,9 +63,9 @@ export function createAnswerReader(
     let uttered: { text: string; thinking: string; calls: ParsedCall[] } = { text: "", thinking: "", calls: [] };
 
     function say(text: string): void {
+        if (text.trim() !== "") isStart = false;
         // Between calls that are forced, there is nothing but what belongs to them.
         if (text === "" || form === "calls") return;
-        if (text.trim() !== "") isStart = false;
         const unmarked = unmark(text);
         uttered.text += filter.push(hasSpace ? unmarked.replace(/^ /, "") : unmarked);
         hasSpace &&= unmarked === "";
@@ -85,6 +85,11 @@ export function createAnswerReader(
         if (form === "either") return readStart(isAll, isCutOff);
         const begin = form === "free" ? thinking?.begin : undefined;
         const opening = form === "json" ? undefined : parser?.opening;
+        if (opening === "" && isStart) {
+            if (/^\s*[[{]/.test(pending)) return beginCalls("");
+            // In front of a call it is no text.
+            if (!isAll && pending.trim() === "") return false;
+        }
         const [think = -1, call = -1] = [begin, opening].map((mark) => (mark ? pending.indexOf(mark) : -1));
         if (begin !== undefined && think >= 0 && (call < 0 || think < call)) {
             say(pending.slice(0, think));
@@ -98,11 +103,6 @@ export function createAnswerReader(
             say(pending.slice(0, call));
             pending = pending.slice(call);
             return beginCalls(opening);
-        }
-        if (opening === "" && isStart) {
-            if (/^\s*[[{]/.test(pending)) return beginCalls("");
-            // In front of a call it is no text.
-            if (!isAll && pending.trim() === "") return false;
         }
         const beginning = Math.max(0, ...[begin, opening].map((mark) => (mark ? overlap(pending, mark) : 0)));
         // Behind a call, another one may have been cut off.

@@ -4,6 +4,7 @@ import { expect, test } from "@jest/globals";
 import { tryCalls, type CallSyntax } from "../../src/prompts/call-syntax.js";
 import { tryChannels } from "../../src/prompts/channels.js";
 import { cut, readPieces } from "../helpers/answers.js";
+import { writeCall } from "../helpers/written-calls.js";
 import { readPublicTemplates, sampleOf } from "../helpers/public-templates.js";
 
 type Call = readonly [name: string, values: Readonly<Record<string, number>>];
@@ -33,22 +34,11 @@ async function readSyntaxes(): Promise<ReadonlyMap<string, CallSyntax>> {
     return found;
 }
 
-function writeCall({ call, pairs }: CallSyntax, [name, values]: Call): string {
-    const written =
-        pairs === undefined
-            ? JSON.stringify(values)
-            : Object.entries(values)
-                  .map(([key, value]) => `${pairs.before}${key}${pairs.other.middle}${value}${pairs.other.end}`)
-                  .join(pairs.between);
-    const slots = { name, id: "abcdefghi", arguments: written };
-    return call.map((piece) => (typeof piece === "object" ? piece.text : slots[piece])).join("");
-}
-
 /** Calls as the template writes them, each for itself, and with ends that are missing. */
 function writeAnswers(syntax: CallSyntax, list: readonly Call[]): string[] {
     const { open, between, close } = syntax;
     const whole = (calls: readonly Call[]): string =>
-        open + calls.map((one) => writeCall(syntax, one)).join(between) + close;
+        open + calls.map((one) => writeCall(syntax, ...one)).join(between) + close;
     const each = list.map((one) => whole([one]));
     const unclosed = each.map((one) => one.slice(0, one.length - close.length)).join(close);
     const answers = [each.join(""), each.join("\n"), each.join(" and "), unclosed];
