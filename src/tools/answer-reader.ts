@@ -30,8 +30,8 @@ export interface AnswerSyntax {
 }
 
 /**
- * @param stop - texts that end the generation; the first to occur in the answer wins, and is not part of it. What calls or thoughts
- * stand between does not make one
+ * @param stop - texts that end the generation; the first to be whole in the answer wins, and is not part of it. What calls or
+ * thoughts stand between does not make one
  * @param syntax - undefined: an answer is nothing but text
  * @param dropsSpace - one space in front of the answer is not part of it
  */

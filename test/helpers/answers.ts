@@ -1,6 +1,6 @@
 /** Answers in pieces, as they come out of a model. */
 
-import { CHANNEL_MARKS } from "../../src/prompts/channels.js";
+import { CHANNEL_MARKS, type ChannelMarks } from "../../src/prompts/channels.js";
 import type { CallSyntax } from "../../src/prompts/call-syntax.js";
 import type { ThinkingMarks } from "../../src/types.js";
 import { createAnswerReader, type AnswerForm, type AnswerSyntax } from "../../src/tools/answer-reader.js";
@@ -47,14 +47,21 @@ export interface AnswerSetup {
     readonly dropsSpace?: boolean;
 }
 
-/** What is read from pieces that take the place of tokens, piece by piece and to the end. */
+/** What is read from pieces that take the place of tokens, piece by piece and to the end; what stands in for a control token is one by itself. */
 export function readPieces(pieces: readonly string[], setup: AnswerSetup): ReadAnswer {
     const { syntax, thinking, beginsThinking = false, tools = [], stop = [], isText, accepts } = setup;
-    const { form = "free", isCutOff = true, marks = TEXT_MARKS, hasChannels = false, dropsSpace } = setup;
+    const { form = "free", isCutOff = true, marks: given = TEXT_MARKS, hasChannels = false, dropsSpace } = setup;
     const detokenize = (tokens: Int32Array): Buffer => Buffer.from(pieces[tokens[0] ?? -1] ?? "");
+    const marks: Marks = {
+        ...given,
+        standIn: (token) => (/^[\udc00-\udfff]$/.test(pieces[token] ?? "") ? pieces[token] : given.standIn(token)),
+    };
+    const channelMarks = Object.fromEntries(
+        Object.entries(CHANNEL_MARKS).map(([name, text]) => [name, marks.mark(text)]),
+    ) as ChannelMarks;
     const said: AnswerSyntax = {
         ...{ marks, thinking, beginsThinking, form },
-        channels: hasChannels ? { marks: CHANNEL_MARKS, names: new Set(tools) } : undefined,
+        channels: hasChannels ? { marks: channelMarks, names: new Set(tools) } : undefined,
         calls:
             syntax &&
             createCallParser(syntax, { names: new Set(tools), ...(isText && { isText }), ...(accepts && { accepts }) }),

@@ -1,7 +1,24 @@
 /** Calls as templates write them. */
 
-import type { CallSyntax } from "../../src/prompts/call-syntax.js";
+import { tryCalls, type CallSyntax } from "../../src/prompts/call-syntax.js";
+import { tryChannels } from "../../src/prompts/channels.js";
 import type { JsonValue } from "../../src/types.js";
+import { readPublicTemplates, sampleOf } from "./public-templates.js";
+
+/** Those of public templates, each once, by the name of a template. */
+export async function readSyntaxes(): Promise<ReadonlyMap<string, CallSyntax>> {
+    const found = new Map<string, CallSyntax>();
+    const known = new Set<string>();
+    for (const [name, source] of await readPublicTemplates()) {
+        const render = sampleOf(source);
+        const ends = ["<|im_end|>", "<|eot_id|>", "</s>", "<|call|>"];
+        const syntax = tryCalls(render, ends, tryChannels(render))?.syntax;
+        const key = JSON.stringify(syntax);
+        if (syntax !== undefined && !known.has(key)) found.set(name, syntax);
+        known.add(key);
+    }
+    return found;
+}
 
 /** One call, without what stands around calls. */
 export function writeCall(

@@ -1,11 +1,9 @@
 /** Calls that name no tool, among calls that do: whatever the pieces, what is read is the same, and nothing that was not written. */
 
 import { expect, test } from "@jest/globals";
-import { tryCalls, type CallSyntax } from "../../src/prompts/call-syntax.js";
-import { tryChannels } from "../../src/prompts/channels.js";
+import type { CallSyntax } from "../../src/prompts/call-syntax.js";
 import { cut, readPieces } from "../helpers/answers.js";
-import { writeCall } from "../helpers/written-calls.js";
-import { readPublicTemplates, sampleOf } from "../helpers/public-templates.js";
+import { readSyntaxes, writeCall } from "../helpers/written-calls.js";
 
 type Call = readonly [name: string, values: Readonly<Record<string, number>>];
 
@@ -19,20 +17,6 @@ const AROUND = [
     ["Hm.\n", "\n\nbye "],
     ["\n", ""],
 ] as const;
-
-async function readSyntaxes(): Promise<ReadonlyMap<string, CallSyntax>> {
-    const found = new Map<string, CallSyntax>();
-    const known = new Set<string>();
-    for (const [name, source] of await readPublicTemplates()) {
-        const render = sampleOf(source);
-        const ends = ["<|im_end|>", "<|eot_id|>", "</s>", "<|call|>"];
-        const syntax = tryCalls(render, ends, tryChannels(render))?.syntax;
-        const key = JSON.stringify(syntax);
-        if (syntax !== undefined && !known.has(key)) found.set(name, syntax);
-        known.add(key);
-    }
-    return found;
-}
 
 /** Calls as the template writes them, each for itself, and with ends that are missing. */
 function writeAnswers(syntax: CallSyntax, list: readonly Call[]): string[] {
