@@ -296,8 +296,8 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
                             isBehind = false;
                             continue;
                         }
-                        if (!isAll && next !== "" && next.startsWith(rest) && !closing.startsWith(rest))
-                            return found("open");
+                        // Half of a next call, even if nothing comes behind it.
+                        if (next !== "" && next.startsWith(rest) && !closing.startsWith(rest)) return found("open");
                         return found(skip(text, last, closing, isAll) === undefined ? "open" : "closed");
                     }
                 },

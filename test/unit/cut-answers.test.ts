@@ -134,6 +134,22 @@ function isSpecial(syntax: CallSyntax): boolean {
     return isChannels(syntax) || syntax.open.startsWith("{");
 }
 
+test("wherever calls are cut off, nothing of them is text behind the first", async () => {
+    const failures: unknown[] = [];
+    for (const [name, syntax] of await readSyntaxes()) {
+        const { open, between, close } = syntax;
+        const call = writeCall(syntax, "now", { a: 1 });
+        const answer = `${open}${call}${between ?? `${close}${isChannels(syntax) ? "<|end|>" : ""}${open}`}${call}${close}`;
+        for (let length = 1; length <= answer.length; length++) {
+            const setup: AnswerSetup = { syntax, tools: ["now"], hasChannels: isChannels(syntax) };
+            const { text, calls } = readPieces(cut(answer.slice(0, length), [3]), setup);
+            if (calls.length > 0 && text !== "") failures.push([name, answer.slice(0, length), text]);
+            if (length === answer.length && calls.length !== 2) failures.push([name, answer, calls]);
+        }
+    }
+    expect(failures).toEqual([]);
+});
+
 test("texts that end an answer", () => {
     const texts = (maxLength: number): fc.Arbitrary<string> =>
         fc.string({ unit: fc.constantFrom("a", "b", "c"), minLength: 1, maxLength });
