@@ -256,7 +256,7 @@ export function toCompletion<Parts extends AsyncGenerator<Part, void, void>, Met
     parts: Parts,
     methods: Methods,
 ): Parts & Methods & TextSource & { [Symbol.asyncDispose](): Promise<void> } {
-    const [draw, leave] = [parts.next.bind(parts), parts.return.bind(parts)];
+    const [draw, leave, fail] = [parts.next.bind(parts), parts.return.bind(parts), parts.throw.bind(parts)];
     let first: Promise<IteratorResult<Part, void>> | undefined;
     /** The first part has been drawn by begin(), and nobody has asked for it. */
     let isKept = false;
@@ -273,6 +273,10 @@ export function toCompletion<Parts extends AsyncGenerator<Part, void, void>, Met
         return() {
             isKept = false;
             return leave();
+        },
+        throw(error: unknown) {
+            isKept = false;
+            return fail(error);
         },
         async begin() {
             isKept ||= first === undefined;

@@ -30,8 +30,8 @@ export interface AnswerSyntax {
 }
 
 /**
- * @param stop - texts that end the generation; the first to occur in the answer wins, and is not part of it. What calls or thoughts
- * stand between does not make one
+ * @param stop - texts that end the generation; the first to be whole in the answer wins, and is not part of it. What calls or
+ * thoughts stand between does not make one
  * @param syntax - undefined: an answer is nothing but text
  * @param dropsSpace - one space in front of the answer is not part of it
  */
@@ -63,9 +63,9 @@ export function createAnswerReader(
     let uttered: { text: string; thinking: string; calls: ParsedCall[] } = { text: "", thinking: "", calls: [] };
 
     function say(text: string): void {
+        if (text.trim() !== "") isStart = false;
         // Between calls that are forced, there is nothing but what belongs to them.
         if (text === "" || form === "calls") return;
-        if (text.trim() !== "") isStart = false;
         const unmarked = unmark(text);
         uttered.text += filter.push(hasSpace ? unmarked.replace(/^ /, "") : unmarked);
         hasSpace &&= unmarked === "";
@@ -85,6 +85,11 @@ export function createAnswerReader(
         if (form === "either") return readStart(isAll, isCutOff);
         const begin = form === "free" ? thinking?.begin : undefined;
         const opening = form === "json" ? undefined : parser?.opening;
+        if (opening === "" && isStart) {
+            if (/^\s*[[{]/.test(pending)) return beginCalls("");
+            // In front of a call it is no text.
+            if (!isAll && pending.trim() === "") return false;
+        }
         const [think = -1, call = -1] = [begin, opening].map((mark) => (mark ? pending.indexOf(mark) : -1));
         if (begin !== undefined && think >= 0 && (call < 0 || think < call)) {
             say(pending.slice(0, think));
@@ -99,7 +104,6 @@ export function createAnswerReader(
             pending = pending.slice(call);
             return beginCalls(opening);
         }
-        if (opening === "" && isStart && /^\s*[[{]/.test(pending)) return beginCalls("");
         const beginning = Math.max(0, ...[begin, opening].map((mark) => (mark ? overlap(pending, mark) : 0)));
         // Behind a call, another one may have been cut off.
         const keep = isAll && !(isCutOff && hasCalled) ? 0 : beginning;

@@ -118,10 +118,9 @@ function readEnvelope({ open, call, close }: CallSyntax, { names, accepts }: Cal
                             continue;
                         }
                         if (unit === undefined) return found("open");
-                        if (place === "start" && opening === "") {
-                            // So that other JSON is not held back to its end.
-                            if (!mayBeCall(text, keys.name, names, isExact)) return found("failed");
-                        }
+                        // So that other JSON is not held back to its end.
+                        if (opening === "" && !list.hasCalls && !mayBeCall(text, keys.name, names, isExact))
+                            return found("failed");
                         if (place === "start" && unit === "[" && !isExact) {
                             isList = true;
                             [place, at] = ["call", at + 1];
@@ -192,6 +191,8 @@ function mayBeCall(text: string, key: string, names: ReadonlySet<string>, isExac
 const LONGEST_LEAD = 500;
 
 const MUCH_LONGER = 1.2;
+/** Of names and ids, white space in front of them included. */
+const LONGEST_WORD = 200;
 
 /** Calls with the name outside of the JSON. */
 function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isText }: Callable): CallParser {
@@ -234,9 +235,9 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
             } else {
                 const word = /^\s*([\w.-]*)/.exec(text.slice(at));
                 const end = at + (word?.[0].length ?? 0);
+                if (end - at > LONGEST_WORD) return "failed";
                 // The word may go on, and something follows on all but the last.
-                if (end === text.length && !(isAll && piece === call.at(-1)))
-                    return text.length - at > 200 ? "failed" : "open";
+                if (end === text.length && !(isAll && piece === call.at(-1))) return "open";
                 slots.set(piece, word?.[1] ?? "");
                 at = end;
             }
@@ -295,8 +296,8 @@ function inTags({ open, call, between, close, pairs }: CallSyntax, { names, isTe
                             isBehind = false;
                             continue;
                         }
-                        if (!isAll && next !== "" && next.startsWith(rest) && !closing.startsWith(rest))
-                            return found("open");
+                        // Half of a next call, even if nothing comes behind it.
+                        if (next !== "" && next.startsWith(rest) && !closing.startsWith(rest)) return found("open");
                         return found(skip(text, last, closing, isAll) === undefined ? "open" : "closed");
                     }
                 },

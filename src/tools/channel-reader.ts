@@ -16,6 +16,10 @@ export interface ChannelSyntax {
     readonly names: ReadonlySet<string>;
 }
 
+const TO = "to=functions.";
+/** In front of the first mark of a header there is the name of a tool, and one word at most; else it is text. */
+const ADDRESS = /^to=functions\.[\w.-]*(?:\s+\w*)?\s*/;
+
 /**
  * @param stop - texts that end the generation, looked for in the text of a part
  * @param standIn - of a token that is part of a mark
@@ -23,10 +27,11 @@ export interface ChannelSyntax {
 export function createChannelReader(
     texts: Pick<TokenTexts, "detokenize">,
     stop: readonly string[],
-    { marks: { start, channel, message, end }, names }: ChannelSyntax,
+    { marks: { end, ...headed }, names }: ChannelSyntax,
     standIn: Marks["standIn"],
 ): AnswerReader {
     const filter = createStopFilter(stop);
+    const { start, channel, message } = headed;
     /** `begin`: a header, or text without one. `behind`: what follows on a call up to the next part, which is nothing. */
     let state: "begin" | "header" | "text" | "thinking" | "call" | "behind" = "begin";
     let pending = "";
@@ -39,49 +44,67 @@ export function createChannelReader(
 
     /** Of a part. Where another one begins, this one is over. */
     const ends = [end, start, channel];
+    /** Of a header, unless that begins with the address of a call. */
+    const openings = Object.values(headed);
     const say = (text: string): void => void (uttered.text += filter.push(unmark(text)));
     const think = (text: string): void => void (uttered.thinking += unmark(text));
 
     function begin(isAll: boolean, isCutOff: boolean): boolean {
         const rest = pending.trimStart();
-        const openings = [start, channel, "to=functions."];
-        if (openings.some((opening) => rest.startsWith(opening))) {
-            state = "header";
-        } else if (openings.some((opening) => opening.startsWith(rest)) && (!isAll || isCutOff || rest === "")) {
-            if (isAll) pending = "";
-            return false;
-        } else {
-            state = "text";
+        if (rest.startsWith(end)) {
+            pending = rest.slice(end.length);
+            return true;
         }
+        const behind = names.size === 0 ? rest : rest.replace(ADDRESS, "");
+        if (openings.some((mark) => behind.startsWith(mark))) {
+            pending = rest;
+            state = "header";
+            return true;
+        }
+        const isHalf = [...openings, end].some((mark) => mark.startsWith(behind));
+        const mayBeAddress = names.size > 0 && TO.startsWith(rest);
+        if (!isAll && (isHalf || mayBeAddress)) return false;
+        if (isHalf && (isCutOff || rest === "")) {
+            pending = "";
+            return false;
+        }
+        state = "text";
         return true;
     }
 
-    function readHeader(isAll: boolean, isCutOff: boolean): boolean {
-        const at = pending.indexOf(message);
+    /** A header is over where its part begins, or ends without a text. What another header breaks off says nothing. */
+    function readHeader(isAll: boolean): boolean {
+        const [at, over] = [message, end].map((mark) => pending.indexOf(mark)) as [number, number];
+        if (over >= 0 && (at < 0 || over < at)) {
+            pending = pending.slice(over + end.length);
+            state = "begin";
+            return true;
+        }
         if (at < 0) {
-            const isMarked = [start, channel].some((mark) => pending.trimStart().startsWith(mark));
-            if (isAll && !isCutOff && !isMarked) say(pending);
             if (isAll) pending = "";
             return false;
         }
-        header = pending.slice(0, at).trimStart();
+        const turns = pending.slice(0, at).split(start);
+        const [front = "", ...channels] = (turns.at(-1) ?? "").split(channel);
+        const last = channels.at(-1);
+        // Who speaks is the template's to say.
+        const address = turns.length > 1 ? front.replace(/^(?!to=)\w+\s*/, "") : front;
+        header = last === undefined ? address : `${address}${channel}${last}`;
         pending = pending.slice(at + message.length);
         tool = /\bto=functions\.([\w.-]+)/.exec(header)?.[1] ?? "";
-        const [, named = ""] = header.split(channel);
-        state = tool !== "" ? "call" : named.trimStart().startsWith("analysis") ? "thinking" : "text";
+        state = tool !== "" ? "call" : last?.trimStart().startsWith("analysis") === true ? "thinking" : "text";
         [json, seen] = [undefined, 0];
         return true;
     }
 
     /** Up to the end of a part, or what is certain not to belong to it. @returns whether it is over */
     function take(isAll: boolean, isCutOff: boolean, use: (text: string) => void): boolean {
-        const found = ends.map((mark) => pending.indexOf(mark)).filter((at) => at >= 0);
-        const isOver = found.length > 0;
-        const half = Math.max(...ends.map((mark) => overlap(pending, mark)));
-        const to = isOver ? Math.min(...found) : pending.length - (isAll && !isCutOff ? 0 : half);
+        const over = indexOfAny(pending, ends);
+        const half = isAll && !isCutOff ? 0 : Math.max(...ends.map((mark) => overlap(pending, mark)));
+        const to = over ?? pending.length - half;
         use(pending.slice(0, to));
-        pending = isAll && !isOver ? "" : pending.slice(to);
-        if (!isOver) return false;
+        pending = isAll && over === undefined ? "" : pending.slice(to);
+        if (over === undefined) return false;
         if (pending.startsWith(end)) pending = pending.slice(end.length);
         uttered.text += filter.flush();
         state = "begin";
@@ -96,23 +119,22 @@ export function createChannelReader(
         const from = pending.search(/\S/);
         if (pending[from] === "{") json ??= scanJson(from);
         const to = json?.end(pending);
-        const values = to === undefined ? undefined : readArguments(pending.slice(from, to));
+        const over = indexOfAny(pending, ends, seen);
+        const isOver = over !== undefined && (to === undefined || over < to);
+        const values = to === undefined || isOver ? undefined : readArguments(pending.slice(from, to));
         if (values !== undefined && names.has(tool)) {
             uttered.calls.push({ id: undefined, name: tool, arguments: values });
             pending = pending.slice(to);
             state = "behind";
             return true;
         }
-        const isWhole = ends.some((mark) => pending.includes(mark, Math.max(0, seen - mark.length)));
         seen = pending.length;
-        if (!isWhole && !isAll) return false;
-        if (!isWhole && isCutOff && to === undefined) {
+        if (over === undefined && !isAll) return false;
+        if (over === undefined && isCutOff && to === undefined) {
             pending = "";
             return false;
         }
-        // Who speaks is the template's to say.
-        const written = header.startsWith(start) ? header.slice(start.length).replace(/^\w+\s*/, "") : header;
-        return take(isAll, isCutOff, (text) => say(`${written}${message}${text}`));
+        return take(isAll, isCutOff, (text) => say(`${header}${message}${text}`));
     }
 
     function read(isAll: boolean, isCutOff: boolean): Uttered {
@@ -135,4 +157,10 @@ export function createChannelReader(
         read,
         isThinking: () => state === "thinking",
     });
+}
+
+/** Where the first of some marks is; undefined: nowhere. @param seen - so much of the text has none of them */
+function indexOfAny(text: string, marks: readonly string[], seen = 0): number | undefined {
+    const found = marks.map((mark) => text.indexOf(mark, Math.max(0, seen - mark.length))).filter((at) => at >= 0);
+    return found.length === 0 ? undefined : Math.min(...found);
 }

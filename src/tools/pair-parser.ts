@@ -4,6 +4,7 @@ import type { PairSyntax } from "../prompts/pair-syntax.js";
 import type { JsonValue } from "../types.js";
 import { unmark } from "./marks.js";
 import { readJson } from "./read-json.js";
+import { overlap } from "./stop-filter.js";
 import { behindSpace, endOfName, readMarkedValue } from "./marked-value.js";
 
 export type FoundPairs =
@@ -40,7 +41,8 @@ export function parsePairs(
         else return { kind: "pairs", values: Object.fromEntries(entries), to: at };
 
         const marks = nextMarks(text, at, syntax);
-        if (marks === undefined) return text.length - at > LONGEST_NAME ? { kind: "none" } : UNFINISHED;
+        if ((marks?.from ?? firstMark(text, at, syntax)) - at > LONGEST_NAME) return { kind: "none" };
+        if (marks === undefined) return UNFINISHED;
         const name = unmark(text.slice(at, marks.from)).trim();
         const isRaw = syntax.text.middle === syntax.other.middle ? isText(name) : marks.kind === "text";
         const { middle, end } = syntax[isRaw ? "text" : "other"];
@@ -77,7 +79,16 @@ interface FoundMarks {
     readonly to: number;
 }
 
-/** What stands between the name at `from` and its value. */
+/** Where what stands between a name and its value begins, or may begin, at the earliest. */
+function firstMark(text: string, from: number, { text: raw, other }: PairSyntax): number {
+    const places = [raw, other].map(({ middle }) => {
+        const at = text.indexOf(middle.trimEnd(), from);
+        return at < 0 ? text.length - overlap(text, middle.trimEnd()) : at;
+    });
+    return Math.min(...places);
+}
+
+/** What stands between the name at `from` and its value; undefined: it is not all there. */
 function nextMarks(text: string, from: number, { text: raw, other }: PairSyntax): FoundMarks | undefined {
     if (other.end === "" && other.middle === ":") {
         const at = endOfName(text, from, raw.end);

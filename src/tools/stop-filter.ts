@@ -17,10 +17,11 @@ export function createStopFilter(stop: readonly string[]): StopFilter {
         push(more) {
             if (stoppedBy !== undefined) return "";
             pending += more;
+            // The first that is whole, whatever comes in one piece with it; of those that end together the longest.
             const found = stop
                 .map((text) => ({ text, at: pending.indexOf(text) }))
                 .filter(({ at }) => at >= 0)
-                .sort((a, b) => a.at - b.at)[0];
+                .sort((a, b) => a.at + a.text.length - (b.at + b.text.length) || a.at - b.at)[0];
             stoppedBy = found?.text;
             const keep = Math.max(0, ...stop.map((text) => overlap(pending, text)));
             const text = pending.slice(0, found?.at ?? pending.length - keep);

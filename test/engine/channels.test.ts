@@ -91,6 +91,54 @@ describe("an answer is read by its channels", () => {
         ["text behind a part", `${channel("final", "Lima.")}<|end|> Yes.`, "Lima. Yes.", "", []],
         ["a call that was cut off", FIND.slice(0, -3), "", "", []],
         ["a header that was cut off", `${channel("analysis", "Hm.")}${next}<|channel|>fi`, "", "Hm.", []],
+        ["a header without marks that was cut off", "to=functions.fi", "", "", []],
+        ["two channels in a header", `<|channel|>analysis${channel("final", "Lima.")}`, "Lima.", "", []],
+        ["two channels in a header, the other way", `<|channel|>final${channel("analysis", "Hm.")}`, "", "Hm.", []],
+        ["a call of the last channel", `<|start|>assistant<|channel|>analysis${FIND}`, "", "", [LIMA]],
+        [
+            "a channel behind that of a call",
+            `<|channel|>commentary to=functions.find${channel("final", "Lima.")}`,
+            "Lima.",
+            "",
+            [],
+        ],
+        [
+            "a channel that ends without a message",
+            `<|channel|>analysis${next}${channel("final", "Lima.")}`,
+            "Lima.",
+            "",
+            [],
+        ],
+        [
+            "a header that another turn breaks off",
+            `<|channel|>analysis<|start|>assistant${channel("final", "Lima.")}`,
+            "Lima.",
+            "",
+            [],
+        ],
+        [
+            "a call that ends without a message",
+            `<|channel|>commentary to=functions.now${next}${channel("final", "Lima.")}`,
+            "Lima.",
+            "",
+            [],
+        ],
+        [
+            "a turn without anything",
+            `<|start|>assistant<|end|><|start|>assistant${channel("final", "Lima.")}`,
+            "Lima.",
+            "",
+            [],
+        ],
+        ["text behind a header without a message", "<|channel|>final<|end|>Lima.", "Lima.", "", []],
+        ["a message without a header", "<|message|>Lima.", "Lima.", "", []],
+        [
+            "words that begin as a call, and a part",
+            `to=functions.x is it.<|end|>${channel("final", " Lima.")}`,
+            "to=functions.x is it. Lima.",
+            "",
+            [],
+        ],
     ])("%s", (what, answer, text, thinking, calls) => {
         for (const isCutOff of what.includes("cut off") ? [true] : [true, false]) {
             const result = read(answer, { isCutOff });
@@ -107,6 +155,23 @@ describe("an answer is read by its channels", () => {
                 expect(read(`${channel("final", "Lima.")}${rest.slice(0, length)}`).text).toBe("Lima.");
         },
     );
+
+    test.each(["t", "to", "to the", "to=functions", " to"])(
+        "what may yet become a call of no name is text: %j",
+        (answer) => {
+            for (const isCutOff of [true, false]) {
+                expect(read(answer, { isCutOff }).text).toBe(answer);
+                expect(read(`${channel("final", "Lima")}<|end|>${answer}`, { isCutOff }).text).toBe(`Lima${answer}`);
+            }
+        },
+    );
+
+    test("without tools, words that look like a call are text, and none is held back", () => {
+        const answer = "to=functions.x is the name";
+        for (const isCutOff of [true, false]) expect(read(answer, { isCutOff, tools: [] }).text).toBe(answer);
+        for (let length = 1; length < answer.length; length++)
+            expect(read(answer.slice(0, length), { tools: [] }).text).toBe(answer.slice(0, length));
+    });
 
     test("a call that the model leaves unfinished is text, and stop texts are looked for in what is said", () => {
         expect(read(FIND.slice(0, -3), { isCutOff: false }).text).toContain('{"city": "Li');

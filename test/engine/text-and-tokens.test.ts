@@ -175,10 +175,15 @@ describe("the text of a completion as a stream", () => {
         const left = ask();
         await left.return();
         await expect(left.begin()).rejects.toMatchObject({ code: "OPTION_INVALID" });
-        const begun = endless();
-        await begun.begin();
-        await begun.return();
-        expect(await begun.next()).toEqual({ done: true, value: undefined });
+    });
+
+    test("what was begun and then left, or stopped by an error, has no part any more", async () => {
+        const [left, failed] = [endless(), endless()];
+        await Promise.all([left.begin(), failed.begin()]);
+        await left.return();
+        await expect(failed.throw(new Error("no more"))).rejects.toThrow("no more");
+        for (const completion of [left, failed])
+            expect(await completion.next()).toEqual({ done: true, value: undefined });
     });
 
     test("has the answer alone, in whole characters", async () => {

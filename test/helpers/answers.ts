@@ -1,9 +1,9 @@
 /** Answers in pieces, as they come out of a model. */
 
-import { CHANNEL_MARKS } from "../../src/prompts/channels.js";
+import { CHANNEL_MARKS, type ChannelMarks } from "../../src/prompts/channels.js";
 import type { CallSyntax } from "../../src/prompts/call-syntax.js";
 import type { ThinkingMarks } from "../../src/types.js";
-import { createAnswerReader, type AnswerForm } from "../../src/tools/answer-reader.js";
+import { createAnswerReader, type AnswerForm, type AnswerSyntax } from "../../src/tools/answer-reader.js";
 import { createCallParser, type Callable, type ParsedCall } from "../../src/tools/call-parser.js";
 import type { Marks } from "../../src/tools/marks.js";
 
@@ -43,20 +43,30 @@ export interface AnswerSetup {
     readonly stop?: readonly string[];
     /** Parts name their channels. Default false. */
     readonly hasChannels?: boolean;
+    /** A space in front of the answer is not part of it. Default false. */
+    readonly dropsSpace?: boolean;
 }
 
-/** What is read from pieces that take the place of tokens, piece by piece and to the end. */
+/** What is read from pieces that take the place of tokens, piece by piece and to the end; what stands in for a control token is one by itself. */
 export function readPieces(pieces: readonly string[], setup: AnswerSetup): ReadAnswer {
     const { syntax, thinking, beginsThinking = false, tools = [], stop = [], isText, accepts } = setup;
-    const { form = "free", isCutOff = true, marks = TEXT_MARKS, hasChannels = false } = setup;
+    const { form = "free", isCutOff = true, marks: given = TEXT_MARKS, hasChannels = false, dropsSpace } = setup;
     const detokenize = (tokens: Int32Array): Buffer => Buffer.from(pieces[tokens[0] ?? -1] ?? "");
-    const reader = createAnswerReader({ detokenize }, stop, {
+    const marks: Marks = {
+        ...given,
+        standIn: (token) => (/^[\udc00-\udfff]$/.test(pieces[token] ?? "") ? pieces[token] : given.standIn(token)),
+    };
+    const channelMarks = Object.fromEntries(
+        Object.entries(CHANNEL_MARKS).map(([name, text]) => [name, marks.mark(text)]),
+    ) as ChannelMarks;
+    const said: AnswerSyntax = {
         ...{ marks, thinking, beginsThinking, form },
-        channels: hasChannels ? { marks: CHANNEL_MARKS, names: new Set(tools) } : undefined,
+        channels: hasChannels ? { marks: channelMarks, names: new Set(tools) } : undefined,
         calls:
             syntax &&
             createCallParser(syntax, { names: new Set(tools), ...(isText && { isText }), ...(accepts && { accepts }) }),
-    });
+    };
+    const reader = createAnswerReader({ detokenize }, stop, said, dropsSpace);
     const parts = [...pieces.map((_, index) => reader.push(index)), reader.flush(isCutOff)];
     return {
         text: parts.map(({ text }) => text).join(""),
