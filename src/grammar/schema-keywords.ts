@@ -61,6 +61,8 @@ export function checkKeywords(schema: Fields, at: string, report: Report, sizes:
 /** @returns undefined: any */
 export function typesOf({ type }: Fields, at: string): readonly Type[] | undefined {
     if (type === undefined) return undefined;
+    // Each type is named once, so that none is looked at often.
+    if (isList(type) && type.length > TYPES.length) return invalid(at, "`type` names a type twice");
     const types = (isList(type) ? type : [type]).map((name) => TYPES.find((known) => known === name) ?? unknown(name));
     return types.length === 0 ? invalid(at, "`type` names no type") : types;
 

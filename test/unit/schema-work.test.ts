@@ -18,6 +18,18 @@ const nested = (depth: number, make: (inner: unknown) => unknown): JsonSchema =>
     return schema as JsonSchema;
 };
 const TEXT = { type: "string" };
+/** Many schemas of their own that lead to one. */
+const often = (schema: unknown): JsonSchema => ({
+    $defs: { long: schema },
+    properties: named(100, (index) => ({ $ref: "#/$defs/long", title: `${index}` })),
+});
+const LONG_TEXTS = list(99, (index) => `${index}`.padEnd(10_000, "x"));
+/** A short value that is beyond all bounds once it is written out. */
+const doubled = (times: number): unknown => {
+    let value: unknown = ["x"];
+    for (let count = 0; count < times; count++) value = [value, value];
+    return value;
+};
 const CLASSES = ["\\p{L}", "\\P{Lu}", "\\p{Lo}", "\\P{N}", "\\p{S}", "\\p{M}", "\\p{Alphabetic}", "\\p{Cn}"];
 const SCRIPTS = [
     ...["Latin", "Greek", "Cyrillic", "Armenian", "Hebrew", "Arabic", "Syriac", "Thaana", "Devanagari", "Bengali"],
@@ -43,6 +55,11 @@ describe("accepted, in not more units of work than", () => {
         ["a label", { properties: { a: { enum: ["b", "c"] }, d: { type: "integer", minimum: 1, maximum: 5 } } }, 5000],
         ["a thousand properties", { properties: named(1000, () => TEXT) }, 300_000],
         ["hundreds of bounds", { properties: named(200, (index) => ({ type: "integer", minimum: index })) }, 400_000],
+        [
+            "thousands of objects",
+            { enum: list(2000, (i) => ({ id: i, name: `object ${i}`, more: [{ x: 1 }] })) },
+            500_000,
+        ],
         ["thousands of values", { enum: list(5000, (index) => `v${index}`) }, 400_000],
         ["texts that begin alike", { enum: list(10_000, (index) => `value-${100_000_000 + index}`) }, 700_000],
         ["as many letters as strings can have", { type: "string", pattern: "^\\p{L}{1,2000}$" }, 600_000],
@@ -171,9 +188,30 @@ describe("refused, with an EftError:", () => {
         ["what is nested too deep", nested(5000, (inner) => ({ items: inner }))],
         ["opposites that are nested too deep", nested(900, (inner) => ({ not: inner }))],
         ["schemas that hold together and are nested too deep", nested(300, (inner) => ({ allOf: [inner] }))],
+        ["long values that many schemas lead to", often({ enum: LONG_TEXTS })],
+        ["many long values that many schemas lead to", often({ enum: [...LONG_TEXTS, "x", "y"] })],
+        [
+            "long values of keys that tell alternatives apart",
+            often({ required: ["a"], properties: { a: { enum: LONG_TEXTS } } }),
+        ],
+        [
+            "long names that many schemas lead to",
+            often({ properties: Object.fromEntries(LONG_TEXTS.map((n) => [n, true])) }),
+        ],
+        ["a type that is named often", { type: list(50_000, () => "string") }],
         ["a text of megabytes", { const: "x".repeat(50_000_000) }],
     ])("%s", (_name, schema) => {
         expect(workOf(schema)).toBeUndefined();
+    });
+
+    test.each<[string, JsonSchema]>([
+        ["what is left out", { not: { const: doubled(40) } }],
+        [
+            "what tells alternatives apart",
+            { oneOf: [doubled(40), 1].map((value) => ({ required: ["a"], properties: { a: { const: value } } })) },
+        ],
+    ])("values that are short until they are written out: %s", (_name, schema) => {
+        expect(() => jsonSchemaToGbnf(schema)).toThrow("a grammar of it would be too large");
     });
 
     test.each<[string, string]>([
