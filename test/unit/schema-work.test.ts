@@ -4,10 +4,12 @@ import { describe, expect, test } from "@jest/globals";
 import { EftError } from "../../src/errors.js";
 import { programOf } from "../../src/grammar/gbnf-program.js";
 import { isValidJson, jsonSchemaToGbnf } from "../../src/grammar/json-schema.js";
+import type { Fields } from "../../src/grammar/schema-report.js";
 import type { JsonSchema } from "../../src/grammar/schema-source.js";
 import { createWork } from "../../src/grammar/work.js";
 import { allowsArguments } from "../../src/tools/allows-arguments.js";
 import { checkTools } from "../../src/tools/check-tools.js";
+import type { Tool } from "../../src/tools/types.js";
 
 const list = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
 const named = (count: number, make: (index: number) => unknown): Record<string, unknown> =>
@@ -242,6 +244,30 @@ describe("refused, with an EftError:", () => {
         const tools = list(3, (index) => ({ name: `t${index}`, parameters: { examples: list(90_000, () => 1) } }));
         expect(() => checkTools("tools", tools)).toThrow("has more than 200000 values in the parameters up to t2");
     });
+
+    test.each<[string, (name: string) => Tool]>([
+        ["a description", (name) => ({ name, description: LONG_TEXTS.join("") })],
+        [
+            "a schema's annotations",
+            (name) => ({ name, parameters: { properties: named(99, () => ({ title: LONG_TEXTS[0] })) } }),
+        ],
+        ["a schema's values", (name) => ({ name, parameters: { properties: { a: { enum: LONG_TEXTS } } } })],
+        [
+            "names",
+            (name) => ({
+                name,
+                parameters: { properties: Object.fromEntries(LONG_TEXTS.map((text) => [text, true])) },
+            }),
+        ],
+    ])("tools with texts that are long together, in %s", (_name, make) => {
+        expect(() => checkTools("tools", [make("t0")])).not.toThrow();
+        expect(() => checkTools("tools", [make("t0"), make("t1")])).toThrow(
+            expect.objectContaining({
+                code: "OPTION_INVALID",
+                message: "tools has more than 1048576 characters in the tools up to t1.",
+            }),
+        );
+    });
 });
 
 test("a set that stands in many places becomes bytes once", () => {
@@ -251,7 +277,7 @@ test("a set that stands in many places becomes bytes once", () => {
 
 describe("arguments that are judged", () => {
     const again = { properties: { a: { $ref: "#" } } };
-    const tool = (parameters: object) => ({ name: "t", description: undefined, parameters: parameters as JsonSchema });
+    const tool = (parameters: object) => ({ name: "t", description: undefined, parameters: parameters as Fields });
     const ask = (parameters: object, values: object): boolean => allowsArguments(tool(parameters), values as never);
     const deep = (depth: number): Record<string, unknown> => (depth === 0 ? { b: 2 } : { a: deep(depth - 1), c: 1 });
 
