@@ -74,24 +74,6 @@ describe("the grammar of calls that was made before", () => {
         expect(first).not.toBe(own);
         expect([callGrammar(...others), callGrammar(tools, PAIRS, TEXT_MARKS, true)]).toEqual([first, own]);
     });
-
-    test("is accepted as often as it is asked for", () => {
-        const many = Array.from({ length: 60 }, (_, tool) => ({
-            ...{ name: `t${tool}`, description: undefined },
-            parameters: {
-                type: "object",
-                properties: Object.fromEntries(
-                    Array.from({ length: 25 }, (_, index) => [
-                        `p${index}`,
-                        index === 0 ? { const: tool } : { type: "integer", minimum: index, maximum: 1000 },
-                    ]),
-                ),
-            },
-        }));
-        const first = callGrammar(many, GENERIC_SYNTAX, TEXT_MARKS, false);
-        for (let count = 0; count < 70; count++)
-            expect(callGrammar(many, GENERIC_SYNTAX, TEXT_MARKS, false)).toBe(first);
-    });
 });
 
 describe("arguments one by one", () => {
