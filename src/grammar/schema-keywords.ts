@@ -38,6 +38,8 @@ const ENFORCEABLE: readonly string[] = [
     ...Object.values(CONSTRAINTS).flat(),
 ];
 
+const NOT_ENFORCEABLE = `it is not among ${ENFORCEABLE.join(", ")}`;
+
 /** The keywords of a schema that are no annotations. */
 export function keywordsOf(schema: Fields): string[] {
     return Object.keys(schema).filter((keyword) => !ANNOTATIONS.has(keyword) && !keyword.startsWith("x-"));
@@ -47,7 +49,7 @@ export function keywordsOf(schema: Fields): string[] {
 export function checkKeywords(schema: Fields, at: string, report: Report, sizes: ReadonlyMap<object, number>): void {
     for (const keyword of keywordsOf(schema)) {
         if (ENFORCEABLE.includes(keyword)) continue;
-        report.refuse(at, keyword, `it is not among ${ENFORCEABLE.join(", ")}`);
+        report.refuse(at, keyword, NOT_ENFORCEABLE);
     }
     const { enum: values, const: constant } = schema;
     for (const value of [values, constant]) {

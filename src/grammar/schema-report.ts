@@ -15,6 +15,7 @@ export interface UnenforcedKeyword {
 const CHARACTERS_OF_UNIT = 20;
 /** Units of work of a value, or a name, that becomes a part of a key. */
 const VALUE = 4;
+const REFUSAL = 10;
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -37,18 +38,22 @@ export interface Report {
 }
 
 export function createReport(isStrict: boolean, work: Work): Report {
-    const unenforced: UnenforcedKeyword[] = [];
+    /** By place and keyword, each of which is refused once, however often it is looked at. */
+    const unenforced = new Map<string, UnenforcedKeyword>();
     const notes: { place: string; reason: string }[] = [];
     return {
-        unenforced,
         notes,
+        get unenforced() {
+            return [...unenforced.values()];
+        },
         spend: (count) => {
             spend(work, count);
         },
         refuse(place, keyword, reason) {
             if (isStrict) invalid(place, `\`${keyword}\` cannot be enforced: ${reason}`);
-            if (unenforced.some((one) => one.place === place && one.keyword === keyword)) return;
-            unenforced.push({ place, keyword, reason });
+            spend(work, REFUSAL + unitsOf([place, keyword]));
+            const key = JSON.stringify([place, keyword]);
+            if (!unenforced.has(key)) unenforced.set(key, { place, keyword, reason });
         },
         note(place, reason) {
             notes.push({ place, reason });

@@ -108,6 +108,18 @@ describe("accepted, in not more units of work than", () => {
     });
 });
 
+test("each keyword that cannot be enforced counts, where that is no error", () => {
+    const unknown = { properties: named(20, () => named(300, () => 1)) };
+    const work = createWork();
+    const before = work.left;
+    expect(jsonSchemaToGbnf(unknown, { isStrict: false, work }).unenforced).toHaveLength(6000);
+    expect(before - work.left).toBeGreaterThan(10 * 6000);
+    const many = { properties: named(300, () => unknown.properties.name0) };
+    expect(jsonSchemaToGbnf(many, { isStrict: false }).unenforced).toHaveLength(300);
+    const more = { properties: named(300, () => named(400, () => 1)) };
+    expect(() => jsonSchemaToGbnf(more, { isStrict: false })).toThrow("a grammar of it would be too large");
+});
+
 describe("a request costs the same as often as it is made:", () => {
     const costOf = (schemas: readonly JsonSchema[]): number => {
         const work = createWork();
