@@ -3,7 +3,7 @@
 import { createRule, literal, type Part, type Rule } from "./rules.js";
 import type { Alternative } from "./schema-alternatives.js";
 import type { ArrayLimits, Arrays } from "./schema-arrays.js";
-import { invalid, type Located, type Report } from "./schema-report.js";
+import { invalid, textOf, type Located, type Report } from "./schema-report.js";
 
 export interface ArrayParts {
     readonly arrays: Arrays;
@@ -37,7 +37,8 @@ export function arrayRule(alternative: Alternative, parts: ArrayParts): Rule {
             prefix === 0 && contains.length === 0 ? parts.valuesOf(arrays.schemasOfItem(alternative, 0)) : undefined;
         if (values !== undefined && values.length <= MOST_UNIQUE) {
             report.spend(STATE * values.length * Math.min(values.length, max ?? Infinity));
-            return uniqueRule(values, min, max ?? Infinity);
+            const texts = values.map((value) => literal(textOf(value, report.spend)));
+            return uniqueRule(texts, min, max ?? Infinity);
         }
         report.refuse(place("uniqueItems"), "uniqueItems", "the items are not among a list of values");
     }
@@ -120,11 +121,10 @@ function containingRule(
     return createRule([literal("["), from(0, 0)]);
 }
 
-/** Arrays of some of the values, of each once. */
-function uniqueRule(values: readonly unknown[], min: number, max: number): Rule {
+/** Arrays of some of the values, whose texts differ, of each once. */
+function uniqueRule(texts: readonly string[], min: number, max: number): Rule {
     const states = new Map<string, Rule>();
-    const isShuffled = values.length <= MOST_SHUFFLED;
-    const texts = values.map((value) => literal(JSON.stringify(value)));
+    const isShuffled = texts.length <= MOST_SHUFFLED;
     /** `left`: places of the values that may come. */
     function from(left: readonly number[], count: number): Rule {
         const key = `${isShuffled ? left.join() : left.length},${count}`;
@@ -161,5 +161,5 @@ function uniqueRule(values: readonly unknown[], min: number, max: number): Rule 
         }
         return own;
     }
-    return createRule([literal("["), from([...values.keys()], 0)]);
+    return createRule([literal("["), from([...texts.keys()], 0)]);
 }

@@ -17,7 +17,7 @@ import { createRule, literal, oneOfTexts, writeRules, type Part, type Rule } fro
 import type { Alternative } from "./schema-alternatives.js";
 import { CONSTRAINTS, keywordsOf, listOf } from "./schema-keywords.js";
 import { createSchemaReader } from "./schema-reader.js";
-import { createReport, invalid, isObject, type Located, type UnenforcedKeyword } from "./schema-report.js";
+import { createReport, invalid, isObject, textOf, type Located, type UnenforcedKeyword } from "./schema-report.js";
 import { readSchema, type JsonSchema, type SchemaSource } from "./schema-source.js";
 import { KINDS, shapeOf, type Kind, type Shape } from "./schema-shape.js";
 
@@ -160,7 +160,7 @@ function convertWithin(copy: JsonCopy, { isStrict, isOpen, work }: Required<Sche
             const values = shape.values.filter((value) => judges.isValidFor(value, shape));
             if (values.length === 0)
                 report.note(placeOf(alternative), "no value of `enum` or `const` satisfies the rest");
-            return oneOfTexts(values.map((value) => JSON.stringify(value)));
+            return oneOfTexts(values.map((value) => textOf(value, report.spend)));
         }
         if (shape.kinds.size === 0) report.note(placeOf(alternative), "its types exclude each other");
         const isAny = alternative.length === 0 || (shape.kinds.size === KINDS.length && !isConstrained(alternative));
@@ -215,7 +215,7 @@ function convertWithin(copy: JsonCopy, { isStrict, isOpen, work }: Required<Sche
                 if (other) report.refuse(placeOf(alternative), "not", `it excludes ${kind}s`);
                 if (!alternative.some(({ schema }) => CONSTRAINTS[kind].some((keyword) => keyword in schema)))
                     return [[KNOWN[kind] as Rule]];
-                const parts = { regulars, objects, arrays, report, languages, ruleOf, oppositeOf, valuesOf };
+                const parts = { regulars, objects, arrays, report, languages, ruleOf, isNever, oppositeOf, valuesOf };
                 return [[kind === "array" ? arrayRule(alternative, parts) : objectRule(alternative, parts)]];
             }
         }
@@ -252,6 +252,10 @@ function convertWithin(copy: JsonCopy, { isStrict, isOpen, work }: Required<Sche
         return { schema: opposite, at };
     }
 
+    function isNever(schemas: readonly Located[]): boolean {
+        return expander.expand(schemas).every((alternative) => judges.isNever(alternative));
+    }
+
     function valuesOf(schemas: readonly Located[]): readonly unknown[] | undefined {
         const found = expander.expand(schemas).map((alternative) => {
             const shape = shapeOf(alternative, isOpen, report);
@@ -261,7 +265,9 @@ function convertWithin(copy: JsonCopy, { isStrict, isOpen, work }: Required<Sche
         });
         if (found.some((values) => values === undefined)) return undefined;
         return [
-            ...new Map(found.flatMap((values = []) => values.map((value) => [JSON.stringify(value), value]))).values(),
+            ...new Map(
+                found.flatMap((values = []) => values.map((value) => [textOf(value, report.spend), value])),
+            ).values(),
         ];
     }
 

@@ -5,7 +5,7 @@ import type { Regulars } from "./regular.js";
 import { createRule, literal, type Part, type Rule } from "./rules.js";
 import type { Alternative } from "./schema-alternatives.js";
 import type { Objects } from "./schema-objects.js";
-import { invalid, type Located, type Report } from "./schema-report.js";
+import { invalid, textOf, type Located, type Report } from "./schema-report.js";
 
 export interface ObjectParts {
     readonly regulars: Regulars;
@@ -14,6 +14,8 @@ export interface ObjectParts {
     readonly languages: ReturnType<typeof createLanguageRules>;
     /** The rule of the values that are valid for all of some schemas. */
     readonly ruleOf: (schemas: readonly Located[]) => Rule;
+    /** Whether it is certain that no value is valid for all of some schemas. */
+    readonly isNever: (schemas: readonly Located[]) => boolean;
 }
 
 const MOST_STATES = 20_000;
@@ -22,7 +24,7 @@ const STATE = 10;
 
 /** Properties in the order of the schema, then those that it does not list. */
 export function objectRule(alternative: Alternative, parts: ObjectParts): Rule {
-    const { regulars, objects, report, languages, ruleOf } = parts;
+    const { regulars, objects, report, languages, ruleOf, isNever } = parts;
     const { listed, others, min, max = Infinity } = objects.objectLimits(alternative);
     const place = alternative.find(({ schema }) => "minProperties" in schema)?.at ?? "#";
     if (min > max) {
@@ -30,10 +32,10 @@ export function objectRule(alternative: Alternative, parts: ObjectParts): Rule {
         return createRule();
     }
     // Names that are not listed may come twice, so all of them together count as one towards the least.
-    const possible = listed.filter(({ schemas }) => schemas.every(({ schema }) => schema !== false));
-    const countable = possible.length + Math.min(1, others.length);
+    const isAsked = others.length > 0 && min > 1;
+    const countable = isAsked ? listed.filter(({ schemas }) => !isNever(schemas)).length + 1 : Infinity;
     const needed = listed.filter(({ isRequired }) => isRequired).length;
-    const isRefused = others.length > 0 && min > countable;
+    const isRefused = min > countable;
     if (isRefused) {
         const reason = `names that the schema does not list may come twice; it can be ${countable} there`;
         report.refuse(place, "minProperties", reason);
@@ -41,7 +43,7 @@ export function objectRule(alternative: Alternative, parts: ObjectParts): Rule {
     const least = isRefused ? countable : min;
     const isCounted = least > needed;
     const pairs = listed.map(({ name, schemas }) =>
-        createRule([`${literal(JSON.stringify(name))} ":" space`, ruleOf(schemas)]),
+        createRule([`${literal(textOf(name, report.spend))} ":" space`, ruleOf(schemas)]),
     );
     const other = createRule(
         ...others.map(({ names, schemas }): Part[] => {

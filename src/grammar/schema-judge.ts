@@ -7,16 +7,7 @@ import { ownKeywords, plainNot, type Alternative, type Expander } from "./schema
 import type { Arrays } from "./schema-arrays.js";
 import type { Objects } from "./schema-objects.js";
 import { kindOf, shapeOf, type Limits, type Shape } from "./schema-shape.js";
-import {
-    canonical,
-    countedKey,
-    invalid,
-    isList,
-    isObject,
-    type Fields,
-    type Located,
-    type Report,
-} from "./schema-report.js";
+import { invalid, isList, isObject, keyOf, type Fields, type Located, type Report } from "./schema-report.js";
 
 /** How deep properties of properties are looked at, and how many alternatives. */
 const DEEPEST_LOOK = 3;
@@ -38,8 +29,6 @@ export function createJudge(
 ) {
     let looks = 0;
 
-    const keyOf = (value: unknown): string => countedKey(value, report.spend);
-
     /** Whether a value is valid. Objects may have properties that no schema lists, where nothing says otherwise. */
     function isValid(value: unknown, schemas: readonly Located[], depth = 0): boolean {
         if (schemas.length === 0) return true;
@@ -51,11 +40,7 @@ export function createJudge(
         }
         return expander.expand(schemas).some((alternative) => {
             const shape = shapeOf(alternative, true, report);
-            const isAmong = (values: readonly unknown[]): boolean => {
-                const key = keyOf(value);
-                return values.some((one) => canonical(one) === key);
-            };
-            return (shape.values === undefined || isAmong(shape.values)) && isValidFor(value, shape, depth);
+            return shape.isListed(value) && isValidFor(value, shape, depth);
         });
     }
 
@@ -80,7 +65,7 @@ export function createJudge(
         const { min, max = Infinity, isUnique, contains } = arrays.arrayLimits(alternative);
         if (value.length < min || value.length > max) return false;
         report.spend(ITEM * value.length * alternative.length);
-        if (isUnique && new Set(value.map(keyOf)).size < value.length) return false;
+        if (isUnique && new Set(value.map((item) => keyOf(item, report.spend))).size < value.length) return false;
         const isEnough = contains.every(({ schema, least, most }) => {
             const count = value.filter((item) => isValid(item, [schema], depth)).length;
             return count >= least && count <= (most ?? Infinity);

@@ -38,6 +38,8 @@ const ENFORCEABLE: readonly string[] = [
     ...Object.values(CONSTRAINTS).flat(),
 ];
 
+const NOT_ENFORCEABLE = `it is not among ${ENFORCEABLE.join(", ")}`;
+
 /** The keywords of a schema that are no annotations. */
 export function keywordsOf(schema: Fields): string[] {
     return Object.keys(schema).filter((keyword) => !ANNOTATIONS.has(keyword) && !keyword.startsWith("x-"));
@@ -47,7 +49,7 @@ export function keywordsOf(schema: Fields): string[] {
 export function checkKeywords(schema: Fields, at: string, report: Report, sizes: ReadonlyMap<object, number>): void {
     for (const keyword of keywordsOf(schema)) {
         if (ENFORCEABLE.includes(keyword)) continue;
-        report.refuse(at, keyword, `it is not among ${ENFORCEABLE.join(", ")}`);
+        report.refuse(at, keyword, NOT_ENFORCEABLE);
     }
     const { enum: values, const: constant } = schema;
     for (const value of [values, constant]) {
@@ -61,6 +63,8 @@ export function checkKeywords(schema: Fields, at: string, report: Report, sizes:
 /** @returns undefined: any */
 export function typesOf({ type }: Fields, at: string): readonly Type[] | undefined {
     if (type === undefined) return undefined;
+    // Each type is named once, so that none is looked at often.
+    if (isList(type) && type.length > TYPES.length) return invalid(at, "`type` names a type twice");
     const types = (isList(type) ? type : [type]).map((name) => TYPES.find((known) => known === name) ?? unknown(name));
     return types.length === 0 ? invalid(at, "`type` names no type") : types;
 

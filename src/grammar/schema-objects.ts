@@ -6,7 +6,7 @@ import { TooManyStates } from "./work.js";
 import type { Alternative, Atom, Expander } from "./schema-alternatives.js";
 import { mapOf, namesOf } from "./schema-keywords.js";
 import { shapeOf, type Limits } from "./schema-shape.js";
-import { countOf, isObject, type Fields, type Located, type Report } from "./schema-report.js";
+import { countOf, isObject, unitsOf, type Fields, type Located, type Report } from "./schema-report.js";
 
 export interface PropertyGroup {
     /** Names, and what all of their values have to be. */
@@ -40,9 +40,13 @@ const LISTED = ["properties", "required", "patternProperties"];
 export function createObjects(regulars: Regulars, limits: Limits, expander: Expander, report: Report, isOpen: boolean) {
     const { both, either, not, never, all, text } = regulars;
 
+    const spendOnNames = (names: readonly string[]): void => {
+        report.spend(LOOK * names.length + unitsOf(names));
+    };
+
     /** The patterns that a schema gives for names. */
     function patternsOf({ schema, at }: Atom): { source: string; names: Regular; schema: unknown; at: string }[] {
-        if (isObject(schema.patternProperties)) report.spend(LOOK * Object.keys(schema.patternProperties).length);
+        if (isObject(schema.patternProperties)) spendOnNames(Object.keys(schema.patternProperties));
         return mapOf(schema, "patternProperties", at).flatMap(({ name, schema: own, at: place }) => {
             const names = limits.pattern(name, at, "patternProperties");
             return names === undefined ? [] : [{ source: name, names, schema: own, at: place }];
@@ -59,7 +63,7 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
         name: string | undefined,
         isMatch: (source: string, names: Regular) => boolean,
     ): Located[] {
-        report.spend(LOOK * alternative.length);
+        report.spend(alternative.length * (LOOK + unitsOf([name ?? ""])));
         const isEvaluated = new Set<Atom>();
         return alternative.flatMap((atom): Located[] => {
             const { schema, at, scope, isOpposite = false } = atom;
@@ -138,7 +142,7 @@ export function createObjects(regulars: Regulars, limits: Limits, expander: Expa
     /** The names that are listed; each comes once, in this order. */
     function listedNames(alternative: Alternative): string[] {
         for (const { schema } of alternative)
-            if (isObject(schema.properties)) report.spend(LOOK * Object.keys(schema.properties).length);
+            if (isObject(schema.properties)) spendOnNames(Object.keys(schema.properties));
         const named = alternative.flatMap(({ schema, at }) => mapOf(schema, "properties", at).map(({ name }) => name));
         const others = hasOthers(alternative) ? namesListed(alternative) : [];
         return [...new Set([...named, ...requiredOf(alternative), ...others])];

@@ -13,6 +13,9 @@ export interface UnenforcedKeyword {
 }
 
 const CHARACTERS_OF_UNIT = 20;
+/** Units of work of a value, or a name, that becomes a part of a key. */
+const VALUE = 4;
+const REFUSAL = 10;
 
 export type Fields = Readonly<Record<string, unknown>>;
 
@@ -35,18 +38,22 @@ export interface Report {
 }
 
 export function createReport(isStrict: boolean, work: Work): Report {
-    const unenforced: UnenforcedKeyword[] = [];
+    /** By place and keyword, each of which is refused once, however often it is looked at. */
+    const unenforced = new Map<string, UnenforcedKeyword>();
     const notes: { place: string; reason: string }[] = [];
     return {
-        unenforced,
         notes,
+        get unenforced() {
+            return [...unenforced.values()];
+        },
         spend: (count) => {
             spend(work, count);
         },
         refuse(place, keyword, reason) {
             if (isStrict) invalid(place, `\`${keyword}\` cannot be enforced: ${reason}`);
-            if (unenforced.some((one) => one.place === place && one.keyword === keyword)) return;
-            unenforced.push({ place, keyword, reason });
+            spend(work, REFUSAL + unitsOf([place, keyword]));
+            const key = JSON.stringify([place, keyword]);
+            if (!unenforced.has(key)) unenforced.set(key, { place, keyword, reason });
         },
         note(place, reason) {
             notes.push({ place, reason });
@@ -67,40 +74,48 @@ export function isList(value: unknown): value is readonly unknown[] {
     return Array.isArray(value);
 }
 
-/** Equal for values that are equal, in whatever order their properties are. */
-export function canonical(value: unknown): string {
-    if (typeof value !== "object" || value === null) return JSON.stringify(value);
+/** Equal for values that are equal, in whatever order their properties are. Counted, since many schemas may lead to a value. */
+export function keyOf(value: unknown, spend: Report["spend"]): string {
     const pieces: string[] = [];
-    write(value, pieces);
+    write(value, pieces, spend);
     return pieces.join("");
 }
 
-/** The same of a value that nobody has looked at yet. */
-export function countedKey(value: unknown, spend: Report["spend"]): string {
-    const key = canonical(value);
-    // Texts are copied as they are.
-    spend(typeof value === "string" ? key.length / CHARACTERS_OF_UNIT : key.length);
-    return key;
-}
-
-/** Piece by piece: what is nested deep is not copied at each level. */
-function write(value: unknown, pieces: string[]): void {
+/** Piece by piece: what is nested deep is not copied at each level, and what stands in many places ends before it is long. */
+function write(value: unknown, pieces: string[], spend: Report["spend"]): void {
     if (isList(value)) {
+        spend(VALUE * (value.length + 1));
         pieces.push("[");
         for (const item of value) {
-            write(item, pieces);
+            write(item, pieces, spend);
             pieces.push(",");
         }
         pieces.push("]");
     } else if (isObject(value)) {
+        const names = Object.keys(value).sort();
+        spend(VALUE * (2 * names.length + 1));
         pieces.push("{");
-        for (const name of Object.keys(value).sort()) {
-            pieces.push(JSON.stringify(name), ":");
-            write(value[name], pieces);
+        for (const name of names) {
+            pieces.push(textOf(name, spend), ":");
+            write(value[name], pieces, spend);
             pieces.push(",");
         }
         pieces.push("}");
-    } else pieces.push(JSON.stringify(value));
+    } else pieces.push(textOf(value, spend));
+}
+
+/** The JSON text of a value, counted by its length. */
+export function textOf(value: unknown, spend: Report["spend"]): string {
+    const text = JSON.stringify(value);
+    spend(unitsOf([text]));
+    return text;
+}
+
+/** Units of work of texts that are looked at or copied as they are. */
+export function unitsOf(texts: readonly string[]): number {
+    let length = 0;
+    for (const text of texts) length += text.length;
+    return length / CHARACTERS_OF_UNIT;
 }
 
 /**

@@ -8,17 +8,7 @@ import type { Regular, Regulars } from "./regular.js";
 import { TooManyStates } from "./work.js";
 import { plainNot, type Alternative } from "./schema-alternatives.js";
 import { CONSTRAINTS, typesOf } from "./schema-keywords.js";
-import {
-    canonical,
-    countedKey,
-    countOf,
-    invalid,
-    isList,
-    isObject,
-    type Fields,
-    type Located,
-    type Report,
-} from "./schema-report.js";
+import { countOf, invalid, isList, isObject, keyOf, type Fields, type Located, type Report } from "./schema-report.js";
 
 /** Types that have no value in common. */
 export const KINDS = ["string", "integer", "fraction", "boolean", "null", "array", "object"] as const;
@@ -29,6 +19,8 @@ export interface Shape {
     readonly kinds: ReadonlySet<Kind>;
     /** The only ones; undefined: any. They need not be valid otherwise. */
     readonly values?: readonly unknown[];
+    /** Whether a value is one of those, if there are any. */
+    readonly isListed: (value: unknown) => boolean;
     readonly excluded: readonly unknown[];
     readonly isExcluded: (value: unknown) => boolean;
 }
@@ -55,15 +47,16 @@ export function kindOf(value: unknown): Kind {
 export function shapeOf(alternative: Alternative, isOpen: boolean, { spend }: Report): Shape {
     spend(SHAPE * (alternative.length + 1));
     let kinds: ReadonlySet<Kind> | undefined;
-    let values: readonly unknown[] | undefined;
+    let values: ReadonlyMap<string, unknown> | undefined;
     const excluded: unknown[] = [];
     const keep = (allowed: readonly Kind[]): void => {
         kinds = new Set(allowed.filter((kind) => kinds?.has(kind) ?? true));
     };
     const keepValues = (allowed: readonly unknown[]): void => {
         spend(SHAPE * allowed.length);
-        const known = values && new Set(values.map(canonical));
-        values = allowed.filter((value) => known?.has(canonical(value)) ?? true);
+        const known = values;
+        const keyed = allowed.map((value) => [keyOf(value, spend), value] as const);
+        values = new Map(keyed.filter(([key]) => known?.has(key) ?? true));
     };
     for (const { schema, at } of alternative) {
         const types = typesOf(schema, at);
@@ -86,12 +79,13 @@ export function shapeOf(alternative: Alternative, isOpen: boolean, { spend }: Re
         if (implied.length > 0) kinds = new Set(implied);
     }
     spend(SHAPE * excluded.length);
-    const keys = new Set(excluded.map(canonical));
-    const isExcluded = (value: unknown): boolean => keys.size > 0 && keys.has(countedKey(value, spend));
-    const unique = new Map(values?.map((value) => [canonical(value), value]));
+    const keys = new Set(excluded.map((value) => keyOf(value, spend)));
+    const isExcluded = (value: unknown): boolean => keys.size > 0 && keys.has(keyOf(value, spend));
+    const listed = values;
+    const isListed = (value: unknown): boolean => listed?.has(keyOf(value, spend)) ?? true;
     return {
-        ...{ alternative, kinds: kinds ?? new Set(KINDS), excluded, isExcluded },
-        ...(values && { values: [...unique.values()] }),
+        ...{ alternative, kinds: kinds ?? new Set(KINDS), excluded, isExcluded, isListed },
+        ...(listed && { values: [...listed.values()] }),
     };
 }
 

@@ -1,7 +1,7 @@
 /** What tells alternatives apart at a glance, as in discriminated unions: required properties of few values. */
 
 import type { Alternative } from "./schema-alternatives.js";
-import { canonical, isList, isObject, type Report } from "./schema-report.js";
+import { isList, isObject, keyOf, type Report } from "./schema-report.js";
 
 interface Tags {
     /** The values that properties can have which an object needs, by their names. */
@@ -50,7 +50,7 @@ function readTags(alternative: Alternative, report: Report): Tags {
                 const list = "const" in property ? [property.const] : property.enum;
                 if (!isList(list)) continue;
                 report.spend(TAG * list.length);
-                values.set(name, new Set(list.map(canonical)));
+                values.set(name, new Set(list.map((value) => keyOf(value, report.spend))));
             }
         }
     }

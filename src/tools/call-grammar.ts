@@ -5,9 +5,6 @@ import { LONGEST_GRAMMAR } from "../grammar/gbnf.js";
 import { jsonSchemaToGbnf } from "../grammar/json-schema.js";
 import { createRecent } from "../grammar/recent.js";
 import { createWork, type Work } from "../grammar/work.js";
-import type { Fields } from "../grammar/schema-report.js";
-import type { JsonSchema } from "../grammar/schema-source.js";
-import { show } from "../options.js";
 import type { CallSyntax } from "../prompts/call-syntax.js";
 import { gbnfLiteral, type Marks } from "./marks.js";
 import type { PairSyntax } from "../prompts/pair-syntax.js";
@@ -91,7 +88,8 @@ function argumentRules(
     work: Work,
 ): string {
     try {
-        const schema = objectSchema(parameters);
+        // Arguments are an object, also where their schema leaves that out, or has others beside.
+        const schema = { ...parameters, type: "object" };
         return pairs === undefined
             ? prefixRules(jsonSchemaToGbnf(schema, { work }).grammar, prefix)
             : pairRules(schema, pairs, marks, prefix, work);
@@ -99,13 +97,6 @@ function argumentRules(
         if (!EftError.isInstance(error) || error.code !== "GRAMMAR_INVALID") throw error;
         throw new EftError(error.code, `The tool ${name} cannot be forced. ${error.message}`, { cause: error });
     }
-}
-
-/** Arguments are an object, also where their schema leaves that out. */
-function objectSchema(parameters: JsonSchema): Fields {
-    const { type = "object", ...rest } = (typeof parameters === "object" ? parameters : {}) as Fields;
-    if (type === "object" || (Array.isArray(type) && type.includes("object"))) return { ...rest, type: "object" };
-    throw new EftError("GRAMMAR_INVALID", `Arguments are an object, and its parameters are of the type ${show(type)}.`);
 }
 
 /** A grammar with all its rules' names behind a prefix. */

@@ -14,8 +14,8 @@ import type { ResolvedTool } from "./types.js";
 
 /** Whether nothing but texts satisfy the schema of an argument. */
 export function isTextArgument({ parameters }: ResolvedTool, name: string): boolean {
-    const properties = propertiesOf(parameters);
-    return Object.hasOwn(properties, name) && isTextSchema(properties[name]);
+    const { properties } = parameters;
+    return isObject(properties) && Object.hasOwn(properties, name) && isTextSchema(properties[name]);
 }
 
 function isTextSchema(schema: unknown): schema is Fields {
@@ -23,11 +23,6 @@ function isTextSchema(schema: unknown): schema is Fields {
     if (type !== undefined && type !== "string") return false;
     if (Array.isArray(values)) return values.every((each) => typeof each === "string");
     return type === "string" || typeof value === "string";
-}
-
-function propertiesOf(schema: JsonSchema): Fields {
-    const { properties } = isObject(schema) ? schema : {};
-    return isObject(properties) ? properties : {};
 }
 
 /**

@@ -1,5 +1,6 @@
 /** Tools that a model may call. */
 
+import type { Fields } from "../grammar/schema-report.js";
 import type { JsonSchema, SchemaSource } from "../grammar/schema-source.js";
 import type { JsonValue } from "../types.js";
 
@@ -28,5 +29,6 @@ export interface ToolCall {
 export interface ResolvedTool {
     readonly name: string;
     readonly description: string | undefined;
-    readonly parameters: JsonSchema;
+    /** Of an object. */
+    readonly parameters: Fields;
 }

@@ -427,6 +427,15 @@ describe("what cannot be", () => {
     const [named, list] = [{ city: { type: "string" } }, { type: "array", items: { type: "string" } }];
     const forms: [string, object, RegExp][] = [
         ["a mapping of names", { parameters: named }, /the JSON schema of an object, such as .*; "city" says nothing/],
+        ["a mapping of an id", { parameters: { id: { type: "string" } } }, /its "id" is an object, as that of an arg/],
+        ["a mapping of a title", { parameters: { title: named.city } }, /its "title" is an object/],
+        ["a mapping of a description", { parameters: { description: named.city } }, /its "description" is an object/],
+        ["a mapping of a type", { parameters: { type: named.city, ...named } }, /its "type" is an object/],
+        [
+            "several types",
+            { parameters: { type: ["string", "null"] } },
+            /this one is of the type "string" or "null"\.$/,
+        ],
         ["a list", { parameters: list }, /the JSON schema of an object, such as .*; this one is of the type "array"/],
         ["a list of zod's", { parameters: z.array(z.string()) }, /this one is of the type "array"/],
         ["the key of another API", { inputSchema: { type: "object" } }, /is given as parameters/],
@@ -448,6 +457,7 @@ describe("what cannot be", () => {
     test.each<[string, Tool["parameters"]]>([
         ["nothing", {}],
         ["annotations", { description: "any" }],
+        ["names of properties that are keywords", { properties: { id: {}, title: {}, description: {}, type: {} } }],
         ["properties alone", { properties: { a: {} } }],
         ["a reference", { $ref: "#/$defs/a", $defs: { a: { type: "object" } } }],
         ["alternatives", { anyOf: [{ type: "object" }, { type: "object", properties: {} }] }],
@@ -480,14 +490,9 @@ describe("what cannot be", () => {
         expect(() => complete(ensemble, { prompt: PERU, tools: many, toolChoice: "required" })).toThrow(
             /The tool tool\d+ cannot be forced\. .* at #\/properties\/a: `pattern` cannot be enforced: .*too large/,
         );
-        const long = many.map(({ name }, index) => ({
-            name,
-            parameters: {
-                properties: {
-                    a: { enum: Array.from({ length: 99 }, (_, each) => `${index}`.padEnd(100 + each, "x")) },
-                },
-            },
-        }));
+        // A quote takes four characters of a grammar.
+        const values = Array.from({ length: 100 }, (_, each) => String.fromCodePoint(0x4e00 + each) + '"'.repeat(30));
+        const long = many.map(({ name }) => ({ name, parameters: { properties: { a: { enum: values } } } }));
         expect(() => complete(ensemble, { prompt: PERU, tools: long, toolChoice: "required" })).toThrow(
             /No call can be forced: the grammar of the tools up to tool\d+ is longer than 1048576 characters/,
         );

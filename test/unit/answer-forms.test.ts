@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "@jest/globals";
 import { GENERIC_SYNTAX, type CallSyntax } from "../../src/prompts/call-syntax.js";
-import type { JsonSchema } from "../../src/grammar/schema-source.js";
+import type { Fields } from "../../src/grammar/schema-report.js";
 import { allowsArguments } from "../../src/tools/allows-arguments.js";
 import { cut, LLAMA, readPieces, TEXT_MARKS, type AnswerSetup, type ReadAnswer } from "../helpers/answers.js";
 
@@ -97,7 +97,7 @@ describe("arguments that a schema allows", () => {
         ["are those of older drafts", { $schema: "http://json-schema.org/draft-07/schema#" }, {}, true],
         ["are any where the schema cannot be read", { type: "nothing" }, {}, true],
     ])("%s", (_what, schema, values, expected) => {
-        expect(allowsArguments({ ...tree, parameters: schema as JsonSchema }, values as never)).toBe(expected);
+        expect(allowsArguments({ ...tree, parameters: schema as Fields }, values as never)).toBe(expected);
     });
 });
 

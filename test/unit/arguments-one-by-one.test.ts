@@ -179,21 +179,35 @@ test("a name ends at the colon that has a value behind it", () => {
     expect(endOfName("x:y", 0, "<>")).toBeUndefined();
 });
 
-/** How many characters are looked through, by the methods of texts that look through many. */
+/**
+ * How many characters are looked through: by expressions, for a text, and by taking pieces out. What goes to the end is no piece:
+ * nothing is copied for it.
+ */
 function charactersRead(read: () => unknown): number {
     let count = 0;
-    // eslint-disable-next-line @typescript-eslint/unbound-method -- they are called with their texts
-    const { search, indexOf } = String.prototype;
+    /* eslint-disable @typescript-eslint/unbound-method -- they are called with their texts */
+    const { indexOf, slice } = String.prototype;
+    // By which all other methods that take an expression look, too.
+    const { exec } = RegExp.prototype;
+    /* eslint-enable @typescript-eslint/unbound-method */
     const spies = [
-        jest.spyOn(String.prototype, "search").mockImplementation(function (this: string, pattern) {
-            const at = search.call(this, pattern as RegExp);
-            count += at < 0 ? this.length : at + 1;
-            return at;
+        jest.spyOn(RegExp.prototype, "exec").mockImplementation(function (this: RegExp, text) {
+            const from = this.global || this.sticky ? this.lastIndex : 0;
+            const found = exec.call(this, text);
+            const isAnchored = this.sticky || this.source.startsWith("^");
+            const to = found === null ? (isAnchored ? from : text.length) : found.index + found[0].length;
+            count += to - from + 1;
+            return found;
         }),
         jest.spyOn(String.prototype, "indexOf").mockImplementation(function (this: string, part, from = 0) {
             const at = indexOf.call(this, part, from);
             count += (at < 0 ? this.length : at + 1) - from;
             return at;
+        }),
+        jest.spyOn(String.prototype, "slice").mockImplementation(function (this: string, from, to) {
+            const piece = slice.call(this, from, to);
+            if (to !== undefined) count += piece.length;
+            return piece;
         }),
     ];
     try {

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "@jest/globals";
 import { GENERIC_SYNTAX, type CallSyntax } from "../../src/prompts/call-syntax.js";
 import { readGbnf } from "../../src/grammar/gbnf.js";
-import type { JsonSchema } from "../../src/grammar/schema-source.js";
+import type { Fields } from "../../src/grammar/schema-report.js";
 import { callGrammar } from "../../src/tools/call-grammar.js";
 import { TEXT_MARKS } from "../helpers/answers.js";
 
@@ -16,12 +16,7 @@ const PAIRS: CallSyntax = {
     pairs: { before: "<parameter=", between: "", text: mark, other: mark },
 };
 const force = (syntax: CallSyntax, parameters: unknown): string =>
-    callGrammar(
-        [{ name: "find", description: undefined, parameters: parameters as JsonSchema }],
-        syntax,
-        TEXT_MARKS,
-        true,
-    );
+    callGrammar([{ name: "find", description: undefined, parameters: parameters as Fields }], syntax, TEXT_MARKS, true);
 const argument = (schema: unknown, name = "a") => ({ type: "object", properties: { [name]: schema } });
 
 describe.each([
@@ -40,7 +35,6 @@ describe.each([
     });
 
     test.each<[string, unknown]>([
-        ["a text", { type: "string" }],
         ["a constant", { const: 5 }],
         ["what nothing satisfies", { ...argument({ type: "integer", enum: ["x"] }), required: ["a"] }],
         ["no values", { ...argument({ enum: [] }), required: ["a"] }],
@@ -79,24 +73,6 @@ describe("the grammar of calls that was made before", () => {
         const first = callGrammar(...others);
         expect(first).not.toBe(own);
         expect([callGrammar(...others), callGrammar(tools, PAIRS, TEXT_MARKS, true)]).toEqual([first, own]);
-    });
-
-    test("is accepted as often as it is asked for", () => {
-        const many = Array.from({ length: 60 }, (_, tool) => ({
-            ...{ name: `t${tool}`, description: undefined },
-            parameters: {
-                type: "object",
-                properties: Object.fromEntries(
-                    Array.from({ length: 25 }, (_, index) => [
-                        `p${index}`,
-                        index === 0 ? { const: tool } : { type: "integer", minimum: index, maximum: 1000 },
-                    ]),
-                ),
-            },
-        }));
-        const first = callGrammar(many, GENERIC_SYNTAX, TEXT_MARKS, false);
-        for (let count = 0; count < 70; count++)
-            expect(callGrammar(many, GENERIC_SYNTAX, TEXT_MARKS, false)).toBe(first);
     });
 });
 

@@ -445,6 +445,16 @@ describe("refuses, with the place in the schema:", () => {
             { properties: { a: true }, additionalProperties: true, minProperties: 3 },
             "it can be 2 there",
         ],
+        [
+            "names that may be equal, beside those that nothing can have",
+            {
+                properties: { a: { not: {} }, b: { type: "string", enum: [1] } },
+                additionalProperties: true,
+                minProperties: 2,
+            },
+            "it can be 1 there",
+        ],
+        ["a type that is named twice", { type: new Array(8).fill("string") }, "`type` names a type twice"],
         ["the opposite of a format", { not: { format: "date" } }, "`not` cannot be enforced: the opposite of `format`"],
         ["what never ends", { properties: { a: { $ref: "#" } }, required: ["a"] }, "no text satisfies it"],
         ["a reference elsewhere", { $ref: "http://x/y" }, "in the same schema only"],

@@ -4,10 +4,12 @@ import { describe, expect, test } from "@jest/globals";
 import { EftError } from "../../src/errors.js";
 import { programOf } from "../../src/grammar/gbnf-program.js";
 import { isValidJson, jsonSchemaToGbnf } from "../../src/grammar/json-schema.js";
+import type { Fields } from "../../src/grammar/schema-report.js";
 import type { JsonSchema } from "../../src/grammar/schema-source.js";
 import { createWork } from "../../src/grammar/work.js";
 import { allowsArguments } from "../../src/tools/allows-arguments.js";
 import { checkTools } from "../../src/tools/check-tools.js";
+import type { Tool } from "../../src/tools/types.js";
 
 const list = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
 const named = (count: number, make: (index: number) => unknown): Record<string, unknown> =>
@@ -18,6 +20,20 @@ const nested = (depth: number, make: (inner: unknown) => unknown): JsonSchema =>
     return schema as JsonSchema;
 };
 const TEXT = { type: "string" };
+/** Many schemas that lead to one. */
+const often = (schema: unknown): JsonSchema => ({
+    $defs: { long: schema },
+    properties: named(100, (index) => ({ $ref: "#/$defs/long", title: `${index}` })),
+});
+const LONG_TEXTS = list(99, (index) => `${index}`.padEnd(10_000, "x"));
+/** Of its values only the last is valid. */
+const LONG = { enum: [...LONG_TEXTS, 1], not: { type: "string" } };
+/** A short value that is beyond all bounds once it is written out. */
+const doubled = (times: number): unknown => {
+    let value: unknown = ["x"];
+    for (let count = 0; count < times; count++) value = [value, value];
+    return value;
+};
 const CLASSES = ["\\p{L}", "\\P{Lu}", "\\p{Lo}", "\\P{N}", "\\p{S}", "\\p{M}", "\\p{Alphabetic}", "\\p{Cn}"];
 const SCRIPTS = [
     ...["Latin", "Greek", "Cyrillic", "Armenian", "Hebrew", "Arabic", "Syriac", "Thaana", "Devanagari", "Bengali"],
@@ -43,6 +59,11 @@ describe("accepted, in not more units of work than", () => {
         ["a label", { properties: { a: { enum: ["b", "c"] }, d: { type: "integer", minimum: 1, maximum: 5 } } }, 5000],
         ["a thousand properties", { properties: named(1000, () => TEXT) }, 300_000],
         ["hundreds of bounds", { properties: named(200, (index) => ({ type: "integer", minimum: index })) }, 400_000],
+        [
+            "thousands of objects",
+            { enum: list(2000, (i) => ({ id: i, name: `object ${i}`, more: [{ x: 1 }] })) },
+            500_000,
+        ],
         ["thousands of values", { enum: list(5000, (index) => `v${index}`) }, 400_000],
         ["texts that begin alike", { enum: list(10_000, (index) => `value-${100_000_000 + index}`) }, 700_000],
         ["as many letters as strings can have", { type: "string", pattern: "^\\p{L}{1,2000}$" }, 600_000],
@@ -85,6 +106,18 @@ describe("accepted, in not more units of work than", () => {
         }
         expect(work.left).toBeGreaterThan(0);
     });
+});
+
+test("each keyword that cannot be enforced counts, where that is no error", () => {
+    const unknown = { properties: named(20, () => named(300, () => 1)) };
+    const work = createWork();
+    const before = work.left;
+    expect(jsonSchemaToGbnf(unknown, { isStrict: false, work }).unenforced).toHaveLength(6000);
+    expect(before - work.left).toBeGreaterThan(10 * 6000);
+    const many = { properties: named(300, () => unknown.properties.name0) };
+    expect(jsonSchemaToGbnf(many, { isStrict: false }).unenforced).toHaveLength(300);
+    const more = { properties: named(300, () => named(400, () => 1)) };
+    expect(() => jsonSchemaToGbnf(more, { isStrict: false })).toThrow("a grammar of it would be too large");
 });
 
 describe("a request costs the same as often as it is made:", () => {
@@ -171,9 +204,35 @@ describe("refused, with an EftError:", () => {
         ["what is nested too deep", nested(5000, (inner) => ({ items: inner }))],
         ["opposites that are nested too deep", nested(900, (inner) => ({ not: inner }))],
         ["schemas that hold together and are nested too deep", nested(300, (inner) => ({ allOf: [inner] }))],
+        ["long values that many schemas lead to", often(LONG)],
+        [
+            "long names that many schemas lead to",
+            often({ properties: Object.fromEntries(LONG_TEXTS.map((name) => [name, false])) }),
+        ],
+        [
+            "long values that tell many alternatives apart",
+            {
+                oneOf: list(30, (kind) => ({
+                    type: "object",
+                    required: ["kind", "long"],
+                    properties: { kind: { const: kind }, long: LONG },
+                })),
+            },
+        ],
+        ["a type that is named often", { type: list(50_000, () => "string") }],
         ["a text of megabytes", { const: "x".repeat(50_000_000) }],
     ])("%s", (_name, schema) => {
         expect(workOf(schema)).toBeUndefined();
+    });
+
+    test.each<[string, JsonSchema]>([
+        ["what is left out", { not: { const: doubled(40) } }],
+        [
+            "what tells alternatives apart",
+            { oneOf: [doubled(40), 1].map((value) => ({ required: ["a"], properties: { a: { const: value } } })) },
+        ],
+    ])("values that are short until they are written out: %s", (_name, schema) => {
+        expect(() => jsonSchemaToGbnf(schema)).toThrow("a grammar of it would be too large");
     });
 
     test.each<[string, string]>([
@@ -197,6 +256,30 @@ describe("refused, with an EftError:", () => {
         const tools = list(3, (index) => ({ name: `t${index}`, parameters: { examples: list(90_000, () => 1) } }));
         expect(() => checkTools("tools", tools)).toThrow("has more than 200000 values in the parameters up to t2");
     });
+
+    test.each<[string, (name: string) => Tool]>([
+        ["a description", (name) => ({ name, description: LONG_TEXTS.join("") })],
+        [
+            "a schema's annotations",
+            (name) => ({ name, parameters: { properties: named(99, () => ({ title: LONG_TEXTS[0] })) } }),
+        ],
+        ["a schema's values", (name) => ({ name, parameters: { properties: { a: { enum: LONG_TEXTS } } } })],
+        [
+            "names",
+            (name) => ({
+                name,
+                parameters: { properties: Object.fromEntries(LONG_TEXTS.map((text) => [text, true])) },
+            }),
+        ],
+    ])("tools with texts that are long together, in %s", (_name, make) => {
+        expect(() => checkTools("tools", [make("t0")])).not.toThrow();
+        expect(() => checkTools("tools", [make("t0"), make("t1")])).toThrow(
+            expect.objectContaining({
+                code: "OPTION_INVALID",
+                message: "tools has more than 1048576 characters in the tools up to t1.",
+            }),
+        );
+    });
 });
 
 test("a set that stands in many places becomes bytes once", () => {
@@ -206,7 +289,7 @@ test("a set that stands in many places becomes bytes once", () => {
 
 describe("arguments that are judged", () => {
     const again = { properties: { a: { $ref: "#" } } };
-    const tool = (parameters: object) => ({ name: "t", description: undefined, parameters: parameters as JsonSchema });
+    const tool = (parameters: object) => ({ name: "t", description: undefined, parameters: parameters as Fields });
     const ask = (parameters: object, values: object): boolean => allowsArguments(tool(parameters), values as never);
     const deep = (depth: number): Record<string, unknown> => (depth === 0 ? { b: 2 } : { a: deep(depth - 1), c: 1 });
 
