@@ -6,9 +6,10 @@ import type { Socket } from "node:net";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import Type, { type Static } from "typebox";
+import { responses, describeServer, type ErrorBody } from "./document.js";
 import { RequestError, tellFailure } from "./failures.js";
 import { readBody, withoutNulls } from "./json.js";
-import { manifest } from "../package.js";
 import type { JsonValue } from "../types.js";
 
 declare module "fastify" {
@@ -41,6 +42,9 @@ export interface AppOptions {
     /** Told of each reply that is over. */
     readonly onReply: (path: string, status: number) => void;
 }
+
+const Health = Type.Object({ status: Type.Literal("ok") });
+type Health = Static<typeof Health>;
 
 /** As clients write a machine's own name. */
 const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
@@ -88,12 +92,20 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
             done(error as Error);
         }
     });
-    await app.register(swagger, {
-        openapi: { openapi: "3.1.0", info: { title: "eft-llama", version: manifest.version } },
-    });
-    app.get("/health", { schema: { summary: "Whether it serves" }, config: { isOpen: true } }, () => ({
-        status: "ok",
-    }));
+    // What schemas of answers do not mention would be left out of them.
+    app.setSerializerCompiler(() => JSON.stringify);
+    await app.register(swagger, describeServer(apiKeys.length > 0));
+    app.get(
+        "/health",
+        {
+            schema: {
+                ...{ tags: ["Operation"], operationId: "health", summary: "Whether it serves", security: [] },
+                response: responses(Health),
+            },
+            config: { isOpen: true },
+        },
+        (): Health => ({ status: "ok" }),
+    );
     app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
     if (origins.length > 0) await app.register(cors, { origin: [...origins], maxAge: 600 });
 
@@ -118,13 +130,12 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     });
     app.setErrorHandler(async (error, request, reply) => {
         const { error: told } = tellFailure(error, request, reply);
-        return reply.send({ error: told });
+        return reply.send({ error: told } satisfies ErrorBody);
     });
     app.setNotFoundHandler(async (request, reply) => {
         const message = `There is no ${request.method} ${request.url.split("?")[0]}; /openapi.json lists what there is.`;
-        return reply
-            .status(404)
-            .send({ error: { message, type: "invalid_request_error", param: null, code: "not_found" } });
+        const error = { message, type: "invalid_request_error", param: null, code: "not_found" };
+        return reply.status(404).send({ error } satisfies ErrorBody);
     });
     return app;
 }

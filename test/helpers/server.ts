@@ -1,9 +1,12 @@
 /** A server of the demo recipes, and what its numbers say. */
 
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { loadRecipe, parseRecipe, type Recipe } from "../../src/index.js";
 import { startServer, type EftServer, type ServerOptions } from "../../src/server/index.js";
 import { readText } from "./demo.js";
 import { writeFloat32Family } from "./float32.js";
+import { createAnswerCheck, type Exchange, type OpenApi } from "./openapi.js";
 
 /** The demo recipes in float32, so that a text is the same whatever else runs and whatever a cache holds. */
 export function writeDemoRecipes(): { readonly recipes: readonly [Recipe, Recipe]; readonly remove: () => void } {
@@ -17,10 +20,75 @@ export function writeDemoRecipes(): { readonly recipes: readonly [Recipe, Recipe
     return { recipes: [read("demo"), read("demo-dial")], remove };
 }
 
-/** A free port, one thread on the CPU, the demo recipes. */
+/** A free port, one thread on the CPU, the demo recipes. Closing it throws where an answer was not what the OpenAPI document says. */
 export async function serveDemo(options: Partial<ServerOptions> = {}): Promise<EftServer> {
     const recipes = await Promise.all([loadRecipe("demo"), loadRecipe("demo-dial")]);
-    return startServer({ recipes, port: 0, contextSize: 1024, backend: "cpu", threads: 1, ...options });
+    const check = (checkAnswer ??= readCheck(recipes));
+    const server = await startServer({
+        ...{ recipes, port: 0, contextSize: 1024, backend: "cpu", threads: 1 },
+        ...options,
+    });
+    const exchanges = watch(Number(new URL(server.url).port));
+    async function close(): Promise<void> {
+        await server.close();
+        const problems = exchanges.end().map(await check);
+        const [problem] = problems.filter((each) => each !== undefined);
+        if (problem !== undefined) throw new Error(`An answer is not what /openapi.json says. ${problem}`);
+    }
+    return { url: server.url, close, [Symbol.asyncDispose]: close };
+}
+
+let checkAnswer: Promise<(exchange: Exchange) => string | undefined> | undefined;
+
+/** Of a server that has loaded nothing: all have the same document. */
+async function readCheck(recipes: readonly Recipe[]): typeof checkAnswer & {} {
+    const server = await startServer({ recipes, port: 0, lazy: true, backend: "cpu", threads: 1 });
+    try {
+        return createAnswerCheck(await readDocument(server));
+    } finally {
+        await server.close();
+    }
+}
+
+export async function readDocument({ url }: EftServer, headers: Sent = {}): Promise<OpenApi> {
+    return (await (await fetch(`${url}/openapi.json`, { headers })).json()) as OpenApi;
+}
+
+/** Reads along what a server of this process writes, whoever the client is. */
+function watch(port: number): { readonly end: () => readonly Exchange[] } {
+    const exchanges: Exchange[] = [];
+    const begin = (message: unknown): void => {
+        const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
+        if (request.socket.localPort !== port) return;
+        const pieces: Buffer[] = [];
+        const keep = (piece: unknown): void => {
+            if (typeof piece === "string" || Buffer.isBuffer(piece)) pieces.push(Buffer.from(piece as string));
+        };
+        const write = response.write.bind(response) as (...given: unknown[]) => boolean;
+        const end = response.end.bind(response) as (...given: unknown[]) => ServerResponse;
+        Object.assign(response, {
+            write: (...given: unknown[]) => (keep(given[0]), write(...given)),
+            end: (...given: unknown[]) => (keep(given[0]), end(...given)),
+        });
+        response.once("close", () => {
+            if (!response.headersSent) return;
+            exchanges.push({
+                method: request.method ?? "",
+                path: (request.url ?? "").split("?")[0] ?? "",
+                status: response.statusCode,
+                type: String(response.getHeader("content-type") ?? ""),
+                text: Buffer.concat(pieces).toString("utf8"),
+                isWhole: response.writableEnded,
+            });
+        });
+    };
+    subscribe("http.server.request.start", begin);
+    return {
+        end() {
+            unsubscribe("http.server.request.start", begin);
+            return exchanges;
+        },
+    };
 }
 
 type Sent = Readonly<Record<string, string>>;
