@@ -66,17 +66,24 @@ function watch(port: number): { readonly end: () => readonly Exchange[] } {
         };
         const write = response.write.bind(response) as (...given: unknown[]) => boolean;
         const end = response.end.bind(response) as (...given: unknown[]) => ServerResponse;
+        const writeHead = response.writeHead.bind(response) as (...given: unknown[]) => ServerResponse;
+        let headers: Readonly<Record<string, unknown>> = {};
         Object.assign(response, {
+            writeHead(...given: unknown[]) {
+                headers = { ...response.getHeaders(), ...(given.at(-1) as object) };
+                return writeHead(...given);
+            },
             write: (...given: unknown[]) => (keep(given[0]), write(...given)),
             end: (...given: unknown[]) => (keep(given[0]), end(...given)),
         });
         response.once("close", () => {
             if (!response.headersSent) return;
+            const type = headers["content-type"];
             exchanges.push({
                 method: request.method ?? "",
                 path: (request.url ?? "").split("?")[0] ?? "",
                 status: response.statusCode,
-                type: String(response.getHeader("content-type") ?? ""),
+                type: typeof type === "string" ? type : "",
                 text: Buffer.concat(pieces).toString("utf8"),
                 isWhole: response.writableEnded,
             });
