@@ -95,18 +95,6 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     // What schemas of answers do not mention would be left out of them.
     app.setSerializerCompiler(() => JSON.stringify);
     await app.register(swagger, describeServer(apiKeys.length > 0));
-    app.get(
-        "/health",
-        {
-            schema: {
-                ...{ tags: ["Operation"], operationId: "health", summary: "Whether it serves", security: [] },
-                response: responses(Health),
-            },
-            config: { isOpen: true },
-        },
-        (): Health => ({ status: "ok" }),
-    );
-    app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
     if (origins.length > 0) await app.register(cors, { origin: [...origins], maxAge: 600 });
 
     const known = new Map(apiKeys.map((key) => [hash(key).toString("hex"), hash(key)]));
@@ -137,6 +125,19 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         const error = { message, type: "invalid_request_error", param: null, code: "not_found" };
         return reply.status(404).send({ error } satisfies ErrorBody);
     });
+    // Behind all hooks and handlers: a route knows those that were there before a plugin was waited for.
+    app.get(
+        "/health",
+        {
+            schema: {
+                ...{ tags: ["Operation"], operationId: "health", summary: "Whether it serves", security: [] },
+                response: responses(Health),
+            },
+            config: { isOpen: true },
+        },
+        (): Health => ({ status: "ok" }),
+    );
+    app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
     return app;
 }
 

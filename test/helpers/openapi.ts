@@ -55,7 +55,7 @@ export function createAnswerCheck(document: OpenApi): (exchange: Exchange) => st
         compiled.set($ref, check);
         if (check(value)) return undefined;
         const [error] = check.errors ?? [];
-        return `${place.join(" ")}: ${ajv.errorsText(check.errors)}; ${error?.schemaPath} in ${JSON.stringify(value).slice(0, 1000)}`;
+        return `${place.slice(1).join(" ")}: ${ajv.errorsText(check.errors)}; ${error?.schemaPath} in ${JSON.stringify(value).slice(0, 1000)}`;
     }
     return ({ method, path, status, type, text, isWhole }) => {
         const route = routes.find(({ pattern }) => pattern.test(path));

@@ -1,7 +1,8 @@
 /** A server of the demo recipes, and what its numbers say. */
 
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import type { IncomingMessage, ServerResponse } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { afterAll, beforeAll, expect } from "@jest/globals";
 import { loadRecipe, parseRecipe, type Recipe } from "../../src/index.js";
 import { startServer, type EftServer, type ServerOptions } from "../../src/server/index.js";
 import { readText } from "./demo.js";
@@ -20,29 +21,29 @@ export function writeDemoRecipes(): { readonly recipes: readonly [Recipe, Recipe
     return { recipes: [read("demo"), read("demo-dial")], remove };
 }
 
-/** A free port, one thread on the CPU, the demo recipes. Closing it throws where an answer was not what the OpenAPI document says. */
+/** A free port, one thread on the CPU, the demo recipes. What it answers is held against its OpenAPI document. */
 export async function serveDemo(options: Partial<ServerOptions> = {}): Promise<EftServer> {
     const recipes = await Promise.all([loadRecipe("demo"), loadRecipe("demo-dial")]);
-    const check = (checkAnswer ??= readCheck(recipes));
-    const server = await startServer({
-        ...{ recipes, port: 0, contextSize: 1024, backend: "cpu", threads: 1 },
-        ...options,
-    });
-    const exchanges = watch(Number(new URL(server.url).port));
-    async function close(): Promise<void> {
-        await server.close();
-        const problems = exchanges.end().map(await check);
-        const [problem] = problems.filter((each) => each !== undefined);
-        if (problem !== undefined) throw new Error(`An answer is not what /openapi.json says. ${problem}`);
-    }
-    return { url: server.url, close, [Symbol.asyncDispose]: close };
+    const own = { recipes, port: 0, contextSize: 1024, backend: "cpu", threads: 1 } as const;
+    checkAnswer ??= await readCheck({ ...own, lazy: true });
+    const server = await startServer({ ...own, ...options });
+    ports.add(Number(new URL(server.url).port));
+    return server;
 }
 
-let checkAnswer: Promise<(exchange: Exchange) => string | undefined> | undefined;
+/** Of the servers of this file, which all have the same document but for their keys. */
+let checkAnswer: ((exchange: Exchange) => string | undefined) | undefined;
+const ports = new Set<number>();
+const exchanges: Exchange[] = [];
+beforeAll(() => subscribe("http.server.request.start", readAlong));
+afterAll(() => {
+    unsubscribe("http.server.request.start", readAlong);
+    const problems = exchanges.map((exchange) => checkAnswer?.(exchange)).filter((problem) => problem !== undefined);
+    expect(problems.slice(0, 5)).toEqual([]);
+});
 
-/** Of a server that has loaded nothing: all have the same document. */
-async function readCheck(recipes: readonly Recipe[]): typeof checkAnswer & {} {
-    const server = await startServer({ recipes, port: 0, lazy: true, backend: "cpu", threads: 1 });
+async function readCheck(options: ServerOptions): Promise<typeof checkAnswer> {
+    const server = await startServer(options);
     try {
         return createAnswerCheck(await readDocument(server));
     } finally {
@@ -54,48 +55,42 @@ export async function readDocument({ url }: EftServer, headers: Sent = {}): Prom
     return (await (await fetch(`${url}/openapi.json`, { headers })).json()) as OpenApi;
 }
 
-/** Reads along what a server of this process writes, whoever the client is. */
-function watch(port: number): { readonly end: () => readonly Exchange[] } {
-    const exchanges: Exchange[] = [];
-    const begin = (message: unknown): void => {
-        const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
-        if (request.socket.localPort !== port) return;
-        const pieces: Buffer[] = [];
-        const keep = (piece: unknown): void => {
-            if (typeof piece === "string" || Buffer.isBuffer(piece)) pieces.push(Buffer.from(piece as string));
-        };
-        const write = response.write.bind(response) as (...given: unknown[]) => boolean;
-        const end = response.end.bind(response) as (...given: unknown[]) => ServerResponse;
-        const writeHead = response.writeHead.bind(response) as (...given: unknown[]) => ServerResponse;
-        let headers: Readonly<Record<string, unknown>> = {};
-        Object.assign(response, {
-            writeHead(...given: unknown[]) {
-                headers = { ...response.getHeaders(), ...(given.at(-1) as object) };
-                return writeHead(...given);
-            },
-            write: (...given: unknown[]) => (keep(given[0]), write(...given)),
-            end: (...given: unknown[]) => (keep(given[0]), end(...given)),
-        });
-        response.once("close", () => {
-            if (!response.headersSent) return;
-            const type = headers["content-type"];
-            exchanges.push({
-                method: request.method ?? "",
-                path: (request.url ?? "").split("?")[0] ?? "",
-                status: response.statusCode,
-                type: typeof type === "string" ? type : "",
-                text: Buffer.concat(pieces).toString("utf8"),
-                isWhole: response.writableEnded,
-            });
-        });
+/** Keeps what a server of this process writes, whoever the client is. */
+function readAlong(message: unknown): void {
+    const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
+    if (!ports.has(request.socket.localPort ?? 0)) return;
+    const pieces: Buffer[] = [];
+    let type: unknown;
+    const keep = (piece: unknown): void => {
+        if (typeof piece === "string" || Buffer.isBuffer(piece)) pieces.push(Buffer.from(piece as string));
     };
-    subscribe("http.server.request.start", begin);
-    return {
-        end() {
-            unsubscribe("http.server.request.start", begin);
-            return exchanges;
+    const { write, end, writeHead } = response as unknown as Record<string, (...given: unknown[]) => unknown>;
+    Object.assign(response, {
+        writeHead(...given: unknown[]) {
+            type = { ...response.getHeaders(), ...(given.at(-1) as OutgoingHttpHeaders) }["content-type"];
+            return writeHead?.apply(response, given);
         },
-    };
+        write(...given: unknown[]) {
+            keep(given[0]);
+            return write?.apply(response, given);
+        },
+        end(...given: unknown[]) {
+            keep(given[0]);
+            return end?.apply(response, given);
+        },
+    });
+    response.once("close", () => {
+        // Node itself answers what is hardly HTTP, with a status alone.
+        if (!response.headersSent || type === undefined) return;
+        exchanges.push({
+            method: request.method ?? "",
+            path: (request.url ?? "").split("?")[0] ?? "",
+            status: response.statusCode,
+            type: typeof type === "string" ? type : "",
+            text: Buffer.concat(pieces).toString("utf8"),
+            isWhole: response.writableEnded,
+        });
+    });
 }
 
 type Sent = Readonly<Record<string, string>>;

@@ -22,7 +22,8 @@ afterAll(async () => {
     for (const server of servers) await server.close();
 });
 
-const operationsOf = ({ paths }: OpenApi): readonly Operation[] => Object.values(paths).flatMap(Object.values);
+const operationsOf = ({ paths }: OpenApi): readonly Operation[] =>
+    Object.values(paths).flatMap((operations) => Object.values(operations));
 const chatOf = ({ paths }: OpenApi): Operation => paths[CHAT]?.["post"] as Operation;
 
 describe("the OpenAPI document", () => {
