@@ -36,12 +36,26 @@ export const ErrorBody = named(
 );
 export type ErrorBody = Static<typeof ErrorBody>;
 
-/** What ends streams of OpenAI's protocol. */
-export const Done = Type.Literal("[DONE]");
+/**
+ * One of the events of a stream.
+ *
+ * @param data - JSON in its field `data`
+ * @param end - what the last one has there instead
+ */
+export function eventOf(data: TSchema, end?: string) {
+    const json = Type.String({ contentMediaType: "application/json", contentSchema: data });
+    return Type.Object(
+        {
+            event: Type.Optional(Type.String({ description: "The type of its data, where that has one" })),
+            data: end === undefined ? json : Type.Union([Type.Literal(end), json]),
+        },
+        { description: "Each of the server-sent events" },
+    );
+}
 
 /** What a route answers besides, or otherwise. */
 interface Answers {
-    /** The data of one event, where an answer may be a stream of them. */
+    /** One event, where an answer may be a stream of them. */
     readonly event?: TSchema;
     /** Default: as OpenAI has it. */
     readonly error?: TSchema;
@@ -62,13 +76,7 @@ export function responses(schema: TSchema, { event, error = ErrorBody, type = "a
             content: {
                 [type]: { schema },
                 ...(event !== undefined && {
-                    "text/event-stream": {
-                        schema: Type.String({
-                            description:
-                                "Server-sent events; the data of each is JSON of the schema x-event, or its text",
-                        }),
-                        "x-event": event,
-                    },
+                    "text/event-stream": { schema: event },
                 }),
             },
         },

@@ -15,8 +15,11 @@ export interface Operation {
 
 interface Media {
     readonly schema: Schema;
-    /** The data of one event. */
-    readonly "x-event"?: Schema;
+}
+
+/** Of the field `data` of an event: JSON of a schema, or also a text that ends all. */
+interface DataSchema extends Schema {
+    readonly anyOf?: readonly Schema[];
 }
 
 export interface OpenApi {
@@ -72,14 +75,24 @@ export function createAnswerCheck(document: OpenApi): (exchange: Exchange) => st
             if (!isWhole) return undefined;
             return validate([...place, "schema"], media === "application/json" ? JSON.parse(text) : text);
         }
-        const events = text.split("\n\n");
+        const { data } = described.schema["properties"] as { readonly data: DataSchema };
+        const [end] = data.anyOf ?? [];
+        const json = [...place, "schema", "properties", "data", ...(end ? ["anyOf", "1"] : []), "contentSchema"];
+        const checkData = (written: string): string | undefined => {
+            if (end !== undefined && JSON.stringify(end["enum"]) === JSON.stringify([written])) return undefined;
+            if (!written.startsWith("{")) return `${name}: an event with ${written}`;
+            return validate(json, JSON.parse(written));
+        };
         // What stands behind the last one is empty, or what a client has left in the middle of.
-        for (const event of events.slice(0, -1)) {
-            const data = /^data: (.*)$/m.exec(event)?.[1] ?? "";
-            const problem = validate([...place, "x-event"], data.startsWith("{") ? JSON.parse(data) : data);
-            if (problem !== undefined) return problem;
-        }
-        return undefined;
+        return text
+            .split("\n\n")
+            .slice(0, -1)
+            .map((lines) => {
+                const fields = lines.split("\n").map((line) => line.split(/: (.*)/s));
+                const event = Object.fromEntries(fields);
+                return validate([...place, "schema"], event) ?? checkData(event["data"] ?? "");
+            })
+            .find((problem) => problem !== undefined);
     };
 }
 

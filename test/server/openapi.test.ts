@@ -93,7 +93,7 @@ describe("the check of answers finds", () => {
         ["nothing in a stream", { ...stream, text: `${event}data: [DONE]\n\n` }, undefined],
         ["nothing in one that was left", { ...stream, text: `${event}data: {"id`, isWhole: false }, undefined],
         ["another event", { ...stream, text: `${event}data: {}\n\n` }, "required property 'id'"],
-        ["another end", { ...stream, text: `${event}data: END\n\n` }, "must be"],
+        ["another end", { ...stream, text: `${event}data: END\n\n` }, "an event with END"],
     ])("%s", (_, exchange, problem) => {
         const found = createAnswerCheck(open)(exchange);
         if (problem === undefined) expect(found).toBeUndefined();

@@ -5,7 +5,7 @@ import type { FinishPart } from "../../decoding/completion.js";
 import { partsOf, type Answers } from "../answers.js";
 import { toBlocks } from "../blocks.js";
 import { clientOf, noteOf } from "../client.js";
-import { responses } from "../document.js";
+import { eventOf, responses } from "../document.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { tellFailure, type Failure } from "../failures.js";
 import { toEftReport } from "../openai/eft-report.js";
@@ -33,7 +33,7 @@ export async function addMessages(app: FastifyInstance, { desk, models }: Servic
                 schema: {
                     ...{ tags: ["Anthropic"], operationId: "createMessage", summary: "Answers a conversation" },
                     body: MessagesBody,
-                    response: responses(Message, { event: MessageEvent, error: MessagesError }),
+                    response: responses(Message, { event: eventOf(MessageEvent), error: MessagesError }),
                 },
                 config: { names: { stop: "stop_sequences", jsonSchema: "output_config.format.schema" } },
             },

@@ -1,7 +1,7 @@
 /** What `POST /v1/chat/completions` takes, and what it answers. */
 
 import Type, { type Static } from "typebox";
-import { Done, ErrorBody, named, nullable } from "../document.js";
+import { ErrorBody, eventOf, named, nullable } from "../document.js";
 import { ChoiceReport, EftReport, EftToken, FinishReason, TokenLogprobs, Usage } from "./answer-schema.js";
 
 const optional = Type.Optional;
@@ -201,4 +201,4 @@ export const ChatChunk = named(
     }),
 );
 export type ChatChunk = Static<typeof ChatChunk>;
-export const ChatEvent = Type.Union([ChatChunk, ErrorBody, Done]);
+export const ChatEvent = eventOf(Type.Union([ChatChunk, ErrorBody]), "[DONE]");

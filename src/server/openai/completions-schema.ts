@@ -1,7 +1,7 @@
 /** What `POST /v1/completions` takes, and what it answers. */
 
 import Type, { type Static } from "typebox";
-import { Done, ErrorBody, named, nullable } from "../document.js";
+import { ErrorBody, eventOf, named, nullable } from "../document.js";
 import { EftReport, FinishReason, Usage } from "./answer-schema.js";
 import { SamplingFields } from "./chat-schema.js";
 
@@ -75,4 +75,4 @@ export const CompletionChunk = named(
     }),
 );
 export type CompletionChunk = Static<typeof CompletionChunk>;
-export const CompletionEvent = Type.Union([CompletionChunk, ErrorBody, Done]);
+export const CompletionEvent = eventOf(Type.Union([CompletionChunk, ErrorBody]), "[DONE]");

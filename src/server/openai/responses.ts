@@ -16,7 +16,7 @@ import {
 } from "../asking.js";
 import { toBlocks } from "../blocks.js";
 import { clientOf, noteOf } from "../client.js";
-import { responses } from "../document.js";
+import { eventOf, responses } from "../document.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { RequestError, type Failure } from "../failures.js";
 import type { Services } from "../services.js";
@@ -46,7 +46,7 @@ export function addResponses(app: FastifyInstance, { desk }: Services): void {
                 ...{ tags: ["OpenAI"], operationId: "createResponse" },
                 summary: "Answers items, which may go on from an earlier response",
                 body: ResponsesBody,
-                response: responses(Response, { event: ResponseEvent }),
+                response: responses(Response, { event: eventOf(ResponseEvent) }),
             },
             config: { names: { prompt: "input", maxTokens: "max_output_tokens", jsonSchema: "text.format.schema" } },
         },
