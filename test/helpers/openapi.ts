@@ -88,8 +88,8 @@ export function createAnswerCheck(document: OpenApi): (exchange: Exchange) => st
             .split("\n\n")
             .slice(0, -1)
             .map((lines) => {
-                const fields = lines.split("\n").map((line) => line.split(/: (.*)/s));
-                const event = Object.fromEntries(fields);
+                const fields = lines.split("\n").map((line) => line.split(/: (.*)/s) as [string, string]);
+                const event: Readonly<Record<string, string>> = Object.fromEntries(fields);
                 return validate([...place, "schema"], event) ?? checkData(event["data"] ?? "");
             })
             .find((problem) => problem !== undefined);
