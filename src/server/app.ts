@@ -4,11 +4,12 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
+import Type, { type Static } from "typebox";
+import { responses, describeServer, type ErrorBody } from "./document.js";
 import { RequestError, tellFailure } from "./failures.js";
 import { readBody, withoutNulls } from "./json.js";
 import { giveUpSlow } from "./slow-readers.js";
 import { unknownFields } from "./unknown-fields.js";
-import { manifest } from "../package.js";
 import type { JsonValue } from "../types.js";
 
 declare module "fastify" {
@@ -44,6 +45,9 @@ export interface AppOptions {
 
 /** Unknown fields that the log names. */
 const MOST_UNKNOWN = 20;
+const Health = Type.Object({ status: Type.Literal("ok") });
+type Health = Static<typeof Health>;
+
 /** As clients write a machine's own name. */
 const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
@@ -90,13 +94,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
             done(error as Error);
         }
     });
-    await app.register(swagger, {
-        openapi: { openapi: "3.1.0", info: { title: "eft-llama", version: manifest.version } },
-    });
-    app.get("/health", { schema: { summary: "Whether it serves" }, config: { isOpen: true } }, () => ({
-        status: "ok",
-    }));
-    app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
+    // What schemas of answers do not mention would be left out of them.
+    app.setSerializerCompiler(() => JSON.stringify);
+    await app.register(swagger, describeServer(apiKeys.length > 0));
     if (origins.length > 0)
         await app.register(cors, { origin: [...origins], maxAge: 600, exposedHeaders: ["retry-after"] });
 
@@ -122,14 +122,26 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     });
     app.setErrorHandler(async (error, request, reply) => {
         const { error: told } = tellFailure(error, request, reply);
-        return reply.send({ error: told });
+        return reply.send({ error: told } satisfies ErrorBody);
     });
     app.setNotFoundHandler(async (request, reply) => {
         const message = `There is no ${request.method} ${request.url.split("?")[0]}; /openapi.json lists what there is.`;
-        return reply
-            .status(404)
-            .send({ error: { message, type: "invalid_request_error", param: null, code: "not_found" } });
+        const error = { message, type: "invalid_request_error", param: null, code: "not_found" };
+        return reply.status(404).send({ error } satisfies ErrorBody);
     });
+    // Behind all hooks and handlers: a route knows those that were there before a plugin was waited for.
+    app.get(
+        "/health",
+        {
+            schema: {
+                ...{ tags: ["Operation"], operationId: "health", summary: "Whether it serves", security: [] },
+                response: responses(Health),
+            },
+            config: { isOpen: true },
+        },
+        (): Health => ({ status: "ok" }),
+    );
+    app.get("/openapi.json", { schema: { hide: true } }, () => app.swagger());
     return app;
 }
 

@@ -2,20 +2,14 @@
 
 import type { FastifyReply, FastifyRequest } from "fastify";
 import { EftError, type EftErrorCode } from "../errors.js";
+import type { ErrorBody } from "./document.js";
 import { describeProblems, type SchemaProblem } from "./validation.js";
 import { inWireNames, wireName } from "./wire-names.js";
 
 /** What a request is answered with that fails. */
 export interface Failure {
     readonly status: number;
-    readonly error: {
-        readonly message: string;
-        /** As OpenAI calls kinds of errors, by which clients tell them apart. */
-        readonly type: string;
-        /** The field that it is about. */
-        readonly param: string | null;
-        readonly code: string | null;
-    };
+    readonly error: ErrorBody["error"];
     /** Seconds after which it is worth trying again. */
     readonly retryAfter?: number;
 }

@@ -2,7 +2,9 @@
 
 import type { FastifyInstance } from "fastify";
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import Type from "typebox";
 import type { FinishPart } from "../decoding/completion.js";
+import { responses } from "./document.js";
 import type { Services } from "./services.js";
 
 export interface Metrics {
@@ -71,8 +73,15 @@ export function createMetrics(): Metrics {
             gauge("revocations", "Sequences that had to give their cells away", () => host.counts.revocations);
             gauge("evaluated_tokens", "Tokens that all members have evaluated", () => host.counts.evaluatedTokens);
             gauge("reused_tokens", "Tokens of prompts that were found in a cache", () => host.counts.reusedTokens);
-            app.get("/metrics", { schema: { summary: "Numbers for Prometheus" } }, async (_request, reply) =>
-                reply.type(registry.contentType).send(await registry.metrics()),
+            app.get(
+                "/metrics",
+                {
+                    schema: {
+                        ...{ tags: ["Operation"], operationId: "metrics", summary: "Numbers for Prometheus" },
+                        response: responses(Type.String(), { type: "text/plain" }),
+                    },
+                },
+                async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()),
             );
         },
     };

@@ -1,9 +1,13 @@
 /** A server of the demo recipes, and what its numbers say. */
 
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
+import { afterAll, beforeAll, expect } from "@jest/globals";
 import { loadRecipe, parseRecipe, type Recipe } from "../../src/index.js";
 import { startServer, type EftServer, type ServerOptions } from "../../src/server/index.js";
 import { readText } from "./demo.js";
 import { writeFloat32Family } from "./float32.js";
+import { createAnswerCheck, type Exchange, type OpenApi } from "./openapi.js";
 
 /** The demo recipes in float32, so that a text is the same whatever else runs and whatever a cache holds. */
 export function writeDemoRecipes(): { readonly recipes: readonly [Recipe, Recipe]; readonly remove: () => void } {
@@ -17,10 +21,76 @@ export function writeDemoRecipes(): { readonly recipes: readonly [Recipe, Recipe
     return { recipes: [read("demo"), read("demo-dial")], remove };
 }
 
-/** A free port, one thread on the CPU, the demo recipes. */
+/** A free port, one thread on the CPU, the demo recipes. What it answers is held against its OpenAPI document. */
 export async function serveDemo(options: Partial<ServerOptions> = {}): Promise<EftServer> {
     const recipes = await Promise.all([loadRecipe("demo"), loadRecipe("demo-dial")]);
-    return startServer({ recipes, port: 0, contextSize: 1024, backend: "cpu", threads: 1, ...options });
+    const own = { recipes, port: 0, contextSize: 1024, backend: "cpu", threads: 1 } as const;
+    checkAnswer ??= await readCheck({ ...own, lazy: true });
+    const server = await startServer({ ...own, ...options });
+    ports.add(Number(new URL(server.url).port));
+    return server;
+}
+
+/** Of the servers of this file, which all have the same document but for their keys. */
+let checkAnswer: ((exchange: Exchange) => string | undefined) | undefined;
+const ports = new Set<number>();
+const exchanges: Exchange[] = [];
+beforeAll(() => subscribe("http.server.request.start", readAlong));
+afterAll(() => {
+    unsubscribe("http.server.request.start", readAlong);
+    const problems = exchanges.map((exchange) => checkAnswer?.(exchange)).filter((problem) => problem !== undefined);
+    expect(problems.slice(0, 5)).toEqual([]);
+});
+
+async function readCheck(options: ServerOptions): Promise<typeof checkAnswer> {
+    const server = await startServer(options);
+    try {
+        return createAnswerCheck(await readDocument(server));
+    } finally {
+        await server.close();
+    }
+}
+
+export async function readDocument({ url }: EftServer, headers: Sent = {}): Promise<OpenApi> {
+    return (await (await fetch(`${url}/openapi.json`, { headers })).json()) as OpenApi;
+}
+
+/** Keeps what a server of this process writes, whoever the client is. */
+function readAlong(message: unknown): void {
+    const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
+    if (!ports.has(request.socket.localPort ?? 0)) return;
+    const pieces: Buffer[] = [];
+    let type: unknown;
+    const keep = (piece: unknown): void => {
+        if (typeof piece === "string" || Buffer.isBuffer(piece)) pieces.push(Buffer.from(piece as string));
+    };
+    const { write, end, writeHead } = response as unknown as Record<string, (...given: unknown[]) => unknown>;
+    Object.assign(response, {
+        writeHead(...given: unknown[]) {
+            type = { ...response.getHeaders(), ...(given.at(-1) as OutgoingHttpHeaders) }["content-type"];
+            return writeHead?.apply(response, given);
+        },
+        write(...given: unknown[]) {
+            keep(given[0]);
+            return write?.apply(response, given);
+        },
+        end(...given: unknown[]) {
+            keep(given[0]);
+            return end?.apply(response, given);
+        },
+    });
+    response.once("close", () => {
+        // Node itself answers what is hardly HTTP, with a status alone.
+        if (!response.headersSent || type === undefined) return;
+        exchanges.push({
+            method: request.method ?? "",
+            path: (request.url ?? "").split("?")[0] ?? "",
+            status: response.statusCode,
+            type: typeof type === "string" ? type : "",
+            text: Buffer.concat(pieces).toString("utf8"),
+            isWhole: response.writableEnded,
+        });
+    });
 }
 
 type Sent = Readonly<Record<string, string>>;

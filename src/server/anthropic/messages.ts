@@ -5,12 +5,21 @@ import type { FinishPart } from "../../decoding/completion.js";
 import { partsOf, type Answers } from "../answers.js";
 import { toBlocks } from "../blocks.js";
 import { clientOf, noteOf } from "../client.js";
+import { eventOf, responses } from "../document.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { tellFailure, type Failure } from "../failures.js";
 import { toEftReport } from "../openai/eft-report.js";
 import type { Services } from "../services.js";
 import { toOptions, toPrompt } from "./request.js";
-import { CountBody, MessagesBody } from "./schema.js";
+import {
+    CountBody,
+    Message,
+    MessageEvent,
+    MessagesBody,
+    MessagesError,
+    TokenCount,
+    type AnswerBlock,
+} from "./schema.js";
 
 export async function addMessages(app: FastifyInstance, { desk, models, reading }: Services): Promise<void> {
     await app.register((scope, _options, done) => {
@@ -21,7 +30,11 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
         scope.post<{ Body: MessagesBody }>(
             "/v1/messages",
             {
-                schema: { body: MessagesBody, summary: "Answers a conversation, as Anthropic's protocol has it" },
+                schema: {
+                    ...{ tags: ["Anthropic"], operationId: "createMessage", summary: "Answers a conversation" },
+                    body: MessagesBody,
+                    response: responses(Message, { event: eventOf(MessageEvent), error: MessagesError }),
+                },
                 config: { names: { stop: "stop_sequences", jsonSchema: "output_config.format.schema" } },
             },
             async (request, reply) => {
@@ -47,8 +60,15 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
         );
         scope.post<{ Body: CountBody }>(
             "/v1/messages/count_tokens",
-            { schema: { body: CountBody, summary: "How many tokens the prompt of a conversation has" } },
-            async (request, reply) => {
+            {
+                schema: {
+                    ...{ tags: ["Anthropic"], operationId: "countMessageTokens" },
+                    summary: "How many tokens the prompt of a conversation has",
+                    body: CountBody,
+                    response: responses(TokenCount, { error: MessagesError }),
+                },
+            },
+            async (request, reply): Promise<TokenCount> => {
                 const { prompt, ...options } = toPrompt(request.body, noteOf(request));
                 const client = clientOf(request, reply);
                 return models.using(request.body.model, client, async (ensemble) => ({
@@ -70,13 +90,13 @@ const ERROR_TYPES: Readonly<Record<number, string>> = {
     503: "overloaded_error",
 };
 
-function toErrorBody({ status, error }: Failure): object {
+function toErrorBody({ status, error }: Failure): MessagesError {
     const type = ERROR_TYPES[status] ?? (status < 500 ? "invalid_request_error" : "api_error");
     return { type: "error", error: { type, message: error.message } };
 }
 
 /** Tokens that a cache held are counted beside the others. */
-function toUsage({ usage }: FinishPart) {
+function toUsage({ usage }: FinishPart): Message["usage"] {
     return {
         input_tokens: usage.promptTokens - usage.reusedTokens,
         cache_creation_input_tokens: 0,
@@ -85,19 +105,22 @@ function toUsage({ usage }: FinishPart) {
     };
 }
 
-function toStop({ reason, stoppedBy }: FinishPart) {
+function toStop({ reason, stoppedBy }: FinishPart): Pick<Message, "stop_reason" | "stop_sequence"> {
     const reasons = { "tool-calls": "tool_use", length: "max_tokens", abort: "max_tokens" } as const;
     const stopped = stoppedBy === undefined ? "end_turn" : "stop_sequence";
     return { stop_reason: reason === "stop" ? stopped : reasons[reason], stop_sequence: stoppedBy ?? null };
 }
 
 function headOf({ id, model }: Answers) {
-    return { id, type: "message", role: "assistant", model };
+    return { id, type: "message" as const, role: "assistant" as const, model };
 }
 
-async function collectMessage(answers: Answers): Promise<object> {
-    const content: object[] = [];
-    let end = {};
+/** The last part of an answer. */
+type End = Pick<Message, "stop_reason" | "stop_sequence" | "usage" | "eft">;
+
+async function collectMessage(answers: Answers): Promise<Partial<Message>> {
+    const content: AnswerBlock[] = [];
+    let end: End | undefined;
     for await (const block of toBlocks(partsOf(answers, 0))) {
         if (block.type === "close")
             content.push(

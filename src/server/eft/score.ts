@@ -4,6 +4,7 @@ import type { FastifyInstance } from "fastify";
 import Type, { type Static } from "typebox";
 import type { ScoreItem } from "../../scoring/items.js";
 import { clientOf } from "../client.js";
+import { responses, named } from "../document.js";
 import { RequestError } from "../failures.js";
 import { ChatBody, EftFields } from "../openai/chat-schema.js";
 import { toMessage } from "../openai/request.js";
@@ -39,11 +40,41 @@ export const ScoreBody = Type.Object({
 });
 type ScoreBody = Static<typeof ScoreBody>;
 
+const ScoredToken = Type.Object({
+    id: Type.Integer({ minimum: 0 }),
+    token: Type.String(),
+    logprob: Type.Number({ description: "-9999: impossible" }),
+});
+const Scores = named(
+    "Scores",
+    Type.Object({
+        object: Type.Literal("list"),
+        model: Type.String(),
+        data: Type.Array(
+            Type.Object({
+                index: Type.Integer(),
+                text: Type.String(),
+                windows: Type.Integer(),
+                is_greedy: Type.Boolean({ description: "Whether each token is the most probable one" }),
+                tokens: Type.Array(ScoredToken),
+                logprob: Type.Number({ description: "Of all together" }),
+                members: Type.Record(Type.String(), Type.Array(Type.Number())),
+                top: optional(Type.Array(Type.Array(ScoredToken))),
+            }),
+        ),
+    }),
+);
+type Scores = Static<typeof Scores>;
+
 export function addScore(app: FastifyInstance, { models, places }: Services): void {
     app.post<{ Body: ScoreBody }>(
         "/v1/eft/score",
         {
-            schema: { body: ScoreBody, summary: "Log-probabilities of given texts" },
+            schema: {
+                ...{ tags: ["EFT"], operationId: "scoreTexts", summary: "Log-probabilities of given texts" },
+                body: ScoreBody,
+                response: responses(Scores),
+            },
             config: {
                 names: {
                     prompt: "items",
@@ -53,7 +84,7 @@ export function addScore(app: FastifyInstance, { models, places }: Services): vo
                 },
             },
         },
-        async (request, reply) => {
+        async (request, reply): Promise<Scores> => {
             const { model, items: given, stride, top_logprobs: top = 0, parameters, conservative } = request.body;
             const chat = given.some(({ messages }) => messages !== undefined);
             const items = given.map((item, index) => toItem(item, index, chat));

@@ -7,6 +7,7 @@ import type { Ensemble } from "../../ensemble/ensemble.js";
 import { toMessages as checkMessages } from "../../prompts/messages.js";
 import { renderPrompts } from "../../prompts/prompt.js";
 import { clientOf } from "../client.js";
+import { responses, nullable } from "../document.js";
 import { RequestError } from "../failures.js";
 import { ChatBody } from "../openai/chat-schema.js";
 import { toMessage } from "../openai/request.js";
@@ -32,11 +33,38 @@ type DetokenizeBody = Static<typeof DetokenizeBody>;
 const TemplateBody = Type.Object({ model: optional(Type.String()), messages, chat_template_kwargs: variables });
 type TemplateBody = Static<typeof TemplateBody>;
 
+const Tokens = Type.Object({
+    tokens: Type.Array(Type.Integer({ minimum: 0 })),
+    count: Type.Integer(),
+    max_model_len: Type.Integer({ description: "The context size" }),
+});
+type Tokens = Static<typeof Tokens>;
+const TokenizerInfo = Type.Object({
+    tokenizer_class: Type.Literal("eft-llama"),
+    bos_token: nullable(Type.String()),
+    eos_token: nullable(Type.String()),
+});
+type TokenizerInfo = Static<typeof TokenizerInfo>;
+const Text = Type.Object({ prompt: Type.String(), content: Type.String({ description: "The same" }) });
+type Text = Static<typeof Text>;
+const Prompts = Type.Object({
+    prompt: Type.String({ description: "Of the member whose tokenizer reads texts" }),
+    members: Type.Record(Type.String(), Type.String()),
+});
+type Prompts = Static<typeof Prompts>;
+
 export function addTexts(app: FastifyInstance, { models, reading }: Services): void {
     app.post<{ Body: TokenizeBody }>(
         "/tokenize",
-        { schema: { body: TokenizeBody, summary: "The tokens of a text, or of the prompt that a conversation makes" } },
-        async (request, reply) => {
+        {
+            schema: {
+                ...{ tags: ["Texts"], operationId: "tokenize" },
+                summary: "The tokens of a text, or of the prompt that a conversation makes",
+                body: TokenizeBody,
+                response: responses(Tokens),
+            },
+        },
+        async (request, reply): Promise<Tokens> => {
             const { body } = request;
             const client = clientOf(request, reply);
             return models.using(body.model, client, async (ensemble) => {
@@ -49,11 +77,12 @@ export function addTexts(app: FastifyInstance, { models, reading }: Services): v
         "/tokenizer_info",
         {
             schema: {
+                ...{ tags: ["Texts"], operationId: "tokenizerInfo", summary: "Spellings of BOS and EOS" },
                 querystring: Type.Object({ model: optional(Type.String()) }),
-                summary: "Spellings of BOS and EOS",
+                response: responses(TokenizerInfo),
             },
         },
-        async (request, reply) =>
+        async (request, reply): Promise<TokenizerInfo> =>
             models.using(request.query.model, clientOf(request, reply), (ensemble) => {
                 const { bos, eos } = specialTokens(ensemble);
                 return { tokenizer_class: "eft-llama", bos_token: bos?.text ?? null, eos_token: eos?.text ?? null };
@@ -61,8 +90,14 @@ export function addTexts(app: FastifyInstance, { models, reading }: Services): v
     );
     app.post<{ Body: DetokenizeBody }>(
         "/detokenize",
-        { schema: { body: DetokenizeBody, summary: "The text of tokens" } },
-        async (request, reply) =>
+        {
+            schema: {
+                ...{ tags: ["Texts"], operationId: "detokenize", summary: "The text of tokens" },
+                body: DetokenizeBody,
+                response: responses(Text),
+            },
+        },
+        async (request, reply): Promise<Text> =>
             models.using(request.body.model, clientOf(request, reply), (ensemble) => {
                 const text = ensemble.detokenize(request.body.tokens);
                 return { prompt: text, content: text };
@@ -70,8 +105,15 @@ export function addTexts(app: FastifyInstance, { models, reading }: Services): v
     );
     app.post<{ Body: TemplateBody }>(
         "/apply-template",
-        { schema: { body: TemplateBody, summary: "What each member is shown of a conversation" } },
-        async (request, reply) => {
+        {
+            schema: {
+                ...{ tags: ["Texts"], operationId: "applyTemplate" },
+                summary: "What each member is shown of a conversation",
+                body: TemplateBody,
+                response: responses(Prompts),
+            },
+        },
+        async (request, reply): Promise<Prompts> => {
             const { body } = request;
             return models.using(body.model, clientOf(request, reply), (ensemble) => {
                 const said = checkMessages(body.messages.map(toMessage), "messages");

@@ -1,6 +1,8 @@
-/** What `POST /v1/chat/completions` takes. */
+/** What `POST /v1/chat/completions` takes, and what it answers. */
 
 import Type, { type Static } from "typebox";
+import { ErrorBody, eventOf, named, nullable } from "../document.js";
+import { ChoiceReport, EftReport, EftToken, FinishReason, TokenLogprobs, Usage } from "./answer-schema.js";
 
 const optional = Type.Optional;
 
@@ -160,3 +162,68 @@ export const ChatBody = Type.Object({
 
 export type ChatBody = Static<typeof ChatBody>;
 export type ChatMessageBody = Static<typeof Message>;
+
+/** The fields that all objects of one answer begin with. */
+const HEAD = { id: Type.String(), created: Type.Integer(), model: Type.String(), system_fingerprint: Type.Null() };
+const Logprobs = nullable(Type.Object({ content: Type.Array(TokenLogprobs), refusal: Type.Null() }));
+const ToolCall = {
+    id: Type.String(),
+    type: Type.Literal("function"),
+    function: Type.Object({ name: Type.String(), arguments: Type.String({ description: "JSON" }) }),
+};
+
+export const ChatCompletion = named(
+    "ChatCompletion",
+    Type.Object({
+        ...HEAD,
+        object: Type.Literal("chat.completion"),
+        choices: Type.Array(
+            Type.Object({
+                index: Type.Integer(),
+                message: Type.Object({
+                    role: Type.Literal("assistant"),
+                    content: nullable(Type.String()),
+                    refusal: Type.Null(),
+                    reasoning_content: optional(Type.String()),
+                    tool_calls: optional(Type.Array(Type.Object(ToolCall))),
+                }),
+                logprobs: Logprobs,
+                finish_reason: FinishReason,
+                eft: optional(ChoiceReport),
+            }),
+        ),
+        usage: Usage,
+    }),
+);
+export type ChatCompletion = Static<typeof ChatCompletion>;
+
+const ChunkChoice = Type.Object({
+    index: Type.Integer(),
+    delta: Type.Object({
+        role: optional(Type.Literal("assistant")),
+        content: optional(Type.String()),
+        refusal: optional(Type.Null()),
+        reasoning_content: optional(Type.String()),
+        tool_calls: optional(Type.Array(Type.Object({ index: Type.Integer(), ...ToolCall }))),
+    }),
+    logprobs: Logprobs,
+    finish_reason: nullable(FinishReason),
+    eft: optional(
+        Type.Union([EftReport, Type.Object({ tokens: Type.Array(EftToken) })], {
+            description: "Of the token that came with it; at the end, of the answer",
+        }),
+    ),
+});
+export type ChunkChoice = Static<typeof ChunkChoice>;
+
+export const ChatChunk = named(
+    "ChatChunk",
+    Type.Object({
+        ...HEAD,
+        object: Type.Literal("chat.completion.chunk"),
+        choices: Type.Array(ChunkChoice),
+        usage: optional(nullable(Usage)),
+    }),
+);
+export type ChatChunk = Static<typeof ChatChunk>;
+export const ChatEvent = eventOf(Type.Union([ChatChunk, ErrorBody]), "[DONE]");

@@ -6,14 +6,16 @@ import type { Ensemble } from "../../ensemble/ensemble.js";
 import type { Answers } from "../answers.js";
 import { clientOf, noteOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
+import { responses } from "../document.js";
 import type { Services } from "../services.js";
-import { ChatBody } from "./chat-schema.js";
+import type { FinishReason as Finish } from "./answer-schema.js";
+import { ChatBody, ChatCompletion, ChatEvent, type ChatChunk, type ChunkChoice } from "./chat-schema.js";
 import { toEftReport, toEftToken } from "./eft-report.js";
 import { toTokenLogprobs } from "./logprobs.js";
 import { toChatOptions } from "./request.js";
 import { createUsageSum, toUsage } from "./usage.js";
 
-export const FINISH_REASONS: Readonly<Record<FinishReason, string>> = {
+export const FINISH_REASONS: Readonly<Record<FinishReason, Finish>> = {
     stop: "stop",
     "tool-calls": "tool_calls",
     length: "length",
@@ -24,7 +26,13 @@ export const FINISH_REASONS: Readonly<Record<FinishReason, string>> = {
 export function addChatCompletions(app: FastifyInstance, { desk }: Services): void {
     app.post<{ Body: ChatBody }>(
         "/v1/chat/completions",
-        { schema: { body: ChatBody, summary: "Answers a conversation" } },
+        {
+            schema: {
+                ...{ tags: ["OpenAI"], operationId: "createChatCompletion", summary: "Answers a conversation" },
+                body: ChatBody,
+                response: responses(ChatCompletion, { event: ChatEvent }),
+            },
+        },
         async (request, reply) => {
             const { body } = request;
             const { model, eft, parallel_tool_calls: parallel } = body;
@@ -56,15 +64,15 @@ interface View {
 }
 
 /** The fields that all objects of one answer begin with. */
-function headOf({ id, created, model }: Answers, object: string) {
+function headOf<Kind extends string>({ id, created, model }: Answers, object: Kind) {
     return { id, object, created, model, system_fingerprint: null };
 }
 
 function toToolCall({ id, name, arguments: values }: ToolCallPart) {
-    return { id, type: "function", function: { name, arguments: JSON.stringify(values) } };
+    return { id, type: "function" as const, function: { name, arguments: JSON.stringify(values) } };
 }
 
-async function collectChat(answers: Answers, view: View): Promise<object> {
+async function collectChat(answers: Answers, view: View): Promise<ChatCompletion> {
     const { ensemble } = answers;
     const found = new Map<number, Collected>();
     const usage = createUsageSum();
@@ -82,7 +90,7 @@ async function collectChat(answers: Answers, view: View): Promise<object> {
     }
     const choices = [...found]
         .sort(([a], [b]) => a - b)
-        .map(([index, choice]) => {
+        .map(([index, choice]): ChatCompletion["choices"][number] => {
             const { text, thinking, calls, tokens, finish } = choice;
             const content = text.join("");
             return {
@@ -124,9 +132,14 @@ async function* streamChat(
     const { ensemble } = answers;
     const head = { ...headOf(answers, "chat.completion.chunk") };
     const withUsage = view.usage ? { usage: null } : {};
-    const chunk = (index: number, delta: object, more: object = {}, finish: string | null = null): ServerEvent => ({
-        data: { ...head, choices: [{ index, delta, logprobs: null, finish_reason: finish, ...more }], ...withUsage },
-    });
+    const send = (data: ChatChunk): ServerEvent => ({ data });
+    const chunk = (
+        index: number,
+        delta: ChunkChoice["delta"],
+        more: Partial<ChunkChoice> = {},
+        finish: Finish | null = null,
+    ): ServerEvent =>
+        send({ ...head, choices: [{ index, delta, logprobs: null, finish_reason: finish, ...more }], ...withUsage });
     const begun = new Set<number>();
     const calls = new Map<number, number>();
     const usage = createUsageSum();
@@ -154,12 +167,16 @@ async function* streamChat(
                 yield chunk(index, {}, { eft: toEftReport(part) }, FINISH_REASONS[part.reason]);
         }
     }
-    if (view.usage) yield { data: { ...head, choices: [], usage: toUsage(usage.read()) } };
+    if (view.usage) yield send({ ...head, choices: [], usage: toUsage(usage.read()) });
     yield { data: "[DONE]" };
 }
 
 /** What a chunk says of its token besides the text; undefined: nothing. */
-function describeToken(ensemble: Ensemble, token: TokenPart, { logprobs, top, tokens }: View): object | undefined {
+function describeToken(
+    ensemble: Ensemble,
+    token: TokenPart,
+    { logprobs, top, tokens }: View,
+): Partial<ChunkChoice> | undefined {
     if (!logprobs && !tokens) return undefined;
     return {
         ...(logprobs && { logprobs: { content: [toTokenLogprobs(ensemble, token, top)], refusal: null } }),

@@ -1,6 +1,8 @@
-/** What `POST /v1/completions` takes. */
+/** What `POST /v1/completions` takes, and what it answers. */
 
 import Type, { type Static } from "typebox";
+import { ErrorBody, eventOf, named, nullable } from "../document.js";
+import { EftReport, FinishReason, Usage } from "./answer-schema.js";
 import { SamplingFields } from "./chat-schema.js";
 
 const optional = Type.Optional;
@@ -28,3 +30,49 @@ export const CompletionsBody = Type.Object({
     ...SamplingFields,
 });
 export type CompletionsBody = Static<typeof CompletionsBody>;
+
+export const LegacyLogprobs = named(
+    "LegacyLogprobs",
+    Type.Object(
+        {
+            tokens: Type.Array(Type.String()),
+            token_logprobs: Type.Array(nullable(Type.Number())),
+            top_logprobs: Type.Array(nullable(Type.Record(Type.String(), Type.Number()))),
+            text_offset: Type.Array(Type.Integer({ description: "In UTF-16 units" })),
+        },
+        { description: "Lists that run beside each other; null where nothing precedes the token" },
+    ),
+);
+export type LegacyLogprobs = Static<typeof LegacyLogprobs>;
+
+const CHOICE = {
+    index: Type.Integer(),
+    text: Type.String(),
+    logprobs: nullable(LegacyLogprobs),
+    eft: optional(EftReport),
+};
+const HEAD = {
+    ...{ id: Type.String(), object: Type.Literal("text_completion"), created: Type.Integer() },
+    ...{ model: Type.String(), system_fingerprint: Type.Null() },
+};
+
+export const Completion = named(
+    "Completion",
+    Type.Object({
+        ...HEAD,
+        choices: Type.Array(Type.Object({ ...CHOICE, finish_reason: FinishReason })),
+        usage: Usage,
+    }),
+);
+export type Completion = Static<typeof Completion>;
+
+export const CompletionChunk = named(
+    "CompletionChunk",
+    Type.Object({
+        ...HEAD,
+        choices: Type.Array(Type.Object({ ...CHOICE, finish_reason: nullable(FinishReason) })),
+        usage: optional(nullable(Usage)),
+    }),
+);
+export type CompletionChunk = Static<typeof CompletionChunk>;
+export const CompletionEvent = eventOf(Type.Union([CompletionChunk, ErrorBody]), "[DONE]");

@@ -7,14 +7,21 @@ import type { Ensemble } from "../../ensemble/ensemble.js";
 import { answererOf, type Answers, type Client } from "../answers.js";
 import { toCommonOptions, toSeeds } from "../asking.js";
 import { clientOf } from "../client.js";
+import { responses } from "../document.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { RequestError } from "../failures.js";
 import { checkReport, scoreInPlaces } from "../scoring.js";
 import type { Services } from "../services.js";
 import { FINISH_REASONS } from "./chat.js";
-import { CompletionsBody } from "./completions-schema.js";
+import {
+    Completion,
+    CompletionEvent,
+    CompletionsBody,
+    type CompletionChunk,
+    type LegacyLogprobs,
+} from "./completions-schema.js";
 import { toEftReport } from "./eft-report.js";
-import { createLegacyLogprobs, type LegacyLogprobs, type ScoredToken } from "./legacy-logprobs.js";
+import { createLegacyLogprobs, type LogprobLists, type ScoredToken } from "./legacy-logprobs.js";
 import { createUsageSum, toUsage } from "./usage.js";
 
 type Prompt = string | readonly number[];
@@ -27,7 +34,12 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
     app.post<{ Body: CompletionsBody }>(
         "/v1/completions",
         {
-            schema: { body: CompletionsBody, summary: "Goes on with texts, without a chat template" },
+            schema: {
+                ...{ tags: ["OpenAI"], operationId: "createCompletion" },
+                summary: "Goes on with texts, without a chat template",
+                body: CompletionsBody,
+                response: responses(Completion, { event: CompletionEvent }),
+            },
             config: { names: { prompt: "prompt", items: "prompt", topLogprobs: "logprobs" } },
         },
         async (request, reply) => {
@@ -129,13 +141,13 @@ async function echoPrompts(
 }
 
 function headOf({ id, created, model }: Pick<Answers, "id" | "created" | "model">) {
-    return { id, object: "text_completion", created, model, system_fingerprint: null };
+    return { id, object: "text_completion" as const, created, model, system_fingerprint: null };
 }
 
 /** The prompts alone. */
-async function answerWithPrompts(ensemble: Ensemble, prompts: readonly Prompt[], view: View): Promise<object> {
+async function answerWithPrompts(ensemble: Ensemble, prompts: readonly Prompt[], view: View): Promise<Completion> {
     const choices = prompts.flatMap((_, at) =>
-        Array.from({ length: view.n }, (__, number) => {
+        Array.from({ length: view.n }, (__, number): Completion["choices"][number] => {
             const { text = "", tokens = [] } = view.echoed?.[at] ?? {};
             const logprobs = view.logprobs === undefined ? undefined : createLegacyLogprobs(ensemble, view.logprobs);
             logprobs?.add(tokens);
@@ -155,7 +167,7 @@ interface Choice {
     /** What it begins with. */
     readonly echo: string;
     /** Of what was added since they were last asked for. */
-    readonly logprobs: LegacyLogprobs | undefined;
+    readonly logprobs: LogprobLists | undefined;
 }
 
 function beginChoice({ ensemble }: Answers, { echoed, n, logprobs: most }: View, index: number): Choice {
@@ -165,15 +177,21 @@ function beginChoice({ ensemble }: Answers, { echoed, n, logprobs: most }: View,
     return { echo: text, logprobs };
 }
 
-function endOf(part: FinishPart): object {
+function endOf(part: FinishPart): End {
     return { finish_reason: FINISH_REASONS[part.reason], eft: toEftReport(part) };
 }
 
-async function collectCompletions(answers: Answers, view: View): Promise<object> {
-    const found = new Map<number, Choice & { readonly text: string[]; end: object }>();
+type End = Pick<Completion["choices"][number], "finish_reason" | "eft">;
+
+async function collectCompletions(answers: Answers, view: View): Promise<Completion> {
+    const found = new Map<number, Choice & { readonly text: string[]; end: End }>();
     const usage = createUsageSum();
     for await (const { index, part } of answers.parts) {
-        const choice = found.get(index) ?? { ...beginChoice(answers, view, index), text: [], end: {} };
+        const choice = found.get(index) ?? {
+            ...beginChoice(answers, view, index),
+            text: [],
+            end: { finish_reason: "length" },
+        };
         found.set(index, choice);
         choice.text.push(part.text);
         if (part.type === "token") choice.logprobs?.add([toScored(part)]);
@@ -198,14 +216,14 @@ async function* streamCompletions(
     const head = headOf(answers);
     const found = new Map<number, Choice>();
     const usage = createUsageSum();
+    const send = (data: CompletionChunk): ServerEvent => ({ data });
     const chunk = (
         index: number,
         text: string,
-        logprobs: object | null,
-        more: object = { finish_reason: null },
-    ): ServerEvent => ({
-        data: { ...head, choices: [{ index, text, logprobs, ...more }], ...(withUsage && { usage: null }) },
-    });
+        logprobs: LegacyLogprobs | null,
+        end: End | { readonly finish_reason: null } = { finish_reason: null },
+    ): ServerEvent =>
+        send({ ...head, choices: [{ index, text, logprobs, ...end }], ...(withUsage && { usage: null }) });
     for await (const { index, part } of answers.parts) {
         let choice = found.get(index);
         if (choice === undefined) {
@@ -221,7 +239,7 @@ async function* streamCompletions(
         usage.add(part, Math.floor(index / view.n));
         yield chunk(index, part.text, null, endOf(part));
     }
-    if (withUsage) yield { data: { ...head, choices: [], usage: toUsage(usage.read()) } };
+    if (withUsage) yield send({ ...head, choices: [], usage: toUsage(usage.read()) });
     yield { data: "[DONE]" };
 }
 

@@ -3,9 +3,10 @@
 import type { FinishPart, TokenPart } from "../../decoding/completion.js";
 import { tokenText } from "../../decoding/token-text.js";
 import type { Ensemble } from "../../ensemble/ensemble.js";
+import type { EftReport, EftToken } from "./answer-schema.js";
 
 /** At the end of an answer. */
-export function toEftReport({ seed, stoppedBy, timings, speculation, unenforced }: FinishPart): object {
+export function toEftReport({ seed, stoppedBy, timings, speculation, unenforced }: FinishPart): EftReport {
     return {
         seed,
         ...(stoppedBy !== undefined && { stopped_by: stoppedBy }),
@@ -24,12 +25,12 @@ export function toEftReport({ seed, stoppedBy, timings, speculation, unenforced 
                 acceptance_length: speculation.acceptanceLength,
             },
         }),
-        ...(unenforced !== undefined && { unenforced }),
+        ...(unenforced !== undefined && { unenforced: [...unenforced] }),
     };
 }
 
 /** Of one token: what each member and the drafter thought. */
-export function toEftToken(ensemble: Ensemble, { id, logprob, members, top, drafter }: TokenPart): object {
+export function toEftToken(ensemble: Ensemble, { id, logprob, members, top, drafter }: TokenPart): EftToken {
     return {
         id,
         token: tokenText(ensemble, id),

@@ -1,6 +1,7 @@
 /** Log-probabilities as `POST /v1/completions` has them: lists that run beside each other. */
 
 import type { Ensemble } from "../../ensemble/ensemble.js";
+import type { LegacyLogprobs } from "./completions-schema.js";
 import { finite, tokenBytes } from "./logprobs.js";
 
 export interface ScoredToken {
@@ -11,21 +12,16 @@ export interface ScoredToken {
     readonly top: readonly { readonly id: number; readonly logprob: number }[];
 }
 
-export interface LegacyLogprobs {
+export interface LogprobLists {
     add(tokens: readonly ScoredToken[]): void;
     /** What was added since it was last asked. */
-    read(): object;
+    read(): LegacyLogprobs;
 }
 
 /** @param most - of the most probable tokens; the token itself comes with them */
-export function createLegacyLogprobs(ensemble: Ensemble, most: number): LegacyLogprobs {
+export function createLegacyLogprobs(ensemble: Ensemble, most: number): LogprobLists {
     let length = 0;
-    const empty = () => ({
-        tokens: [] as string[],
-        token_logprobs: [] as (number | null)[],
-        top_logprobs: [] as (Record<string, number> | null)[],
-        text_offset: [] as number[],
-    });
+    const empty = (): LegacyLogprobs => ({ tokens: [], token_logprobs: [], top_logprobs: [], text_offset: [] });
     let lists = empty();
     return {
         add(tokens) {

@@ -2,6 +2,7 @@
 
 import type { TokenPart } from "../../decoding/completion.js";
 import type { Ensemble } from "../../ensemble/ensemble.js";
+import type { TokenLogprobs } from "./answer-schema.js";
 
 interface Known {
     readonly id: number;
@@ -14,7 +15,7 @@ export function tokenBytes(ensemble: Ensemble, token: number): Buffer {
 }
 
 /** As chat completions have it. @param most - of the most probable tokens */
-export function toTokenLogprobs(ensemble: Ensemble, { id, logprob, top = [] }: TokenPart, most: number): object {
+export function toTokenLogprobs(ensemble: Ensemble, { id, logprob, top = [] }: TokenPart, most: number): TokenLogprobs {
     return {
         ...describe(ensemble, { id, logprob }),
         top_logprobs: top.slice(0, most).map((other) => describe(ensemble, other)),

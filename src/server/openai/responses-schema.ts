@@ -1,6 +1,8 @@
-/** What `POST /v1/responses` takes. */
+/** What `POST /v1/responses` takes, and what it answers. */
 
-import Type, { type Static } from "typebox";
+import Type, { type Static, type TSchema } from "typebox";
+import { named, nullable } from "../document.js";
+import { EftReport, TokenLogprobs } from "./answer-schema.js";
 import { MAX_MESSAGES, MAX_PARTS, Mode, SamplingFields } from "./chat-schema.js";
 
 const optional = Type.Optional;
@@ -84,3 +86,125 @@ export const ResponsesBody = Type.Object({
 
 export type ResponsesBody = Static<typeof ResponsesBody>;
 export type Item = Static<typeof Item>;
+
+const Status = Type.Enum(["in_progress", "completed", "incomplete"]);
+const TextPart = Type.Object({
+    type: Type.Literal("output_text"),
+    text: Type.String(),
+    annotations: Type.Array(Anything, { maxItems: 0 }),
+    logprobs: Type.Array(TokenLogprobs),
+});
+const ReasoningPart = Type.Object({ type: Type.Literal("reasoning_text"), text: Type.String() });
+const OutputPart = Type.Union([TextPart, ReasoningPart]);
+
+export const OutputItem = named(
+    "OutputItem",
+    Type.Union([
+        Type.Object({
+            type: Type.Literal("message"),
+            id: Type.String(),
+            status: Status,
+            role: Type.Literal("assistant"),
+            content: Type.Array(TextPart),
+        }),
+        Type.Object({
+            type: Type.Literal("reasoning"),
+            id: Type.String(),
+            status: Status,
+            summary: Type.Array(Part, { maxItems: 0 }),
+            content: Type.Array(ReasoningPart),
+        }),
+        Type.Object({
+            type: Type.Literal("function_call"),
+            id: Type.String(),
+            call_id: Type.String(),
+            name: Type.String(),
+            arguments: Type.String({ description: "JSON" }),
+            status: Status,
+        }),
+    ]),
+);
+export type OutputItem = Static<typeof OutputItem>;
+
+const Count = Type.Integer({ minimum: 0 });
+/** Fields of the request, as they came. */
+const asAsked = { additionalProperties: true, description: "As it was asked for" };
+
+export const Response = named(
+    "Response",
+    Type.Object({
+        id: Type.String(),
+        object: Type.Literal("response"),
+        created_at: Type.Integer(),
+        completed_at: optional(Type.Integer()),
+        status: Status,
+        model: Type.String(),
+        output: Type.Array(OutputItem),
+        error: Type.Null(),
+        incomplete_details: nullable(Type.Object({ reason: Type.Literal("max_output_tokens") })),
+        usage: nullable(
+            Type.Object({
+                input_tokens: Count,
+                input_tokens_details: Type.Object({ cached_tokens: Count }),
+                output_tokens: Count,
+                output_tokens_details: Type.Object({ reasoning_tokens: Count }),
+                total_tokens: Count,
+            }),
+        ),
+        instructions: nullable(Type.String()),
+        previous_response_id: nullable(Type.String()),
+        metadata: Type.Object({}, asAsked),
+        parallel_tool_calls: Type.Boolean(),
+        tools: Type.Array(Type.Object({}, asAsked)),
+        tool_choice: Type.Union([Type.String(), Type.Object({}, asAsked)]),
+        text: Type.Object({}, asAsked),
+        reasoning: nullable(Type.Object({}, asAsked)),
+        temperature: nullable(Type.Number()),
+        top_p: nullable(Type.Number()),
+        truncation: Type.Literal("disabled"),
+        max_output_tokens: nullable(Type.Integer()),
+        store: Type.Boolean(),
+        eft: optional(EftReport),
+    }),
+);
+export type Response = Static<typeof Response>;
+
+export const DeletedResponse = Type.Object({
+    id: Type.String(),
+    object: Type.Literal("response"),
+    deleted: Type.Literal(true),
+});
+export type DeletedResponse = Static<typeof DeletedResponse>;
+
+const event = <Name extends string, Fields extends Record<string, TSchema>>(type: Name, fields: Fields) =>
+    Type.Object({ type: Type.Literal(type), sequence_number: Count, ...fields });
+const ofItem = { output_index: Count, item_id: Type.String() };
+const ofPart = { ...ofItem, content_index: Count };
+const whole = { output_index: Count, item: OutputItem };
+const logprobs = Type.Array(TokenLogprobs);
+
+export const ResponseEvent = named(
+    "ResponseEvent",
+    Type.Union([
+        event("response.created", { response: Response }),
+        event("response.in_progress", { response: Response }),
+        event("response.output_item.added", whole),
+        event("response.content_part.added", { ...ofPart, part: OutputPart }),
+        event("response.output_text.delta", { ...ofPart, delta: Type.String(), logprobs }),
+        event("response.output_text.done", { ...ofPart, text: Type.String(), logprobs }),
+        event("response.reasoning_text.delta", { ...ofPart, delta: Type.String() }),
+        event("response.reasoning_text.done", { ...ofPart, text: Type.String() }),
+        event("response.content_part.done", { ...ofPart, part: OutputPart }),
+        event("response.function_call_arguments.delta", { ...ofItem, delta: Type.String() }),
+        event("response.function_call_arguments.done", { ...ofItem, arguments: Type.String(), name: Type.String() }),
+        event("response.output_item.done", whole),
+        event("response.completed", { response: Response }),
+        event("response.incomplete", { response: Response }),
+        event("error", {
+            message: Type.String(),
+            param: nullable(Type.String()),
+            code: nullable(Type.String()),
+            error: Type.Object({}, { additionalProperties: true, description: "As elsewhere" }),
+        }),
+    ]),
+);

@@ -16,14 +16,23 @@ import {
 } from "../asking.js";
 import { toBlocks } from "../blocks.js";
 import { clientOf, noteOf } from "../client.js";
+import { eventOf, responses } from "../document.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { RequestError, type Failure } from "../failures.js";
 import type { Services } from "../services.js";
+import type { TokenLogprobs } from "./answer-schema.js";
 import { toEftReport } from "./eft-report.js";
 import { toTokenLogprobs } from "./logprobs.js";
 import { toMessages } from "./response-items.js";
 import { createResponseStore, type ResponseStore } from "./response-store.js";
-import { ResponsesBody, type Item } from "./responses-schema.js";
+import {
+    DeletedResponse,
+    Response,
+    ResponseEvent,
+    ResponsesBody,
+    type Item,
+    type OutputItem,
+} from "./responses-schema.js";
 import { chooseTools, type NamedChoice } from "./tool-choice.js";
 import { createUsageSum } from "./usage.js";
 
@@ -34,7 +43,12 @@ export function addResponses(app: FastifyInstance, { desk }: Services): void {
     app.post<{ Body: ResponsesBody }>(
         "/v1/responses",
         {
-            schema: { body: ResponsesBody, summary: "Answers items, which may go on from an earlier response" },
+            schema: {
+                ...{ tags: ["OpenAI"], operationId: "createResponse" },
+                summary: "Answers items, which may go on from an earlier response",
+                body: ResponsesBody,
+                response: responses(Response, { event: eventOf(ResponseEvent) }),
+            },
             config: { names: { prompt: "input", maxTokens: "max_output_tokens", jsonSchema: "text.format.schema" } },
         },
         async (request, reply) => {
@@ -53,14 +67,19 @@ export function addResponses(app: FastifyInstance, { desk }: Services): void {
             const counter = { next: 0 };
             const events = respond(answers, body, keep, counter);
             if (body.stream === true) return sendEvents(reply, events, (failure) => explain(failure, counter.next++));
-            let last: ResponseEvent | undefined;
+            let last: SentEvent["data"] | undefined;
             for await (const { data } of events) last = data;
             return last?.response;
         },
     );
     app.get<{ Params: { id: string } }>(
         "/v1/responses/:id",
-        { schema: { summary: "One that was kept" } },
+        {
+            schema: {
+                ...{ tags: ["OpenAI"], operationId: "retrieveResponse", summary: "One that was kept" },
+                response: responses(Response),
+            },
+        },
         (request) => {
             const { id } = request.params;
             const found = store.find(id, request.client);
@@ -68,11 +87,20 @@ export function addResponses(app: FastifyInstance, { desk }: Services): void {
             return found.response;
         },
     );
-    app.delete<{ Params: { id: string } }>("/v1/responses/:id", { schema: { summary: "Forgets one" } }, (request) => {
-        const { id } = request.params;
-        if (!store.remove(id, request.client)) throw notKept(404, id);
-        return { id, object: "response", deleted: true };
-    });
+    app.delete<{ Params: { id: string } }>(
+        "/v1/responses/:id",
+        {
+            schema: {
+                ...{ tags: ["OpenAI"], operationId: "deleteResponse", summary: "Forgets one" },
+                response: responses(DeletedResponse),
+            },
+        },
+        (request): DeletedResponse => {
+            const { id } = request.params;
+            if (!store.remove(id, request.client)) throw notKept(404, id);
+            return { id, object: "response", deleted: true };
+        },
+    );
 }
 
 function notKept(status: number, id: string, detail: RequestError["detail"] = {}): RequestError {
@@ -131,23 +159,13 @@ function toNamedChoice({ type, name, mode = "auto", tools }: ChoiceBody): NamedC
     return { type, name, allowed: tools && { mode, names: tools.map((tool) => tool.name) } };
 }
 
-type OutputItem = Item & { readonly id: string; readonly type: string };
-
-interface Response {
-    readonly id: string;
-    readonly output: readonly OutputItem[];
-    readonly [field: string]: unknown;
-}
-
-/** Those of a whole response have it. */
-interface ResponseEvent {
-    readonly type: string;
-    readonly response?: Response;
-    readonly [field: string]: unknown;
-}
-
 interface SentEvent extends ServerEvent {
-    readonly data: ResponseEvent;
+    readonly data: {
+        readonly type: string;
+        readonly sequence_number: number;
+        /** Those of a whole response have it. */
+        readonly response?: Response;
+    };
 }
 
 /**
@@ -169,7 +187,7 @@ async function* respond(
     });
     const withLogprobs = body.include?.includes(LOGPROBS) ?? false;
     const output: OutputItem[] = [];
-    const state = (status: string, more: object = {}): Response => ({
+    const state = (status: Response["status"], more: Partial<Response> = {}): Response => ({
         ...{ id, object: "response", created_at: created, status, model, output: [...output] },
         ...{ error: null, incomplete_details: null, instructions: body.instructions ?? null, usage: null },
         ...{ metadata: body.metadata ?? {}, parallel_tool_calls: body.parallel_tool_calls ?? true },
@@ -187,7 +205,7 @@ async function* respond(
     yield send("response.in_progress", { response: state("in_progress") });
     /** Of the item that is being written. */
     let item = "";
-    let logprobs: object[] = [];
+    let logprobs: TokenLogprobs[] = [];
     for await (const block of toBlocks(partsOf(answers, 0))) {
         if (block.type === "finish") {
             const { finish } = block;
@@ -215,15 +233,16 @@ async function* respond(
         if (block.type === "call") {
             const { call } = block;
             const written = JSON.stringify(call.arguments);
-            const made = {
+            const made: OutputItem = {
                 type: "function_call",
                 id: newId("fc"),
                 call_id: call.id,
                 name: call.name,
                 arguments: written,
+                status: "completed",
             };
             output.push(made);
-            const began = { ...made, arguments: "", status: "in_progress" };
+            const began: OutputItem = { ...made, arguments: "", status: "in_progress" };
             yield send("response.output_item.added", { ...at, item: began });
             yield send("response.function_call_arguments.delta", { ...at, item_id: made.id, delta: written });
             yield send("response.function_call_arguments.done", {
@@ -232,26 +251,28 @@ async function* respond(
                 arguments: written,
                 name: made.name,
             });
-            yield send("response.output_item.done", { ...at, item: { ...made, status: "completed" } });
+            yield send("response.output_item.done", { ...at, item: made });
             continue;
         }
         const isText = block.kind === "text";
         const [name, prefix] = isText ? ["output_text", "msg"] : ["reasoning_text", "rs"];
-        const whole = (text: string | undefined, status: string) => {
-            const part = { type: name, text: text ?? "", ...(isText && { annotations: [], logprobs }) };
-            const content = text === undefined ? [] : [part];
-            return isText
-                ? { type: "message", id: item, status, role: "assistant" as const, content }
-                : { type: "reasoning", id: item, status, summary: [], content };
+        const whole = (status: "in_progress" | "completed", ...texts: readonly string[]) => {
+            const head = { id: item, status };
+            if (!isText) {
+                const content = texts.map((text) => ({ type: "reasoning_text" as const, text }));
+                return { type: "reasoning" as const, ...head, summary: [], content };
+            }
+            const content = texts.map((text) => ({ type: "output_text" as const, text, annotations: [], logprobs }));
+            return { type: "message" as const, ...head, role: "assistant" as const, content };
         };
         switch (block.type) {
             case "open":
                 item = newId(prefix);
                 logprobs = [];
-                yield send("response.output_item.added", { ...at, item: whole(undefined, "in_progress") });
+                yield send("response.output_item.added", { ...at, item: whole("in_progress") });
                 yield send("response.content_part.added", {
                     ...{ ...at, item_id: item, content_index: 0 },
-                    part: { type: name, text: "", ...(isText && { annotations: [], logprobs: [] }) },
+                    part: whole("in_progress", "").content[0],
                 });
                 break;
             case "delta": {
@@ -266,7 +287,7 @@ async function* respond(
             }
             case "close": {
                 const place = { ...at, item_id: item, content_index: 0 };
-                const done = whole(block.text, "completed");
+                const done = whole("completed", block.text);
                 output.push(done);
                 yield send(`response.${name}.done`, { ...place, text: block.text, ...(isText && { logprobs }) });
                 yield send("response.content_part.done", { ...place, part: done.content[0] });

@@ -1,8 +1,9 @@
 /** Tokens of a request, as OpenAI counts them. */
 
 import type { FinishPart } from "../../decoding/completion.js";
+import type { Usage } from "./answer-schema.js";
 
-export interface Usage {
+export interface TokenCounts {
     readonly prompt: number;
     readonly cached: number;
     readonly completion: number;
@@ -16,11 +17,11 @@ export interface Usage {
 export interface UsageSum {
     /** @param prompt - number of the prompt, which counts once however many answers it has */
     add(finish: FinishPart, prompt?: number): void;
-    read(): Usage;
+    read(): TokenCounts;
 }
 
 export function createUsageSum(): UsageSum {
-    const prompts = new Map<number, Pick<Usage, "prompt" | "cached">>();
+    const prompts = new Map<number, Pick<TokenCounts, "prompt" | "cached">>();
     const sum = { completion: 0, thinking: 0, accepted: 0, rejected: 0 };
     return {
         add({ usage, speculation }, prompt = 0) {
@@ -44,7 +45,7 @@ export function createUsageSum(): UsageSum {
     };
 }
 
-export function toUsage({ prompt, cached, completion, thinking, accepted, rejected }: Usage) {
+export function toUsage({ prompt, cached, completion, thinking, accepted, rejected }: TokenCounts): Usage {
     return {
         prompt_tokens: prompt,
         completion_tokens: completion,
