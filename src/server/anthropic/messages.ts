@@ -82,6 +82,7 @@ function toUsage({ usage }: FinishPart) {
         cache_creation_input_tokens: 0,
         cache_read_input_tokens: usage.reusedTokens,
         output_tokens: usage.completionTokens,
+        output_tokens_details: { thinking_tokens: usage.thinkingTokens },
     };
 }
 
@@ -121,6 +122,7 @@ async function* streamMessage(answers: Answers, prompt: number): AsyncGenerator<
         cache_creation_input_tokens: 0,
         cache_read_input_tokens: 0,
         output_tokens: 0,
+        output_tokens_details: { thinking_tokens: 0 },
     };
     const message = { ...headOf(answers), content: [], stop_reason: null, stop_sequence: null, usage };
     yield send("message_start", { message });
@@ -142,6 +144,10 @@ async function* streamMessage(answers: Answers, prompt: number): AsyncGenerator<
                 break;
             }
             case "close":
+                if (block.kind === "thinking")
+                    yield send("content_block_delta", {
+                        ...{ index: block.index, delta: { type: "signature_delta", signature: "" } },
+                    });
                 yield send("content_block_stop", { index: block.index });
                 break;
             case "call": {

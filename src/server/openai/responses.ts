@@ -221,6 +221,7 @@ async function* respond(
                 call_id: call.id,
                 name: call.name,
                 arguments: written,
+                status: "completed",
             };
             output.push(made);
             const began = { ...made, arguments: "", status: "in_progress" };
@@ -232,27 +233,26 @@ async function* respond(
                 arguments: written,
                 name: made.name,
             });
-            yield send("response.output_item.done", { ...at, item: { ...made, status: "completed" } });
+            yield send("response.output_item.done", { ...at, item: made });
             continue;
         }
         const isText = block.kind === "text";
-        const [name, prefix] = isText ? ["output_text", "msg"] : ["reasoning_text", "rs"];
-        const whole = (text: string | undefined, status: string) => {
-            const part = { type: name, text: text ?? "", ...(isText && { annotations: [], logprobs }) };
-            const content = text === undefined ? [] : [part];
-            return isText
-                ? { type: "message", id: item, status, role: "assistant" as const, content }
-                : { type: "reasoning", id: item, status, summary: [], content };
-        };
+        const form = FORMS[!isText && body.reasoning?.summary !== undefined ? "summary" : block.kind];
+        const partOf = (text: string, known: readonly object[]) => ({
+            ...{ type: form.part, text },
+            ...(isText && { annotations: [], logprobs: known }),
+        });
+        const whole = (parts: readonly { readonly type: string; readonly text: string }[], status: string) =>
+            isText
+                ? { type: "message", id: item, status, role: "assistant" as const, content: [...parts] }
+                : { type: "reasoning", id: item, status, summary: [], [form.list]: [...parts] };
+        const place = (): object => ({ ...at, item_id: item, [form.index]: 0 });
         switch (block.type) {
             case "open":
-                item = newId(prefix);
+                item = newId(form.prefix);
                 logprobs = [];
-                yield send("response.output_item.added", { ...at, item: whole(undefined, "in_progress") });
-                yield send("response.content_part.added", {
-                    ...{ ...at, item_id: item, content_index: 0 },
-                    part: { type: name, text: "", ...(isText && { annotations: [], logprobs: [] }) },
-                });
+                yield send("response.output_item.added", { ...at, item: whole([], "in_progress") });
+                yield send(`response.${form.around}.added`, { ...place(), part: partOf("", []) });
                 break;
             case "delta": {
                 const known =
@@ -261,20 +261,40 @@ async function* respond(
                         : [];
                 logprobs.push(...known);
                 const delta = { delta: block.text, ...(isText && { logprobs: known }) };
-                yield send(`response.${name}.delta`, { ...at, item_id: item, content_index: 0, ...delta });
+                yield send(`response.${form.event}.delta`, { ...place(), ...delta });
                 break;
             }
             case "close": {
-                const place = { ...at, item_id: item, content_index: 0 };
-                const done = whole(block.text, "completed");
+                const part = partOf(block.text, logprobs);
+                const done = whole([part], "completed");
                 output.push(done);
-                yield send(`response.${name}.done`, { ...place, text: block.text, ...(isText && { logprobs }) });
-                yield send("response.content_part.done", { ...place, part: done.content[0] });
+                yield send(`response.${form.event}.done`, {
+                    ...place(),
+                    text: block.text,
+                    ...(isText && { logprobs }),
+                });
+                yield send(`response.${form.around}.done`, { ...place(), part });
                 yield send("response.output_item.done", { ...at, item: done });
             }
         }
     }
 }
+
+/** How what has pieces is told. Thoughts are the item's content, or, where a summary is asked for, that: some clients read no other. */
+const FORMS = {
+    text: {
+        ...{ prefix: "msg", list: "content", index: "content_index" },
+        ...{ part: "output_text", event: "output_text", around: "content_part" },
+    },
+    thinking: {
+        ...{ prefix: "rs", list: "content", index: "content_index" },
+        ...{ part: "reasoning_text", event: "reasoning_text", around: "content_part" },
+    },
+    summary: {
+        ...{ prefix: "rs", list: "summary", index: "summary_index" },
+        ...{ part: "summary_text", event: "reasoning_summary_text", around: "reasoning_summary_part" },
+    },
+} as const;
 
 function newId(prefix: string): string {
     return `${prefix}_${randomUUID().replaceAll("-", "")}`;
