@@ -11,7 +11,7 @@ import { collect, complete, type CompletionOptions, type Ensemble } from "../../
 import type { EftServer } from "../../src/server/index.js";
 import { loadOnCpu, QUESTIONS } from "../helpers/demo.js";
 import { writeFloat32Family } from "../helpers/float32.js";
-import { serveDemo } from "../helpers/server.js";
+import { post, serveDemo } from "../helpers/server.js";
 import { THINKING } from "../helpers/thinking.js";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
@@ -20,6 +20,8 @@ const family = writeFloat32Family(["small-chat"]);
 // The same text for whoever asks.
 const recipe = family.recipe(`${THINKING}\nsampling: { temperature: 0 }`);
 const model = recipe.name;
+/** Its template looks for thoughts under another key. */
+const other = { ...family.recipe(`${THINKING.replaceAll("reasoning_content", "thinking")}`), name: "other" };
 const [question] = QUESTIONS;
 const messages = [{ role: "user" as const, content: question }];
 /** No text ends by itself with these: it goes on behind its first sentence, which is the thought. Only one protocol has them. */
@@ -41,7 +43,7 @@ let ensemble: Ensemble;
 /** What complete() thinks before JSON, and the JSON. */
 let expected: { readonly thinking: string; readonly text: string; readonly tokens: number };
 beforeAll(async () => {
-    server = await serveDemo({ recipes: [recipe] });
+    server = await serveDemo({ recipes: [recipe, other] });
     openai = new OpenAI({ baseURL: `${server.url}/v1`, apiKey: "none", maxRetries: 0 });
     anthropic = new Anthropic({ baseURL: server.url, apiKey: "none", maxRetries: 0 });
     ensemble = await loadOnCpu(recipe, { contextSize: 1024 });
@@ -267,6 +269,17 @@ describe("thoughts that are sent back reach the template", () => {
         const turns = [...messages, { ...said, reasoning_content }, next];
         const { choices, usage } = await openai.chat.completions.create({ model, messages: turns });
         expect([thoughtOf(choices[0]?.message), usage?.prompt_tokens]).toEqual([known.thinking, known.prompt]);
+    });
+
+    it("under the key that it looks for", async () => {
+        for (const name of [model, other.name]) {
+            const turns = [...messages, { ...said, reasoning_content }, next];
+            const { body } = await post<{ prompt: string }>(server, "/apply-template", {
+                model: name,
+                messages: turns,
+            });
+            expect(body.prompt).toContain(`<think>${reasoning_content}.${said.content}`);
+        }
     });
 
     it.each(["content", "summary"])("in responses: %s", async (key) => {
