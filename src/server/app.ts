@@ -4,7 +4,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
-import { RequestError, tellFailure } from "./failures.js";
+import { noSuchPath, RequestError, tellFailure } from "./failures.js";
 import { readBody, withoutNulls } from "./json.js";
 import { giveUpSlow } from "./slow-readers.js";
 import { unknownFields } from "./unknown-fields.js";
@@ -125,10 +125,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         return reply.send({ error: told });
     });
     app.setNotFoundHandler(async (request, reply) => {
-        const message = `There is no ${request.method} ${request.url.split("?")[0]}; /openapi.json lists what there is.`;
-        return reply
-            .status(404)
-            .send({ error: { message, type: "invalid_request_error", param: null, code: "not_found" } });
+        const { status, error } = noSuchPath(request);
+        return reply.status(status).send({ error });
     });
     return app;
 }

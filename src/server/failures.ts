@@ -96,6 +96,12 @@ export function tellFailure(error: unknown, request: FastifyRequest, reply: Fast
     return failure;
 }
 
+/** What is asked for at a path that there is not. */
+export function noSuchPath({ method, url }: FastifyRequest): Failure {
+    const message = `There is no ${method} ${url.split("?")[0]}; /openapi.json lists what there is.`;
+    return { status: 404, error: { message, type: INVALID, param: null, code: "not_found" } };
+}
+
 /** The line of the request in the log names the kind. */
 export function noteFailure(error: unknown, { routeOptions, notes }: FastifyRequest): Failure {
     const failure = explainFailure(error, routeOptions.config.names);

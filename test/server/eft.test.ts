@@ -105,7 +105,7 @@ describe("the dials of a running answer", () => {
         const { value } = ((await reader?.read()) ?? {}) as { value?: Uint8Array };
         const id = /"id":"(chatcmpl-\w+)"/.exec(Buffer.from(value ?? []).toString())?.[1] ?? "";
         expect((await turn(id, { lambda: 1 })).body).toMatchObject({ id, parameters: { lambda: 1 } });
-        expect((await turn(id, { lambda: 2 })).body.error.param).toBe("eft.parameters");
+        expect((await turn(id, { lambda: 2 })).body.error.param).toBe("parameters");
         expect((await turn(id, { beta: 1 })).status).toBe(400);
         expect((await turn(id, { lambda: "x" })).body.error.param).toBe("parameters.lambda");
         // Another's answer is as if it were not there.

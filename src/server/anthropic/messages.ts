@@ -6,11 +6,13 @@ import { partsOf, type Answers } from "../answers.js";
 import { toBlocks } from "../blocks.js";
 import { clientOf, noteOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
-import { tellFailure, type Failure } from "../failures.js";
+import { noSuchPath, tellFailure, type Failure } from "../failures.js";
 import { toEftReport } from "../openai/eft-report.js";
 import type { Services } from "../services.js";
 import { toOptions, toPrompt } from "./request.js";
 import { CountBody, MessagesBody } from "./schema.js";
+
+const PREFIX = { prefix: "/v1/messages" };
 
 export async function addMessages(app: FastifyInstance, { desk, models, reading }: Services): Promise<void> {
     await app.register((scope, _options, done) => {
@@ -18,8 +20,12 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
             const failure = tellFailure(error, request, reply);
             return reply.send(toErrorBody(failure));
         });
+        scope.setNotFoundHandler(async (request, reply) => {
+            const failure = noSuchPath(request);
+            return reply.status(failure.status).send(toErrorBody(failure));
+        });
         scope.post<{ Body: MessagesBody }>(
-            "/v1/messages",
+            "",
             {
                 schema: { body: MessagesBody, summary: "Answers a conversation, as Anthropic's protocol has it" },
                 config: { names: { stop: "stop_sequences", jsonSchema: "output_config.format.schema" } },
@@ -46,7 +52,7 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
             },
         );
         scope.post<{ Body: CountBody }>(
-            "/v1/messages/count_tokens",
+            "/count_tokens",
             { schema: { body: CountBody, summary: "How many tokens the prompt of a conversation has" } },
             async (request, reply) => {
                 const { prompt, ...options } = toPrompt(request.body, noteOf(request));
@@ -57,7 +63,7 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
             },
         );
         done();
-    });
+    }, PREFIX);
 }
 
 /** By status. */

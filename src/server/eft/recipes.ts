@@ -37,6 +37,7 @@ export function addRecipes(app: FastifyInstance, { desk, models }: Services): vo
                 body: ControlBody,
                 summary: "Turns the dials of an answer that is being written, at its next token",
             },
+            config: { names: { parameters: "parameters" } },
         },
         ({ body: { id, parameters }, client }) => {
             if (desk.turn(id, client, parameters)) return { id, parameters };
