@@ -7,7 +7,7 @@ import { toBlocks } from "../blocks.js";
 import { clientOf, noteOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { noSuchPath, tellFailure, type Failure } from "../failures.js";
-import { toEftReport } from "../openai/eft-report.js";
+import { noteTokens, toEftReport, wantsTokens } from "../openai/eft-report.js";
 import type { Services } from "../services.js";
 import { toOptions, toPrompt } from "./request.js";
 import { CountBody, MessagesBody } from "./schema.js";
@@ -40,12 +40,13 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
                     },
                     clientOf(request, reply),
                 );
-                if (body.stream !== true) return collectMessage(answers);
+                const tokens: object[] | undefined = wantsTokens(body.eft) ? [] : undefined;
+                if (body.stream !== true) return collectMessage(answers, tokens);
                 const prompt = await answers.ensemble.countTokens(options.prompt, {
                     ...{ tools: options.tools, toolChoice: options.toolChoice },
                     templateVariables: options.templateVariables,
                 });
-                return sendEvents(reply, streamMessage(answers, prompt), (failure) => ({
+                return sendEvents(reply, streamMessage(answers, prompt, tokens), (failure) => ({
                     event: "error",
                     data: toErrorBody(failure),
                 }));
@@ -102,10 +103,11 @@ function headOf({ id, model }: Answers) {
     return { id, type: "message", role: "assistant", model };
 }
 
-async function collectMessage(answers: Answers): Promise<object> {
+/** @param tokens - where what was thought of them is collected; undefined: it is not asked for */
+async function collectMessage(answers: Answers, tokens: object[] | undefined): Promise<object> {
     const content: object[] = [];
     let end = {};
-    for await (const block of toBlocks(partsOf(answers, 0))) {
+    for await (const block of toBlocks(noteTokens(answers.ensemble, partsOf(answers, 0), tokens))) {
         if (block.type === "close")
             content.push(
                 block.kind === "text"
@@ -115,13 +117,21 @@ async function collectMessage(answers: Answers): Promise<object> {
         if (block.type === "call")
             content.push({ type: "tool_use", id: block.call.id, name: block.call.name, input: block.call.arguments });
         if (block.type === "finish")
-            end = { ...toStop(block.finish), usage: toUsage(block.finish), eft: toEftReport(block.finish) };
+            end = {
+                ...toStop(block.finish),
+                usage: toUsage(block.finish),
+                eft: { ...toEftReport(block.finish), tokens },
+            };
     }
     return { ...headOf(answers), content, ...end };
 }
 
 /** @param prompt - tokens of the prompt; how many of them a cache held is known at the end */
-async function* streamMessage(answers: Answers, prompt: number): AsyncGenerator<ServerEvent, void, void> {
+async function* streamMessage(
+    answers: Answers,
+    prompt: number,
+    tokens: object[] | undefined,
+): AsyncGenerator<ServerEvent, void, void> {
     const send = (type: string, fields: object = {}): ServerEvent => ({ event: type, data: { type, ...fields } });
     const usage = {
         input_tokens: prompt,
@@ -132,7 +142,7 @@ async function* streamMessage(answers: Answers, prompt: number): AsyncGenerator<
     };
     const message = { ...headOf(answers), content: [], stop_reason: null, stop_sequence: null, usage };
     yield send("message_start", { message });
-    for await (const block of toBlocks(partsOf(answers, 0))) {
+    for await (const block of toBlocks(noteTokens(answers.ensemble, partsOf(answers, 0), tokens))) {
         switch (block.type) {
             case "open": {
                 const empty =
@@ -168,7 +178,7 @@ async function* streamMessage(answers: Answers, prompt: number): AsyncGenerator<
             case "finish": {
                 const { finish } = block;
                 yield send("message_delta", {
-                    ...{ delta: toStop(finish), usage: toUsage(finish), eft: toEftReport(finish) },
+                    ...{ delta: toStop(finish), usage: toUsage(finish), eft: { ...toEftReport(finish), tokens } },
                 });
                 yield send("message_stop");
             }

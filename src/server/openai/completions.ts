@@ -13,7 +13,7 @@ import { checkReport, scoreInPlaces } from "../scoring.js";
 import type { Services } from "../services.js";
 import { FINISH_REASONS } from "./chat.js";
 import { CompletionsBody } from "./completions-schema.js";
-import { toEftReport } from "./eft-report.js";
+import { toEftReport, toEftToken, wantsTokens } from "./eft-report.js";
 import { createLegacyLogprobs, type LegacyLogprobs, type ScoredToken } from "./legacy-logprobs.js";
 import { createUsageSum, toUsage } from "./usage.js";
 
@@ -39,7 +39,7 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
             if (body.echo === true) checkReport(prompts, n * (1 + (body.logprobs ?? 0)), "prompt");
             const client = clientOf(request, reply);
             const echoed = body.echo === true ? await echoPrompts(services, prompts, body, client) : undefined;
-            const view: View = { echoed, n, logprobs: body.logprobs };
+            const view: View = { echoed, n, logprobs: body.logprobs, tokens: wantsTokens(body.eft) };
             if (most === 0) {
                 const whole = await models.using(model, client, (ensemble) =>
                     reading.within(client, () => answerWithPrompts(ensemble, prompts, view)),
@@ -86,6 +86,8 @@ interface View {
     /** Answers to each prompt. */
     readonly n: number;
     readonly logprobs: number | undefined;
+    /** What members and drafter thought of each token. */
+    readonly tokens: boolean;
 }
 
 interface Echo {
@@ -165,20 +167,21 @@ function beginChoice({ ensemble }: Answers, { echoed, n, logprobs: most }: View,
     return { echo: text, logprobs };
 }
 
-function endOf(part: FinishPart): object {
-    return { finish_reason: FINISH_REASONS[part.reason], eft: toEftReport(part) };
+function endOf(part: FinishPart, tokens?: readonly object[]): object {
+    return { finish_reason: FINISH_REASONS[part.reason], eft: { ...toEftReport(part), tokens } };
 }
 
 async function collectCompletions(answers: Answers, view: View): Promise<object> {
-    const found = new Map<number, Choice & { readonly text: string[]; end: object }>();
+    const found = new Map<number, Choice & { readonly text: string[]; readonly tokens: object[]; end: object }>();
     const usage = createUsageSum();
     for await (const { index, part } of answers.parts) {
-        const choice = found.get(index) ?? { ...beginChoice(answers, view, index), text: [], end: {} };
+        const choice = found.get(index) ?? { ...beginChoice(answers, view, index), text: [], tokens: [], end: {} };
         found.set(index, choice);
         choice.text.push(part.text);
         if (part.type === "token") choice.logprobs?.add([toScored(part)]);
+        if (part.type === "token" && view.tokens) choice.tokens.push(toEftToken(answers.ensemble, part));
         if (part.type !== "finish") continue;
-        choice.end = endOf(part);
+        choice.end = endOf(part, view.tokens ? choice.tokens : undefined);
         usage.add(part, Math.floor(index / view.n));
     }
     const choices = [...found]
@@ -213,9 +216,10 @@ async function* streamCompletions(
             found.set(index, choice);
             if (view.echoed !== undefined) yield chunk(index, choice.echo, choice.logprobs?.read() ?? null);
         }
-        if (part.type === "token" && (part.text !== "" || choice.logprobs !== undefined)) {
+        if (part.type === "token" && (part.text !== "" || choice.logprobs !== undefined || view.tokens)) {
             choice.logprobs?.add([toScored(part)]);
-            yield chunk(index, part.text, choice.logprobs?.read() ?? null);
+            const known = view.tokens ? { eft: { tokens: [toEftToken(answers.ensemble, part)] } } : {};
+            yield chunk(index, part.text, choice.logprobs?.read() ?? null, { finish_reason: null, ...known });
         }
         if (part.type !== "finish") continue;
         usage.add(part, Math.floor(index / view.n));

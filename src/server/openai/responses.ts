@@ -19,7 +19,7 @@ import { clientOf, noteOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { RequestError, type Failure } from "../failures.js";
 import type { Services } from "../services.js";
-import { toEftReport } from "./eft-report.js";
+import { noteTokens, toEftReport, wantsTokens } from "./eft-report.js";
 import { toTokenLogprobs } from "./logprobs.js";
 import { toMessages } from "./response-items.js";
 import { createResponseStore, type ResponseStore } from "./response-store.js";
@@ -113,14 +113,15 @@ function toOptions(body: ResponsesBody, items: readonly Item[], note: Note): Com
     const chosen = chooseTools(tools, typeof choice === "object" ? toNamedChoice(choice) : choice, note);
     const { use, isForced } = toToolUse(chosen.tools, chosen.toolChoice);
     const format = body.text?.format;
+    const common = toCommonOptions(body);
     return {
-        ...toCommonOptions(body),
+        ...common,
         prompt: instructions === undefined ? messages : [{ role: "system", content: instructions }, ...messages],
         maxTokens: body.max_output_tokens,
         seed: toSeeds(body, 1)[0],
         ...(isForced || format === undefined ? {} : toJsonOptions(format.type, format, "text.format.schema")),
         ...use,
-        topLogprobs: include.includes(LOGPROBS) ? (body.top_logprobs ?? 0) : undefined,
+        topLogprobs: Math.max(common.topLogprobs ?? 0, include.includes(LOGPROBS) ? (body.top_logprobs ?? 0) : 0),
         ...(reasoning?.effort !== undefined && { templateVariables: toThinkingVariables(reasoning.effort) }),
     };
 }
@@ -188,7 +189,8 @@ async function* respond(
     /** Of the item that is being written. */
     let item = "";
     let logprobs: object[] = [];
-    for await (const block of toBlocks(partsOf(answers, 0))) {
+    const tokens: object[] | undefined = wantsTokens(body.eft) ? [] : undefined;
+    for await (const block of toBlocks(noteTokens(ensemble, partsOf(answers, 0), tokens))) {
         if (block.type === "finish") {
             const { finish } = block;
             const isWhole = finish.reason === "stop" || finish.reason === "tool-calls";
@@ -205,7 +207,7 @@ async function* respond(
                     total_tokens: prompt + completion,
                 },
                 completed_at: Math.floor(Date.now() / 1000),
-                eft: toEftReport(finish),
+                eft: { ...toEftReport(finish), tokens },
             });
             keep(response);
             yield send(isWhole ? "response.completed" : "response.incomplete", { response });
