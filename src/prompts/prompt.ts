@@ -15,7 +15,7 @@ import { adaptMessages, tryTemplate, type TemplateTraits } from "./conversation.
 import { textOf, type ChatMessage } from "./messages.js";
 import { spacesAnswers } from "./answer-space.js";
 import { showTools } from "./printable-tools.js";
-import { tryThinking } from "./thinking.js";
+import { tryThinking, tryThoughtKey, withThoughtKey } from "./thinking.js";
 import { toolsVariable, withCalls, withoutCalls, type ToolUse } from "./tool-messages.js";
 import { oncePerTokenizer, surelyExceeds, tokenizePlain, tokenizeRendered } from "./tokens.js";
 
@@ -255,6 +255,7 @@ function createScript(
     const findCalls = once(() => tryCalls(sample, endsOfText(sharers), findChannels()));
     const findSpace = once(() => spacesAnswers(sample));
     const findThinking = once(() => thinking ?? tryThinking(sample, template));
+    const findThoughtKey = once(() => tryThoughtKey(sample));
     return {
         render(messages, variables, use) {
             const calls = use !== undefined || messages.some(isAboutTools) ? findCalls() : undefined;
@@ -262,7 +263,7 @@ function createScript(
             const all = isOwn
                 ? withCalls(messages, calls)
                 : withoutCalls(messages, use, use?.syntax ?? GENERIC_SYNTAX, findTraits().system !== "left out");
-            const shown = findChannels() ? withThoughts(all) : all;
+            const shown = findChannels() ? withThoughts(all) : withThoughtKey(all, findThoughtKey);
             const show = (own: TemplateVariables): Rendered =>
                 render(adaptMessages(shown, findTraits()), { ...variables, ...own });
             return attempt(`${name} cannot be rendered`, () =>

@@ -6,7 +6,7 @@ import swagger from "@fastify/swagger";
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import Type, { type Static } from "typebox";
 import { responses, describeServer, type ErrorBody } from "./document.js";
-import { RequestError, tellFailure } from "./failures.js";
+import { noSuchPath, RequestError, tellFailure } from "./failures.js";
 import { readBody, withoutNulls } from "./json.js";
 import { giveUpSlow } from "./slow-readers.js";
 import { unknownFields } from "./unknown-fields.js";
@@ -125,9 +125,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         return reply.send({ error: told } satisfies ErrorBody);
     });
     app.setNotFoundHandler(async (request, reply) => {
-        const message = `There is no ${request.method} ${request.url.split("?")[0]}; /openapi.json lists what there is.`;
-        const error = { message, type: "invalid_request_error", param: null, code: "not_found" };
-        return reply.status(404).send({ error } satisfies ErrorBody);
+        const { status, error } = noSuchPath(request);
+        return reply.status(status).send({ error } satisfies ErrorBody);
     });
     // Behind all hooks and handlers: a route knows those that were there before a plugin was waited for.
     app.get(

@@ -2,7 +2,7 @@
 
 import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
-import { explainFailure, type Failure } from "./failures.js";
+import { noteFailure, type Failure } from "./failures.js";
 
 /** One event. */
 export interface ServerEvent {
@@ -26,7 +26,7 @@ export function sendEvents(
             for await (const event of events) yield write(event);
         } catch (error) {
             if (reply.raw.destroyed) return;
-            const failure = explainFailure(error, reply.request.routeOptions.config.names);
+            const failure = noteFailure(error, reply.request);
             reply.log[failure.status < 500 ? "info" : "error"]({ err: error }, "failed in the middle of an answer");
             yield write(explain(failure));
         }

@@ -1,7 +1,7 @@
 /** From errors to what clients are told: a status and OpenAI's error object. */
 
 import type { FastifyReply, FastifyRequest } from "fastify";
-import { EftError, type EftErrorCode } from "../errors.js";
+import { ERROR_CODES, EftError, type EftErrorCode } from "../errors.js";
 import type { ErrorBody } from "./document.js";
 import { describeProblems, type SchemaProblem } from "./validation.js";
 import { inWireNames, wireName } from "./wire-names.js";
@@ -43,6 +43,7 @@ const ABOUT: Partial<Record<EftErrorCode, string>> = {
     CONTEXT_OVERFLOW: "prompt",
 };
 const RETRY_SECONDS = 1;
+const LOG_SAYS_MORE = "The server's log says more.";
 
 /** Something that is wrong with the request itself, apart from what it asks for. */
 export class RequestError extends Error {
@@ -56,11 +57,11 @@ export class RequestError extends Error {
 }
 
 /**
- * What a client is told. Nothing of a failure that is not expected, which may name files.
+ * What a client is told. Of what the server itself has failed at only the kind: sentences about it name files.
  *
  * @param names - of the library's options, where the protocol has others than most
  */
-export function explainFailure(error: unknown, names: Readonly<Record<string, string>> = {}): Failure {
+function explainFailure(error: unknown, names: Readonly<Record<string, string>> = {}): Failure {
     if (error instanceof RequestError) {
         const { param = null, code = null, type = INVALID } = error.detail;
         const failure = { status: error.status, error: { message: error.message, type, param, code } };
@@ -68,7 +69,9 @@ export function explainFailure(error: unknown, names: Readonly<Record<string, st
     }
     if (EftError.isInstance(error)) {
         const [status, type, code] = FAILURES[error.code] ?? [500, "server_error", error.code.toLowerCase()];
-        const told = inWireNames(error.message, names);
+        const isOwn = status === 500 || code === "model_unavailable";
+        const message = isOwn ? `${ERROR_CODES[error.code]} ${LOG_SAYS_MORE}` : error.message;
+        const told = inWireNames(message, names);
         const about = ABOUT[error.code];
         const param = (about === undefined ? told.param : wireName(about, names)) ?? null;
         const failure = { status, error: { message: told.message, type, param: status === 400 ? param : null, code } };
@@ -79,10 +82,24 @@ export function explainFailure(error: unknown, names: Readonly<Record<string, st
 
 /** Sets the status, and what else belongs to it but the body; failures of the server itself go to its log. */
 export function tellFailure(error: unknown, request: FastifyRequest, reply: FastifyReply): Failure {
-    const failure = explainFailure(error, request.routeOptions.config.names);
-    if (failure.status >= 500) request.log.error({ err: error }, "failed");
+    const failure = noteFailure(error, request);
+    // The server's end is none of its failures, nor is a client's that has left.
+    if (failure.status >= 500 && failure.error.code !== "shutting_down") request.log.error({ err: error }, "failed");
     if (failure.retryAfter !== undefined) reply.header("retry-after", failure.retryAfter);
     reply.status(failure.status);
+    return failure;
+}
+
+/** What is asked for at a path that there is not. */
+export function noSuchPath({ method, url }: FastifyRequest): Failure {
+    const message = `There is no ${method} ${url.split("?")[0]}; /openapi.json lists what there is.`;
+    return { status: 404, error: { message, type: INVALID, param: null, code: "not_found" } };
+}
+
+/** The line of the request in the log names the kind. */
+export function noteFailure(error: unknown, { routeOptions, notes }: FastifyRequest): Failure {
+    const failure = explainFailure(error, routeOptions.config.names);
+    notes["error"] = failure.error.code ?? failure.error.type;
     return failure;
 }
 
@@ -96,7 +113,7 @@ function explainFramework(error: unknown): Failure {
     if (status < 500) return { status, error: { message, type: INVALID, param: null, code: null } };
     return {
         status: 500,
-        error: { message: "The server has failed; its log says more.", type: "server_error", param: null, code: null },
+        error: { message: `The server has failed. ${LOG_SAYS_MORE}`, type: "server_error", param: null, code: null },
     };
 }
 

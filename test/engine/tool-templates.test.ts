@@ -6,7 +6,7 @@ import { tryCalls, type RenderSample } from "../../src/prompts/call-syntax.js";
 import type { ChatMessage } from "../../src/prompts/messages.js";
 import { withCalls, writeCalls } from "../../src/prompts/tool-messages.js";
 import { CHANNEL_SYNTAX, tryChannels } from "../../src/prompts/channels.js";
-import { tryThinking } from "../../src/prompts/thinking.js";
+import { tryThinking, tryThoughtKey, withThoughtKey } from "../../src/prompts/thinking.js";
 import { compileTemplate, type Template } from "../../src/template/template.js";
 import { cut, readPieces, TEXT_MARKS } from "../helpers/answers.js";
 import { readGbnf } from "../../src/grammar/gbnf.js";
@@ -268,5 +268,37 @@ describe("thoughts", () => {
         ["openai-gpt-oss-120b", undefined],
     ])("%s", (name, marks) => {
         expect(thinkingOf(name)).toEqual(marks);
+    });
+
+    test.each([
+        ["LFM2.5-8B-A1B", "thinking"],
+        ["upstage-Solar-Open-100B", "reasoning"],
+        ["Qwen-Qwen3-0.6B", "reasoning_content"],
+        ["meta-llama-Llama-3.1-8B-Instruct", "reasoning_content"],
+    ])("of earlier turns are looked for under a key of its own: %s", (name, key) => {
+        const { template } = templates.get(name) as { template: Template };
+        expect(tryThoughtKey(sampleOf(template))).toBe(key);
+    });
+
+    test("of earlier turns reach each template that looks for them", () => {
+        const turn = { role: "assistant", content: "Lima." } as const;
+        const show = (render: RenderSample, said: readonly ChatMessage[]): string => {
+            try {
+                return render([{ role: "user", content: "Where?" }, ...said], {}, false);
+            } catch {
+                return "";
+            }
+        };
+        const known = [...templates].filter(([, { template }]) => {
+            const render = sampleOf(template);
+            const looksFor = (key: string): boolean => show(render, [{ ...turn, [key]: "Hm." }]).includes("Hm.");
+            return !tryChannels(render) && ["reasoning_content", "thinking", "reasoning"].some(looksFor);
+        });
+        expect(known.length).toBeGreaterThan(15);
+        for (const [name, { template }] of known) {
+            const render = sampleOf(template);
+            const said = withThoughtKey([{ ...turn, reasoning_content: "Hm." }], () => tryThoughtKey(render));
+            expect([name, show(render, said)]).toEqual([name, expect.stringContaining("Hm.")]);
+        }
     });
 });

@@ -26,9 +26,10 @@ afterAll(async () => {
 });
 
 interface EftTokens {
+    readonly id: number;
     readonly members?: Record<string, number>;
     readonly top?: readonly { readonly members?: Record<string, number> }[];
-    readonly drafter?: { readonly distance: number };
+    readonly drafter?: { readonly id: number; readonly distance: number };
 }
 interface Chat extends ErrorBody {
     readonly model: string;
@@ -76,6 +77,43 @@ describe("eft", () => {
         expect((await ask({ eft: { members: true, top: 0 } })).choices[0]?.eft.tokens?.[0]).not.toHaveProperty("top");
     });
 
+    it("reports it in all protocols, whole and in a stream", async () => {
+        const eft = { members: true, explain: true, top: 2 };
+        /** Of a choice, of a response, of a message, or of one of their events. */
+        interface Told {
+            readonly choices?: readonly { readonly eft?: { readonly tokens?: readonly EftTokens[] } }[];
+            readonly response?: Told;
+            readonly eft?: { readonly tokens?: readonly EftTokens[] };
+        }
+        // Numbers differ a little with what is read from a cache.
+        const tokensOf = ({ choices = [], response, eft: own }: Told) =>
+            [...choices.map((choice) => choice.eft), response?.eft, own]
+                .flatMap((each) => each?.tokens ?? [])
+                .map(({ id, members = {}, top, drafter }) => [id, Object.keys(members), top?.length, drafter?.id]);
+        const read = async (path: string, body: object) => {
+            const { body: whole } = await post<Told>(server, path, { ...body, eft }, KEY);
+            const response = await fetch(server.url + path, {
+                ...{ method: "POST", headers: { "content-type": "application/json", ...KEY } },
+                body: JSON.stringify({ ...body, eft, stream: true }),
+            });
+            const events = (await response.text()).match(/(?<=^data: )\{.*/gm) ?? [];
+            return [tokensOf(whole), events.flatMap((event) => tokensOf(JSON.parse(event) as Told))];
+        };
+        const [expected, streamed] = await read(CHAT, { messages });
+        expect(expected?.length).toBeGreaterThan(3);
+        expect(streamed).toEqual(expected);
+        for (const [path, body] of [
+            ["/v1/responses", { input: question }],
+            ["/v1/messages", { messages, max_tokens: 200 }],
+        ] as const)
+            expect(await read(path, body)).toEqual([expected, expected]);
+        // Its prompt is another one.
+        const [whole, pieces] = await read("/v1/completions", { prompt: question });
+        expect(whole).toHaveLength(16);
+        expect(whole?.[0]).toEqual([expect.any(Number), ["large", "chat", "small"], 2, expect.any(Number)]);
+        expect(pieces).toEqual(whole);
+    });
+
     it("speculates, which usage counts, and says the same", async () => {
         const [without, speculated] = [await ask({}), await ask({ eft: { speculation: { length: 4 } } })];
         expect(textOf(speculated)).toBe(textOf(without));
@@ -104,7 +142,7 @@ describe("the dials of a running answer", () => {
         const { value } = ((await reader?.read()) ?? {}) as { value?: Uint8Array };
         const id = /"id":"(chatcmpl-\w+)"/.exec(Buffer.from(value ?? []).toString())?.[1] ?? "";
         expect((await turn(id, { lambda: 1 })).body).toMatchObject({ id, parameters: { lambda: 1 } });
-        expect((await turn(id, { lambda: 2 })).body.error.param).toBe("eft.parameters");
+        expect((await turn(id, { lambda: 2 })).body.error.param).toBe("parameters");
         expect((await turn(id, { beta: 1 })).status).toBe(400);
         expect((await turn(id, { lambda: "x" })).body.error.param).toBe("parameters.lambda");
         // Another's answer is as if it were not there.

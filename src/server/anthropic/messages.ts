@@ -7,8 +7,9 @@ import { toBlocks } from "../blocks.js";
 import { clientOf, noteOf } from "../client.js";
 import { eventOf, responses } from "../document.js";
 import { sendEvents, type ServerEvent } from "../events.js";
-import { tellFailure, type Failure } from "../failures.js";
-import { toEftReport } from "../openai/eft-report.js";
+import { noSuchPath, tellFailure, type Failure } from "../failures.js";
+import { noteTokens, toEftReport, wantsTokens } from "../openai/eft-report.js";
+import type { EftToken } from "../openai/answer-schema.js";
 import type { Services } from "../services.js";
 import { toOptions, toPrompt } from "./request.js";
 import {
@@ -21,14 +22,20 @@ import {
     type AnswerBlock,
 } from "./schema.js";
 
+const PREFIX = { prefix: "/v1/messages" };
+
 export async function addMessages(app: FastifyInstance, { desk, models, reading }: Services): Promise<void> {
     await app.register((scope, _options, done) => {
         scope.setErrorHandler(async (error, request, reply) => {
             const failure = tellFailure(error, request, reply);
             return reply.send(toErrorBody(failure));
         });
+        scope.setNotFoundHandler(async (request, reply) => {
+            const failure = noSuchPath(request);
+            return reply.status(failure.status).send(toErrorBody(failure));
+        });
         scope.post<{ Body: MessagesBody }>(
-            "/v1/messages",
+            "",
             {
                 schema: {
                     ...{ tags: ["Anthropic"], operationId: "createMessage", summary: "Answers a conversation" },
@@ -47,19 +54,20 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
                     },
                     clientOf(request, reply),
                 );
-                if (body.stream !== true) return collectMessage(answers);
+                const tokens: EftToken[] | undefined = wantsTokens(body.eft) ? [] : undefined;
+                if (body.stream !== true) return collectMessage(answers, tokens);
                 const prompt = await answers.ensemble.countTokens(options.prompt, {
                     ...{ tools: options.tools, toolChoice: options.toolChoice },
                     templateVariables: options.templateVariables,
                 });
-                return sendEvents(reply, streamMessage(answers, prompt), (failure) => ({
+                return sendEvents(reply, streamMessage(answers, prompt, tokens), (failure) => ({
                     event: "error",
                     data: toErrorBody(failure),
                 }));
             },
         );
         scope.post<{ Body: CountBody }>(
-            "/v1/messages/count_tokens",
+            "/count_tokens",
             {
                 schema: {
                     ...{ tags: ["Anthropic"], operationId: "countMessageTokens" },
@@ -77,7 +85,7 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
             },
         );
         done();
-    });
+    }, PREFIX);
 }
 
 /** By status. */
@@ -102,6 +110,7 @@ function toUsage({ usage }: FinishPart): Message["usage"] {
         cache_creation_input_tokens: 0,
         cache_read_input_tokens: usage.reusedTokens,
         output_tokens: usage.completionTokens,
+        output_tokens_details: { thinking_tokens: usage.thinkingTokens },
     };
 }
 
@@ -118,10 +127,11 @@ function headOf({ id, model }: Answers) {
 /** The last part of an answer. */
 type End = Pick<Message, "stop_reason" | "stop_sequence" | "usage" | "eft">;
 
-async function collectMessage(answers: Answers): Promise<Partial<Message>> {
+/** @param tokens - where what was thought of them is collected; undefined: it is not asked for */
+async function collectMessage(answers: Answers, tokens: EftToken[] | undefined): Promise<Partial<Message>> {
     const content: AnswerBlock[] = [];
     let end: End | undefined;
-    for await (const block of toBlocks(partsOf(answers, 0))) {
+    for await (const block of toBlocks(noteTokens(answers.ensemble, partsOf(answers, 0), tokens))) {
         if (block.type === "close")
             content.push(
                 block.kind === "text"
@@ -131,23 +141,32 @@ async function collectMessage(answers: Answers): Promise<Partial<Message>> {
         if (block.type === "call")
             content.push({ type: "tool_use", id: block.call.id, name: block.call.name, input: block.call.arguments });
         if (block.type === "finish")
-            end = { ...toStop(block.finish), usage: toUsage(block.finish), eft: toEftReport(block.finish) };
+            end = {
+                ...toStop(block.finish),
+                usage: toUsage(block.finish),
+                eft: { ...toEftReport(block.finish), tokens },
+            };
     }
     return { ...headOf(answers), content, ...end };
 }
 
 /** @param prompt - tokens of the prompt; how many of them a cache held is known at the end */
-async function* streamMessage(answers: Answers, prompt: number): AsyncGenerator<ServerEvent, void, void> {
+async function* streamMessage(
+    answers: Answers,
+    prompt: number,
+    tokens: EftToken[] | undefined,
+): AsyncGenerator<ServerEvent, void, void> {
     const send = (type: string, fields: object = {}): ServerEvent => ({ event: type, data: { type, ...fields } });
     const usage = {
         input_tokens: prompt,
         cache_creation_input_tokens: 0,
         cache_read_input_tokens: 0,
         output_tokens: 0,
+        output_tokens_details: { thinking_tokens: 0 },
     };
     const message = { ...headOf(answers), content: [], stop_reason: null, stop_sequence: null, usage };
     yield send("message_start", { message });
-    for await (const block of toBlocks(partsOf(answers, 0))) {
+    for await (const block of toBlocks(noteTokens(answers.ensemble, partsOf(answers, 0), tokens))) {
         switch (block.type) {
             case "open": {
                 const empty =
@@ -165,6 +184,10 @@ async function* streamMessage(answers: Answers, prompt: number): AsyncGenerator<
                 break;
             }
             case "close":
+                if (block.kind === "thinking")
+                    yield send("content_block_delta", {
+                        ...{ index: block.index, delta: { type: "signature_delta", signature: "" } },
+                    });
                 yield send("content_block_stop", { index: block.index });
                 break;
             case "call": {
@@ -179,7 +202,7 @@ async function* streamMessage(answers: Answers, prompt: number): AsyncGenerator<
             case "finish": {
                 const { finish } = block;
                 yield send("message_delta", {
-                    ...{ delta: toStop(finish), usage: toUsage(finish), eft: toEftReport(finish) },
+                    ...{ delta: toStop(finish), usage: toUsage(finish), eft: { ...toEftReport(finish), tokens } },
                 });
                 yield send("message_stop");
             }

@@ -101,6 +101,7 @@ const Usage = Type.Object({
     cache_creation_input_tokens: Count,
     cache_read_input_tokens: Count,
     output_tokens: Count,
+    output_tokens_details: Type.Object({ thinking_tokens: Count }),
 });
 const ThinkingBlock = Type.Object({
     type: Type.Literal("thinking"),
@@ -153,6 +154,7 @@ export const MessageEvent = named(
             delta: Type.Union([
                 delta("text_delta", "text"),
                 delta("thinking_delta", "thinking"),
+                delta("signature_delta", "signature"),
                 delta("input_json_delta", "partial_json"),
             ]),
         }),

@@ -70,6 +70,7 @@ export function addRecipes(app: FastifyInstance, { desk, models }: Services): vo
                 body: ControlBody,
                 response: responses(ControlBody),
             },
+            config: { names: { parameters: "parameters" } },
         },
         ({ body: { id, parameters }, client }) => {
             if (desk.turn(id, client, parameters)) return { id, parameters };

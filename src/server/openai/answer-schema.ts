@@ -63,9 +63,6 @@ const REPORT = {
         }),
     ),
 };
-export const EftReport = named("EftReport", Type.Object(REPORT));
-export type EftReport = Static<typeof EftReport>;
-
 const Candidate = { id: Id, token: Type.String(), logprob: Known, members: optional(ByMember) };
 export const EftToken = named(
     "EftToken",
@@ -85,5 +82,11 @@ export const EftToken = named(
 );
 export type EftToken = Static<typeof EftToken>;
 
-/** With those of its tokens. */
-export const ChoiceReport = named("ChoiceReport", Type.Object({ ...REPORT, tokens: optional(Type.Array(EftToken)) }));
+/** Of an answer, with those of its tokens where they have not been told before. */
+export const EftReport = named("EftReport", Type.Object({ ...REPORT, tokens: optional(Type.Array(EftToken)) }));
+export type EftReport = Static<typeof EftReport>;
+
+/** Of a part of a stream. */
+export const EftPart = Type.Union([EftReport, Type.Object({ tokens: Type.Array(EftToken) })], {
+    description: "Of the token that came with it; at the end, of the answer",
+});

@@ -2,7 +2,7 @@
 
 import Type, { type Static } from "typebox";
 import { ErrorBody, eventOf, named, nullable } from "../document.js";
-import { ChoiceReport, EftReport, EftToken, FinishReason, TokenLogprobs, Usage } from "./answer-schema.js";
+import { EftPart, EftReport, FinishReason, TokenLogprobs, Usage } from "./answer-schema.js";
 
 const optional = Type.Optional;
 
@@ -189,7 +189,7 @@ export const ChatCompletion = named(
                 }),
                 logprobs: Logprobs,
                 finish_reason: FinishReason,
-                eft: optional(ChoiceReport),
+                eft: optional(EftReport),
             }),
         ),
         usage: Usage,
@@ -208,11 +208,7 @@ const ChunkChoice = Type.Object({
     }),
     logprobs: Logprobs,
     finish_reason: nullable(FinishReason),
-    eft: optional(
-        Type.Union([EftReport, Type.Object({ tokens: Type.Array(EftToken) })], {
-            description: "Of the token that came with it; at the end, of the answer",
-        }),
-    ),
+    eft: optional(EftPart),
 });
 export type ChunkChoice = Static<typeof ChunkChoice>;
 

@@ -10,7 +10,7 @@ import { responses } from "../document.js";
 import type { Services } from "../services.js";
 import type { FinishReason as Finish } from "./answer-schema.js";
 import { ChatBody, ChatCompletion, ChatEvent, type ChatChunk, type ChunkChoice } from "./chat-schema.js";
-import { toEftReport, toEftToken } from "./eft-report.js";
+import { toEftReport, toEftToken, wantsTokens } from "./eft-report.js";
 import { toTokenLogprobs } from "./logprobs.js";
 import { toChatOptions } from "./request.js";
 import { createUsageSum, toUsage } from "./usage.js";
@@ -44,7 +44,7 @@ export function addChatCompletions(app: FastifyInstance, { desk }: Services): vo
             const view = {
                 logprobs: body.logprobs ?? false,
                 top: body.top_logprobs ?? 0,
-                tokens: eft?.members === true || eft?.explain === true,
+                tokens: wantsTokens(eft),
             };
             if (body.stream !== true) return collectChat(answers, view);
             const events = streamChat(answers, { ...view, usage: body.stream_options?.include_usage ?? false });

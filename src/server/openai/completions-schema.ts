@@ -2,7 +2,7 @@
 
 import Type, { type Static } from "typebox";
 import { ErrorBody, eventOf, named, nullable } from "../document.js";
-import { EftReport, FinishReason, Usage } from "./answer-schema.js";
+import { EftPart, EftReport, FinishReason, Usage } from "./answer-schema.js";
 import { SamplingFields } from "./chat-schema.js";
 
 const optional = Type.Optional;
@@ -49,7 +49,7 @@ const CHOICE = {
     index: Type.Integer(),
     text: Type.String(),
     logprobs: nullable(LegacyLogprobs),
-    eft: optional(EftReport),
+    eft: optional(EftPart),
 };
 const HEAD = {
     ...{ id: Type.String(), object: Type.Literal("text_completion"), created: Type.Integer() },
@@ -60,7 +60,7 @@ export const Completion = named(
     "Completion",
     Type.Object({
         ...HEAD,
-        choices: Type.Array(Type.Object({ ...CHOICE, finish_reason: FinishReason })),
+        choices: Type.Array(Type.Object({ ...CHOICE, finish_reason: FinishReason, eft: optional(EftReport) })),
         usage: Usage,
     }),
 );

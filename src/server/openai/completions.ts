@@ -13,6 +13,7 @@ import { RequestError } from "../failures.js";
 import { checkReport, scoreInPlaces } from "../scoring.js";
 import type { Services } from "../services.js";
 import { FINISH_REASONS } from "./chat.js";
+import type { EftToken } from "./answer-schema.js";
 import {
     Completion,
     CompletionEvent,
@@ -20,7 +21,7 @@ import {
     type CompletionChunk,
     type LegacyLogprobs,
 } from "./completions-schema.js";
-import { toEftReport } from "./eft-report.js";
+import { toEftReport, toEftToken, wantsTokens } from "./eft-report.js";
 import { createLegacyLogprobs, type LogprobLists, type ScoredToken } from "./legacy-logprobs.js";
 import { createUsageSum, toUsage } from "./usage.js";
 
@@ -51,7 +52,7 @@ export function addCompletions(app: FastifyInstance, services: Services): void {
             if (body.echo === true) checkReport(prompts, n * (1 + (body.logprobs ?? 0)), "prompt");
             const client = clientOf(request, reply);
             const echoed = body.echo === true ? await echoPrompts(services, prompts, body, client) : undefined;
-            const view: View = { echoed, n, logprobs: body.logprobs };
+            const view: View = { echoed, n, logprobs: body.logprobs, tokens: wantsTokens(body.eft) };
             if (most === 0) {
                 const whole = await models.using(model, client, (ensemble) =>
                     reading.within(client, () => answerWithPrompts(ensemble, prompts, view)),
@@ -98,6 +99,8 @@ interface View {
     /** Answers to each prompt. */
     readonly n: number;
     readonly logprobs: number | undefined;
+    /** What members and drafter thought of each token. */
+    readonly tokens: boolean;
 }
 
 interface Echo {
@@ -177,26 +180,27 @@ function beginChoice({ ensemble }: Answers, { echoed, n, logprobs: most }: View,
     return { echo: text, logprobs };
 }
 
-function endOf(part: FinishPart): End {
-    return { finish_reason: FINISH_REASONS[part.reason], eft: toEftReport(part) };
+function endOf(part: FinishPart, tokens?: EftToken[]): End {
+    return { finish_reason: FINISH_REASONS[part.reason], eft: { ...toEftReport(part), ...(tokens && { tokens }) } };
 }
 
 type End = Pick<Completion["choices"][number], "finish_reason" | "eft">;
 
 async function collectCompletions(answers: Answers, view: View): Promise<Completion> {
-    const found = new Map<number, Choice & { readonly text: string[]; end: End }>();
+    const found = new Map<number, Choice & { readonly text: string[]; readonly tokens: EftToken[]; end: End }>();
     const usage = createUsageSum();
     for await (const { index, part } of answers.parts) {
         const choice = found.get(index) ?? {
             ...beginChoice(answers, view, index),
-            text: [],
+            ...{ text: [], tokens: [] },
             end: { finish_reason: "length" },
         };
         found.set(index, choice);
         choice.text.push(part.text);
         if (part.type === "token") choice.logprobs?.add([toScored(part)]);
+        if (part.type === "token" && view.tokens) choice.tokens.push(toEftToken(answers.ensemble, part));
         if (part.type !== "finish") continue;
-        choice.end = endOf(part);
+        choice.end = endOf(part, view.tokens ? choice.tokens : undefined);
         usage.add(part, Math.floor(index / view.n));
     }
     const choices = [...found]
@@ -231,9 +235,10 @@ async function* streamCompletions(
             found.set(index, choice);
             if (view.echoed !== undefined) yield chunk(index, choice.echo, choice.logprobs?.read() ?? null);
         }
-        if (part.type === "token" && (part.text !== "" || choice.logprobs !== undefined)) {
+        if (part.type === "token" && (part.text !== "" || choice.logprobs !== undefined || view.tokens)) {
             choice.logprobs?.add([toScored(part)]);
-            yield chunk(index, part.text, choice.logprobs?.read() ?? null);
+            const known = view.tokens ? { eft: { tokens: [toEftToken(answers.ensemble, part)] } } : {};
+            yield chunk(index, part.text, choice.logprobs?.read() ?? null, { finish_reason: null, ...known });
         }
         if (part.type !== "finish") continue;
         usage.add(part, Math.floor(index / view.n));

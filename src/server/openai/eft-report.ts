@@ -1,9 +1,10 @@
 /** What only this server reports of an answer: in the field `eft`. */
 
-import type { FinishPart, TokenPart } from "../../decoding/completion.js";
+import type { CompletionPart, FinishPart, TokenPart } from "../../decoding/completion.js";
 import { tokenText } from "../../decoding/token-text.js";
 import type { Ensemble } from "../../ensemble/ensemble.js";
 import type { EftReport, EftToken } from "./answer-schema.js";
+import type { ChatBody } from "./chat-schema.js";
 
 /** At the end of an answer. */
 export function toEftReport({ seed, stoppedBy, timings, speculation, unenforced }: FinishPart): EftReport {
@@ -27,6 +28,23 @@ export function toEftReport({ seed, stoppedBy, timings, speculation, unenforced 
         }),
         ...(unenforced !== undefined && { unenforced: [...unenforced] }),
     };
+}
+
+/** Whether what members or the drafter thought of each token is asked for. */
+export function wantsTokens(eft: ChatBody["eft"]): boolean {
+    return eft?.members === true || eft?.explain === true;
+}
+
+/** The same parts. What was thought of their tokens is in `tokens`, where there is such a list, when the last one has come. */
+export async function* noteTokens(
+    ensemble: Ensemble,
+    parts: AsyncIterable<CompletionPart>,
+    tokens: EftToken[] | undefined,
+): AsyncGenerator<CompletionPart, void, void> {
+    for await (const part of parts) {
+        if (part.type === "token") tokens?.push(toEftToken(ensemble, part));
+        yield part;
+    }
 }
 
 /** Of one token: what each member and the drafter thought. */

@@ -95,6 +95,7 @@ const TextPart = Type.Object({
     logprobs: Type.Array(TokenLogprobs),
 });
 const ReasoningPart = Type.Object({ type: Type.Literal("reasoning_text"), text: Type.String() });
+const SummaryPart = Type.Object({ type: Type.Literal("summary_text"), text: Type.String() });
 const OutputPart = Type.Union([TextPart, ReasoningPart]);
 
 export const OutputItem = named(
@@ -111,8 +112,8 @@ export const OutputItem = named(
             type: Type.Literal("reasoning"),
             id: Type.String(),
             status: Status,
-            summary: Type.Array(Part, { maxItems: 0 }),
-            content: Type.Array(ReasoningPart),
+            summary: Type.Array(SummaryPart, { description: "The thoughts, where one was asked for" }),
+            content: optional(Type.Array(ReasoningPart)),
         }),
         Type.Object({
             type: Type.Literal("function_call"),
@@ -180,6 +181,7 @@ const event = <Name extends string, Fields extends Record<string, TSchema>>(type
     Type.Object({ type: Type.Literal(type), sequence_number: Count, ...fields });
 const ofItem = { output_index: Count, item_id: Type.String() };
 const ofPart = { ...ofItem, content_index: Count };
+const ofSummary = { ...ofItem, summary_index: Count };
 const whole = { output_index: Count, item: OutputItem };
 const logprobs = Type.Array(TokenLogprobs);
 
@@ -194,6 +196,10 @@ export const ResponseEvent = named(
         event("response.output_text.done", { ...ofPart, text: Type.String(), logprobs }),
         event("response.reasoning_text.delta", { ...ofPart, delta: Type.String() }),
         event("response.reasoning_text.done", { ...ofPart, text: Type.String() }),
+        event("response.reasoning_summary_part.added", { ...ofSummary, part: SummaryPart }),
+        event("response.reasoning_summary_text.delta", { ...ofSummary, delta: Type.String() }),
+        event("response.reasoning_summary_text.done", { ...ofSummary, text: Type.String() }),
+        event("response.reasoning_summary_part.done", { ...ofSummary, part: SummaryPart }),
         event("response.content_part.done", { ...ofPart, part: OutputPart }),
         event("response.function_call_arguments.delta", { ...ofItem, delta: Type.String() }),
         event("response.function_call_arguments.done", { ...ofItem, arguments: Type.String(), name: Type.String() }),

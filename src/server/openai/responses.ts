@@ -20,8 +20,8 @@ import { eventOf, responses } from "../document.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { RequestError, type Failure } from "../failures.js";
 import type { Services } from "../services.js";
-import type { TokenLogprobs } from "./answer-schema.js";
-import { toEftReport } from "./eft-report.js";
+import type { EftToken, TokenLogprobs } from "./answer-schema.js";
+import { noteTokens, toEftReport, wantsTokens } from "./eft-report.js";
 import { toTokenLogprobs } from "./logprobs.js";
 import { toMessages } from "./response-items.js";
 import { createResponseStore, type ResponseStore } from "./response-store.js";
@@ -141,14 +141,15 @@ function toOptions(body: ResponsesBody, items: readonly Item[], note: Note): Com
     const chosen = chooseTools(tools, typeof choice === "object" ? toNamedChoice(choice) : choice, note);
     const { use, isForced } = toToolUse(chosen.tools, chosen.toolChoice);
     const format = body.text?.format;
+    const common = toCommonOptions(body);
     return {
-        ...toCommonOptions(body),
+        ...common,
         prompt: instructions === undefined ? messages : [{ role: "system", content: instructions }, ...messages],
         maxTokens: body.max_output_tokens,
         seed: toSeeds(body, 1)[0],
         ...(isForced || format === undefined ? {} : toJsonOptions(format.type, format, "text.format.schema")),
         ...use,
-        topLogprobs: include.includes(LOGPROBS) ? (body.top_logprobs ?? 0) : undefined,
+        topLogprobs: Math.max(common.topLogprobs ?? 0, include.includes(LOGPROBS) ? (body.top_logprobs ?? 0) : 0),
         ...(reasoning?.effort !== undefined && { templateVariables: toThinkingVariables(reasoning.effort) }),
     };
 }
@@ -206,7 +207,8 @@ async function* respond(
     /** Of the item that is being written. */
     let item = "";
     let logprobs: TokenLogprobs[] = [];
-    for await (const block of toBlocks(partsOf(answers, 0))) {
+    const tokens: EftToken[] | undefined = wantsTokens(body.eft) ? [] : undefined;
+    for await (const block of toBlocks(noteTokens(ensemble, partsOf(answers, 0), tokens))) {
         if (block.type === "finish") {
             const { finish } = block;
             const isWhole = finish.reason === "stop" || finish.reason === "tool-calls";
@@ -223,7 +225,7 @@ async function* respond(
                     total_tokens: prompt + completion,
                 },
                 completed_at: Math.floor(Date.now() / 1000),
-                eft: toEftReport(finish),
+                eft: { ...toEftReport(finish), tokens },
             });
             keep(response);
             yield send(isWhole ? "response.completed" : "response.incomplete", { response });
@@ -255,25 +257,43 @@ async function* respond(
             continue;
         }
         const isText = block.kind === "text";
-        const [name, prefix] = isText ? ["output_text", "msg"] : ["reasoning_text", "rs"];
-        const whole = (status: "in_progress" | "completed", ...texts: readonly string[]) => {
+        const kind = !isText && body.reasoning?.summary !== undefined ? "summary" : block.kind;
+        const form = FORMS[kind];
+        const partOf = (text: string, known: TokenLogprobs[]) => ({
+            ...{ type: form.part, text },
+            ...(isText && { annotations: [], logprobs: known }),
+        });
+        const whole = (status: "in_progress" | "completed", ...texts: readonly string[]): OutputItem => {
             const head = { id: item, status };
-            if (!isText) {
-                const content = texts.map((text) => ({ type: "reasoning_text" as const, text }));
-                return { type: "reasoning" as const, ...head, summary: [], content };
+            switch (kind) {
+                case "text": {
+                    const content = texts.map((text) => ({
+                        type: "output_text" as const,
+                        text,
+                        annotations: [],
+                        logprobs,
+                    }));
+                    return { type: "message", ...head, role: "assistant", content };
+                }
+                case "thinking": {
+                    const content = texts.map((text) => ({ type: "reasoning_text" as const, text }));
+                    return { type: "reasoning", ...head, summary: [], content };
+                }
+                case "summary":
+                    return {
+                        type: "reasoning",
+                        ...head,
+                        summary: texts.map((text) => ({ type: "summary_text" as const, text })),
+                    };
             }
-            const content = texts.map((text) => ({ type: "output_text" as const, text, annotations: [], logprobs }));
-            return { type: "message" as const, ...head, role: "assistant" as const, content };
         };
+        const place = (): object => ({ ...at, item_id: item, [form.index]: 0 });
         switch (block.type) {
             case "open":
-                item = newId(prefix);
+                item = newId(form.prefix);
                 logprobs = [];
                 yield send("response.output_item.added", { ...at, item: whole("in_progress") });
-                yield send("response.content_part.added", {
-                    ...{ ...at, item_id: item, content_index: 0 },
-                    part: whole("in_progress", "").content[0],
-                });
+                yield send(`response.${form.around}.added`, { ...place(), part: partOf("", []) });
                 break;
             case "delta": {
                 const known =
@@ -282,20 +302,40 @@ async function* respond(
                         : [];
                 logprobs.push(...known);
                 const delta = { delta: block.text, ...(isText && { logprobs: known }) };
-                yield send(`response.${name}.delta`, { ...at, item_id: item, content_index: 0, ...delta });
+                yield send(`response.${form.event}.delta`, { ...place(), ...delta });
                 break;
             }
             case "close": {
-                const place = { ...at, item_id: item, content_index: 0 };
+                const part = partOf(block.text, logprobs);
                 const done = whole("completed", block.text);
                 output.push(done);
-                yield send(`response.${name}.done`, { ...place, text: block.text, ...(isText && { logprobs }) });
-                yield send("response.content_part.done", { ...place, part: done.content[0] });
+                yield send(`response.${form.event}.done`, {
+                    ...place(),
+                    text: block.text,
+                    ...(isText && { logprobs }),
+                });
+                yield send(`response.${form.around}.done`, { ...place(), part });
                 yield send("response.output_item.done", { ...at, item: done });
             }
         }
     }
 }
+
+/** How what has pieces is told. Thoughts are the item's content, or, where a summary is asked for, that: some clients read no other. */
+const FORMS = {
+    text: {
+        ...{ prefix: "msg", index: "content_index" },
+        ...{ part: "output_text", event: "output_text", around: "content_part" },
+    },
+    thinking: {
+        ...{ prefix: "rs", index: "content_index" },
+        ...{ part: "reasoning_text", event: "reasoning_text", around: "content_part" },
+    },
+    summary: {
+        ...{ prefix: "rs", index: "summary_index" },
+        ...{ part: "summary_text", event: "reasoning_summary_text", around: "reasoning_summary_part" },
+    },
+} as const;
 
 function newId(prefix: string): string {
     return `${prefix}_${randomUUID().replaceAll("-", "")}`;
