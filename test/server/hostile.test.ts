@@ -174,6 +174,28 @@ it.each([
     expect(await readMetric(server, `requests_total{path="unknown",status="${expected}"}`)).toBeGreaterThan(0);
 });
 
+it.each([
+    ["/tokenize", { prompt: "a\n".repeat(70_000) }, "prompt"],
+    ["/tokenize", { messages: [{ role: "user", content: "a\n".repeat(70_000) }] }, "messages"],
+    ["/apply-template", { messages: [{ role: "user", content: "a\n".repeat(70_000) }] }, "messages"],
+    ["/v1/messages/count_tokens", { messages: [{ role: "user", content: "a\n".repeat(70_000) }] }, "messages"],
+])("a text that is far longer than the context is not read by %s", async (path, body, param) => {
+    const { status, body: told } = await post<ErrorBody>(server, path, body);
+    expect([status, told.error.message]).toEqual([400, expect.stringMatching(`^${param} has \\d+ characters`)]);
+});
+
+it("many requests that are sent at once bring no warning", async () => {
+    const warnings: string[] = [];
+    const listen = ({ name }: Error): unknown => warnings.push(name);
+    process.on("warning", listen);
+    const { socket, received } = open(server);
+    const one = requestOf({ messages, max_tokens: 1 });
+    socket.write(one.repeat(19) + requestOf({ messages, max_tokens: 1 }, "connection: close\r\n"));
+    expect((await received).match(/HTTP\/1.1 200/g)).toHaveLength(20);
+    process.off("warning", listen);
+    expect(warnings).toEqual([]);
+});
+
 it("a request without a body may name a type", async () => {
     const headers = { "content-type": "application/json" };
     expect((await fetch(`${server.url}/v1/responses/none`, { method: "DELETE", headers })).status).toBe(404);

@@ -8,6 +8,7 @@ import { clientOf, noteOf } from "../client.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { tellFailure, type Failure } from "../failures.js";
 import { toEftReport } from "../openai/eft-report.js";
+import { checkLength } from "../reading.js";
 import type { Services } from "../services.js";
 import { toOptions, toPrompt } from "./request.js";
 import { CountBody, MessagesBody } from "./schema.js";
@@ -51,9 +52,10 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
             async (request, reply) => {
                 const { prompt, ...options } = toPrompt(request.body, noteOf(request));
                 const client = clientOf(request, reply);
-                return models.using(request.body.model, client, async (ensemble) => ({
-                    input_tokens: await reading.within(client, () => ensemble.countTokens(prompt, options)),
-                }));
+                return models.using(request.body.model, client, async (ensemble) => {
+                    checkLength(ensemble, [prompt, options.tools], "messages");
+                    return { input_tokens: await reading.within(client, () => ensemble.countTokens(prompt, options)) };
+                });
             },
         );
         done();
