@@ -184,18 +184,6 @@ it.each([
     expect([status, told.error.message]).toEqual([400, expect.stringMatching(`^${param} has \\d+ characters`)]);
 });
 
-it("many requests that are sent at once bring no warning", async () => {
-    const warnings: string[] = [];
-    const listen = ({ name }: Error): unknown => warnings.push(name);
-    process.on("warning", listen);
-    const { socket, received } = open(server);
-    const one = requestOf({ messages, max_tokens: 1 });
-    socket.write(one.repeat(19) + requestOf({ messages, max_tokens: 1 }, "connection: close\r\n"));
-    expect((await received).match(/HTTP\/1.1 200/g)).toHaveLength(20);
-    process.off("warning", listen);
-    expect(warnings).toEqual([]);
-});
-
 it("a request without a body may name a type", async () => {
     const headers = { "content-type": "application/json" };
     expect((await fetch(`${server.url}/v1/responses/none`, { method: "DELETE", headers })).status).toBe(404);
