@@ -74,8 +74,8 @@ it("logs texts where it is told to, nothing with --quiet, and ends at SIGTERM", 
 
 it("warns of nothing where many requests are sent at once", async () => {
     const quiet = await serve(["demo", "--quiet"]);
-    const body = JSON.stringify({ prompt: "a" });
-    const head = "POST /tokenize HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    const body = JSON.stringify({ messages: [{ role: "user", content: "a" }], max_tokens: 1 });
+    const head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
     const rest = `content-length: ${body.length}\r\n\r\n${body}`;
     const socket = connect(Number(new URL(quiet.url).port), "127.0.0.1");
     socket.write(`${head}${rest}`.repeat(19) + `${head}connection: close\r\n${rest}`);
