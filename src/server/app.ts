@@ -1,13 +1,14 @@
 /** The HTTP application: who may come in, what a body may be, how failures are told. */
 
 import { createHash, timingSafeEqual } from "node:crypto";
+import type { AddressInfo } from "node:net";
 import cors from "@fastify/cors";
 import swagger from "@fastify/swagger";
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import Type, { type Static } from "typebox";
 import { responses, describeServer, type ErrorBody } from "./document.js";
 import { noSuchPath, RequestError, tellFailure } from "./failures.js";
-import { readBody, withoutNulls } from "./json.js";
+import { readBody } from "./json.js";
 import { giveUpSlow } from "./slow-readers.js";
 import { unknownFields } from "./unknown-fields.js";
 import type { JsonValue } from "../types.js";
@@ -35,24 +36,27 @@ export interface AppOptions {
     readonly bodyBytes: number;
     readonly requestMs: number;
     readonly stallMs: number;
-    /** Whether it can be reached from this machine alone. */
-    readonly isLocal: boolean;
+    /** Where it listens. */
+    readonly host: string;
     readonly logTexts: boolean;
     readonly log: ((line: string) => void) | undefined;
     /** Told of each reply that is over. */
     readonly onReply: (path: string, status: number) => void;
 }
 
+/** Characters of a name in a path. */
+const MAX_NAME_LENGTH = 1000;
 /** Unknown fields that the log names. */
 const MOST_UNKNOWN = 20;
 const Health = Type.Object({ status: Type.Literal("ok") });
 type Health = Static<typeof Health>;
 
 /** As clients write a machine's own name. */
+const LOCAL_ADDRESS = /^(::1$|(::ffff:)?127\.)/;
 const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
-    const { apiKeys, origins, bodyBytes, requestMs, stallMs, isLocal, log } = options;
+    const { apiKeys, origins, bodyBytes, requestMs, stallMs, host, log } = options;
     const app = Fastify({
         bodyLimit: bodyBytes,
         requestTimeout: requestMs,
@@ -60,6 +64,13 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         keepAliveTimeout: 72_000,
         forceCloseConnections: "idle",
         return503OnClosing: false,
+        routerOptions: { maxParamLength: MAX_NAME_LENGTH },
+        // Of requests that reach no route, and so no hook.
+        frameworkErrors: (error, request, reply) => {
+            const { error: told } = tellFailure(error, request, reply);
+            options.onReply("unknown", reply.statusCode);
+            void (reply as FastifyReply).send({ error: told });
+        },
         logController: new LogController({ disableRequestLogging: true }),
         ...(log !== undefined && { logger: { stream: { write: log }, base: null } }),
         ajv: { customOptions: { coerceTypes: false, removeAdditional: false, strict: false, verbose: true } },
@@ -89,7 +100,8 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     app.removeAllContentTypeParsers();
     app.addContentTypeParser("application/json", { parseAs: "string" }, (_request, body, done) => {
         try {
-            done(null, withoutNulls(readBody(String(body))));
+            // Clients name the type of what they do not send.
+            done(null, body === "" ? undefined : readBody(String(body)));
         } catch (error) {
             done(error as Error);
         }
@@ -112,7 +124,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
             setImmediate(closeUnused);
         });
         if (isClosing) throw new RequestError(503, "The server is shutting down.", SHUTTING_DOWN);
-        if (isLocal) checkHost(request);
+        if (isLocal(app.server.address())) checkHost(request, host);
         if (known.size > 0) request.client = findKey(request, known);
     });
     app.addHook("preHandler", (request, _reply, done) => {
@@ -158,9 +170,23 @@ function statusOf({ raw, statusCode }: FastifyReply): number {
 
 const SHUTTING_DOWN = { code: "shutting_down", type: "server_error" };
 
+/** Whether it can be reached from this machine alone, however the address was spelled. */
+function isLocal(address: AddressInfo | string | null): boolean {
+    return typeof address === "object" && LOCAL_ADDRESS.test(address?.address ?? "");
+}
+
+/** An address as URLs have it. */
+export function urlHost(address: string): string {
+    return address.includes(":") ? `[${address}]` : address;
+}
+
 /** A page of another site that has made its own name mean this machine must not get in. */
-function checkHost({ headers: { host = "" } }: FastifyRequest): void {
-    if (LOCAL_NAMES.has(host.replace(/:\d*$/, "").toLowerCase())) return;
+function checkHost({ headers: { host = "" } }: FastifyRequest, own: string): void {
+    const name = host.replace(/:\d*$/, "").toLowerCase();
+    const url = `http://${urlHost(own).toLowerCase()}`;
+    // Clients write addresses as they are given, or in one form for all.
+    if (LOCAL_NAMES.has(name) || url === `http://${name}` || (URL.canParse(url) && new URL(url).hostname === name))
+        return;
     throw new RequestError(403, "This server is for its own machine; ask for it by the name localhost or 127.0.0.1.", {
         code: "host_not_allowed",
     });

@@ -70,7 +70,8 @@ function toSampling(body: Sampled): Some<SamplingOptions> {
 /** A seed for each of several answers; -1 is a random one, as elsewhere. */
 export function toSeeds({ seed }: Pick<ChatBody, "seed">, count: number): readonly number[] {
     const first = seed === undefined || seed === -1 ? randomInt(2 ** 32) : seed;
-    return Array.from({ length: count }, (_, index) => (first + index) % Number.MAX_SAFE_INTEGER);
+    const untilLast = Number.MAX_SAFE_INTEGER - first;
+    return Array.from({ length: count }, (_, index) => (index > untilLast ? index - untilLast - 1 : first + index));
 }
 
 /** By the names that most templates know; others take no notice. */

@@ -19,6 +19,8 @@ export function clientOf(request: FastifyRequest, reply: FastifyReply): Client {
     if (reply.raw.destroyed || socket.destroyed) gone.abort();
     else {
         reply.raw.once("close", leave);
+        // As many as somebody sends at once.
+        socket.setMaxListeners(0);
         // Who sends requests before earlier ones are answered may go before this one's reply has a connection that could close.
         socket.once("close", leave);
     }

@@ -2,7 +2,7 @@
 
 import type { HostOptions, RecipeOptions } from "../ensemble/options.js";
 import { HOST_OPTIONS, RECIPE_OPTIONS } from "../ensemble/options.js";
-import { boolean, callback, integer, listOf, place, type OptionTable } from "../options.js";
+import { boolean, callback, integer, listOf, place, show, type OptionTable } from "../options.js";
 import { EftError } from "../errors.js";
 import { checkRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
@@ -18,9 +18,9 @@ export interface ServerOptions
     readonly host?: string | undefined;
     /** 0..65535; 0 takes a free one. Default 8080. */
     readonly port?: number | undefined;
-    /** Each request has to bring one of them. Default: none is asked for. */
+    /** Each request has to bring one of them; printable ASCII. Default: none is asked for. */
     readonly apiKeys?: readonly string[] | undefined;
-    /** Web pages of these origins, such as `https://app.example`, may send requests. Default: none but the server's own. */
+    /** Web pages of these origins, such as `https://app.example`, may send requests; `*` is all. Default: none but the server's own. */
     readonly origins?: readonly string[] | undefined;
     /** Answers that are written at once. Range 1..64. Default 4. */
     readonly parallel?: number | undefined;
@@ -55,6 +55,9 @@ const RECIPES = listOf<Recipe>((name, value) => {
     checkRecipe(name, value);
     return value as Recipe;
 });
+function originOf(text: string): string | undefined {
+    return URL.canParse(text) ? new URL(text).origin : undefined;
+}
 const MILLISECONDS = integer(1, 2 ** 31 - 1);
 const { backend, threads, batchSize, cacheTokens } = HOST_OPTIONS;
 const { contextSize, gpuLayers, cacheType, trust } = RECIPE_OPTIONS;
@@ -75,8 +78,24 @@ export const SERVER_OPTIONS: OptionTable<ServerOptions> = {
     },
     host: place,
     port: integer(0, 65_535),
-    apiKeys: TEXTS,
-    origins: TEXTS,
+    apiKeys: (name, value) => {
+        const keys = TEXTS(name, value);
+        // As a file in another encoding than UTF-8 would make them.
+        if (keys.every((key) => /^[!-~]([ -~]*[!-~])?$/.test(key))) return keys;
+        throw new EftError(
+            "OPTION_INVALID",
+            "An API key has characters that headers cannot carry; keys are of letters, digits and signs of ASCII, and files of them UTF-8.",
+        );
+    },
+    origins: (name, value) => {
+        const origins = TEXTS(name, value);
+        const wrong = origins.find((each) => each !== "*" && originOf(each) !== each);
+        if (wrong === undefined) return origins;
+        throw new EftError(
+            "OPTION_INVALID",
+            `${name} must be origins as browsers write them, such as https://app.example, or * for all, not ${show(wrong)}.`,
+        );
+    },
     parallel: integer(1, 64),
     queue: integer(0, 100_000),
     lazy: boolean,

@@ -6,8 +6,8 @@ import { scoreInTurns, type Score, type ScoreOptions } from "../scoring/score.js
 import { RequestError } from "./failures.js";
 import type { Asker, Places } from "./places.js";
 
-/** Numbers in one answer: what it is made of has to fit into memory several times. */
-const MOST_NUMBERS = 2_000_000;
+/** Numbers in one answer: it is written in one go, in which nobody else is served. */
+const MOST_NUMBERS = 300_000;
 
 /**
  * Before anything is evaluated. A text has at most as many tokens as characters.

@@ -6,7 +6,7 @@ import { checkOptions } from "../options.js";
 import { EftError } from "../errors.js";
 import { createAnswerDesk } from "./answers.js";
 import { addMessages } from "./anthropic/messages.js";
-import { createApp } from "./app.js";
+import { createApp, urlHost } from "./app.js";
 import { createModels } from "./models.js";
 import { addRecipes } from "./eft/recipes.js";
 import { addScore } from "./eft/score.js";
@@ -40,8 +40,6 @@ const PARTING_MS = 1000;
 const READERS = 2;
 /** Who asks for what is loaded at the start. */
 const OWN: Asker = { key: "", signal: new AbortController().signal };
-/** Addresses that only this machine reaches. */
-const LOCAL = /^(localhost|127\.0\.0\.1|::1)$/;
 
 /**
  * Serves recipes over HTTP.
@@ -71,7 +69,7 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
             bodyBytes: options.bodyBytes ?? 4 * 2 ** 20,
             requestMs: options.requestMs ?? 60_000,
             stallMs: options.stallMs ?? 30_000,
-            isLocal: LOCAL.test(address),
+            host: address,
             logTexts: options.logTexts ?? false,
             log: options.log,
             onReply: metrics.countReply,
@@ -89,7 +87,7 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
         addPage(app);
         try {
             // Under the name there may be two addresses, which would be two servers.
-            await app.listen({ host: address === "localhost" ? "127.0.0.1" : address, port });
+            await app.listen({ host: address.toLowerCase() === "localhost" ? "127.0.0.1" : address, port });
         } catch (error) {
             const reason = error instanceof Error ? error.message : String(error);
             throw new EftError(
@@ -113,8 +111,7 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
         }
         const close = (): Promise<void> => (closing ??= shut());
         const { port: taken } = app.server.address() as AddressInfo;
-        const name = address.includes(":") ? `[${address}]` : address;
-        return { url: `http://${name}:${taken}`, close, [Symbol.asyncDispose]: close };
+        return { url: `http://${urlHost(address)}:${taken}`, close, [Symbol.asyncDispose]: close };
     } catch (error) {
         await host.dispose();
         throw error;

@@ -3,6 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import path from "node:path";
 import { afterAll, expect, it } from "@jest/globals";
 import { repository } from "../helpers/demo.js";
@@ -71,6 +72,19 @@ it("logs texts where it is told to, nothing with --quiet, and ends at SIGTERM", 
     expect([silent.code, silent.stderr]).toEqual([0, ""]);
 });
 
+it("warns of nothing where many requests are sent at once", async () => {
+    const quiet = await serve(["demo", "--quiet"]);
+    const body = JSON.stringify({ messages: [{ role: "user", content: "a" }], max_tokens: 1 });
+    const head = "POST /v1/chat/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
+    const rest = `content-length: ${body.length}\r\n\r\n${body}`;
+    const socket = connect(Number(new URL(quiet.url).port), "127.0.0.1");
+    socket.write(`${head}${rest}`.repeat(19) + `${head}connection: close\r\n${rest}`);
+    let received = "";
+    for await (const chunk of socket) received += String(chunk);
+    expect(received.match(/HTTP\/1.1 200/g)).toHaveLength(20);
+    expect((await quiet.end()).stderr).toBe("");
+});
+
 it("asks for the keys of a file, of the environment and of flags", async () => {
     const file = path.join(folder, "keys");
     writeFileSync(file, "first\r\n\n second \n");
@@ -100,6 +114,12 @@ it("says what is wrong", async () => {
         expect(stderr).not.toContain("    at ");
     }
     await server.end();
+});
+
+it("refuses a file of keys in another encoding, which no request could bring", async () => {
+    const file = path.join(folder, "utf-16");
+    writeFileSync(file, "\ufefffirst\r\n", "utf16le");
+    await expect(serve(["demo", "--lazy", "--api-key-file", file])).rejects.toThrow(/files of them UTF-8/);
 });
 
 it.each([

@@ -13,7 +13,7 @@ const OPTIONS = {
     bodyBytes: 1024,
     requestMs: 1000,
     stallMs: 1000,
-    isLocal: true,
+    host: "127.0.0.1",
     logTexts: false,
     log: undefined,
     onReply: () => undefined,

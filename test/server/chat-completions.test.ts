@@ -67,6 +67,11 @@ describe("an answer", () => {
         expect(choices.map(({ message }) => message.content)).toEqual(texts);
     });
 
+    it("takes the largest seed as it is, and goes on with the smallest", async () => {
+        const { choices } = await ask({ seed: Number.MAX_SAFE_INTEGER, n: 3, max_tokens: 1 });
+        expect(choices).toMatchObject([Number.MAX_SAFE_INTEGER, 0, 1].map((seed) => ({ eft: { seed } })));
+    });
+
     it.each<[string, Record<string, unknown>, Partial<CompletionOptions>]>([
         ["temperature and seed", { temperature: 1.5, seed: 11 }, { sampling: { temperature: 1.5 }, seed: 11 }],
         ["stop", { stop: " is" }, { stop: [" is"] }],

@@ -224,9 +224,9 @@ describe("what is no JSON request", () => {
 
 describe("other sites", () => {
     /** fetch() does not let a program say what host it asks for. */
-    const statusFor = (host: string): Promise<number | undefined> =>
+    const statusFor = (host: string, url = server.url): Promise<number | undefined> =>
         new Promise((resolve, reject) => {
-            request(`${server.url}/health`, { headers: { host } }, (response) => {
+            request(`${url}/health`, { headers: { host } }, (response) => {
                 response.resume();
                 resolve(response.statusCode);
             })
@@ -241,6 +241,22 @@ describe("other sites", () => {
         for (const host of ["evil.example", `evil.example:${port}`, "localhost.evil.example", "127.0.0.1.evil.example"])
             expect(await statusFor(host)).toBe(403);
     });
+
+    it.each(["LOCALHOST", "127.0.0.2", "127.1", "::ffff:127.0.0.1"])(
+        "are refused however this machine alone is spelled: %s",
+        async (host) => {
+            const local = await serveDemo({ host, lazy: true });
+            try {
+                const { port, host: own } = new URL(local.url);
+                const url = `http://${host === "127.0.0.2" ? host : "127.0.0.1"}:${port}`;
+                expect(await statusFor("evil.example", url)).toBe(403);
+                for (const name of ["localhost", own, local.url.slice("http://".length)])
+                    expect(await statusFor(name, url)).toBe(200);
+            } finally {
+                await local.close();
+            }
+        },
+    );
 
     it("may send requests where they are named, and only there", async () => {
         const preflight = async (origin: string) => {
@@ -302,6 +318,10 @@ describe("startServer", () => {
         ["no places", { parallel: 0 }],
         ["an empty key", { apiKeys: [""] }],
         ["a key that is none", { apiKeys: [5] }],
+        ["a key of another encoding", { apiKeys: ["\ufffd\ufffdk\0e\0y\0"] }],
+        ["a key that headers cannot carry", { apiKeys: ["schl\u00fcssel"] }],
+        ["an origin with a path", { origins: ["https://app.example/"] }],
+        ["an origin that is none", { origins: ["app.example"] }],
         ["what it does not know", { prot: 80 }],
         ["a log that is none", { log: "file" }],
     ])("refuses %s", async (_, options) => {

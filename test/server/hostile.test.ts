@@ -164,6 +164,31 @@ describe("what is no request", () => {
     });
 });
 
+it.each([
+    ["is none", "/%ff", 400],
+    ["is too long", `/v1/models/${"a".repeat(5000)}`, 414],
+])("a path that %s is told in the form of all errors", async (_, path, expected) => {
+    const response = await fetch(`${server.url}${path}`);
+    const { error } = (await response.json()) as ErrorBody;
+    expect([response.status, error.type, error.code]).toEqual([expected, "invalid_request_error", null]);
+    expect(await readMetric(server, `requests_total{path="unknown",status="${expected}"}`)).toBeGreaterThan(0);
+});
+
+it.each([
+    ["/tokenize", { prompt: "a\n".repeat(70_000) }, "prompt"],
+    ["/tokenize", { messages: [{ role: "user", content: "a\n".repeat(70_000) }] }, "messages"],
+    ["/apply-template", { messages: [{ role: "user", content: "a\n".repeat(70_000) }] }, "messages"],
+    ["/v1/messages/count_tokens", { messages: [{ role: "user", content: "a\n".repeat(70_000) }] }, "messages"],
+])("a text that is far longer than the context is not read by %s", async (path, body, param) => {
+    const { status, body: told } = await post<ErrorBody>(server, path, body);
+    expect([status, told.error.message]).toEqual([400, expect.stringMatching(`^${param} has \\d+ characters`)]);
+});
+
+it("a request without a body may name a type", async () => {
+    const headers = { "content-type": "application/json" };
+    expect((await fetch(`${server.url}/v1/responses/none`, { method: "DELETE", headers })).status).toBe(404);
+});
+
 describe("a hostile body", () => {
     const deep = (levels: number): string => `{"messages":${"[".repeat(levels)}${"]".repeat(levels)}}`;
     const many = <T>(count: number, make: (index: number) => T): T[] =>
@@ -242,6 +267,13 @@ describe("a hostile body", () => {
             { messages, max_tokens: 1, ...Object.fromEntries(many(5000, (index) => [`x${index}`, 1])) },
             200,
         ],
+        ["a million numbers", `{"messages":${said},"metadata":[${"1,".repeat(1_000_000)}1]}`, 400],
+        ["a million objects", `{"messages":${said},"x":[${"{},".repeat(1_000_000)}{}]}`, 400],
+        [
+            "a hundred thousand variables",
+            { messages, chat_template_kwargs: Object.fromEntries(many(100_001, (index) => [`x${index}`, 1])) },
+            400,
+        ],
         ["a grammar without end", { messages, max_tokens: 3, eft: { grammar: "root ::= root" } }, 400],
         ["a solo that is an expression", { messages, eft: { solo: "large + small" } }, 400],
         [
@@ -267,6 +299,11 @@ function draws(seed: number): (below: number) => number {
         return state % below;
     };
 }
+
+it("a body of too many values is told so", async () => {
+    const { body } = await post<ErrorBody>(server, CHAT, `{"x":[${"{},".repeat(1_000_000)}{}]}`);
+    expect(body.error.message).toMatch(/^The body has more than 300000 values/);
+});
 
 describe("a crowd of clients that leave", () => {
     /** Sends a request that would go on for long, and leaves when so many bytes have come. */

@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import OpenAI from "openai";
+import { createResponseStore } from "../../src/server/openai/response-store.js";
 import type { EftServer } from "../../src/server/index.js";
 import { QUESTIONS } from "../helpers/demo.js";
 import { post, serveDemo, writeDemoRecipes } from "../helpers/server.js";
@@ -213,4 +214,22 @@ describe("what is wrong", () => {
         const { status, body: told } = await post(server, "/v1/responses", body, { "x-api-key": "a" });
         expect([status, told.error.param]).toEqual([400, param]);
     });
+});
+
+it("items that are referred to are looked for once, however many there are", () => {
+    const store = createResponseStore();
+    let looks = 0;
+    const items = Array.from({ length: 100 }, (_, index) => ({
+        type: "message",
+        get id() {
+            looks++;
+            return `msg_${index}`;
+        },
+    }));
+    store.add("resp_1", { key: "mine", items, response: {} });
+    store.add("resp_2", { key: "another's", items: [{ type: "message", id: "msg_other" }], response: {} });
+    looks = 0;
+    const wanted = new Set([...Array.from({ length: 100 }, (_, index) => `msg_${index}`), "msg_other"]);
+    const found = store.findItems(wanted, "mine");
+    expect([found.size, found.has("msg_other"), looks]).toEqual([100, false, 100]);
 });

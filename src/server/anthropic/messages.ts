@@ -10,6 +10,7 @@ import { sendEvents, type ServerEvent } from "../events.js";
 import { noSuchPath, tellFailure, type Failure } from "../failures.js";
 import { noteTokens, toEftReport, wantsTokens } from "../openai/eft-report.js";
 import type { EftToken } from "../openai/answer-schema.js";
+import { checkLength } from "../reading.js";
 import type { Services } from "../services.js";
 import { toOptions, toPrompt } from "./request.js";
 import {
@@ -79,9 +80,10 @@ export async function addMessages(app: FastifyInstance, { desk, models, reading 
             async (request, reply): Promise<TokenCount> => {
                 const { prompt, ...options } = toPrompt(request.body, noteOf(request));
                 const client = clientOf(request, reply);
-                return models.using(request.body.model, client, async (ensemble) => ({
-                    input_tokens: await reading.within(client, () => ensemble.countTokens(prompt, options)),
-                }));
+                return models.using(request.body.model, client, async (ensemble) => {
+                    checkLength(ensemble, [prompt, options.tools], "messages");
+                    return { input_tokens: await reading.within(client, () => ensemble.countTokens(prompt, options)) };
+                });
             },
         );
         done();

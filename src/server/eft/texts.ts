@@ -11,6 +11,7 @@ import { responses, nullable } from "../document.js";
 import { RequestError } from "../failures.js";
 import { ChatBody } from "../openai/chat-schema.js";
 import { toMessage } from "../openai/request.js";
+import { checkLength } from "../reading.js";
 import type { Services } from "../services.js";
 
 const optional = Type.Optional;
@@ -116,6 +117,7 @@ export function addTexts(app: FastifyInstance, { models, reading }: Services): v
         async (request, reply): Promise<Prompts> => {
             const { body } = request;
             return models.using(body.model, clientOf(request, reply), (ensemble) => {
+                checkLength(ensemble, body.messages, "messages");
                 const said = checkMessages(body.messages.map(toMessage), "messages");
                 const prompts = ensemble.members.map(({ name, prompt }): [string, string] => [
                     name,
@@ -132,6 +134,7 @@ async function tokenize(ensemble: Ensemble, body: TokenizeBody): Promise<Int32Ar
     const { prompt = body.content, add_special_tokens: isPrompt = body.add_special ?? false } = body;
     if ((prompt === undefined) === (body.messages === undefined))
         throw new RequestError(400, "Give either prompt, a text, or messages.", { param: "prompt" });
+    checkLength(ensemble, prompt ?? body.messages, prompt === undefined ? "messages" : "prompt");
     // Programs that measure models ask for these ids by their spellings. In a longer text they are text.
     const special = Object.values(specialTokens(ensemble)).find((token) => token?.text === prompt);
     if (special !== undefined) return Int32Array.of(special.id);

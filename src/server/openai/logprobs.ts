@@ -9,9 +9,16 @@ interface Known {
     readonly logprob: number;
 }
 
+/** Bytes of tokens that have been reported: the same ones are, again and again. */
+const known = new WeakMap<Ensemble, Map<number, Buffer>>();
+
 /** Bytes of a token by itself, control tokens spelled out. */
 export function tokenBytes(ensemble: Ensemble, token: number): Buffer {
-    return ensemble.texts.detokenize(Int32Array.of(token), true);
+    const spelled = known.get(ensemble) ?? new Map<number, Buffer>();
+    known.set(ensemble, spelled);
+    const bytes = spelled.get(token) ?? ensemble.texts.detokenize(Int32Array.of(token), true);
+    spelled.set(token, bytes);
+    return bytes;
 }
 
 /** As chat completions have it. @param most - of the most probable tokens */

@@ -14,8 +14,8 @@ export interface StoredResponse {
 export interface ResponseStore {
     add(id: string, stored: StoredResponse): void;
     find(id: string, key: string): StoredResponse | undefined;
-    /** One of what was answered. */
-    findItem(id: string, key: string): Item | undefined;
+    /** Those of what was said that have one of these ids, by it. */
+    findItems(ids: ReadonlySet<string>, key: string): ReadonlyMap<string, Item>;
     /** @returns whether there was one */
     remove(id: string, key: string): boolean;
 }
@@ -47,13 +47,17 @@ export function createResponseStore(most = 1000, mostBytes = 64 * 2 ** 20): Resp
             }
         },
         find,
-        findItem(id, key) {
+        findItems(ids, key) {
+            const found = new Map<string, Item>();
+            if (ids.size === 0) return found;
             for (const entry of stored.values()) {
                 if (entry.key !== key) continue;
-                const item = entry.items.find((each) => each.id === id);
-                if (item !== undefined) return item;
+                for (const item of entry.items) {
+                    const { id = "" } = item;
+                    if (ids.has(id) && !found.has(id)) found.set(id, item);
+                }
             }
-            return undefined;
+            return found;
         },
         remove(id, key) {
             if (find(id, key) === undefined) return false;

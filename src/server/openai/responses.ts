@@ -115,9 +115,11 @@ function gatherItems({ input, previous_response_id: id }: ResponsesBody, store: 
         throw notKept(400, id, { param: "previous_response_id", code: "previous_response_not_found" });
     const now: readonly Item[] =
         typeof input === "string" ? [{ type: "message", role: "user", content: input }] : input;
+    const references = now.flatMap(({ type, id: name = "" }) => (type === "item_reference" ? [name] : []));
+    const kept = store.findItems(new Set(references), key);
     const resolved = now.map((item, index): Item => {
         if (item.type !== "item_reference") return item;
-        const found = store.findItem(item.id ?? "", key);
+        const found = kept.get(item.id ?? "");
         if (found !== undefined) return found;
         throw new RequestError(400, `input[${index}] refers to an item that is not kept; send it whole.`, {
             param: `input[${index}]`,
