@@ -46,11 +46,11 @@ export const FAMILIES = {
         ...{ eos: { base: 128_001, chat: 128_009 }, widths: { large: 128_256, small: 128_256 } },
         rules: {},
         template: "meta-llama-Llama-3.1-8B-Instruct.jinja",
-        // Ones kept for that.
+        // Behind the last one.
         ...{
             added: [
-                [128_011, "<|im_start|>"],
-                [128_012, "<|im_end|>"],
+                [128_257, "<|im_start|>"],
+                [128_256, "<|im_end|>"],
             ],
         },
     },
@@ -233,8 +233,13 @@ function splitMerge(merge: string): [string, string] {
     return [merge.slice(0, at), merge.slice(at + 1)];
 }
 
-/** A way from token to token that says the text, on which none is met twice. */
-export function findWay(name: RealFamilyName, ids: RealVocabulary["ids"], after: string, text: string): number[] {
+/** A way from token to token that says a text of ASCII, on which none is met twice. @param after - the first, by its text or id */
+export function findWay(
+    name: RealFamilyName,
+    ids: RealVocabulary["ids"],
+    after: string | number,
+    text: string,
+): number[] {
     // Byte-level vocabularies write blanks and line ends as letters.
     const spell = (said: string): string =>
         FAMILIES[name].model === "gpt2"
@@ -251,7 +256,7 @@ export function findWay(name: RealFamilyName, ids: RealVocabulary["ids"], after:
         }
         return undefined;
     };
-    const way = find(0, [ids.get(spell(after)) ?? NaN]);
+    const way = find(0, [typeof after === "number" ? after : (ids.get(spell(after)) ?? NaN)]);
     if (way === undefined) throw new Error(`Every way to write ${JSON.stringify(text)} repeats a token.`);
     return [...way];
 }

@@ -101,7 +101,7 @@ ${more}`,
             const jinja = `{% for m in messages %}${begins}{{ m.role }} {{ m.content }}${ends}{% endfor %}{% if add_generation_prompt %}${begins}{% endif %}`;
             return write(`added-${++scripts}`, "chat", 4, {
                 ...{ jinja, end, control: new Map(added) },
-                links: link([start, ...findWay(name, vocabulary.ids, text.slice(0, 1), text.slice(1)), end]),
+                links: link([...findWay(name, vocabulary.ids, start, text), end]),
             });
         },
         remove,
