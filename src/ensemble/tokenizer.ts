@@ -26,8 +26,8 @@ export interface CountOptions {
 export interface Tokenizer {
     /**
      * The tokens that say exactly this text, as in the middle of another: nothing is put in front, neither a token that begins
-     * texts nor the space that some tokenizers add, so that {@link Tokenizer.detokenize} gives the text back. No text becomes a
-     * control token, whatever it spells.
+     * texts nor the space that some tokenizers add, so that {@link Tokenizer.detokenize} gives the text back, but for U+2581 where
+     * that is a space to SentencePiece, and halves of surrogate pairs. No text becomes a control token, whatever it spells.
      *
      * The ids are those of the common vocabulary, and the tokenizer is that of the member that has the most of them. Long texts
      * are read on another thread.

@@ -111,14 +111,18 @@ const BEGINNING = 1000;
 export async function tokenizeContinuation(model: NativeModel, text: string): Promise<Int32Array> {
     const inside = async (piece: string): Promise<Int32Array> =>
         (await tokenize(model, [piece], false))[0] ?? new Int32Array(0);
-    const expected = Buffer.from(text);
+    // SentencePiece's sign for a space is one to its tokenizers.
+    const spaced = text.replaceAll("\u2581", " ");
+    const readings = (spaced === text ? [text] : [text, spaced]).map((reading) => Buffer.from(reading));
     const says = (tokens: Int32Array): boolean => {
         const said = model.detokenize(tokens.subarray(0, BEGINNING), false);
-        return said.equals(tokens.length > BEGINNING ? expected.subarray(0, said.length) : expected);
+        return readings.some((reading) =>
+            said.equals(tokens.length > BEGINNING ? reading.subarray(0, said.length) : reading),
+        );
     };
     const alone = await inside(text);
     if (says(alone)) return alone;
-    if (text.startsWith(" ")) {
+    if (spaced.startsWith(" ")) {
         const without = await inside(text.slice(1));
         if (says(without)) return without;
     }

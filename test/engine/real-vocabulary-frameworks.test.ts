@@ -9,13 +9,8 @@ import { createEftModel } from "../../src/ai-sdk/index.js";
 import type { Ensemble } from "../../src/index.js";
 import { ChatEft } from "../../src/langchain/index.js";
 import { loadOnCpu } from "../helpers/demo.js";
-import {
-    isFetched,
-    REAL_FAMILIES,
-    writeRealFamily,
-    type RealFamily,
-    type RealFamilyName,
-} from "../helpers/real-vocabulary.js";
+import { isFetched, TOOL_FAMILIES, type ToolFamilyName } from "../helpers/real-tokenizers.js";
+import { writeRealFamily, type RealFamily } from "../helpers/real-vocabulary.js";
 
 globalThis.AI_SDK_LOG_WARNINGS = false;
 
@@ -23,9 +18,9 @@ const PERU = "How many people live in Peru?";
 // A trial of what the test itself has written would take time alone.
 const OPTIONS = { contextSize: 2048, trust: true };
 
-for (const name of REAL_FAMILIES) (isFetched(name) ? describe : describe.skip)(name, () => checkFamily(name));
+for (const name of TOOL_FAMILIES) (isFetched(name) ? describe : describe.skip)(name, () => checkFamily(name));
 
-function checkFamily(name: RealFamilyName): void {
+function checkFamily(name: ToolFamilyName): void {
     let family: RealFamily;
     let ensemble: Ensemble;
     beforeAll(async () => {

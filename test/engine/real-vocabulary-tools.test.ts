@@ -25,13 +25,8 @@ import type { ResolvedTool } from "../../src/tools/types.js";
 import { controlsOf } from "../helpers/control-vocabulary.js";
 import { loadOnCpu } from "../helpers/demo.js";
 import { openOracle } from "../helpers/oracle.js";
-import {
-    isFetched,
-    REAL_FAMILIES,
-    writeRealFamily,
-    type RealFamily,
-    type RealFamilyName,
-} from "../helpers/real-vocabulary.js";
+import { isFetched, TOOL_FAMILIES, type ToolFamilyName } from "../helpers/real-tokenizers.js";
+import { writeRealFamily, type RealFamily } from "../helpers/real-vocabulary.js";
 
 const POPULATION: Tool = {
     name: "population_of",
@@ -66,7 +61,7 @@ const PERU = "How many people live in Peru?";
 /** What a family writes. */
 const FORMS: Readonly<
     Record<
-        RealFamilyName,
+        ToolFamilyName,
         {
             /** A call, as a template writes it. */
             readonly call: (name: string, values: unknown) => string;
@@ -109,9 +104,9 @@ function assistantCalling(calls: readonly ToolCall[]): ChatMessage {
     return { role: "assistant", content: "", tool_calls: written };
 }
 
-for (const name of REAL_FAMILIES) (isFetched(name) ? describe : describe.skip)(name, () => checkFamily(name));
+for (const name of TOOL_FAMILIES) (isFetched(name) ? describe : describe.skip)(name, () => checkFamily(name));
 
-function checkFamily(name: RealFamilyName): void {
+function checkFamily(name: ToolFamilyName): void {
     const form = FORMS[name];
     let family: RealFamily;
     let ensemble: Ensemble;

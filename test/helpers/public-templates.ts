@@ -11,6 +11,14 @@ interface LlamaSource {
     readonly llamaRelease: () => Promise<string>;
 }
 
+/** Of Llama 2's chat models, which is not among llama.cpp's. */
+export const LLAMA_2 =
+    "{% if messages[0]['role'] == 'system' %}{% set loop_messages = messages[1:] %}{% set system_message = messages[0]['content'] %}" +
+    "{% else %}{% set loop_messages = messages %}{% set system_message = false %}{% endif %}{% for message in loop_messages %}" +
+    "{% if loop.index0 == 0 and system_message != false %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + message['content'] %}" +
+    "{% else %}{% set content = message['content'] %}{% endif %}{% if message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}" +
+    "{% elif message['role'] == 'assistant' %}{{ ' ' + content.strip() + ' ' + eos_token }}{% endif %}{% endfor %}";
+
 const FOLDER = path.join("models", "templates");
 
 /** File names and Jinja texts. They are unpacked once for each release of llama.cpp, which needs git. */

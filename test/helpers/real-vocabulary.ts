@@ -1,50 +1,21 @@
 /** Tiny models with random weights that have the vocabularies, special ids and chat templates of well-known families. */
 
-import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parseRecipe, type Recipe } from "../../src/index.js";
-import { packageRoot } from "../../src/package.js";
+import { GGML_TYPE, fromFloat32, writeGguf, type MetadataValue, type Tensor } from "./gguf.js";
+import { LLAMA_2, readPublicTemplates } from "./public-templates.js";
 import {
-    GGML_TYPE,
-    fromFloat32,
-    writeGguf,
-    type MetadataValue,
-    type Scalar,
-    type ScalarType,
-    type Tensor,
-} from "./gguf.js";
-import { readPublicTemplates } from "./public-templates.js";
+    FAMILIES,
+    findWay,
+    readVocabulary,
+    scalar,
+    templateOf,
+    type RealFamilyName,
+    type Role,
+    type Size,
+} from "./real-tokenizers.js";
 import { temporaryFolder } from "./temporary.js";
-import { TOKEN_TYPE } from "./vocabulary.js";
 
-interface Shape {
-    readonly architecture: "llama" | "qwen3";
-    readonly pre: string;
-    readonly bos: number;
-    readonly eos: Readonly<Record<Role, number>>;
-    /** Ids with padding, which large models of a family have more of. */
-    readonly widths: Readonly<Record<Size, number>>;
-    readonly template: string;
-}
-type Role = "base" | "chat";
-type Size = "large" | "small";
-
-/** As published files have it. */
-const FAMILIES = {
-    llama3: {
-        ...{ architecture: "llama", pre: "llama-bpe", bos: 128_000, eos: { base: 128_001, chat: 128_009 } },
-        widths: { large: 128_256, small: 128_256 },
-        template: "meta-llama-Llama-3.1-8B-Instruct.jinja",
-    },
-    qwen3: {
-        ...{ architecture: "qwen3", pre: "qwen2", bos: 151_643, eos: { base: 151_643, chat: 151_645 } },
-        widths: { large: 152_064, small: 151_936 },
-        template: "Qwen-Qwen3-0.6B.jinja",
-    },
-} as const satisfies Readonly<Record<string, Shape>>;
-export type RealFamilyName = keyof typeof FAMILIES;
-
-const FOLDER = path.join(packageRoot, "build", "real-vocabularies");
 const [EMBEDDING, FEED_FORWARD, HEADS, CONTEXT] = [32, 64, 2, 4096];
 /** Standard deviation of the logits: about as flat as a language model in mid-sentence. */
 const LOGIT_DEVIATION = 3;
@@ -52,15 +23,6 @@ const LOGIT_DEVIATION = 3;
 const ATTENTION = 1 / 16;
 /** Logit of what a scripted model says next. */
 const CERTAIN = 100;
-
-export const REAL_FAMILIES = Object.keys(FAMILIES) as RealFamilyName[];
-
-/** Whether a family's vocabulary has been fetched. @throws where all is checked and it has not */
-export function isFetched(name: RealFamilyName): boolean {
-    if (findVocabulary(name) !== undefined) return true;
-    if (process.env.CI) throw new Error("Run node scripts/real-vocabularies.mjs first.");
-    return false;
-}
 
 export interface RealFamily {
     /** Jinja, as the fine-tuned models carry it. */
@@ -75,23 +37,40 @@ export interface RealFamily {
      * @returns its file
      */
     readonly writeScripted: (after: string, text: string) => string;
+    /**
+     * Writes a model that was fine-tuned for turns between two control tokens that its base lacks: new ones, or others in the place of
+     * padding or of tokens kept for that. The second ends its texts.
+     *
+     * @param text - what it says to `user`
+     */
+    readonly writeAdded: (text: string) => string;
     readonly remove: () => void;
 }
 
 /** Writes a large base model, a small one, and a fine-tuned small one, which alone carries the template. */
 export async function writeRealFamily(name: RealFamilyName): Promise<RealFamily> {
     const vocabulary = readVocabulary(name);
-    const template = (await readPublicTemplates()).get(FAMILIES[name].template) ?? "";
+    const { added, eos } = FAMILIES[name];
+    const template = await readTemplate(name);
     const { folder, remove } = temporaryFolder();
-    const write = (model: string, role: Role, seed: number, links?: Links): string => {
+    interface Parts {
+        readonly links?: Links;
+        readonly control?: ReadonlyMap<number, string>;
+        readonly jinja?: string;
+        readonly end?: number;
+    }
+    const write = (model: string, role: Role, seed: number, parts: Parts = {}): string => {
+        const { links, control = new Map<number, string>(), jinja = template, end = eos[role] } = parts;
         const file = path.join(folder, `${model}.gguf`);
         const size = model === "large-base" ? "large" : "small";
+        const { width, entries } = vocabulary.describe(size, control);
         const metadata = {
-            ...listMetadata(name, role, size),
-            ...vocabulary.entries[size],
-            ...(role === "chat" && { "tokenizer.chat_template": scalar("string", template) }),
+            ...listMetadata(name, role, size, width),
+            ...entries,
+            "tokenizer.ggml.eos_token_id": scalar("uint32", end),
+            ...(role === "chat" && { "tokenizer.chat_template": scalar("string", jinja) }),
         };
-        const tensors = listTensors(name, size, seed, links);
+        const tensors = listTensors(name, size, width, seed, links);
         writeGguf(file, { metadata: new Map(Object.entries(metadata)), tensors });
         return file;
     };
@@ -116,74 +95,40 @@ ${more}`,
                 { directory: folder },
             ),
         writeScripted: (after, text) =>
-            write(`scripted-${++scripts}`, "chat", 4, linkTokens(vocabulary.ids, after, text)),
+            write(`scripted-${++scripts}`, "chat", 4, { links: link(findWay(name, vocabulary.ids, after, text)) }),
+        writeAdded(text) {
+            const [[start, begins], [end, ends]] = added;
+            const jinja = `{% for m in messages %}${begins}{{ m.role }} {{ m.content }}${ends}{% endfor %}{% if add_generation_prompt %}${begins}{% endif %}`;
+            return write(`added-${++scripts}`, "chat", 4, {
+                ...{ jinja, end, control: new Map(added) },
+                links: link([...findWay(name, vocabulary.ids, start, text), end]),
+            });
+        },
         remove,
     };
 }
 
-interface Vocabulary {
-    readonly ids: ReadonlyMap<string, number>;
-    /** Metadata, shared by the models of a size, so that they are encoded once. */
-    readonly entries: Readonly<Record<Size, Readonly<Record<string, MetadataValue>>>>;
+async function readTemplate(name: RealFamilyName): Promise<string> {
+    if (name === "llama2") return LLAMA_2;
+    const { template } = FAMILIES[name];
+    return template === undefined ? (templateOf(name) ?? "") : ((await readPublicTemplates()).get(template) ?? "");
 }
 
-function findVocabulary(name: RealFamilyName): string | undefined {
-    try {
-        const files = readdirSync(FOLDER, { recursive: true, encoding: "utf8" });
-        const found = files.find((file) => file.endsWith(path.join(name, "tokenizer.json")));
-        return found === undefined ? undefined : path.join(FOLDER, found);
-    } catch {
-        return undefined;
-    }
-}
+const link = (way: readonly number[]): Links => new Map(way.slice(1).map((to, index) => [way[index] ?? NaN, to]));
 
-interface TokenizerFile {
-    readonly model: {
-        readonly vocab: Readonly<Record<string, number>>;
-        readonly merges: readonly (string | readonly string[])[];
-    };
-    readonly added_tokens: readonly { readonly id: number; readonly content: string; readonly special: boolean }[];
-}
-
-/** What llama.cpp's converter makes of it. */
-function readVocabulary(name: RealFamilyName): Vocabulary {
-    const { widths, pre } = FAMILIES[name];
-    const text = readFileSync(findVocabulary(name) ?? "", "utf8");
-    const { model, added_tokens: added } = JSON.parse(text) as TokenizerFile;
-    const tokens = Array.from({ length: widths.large }, (_, id) => `[PAD${id}]`);
-    const types = new Array<number>(widths.large).fill(TOKEN_TYPE.unused);
-    const ids = new Map(Object.entries(model.vocab));
-    for (const [token, id] of ids) [tokens[id], types[id]] = [token, TOKEN_TYPE.normal];
-    for (const { id, content, special } of added) {
-        const isControl = special || /^<\|.*\|>$/.test(content);
-        [tokens[id], types[id]] = [content, isControl ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined];
-        ids.set(content, id);
-    }
-    const merges = model.merges.map((merge) => (typeof merge === "string" ? merge : merge.join(" ")));
-    const shared = {
-        "tokenizer.ggml.model": scalar("string", "gpt2"),
-        "tokenizer.ggml.pre": scalar("string", pre),
-        "tokenizer.ggml.merges": array("string", merges),
-    };
-    const entriesOf = (width: number): Record<string, MetadataValue> => ({
-        ...shared,
-        "tokenizer.ggml.tokens": array("string", tokens.slice(0, width)),
-        "tokenizer.ggml.token_type": array("int32", types.slice(0, width)),
-    });
-    return { ids, entries: { large: entriesOf(widths.large), small: entriesOf(widths.small) } };
-}
-
-const layersOf = (size: Size): number => (size === "large" ? 2 : 1);
+/** Each sixth layer of Gemma 3 looks at the whole text, the others at the end of it. */
+const layersOf = (name: RealFamilyName, size: Size): number => (size === "large" ? 2 : 1) * (name === "gemma3" ? 6 : 1);
 
 /** All but the vocabulary and the template. */
-function listMetadata(name: RealFamilyName, role: Role, size: Size): Record<string, MetadataValue> {
-    const { architecture, widths, bos, eos } = FAMILIES[name];
+function listMetadata(name: RealFamilyName, role: Role, size: Size, width: number): Record<string, MetadataValue> {
+    const { architecture, bos, rules } = FAMILIES[name];
     const head = EMBEDDING / HEADS;
     const sizes = {
         ...{ context_length: CONTEXT, embedding_length: EMBEDDING, feed_forward_length: FEED_FORWARD },
-        ...{ block_count: layersOf(size), vocab_size: widths[size], "rope.dimension_count": head },
+        ...{ block_count: layersOf(name, size), vocab_size: width, "rope.dimension_count": head },
         ...{ "attention.head_count": HEADS, "attention.head_count_kv": HEADS },
         ...{ "attention.key_length": head, "attention.value_length": head },
+        ...(name === "gemma3" && { "attention.sliding_window": 512 }),
     };
     return {
         "general.architecture": scalar("string", architecture),
@@ -194,8 +139,9 @@ function listMetadata(name: RealFamilyName, role: Role, size: Size): Record<stri
         ),
         [`${architecture}.attention.layer_norm_rms_epsilon`]: scalar("float32", 1e-6),
         "tokenizer.ggml.bos_token_id": scalar("uint32", bos),
-        "tokenizer.ggml.eos_token_id": scalar("uint32", eos[role]),
-        ...(name === "qwen3" && { "tokenizer.ggml.add_bos_token": scalar("bool", false) }),
+        ...Object.fromEntries(
+            Object.entries(rules).map(([key, value]) => [`tokenizer.ggml.${key}`, scalar("bool", value)]),
+        ),
     };
 }
 
@@ -203,16 +149,21 @@ function listMetadata(name: RealFamilyName, role: Role, size: Size): Record<stri
 type Links = ReadonlyMap<number, number>;
 
 /** In float32, where the size of a batch changes next to nothing. */
-function listTensors(name: RealFamilyName, size: Size, seed: number, links: Links | undefined): Tensor[] {
-    const { architecture, widths } = FAMILIES[name];
-    const width = widths[size];
+function listTensors(
+    name: RealFamilyName,
+    size: Size,
+    width: number,
+    seed: number,
+    links: Links | undefined,
+): Tensor[] {
+    const { architecture } = FAMILIES[name];
     let state = seed;
     const tensor = (title: string, shape: number[], weights: Float32Array): Tensor => ({
         ...{ name: title, shape, type: GGML_TYPE.f32 },
         data: fromFloat32(weights),
     });
-    const norm = (title: string, columns: number): Tensor =>
-        tensor(title, [columns], new Float32Array(columns).fill(1));
+    const norm = (title: string, columns: number, gain = 1): Tensor =>
+        tensor(title, [columns], new Float32Array(columns).fill(gain));
     /** Uniform (Marsaglia, "Xorshift RNGs", 2003). Without globals in the loop, which are slow within Jest. */
     const draw = (count: number, deviation: number): Float32Array => {
         const weights = new Float32Array(count);
@@ -239,40 +190,21 @@ function listTensors(name: RealFamilyName, size: Size, seed: number, links: Link
     const layer = (block: string): Tensor[] => [
         norm(`${block}.attn_norm.weight`, EMBEDDING),
         ...["q", "k", "v"].map((part) => matrix(`${block}.attn_${part}.weight`, EMBEDDING, EMBEDDING)),
-        ...(architecture === "qwen3" ? ["q", "k"].map((part) => norm(`${block}.attn_${part}_norm.weight`, head)) : []),
+        ...(architecture !== "llama" ? ["q", "k"].map((part) => norm(`${block}.attn_${part}_norm.weight`, head)) : []),
         matrix(`${block}.attn_output.weight`, EMBEDDING, EMBEDDING, residual * ATTENTION),
+        ...(architecture === "gemma3"
+            ? [norm(`${block}.post_attention_norm.weight`, EMBEDDING, residual * ATTENTION)]
+            : []),
         norm(`${block}.ffn_norm.weight`, EMBEDDING),
         matrix(`${block}.ffn_gate.weight`, EMBEDDING, FEED_FORWARD),
         matrix(`${block}.ffn_up.weight`, EMBEDDING, FEED_FORWARD),
         matrix(`${block}.ffn_down.weight`, FEED_FORWARD, EMBEDDING, residual),
+        ...(architecture === "gemma3" ? [norm(`${block}.post_ffw_norm.weight`, EMBEDDING, residual)] : []),
     ];
     return [
         tensor("token_embd.weight", [EMBEDDING, width], embedding),
-        ...Array.from({ length: layersOf(size) }, (_, index) => layer(`blk.${index}`)).flat(),
+        ...Array.from({ length: layersOf(name, size) }, (_, index) => layer(`blk.${index}`)).flat(),
         norm("output_norm.weight", EMBEDDING),
         tensor("output.weight", [EMBEDDING, width], output),
     ];
 }
-
-/** A way from token to token that says the text, on which none is met twice. */
-function linkTokens(ids: ReadonlyMap<string, number>, after: string, text: string): Links {
-    // Byte-level vocabularies write blanks and line ends as letters.
-    const spell = (said: string): string => said.replaceAll(" ", "\u0120").replaceAll("\n", "\u010a");
-    const whole = spell(text);
-    const longest = 20;
-    const find = (at: number, way: readonly number[]): readonly number[] | undefined => {
-        if (at === whole.length) return way;
-        for (let length = Math.min(longest, whole.length - at); length > 0; length--) {
-            const id = ids.get(whole.slice(at, at + length));
-            const found = id === undefined || way.includes(id) ? undefined : find(at + length, [...way, id]);
-            if (found !== undefined) return found;
-        }
-        return undefined;
-    };
-    const way = find(0, [ids.get(spell(after)) ?? NaN]);
-    if (way === undefined) throw new Error(`Every way to write ${JSON.stringify(text)} repeats a token.`);
-    return new Map(way.slice(1).map((to, index) => [way[index] ?? NaN, to]));
-}
-
-const scalar = (type: ScalarType, value: Scalar): MetadataValue => ({ type, value });
-const array = (of: ScalarType, value: Scalar[]): MetadataValue => ({ type: "array", of, value });
