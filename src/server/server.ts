@@ -46,9 +46,11 @@ const OWN: Asker = { key: "", signal: new AbortController().signal };
  *
  * @throws EftError OPTION_INVALID, ADDRESS_UNAVAILABLE, BACKEND_UNAVAILABLE, ADDON_*; without `lazy` also what {@link Host.load} throws
  */
-export async function startServer(given: ServerOptions): Promise<EftServer> {
-    const options = checkOptions("startServer", given, SERVER_OPTIONS);
-    const { recipes, parallel = 4, queue = 256, host: address = "127.0.0.1", port = 8080, closeMs = 10_000 } = options;
+export async function startServer(chosen: ServerOptions): Promise<EftServer> {
+    const options = checkOptions("startServer", chosen, SERVER_OPTIONS);
+    const { recipes, parallel = 4, queue = 256, host: given = "127.0.0.1", port = 8080, closeMs = 10_000 } = options;
+    // As in URLs.
+    const address = given.replace(/^\[(.*)\]$/, "$1");
     const { backend, threads, batchSize, cacheTokens, contextSize, gpuLayers, cacheType, trust } = options;
     const host = createHost({ backend, threads, batchSize, cacheTokens, sequences: parallel, waiting: 1000 });
     try {
@@ -92,7 +94,7 @@ export async function startServer(given: ServerOptions): Promise<EftServer> {
             const reason = error instanceof Error ? error.message : String(error);
             throw new EftError(
                 "ADDRESS_UNAVAILABLE",
-                `The server cannot listen at ${address}, port ${port}: ${reason}. Choose another port.`,
+                `The server cannot listen at ${address}, port ${port}: ${reason}. Choose another port or address.`,
                 { cause: error },
             );
         }

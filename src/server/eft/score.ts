@@ -10,6 +10,7 @@ import { ChatBody, EftFields } from "../openai/chat-schema.js";
 import { toMessage } from "../openai/request.js";
 import { finite, tokenBytes } from "../openai/logprobs.js";
 import { checkReport, scoreInPlaces } from "../scoring.js";
+import { checkLength } from "../reading.js";
 import type { Services } from "../services.js";
 
 /** Windows go on by this part of the context at least. */
@@ -105,6 +106,10 @@ export function addScore(app: FastifyInstance, { models, places }: Services): vo
                             param: "stride",
                         },
                     );
+                // Others are found to be too long before they are tokenized.
+                if (stride !== undefined)
+                    for (const [index, { continuation }] of given.entries())
+                        checkLength(ensemble, continuation, `items[${index}].continuation`);
                 const scores = await scoreInPlaces(places, ensemble, items, {
                     ...{ asker: client, chat, stride, parameters, topLogprobs: top },
                     conservativeTopP: conservative?.top_p,
