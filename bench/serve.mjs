@@ -42,9 +42,9 @@ async function compare(url, { members }, { clients, parallel, threads, llamaServ
         for (const count of clients.filter((each) => each <= 16)) {
             const [ours, theirs] = [[], []];
             for (let round = 0; round < 3; round++) {
-                ours.push(await msPerAnswer(url, count, answers));
+                ours.push(await msPerAnswer(url, { count, answers, round }));
                 let sum = 0;
-                for (const server of servers) sum += await msPerAnswer(server.url, count, answers);
+                for (const server of servers) sum += await msPerAnswer(server.url, { count, answers, round });
                 theirs.push(sum);
             }
             const ratios = ours.map((ms, round) => theirs[round] / ms);
@@ -83,18 +83,19 @@ async function startTheirs(program, model, { parallel, threads }) {
     }
 }
 
-async function msPerAnswer(url, count, each) {
+/** Every prompt is one that the server has not seen, with a beginning that it has. */
+async function msPerAnswer(url, { count, answers, round }) {
     const start = performance.now();
     const client = async (number) => {
-        for (let index = 0; index < each; index++) {
-            const prompt = `${number} ${index} The capital of Nepal is`;
+        for (let index = 0; index < answers; index++) {
+            const prompt = `The capital of Nepal is: ${round} ${number} ${index}`;
             // The end of a text is forbidden, so that all answers are equally long.
             const body = { prompt, stream: true, temperature: 1, max_tokens: ANSWER, logit_bias: { 2: -100 } };
             await ask(url, { path: "/v1/completions", body });
         }
     };
     await Promise.all(Array.from({ length: count }, (_, number) => client(number)));
-    return (performance.now() - start) / (count * each);
+    return (performance.now() - start) / (count * answers);
 }
 
 export function printServe({ family, parallel, loads, rates, hostile }) {
