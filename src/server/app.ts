@@ -66,9 +66,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         return503OnClosing: false,
         routerOptions: { maxParamLength: MAX_NAME_LENGTH },
         // Of requests that reach no route, and so no hook.
-        frameworkErrors: (error, request, reply) => {
+        frameworkErrors(error, request, reply) {
+            follow(request, reply);
             const { error: told } = tellFailure(error, request, reply);
-            options.onReply("unknown", reply.statusCode);
             void (reply as FastifyReply).send({ error: told });
         },
         logController: new LogController({ disableRequestLogging: true }),
@@ -87,6 +87,17 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
     const closeUnused = (): void => {
         if (isClosing && open === 0) app.server.closeAllConnections();
     };
+    function follow(request: FastifyRequest, reply: FastifyReply): void {
+        request.notes = {};
+        giveUpSlow(reply.raw, stallMs);
+        open++;
+        reply.raw.once("close", () => {
+            logRequest(request, reply);
+            options.onReply(request.routeOptions.url ?? "unknown", statusOf(reply));
+            open--;
+            setImmediate(closeUnused);
+        });
+    }
     app.addHook("preClose", (done) => {
         isClosing = true;
         // When no more are let in.
@@ -114,15 +125,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
     const known = new Map(apiKeys.map((key) => [hash(key).toString("hex"), hash(key)]));
     app.addHook("onRequest", async (request, reply) => {
-        request.notes = {};
-        giveUpSlow(reply.raw, stallMs);
-        open++;
-        reply.raw.once("close", () => {
-            logRequest(request, reply);
-            options.onReply(request.routeOptions.url ?? "unknown", statusOf(reply));
-            open--;
-            setImmediate(closeUnused);
-        });
+        follow(request, reply);
         if (isClosing) throw new RequestError(503, "The server is shutting down.", SHUTTING_DOWN);
         if (isLocal(app.server.address())) checkHost(request, host);
         if (known.size > 0) request.client = findKey(request, known);
