@@ -14,6 +14,8 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
       cells_(options.cells),
       batch_size_(options.batch_size),
       on_gpu_(options.offload_cache),
+      rewinds_(!llama_api().llama_model_is_recurrent(options.model->get()) &&
+               !llama_api().llama_model_is_hybrid(options.model->get())),
       lengths_(options.sequences, 0) {
     const LlamaApi & api = llama_api();
     llama_context_params parameters = api.llama_context_default_params();
@@ -68,6 +70,17 @@ void Context::rewind(uint32_t sequence, uint32_t length) {
         throw Failure("DECODE_FAILED", "The cache of " + model_->path() + " cannot forget the end of a sequence.");
     }
     lengths_[sequence] = length;
+}
+
+void Context::restore(uint32_t sequence, uint32_t length) {
+    if (rewinds_) return Member::restore(sequence, length);
+    const auto is_empty = [](uint32_t held) { return held == 0; };
+    if (std::all_of(lengths_.begin(), lengths_.end(), is_empty)) return;
+    // A batch moves the states of sequences that are not in it, so if it ends early, theirs are lost too. The data is
+    // cleared because llama.cpp begins with a state times zero, which is no zero if it was no number.
+    constexpr bool data = true;
+    llama_api().llama_memory_clear(memory_, data);
+    std::fill(lengths_.begin(), lengths_.end(), 0);
 }
 
 void Context::share(uint32_t from, uint32_t to, uint32_t length) {

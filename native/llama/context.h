@@ -37,6 +37,7 @@ class Context final : public Member {
     uint32_t length(uint32_t sequence) const override { return lengths_[sequence]; }
 
     void rewind(uint32_t sequence, uint32_t length) override;
+    void restore(uint32_t sequence, uint32_t length) override;
     void share(uint32_t from, uint32_t to, uint32_t length) override;
 
     int32_t enqueue(uint32_t sequence, const std::vector<int32_t> & tokens, uint32_t outputs) override;
@@ -54,6 +55,7 @@ class Context final : public Member {
     llama_memory_t memory_ = nullptr;
     uint32_t cells_, batch_size_;
     bool on_gpu_;
+    bool rewinds_;  // recurrent state is that of the end of a sequence, and of no place before it
     std::vector<uint32_t> lengths_;
     std::vector<int32_t> tokens_, positions_, sequence_counts_;
     std::vector<int32_t> sequences_;

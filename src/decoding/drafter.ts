@@ -1,6 +1,7 @@
 /** Who drafts, and what a caller or a recipe may say about it. */
 
 import type { DraftLengthPolicy } from "../host/drafts.js";
+import { canTakeBack } from "../host/sequences.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
@@ -84,12 +85,15 @@ const FORCED_TEXT: Speculation = {
  * @param option - as {@link SPECULATION} returns it
  */
 export function resolveSpeculation(
-    { recipe }: Ensemble,
+    { recipe, target }: Ensemble,
     sampling: SamplingOptions,
     option: boolean | SpeculationOptions | undefined,
     hasGrammar: boolean,
 ): Speculation | undefined {
     if (option === false) return undefined;
+    // What is rejected would have to be taken back. Of blocks without drafts, nothing is.
+    const canDraft = canTakeBack(target);
+    if (!canDraft && (typeof option !== "object" || option.length !== 0)) return undefined;
     if (option === undefined && recipe.speculation === undefined) return hasGrammar ? FORCED_TEXT : undefined;
     const own = option === undefined || option === true ? {} : option;
     const lookup = own.lookup ?? recipe.speculation?.lookup ?? false;
@@ -97,7 +101,7 @@ export function resolveSpeculation(
     const coupling = own.coupling ?? recipe.speculation?.coupling ?? "gumbel";
     const isAdaptive = length === "adaptive";
     // Under rejection sampling the text depends on where blocks begin, and with a length that is given it is to repeat itself.
-    const isForced = hasGrammar && (coupling === "gumbel" || isAdaptive);
+    const isForced = canDraft && hasGrammar && (coupling === "gumbel" || isAdaptive);
     return {
         hasDrafter: true,
         forced: !isForced ? "never" : isAdaptive ? "adaptive" : "always",

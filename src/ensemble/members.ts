@@ -119,7 +119,6 @@ export function checkKind({ name, model: file }: MemberSpec, model: NativeModel)
     if (info.hasEncoder || !info.hasDecoder)
         refuse("it has an encoder; only decoder-only language models can be fused");
     if (info.isDiffusion) refuse("it is a diffusion model and does not generate one token after another");
-    if (info.isRecurrent || info.isHybrid) refuse("its recurrent state cannot be rewound, which sequences need");
     checkHasVocabulary(`Member ${name} (${file})`, model);
     // It runs for ever where a vocabulary is damaged.
     if (info.vocabularyType === "RWKV") refuse("its tokenizer is one of recurrent models");

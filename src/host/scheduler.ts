@@ -69,7 +69,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     const counts: HostCounts = { steps: 0, entries: 0, revocations: 0, evaluatedTokens: 0, reusedTokens: 0 };
     const slots = createSlotPool(engine, { sequences, wake: look, counts });
     const pieces = createPieces(batchSize, costs);
-    const runner = createJobRunner(engine, costs, { settle, fail, lose, end: (jobMs) => pieces.learn(jobMs) });
+    const runner = createJobRunner(engine, costs, { settle, fail, lose, lapse, end: (jobMs) => pieces.learn(jobMs) });
     const waitingSignals = createAbortWatch(look);
     let evaluations: Waiting[] = [];
     let chains = 0;
@@ -131,7 +131,14 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     function runStep(): void {
         // Who waits for the beginning of another's text gets his slot when that is there.
         isAwaited = slots.admit(evaluations);
-        let needs = planNeeds(evaluations.filter(({ lease }) => lease.slot !== undefined));
+        const placed = evaluations.filter(({ lease }) => lease.slot !== undefined);
+        const alone = placed.find(({ isAlone }) => isAlone);
+        if (alone === undefined || !runStepOf([alone])) runStepOf(placed);
+    }
+
+    /** @returns whether there is one */
+    function runStepOf(waitings: readonly Waiting[]): boolean {
+        let needs = planNeeds(waitings);
         const pieceSize = pieces.choose(needs);
         for (;;) {
             const portions = planStep(needs, { batchSize, pieceSize });
@@ -139,7 +146,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             const chosen = slots.makeRoom(shares);
             if (chosen.length === shares.length) {
                 if (chosen.length > 0) submit(chosen);
-                return;
+                return chosen.length > 0;
             }
             // Who finds no cells leaves his place in the batch to others, since it may be they who hold the cells.
             const granted = new Set(chosen.map(({ waiting }) => waiting));
@@ -221,6 +228,8 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             const added = settleShare(share, drawn, held);
             counts.evaluatedTokens += added.reduce((sum, { length }) => sum + length, 0);
             slots.endJob(lease, slot, added);
+        } else {
+            slots.lose(contexts, slot);
         }
         const { waiting } = share;
         const decodeMs = waiting?.decodeMs ?? contexts.map(() => 0);
@@ -273,6 +282,10 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         waiting.reject(error);
     }
 
+    function lapse(shares: readonly Share[]): void {
+        slots.lose(shares.flatMap(({ lease }) => lease.target.contexts));
+    }
+
     /** It is asked for anew, if it has been asked for. */
     function lose({ lease, chain, waiting }: Share): void {
         if (lease.chain === chain) lease.chain = undefined;
@@ -322,7 +335,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         const evaluated = new Promise<Evaluated>((resolve, reject) => {
             lease.restingSince = undefined;
             const decodeMs = lease.texts.map(() => 0);
-            const waiting: Waiting = { evaluation, lease, resolve, reject, decodeMs, fuseMs: 0 };
+            const waiting: Waiting = { evaluation, lease, resolve, reject, decodeMs, fuseMs: 0, isAlone: false };
             if (chain?.ahead === undefined) evaluations.push(waiting);
             else {
                 chain.ahead.waiting = waiting;

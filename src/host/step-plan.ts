@@ -22,9 +22,11 @@ export const MIN_PIECE = 64;
 export function missingTokens({ evaluation, lease }: Waiting, withDrafter: boolean): Missing[] {
     const rows = rowsOf(evaluation);
     return endsOf(evaluation, withDrafter).map((end, member) => {
-        const held = lease.slot === undefined ? 0 : (lease.target.contexts[member]?.cells.held(lease.slot).length ?? 0);
-        if (end === 0) return { keep: held, count: 0 };
-        const keep = Math.min(held, end - rows);
+        const cells = lease.target.contexts[member]?.cells;
+        const keepable = (length: number): number =>
+            lease.slot === undefined ? 0 : (cells?.keepable(lease.slot, length) ?? 0);
+        if (end === 0) return { keep: keepable(Infinity), count: 0 };
+        const keep = keepable(end - rows);
         return { keep, count: end - keep };
     });
 }
