@@ -91,17 +91,16 @@ export function resolveSpeculation(
     hasGrammar: boolean,
 ): Speculation | undefined {
     if (option === false) return undefined;
-    // What is rejected would have to be taken back. Of blocks without drafts, nothing is.
-    const canDraft = canTakeBack(target);
-    if (!canDraft && (typeof option !== "object" || option.length !== 0)) return undefined;
     if (option === undefined && recipe.speculation === undefined) return hasGrammar ? FORCED_TEXT : undefined;
     const own = option === undefined || option === true ? {} : option;
     const lookup = own.lookup ?? recipe.speculation?.lookup ?? false;
     const length = own.length ?? recipe.speculation?.length ?? "adaptive";
     const coupling = own.coupling ?? recipe.speculation?.coupling ?? "gumbel";
     const isAdaptive = length === "adaptive";
+    // The text would depend on where blocks begin, which is later where a state has to be evaluated again.
+    if (coupling === "maximal" && length !== 0 && !canTakeBack(target)) return undefined;
     // Under rejection sampling the text depends on where blocks begin, and with a length that is given it is to repeat itself.
-    const isForced = canDraft && hasGrammar && (coupling === "gumbel" || isAdaptive);
+    const isForced = hasGrammar && (coupling === "gumbel" || isAdaptive);
     return {
         hasDrafter: true,
         forced: !isForced ? "never" : isAdaptive ? "adaptive" : "always",

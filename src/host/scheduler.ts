@@ -19,7 +19,7 @@ import { canFollow, toShare } from "./shares.js";
 import type { HostTarget, Lease, Sequence } from "./sequences.js";
 import { createSlotPool } from "./slots.js";
 import type { HostCounts } from "./statistics.js";
-import { missingTokens, planStep, type Need } from "./step-plan.js";
+import { canTakeBackDrafts, missingTokens, planStep, type Need } from "./step-plan.js";
 import { MOST_APPENDED } from "../models/context-memory.js";
 
 export interface Scheduler {
@@ -199,13 +199,16 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         const plans = choosePlans(candidates, costs);
         const planOf = new Map(candidates.map(({ waiting }, index) => [waiting, plans[index] ?? NO_DRAFTS]));
         return [...attempts].map(([waiting, attempt]): Need => {
-            const plan = planOf.get(waiting) ?? NO_DRAFTS;
+            const wanted = planOf.get(waiting) ?? NO_DRAFTS;
+            const mayDraft = canTakeBackDrafts(waiting, wanted.length > 0);
+            const isDeferred = !mayDraft && wanted.length > 0;
+            const plan = isDeferred ? { ...NO_DRAFTS, isDeferred } : wanted;
             const { compare, readsDrafter } = attempt?.decide(plan) ?? { compare: false, readsDrafter: false };
-            const missing = missingTokens(waiting, readsDrafter || plan.length > 0);
+            const missing = missingTokens(waiting, readsDrafter || wanted.length > 0);
             // What has not been read for long catches up before drafts are made. How many are, does not depend on it.
             const catchesUp = plan.length > 0 && missing.some(({ count }) => count > MOST_APPENDED);
-            const follows = !catchesUp && canFollow(waiting, missing, attempt);
-            return { waiting, missing, attempt, plan, compare, catchesUp, follows };
+            const follows = !catchesUp && !isDeferred && canFollow(waiting, missing, attempt);
+            return { waiting, missing, attempt, plan, compare, mayDraft, catchesUp, follows };
         });
     }
 
