@@ -61,11 +61,15 @@ const expectSame = (actual: CompletionResult, alone: CompletionResult): unknown 
     expectSameDraws(actual, alone, 1, STATE_BATCHING);
 
 /** Each prompt's text, with nobody else there and no cache to begin with. */
-async function runAlone(recipe: ReturnType<typeof mixedRecipe>, prompts: readonly string[]): Promise<CompletionResult[]> {
+async function runAlone(
+    recipe: ReturnType<typeof mixedRecipe>,
+    prompts: readonly string[],
+    maxTokens = TOKENS,
+): Promise<CompletionResult[]> {
     const results: CompletionResult[] = [];
     for (const prompt of prompts) {
         await withEnsemble(recipe, { sequences: 1 }, async (ensemble) => {
-            results.push(await run(ensemble, { prompt, scores: true, speculation: false }));
+            results.push(await run(ensemble, { prompt, maxTokens, scores: true, speculation: false }));
         });
     }
     return results;
@@ -201,13 +205,16 @@ describe.each(KINDS)("%s", (shape) => {
         "revoked, aborted and begun again, drafted by %p",
         async (speculation) => {
             const recipe = mixedRecipe(shape);
-            const alone = await runAlone(recipe, PROMPTS);
+            const maxTokens = 45;
+            const alone = await runAlone(recipe, PROMPTS, maxTokens);
             await withHost({ sequences: 4, cacheTokens: 100 }, async (host) => {
                 const ensemble = await host.load(recipe, { contextSize: 100 });
                 for (let round = 0; round < 2; round++) {
                     const given = new AbortController();
                     const leaving = run(ensemble, { prompt: "Peru", speculation, signal: given.signal });
-                    const results = PROMPTS.map((prompt) => run(ensemble, { prompt, speculation, scores: true }));
+                    const results = PROMPTS.map((prompt) =>
+                        run(ensemble, { prompt, maxTokens, speculation, scores: true }),
+                    );
                     setTimeout(() => given.abort(), 15 * round);
                     (await Promise.all(results)).forEach((result, index) =>
                         expectSame(result, alone[index] as CompletionResult),
