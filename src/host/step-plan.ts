@@ -37,7 +37,9 @@ export function missingTokens({ evaluation, lease }: Waiting, withDrafter: boole
  */
 export function canTakeBackDrafts(waiting: Waiting, withDrafter: boolean): boolean {
     const { contexts } = waiting.lease.target;
-    return missingTokens(waiting, withDrafter).every(({ count }, member) => contexts[member]?.cells.rewinds || count <= 1);
+    return missingTokens(waiting, withDrafter).every(
+        ({ count }, member) => contexts[member]?.cells.rewinds || count <= 1,
+    );
 }
 
 /** Whether it is a running text, and not a prompt. */

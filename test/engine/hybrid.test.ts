@@ -26,7 +26,8 @@ import { LOGPROB, STATE_BATCHING } from "../helpers/tolerances.js";
 const SHAPES = [
     ...["mamba-dense", "mamba2-dense", "granitehybrid-dense", "lfm2-dense", "lfm2moe-moe", "qwen35-dense"],
     ...["qwen35moe-moe", "qwen3next-moe", "falcon-h1-dense", "nemotron_h-dense", "jamba-dense", "plamo2-dense"],
-    ...["nemotron_h_moe-dense", "kimi-linear-moe", "qwen4exp-moe"],
+    ...["nemotron_h_moe-dense", "kimi-linear-moe", "kimi-k3-moe", "bailingmoe3-moe", "minimax-01-moe"],
+    "qwen4exp-moe",
 ];
 /** One of each kind: no attention at all, state spaces, convolutions, the delta rule. */
 const KINDS = ["mamba2-dense", "granitehybrid-dense", "lfm2-dense", "qwen35-dense"];
@@ -110,7 +111,8 @@ describe.each(KINDS)("%s", (shape) => {
                 const before = oracles[0]?.tokenize(prompt) ?? [];
                 const tokens = [...before, ...parts.map(({ id }) => id)].slice(0, -1);
                 const members: Float64Array[][] = [];
-                for (const oracle of oracles) members.push(await oracle.rows(tokens, [before.length], before.length - 1));
+                for (const oracle of oracles)
+                    members.push(await oracle.rows(tokens, [before.length], before.length - 1));
                 const weights = Float64Array.of(0.6, 1, -0.5);
                 const form = { weights, conservativeTopP: 1, controlTokensFallback: false };
                 const rows = parts.map((_, position) =>
@@ -161,29 +163,36 @@ describe.each(KINDS)("%s", (shape) => {
         "the target itself, many": { drafter: "0.6 * large + chat - 0.5 * small", length: 16 },
         lookup: { drafter: "large", length: 4, lookup: true },
     };
-    test.each(Object.entries(drafters))("drafted by %s: the same text, alone and side by side", async (_, speculation) => {
-        const recipe = mixedRecipe(shape);
-        const alone = await runAlone(recipe, PROMPTS);
-        let [drafted, accepted] = [0, 0];
-        for (const sequences of [1, 4]) {
-            await withEnsemble(recipe, { sequences }, async (ensemble) => {
-                const asked = PROMPTS.map((prompt) => () => run(ensemble, { prompt, speculation, scores: true }));
-                const results = [];
-                if (sequences === 1) for (const ask of asked) results.push(await ask());
-                else results.push(...(await Promise.all(asked.map((ask) => ask()))));
-                results.forEach((result, index) => expectSame(result, alone[index] as CompletionResult));
-                for (const result of results) {
-                    drafted += result.speculation?.drafted ?? 0;
-                    accepted += result.speculation?.accepted ?? 0;
-                }
-            });
-        }
-        expect(drafted).toBeGreaterThan(0);
-        if (speculation.length !== "adaptive") expect(accepted).toBeGreaterThan(0);
-    });
+    test.each(Object.entries(drafters))(
+        "drafted by %s: the same text, alone and side by side",
+        async (_, speculation) => {
+            const recipe = mixedRecipe(shape);
+            const alone = await runAlone(recipe, PROMPTS);
+            let [drafted, accepted] = [0, 0];
+            for (const sequences of [1, 4]) {
+                await withEnsemble(recipe, { sequences }, async (ensemble) => {
+                    const asked = PROMPTS.map((prompt) => () => run(ensemble, { prompt, speculation, scores: true }));
+                    const results = [];
+                    if (sequences === 1) for (const ask of asked) results.push(await ask());
+                    else results.push(...(await Promise.all(asked.map((ask) => ask()))));
+                    results.forEach((result, index) => expectSame(result, alone[index] as CompletionResult));
+                    for (const result of results) {
+                        drafted += result.speculation?.drafted ?? 0;
+                        accepted += result.speculation?.accepted ?? 0;
+                    }
+                });
+            }
+            expect(drafted).toBeGreaterThan(0);
+            if (speculation.length !== "adaptive") expect(accepted).toBeGreaterThan(0);
+        },
+    );
 
     test("text that a schema forces is the text that it forces without drafts", async () => {
-        const jsonSchema = { type: "object", properties: { capital: { type: "string", maxLength: 12 } }, required: ["capital"] };
+        const jsonSchema = {
+            type: "object",
+            properties: { capital: { type: "string", maxLength: 12 } },
+            required: ["capital"],
+        };
         await withEnsemble(mixedRecipe(shape), { sequences: 1 }, async (ensemble) => {
             const options = { prompt: "Peru:", jsonSchema, scores: true, maxTokens: 40, logitBias: {} };
             const plain = await run(ensemble, { ...options, speculation: false });
@@ -195,7 +204,10 @@ describe.each(KINDS)("%s", (shape) => {
     test("under rejection sampling it draws without drafts", async () => {
         await withEnsemble(mixedRecipe(shape), { sequences: 1 }, async (ensemble) => {
             const options = { prompt: "Peru", scores: true };
-            const result = await run(ensemble, { ...options, speculation: { coupling: "maximal", drafter: "chat", length: 3 } });
+            const result = await run(ensemble, {
+                ...options,
+                speculation: { coupling: "maximal", drafter: "chat", length: 3 },
+            });
             expect(result.speculation).toBeUndefined();
             expectSame(result, await run(ensemble, { ...options, speculation: false }));
         });
@@ -241,7 +253,10 @@ describe.each(KINDS)("%s", (shape) => {
 
     test("scores a text alone as beside others", async () => {
         await withEnsemble(mixedRecipe(shape), { sequences: 2 }, async (ensemble) => {
-            const items = PROMPTS.map((context) => ({ context, continuation: " is a city in Peru, and Lima is its capital." }));
+            const items = PROMPTS.map((context) => ({
+                context,
+                continuation: " is a city in Peru, and Lima is its capital.",
+            }));
             const together = await score(ensemble, items);
             for (const [index, item] of items.entries()) {
                 const [single] = await score(ensemble, [item]);
@@ -259,7 +274,11 @@ describe.each(KINDS)("%s", (shape) => {
         const table = model.tensors.find(({ name }) => name === "token_embd.weight");
         const weights = readWeights(0, table?.data ?? Buffer.alloc(0));
         const width = table?.shape[0] ?? 0;
-        const output = { ...table, name: "output.weight", data: fromFloat32(weights.slice()) } as (typeof model.tensors)[0];
+        const output = {
+            ...table,
+            name: "output.weight",
+            data: fromFloat32(weights.slice()),
+        } as (typeof model.tensors)[0];
         weights.fill(NaN, poison * width, (poison + 1) * width);
         const tensors = model.tensors.filter(({ name }) => name !== "output.weight" && name !== "token_embd.weight");
         const poisoned = { ...(table as typeof output), data: fromFloat32(weights) };
@@ -279,7 +298,19 @@ describe.each(KINDS)("%s", (shape) => {
     });
 });
 
-async function withHost(options: HostOptions, body: (host: ReturnType<typeof createHost>) => Promise<void>): Promise<void> {
+test("DeepSeek 4 is refused with the reason", async () => {
+    writeGguf(fileOf("deepseek4-moe"), randomModel("deepseek4-moe"));
+    const loading = withEnsemble(soloRecipe(fileOf("deepseek4-moe")), {}, () => Promise.resolve());
+    await expect(loading).rejects.toMatchObject({
+        code: "MODEL_UNSUPPORTED",
+        message: expect.stringMatching(/cannot take part: the logits of DeepSeek 4 .* depend on how a text is divided/),
+    });
+});
+
+async function withHost(
+    options: HostOptions,
+    body: (host: ReturnType<typeof createHost>) => Promise<void>,
+): Promise<void> {
     await using host = createHost({ backend: "cpu", threads: 1, ...options });
     await body(host);
 }
