@@ -85,12 +85,14 @@ const FORCED_TEXT: Speculation = {
  * @param option - as {@link SPECULATION} returns it
  */
 export function resolveSpeculation(
-    { recipe, target }: Ensemble,
+    ensemble: Ensemble,
     sampling: SamplingOptions,
     option: boolean | SpeculationOptions | undefined,
     hasGrammar: boolean,
 ): Speculation | undefined {
     if (option === false) return undefined;
+    // Apart, since a declaration must not name what is internal.
+    const { recipe, target } = ensemble;
     if (option === undefined && recipe.speculation === undefined) return hasGrammar ? FORCED_TEXT : undefined;
     const own = option === undefined || option === true ? {} : option;
     const lookup = own.lookup ?? recipe.speculation?.lookup ?? false;

@@ -9,12 +9,15 @@ const EMBEDDING_DEVIATION = 0.15;
 /** Of all that are listed. */
 const EMBEDDING_SIZE = 256;
 
+let architectures: ReturnType<typeof listArchitectures> | undefined;
+
 /**
  * @param name - one of {@link listArchitectures}
  * @param seed - other models have other weights
  */
 export function randomModel(name: string, seed = 1): Gguf {
-    const build = listArchitectures().get(name);
+    architectures ??= listArchitectures();
+    const build = architectures.get(name);
     if (build === undefined) throw new Error(`There is no list of the tensors of ${name}.`);
     const model = build();
     const { metadata } = readGguf(demoFile("small-chat"));
