@@ -35,7 +35,7 @@ export const ERROR_CODES = {
     // models
     MODEL_NOT_FOUND: "A model or adapter file does not exist, or has not been downloaded.",
     MODEL_INVALID: "A file is not a usable GGUF: damaged, truncated, or with impossible sizes.",
-    MODEL_UNSUPPORTED: "A model or adapter is of a kind that cannot take part (encoder, recurrent, activated LoRA).",
+    MODEL_UNSUPPORTED: "A model or adapter is of a kind that cannot take part (encoder, diffusion, activated LoRA).",
     MODEL_LOAD_FAILED: "llama.cpp refused to load a model; the message carries its words.",
     MODEL_UNSAFE: "llama.cpp crashes or does not come back with a model, as a trial in a process of its own has shown.",
     LORA_INVALID: "A LoRA adapter does not fit its base model or is damaged.",

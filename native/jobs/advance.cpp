@@ -134,6 +134,21 @@ void draft_first(JobState & state, const std::vector<Advance> & advances, std::v
     result.draft_ms = milliseconds_since(start);
 }
 
+/// Members that cannot go back step by step can afterwards go back to here, since drafts may be rejected.
+void mark_before_drafts(JobState & state, const Advance & advance, const StepEntry & step) {
+    if (advance.length == 0 && advance.forced == 0 && step.speculation.drafts.empty()) return;
+    for (size_t m = 0; m < step.tokens.size(); ++m) {
+        if (step.tokens[m].empty()) continue;
+        Member & member = state.member(*step.target, m);
+        member.rewind(step.sequence, step.keep[m]);
+        member.mark(step.sequence);
+    }
+}
+
+void release_marks(JobState & state, const StepEntry & step) {
+    for (size_t m = 0; m < step.target->size(); ++m) state.member(*step.target, m).release(step.sequence);
+}
+
 /// Cuts off what was rejected: who follows begins where the text ends, and so does anybody else.
 void forget_rejected(JobState & state, const Advance & advance, const StepEntry & step, const EntryResult & result) {
     if (step.speculation.drafts.empty()) return;
@@ -225,6 +240,7 @@ AdvanceResult run_advance(JobState & state, std::vector<AdvanceEntry> entries) {
         steps.push_back(std::move(entry.step));
     }
     try {
+        for (size_t i = 0; i < steps.size(); ++i) mark_before_drafts(state, advances[i], steps[i]);
         draft_forced(state, advances, steps, result);
         draft_first(state, advances, steps, result);
         for (StepEntry & step : steps) {
@@ -234,7 +250,10 @@ AdvanceResult run_advance(JobState & state, std::vector<AdvanceEntry> entries) {
             }
         }
         StepResult step = run_step(state, steps);
-        for (size_t i = 0; i < steps.size(); ++i) forget_rejected(state, advances[i], steps[i], step.entries[i]);
+        for (size_t i = 0; i < steps.size(); ++i) {
+            forget_rejected(state, advances[i], steps[i], step.entries[i]);
+            release_marks(state, steps[i]);
+        }
         for (size_t i = 0; i < steps.size(); ++i) {
             state.continuations[steps[i].sequence] = leave(state, advances[i], steps[i], step.entries[i]);
             result.entries[advances[i].place].step = std::move(step.entries[i]);

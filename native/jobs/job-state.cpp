@@ -128,9 +128,7 @@ void advance_request(DrawRequest & request, int32_t token, uint32_t history_limi
 
 void restore_sequence(JobState & state, const Target & target, uint32_t sequence, const std::vector<uint32_t> & keep) {
     for (size_t m = 0; m < target.size(); ++m) {
-        Member * member = state.find_member(target, m);
-        // What was never reached may hold less than it was to keep.
-        if (member && member->length(sequence) >= keep[m]) member->rewind(sequence, keep[m]);
+        if (Member * member = state.find_member(target, m)) member->restore(sequence, keep[m]);
     }
 }
 

@@ -98,7 +98,7 @@ FuseResult fuse_position(const JobState & state, const Target & target, const st
 /// Turns the request of one draw into that of the next position, which follows `token`.
 void advance_request(DrawRequest & request, int32_t token, uint32_t history_limit);
 
-/// After a failure: cuts a sequence down to `keep`, one number per member.
+/// After a failure: cuts a sequence down to `keep`, one number per member. Members that cannot go back hold nothing.
 void restore_sequence(JobState & state, const Target & target, uint32_t sequence, const std::vector<uint32_t> & keep);
 
 /// Appends how many tokens of a sequence each member of a target holds.

@@ -30,7 +30,7 @@ namespace eft {
     X(llama_vocab_bos) X(llama_vocab_eos) X(llama_vocab_eot) X(llama_vocab_nl) X(llama_vocab_sep) X(llama_vocab_pad) \
     X(llama_vocab_get_add_bos) X(llama_vocab_get_add_eos) X(llama_tokenize) X(llama_token_to_piece) \
     X(llama_context_default_params) X(llama_init_from_model) X(llama_free) X(llama_attach_threadpool) \
-    X(llama_get_memory) X(llama_memory_seq_rm) X(llama_memory_seq_cp) X(llama_memory_seq_pos_max) \
+    X(llama_get_memory) X(llama_memory_seq_rm) X(llama_memory_seq_cp) X(llama_memory_seq_pos_max) X(llama_memory_clear) \
     X(llama_decode) X(llama_synchronize) X(llama_get_logits_ith)
 
 #define EFT_GGML_BASE_FUNCTIONS(X) \

@@ -14,16 +14,20 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
       cells_(options.cells),
       batch_size_(options.batch_size),
       on_gpu_(options.offload_cache),
-      lengths_(options.sequences, 0) {
+      rewinds_(!llama_api().llama_model_is_recurrent(options.model->get()) &&
+               !llama_api().llama_model_is_hybrid(options.model->get())),
+      lengths_(options.sequences, 0),
+      marks_(options.sequences) {
     const LlamaApi & api = llama_api();
+    const uint32_t sequences = rewinds_ ? options.sequences : 2 * options.sequences;
     llama_context_params parameters = api.llama_context_default_params();
     parameters.n_ctx = options.cells;
     parameters.n_batch = options.batch_size;
     parameters.n_ubatch = options.batch_size;
-    parameters.n_seq_max = options.sequences;
+    parameters.n_seq_max = sequences;
     // Sequences of one buffer can share cells, so a copied prefix costs nothing. But then each decode also checks all
     // pairs of the 256 sequences that llama.cpp could have, which takes longer than a tiny model.
-    parameters.kv_unified = options.sequences > 1;
+    parameters.kv_unified = sequences > 1;
     parameters.n_threads = static_cast<int32_t>(pool.threads());
     parameters.n_threads_batch = static_cast<int32_t>(pool.threads());
     parameters.offload_kqv = options.offload_cache;
@@ -63,6 +67,18 @@ void Context::rewind(uint32_t sequence, uint32_t length) {
         throw Failure("DECODE_FAILED", "A sequence of " + std::to_string(lengths_[sequence]) +
                                            " tokens cannot be rewound to " + std::to_string(length) + ".");
     }
+    if (!rewinds_ && length > 0 && length < lengths_[sequence]) {
+        const std::optional<uint32_t> mark = marks_[sequence];
+        if (!mark || *mark > length) {
+            throw Failure("DECODE_FAILED", "The state of " + model_->path() + " cannot go back from token " +
+                                               std::to_string(lengths_[sequence]) + " to token " +
+                                               std::to_string(length) + ".");
+        }
+        rewind(sequence, 0);
+        llama_api().llama_memory_seq_cp(memory_, copy_of(sequence), static_cast<int32_t>(sequence), 0, -1);
+        lengths_[sequence] = *mark;
+        return;
+    }
     // Asked even when the length says that nothing is to be done: after a failed batch the cache may hold more.
     if (!llama_api().llama_memory_seq_rm(memory_, static_cast<int32_t>(sequence), static_cast<int32_t>(length), -1)) {
         throw Failure("DECODE_FAILED", "The cache of " + model_->path() + " cannot forget the end of a sequence.");
@@ -70,15 +86,42 @@ void Context::rewind(uint32_t sequence, uint32_t length) {
     lengths_[sequence] = length;
 }
 
+void Context::mark(uint32_t sequence) {
+    if (rewinds_) return;
+    release(sequence);
+    // The copy shares the state until one of the two goes on, which then begins with a state of its own.
+    llama_api().llama_memory_seq_cp(memory_, static_cast<int32_t>(sequence), copy_of(sequence), 0, -1);
+    marks_[sequence] = lengths_[sequence];
+}
+
+void Context::release(uint32_t sequence) {
+    if (!marks_[sequence]) return;
+    llama_api().llama_memory_seq_rm(memory_, copy_of(sequence), 0, -1);
+    marks_[sequence].reset();
+}
+
+void Context::restore(uint32_t sequence, uint32_t length) {
+    if (rewinds_) return Member::restore(sequence, length);
+    const auto is_empty = [](uint32_t held) { return held == 0; };
+    if (std::all_of(lengths_.begin(), lengths_.end(), is_empty)) return;
+    // A batch moves the states of sequences that are not in it, so if it ends early, theirs are lost too. The data is
+    // cleared because llama.cpp begins with a state times zero, which is no zero if it was no number.
+    constexpr bool data = true;
+    llama_api().llama_memory_clear(memory_, data);
+    std::fill(lengths_.begin(), lengths_.end(), 0);
+    std::fill(marks_.begin(), marks_.end(), std::nullopt);
+}
+
 void Context::share(uint32_t from, uint32_t to, uint32_t length) {
-    if (length > lengths_[from]) {
+    const bool is_whole = length == lengths_[from];
+    if (length > lengths_[from] || (length > 0 && !rewinds_ && !is_whole)) {
         throw Failure("DECODE_FAILED", "A sequence of " + std::to_string(lengths_[from]) + " tokens has no first " +
                                            std::to_string(length) + " to share.");
     }
     rewind(to, 0);
     if (length > 0) {
-        llama_api().llama_memory_seq_cp(memory_, static_cast<int32_t>(from), static_cast<int32_t>(to), 0,
-                                        static_cast<int32_t>(length));
+        const int32_t end = rewinds_ ? static_cast<int32_t>(length) : -1;
+        llama_api().llama_memory_seq_cp(memory_, static_cast<int32_t>(from), static_cast<int32_t>(to), 0, end);
     }
     lengths_[to] = length;
 }

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +38,9 @@ class Context final : public Member {
     uint32_t length(uint32_t sequence) const override { return lengths_[sequence]; }
 
     void rewind(uint32_t sequence, uint32_t length) override;
+    void mark(uint32_t sequence) override;
+    void release(uint32_t sequence) override;
+    void restore(uint32_t sequence, uint32_t length) override;
     void share(uint32_t from, uint32_t to, uint32_t length) override;
 
     int32_t enqueue(uint32_t sequence, const std::vector<int32_t> & tokens, uint32_t outputs) override;
@@ -48,13 +52,18 @@ class Context final : public Member {
     size_t row_size() const override { return static_cast<size_t>(model_->vocabulary_size()); }
 
   private:
+    int32_t copy_of(uint32_t sequence) const { return static_cast<int32_t>(lengths_.size() + sequence); }
+
     std::shared_ptr<Model> model_;
     std::string adapter_path_;
     llama_context * context_ = nullptr;
     llama_memory_t memory_ = nullptr;
     uint32_t cells_, batch_size_;
     bool on_gpu_;
+    bool rewinds_;  // recurrent state is that of the end of a sequence, and of no place before it
     std::vector<uint32_t> lengths_;
+    /// Where a sequence is marked. Its state there is that of a sequence of llama.cpp's behind those that callers know.
+    std::vector<std::optional<uint32_t>> marks_;
     std::vector<int32_t> tokens_, positions_, sequence_counts_;
     std::vector<int32_t> sequences_;
     std::vector<int32_t *> sequence_pointers_;

@@ -35,9 +35,17 @@ class Member {
     /// Tokens that a sequence holds.
     virtual uint32_t length(uint32_t sequence) const = 0;
 
-    /// Keeps the first `length` tokens of a sequence. Throws Failure DECODE_FAILED if there are fewer, or if it cannot
-    /// forget the end of one.
+    /// Keeps the first `length` tokens of a sequence; where it can go back only to its mark, those up to there. Throws
+    /// Failure DECODE_FAILED if there are fewer, or if it cannot forget the end of one.
     virtual void rewind(uint32_t sequence, uint32_t length) = 0;
+    /// Until it is released, a sequence can be rewound to what it holds now, or to less if it can be rewound anyway.
+    virtual void mark(uint32_t) {}
+    virtual void release(uint32_t) {}
+    /// After a failure: a sequence keeps the first `length` tokens. A member that cannot go back forgets all sequences.
+    virtual void restore(uint32_t sequence, uint32_t length) {
+        // What was never reached may hold less than it was to keep.
+        if (this->length(sequence) >= length) rewind(sequence, length);
+    }
     /// Makes `to` share the first `length` tokens of `from`; what `to` held before is gone.
     virtual void share(uint32_t from, uint32_t to, uint32_t length) = 0;
 
@@ -51,7 +59,7 @@ class Member {
     /// the first row. Throws Failure CONTEXT_OVERFLOW, before anything is evaluated.
     virtual int32_t enqueue(uint32_t sequence, const std::vector<int32_t> & tokens, uint32_t outputs) = 0;
     virtual uint32_t batch_tokens() const = 0;
-    /// Starts evaluating the batch. Throws Failure ABORTED or DECODE_FAILED; then, as before, the caller rewinds the
+    /// Starts evaluating the batch. Throws Failure ABORTED or DECODE_FAILED; then, as before, the caller restores the
     /// sequences.
     virtual void decode() = 0;
     /// Until the rows are there.

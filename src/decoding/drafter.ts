@@ -1,6 +1,7 @@
 /** Who drafts, and what a caller or a recipe may say about it. */
 
 import type { DraftLengthPolicy } from "../host/drafts.js";
+import { canTakeBack } from "../host/sequences.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
@@ -84,18 +85,22 @@ const FORCED_TEXT: Speculation = {
  * @param option - as {@link SPECULATION} returns it
  */
 export function resolveSpeculation(
-    { recipe }: Ensemble,
+    ensemble: Ensemble,
     sampling: SamplingOptions,
     option: boolean | SpeculationOptions | undefined,
     hasGrammar: boolean,
 ): Speculation | undefined {
     if (option === false) return undefined;
+    // Apart, since a declaration must not name what is internal.
+    const { recipe, target } = ensemble;
     if (option === undefined && recipe.speculation === undefined) return hasGrammar ? FORCED_TEXT : undefined;
     const own = option === undefined || option === true ? {} : option;
     const lookup = own.lookup ?? recipe.speculation?.lookup ?? false;
     const length = own.length ?? recipe.speculation?.length ?? "adaptive";
     const coupling = own.coupling ?? recipe.speculation?.coupling ?? "gumbel";
     const isAdaptive = length === "adaptive";
+    // The text would depend on where blocks begin, which is later where a state has to be evaluated again.
+    if (coupling === "maximal" && length !== 0 && !canTakeBack(target)) return undefined;
     // Under rejection sampling the text depends on where blocks begin, and with a length that is given it is to repeat itself.
     const isForced = hasGrammar && (coupling === "gumbel" || isAdaptive);
     return {

@@ -116,6 +116,8 @@ export function createSpeculator({
         const asks = room > 0 && (typeof length === "number" || plainSteps % LOOK_EVERY === 0 || others > 0);
         const plainStepsWith = (plan: DraftPlan): number => (plan.length > 0 || isFirst ? 0 : plainSteps + 1);
         const take = (plan: DraftPlan): void => {
+            // Asked again in the next step.
+            if (plan.isDeferred) return;
             const { plainMs } = plan.forecast ?? {};
             if (asks) plainForecast = plainMs === undefined ? undefined : { tokens: 1, ms: plainMs, plainMs };
             plainSteps = plainStepsWith(plan);
@@ -240,7 +242,9 @@ export function createSpeculator({
             };
             statistics.add(step);
             ensemble.speculation.add(step);
-            if (!areForced) target.trust.learn(step);
+            // What a block leaves to be evaluated again is its doing, and was not forecast.
+            const owed = { drafted: 1, forecast: { tokens: 0, ms: 0, plainMs: 0 } };
+            if (!areForced) target.trust.learn(plan.isDeferred ? { ...step, ...owed } : step);
         },
 
         statistics: () => statistics.read(),

@@ -4,6 +4,8 @@
  */
 
 export interface Cells {
+    /** Whether the end of what a slot holds can be cut off. Recurrent state has to be evaluated again from the beginning. */
+    readonly rewinds: boolean;
     /** Most cells that may be used. */
     readonly capacity: number;
     /** Cells that hold something. */
@@ -12,16 +14,18 @@ export interface Cells {
     held(slot: number): readonly number[];
     /** The slot holds these too. */
     append(slot: number, tokens: ArrayLike<number>): void;
-    /** The slot keeps the first `length` of its tokens, or all of them if it has fewer. */
+    /** How many of its first `length` tokens the slot can keep: where nothing can be cut off, all that it holds or none. */
+    keepable(slot: number, length: number): number;
+    /** The slot keeps the first `length` of its tokens, or all of them if it has fewer, or what is {@link keepable} of them. */
     truncate(slot: number, length: number): void;
-    /** What `to` held is gone; it shares the first `length` tokens of `from`. */
+    /** What `to` held is gone; it shares the first `length` tokens of `from`, or what is {@link keepable} of them. */
     share(from: number, to: number, length: number): void;
     /** Cells that these beginnings of what slots hold use together. */
     usedBy(parts: readonly { readonly slot: number; readonly length: number }[]): number;
 }
 
 /** @param slots - number of slots */
-export function createCells(capacity: number, slots: number): Cells {
+export function createCells(capacity: number, slots: number, rewinds: boolean): Cells {
     const caches = Array.from({ length: slots }, () => ({ tokens: [] as number[], cells: [] as number[] }));
     /** By cell: how many slots share it. */
     const shares: number[] = [];
@@ -33,19 +37,24 @@ export function createCells(capacity: number, slots: number): Cells {
         if (cache === undefined) throw new RangeError(`There is no slot ${slot}.`);
         return cache;
     };
+    function keepable(slot: number, length: number): number {
+        const held = cacheOf(slot).tokens.length;
+        return rewinds || length >= held ? Math.min(length, held) : 0;
+    }
     function truncate(slot: number, length: number): void {
         const { tokens, cells } = cacheOf(slot);
-        for (const cell of cells.splice(length)) {
+        const kept = keepable(slot, length);
+        for (const cell of cells.splice(kept)) {
             shares[cell] = (shares[cell] ?? 0) - 1;
             if (shares[cell] > 0) continue;
             free.push(cell);
             used--;
         }
-        tokens.splice(length);
+        tokens.splice(kept);
     }
 
     return {
-        capacity,
+        ...{ rewinds, capacity },
         get used() {
             return used;
         },
@@ -60,12 +69,13 @@ export function createCells(capacity: number, slots: number): Cells {
                 tokens.push(added[i] ?? 0);
             }
         },
-        truncate,
+        ...{ keepable, truncate },
         share(from, to, length) {
             if (from === to) return truncate(to, length);
             truncate(to, 0);
             const [source, target] = [cacheOf(from), cacheOf(to)];
-            for (let i = 0; i < Math.min(length, source.cells.length); i++) {
+            const shared = keepable(from, length);
+            for (let i = 0; i < shared; i++) {
                 const cell = source.cells[i] ?? 0;
                 shares[cell] = (shares[cell] ?? 0) + 1;
                 target.cells.push(cell);

@@ -39,6 +39,8 @@ export interface DraftPlan {
     /** Most tokens. */
     readonly length: number;
     readonly stop: DraftStop;
+    /** Whether drafts were wanted, and have to wait for a step that evaluates again what was accepted of the last ones. */
+    readonly isDeferred?: boolean;
     /** What the policy expects, for all sequences of the job together; undefined while costs are unknown. */
     readonly forecast?: PlanForecast;
 }

@@ -65,6 +65,8 @@ export interface Waiting {
     readonly reject: (error: unknown) => void;
     readonly decodeMs: number[];
     fuseMs: number;
+    /** Whether a step with others has failed, whose fault that was is not known, and it cannot be repeated as it was. */
+    isAlone: boolean;
 }
 
 export function isDraw(evaluation: Evaluation): evaluation is DrawEvaluation {

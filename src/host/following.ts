@@ -8,6 +8,7 @@ import { takeForced } from "./step-plan.js";
 import { toFollowing } from "./shares.js";
 import { isDraw } from "./evaluations.js";
 import { isWanted } from "./jobs.js";
+import { canTakeBack } from "./sequences.js";
 import { MOST_APPENDED, MOST_DRAFTED } from "../models/context-memory.js";
 
 /** A share of a job that goes on by itself. */
@@ -73,6 +74,8 @@ function futureOf(share: Share): Future {
     const { lease, slot, chain, waiting } = share;
     // Whether texts are scored behind those that are, is not known.
     if (waiting === undefined || !isDraw(waiting.evaluation)) return "has to be asked";
+    // What nobody asks for after all would cost the evaluation of the whole text.
+    if (!canTakeBack(lease.target)) return "has to be asked";
     if (waiting.evaluation.room <= 1 || !isWanted({ lease, signal: waiting.evaluation.signal })) return "ends";
     if (chain === undefined || lease.chain !== chain || lease.slot !== slot) return "has to be asked";
     // Where jobs before have failed, something may be there already.

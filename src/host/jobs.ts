@@ -6,7 +6,7 @@ import { toEftError } from "../native/native-error.js";
 import { createAbortWatch } from "./abort-watch.js";
 import type { Share } from "./chains.js";
 import type { CostTable } from "./costs.js";
-import type { Lease } from "./sequences.js";
+import { canTakeBack, type Lease } from "./sequences.js";
 
 /** A job that has been submitted. */
 export interface Flight {
@@ -25,6 +25,8 @@ export interface ShareHandlers {
     fail(share: Share, error: unknown): void;
     /** It follows, and there was nothing to follow. */
     lose(share: Share): void;
+    /** A job that they are in has failed. */
+    lapse(shares: readonly Share[]): void;
     /** A job is over. */
     end(jobMs: number): void;
 }
@@ -61,6 +63,7 @@ export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers
             [result] = await Promise.all([submit(engine, shares), ...shares.map(({ lease }) => lease.ready)]);
         } catch (error) {
             leave(shares);
+            handlers.lapse(shares);
             return recover(shares, toEftError(error));
         }
         leave(shares);
@@ -112,8 +115,15 @@ export function createJobRunner(engine: NativeEngine, costs: CostTable, handlers
             for (const share of shares) handlers.fail(share, isWanted(share) ? disposed : whyUnwanted(share));
             return;
         }
-        const alone = shares.filter(({ tokens }) => tokens !== undefined);
-        for (const share of shares) if (!alone.includes(share)) handlers.lose(share);
+        // What cannot go back has to be evaluated from the beginning, which the scheduler plans.
+        const alone = shares.filter(
+            ({ tokens, lease }) => tokens !== undefined && (shares.length === 1 || canTakeBack(lease.target)),
+        );
+        for (const share of shares) {
+            if (alone.includes(share)) continue;
+            if (share.waiting !== undefined && !canTakeBack(share.lease.target)) share.waiting.isAlone = true;
+            handlers.lose(share);
+        }
         if (shares.length === 1) for (const share of alone) handlers.fail(share, failure);
         else for (const share of alone) await run([share]);
     }

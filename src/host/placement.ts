@@ -42,7 +42,7 @@ export function placeText(
     const candidates = slots.map((slot) => ({
         slot,
         keep: cells.map((each, member) =>
-            commonPrefix(each.held(slot.index), texts[member] ?? [], limits[member] ?? 0),
+            each.keepable(slot.index, commonPrefix(each.held(slot.index), texts[member] ?? [], limits[member] ?? 0)),
         ),
     }));
     const free = candidates.filter(({ slot }) => slot.lease === undefined);

@@ -122,7 +122,8 @@ export function createRuntime(options: RuntimeOptions): Runtime {
             const cells = cellsOf({ cacheTokens: capacity, sequences });
             const id = await engine.addContext({ ...wanted, model, cacheType, cells });
             await experience.addContext(id, origin);
-            const context = { id, cells: createCells(capacity, sequences) };
+            const rewinds = !model.info.isRecurrent && !model.info.isHybrid;
+            const context = { id, cells: createCells(capacity, sequences, rewinds) };
             loaded.push({ origin, context, users: 1 });
             return context;
         },

@@ -19,7 +19,7 @@ import { canFollow, toShare } from "./shares.js";
 import type { HostTarget, Lease, Sequence } from "./sequences.js";
 import { createSlotPool } from "./slots.js";
 import type { HostCounts } from "./statistics.js";
-import { missingTokens, planStep, type Need } from "./step-plan.js";
+import { canTakeBackDrafts, missingTokens, planStep, type Need } from "./step-plan.js";
 import { MOST_APPENDED } from "../models/context-memory.js";
 
 export interface Scheduler {
@@ -69,7 +69,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     const counts: HostCounts = { steps: 0, entries: 0, revocations: 0, evaluatedTokens: 0, reusedTokens: 0 };
     const slots = createSlotPool(engine, { sequences, wake: look, counts });
     const pieces = createPieces(batchSize, costs);
-    const runner = createJobRunner(engine, costs, { settle, fail, lose, end: (jobMs) => pieces.learn(jobMs) });
+    const runner = createJobRunner(engine, costs, { settle, fail, lose, lapse, end: (jobMs) => pieces.learn(jobMs) });
     const waitingSignals = createAbortWatch(look);
     let evaluations: Waiting[] = [];
     let chains = 0;
@@ -131,7 +131,14 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
     function runStep(): void {
         // Who waits for the beginning of another's text gets his slot when that is there.
         isAwaited = slots.admit(evaluations);
-        let needs = planNeeds(evaluations.filter(({ lease }) => lease.slot !== undefined));
+        const placed = evaluations.filter(({ lease }) => lease.slot !== undefined);
+        const alone = placed.find(({ isAlone }) => isAlone);
+        if (alone === undefined || !runStepOf([alone])) runStepOf(placed);
+    }
+
+    /** @returns whether there is one */
+    function runStepOf(waitings: readonly Waiting[]): boolean {
+        let needs = planNeeds(waitings);
         const pieceSize = pieces.choose(needs);
         for (;;) {
             const portions = planStep(needs, { batchSize, pieceSize });
@@ -139,7 +146,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             const chosen = slots.makeRoom(shares);
             if (chosen.length === shares.length) {
                 if (chosen.length > 0) submit(chosen);
-                return;
+                return chosen.length > 0;
             }
             // Who finds no cells leaves his place in the batch to others, since it may be they who hold the cells.
             const granted = new Set(chosen.map(({ waiting }) => waiting));
@@ -192,13 +199,16 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         const plans = choosePlans(candidates, costs);
         const planOf = new Map(candidates.map(({ waiting }, index) => [waiting, plans[index] ?? NO_DRAFTS]));
         return [...attempts].map(([waiting, attempt]): Need => {
-            const plan = planOf.get(waiting) ?? NO_DRAFTS;
+            const wanted = planOf.get(waiting) ?? NO_DRAFTS;
+            const mayDraft = canTakeBackDrafts(waiting, wanted.length > 0);
+            const isDeferred = !mayDraft && wanted.length > 0;
+            const plan = isDeferred ? { ...NO_DRAFTS, isDeferred } : wanted;
             const { compare, readsDrafter } = attempt?.decide(plan) ?? { compare: false, readsDrafter: false };
-            const missing = missingTokens(waiting, readsDrafter || plan.length > 0);
+            const missing = missingTokens(waiting, readsDrafter || wanted.length > 0);
             // What has not been read for long catches up before drafts are made. How many are, does not depend on it.
             const catchesUp = plan.length > 0 && missing.some(({ count }) => count > MOST_APPENDED);
-            const follows = !catchesUp && canFollow(waiting, missing, attempt);
-            return { waiting, missing, attempt, plan, compare, catchesUp, follows };
+            const follows = !catchesUp && !isDeferred && canFollow(waiting, missing, attempt);
+            return { waiting, missing, attempt, plan, compare, mayDraft, catchesUp, follows };
         });
     }
 
@@ -221,6 +231,8 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
             const added = settleShare(share, drawn, held);
             counts.evaluatedTokens += added.reduce((sum, { length }) => sum + length, 0);
             slots.endJob(lease, slot, added);
+        } else {
+            slots.lose(contexts, slot);
         }
         const { waiting } = share;
         const decodeMs = waiting?.decodeMs ?? contexts.map(() => 0);
@@ -273,6 +285,10 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         waiting.reject(error);
     }
 
+    function lapse(shares: readonly Share[]): void {
+        slots.lose(shares.flatMap(({ lease }) => lease.target.contexts));
+    }
+
     /** It is asked for anew, if it has been asked for. */
     function lose({ lease, chain, waiting }: Share): void {
         if (lease.chain === chain) lease.chain = undefined;
@@ -322,7 +338,7 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         const evaluated = new Promise<Evaluated>((resolve, reject) => {
             lease.restingSince = undefined;
             const decodeMs = lease.texts.map(() => 0);
-            const waiting: Waiting = { evaluation, lease, resolve, reject, decodeMs, fuseMs: 0 };
+            const waiting: Waiting = { evaluation, lease, resolve, reject, decodeMs, fuseMs: 0, isAlone: false };
             if (chain?.ahead === undefined) evaluations.push(waiting);
             else {
                 chain.ahead.waiting = waiting;

@@ -36,6 +36,11 @@ export interface HostTarget {
     readonly closed: Error | undefined;
 }
 
+/** Whether what its sequences have evaluated can be taken back token by token. */
+export function canTakeBack({ contexts }: HostTarget): boolean {
+    return contexts.every(({ cells }) => cells.rewinds);
+}
+
 /** One token sequence with one KV sequence per member. Members may hold different prompts; generated tokens are shared. */
 export interface Sequence {
     readonly target: HostTarget;

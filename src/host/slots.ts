@@ -38,6 +38,12 @@ export interface SlotPool {
     endJob(lease: Lease, slot: number, added: readonly (readonly number[])[]): void;
     rest(lease: Lease): void;
     close(lease: Lease): void;
+    /**
+     * Caches that cannot be cut back to what they are known to hold hold nothing any more.
+     *
+     * @param index - of a slot. Default: all
+     */
+    lose(contexts: readonly HostContext[], index?: number): void;
     /** Sequences of targets that are closed lose their slots. */
     dropClosed(): void;
     /** No slot is given away any more. */
@@ -66,12 +72,15 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     /** Cuts the caches down to what is text: the tokens behind may have been drawn for nothing. */
     function align({ target, texts, slot }: Lease): void {
         if (slot === undefined) return;
-        target.contexts.forEach(({ cells }, member) => {
+        target.contexts.forEach((context, member) => {
+            const { cells } = context;
             const [held, text] = [cells.held(slot), texts[member] ?? []];
             const end = Math.min(held.length, text.length);
             let length = Math.max(0, end - MOST_REJECTED);
             while (length < end && held[length] === text[length]) length++;
-            cells.truncate(slot, length);
+            // Held for nothing would be all of it, and not a block of drafts, for which there are cells.
+            if (length < held.length && !cells.rewinds) forget(slots[slot], context);
+            else cells.truncate(slot, length);
         });
     }
 
@@ -85,7 +94,8 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     }
 
     /** Frees the cells of a slot in one context. */
-    function forget(slot: Slot, { id, cells }: HostContext): void {
+    function forget(slot: Slot | undefined, { id, cells }: HostContext): void {
+        if (slot === undefined) return;
         cells.truncate(slot.index, 0);
         // Jobs run in order, so it is done before whatever needs the cells. If it fails, so does everything.
         clear(engine, id, slot.index).catch(() => undefined);
@@ -135,9 +145,12 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         return evaluations.some(({ lease: other, evaluation }) => {
             if (other.slot === undefined || !haveSameContexts(other.target, lease.target)) return false;
             const ends = endsOf(evaluation, true);
-            const common = other.texts.map((text, member) =>
-                commonPrefix(text, lease.texts[member] ?? [], Math.min(limits[member] ?? 0, ends[member] ?? 0)),
-            );
+            const common = other.texts.map((text, member) => {
+                // What cannot be cut holds a whole text, which seldom is the beginning of another.
+                if (!other.target.contexts[member]?.cells.rewinds) return 0;
+                const most = Math.min(limits[member] ?? 0, ends[member] ?? 0);
+                return commonPrefix(text, lease.texts[member] ?? [], most);
+            });
             return common.reduce((sum, length) => sum + length, 0) - kept >= WORTH_WAITING;
         });
     }
@@ -304,6 +317,12 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             wakeWhenDue();
         },
         close: vacate,
+        lose(contexts, index) {
+            for (const context of new Set(contexts)) {
+                if (context.cells.rewinds) continue;
+                for (const slot of slots) if (index === undefined || slot.index === index) forget(slot, context);
+            }
+        },
         dropClosed() {
             for (const lease of leases()) {
                 const slot = lease.slot === undefined ? undefined : slots[lease.slot];

@@ -22,11 +22,24 @@ export const MIN_PIECE = 64;
 export function missingTokens({ evaluation, lease }: Waiting, withDrafter: boolean): Missing[] {
     const rows = rowsOf(evaluation);
     return endsOf(evaluation, withDrafter).map((end, member) => {
-        const held = lease.slot === undefined ? 0 : (lease.target.contexts[member]?.cells.held(lease.slot).length ?? 0);
-        if (end === 0) return { keep: held, count: 0 };
-        const keep = Math.min(held, end - rows);
+        const cells = lease.target.contexts[member]?.cells;
+        const keepable = (length: number): number =>
+            lease.slot === undefined ? 0 : (cells?.keepable(lease.slot, length) ?? 0);
+        if (end === 0) return { keep: keepable(Infinity), count: 0 };
+        const keep = keepable(end - rows);
         return { keep, count: end - keep };
     });
+}
+
+/**
+ * Whether rejected drafts cost no more than they have to. What cannot be cut goes back to where the step began, and then lacks the
+ * accepted ones too: they come first, so that they are evaluated twice and no more.
+ */
+export function canTakeBackDrafts(waiting: Waiting, withDrafter: boolean): boolean {
+    const { contexts } = waiting.lease.target;
+    return missingTokens(waiting, withDrafter).every(
+        ({ count }, member) => contexts[member]?.cells.rewinds || count <= 1,
+    );
 }
 
 /** Whether it is a running text, and not a prompt. */
@@ -42,6 +55,8 @@ export interface Need {
     readonly attempt?: Attempt | undefined;
     readonly plan: DraftPlan;
     readonly compare: boolean;
+    /** Whether text that a grammar forces may be verified. */
+    readonly mayDraft: boolean;
     /** Whether a member that drafts lacks too much of the text, which comes first: in this step nothing is drawn. */
     readonly catchesUp: boolean;
     /** Whether its chain says what the step needs. */
@@ -120,7 +135,7 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
         room.set(id, room.get(id) ?? batchSize);
     return portions.map((portion) => {
         const { need, take, last } = portion;
-        if (!last) return portion;
+        if (!last || !need.mayDraft) return portion;
         const contexts = need.waiting.lease.target.contexts.flatMap(({ id }, member) => (take[member] ? id : []));
         return { ...portion, forced: takeForced(need.attempt, need.plan, contexts, room) };
     });

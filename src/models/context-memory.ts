@@ -62,6 +62,29 @@ export function rowBytes(rows: number, vocabularySize: number): number {
     return rows * vocabularySize * Float32Array.BYTES_PER_ELEMENT;
 }
 
+/** States of a sequence where layers are recurrent: its own, and the one that it goes back to from rejected drafts. */
+const STATES = 2;
+
+/** Bytes of the states of so many sequences, as if every layer were recurrent; 0 where the header tells of no such layer. */
+export function stateBytes(header: NativeHeader, sequences: number): number {
+    const { architecture, entries, blockCount, embeddingSize, heads, keyLength } = header;
+    const sizeOf = (name: string): number => {
+        const [, value] = entries.find(([key]) => key === `${architecture}.${name}`) ?? [];
+        return typeof value === "number" ? value : 0;
+    };
+    const before = Math.max(0, sizeOf("ssm.conv_kernel") - 1);
+    const inner = sizeOf("ssm.inner_size");
+    const delta = sizeOf("kda.head_dim") * heads;
+    // By llama.cpp's llama_hparams, n_embd_r() and n_embd_s(); an architecture has few of these.
+    const convolved =
+        before * (inner + 2 * sizeOf("ssm.group_count") * sizeOf("ssm.state_size") + 3 * delta) +
+        embeddingSize * (Math.max(0, sizeOf("shortconv.l_cache") - 1) + sizeOf("token_shift_count"));
+    const linear = architecture === "minimax-01" ? keyLength ** 2 * heads : 0;
+    const state =
+        inner * sizeOf("ssm.state_size") + embeddingSize * sizeOf("wkv.head_size") + delta * sizeOf("kda.head_dim") + linear;
+    return STATES * sequences * blockCount * (convolved + state) * Float32Array.BYTES_PER_ELEMENT;
+}
+
 /** Bytes of what says which cells a token of a batch attends to: 16 bits each. Estimates leave it out where attention is fused. */
 export function maskBytes(cells: number, batchSize: number): number {
     return 2 * cells * Math.min(batchSize, cells);
@@ -81,6 +104,7 @@ export function maxContextBytes(header: NativeHeader, shape: ContextShape): numb
     return (
         (CACHE_BITS.f16 / 8) * blockCount * cells * cached +
         rowBytes(computed, attention + others + vocabularySize) +
-        rowBytes(handedRows(shape) + keptRows(shape.sequences), vocabularySize)
+        rowBytes(handedRows(shape) + keptRows(shape.sequences), vocabularySize) +
+        stateBytes(header, shape.sequences)
     );
 }

@@ -28,6 +28,8 @@ export interface Planned {
 export interface Group {
     readonly members: readonly Planned[];
     readonly insights: GgufInsights;
+    /** Bytes of the recurrent state of a sequence. */
+    readonly stateBytes: number;
     /** Layers on the GPU that recipe or options ask for; undefined: as many as fit. */
     readonly stated: number | undefined;
 }
@@ -85,6 +87,9 @@ export function estimate(group: Group, gpuLayers: number, settings: EstimateSett
     // The estimate counts the rows of a batch once for each device: where they are computed, and behind a GPU where it hands them
     // over.
     const rows = (gpuLayers === 0 ? handedRows(settings) : 0) + (settings.drafts ? keptRows(sequences) : 0);
+    // The estimate counts one state of one sequence; which layers have one, it knows better.
+    const states = sequences * group.stateBytes;
+    const statesOnGpu = (states * gpuLayers) / insights.totalLayers;
     const contextOf = ({ cacheTokens, cacheType }: Pick<ExistingContext, "cacheTokens" | "cacheType">): MemoryShare => {
         const cells = cellsOf({ cacheTokens, sequences });
         const { cache, buffers } = split(cells, gpuLayers);
@@ -94,12 +99,17 @@ export function estimate(group: Group, gpuLayers: number, settings: EstimateSett
         const beyondRows = Math.max(0, mask - rowBytes(Math.min(batchSize, cells), vocabularySize));
         const onCpu = gpuLayers === 0 ? beyondRows : gpuLayers < insights.totalLayers ? mask : 0;
         return {
-            ram: Math.ceil(cache.ram * bits + buffers.ram + onCpu + rowBytes(rows, vocabularySize)),
+            ram: Math.ceil(cache.ram * bits + buffers.ram + onCpu + rowBytes(rows, vocabularySize) + states - statesOnGpu),
             gpu:
                 gpuLayers === 0
                     ? 0
                     : // The buffers of one layer are those of all, because layers use them one after another.
-                      Math.ceil(cache.gpu * bits + split(cells, insights.totalLayers).buffers.gpu + beyondRows),
+                      Math.ceil(
+                          cache.gpu * bits +
+                              split(cells, insights.totalLayers).buffers.gpu +
+                              beyondRows +
+                              statesOnGpu,
+                      ),
         };
     };
     const parts = members.map(({ spec, loaded }) => ({

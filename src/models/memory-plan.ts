@@ -5,9 +5,10 @@ import { totalmem } from "node:os";
 import path from "node:path";
 import type { GgufInsights } from "node-llama-cpp";
 import type { BackendChoice } from "../native/backend.js";
+import { loadBinding } from "../native/load-binding.js";
 import type { CacheType, MemberSpec, Recipe } from "../types.js";
 import { formatBytes } from "./bytes.js";
-import type { ExistingContext, MemoryShare } from "./context-memory.js";
+import { stateBytes, type ExistingContext, type MemoryShare } from "./context-memory.js";
 import { readInsights } from "./insights.js";
 import {
     add,
@@ -227,8 +228,12 @@ function groupMembers(
         const stated = asked === undefined ? undefined : Math.min(asked < 0 ? Infinity : asked, file.totalLayers);
         const key = `${stated} ${place}`;
         const group = groups.get(key);
-        if (group === undefined) groups.set(key, { members: [member], insights: file, stated });
-        else group.members.push(member);
+        if (group !== undefined) {
+            group.members.push(member);
+            continue;
+        }
+        const states = stateBytes(loadBinding().readHeader(modelPath(spec.model)), 1);
+        groups.set(key, { members: [member], insights: file, stateBytes: states, stated });
     }
     return [...groups.values()];
 }
