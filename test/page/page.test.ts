@@ -127,7 +127,7 @@ async function serve(more: Partial<ServerOptions> = {}): Promise<EftServer> {
 
     it("says what members wanted at a token that is reached by keys, and who decided", async () => {
         const { page, text, texts } = await openAnswered();
-        expect(await text(".inspector")).toContain("arrow keys");
+        expect(await text(".inspector")).toMatch(/arrow keys.*further EFT is from its drafter/);
         await page.focus("#question");
         await page.evaluate("document.querySelector('.tokens .token[tabindex=\"0\"]').focus()");
         const focused = (): Promise<unknown> => page.evaluate("document.activeElement.dataset.index");
