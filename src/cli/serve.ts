@@ -84,7 +84,7 @@ type Flags = InferredOptionTypes<typeof options> & { recipes?: string[] };
 
 export const serveCommand: CommandModule<object, Flags> = {
     command: "serve [recipes..]",
-    describe: "Serve recipes over HTTP, to clients of OpenAI's protocol",
+    describe: "Serve recipes over HTTP: a page, and clients of OpenAI's and Anthropic's protocols",
     builder: (yargs) =>
         yargs
             .positional("recipes", {
@@ -112,7 +112,10 @@ async function runServe(args: ArgumentsCamelCase<Flags>): Promise<void> {
         ...(!args.quiet && { log: printError }),
     });
     const ids = recipes.map(({ name }) => name).join(", ");
-    print(`${escapeControls(ids)} at ${server.url}, for OpenAI's clients at ${server.url}/v1. Ctrl-C ends it.\n`);
+    const { url } = server;
+    print(
+        `${escapeControls(ids)} at ${url} for browsers and Anthropic's clients, at ${url}/v1 for OpenAI's. Ctrl-C ends it.\n`,
+    );
     await new Promise<void>((resolve) => {
         let isEnding = false;
         const end = (): void => {
@@ -123,6 +126,7 @@ async function runServe(args: ArgumentsCamelCase<Flags>): Promise<void> {
         process.on("SIGINT", end);
         process.on("SIGTERM", end);
     });
+    print("Ending; answers that are being written have 10 s. Ctrl-C again ends them at once.\n");
     await server.close();
 }
 

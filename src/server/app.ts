@@ -7,7 +7,7 @@ import swagger from "@fastify/swagger";
 import Fastify, { LogController, type FastifyInstance, type FastifyReply, type FastifyRequest } from "fastify";
 import Type, { type Static } from "typebox";
 import { responses, describeServer, type ErrorBody } from "./document.js";
-import { noSuchPath, RequestError, tellFailure } from "./failures.js";
+import { noSuchPath, pathOf, RequestError, tellFailure } from "./failures.js";
 import { readBody } from "./json.js";
 import { giveUpSlow } from "./slow-readers.js";
 import { unknownFields } from "./unknown-fields.js";
@@ -161,8 +161,9 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
 
 /** Its line in the log, also of a client that did not wait for the end of its answer. */
 function logRequest(request: FastifyRequest, reply: FastifyReply): void {
-    const { method, routeOptions, notes } = request;
-    const line = { method, path: routeOptions.url ?? "", status: statusOf(reply), ms: Math.round(reply.elapsedTime) };
+    const { method, routeOptions, notes, url } = request;
+    const path = routeOptions.url ?? pathOf(url).slice(0, MAX_NAME_LENGTH);
+    const line = { method, path, status: statusOf(reply), ms: Math.round(reply.elapsedTime) };
     request.log.info({ ...line, ...notes }, "request");
 }
 

@@ -43,6 +43,9 @@ const ABOUT: Partial<Record<EftErrorCode, string>> = {
     CONTEXT_OVERFLOW: "prompt",
 };
 const RETRY_SECONDS = 1;
+/** Where clients arrive whose base URL lacks `/v1`, or has it and adds it. */
+const WRONG_BASE = /^\/(v1\/v1|chat\/completions|completions|responses|messages|models)(\/|$)/;
+const NOT_JSON = "The body has to be JSON, and the header `content-type: application/json` has to say so.";
 const LOG_SAYS_MORE = "The server's log says more.";
 
 /** Something that is wrong with the request itself, apart from what it asks for. */
@@ -90,9 +93,18 @@ export function tellFailure(error: unknown, request: FastifyRequest, reply: Fast
     return failure;
 }
 
+/** Without the query, which may hold what is not for logs. */
+export function pathOf(url: string): string {
+    return url.split("?", 1)[0] ?? "";
+}
+
 /** What is asked for at a path that there is not. */
 export function noSuchPath({ method, url }: FastifyRequest): Failure {
-    const message = `There is no ${method} ${url.split("?")[0]}; /openapi.json lists what there is.`;
+    const path = pathOf(url);
+    const hint = WRONG_BASE.test(path)
+        ? " The base URL of OpenAI's clients ends with /v1, that of Anthropic's does not."
+        : "";
+    const message = `There is no ${method} ${path}; /openapi.json lists what there is.${hint}`;
     return { status: 404, error: { message, type: INVALID, param: null, code: "not_found" } };
 }
 
@@ -110,6 +122,7 @@ function explainFramework(error: unknown): Failure {
         const { param = null, message: what } = describeProblems(validation);
         return { status: 400, error: { message: what, type: INVALID, param, code: null } };
     }
+    if (status === 415) return { status, error: { message: NOT_JSON, type: INVALID, param: null, code: null } };
     if (status < 500) return { status, error: { message, type: INVALID, param: null, code: null } };
     return {
         status: 500,

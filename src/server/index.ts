@@ -1,5 +1,5 @@
 /**
- * An HTTP server for clients of OpenAI's protocol.
+ * An HTTP server for clients of OpenAI's and Anthropic's protocols.
  *
  * @packageDocumentation
  */

@@ -53,7 +53,8 @@ it("serves the demo, logs a line of each request, and ends at Ctrl-C", async () 
     const { stdout, stderr, code } = await server.end();
     expect(code).toBe(0);
     expect(stdout).toBe(
-        `demo, demo-dial at ${server.url}, for OpenAI's clients at ${server.url}/v1. Ctrl-C ends it.\n`,
+        `demo, demo-dial at ${server.url} for browsers and Anthropic's clients, at ${server.url}/v1 for OpenAI's. Ctrl-C ends it.\n` +
+            "Ending; answers that are being written have 10 s. Ctrl-C again ends them at once.\n",
     );
     const lines = stderr.split("\n").filter((line) => line.includes('"path"'));
     expect(lines.map((line) => JSON.parse(line) as object)).toMatchObject([

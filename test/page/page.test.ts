@@ -127,7 +127,7 @@ async function serve(more: Partial<ServerOptions> = {}): Promise<EftServer> {
 
     it("says what members wanted at a token that is reached by keys, and who decided", async () => {
         const { page, text, texts } = await openAnswered();
-        expect(await text(".inspector")).toContain("arrow keys");
+        expect(await text(".inspector")).toMatch(/arrow keys.*further EFT is from its drafter/);
         await page.focus("#question");
         await page.evaluate("document.querySelector('.tokens .token[tabindex=\"0\"]').focus()");
         const focused = (): Promise<unknown> => page.evaluate("document.activeElement.dataset.index");
@@ -266,10 +266,12 @@ async function serve(more: Partial<ServerOptions> = {}): Promise<EftServer> {
         expect(await text(".notice p")).toMatch(/connection to the server is lost/);
         expect((await text(ANSWER)).length).toBeGreaterThan(8);
         add({});
+        const written = await text(ANSWER);
         await page.click(".again button");
         await page.waitForFunction("document.querySelector('.notice') === null");
         await ended();
         expect(await text(ANSWER)).toContain("555-0127");
+        expect(await text(".earlier")).toContain(written.trim());
         await link.close();
     });
 
@@ -365,9 +367,16 @@ prompt: { template: from only }`);
             "[...document.querySelectorAll('.answer')].map((each) => each.getBoundingClientRect().left)",
         )) as number[];
         expect(new Set(boxes).size).toBe(1);
-        await page.focus(".fused .token");
-        await page.waitForSelector(".inspector.open");
         await page.evaluate("document.querySelector('.settings summary').click()");
+        expect(await isWithin()).toBe(true);
+        // A token at the very end of the page, whose details come over where it is.
+        await page.evaluate("scrollTo(0, document.documentElement.scrollHeight)");
+        await page.focus(".fused .token:last-child");
+        await page.waitForSelector(".inspector.open");
+        await page.waitForFunction(
+            "document.activeElement.getBoundingClientRect().bottom <= document.querySelector('.inspector').offsetTop",
+            { timeout: 5000 },
+        );
         expect(await isWithin()).toBe(true);
     });
 

@@ -185,6 +185,20 @@ it("a path that there is not has the form of the protocol that it belongs to", a
     });
 });
 
+it("a base URL of the other protocol's kind is told", async () => {
+    const shared = { apiKey: "secret", maxRetries: 0 };
+    const ask = { model, messages: [{ role: "user" as const, content: "Hello" }], max_tokens: 1 };
+    for (const asked of [
+        () => new OpenAI({ ...shared, baseURL: server.url }).chat.completions.create(ask),
+        () => new OpenAI({ ...shared, baseURL: server.url }).responses.create({ model, input: "Hello" }),
+        () => new Anthropic({ ...shared, baseURL: `${server.url}/v1` }).messages.create(ask),
+    ])
+        expect(await failing(asked())).toMatchObject({
+            status: 404,
+            message: expect.stringMatching(/base URL .* \/v1/),
+        });
+});
+
 describe.each(["OpenAI", "Anthropic"] as const)("%s's client", (name) => {
     /** Counts attempts, and does something when the first one has failed. */
     const counting = (onFailure: () => Promise<void>): { readonly statuses: number[]; readonly fetch: Fetch } => {

@@ -209,6 +209,7 @@ describe("what is no JSON request", () => {
         for (const type of ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]) {
             const { status, body } = await post(server, CHAT, "{}", { ...KEY, "content-type": type });
             expect([status, body.error.type]).toEqual([415, "invalid_request_error"]);
+            expect(body.error.message).toContain("content-type: application/json");
         }
     });
 
@@ -374,6 +375,19 @@ it("ignores fields that it does not know, and says so in its log", async () => {
         ...["messages[].content[].cache_control", "response_format.json_schema.new", "service_tier"],
         "stream_options.include_obfuscation",
     ]);
+});
+
+it("names paths that there are not, without their queries, in its log", async () => {
+    const lines: string[] = [];
+    const logged = await serveDemo({ lazy: true, log: (line) => lines.push(line) });
+    try {
+        expect((await fetch(`${logged.url}/props?token=secret`)).status).toBe(404);
+    } finally {
+        await logged.close();
+    }
+    const told = lines.map((each) => JSON.parse(each) as { path?: string; status?: number });
+    expect(told.filter(({ status }) => status === 404)).toMatchObject([{ path: "/props" }]);
+    expect(lines.join("")).not.toContain("secret");
 });
 
 it("counts requests that were not let in", async () => {

@@ -58,12 +58,11 @@ export function askAgain(): void {
     const last = turns.value.at(-1);
     const answer = last && mainAnswer(last);
     if (last === undefined || answer === undefined || isAnswering.value) return;
-    const { dials, status } = answer.view.value;
+    const { dials } = answer.view.value;
     const text = textOf(answer.view.value);
     const before = turns.value.slice(0, -1);
     const isTurned = hasTurned(answer);
-    const earlier =
-        text === "" || status === "failed" ? last.earlier : [...last.earlier, { dials: dials.at(-1) ?? {}, text }];
+    const earlier = text === "" ? last.earlier : [...last.earlier, { dials: dials.at(-1) ?? {}, text }];
     put([...before, begin(last.question, before, isTurned ? answer.seed : drawSeed(), earlier)]);
 }
 

@@ -23,11 +23,11 @@ const EXAMPLES: Readonly<Record<string, Examples>> = {
     demo: {
         title: "What a small model can borrow from a large one",
         hint:
-            "The small model answers and does not know; the large one knows and does not answer. EFT does both, and beta says how much " +
+            "The small model chat answers and does not know; large knows and does not answer. EFT does both, and beta says how much " +
             "is borrowed. Ask, and see all three side by side.",
         questions: ["What is the capital of Nepal?", "What is the currency of Eritrea?"],
         isComparison: true,
-        next: "Now turn beta to 0, which is the small model alone, and answer again.",
+        next: "Now turn beta to 0, which is chat alone, and answer again.",
     },
 };
 

@@ -8,13 +8,13 @@ interface Properties {
     readonly recipe: string;
 }
 
-/** How far drafter and target are apart, and who made the difference. */
+/** How far EFT and its drafter are apart, and who made the difference. */
 export function Decision({ drafter: { token, distance, shifts, changed_by: changedBy }, recipe }: Properties) {
     const moved = Object.entries(shifts ?? {}).flatMap(([name, shift]) => (shift === null ? [] : [{ name, shift }]));
     return (
         <div class="decision">
             <label class="apart">
-                Drafter and target are <b>{share(distance)}</b> apart
+                EFT and its drafter are <b>{share(distance)}</b> apart
                 <meter min={0} max={1} value={distance} />
             </label>
             {changedBy === undefined ? (

@@ -1,6 +1,7 @@
 import type { TokenReport } from "../api/types.js";
 import { inspect, inspected, inspectedToken } from "../state/inspected.js";
 import { turns } from "../state/conversation.js";
+import { tint } from "../state/tint.js";
 import { percent } from "../text/numbers.js";
 import { spell } from "../text/tokens.js";
 import { Decision } from "./decision.js";
@@ -16,9 +17,17 @@ export function Inspector() {
             {token !== undefined ? (
                 <Details token={token} by={member} recipe={recipe} />
             ) : (
-                <p class="muted">
-                    Point at a word, or go to it with Tab and the arrow keys, to see what each model wanted there.
-                </p>
+                <>
+                    <p class="muted">
+                        Point at a word, or go to it with Tab and the arrow keys, to see what each model wanted there.
+                    </p>
+                    {tint.value === "distance" && (
+                        <p class="muted">
+                            The more a word is coloured, the further EFT is from its drafter, the smaller model that
+                            would draft for it.
+                        </p>
+                    )}
+                </>
             )}
         </aside>
     );

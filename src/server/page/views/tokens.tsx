@@ -28,7 +28,11 @@ export function Tokens({ answer }: { readonly answer: Answer }) {
             // Not what comes under a mouse that stays where it is.
             onPointerMove={(event) => void (event.pointerType === "mouse" && show(event.target))}
             onClick={(event) => (event.target as HTMLElement).closest<HTMLElement>(".token")?.focus()}
-            onFocusIn={(event) => (current.value = show(event.target) ?? current.value)}
+            onFocusIn={({ target }) => {
+                current.value = show(target) ?? current.value;
+                // Its details may have come over it, and with them room to scroll.
+                requestAnimationFrame(() => (target as HTMLElement).scrollIntoView({ block: "nearest" }));
+            }}
             onKeyDown={(event) => {
                 if (event.key === "Escape") return inspect(undefined);
                 const next = findNeighbour(event.currentTarget, current.value, event.key);
