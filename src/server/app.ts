@@ -51,8 +51,8 @@ const MOST_UNKNOWN = 20;
 const Health = Type.Object({ status: Type.Literal("ok") });
 type Health = Static<typeof Health>;
 
-/** As clients write a machine's own name. */
 const LOCAL_ADDRESS = /^(::1$|(::ffff:)?127\.)/;
+/** As clients write a machine's own name. */
 const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {
@@ -67,6 +67,7 @@ export async function createApp(options: AppOptions): Promise<FastifyInstance> {
         routerOptions: { maxParamLength: MAX_NAME_LENGTH },
         // Of requests that reach no route, and so no hook.
         frameworkErrors: (error, request, reply) => {
+            request.notes = {};
             const { error: told } = tellFailure(error, request, reply);
             options.onReply("unknown", reply.statusCode);
             void (reply as FastifyReply).send({ error: told });
