@@ -136,24 +136,28 @@ export async function post<Body = ErrorBody>(
     return { status: response.status, headers: response.headers, body: (await response.json()) as Body };
 }
 
-/** All that can be said of each token. */
-export const WIDE = { logprobs: true, top_logprobs: 20, eft: { members: true, explain: true, top: 20 } };
+/** All that can be said of each token without a drafter. */
+export const WIDE = { logprobs: true, top_logprobs: 20, eft: { members: true, top: 20 } };
+
+/** For {@link holdPlace}. */
+export const LONG = { contextSize: 4096 };
 
 /**
- * Begins an answer of the first recipe, and reads nothing of it: it is far more than a connection holds, so that it keeps its place
- * for as long as nobody is given up, however busy the machine is.
+ * Begins an answer of the first recipe, and reads nothing of it: with a context of {@link LONG} it is far more than a connection holds,
+ * so that it keeps its place until it is given up, however busy the machine is.
  *
  * @returns leaves
  */
 export async function holdPlace({ url }: EftServer, headers: Sent = {}): Promise<() => void> {
     const leaving = new AbortController();
-    const { body } = await fetch(`${url}/v1/chat/completions`, {
+    const { status, body } = await fetch(`${url}/v1/chat/completions`, {
         ...{ method: "POST", signal: leaving.signal, headers: { "content-type": "application/json", ...headers } },
         body: JSON.stringify({
             ...{ messages: [{ role: "user", content: "Hello" }], stream: true, logit_bias: { 1: -100, 2: -100 } },
             ...WIDE,
         }),
     });
+    expect(status).toBe(200);
     // What has a reader is not cancelled when nobody refers to it any more.
     body?.getReader();
     return () => leaving.abort();

@@ -8,6 +8,7 @@ import type { EftServer } from "../../src/server/index.js";
 import { QUESTIONS } from "../helpers/demo.js";
 import {
     holdPlace,
+    LONG,
     post,
     readMetric,
     serveDemo,
@@ -376,7 +377,7 @@ describe("a crowd of clients that leave", () => {
 });
 
 it("one key that floods the server does not keep another one waiting", async () => {
-    const crowded = await serveDemo({ recipes, parallel: 1, apiKeys: ["flood", "other"] });
+    const crowded = await serveDemo({ recipes, ...LONG, parallel: 1, apiKeys: ["flood", "other"] });
     try {
         const order: string[] = [];
         const come = async (key: string): Promise<void> => {

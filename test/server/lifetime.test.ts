@@ -4,7 +4,7 @@ import { connect } from "node:net";
 import { expect, it } from "@jest/globals";
 import OpenAI from "openai";
 import type { EftServer } from "../../src/server/index.js";
-import { holdPlace, post, readMetric, serveDemo, untilMetric } from "../helpers/server.js";
+import { holdPlace, LONG, post, readMetric, serveDemo, untilMetric } from "../helpers/server.js";
 
 const messages = [{ role: "user" as const, content: "Hello" }];
 const CHAT = "/v1/chat/completions";
@@ -63,7 +63,7 @@ it("lets nobody keep a loaded recipe from making room", async () => {
 
 it("keys take turns at loading, and nobody waits for room who has gone", async () => {
     // Answers come one after another, in the order in which their model was loaded for them.
-    const server = await serveDemo({ lazy: true, loaded: 1, parallel: 1, apiKeys: ["flood", "other"] });
+    const server = await serveDemo({ ...LONG, lazy: true, loaded: 1, parallel: 1, apiKeys: ["flood", "other"] });
     const [flood, other] = ["flood", "other"].map((key) => ({ "x-api-key": key }));
     try {
         const order: string[] = [];
