@@ -51,8 +51,8 @@ const MOST_UNKNOWN = 20;
 const Health = Type.Object({ status: Type.Literal("ok") });
 type Health = Static<typeof Health>;
 
-/** As clients write a machine's own name. */
 const LOCAL_ADDRESS = /^(::1$|(::ffff:)?127\.)/;
+/** As clients write a machine's own name. */
 const LOCAL_NAMES = new Set(["localhost", "127.0.0.1", "[::1]"]);
 
 export async function createApp(options: AppOptions): Promise<FastifyInstance> {

@@ -89,6 +89,8 @@ export function createModels(
         await new Promise<void>((resolve) => {
             tell = resolve;
             signal.addEventListener("abort", () => resolve(), { once: true });
+            // It may have gone between its turn and this.
+            if (signal.aborted) resolve();
         });
         tell = undefined;
         if (signal.aborted) throw abortError("The request was aborted while it waited for a model.", signal);

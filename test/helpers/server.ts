@@ -4,10 +4,13 @@ import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { afterAll, beforeAll, expect } from "@jest/globals";
 import { loadRecipe, parseRecipe, type Recipe } from "../../src/index.js";
+import type { ErrorBody } from "../../src/server/document.js";
 import { startServer, type EftServer, type ServerOptions } from "../../src/server/index.js";
 import { readText } from "./demo.js";
 import { writeFloat32Family } from "./float32.js";
 import { createAnswerCheck, type Exchange, type OpenApi } from "./openapi.js";
+
+export type { ErrorBody };
 
 /** The demo recipes in float32, so that a text is the same whatever else runs and whatever a cache holds. */
 export function writeDemoRecipes(): { readonly recipes: readonly [Recipe, Recipe]; readonly remove: () => void } {
@@ -118,16 +121,6 @@ export interface Posted<Body> {
     readonly body: Body;
 }
 
-/** What a request is answered with that fails. */
-export interface ErrorBody {
-    readonly error: {
-        readonly message: string;
-        readonly type: string;
-        readonly param: string | null;
-        readonly code: string | null;
-    };
-}
-
 /** Sends JSON, or a text as it is. */
 export async function post<Body = ErrorBody>(
     { url }: Pick<EftServer, "url">,
@@ -141,4 +134,31 @@ export async function post<Body = ErrorBody>(
         body: typeof body === "string" ? body : JSON.stringify(body),
     });
     return { status: response.status, headers: response.headers, body: (await response.json()) as Body };
+}
+
+/** All that can be said of each token without a drafter. */
+export const WIDE = { logprobs: true, top_logprobs: 20, eft: { members: true, top: 20 } };
+
+/** For {@link holdPlace}. */
+export const LONG = { contextSize: 4096 };
+
+/**
+ * Begins an answer of the first recipe, and reads nothing of it: with a context of {@link LONG} it is far more than a connection holds,
+ * so that it keeps its place until it is given up, however busy the machine is.
+ *
+ * @returns leaves
+ */
+export async function holdPlace({ url }: EftServer, headers: Sent = {}): Promise<() => void> {
+    const leaving = new AbortController();
+    const { status, body } = await fetch(`${url}/v1/chat/completions`, {
+        ...{ method: "POST", signal: leaving.signal, headers: { "content-type": "application/json", ...headers } },
+        body: JSON.stringify({
+            ...{ messages: [{ role: "user", content: "Hello" }], stream: true, logit_bias: { 1: -100, 2: -100 } },
+            ...WIDE,
+        }),
+    });
+    expect(status).toBe(200);
+    // What has a reader is not cancelled when nobody refers to it any more.
+    body?.getReader();
+    return () => leaving.abort();
 }

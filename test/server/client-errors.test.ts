@@ -9,7 +9,7 @@ import OpenAI from "openai";
 import { parseRecipe, type Recipe } from "../../src/index.js";
 import type { EftServer } from "../../src/server/index.js";
 import { demoFile, demoRecipe } from "../helpers/demo.js";
-import { serveDemo, untilMetric } from "../helpers/server.js";
+import { holdPlace, LONG, serveDemo, untilMetric } from "../helpers/server.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 const messages = [{ role: "user" as const, content: "Hello" }];
@@ -214,15 +214,11 @@ describe.each(["OpenAI", "Anthropic"] as const)("%s's client", (name) => {
     };
 
     it("tries again where all places are taken, and gets its answer", async () => {
-        const busy = await serveDemo({ recipes: [good], parallel: 1, queue: 0 });
+        const busy = await serveDemo({ recipes: [good], ...LONG, parallel: 1, queue: 0 });
         try {
-            const holder = new AbortController();
-            await fetch(`${busy.url}/v1/chat/completions`, {
-                ...{ method: "POST", signal: holder.signal, headers: { "content-type": "application/json" } },
-                body: JSON.stringify({ messages, stream: true, logit_bias: { 1: -100, 2: -100 } }),
-            });
+            const leave = await holdPlace(busy);
             const { statuses, fetch: own } = counting(async () => {
-                holder.abort();
+                leave();
                 await untilMetric(busy, "answers_running", 0);
             });
             const answer = await CLIENTS[name]({ url: busy.url, maxRetries: 2, fetch: own });

@@ -105,6 +105,18 @@ describe("a request that is wrong is told so, with its field", () => {
             "tool_choice",
             'allows "g"',
         ],
+        [
+            "a choice of none",
+            { messages, tools: [tool], tool_choice: { type: "function" } },
+            "tool_choice",
+            "has no name",
+        ],
+        [
+            "nothing that is allowed",
+            { messages, tools: [tool], tool_choice: { type: "allowed_tools" } },
+            "tool_choice",
+            "has none",
+        ],
         ["an unknown member", { messages, eft: { solo: "2 * large" } }, "eft.solo", "large, chat, small"],
         ["a wrong grammar", { messages, eft: { grammar: "x" } }, null, "grammar"],
         [

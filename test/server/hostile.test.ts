@@ -6,7 +6,17 @@ import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, it } from "@jest/globals";
 import type { EftServer } from "../../src/server/index.js";
 import { QUESTIONS } from "../helpers/demo.js";
-import { post, readMetric, serveDemo, untilMetric, writeDemoRecipes, type ErrorBody } from "../helpers/server.js";
+import {
+    holdPlace,
+    LONG,
+    post,
+    readMetric,
+    serveDemo,
+    untilMetric,
+    WIDE,
+    writeDemoRecipes,
+    type ErrorBody,
+} from "../helpers/server.js";
 
 const CHAT = "/v1/chat/completions";
 const [question] = QUESTIONS;
@@ -14,8 +24,6 @@ const messages = [{ role: "user", content: question }];
 const LEFT = `requests_total{path="${CHAT}",status="499"}`;
 /** No answer ends by itself. */
 const ENDLESS = { logit_bias: { 1: -100, 2: -100 } };
-/** All that can be said of each token, of four answers. */
-const WIDE = { logprobs: true, top_logprobs: 20, eft: { members: true, explain: true, top: 20 }, n: 4 };
 const { recipes, remove } = writeDemoRecipes();
 let server: EftServer;
 /** One that has little patience. */
@@ -70,7 +78,7 @@ describe("a slow client", () => {
     it("that reads nothing is given up, and its places are free", async () => {
         const { socket, received } = open(hasty);
         socket.pause();
-        socket.write(requestOf({ messages, stream: true, ...ENDLESS, ...WIDE }));
+        socket.write(requestOf({ messages, stream: true, ...ENDLESS, ...WIDE, n: 4 }));
         await untilMetric(hasty, "answers_running", 4);
         await untilMetric(hasty, "answers_running", 0);
         expect(await readMetric(hasty, LEFT)).toBe(1);
@@ -87,7 +95,7 @@ describe("a slow client", () => {
             onread: { buffer: Buffer.alloc(256), callback: () => false },
         });
         socket.on("error", () => undefined);
-        socket.write(requestOf({ messages, stream: true, ...ENDLESS, ...WIDE }));
+        socket.write(requestOf({ messages, stream: true, ...ENDLESS, ...WIDE, n: 4 }));
         await untilMetric(hasty, "answers_running", 4);
         const sip = setInterval(() => socket.resume(), 100);
         await untilMetric(hasty, "answers_running", 0);
@@ -176,6 +184,8 @@ it.each([
 
 it.each([
     ["/tokenize", { prompt: "a\n".repeat(70_000) }, "prompt"],
+    ["/v1/completions", { prompt: "a\n".repeat(70_000), max_tokens: 0 }, "prompt"],
+    ["/v1/completions", { prompt: ["a", "a\n".repeat(70_000)], max_tokens: 0 }, "prompt"],
     ["/tokenize", { messages: [{ role: "user", content: "a\n".repeat(70_000) }] }, "messages"],
     ["/apply-template", { messages: [{ role: "user", content: "a\n".repeat(70_000) }] }, "messages"],
     ["/v1/messages/count_tokens", { messages: [{ role: "user", content: "a\n".repeat(70_000) }] }, "messages"],
@@ -367,25 +377,19 @@ describe("a crowd of clients that leave", () => {
 });
 
 it("one key that floods the server does not keep another one waiting", async () => {
-    const crowded = await serveDemo({ recipes, parallel: 1, apiKeys: ["flood", "other"] });
+    const crowded = await serveDemo({ recipes, ...LONG, parallel: 1, apiKeys: ["flood", "other"] });
     try {
         const order: string[] = [];
         const come = async (key: string): Promise<void> => {
             await ask(question, { "x-api-key": key }, crowded);
             order.push(key);
         };
-        const leaving = new AbortController();
-        await fetch(crowded.url + CHAT, {
-            method: "POST",
-            headers: { "content-type": "application/json", "x-api-key": "flood" },
-            body: JSON.stringify({ messages, stream: true, ...ENDLESS }),
-            signal: leaving.signal,
-        });
+        const leave = await holdPlace(crowded, { "x-api-key": "flood" });
         const flood = Array.from({ length: 20 }, () => come("flood"));
         await untilMetric(crowded, "answers_waiting", 20, { "x-api-key": "other" });
         const others = [come("other"), come("other")];
         await untilMetric(crowded, "answers_waiting", 22, { "x-api-key": "other" });
-        leaving.abort();
+        leave();
         await Promise.all([...flood, ...others]);
         expect(order.slice(0, 4)).toEqual(["flood", "other", "flood", "other"]);
         expect(order).toHaveLength(22);

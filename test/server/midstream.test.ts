@@ -30,8 +30,9 @@ combination: good + beta * bad
 prompt: { template: from good }`);
 const model = recipe.name;
 const messages = [{ role: "user" as const, content: "Hello" }];
-/** Behind these words is nothing that a token could write. */
-const DEAD_END = { grammar: String.raw`root ::= "Lima is the capital of Peru. Rome is the capital of Italy." "\x00"` };
+const WORDS = "Lima is the capital of Peru. Rome is the capital of Italy.";
+/** Behind these words is nothing that a token could write. Each step writes one: those of the step that fails are lost with it. */
+const DEAD_END = { grammar: String.raw`root ::= "${WORDS}" "\x00"`, speculation: false };
 /** Longer than the context. */
 const ENDLESS = { grammar: "root ::= [a-z ]{2000}" };
 
@@ -148,9 +149,7 @@ describe.each(Object.keys(STREAMS))("a stream of %s", (name) => {
 
     it("that comes to a dead end says so behind its text", async () => {
         const { text, error } = await readToError(read(DEAD_END));
-        // Tokens of the step that fails are lost with it.
-        expect(text).not.toBe("");
-        expect("Lima is the capital of Peru. Rome is the capital of Italy.").toContain(text);
+        expect(text).toBe(WORDS);
         expect(error).toBeInstanceOf(errorClass);
         const message = expect.stringContaining("The grammar has come to a dead end after");
         expect(error).toMatchObject(told("invalid_request_error", message, "no_token_left"));
@@ -229,7 +228,7 @@ describe("helpers of clients hear it, too", () => {
         });
         let text = "";
         for await (const part of result.textStream) text += part;
-        expect(text).toContain("Lima");
+        expect(text).toBe(WORDS);
         expect(JSON.stringify(errors) + String(errors[0])).toContain("dead end");
         await expectPlace();
     });

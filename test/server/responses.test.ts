@@ -210,6 +210,7 @@ describe("what is wrong", () => {
         ["a call without name", { input: [{ type: "function_call" }] }, "input[0].name"],
         ["no schema", { input: "a", text: { format: { type: "json_schema" } } }, "text.format.schema"],
         ["a choice without tools", { input: "a", tool_choice: "required" }, "tool_choice"],
+        ["a choice of none", { input: "a", tool_choice: { type: "function" } }, "tool_choice"],
     ])("is told with its field: %s", async (_, body, param) => {
         const { status, body: told } = await post(server, "/v1/responses", body, { "x-api-key": "a" });
         expect([status, told.error.param]).toEqual([400, param]);

@@ -10,6 +10,7 @@ import { clientOf } from "../client.js";
 import { responses } from "../document.js";
 import { sendEvents, type ServerEvent } from "../events.js";
 import { RequestError } from "../failures.js";
+import { checkLength } from "../reading.js";
 import { checkReport, scoreInPlaces } from "../scoring.js";
 import type { Services } from "../services.js";
 import { FINISH_REASONS } from "./chat.js";
@@ -157,10 +158,10 @@ async function answerWithPrompts(ensemble: Ensemble, prompts: readonly Prompt[],
             return { index: at * view.n + number, text, logprobs: logprobs?.read() ?? null, finish_reason: "length" };
         }),
     );
-    const counts = await Promise.all(
-        prompts.map(async (prompt) => (typeof prompt === "string" ? ensemble.countTokens(prompt) : prompt.length)),
-    );
-    const prompt = counts.reduce((sum, count) => sum + count, 0);
+    for (const prompt of prompts) checkLength(ensemble, prompt, "prompt");
+    let prompt = 0;
+    // One after another: they have one place among those who read.
+    for (const given of prompts) prompt += typeof given === "string" ? await ensemble.countTokens(given) : given.length;
     const id = `cmpl-${randomUUID().replaceAll("-", "")}`;
     const head = headOf({ id, created: Math.floor(Date.now() / 1000), model: ensemble.recipe.name });
     return { ...head, choices, usage: toUsage({ ...createUsageSum().read(), prompt }) };
