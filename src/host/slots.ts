@@ -273,8 +273,14 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             const promised = new Map<HostContext, number>();
             const byAge = [...shares].sort((a, b) => a.lease.order - b.lease.order);
             for (const share of byAge) {
-                const { lease } = share;
+                const { lease, entry } = share;
                 if (lease.slot === undefined) continue;
+                const slot = slots[lease.slot];
+                lease.target.contexts.forEach((context, member) => {
+                    // What cannot be cut is evaluated again in the room that it takes now.
+                    const isGivenUp = "keep" in entry && entry.keep[member] === 0;
+                    if (isGivenUp && !context.cells.rewinds) forget(slot, context);
+                });
                 // Every slot has cells of its own for drafts.
                 const needed = lackingOf(share);
                 if (!reserve(lease, needed, spared, promised)) {

@@ -238,6 +238,36 @@ describe.each(KINDS)("%s", (shape) => {
         },
     );
 
+    test("a parameter is set in the middle of a block, where a cache has no room for the text twice", async () => {
+        const recipe = demoRecipe(`
+members:
+    large: { model: ${JSON.stringify(fileOf(shape))} }
+    chat: { model: ${JSON.stringify(fileOf("small-chat"))} }
+parameters: { beta: { default: 1, min: 0, max: 2 } }
+combination: large + beta * chat
+prompt: { template: plain }`);
+        await withHost({ sequences: 1, cacheTokens: 100 }, async (host) => {
+            const ensemble = await host.load(recipe, { contextSize: 100 });
+            const read = async (speculation: SpeculationOptions | false): Promise<CompletionResult> => {
+                const parts: CompletionResult["parts"][number][] = [];
+                const completion = complete(ensemble, {
+                    ...{ prompt: "Who lives in Lima? ".repeat(10), raw: true, maxTokens: 12, seed: 3, speculation },
+                    scores: true,
+                    logitBias: { [EOS]: -Infinity },
+                });
+                for await (const part of completion) {
+                    if (part.type !== "token") continue;
+                    parts.push(part);
+                    completion.setParameters({ beta: 1 + parts.length / 1000 });
+                }
+                return { parts, seed: 3 } as unknown as CompletionResult;
+            };
+            const plain = await read(false);
+            expect(plain.parts).toHaveLength(12);
+            expectSame(await read({ drafter: "large + beta * chat", length: 1 }), plain);
+        });
+    });
+
     test("left in the middle and asked again, it says the same", async () => {
         const [prompt = ""] = PROMPTS;
         await withEnsemble(mixedRecipe(shape), { sequences: 2 }, async (ensemble) => {
