@@ -3,7 +3,6 @@
 import { readFileSync } from "node:fs";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
 import { EftError, loadRecipe } from "../index.js";
-import { startServer } from "../server/server.js";
 import { defaultRecipe, withConfig } from "./config.js";
 import { loadOptions, outputOptions } from "./options.js";
 import { showLog } from "./load.js";
@@ -105,6 +104,8 @@ async function runServe(args: ArgumentsCamelCase<Flags>): Promise<void> {
     for (const recipe of recipes) await offerDownload(recipe);
     if (args.verbose) showLog();
     const { backend, threads, contextSize, gpuLayers, cacheType, cacheTokens, trust } = args;
+    // What serves takes as long to load as all the rest of the program, which other commands would wait for.
+    const { startServer } = await import("../server/server.js");
     const server = await startServer({
         ...{ backend, threads, contextSize, gpuLayers, cacheType, cacheTokens, trust, recipes },
         ...{ host: args.host, port: args.port, parallel: args.parallel, queue: args.queue, loaded: args.loaded },
