@@ -7,8 +7,8 @@ import type { MemoryShare } from "../models/context-memory.js";
 /** How models are checked. Those of loading have the meanings and ranges that they have for {@link loadEnsemble}. */
 export interface CheckOptions
     extends Pick<LoadOptions, "backend" | "threads" | "gpuLayers" | "cacheType" | "trust" | "signal" | "onTrial"> {
-    /** Tokens that a context holds, at least 256. Default: 1024, or what the models were trained for if that is less. */
-    readonly contextSize?: number | undefined;
+    /** Called before anything is loaded. */
+    readonly onStart?: ((checkedWith: CheckedWith) => void) | undefined;
     /** Called with each finding as soon as it is there. */
     readonly onFinding?: ((finding: Finding, about: string) => void) | undefined;
     /** Called when something that takes its time begins: its name, and the share of the whole check that has been done, 0..1. */
