@@ -5,6 +5,7 @@ import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
 import { collect, complete } from "../decoding/complete.js";
 import type { CompletionOptions, CompletionResult } from "../decoding/completion.js";
+import { timePerToken } from "../decoding/timings.js";
 import { canTakeBack } from "../host/sequences.js";
 import { flaggedIds } from "../models/vocabulary.js";
 import { plural } from "../plural.js";
@@ -16,23 +17,14 @@ const SEED = 11;
 const TOKENS = 24;
 /** Of a text whose speed is measured: as many as take this long, in seconds, between these numbers. */
 const [SPEED_SECONDS, LEAST_TIMED, MOST_TIMED] = [4, 16, 64];
+/** From so much on it is more than the noise of clocks. */
+const PAYS = 1.05;
 /** Drafts of a block, of which the last one is wrong. */
 const DRAFTS = 3;
 
 /** Runs all of it. */
 export async function exercise(ensemble: Ensemble, part: Part, signal: AbortSignal | undefined): Promise<void> {
-    const ends = flaggedIds(ensemble.vocabulary.endOfGeneration);
-    const run = (prompt: string, options: Partial<CompletionOptions> = {}): Promise<CompletionResult> =>
-        collect(
-            complete(ensemble, {
-                ...{ prompt, signal, seed: SEED, speculation: false, maxTokens: TOKENS },
-                raw: ensemble.recipe.prompt.kind === "plain",
-                sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, repeatPenalty: 1 },
-                // Texts that end early would show little.
-                logitBias: Object.fromEntries([...ends].map((id) => [id, -Infinity])),
-                ...options,
-            }),
-        );
+    const run = createRun(ensemble, signal);
     const plain = await part.run("text", async () => {
         const result = await run(STORY, { scores: true });
         return { result };
@@ -55,10 +47,10 @@ type Run = (prompt: string, options?: Partial<CompletionOptions>) => Promise<Com
 /** Blocks of drafts that are partly wrong, so that something has to be taken back. */
 async function checkDrafts(ensemble: Ensemble, run: Run, plain: CompletionResult): Promise<Verdict> {
     const ids = plain.parts.map(({ id }) => id);
-    let length: number | undefined;
+    const lengths = Object.values(plain.promptTokens);
     const propose = (text: readonly number[]): readonly number[] => {
-        length ??= text.length;
-        const at = text.length - length;
+        const length = lengths.find((each) => text.slice(each).every((id, index) => id === ids[index]));
+        const at = text.length - (length ?? text.length);
         return ids.slice(at, at + DRAFTS).map((id, index) => (index === DRAFTS - 1 ? (id === 0 ? 1 : id - 1) : id));
     };
     const drafted = await run(STORY, { speculation: { lookup: propose, length: DRAFTS } });
@@ -95,9 +87,7 @@ async function measure(ensemble: Ensemble, run: Run, { measured }: Part): Promis
     }
     measured.promptTokensPerSecond = promptSpeed;
     const { timings: first } = await run(QUESTION, { maxTokens: LEAST_TIMED });
-    const wanted = Math.round(SPEED_SECONDS * first.tokensPerSecond);
-    const maxTokens = Math.min(MOST_TIMED, Math.max(LEAST_TIMED, wanted));
-    const { timings, tokens } = await run(QUESTION, { maxTokens });
+    const { timings, tokens } = await run(QUESTION, { maxTokens: lengthToTime(first.tokensPerSecond) });
     const perToken = (milliseconds: number): number => milliseconds / Math.max(1, tokens - 1);
     measured.tokensPerSecond = timings.tokensPerSecond;
     measured.stepMs = Object.fromEntries(
@@ -118,37 +108,60 @@ async function measure(ensemble: Ensemble, run: Run, { measured }: Part): Promis
         ([name, factor]) => `${isAlone ? "" : `${name} `}${factor.toPrecision(2)}`,
     );
     return [
-        `prompt ${round(promptSpeed)}, text ${round(measured.tokensPerSecond)} tokens/s`,
+        `prompt ${rounded(promptSpeed)}, text ${rounded(measured.tokensPerSecond)} tokens/s`,
         `a step takes ${isAlone ? Object.values(measured.stepMs)[0]?.toPrecision(3) : steps.join(" + ")} ms and ` +
             `${measured.fuseMs.toPrecision(2)} ms to fuse and draw`,
         `${DRAFTS} drafts more make it ${factors.join(", ")} times as long`,
     ].join("; ");
 }
 
-/** Whether drafts make texts faster here; of recipes that have someone to draft. */
-export async function measureSpeculation(ensemble: Ensemble, { measured }: Part, signal: AbortSignal | undefined): Promise<Verdict> {
-    const speculated = async (): Promise<CompletionResult> =>
-        collect(
-            complete(ensemble, {
-                ...{ prompt: QUESTION, signal, seed: SEED, speculation: true, maxTokens: MOST_TIMED },
-                raw: ensemble.recipe.prompt.kind === "plain",
-                logitBias: Object.fromEntries(
-                    [...flaggedIds(ensemble.vocabulary.endOfGeneration)].map((id) => [id, -Infinity]),
-                ),
-            }),
-        );
-    // The first one finds out what drafts cost and how often they are accepted.
-    await speculated();
-    const { timings, speculation } = await speculated();
-    measured.speculativeTokensPerSecond = timings.tokensPerSecond;
-    const gain = timings.tokensPerSecond / (measured.tokensPerSecond ?? NaN);
-    const { acceptanceRate, blocks = 0 } = speculation ?? {};
-    const speed = `${round(timings.tokensPerSecond)} tokens/s with drafts, ${gain.toFixed(2)} times as fast`;
-    if (blocks === 0) return `${speed}: it drafts nothing here, since that would not pay`;
-    const accepted = acceptanceRate === undefined ? "" : `, ${Math.round(100 * acceptanceRate)} % of drafts accepted`;
-    return `${speed}${accepted}: ${gain > 1.05 ? "it pays here" : "it hardly pays here"}`;
+/** Whether drafts make texts faster here: in turns with texts without, since a machine has more to do at one time than at another. */
+export async function measureSpeculation(
+    ensemble: Ensemble,
+    { measured }: Part,
+    signal: AbortSignal | undefined,
+): Promise<Verdict> {
+    const maxTokens = lengthToTime(measured.tokensPerSecond ?? 0);
+    const run = createRun(ensemble, signal);
+    const results: Record<"plain" | "drafted", CompletionResult[]> = { plain: [], drafted: [] };
+    // Here it finds out what drafts cost, and how often they are accepted.
+    await run(QUESTION, { maxTokens, speculation: true });
+    for (let round = 0; round < 2; round++) {
+        results.plain.push(await run(QUESTION, { maxTokens }));
+        results.drafted.push(await run(QUESTION, { maxTokens, speculation: true }));
+    }
+    const [plain, drafted] = [timePerToken(results.plain), timePerToken(results.drafted)];
+    measured.speculativeTokensPerSecond = drafted.tokensPerSecond;
+    measured.speculationGain = plain.ms / drafted.ms;
+    const { acceptanceRate, blocks = 0 } = results.drafted.at(-1)?.speculation ?? {};
+    const speed =
+        `${rounded(drafted.tokensPerSecond)} tokens/s with drafts, ${rounded(plain.tokensPerSecond)} without: ` +
+        `${measured.speculationGain.toFixed(2)} times as fast`;
+    if (blocks === 0) return `${speed}; nothing was drafted, since that would not pay`;
+    const accepted = acceptanceRate === undefined ? "" : `${Math.round(100 * acceptanceRate)} % of drafts accepted: `;
+    return `${speed}; ${accepted}${measured.speculationGain > PAYS ? "it pays here" : "it hardly pays here"}`;
 }
 
-function round(value: number): string {
+/** Tokens of a text whose speed is measured. */
+function lengthToTime(tokensPerSecond: number): number {
+    return Math.min(MOST_TIMED, Math.max(LEAST_TIMED, Math.round(SPEED_SECONDS * tokensPerSecond)));
+}
+
+function createRun(ensemble: Ensemble, signal: AbortSignal | undefined): Run {
+    const ends = flaggedIds(ensemble.vocabulary.endOfGeneration);
+    return (prompt, options = {}) =>
+        collect(
+            complete(ensemble, {
+                ...{ prompt, signal, seed: SEED, speculation: false, maxTokens: TOKENS },
+                raw: ensemble.recipe.prompt.kind === "plain",
+                sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, repeatPenalty: 1 },
+                // Texts that end early would show little.
+                logitBias: Object.fromEntries([...ends].map((id) => [id, -Infinity])),
+                ...options,
+            }),
+        );
+}
+
+function rounded(value: number): string {
     return String(Number(value.toPrecision(3)));
 }

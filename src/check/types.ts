@@ -53,8 +53,9 @@ export interface Measurements {
     greedyText?: string;
     promptTokensPerSecond?: number;
     tokensPerSecond?: number;
-    /** Of text with drafts. */
+    /** Of text with drafts, and how many times as fast that was as text without. */
     speculativeTokensPerSecond?: number;
+    speculationGain?: number;
     /** Milliseconds of a step: decoding per member, and fusing and drawing. */
     stepMs?: Readonly<Record<string, number>>;
     fuseMs?: number;
