@@ -125,7 +125,8 @@ async function combine(sources: readonly string[]): Promise<Recipe | string> {
         return await locateModels({ ...recipe, name: "together", prompt });
     } catch (error) {
         if (!EftError.isInstance(error)) throw error;
-        return `not combined: ${withoutFolders(error.message, sources)}`;
+        const [why = ""] = error.message.split(" Name it with --");
+        return `not combined: ${withoutFolders(why, sources)} Check a recipe that says it; \`eft-llama recipe init\` writes one.`;
     }
 }
 

@@ -99,7 +99,8 @@ async function measure(ensemble: Ensemble, run: Run, { measured }: Part): Promis
         ensemble.members.map(({ name }, index) => {
             const { id = -1 } = contexts[index] ?? {};
             const cost = (size: number): number => ensemble.costs.decodeMs("step", id, size);
-            return [name, cost(DRAFTS + 1) / cost(1)];
+            // Less than one is what else the machine had to do.
+            return [name, Math.max(1, cost(DRAFTS + 1) / cost(1))];
         }),
     );
     const steps = Object.entries(measured.stepMs).map(([name, ms]) => `${name} ${ms.toPrecision(3)}`);

@@ -27,14 +27,15 @@ export async function checkTogether(
     const fit = await part.run("vocabularies", async () => {
         const report = await readVocabularies(typeof recipe === "string" ? { members } : recipe);
         checkVocabularies(report);
-        return { verdict: [describeAgreement(report), ...report.notes].join("; "), result: true };
+        return { verdict: [describeAgreement(report), ...report.notes.map((note) => note.replace(/\.$/, ""))].join("; "), result: true };
     });
+    if (fit === undefined) return part.finish();
     const combined = await part.run("recipe", () =>
         typeof recipe === "string"
             ? { warning: recipe }
             : { verdict: `${recipe.combination.text}: ${describeMembers(recipe)}`, result: recipe },
     );
-    if (fit === undefined || combined === undefined) return part.finish();
+    if (combined === undefined) return part.finish();
     await withLoaded(combined, part, setup, async (ensemble) => {
         await exercise(ensemble, part, setup.options.signal);
         if (part.measured.tokensPerSecond === undefined) return;
