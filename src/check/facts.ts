@@ -67,7 +67,9 @@ export async function describeTemplate(model: NativeModel, prompt: PromptRendere
             ? "tools are told in plain text"
             : "tools are told and called in its own way",
         ...(hasChannels ? ["answers have channels"] : []),
-        ...(thinking === undefined ? [] : [`thoughts stand between ${thinking.begin.trim()} and ${thinking.end.trim()}`]),
+        ...(thinking === undefined
+            ? []
+            : [`thoughts stand between ${thinking.begin.trim()} and ${thinking.end.trim()}`]),
     ];
     return doubts.length === 0 ? facts.join("; ") : { warning: [...facts, ...doubts].join("; ") };
 }

@@ -62,7 +62,8 @@ export function evaluateAlone(
             serialization: "advanced",
             windowsHide: true,
         });
-        const found: { backend?: string; ids?: readonly Int32Array[]; greedy?: readonly number[]; reason?: string } = {};
+        const found: { backend?: string; ids?: readonly Int32Array[]; greedy?: readonly number[]; reason?: string } =
+            {};
         let words = "";
         child.stderr?.setEncoding("utf8").on("data", (text: string) => (words = (words + text).slice(-LAST_WORDS)));
         const kill = (): void => void child.kill("SIGKILL");

@@ -21,7 +21,10 @@ export function describeMachine({ backend, devices, cpu, rejected }: BackendChoi
         memory: totalmem(),
         backend,
         devices: devices.map(({ description }) => description),
-        rejected: rejected.map(({ backend: other, reason }) => ({ backend: other, reason: withoutFolders(reason, []) })),
+        rejected: rejected.map(({ backend: other, reason }) => ({
+            backend: other,
+            reason: withoutFolders(reason, []),
+        })),
         threads,
     };
 }

@@ -6,21 +6,18 @@ import type { Ensemble } from "../ensemble/ensemble.js";
 import { loadEnsemble } from "../ensemble/host.js";
 import { planPlacement } from "../ensemble/inspect.js";
 import { EftError } from "../errors.js";
-import { collect, complete } from "../decoding/complete.js";
-import type { CompletionResult } from "../decoding/completion.js";
 import { formatBytes } from "../models/bytes.js";
 import { loadBinding } from "../native/load-binding.js";
 import { plural } from "../plural.js";
 import { parseRecipe } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
-import { compareWithAlone, type OwnEvaluation } from "./against-alone.js";
+import { compareWithAlone, evaluateHere, type OwnEvaluation } from "./against-alone.js";
 import { exercise } from "./exercise.js";
 import { createRenderer, describeFile, describeMemoryOf, describeTemplate, describeVocabulary } from "./facts.js";
 import { createPart, type CheckSetup, type Part, type Subject } from "./part.js";
-import { BEGINNINGS, QUESTION, STORY, TEXTS } from "./samples.js";
+import { QUESTION, STORY, TEXTS } from "./samples.js";
 import type { CheckedPart } from "./types.js";
 
-const [ROWS, GREEDY] = [8, 48];
 const MIN_CONTEXT_SIZE = 256;
 const USUAL_CONTEXT_SIZE = 1024;
 
@@ -107,22 +104,8 @@ async function examine(ensemble: Ensemble, part: Part, { options }: CheckSetup):
     const { signal } = options;
     await exercise(ensemble, part, signal);
     return part.run("evaluation", async () => {
-        const evaluate = (prompt: Int32Array, more: object): Promise<CompletionResult> =>
-            collect(complete(ensemble, { prompt, raw: true, signal, speculation: false, ...more }));
-        const beginnings: OwnEvaluation["beginnings"][number][] = [];
-        for (const text of BEGINNINGS) {
-            const tokens = model.tokenize(text, true, false);
-            const { parts } = await evaluate(tokens, { scores: true, maxTokens: ROWS, seed: 7 });
-            beginnings.push({ tokens, parts });
-        }
-        const prompt = (await renderer?.tokenize([{ role: "user", content: QUESTION }])) ?? model.tokenize(STORY, true, false);
-        const greedy = await evaluate(prompt, { scores: true, maxTokens: GREEDY, sampling: { temperature: 0 } });
-        const result: OwnEvaluation = {
-            ...{ beginnings, prompt, greedy, contextSize: ensemble.contextSize },
-            ...{ gpuLayers: member.gpuLayers, cacheType: ensemble.cacheType },
-            texts: TEXTS.map((text) => model.tokenize(text, false, false)),
-        };
-        return { result };
+        const question = await renderer?.tokenize([{ role: "user", content: QUESTION }]);
+        return { result: await evaluateHere(ensemble, question ?? model.tokenize(STORY, true, false), signal) };
     });
 }
 
@@ -133,6 +116,10 @@ async function checkTexts(ensemble: Ensemble): Promise<Verdict> {
         const back = ensemble.detokenize(await ensemble.tokenize(text));
         if (back !== text) wrong.push(`${JSON.stringify(text)} comes back as ${JSON.stringify(back)}`);
     }
-    if (wrong.length === 0) return `${plural(TEXTS.length, "text")} of many kinds become tokens, and the same texts again`;
-    throw new EftError("DECODE_FAILED", `${wrong.length} of ${plural(TEXTS.length, "text")} change: ${wrong.join("; ")}`);
+    if (wrong.length === 0)
+        return `${plural(TEXTS.length, "text")} of many kinds become tokens, and the same texts again`;
+    throw new EftError(
+        "DECODE_FAILED",
+        `${wrong.length} of ${plural(TEXTS.length, "text")} change: ${wrong.join("; ")}`,
+    );
 }

@@ -10,7 +10,7 @@ export const TEXTS: readonly string[] = [
     "ALL CAPS, camelCase, snake_case, kebab-case, SCREAMING_SNAKE",
     "def f(x: int) -> int:\n    return x ** 2 if x > 0 else -x  # comment\n",
     '{"name": "value", "list": [1, 2.5, null, true], "nested": {"a": "\\u00e9"}}',
-    "<div class=\"a b\">&amp; &lt;tag&gt;</div>\n<!-- comment -->",
+    '<div class="a b">&amp; &lt;tag&gt;</div>\n<!-- comment -->',
     "SELECT * FROM t WHERE a = 'b' AND c <> 1; -- end",
     "$$\\int_0^\\infty e^{-x^2}\\,dx = \\frac{\\sqrt{\\pi}}{2}$$ ∑ ∀ ∃ ≤ ≠ ∞",
     "Größe, façade, naïve, coöperate, Ångström, Łódź, İstanbul, ﬁnd",

@@ -27,7 +27,10 @@ export async function checkTogether(
     const fit = await part.run("vocabularies", async () => {
         const report = await readVocabularies(typeof recipe === "string" ? { members } : recipe);
         checkVocabularies(report);
-        return { verdict: [describeAgreement(report), ...report.notes.map((note) => note.replace(/\.$/, ""))].join("; "), result: true };
+        return {
+            verdict: [describeAgreement(report), ...report.notes.map((note) => note.replace(/\.$/, ""))].join("; "),
+            result: true,
+        };
     });
     if (fit === undefined) return part.finish();
     const combined = await part.run("recipe", () =>
@@ -53,7 +56,10 @@ function describeMembers({ members }: Recipe): string {
 
 function whyNobodyDrafts(recipe: Recipe): Verdict | undefined {
     const sizes = fileSizes(recipe);
-    const form = createDrafterForm(recipe, recipe.members.map(({ model }) => sizes.get(model) ?? 0));
+    const form = createDrafterForm(
+        recipe,
+        recipe.members.map(({ model }) => sizes.get(model) ?? 0),
+    );
     try {
         checkCanDraft(form(resolveParameters(recipe, {})), {});
         return undefined;

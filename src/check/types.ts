@@ -5,8 +5,10 @@ import type { LoadOptions } from "../ensemble/options.js";
 import type { MemoryShare } from "../models/context-memory.js";
 
 /** How models are checked. Those of loading have the meanings and ranges that they have for {@link loadEnsemble}. */
-export interface CheckOptions
-    extends Pick<LoadOptions, "backend" | "threads" | "gpuLayers" | "cacheType" | "trust" | "signal" | "onTrial"> {
+export interface CheckOptions extends Pick<
+    LoadOptions,
+    "backend" | "threads" | "gpuLayers" | "cacheType" | "trust" | "signal" | "onTrial"
+> {
     /** Called before anything is loaded. */
     readonly onStart?: ((checkedWith: CheckedWith) => void) | undefined;
     /** Called with each finding as soon as it is there. */
