@@ -142,7 +142,7 @@ describe("what is wrong is found", () => {
             "tokenizer.ggml.tokens": {
                 ...tokens,
                 value: tokens.value.map((text, id) => (id === 700 ? "▁Andes" : text)),
-            } as MetadataValue,
+            },
         });
         const report = await checkModels([noEnd, other], CPU);
         expect(wrongIn(report)).toEqual([
