@@ -105,6 +105,10 @@ export type {
 export { score, type Score, type ScoreOptions } from "./scoring/score.js";
 export type { ScoreItem } from "./scoring/items.js";
 
+export { checkModels } from "./check/check-models.js";
+export type { CheckedPart, CheckedWith, CheckOptions, CheckReport, Measurements } from "./check/types.js";
+export type { Finding } from "./ensemble/check.js";
+
 export { evaluate, type Evaluation, type EvaluationOptions, type EvaluationProgress } from "./eval/evaluate.js";
 export type { JudgeOptions } from "./eval/judge/index.js";
 export type {

@@ -48,6 +48,18 @@ export function packageFile(name: string): string {
     throw incomplete(name);
 }
 
+/**
+ * A program of this package for a process of its own, where it can be run: this process is Node itself, and the package lies on the
+ * disk. Elsewhere (Electron, programs in a single file) the same command would start the application once more.
+ *
+ * @param name - relative to `dist`
+ */
+export function findProgram(name: string): string | undefined {
+    const isNode = /^node(js)?(\.exe)?$/i.test(path.basename(process.execPath));
+    const program = path.join(packageRoot, "dist", name);
+    return isNode && process.versions.electron === undefined && existsSync(program) ? program : undefined;
+}
+
 /** @param missing - name of a file; undefined: there is no package at all */
 function incomplete(missing?: string): EftError {
     return new EftError(

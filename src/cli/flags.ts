@@ -2,13 +2,14 @@
 
 import type { Options } from "yargs";
 import { options as chatOptions } from "./chat/chat.js";
+import { options as checkOptions } from "./check.js";
 import { options as completeOptions } from "./complete.js";
 import { options as demoOptions } from "./demo.js";
 import { options as evalOptions } from "./eval.js";
 import { options as inspectOptions } from "./inspect/inspect.js";
 import { listOptions, removeOptions } from "./models.js";
 import { pullOptions } from "./pull.js";
-import { options as checkOptions } from "./recipe/check.js";
+import { options as recipeCheckOptions } from "./recipe/check.js";
 import { options as initOptions } from "./recipe/init.js";
 import { options as showOptions } from "./recipe/show.js";
 import { options as scoreOptions } from "./score.js";
@@ -25,10 +26,11 @@ const OPTIONS: readonly Readonly<Record<string, Options>>[] = [
         serveOptions,
         evalOptions,
         inspectOptions,
+        checkOptions,
         demoOptions,
         pullOptions,
     ],
-    ...[checkOptions, initOptions, showOptions, listOptions, removeOptions],
+    ...[recipeCheckOptions, initOptions, showOptions, listOptions, removeOptions],
 ];
 
 /** Names and letters of flags, without hyphens, and whether a value follows them, which no two commands see differently. */

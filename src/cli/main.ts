@@ -7,6 +7,7 @@ import { hideBin, Parser } from "yargs/helpers";
 import { EftError } from "../errors.js";
 import { manifest } from "../package.js";
 import { chatCommand } from "./chat/chat.js";
+import { checkCommand } from "./check.js";
 import { completeCommand } from "./complete.js";
 import { createShellCompletion } from "./shell-completion.js";
 import { checkConfig } from "./config.js";
@@ -67,6 +68,7 @@ const cli = yargs(args)
     .command(serveCommand)
     .command(evalCommand)
     .command(inspectCommand)
+    .command(checkCommand)
     .command(recipeCommand)
     .command(pullCommand)
     .command(modelsCommand)

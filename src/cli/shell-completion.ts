@@ -5,7 +5,7 @@ import { listRecipes } from "../index.js";
 import { SHELL_COMPLETIONS } from "./usage.js";
 
 /** Takes recipes beside its flags. */
-const COMMAND_OF_RECIPES = /^(pull|inspect|recipe (show|check)) /;
+const COMMAND_OF_RECIPES = /^(pull|inspect|check|recipe (show|check)) /;
 
 type ShellCompletion = (current: string, _: unknown, others: () => unknown, done: (words: string[]) => unknown) => void;
 

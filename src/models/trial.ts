@@ -11,7 +11,7 @@ import path from "node:path";
 import { abortError, EftError } from "../errors.js";
 import type { NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
-import { packageRoot } from "../package.js";
+import { findProgram } from "../package.js";
 import { formatBytes } from "./bytes.js";
 import { cacheFolder } from "./model-files.js";
 
@@ -51,7 +51,7 @@ export async function tryModels(
         readonly onTrial: ((file: string) => void) | undefined;
     },
 ): Promise<void> {
-    const program = trialProgram();
+    const program = findProgram("models/try-model.js");
     if (program === undefined) return;
     for (const file of new Set(files)) {
         const header = loadBinding().readHeader(file);
@@ -70,16 +70,6 @@ export async function tryModels(
  */
 function isFamiliar({ architecture, expertCount, tokenizer }: NativeHeader): boolean {
     return architecture === "llama" && expertCount === 0 && (tokenizer === "llama" || tokenizer === "gpt2");
-}
-
-/**
- * The program, where it can be run: this process is Node itself, and the package lies on the disk. Elsewhere (Electron, programs
- * in a single file) the same command would start the application once more.
- */
-function trialProgram(): string | undefined {
-    const isNode = /^node(js)?(\.exe)?$/i.test(path.basename(process.execPath));
-    const program = path.join(packageRoot, "dist", "models", "try-model.js");
-    return isNode && process.versions.electron === undefined && existsSync(program) ? program : undefined;
 }
 
 /** @throws EftError MODEL_UNSAFE, MEMORY_EXCEEDED, ABORTED */

@@ -59,6 +59,7 @@ describe("docs/cli.md", () => {
             "score",
             "eval",
             "inspect",
+            "check",
             "recipe init",
             "recipe check",
             "recipe show",

@@ -16,7 +16,7 @@ const ROWS = [
     ["ensemble"],
     ["decoding"],
     ["chat", "scoring", "frameworks", "ai-sdk", "langchain"],
-    ["eval", "electron", "server"],
+    ["eval", "check", "electron", "server"],
     ["index.ts"],
     ["cli"],
 ];
@@ -24,8 +24,8 @@ const ROWS = [
 /** Imports of packages that are peers, which need not be there. */
 const FRAMEWORKS = /^import [^;]*? from "(ai|zod|@langchain\/core|@ai-sdk\/[\w-]+)[^"]*";/gm;
 
-/** Started in a process of its own and imported by nobody; it lies beside what starts it, and stands behind all rows. */
-const PROGRAM = path.join("models", "try-model.ts");
+/** Started in processes of their own and imported by nobody; they lie beside what starts them, and stand behind all rows. */
+const PROGRAMS = [path.join("models", "try-model.ts"), path.join("check", "evaluate-alone.ts")];
 
 const source = path.join(packageRoot, "src");
 const page = path.join("server", "page") + path.sep;
@@ -33,7 +33,7 @@ const all = readdirSync(source, { recursive: true, encoding: "utf8" }).filter((f
 const files = all.filter((file) => !file.startsWith(page));
 
 function rowOf(file: string): number {
-    if (file === PROGRAM) return ROWS.length;
+    if (PROGRAMS.includes(file)) return ROWS.length;
     const [top = ""] = file.split(path.sep);
     const row = ROWS.findIndex((names) => names.includes(top));
     if (row < 0) throw new Error(`${file} is in no row`);
