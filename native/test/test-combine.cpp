@@ -129,13 +129,14 @@ void test_top_p() {
         for (const float deviation : {0.0f, 1.0f, 6.0f}) {
             auto row = random_row(random, n, deviation);
             for (size_t i = 0; i < n; i += 2) row[i] = std::round(2 * row[i]) / 2;
-            std::vector<float> weights(n);
-            const double total = exponentials(row.data(), n, max_of(row.data(), n), 1, weights.data());
+            std::vector<float> weights(n), buffer;
+            const float max = max_of(row.data(), n);
+            const double total = exponentials(row.data(), n, max, 1, weights.data());
             const auto ranks = ranking(row);
             for (const double top_p : {1e-6, 0.1, 0.5, 0.9, 0.95, 0.999, 1 - 1e-9}) {
                 std::vector<TokenLogprob> kept;
-                collect_top_p_candidates(row.data(), weights.data(), n, top_p, total, kept);
-                keep_top_p(kept, weights.data(), top_p * total);
+                collect_top_p(row.data(), n, {}, max, 1, total, top_p, buffer, kept);
+                for (size_t i = 1; i < kept.size(); i++) CHECK(kept[i - 1].token < kept[i].token);
                 // All of the ranking up to the last that was kept; enough of it, and not one too many.
                 std::sort(kept.begin(), kept.end(), ranks_before);
                 double mass = 0;
