@@ -185,77 +185,6 @@ void keep_top_p(std::vector<TokenLogprob> & candidates, size_t begin, const floa
     candidates.resize(end);
 }
 
-/// collect_top_p() where it takes few tokens, as for most rows. False: it takes more.
-bool collect_few(const float * row, size_t n, const std::vector<int32_t> & apart, float max, float scale, double mass,
-                 std::vector<float> & buffer, std::vector<TokenLogprob> & out) {
-    constexpr size_t FEW = 256;
-    top_logprobs(row, n, FEW, out);
-    const bool are_all = out.size() < FEW;
-    const auto stands_apart = [&](const TokenLogprob & token) {
-        return std::binary_search(apart.begin(), apart.end(), token.token);
-    };
-    if (!apart.empty()) out.erase(std::remove_if(out.begin(), out.end(), stands_apart), out.end());
-    weigh(out, max, scale, buffer);
-    if (!cut_at_mass(out, buffer, mass) && !are_all) return false;
-    sort_by_id(out);
-    return true;
-}
-
-/// collect_top_p() however many tokens it takes.
-void collect_many(const float * row, size_t n, const std::vector<int32_t> & apart, float max, float scale, double top_p,
-                  std::vector<float> & weights, std::vector<TokenLogprob> & out) {
-    weights.assign(row, row + n);
-    for (const int32_t id : apart) {
-        if (static_cast<size_t>(id) < n) weights[static_cast<size_t>(id)] = MASKED;
-    }
-    const double total = exponentials(weights.data(), n, max, scale, weights.data());
-    // Whatever weighs no more than `low` is together lighter than what the set leaves out: at first, because there are
-    // at most n such tokens (half of the bound leaves room for rounding). Whatever weighs more than `high` is in the
-    // set.
-    const double rest = (1 - top_p) * total;
-    double low = 0.5 * rest / static_cast<double>(n);
-    double high = max_of(weights.data(), n);
-    constexpr int BISECTIONS = 8;  // leave a factor of about 1.1 between them
-    for (int i = 0; i < BISECTIONS && low < high; i++) {
-        const double middle = std::sqrt(low * high);
-        (sum_up_to(weights.data(), n, static_cast<float>(middle)) < rest ? low : high) = middle;
-    }
-    const auto lightest = static_cast<float>(low), sure = static_cast<float>(high);
-    size_t count = 0;
-    for (size_t begin = 0; begin < n; begin += STRIDE) {
-        const size_t length = std::min(STRIDE, n - begin);
-        if (!(max_of(weights.data() + begin, length) > lightest)) continue;
-        if (out.size() < count + length) out.resize(count + length);
-        for (size_t i = begin; i < begin + length; i++) {
-            out[count] = {static_cast<int32_t>(i), row[i]};  // always written, not always counted: no branch
-            count += weights[i] > lightest;
-        }
-    }
-    out.resize(count);
-    // Those that are not sure, once more behind all: what stays of them says which one is the last of the set.
-    double mass = top_p * total;
-    for (size_t i = 0; i < count; i++) {
-        const float weight = weights[static_cast<size_t>(out[i].token)];
-        if (weight > sure) {
-            mass -= static_cast<double>(weight);
-        } else {
-            out.push_back(out[i]);
-        }
-    }
-    TokenLogprob last{-1, -MASKED};  // nothing ranks before it
-    if (mass > 0 || out.size() == 2 * count) {
-        keep_top_p(out, count, weights.data(), mass);
-        last = *std::max_element(out.begin() + static_cast<std::ptrdiff_t>(count), out.end(), ranks_before);
-    }
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        const TokenLogprob token = out[i];
-        out[kept] = token;
-        kept += weights[static_cast<size_t>(token.token)] > sure || !ranks_before(last, token);
-    }
-    out.resize(kept);
-}
-
 }  // namespace
 
 EFT_VECTORIZED float max_of(const float * x, size_t n) {
@@ -413,10 +342,68 @@ void sort_by_id(std::vector<TokenLogprob> & tokens) {
     std::sort(tokens.begin(), tokens.end(), [](const auto & a, const auto & b) { return a.token < b.token; });
 }
 
-void collect_top_p(const float * row, size_t n, const std::vector<int32_t> & apart, float max, float scale,
-                   double total, double top_p, std::vector<float> & weights, std::vector<TokenLogprob> & out) {
-    const bool has_few = collect_few(row, n, apart, max, scale, top_p * total, weights, out);
-    if (!has_few) collect_many(row, n, apart, max, scale, top_p, weights, out);
+bool collect_few_of_top_p(const float * row, size_t n, const std::vector<int32_t> & apart, float max, float scale,
+                          double mass, std::vector<float> & buffer, std::vector<TokenLogprob> & out) {
+    constexpr size_t FEW = 256;
+    top_logprobs(row, n, FEW, out);
+    const bool are_all = out.size() < FEW;
+    const auto stands_apart = [&](const TokenLogprob & token) {
+        return std::binary_search(apart.begin(), apart.end(), token.token);
+    };
+    if (!apart.empty()) out.erase(std::remove_if(out.begin(), out.end(), stands_apart), out.end());
+    weigh(out, max, scale, buffer);
+    if (!cut_at_mass(out, buffer, mass) && !are_all) return false;
+    sort_by_id(out);
+    return true;
+}
+
+void collect_top_p(const float * row, const float * weights, size_t n, double total, double top_p,
+                   std::vector<TokenLogprob> & out) {
+    // Whatever weighs no more than `low` is together lighter than what the set leaves out: at first, because there are
+    // at most n such tokens (half of the bound leaves room for rounding). Whatever weighs more than `high` is in the
+    // set.
+    const double rest = (1 - top_p) * total;
+    double low = 0.5 * rest / static_cast<double>(n);
+    double high = max_of(weights, n);
+    constexpr int BISECTIONS = 8;  // leave a factor of about 1.1 between them
+    for (int i = 0; i < BISECTIONS && low < high; i++) {
+        const double middle = std::sqrt(low * high);
+        (sum_up_to(weights, n, static_cast<float>(middle)) < rest ? low : high) = middle;
+    }
+    const auto lightest = static_cast<float>(low), sure = static_cast<float>(high);
+    size_t count = 0;
+    for (size_t begin = 0; begin < n; begin += STRIDE) {
+        const size_t length = std::min(STRIDE, n - begin);
+        if (!(max_of(weights + begin, length) > lightest)) continue;
+        if (out.size() < count + length) out.resize(count + length);
+        for (size_t i = begin; i < begin + length; i++) {
+            out[count] = {static_cast<int32_t>(i), row[i]};  // always written, not always counted: no branch
+            count += weights[i] > lightest;
+        }
+    }
+    out.resize(count);
+    // Those that are not sure, once more behind all: what stays of them says which one is the last of the set.
+    double mass = top_p * total;
+    for (size_t i = 0; i < count; i++) {
+        const float weight = weights[static_cast<size_t>(out[i].token)];
+        if (weight > sure) {
+            mass -= static_cast<double>(weight);
+        } else {
+            out.push_back(out[i]);
+        }
+    }
+    TokenLogprob last{-1, -MASKED};  // nothing ranks before it
+    if (mass > 0 || out.size() == 2 * count) {
+        keep_top_p(out, count, weights, mass);
+        last = *std::max_element(out.begin() + static_cast<std::ptrdiff_t>(count), out.end(), ranks_before);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        const TokenLogprob token = out[i];
+        out[kept] = token;
+        kept += weights[static_cast<size_t>(token.token)] > sure || !ranks_before(last, token);
+    }
+    out.resize(kept);
 }
 
 }  // namespace eft

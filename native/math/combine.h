@@ -109,10 +109,14 @@ bool cut_at_mass(std::vector<TokenLogprob> & ranked, const std::vector<float> & 
 
 void sort_by_id(std::vector<TokenLogprob> & tokens);
 
-/// out = the smallest set of largest entries, ties to lower ids, whose weights exp(scale * (row[i] - max)) sum to top_p
-/// in (0, 1) of the whole, ids ascending. The ids `apart`, which ascend, are no part of it. `max` is the largest of the
-/// others, `total` the sum of their weights. `buffer` is overwritten.
-void collect_top_p(const float * row, size_t n, const std::vector<int32_t> & apart, float max, float scale,
-                   double total, double top_p, std::vector<float> & buffer, std::vector<TokenLogprob> & out);
+/// out = the smallest set of largest entries, ties to lower ids, whose weights sum to top_p in (0, 1) of `total`, ids
+/// ascending. The weights are exp(scale * (row[i] - max)), and sum to `total`; a weight of 0 is never in the set.
+void collect_top_p(const float * row, const float * weights, size_t n, double total, double top_p,
+                   std::vector<TokenLogprob> & out);
+
+/// The same of all ids but `apart`, which ascend, where it takes few tokens, as for most rows: these alone are weighed.
+/// False: it takes more. `max` is the largest of the others, `mass` what their weights have to sum to.
+bool collect_few_of_top_p(const float * row, size_t n, const std::vector<int32_t> & apart, float max, float scale,
+                          double mass, std::vector<float> & buffer, std::vector<TokenLogprob> & out);
 
 }  // namespace eft

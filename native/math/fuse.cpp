@@ -91,8 +91,16 @@ void combine_conservatively(const MemberRow * rows, const Fusion & fusion, size_
                             FuseScratch & scratch) {
     const auto & [row, parts, total] = fallback;
     auto & inside = scratch.candidates;
-    collect_top_p(row.data, row.size, apart, parts.max, 1, parts.sum, fusion.conservative_top_p, scratch.probabilities,
-                  inside);
+    const double top_p = fusion.conservative_top_p;
+    if (!collect_few_of_top_p(row.data, row.size, apart, parts.max, 1, top_p * parts.sum, scratch.buffer, inside)) {
+        auto & weights = scratch.probabilities;
+        weights.assign(row.data, row.data + row.size);
+        for (const int32_t id : apart) {
+            if (static_cast<size_t>(id) < row.size) weights[static_cast<size_t>(id)] = MASKED;
+        }
+        const double sum = exponentials(weights.data(), row.size, parts.max, 1, weights.data());
+        collect_top_p(row.data, weights.data(), row.size, sum, top_p, inside);
+    }
     scratch.uncovered = find_uncovered(rows, fusion.weights, scratch.others, n, apart, inside);
     if (!scratch.uncovered.empty()) return;
 

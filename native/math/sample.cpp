@@ -281,7 +281,11 @@ bool shape_distribution(const float * row, size_t n, const SamplingParameters & 
         sort_by_id(candidates);
     } else {
         const double total = sum_exponentials(row, n, max, scale);
-        collect_top_p(row, n, {}, max, scale, total, parameters.top_p, weights, candidates);
+        if (!collect_few_of_top_p(row, n, {}, max, scale, parameters.top_p * total, weights, candidates)) {
+            weights.resize(n);
+            exponentials(row, n, max, scale, weights.data());
+            collect_top_p(row, weights.data(), n, total, parameters.top_p, candidates);
+        }
     }
     weigh(candidates, max, scale, weights);
     size_t count = 0;
