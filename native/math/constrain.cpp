@@ -301,8 +301,7 @@ int32_t draw_constrained(const float *& row, size_t n, const DrawRequest & reque
         if (token) return *token;
         row = constrain(row, n, request, scratch);
     }
-    if (!shape_distribution(row, n, request.sampling, scratch.distribution)) return -1;
-    return draw_gumbel(scratch.distribution, request.seed, request.position, stream);
+    return draw_shaped(row, n, request.sampling, request.seed, request.position, stream, scratch.distribution);
 }
 
 }  // namespace eft

@@ -42,6 +42,7 @@ inline bool is_read(const Fusion & fusion, size_t member) {
 struct FuseScratch {
     std::vector<float> target, fallback, probabilities, apart, buffer;
     std::vector<double> log_normalizers, others, sums;
+    std::vector<PartedSummary> parts;
     std::vector<TokenLogprob> candidates;
     std::vector<Uncovered> uncovered;  // why, if that is the fault
 };
@@ -49,22 +50,18 @@ struct FuseScratch {
 /// What fuse_rows found. The pointers lead into its scratch and are valid until that is used again.
 struct FuseResult {
     float * target;                  // n normalised log-probabilities; meaningless if faulty
-    const double * log_normalizers;  // one per member, over all of its tokens; NaN for a member that was not read
+    const double * log_normalizers;  // one per member, over all of its tokens; NaN where the target needs none
     RowFault fault;
     int32_t faulty_member;  // index of the broken member; -1: no fault, or one of the target itself
 };
 
-/// One position from the members' logits to the target over ids 0 .. n - 1: normalise each member, combine,
-/// conservative filter, normalise; tokens that stand apart as above. A member is read if its weight in the combination
-/// or in the fallback form is not 0; `rows[m]` of any other is not looked at. Faults: NaN or +inf in a row that is
-/// read; a row, or the target, entirely masked; a target that is not a number, which takes weights beyond 1e200. Of
-/// rows that are not whole, too little may be known: then scratch.uncovered says of which, and what is missing.
+/// One position from the members' logits to the target over ids 0 .. n - 1: combine, conservative filter (EFT, "top-p
+/// filtering of up-scaling weights": the smallest set of most probable tokens of the fallback form with the mass, ties
+/// to lower ids), normalise; tokens that stand apart as above. A member is read if its weight in the combination or in
+/// the fallback form is not 0; `rows[m]` of any other is not looked at. Faults: NaN or +inf in a row that is read; a
+/// row, or the target, entirely masked; a target that is not a number, which takes weights beyond 1e200. Of rows that
+/// are not whole, too little may be known: then scratch.uncovered says of which, and what is missing.
 FuseResult fuse_rows(const MemberRow * rows, const Fusion & fusion, size_t members, size_t n,
                      const TokenGroups & groups, FuseScratch & scratch);
-
-/// Conservative filter (EFT, "top-p filtering of up-scaling weights"): leaves in scratch.candidates the smallest set of
-/// most probable tokens of `fallback` (normalised log-probabilities) with mass >= top_p, ties to lower ids. top_p in
-/// (0, 1). Uses `probabilities` of the scratch too.
-void collect_conservative_set(const float * fallback, size_t n, double top_p, FuseScratch & scratch);
 
 }  // namespace eft

@@ -1,5 +1,6 @@
-// Cost of a draw without filters from n tokens: n exponentials, n / 4 blocks of Philox, a handful of logarithms, and at
-// least 20 n bytes: the row read, weights and ids written and read again.
+// Cost of a draw without filters from n tokens: the row is read twice, and n / 4 blocks of Philox are made, except
+// where no noise could make a token win; then a handful of logarithms and exponentials. Filters leave few tokens as a
+// rule, so what they cost is to find these: the row is read once or twice more, and top-p takes n exponentials.
 
 #include "math/sample.h"
 
@@ -19,12 +20,19 @@ constexpr int PHILOX_ROUNDS = 10;
 constexpr uint32_t PHILOX_MULTIPLIER_0 = 0xD2511F53, PHILOX_MULTIPLIER_1 = 0xCD9E8D57;
 constexpr uint32_t PHILOX_WEYL_0 = 0x9E3779B9, PHILOX_WEYL_1 = 0xBB67AE85;  // golden ratio, sqrt(3) - 1
 
+EFT_INLINE uint32_t high_word(uint32_t a, uint32_t b) {
+    return static_cast<uint32_t>((static_cast<uint64_t>(a) * b) >> 32);
+}
+
+EFT_INLINE PhiloxBlock philox_round(const PhiloxBlock & block, uint32_t key0, uint32_t key1) {
+    const auto & [a, b, c, d] = block.words;
+    return {{high_word(PHILOX_MULTIPLIER_1, c) ^ b ^ key0, PHILOX_MULTIPLIER_1 * c,
+             high_word(PHILOX_MULTIPLIER_0, a) ^ d ^ key1, PHILOX_MULTIPLIER_0 * a}};
+}
+
 EFT_INLINE PhiloxBlock philox_rounds(PhiloxBlock block, uint32_t key0, uint32_t key1) {
     for (int round = 0; round < PHILOX_ROUNDS; round++) {
-        const uint64_t product0 = static_cast<uint64_t>(PHILOX_MULTIPLIER_0) * block.words[0];
-        const uint64_t product1 = static_cast<uint64_t>(PHILOX_MULTIPLIER_1) * block.words[2];
-        block = {{static_cast<uint32_t>(product1 >> 32) ^ block.words[1] ^ key0, static_cast<uint32_t>(product1),
-                  static_cast<uint32_t>(product0 >> 32) ^ block.words[3] ^ key1, static_cast<uint32_t>(product0)}};
+        block = philox_round(block, key0, key1);
         key0 += PHILOX_WEYL_0;
         key1 += PHILOX_WEYL_1;
     }
@@ -37,12 +45,32 @@ EFT_INLINE PhiloxBlock noise_block(uint64_t seed, uint64_t position, uint32_t in
                          static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
 }
 
-/// words[4 b + j] = word j of block first + b, that is: the words of consecutive tokens from 4 * first on.
-EFT_VECTORIZED void noise_words(uint64_t seed, uint64_t position, NoiseStream stream, uint32_t first, size_t blocks,
-                                uint32_t * words) {
-    for (size_t b = 0; b < blocks; b++) {
-        const PhiloxBlock block = noise_block(seed, position, first + static_cast<uint32_t>(b), stream);
-        for (size_t j = 0; j < 4; j++) words[4 * b + j] = block.words[j];
+/// Tokens whose noise is made together.
+constexpr size_t WINDOW = 256;
+
+/// The words of the tokens first .. first + WINDOW - 1, where `first` is a multiple of 4.
+EFT_VECTORIZED void noise_words(uint64_t seed, uint64_t position, NoiseStream stream, int32_t first, uint32_t * words) {
+    // Round by round, and word by word in each: what the compiler makes the most of.
+    constexpr size_t BLOCKS = WINDOW / 4;
+    uint32_t a[BLOCKS], b[BLOCKS], c[BLOCKS], d[BLOCKS];
+    for (size_t i = 0; i < BLOCKS; i++) {
+        a[i] = static_cast<uint32_t>(first) / 4 + static_cast<uint32_t>(i);
+        b[i] = static_cast<uint32_t>(position);
+        c[i] = static_cast<uint32_t>(position >> 32);
+        d[i] = static_cast<uint32_t>(stream);
+    }
+    uint32_t key0 = static_cast<uint32_t>(seed), key1 = static_cast<uint32_t>(seed >> 32);
+    for (int round = 0; round < PHILOX_ROUNDS; round++) {
+        for (size_t i = 0; i < BLOCKS; i++) {
+            PhiloxBlock block{{a[i], b[i], c[i], d[i]}};
+            block = philox_round(block, key0, key1);
+            a[i] = block.words[0], b[i] = block.words[1], c[i] = block.words[2], d[i] = block.words[3];
+        }
+        key0 += PHILOX_WEYL_0;
+        key1 += PHILOX_WEYL_1;
+    }
+    for (size_t i = 0; i < BLOCKS; i++) {
+        words[4 * i] = a[i], words[4 * i + 1] = b[i], words[4 * i + 2] = c[i], words[4 * i + 3] = d[i];
     }
 }
 
@@ -76,9 +104,22 @@ struct Race {
     }
 };
 
-/// weights[i] = 0 where row[i] < bound.
-EFT_VECTORIZED void clear_below(const float * row, size_t n, float bound, float * weights) {
-    for (size_t i = 0; i < n; i++) weights[i] = row[i] < bound ? 0.0f : weights[i];
+constexpr float LOG2_E = 1.44269504f;
+/// More than what rounding takes from a sum of logarithms to the base 2 that are below 150 in size.
+constexpr float LOG2_SLACK = 1e-3f;
+
+/// Whether a token among n with these words could win: E_i <= weight_i * best, by logarithms to the base 2 instead of
+/// exponentials. E_i >= 1 - u_i, and the bits of a float, read as a number, are no more than its logarithm.
+EFT_VECTORIZED bool some_can_win(const float * row, size_t n, float max, float scale, float log2_best,
+                                 const uint32_t * words) {
+    constexpr float PER_BIT = 1.0f / (1 << 23);
+    const float factor = scale * LOG2_E, bound = log2_best + 24 + 127 + LOG2_SLACK;
+    int32_t found = 0;
+    for (size_t i = 0; i < n; i++) {
+        const int32_t bits = bits_to<int32_t>(static_cast<float>(static_cast<int32_t>(~words[i] >> 8)));
+        found |= static_cast<float>(bits) * PER_BIT <= (row[i] - max) * factor + bound ? 1 : 0;
+    }
+    return found != 0;
 }
 
 EFT_VECTORIZED double sum_of(const float * x, size_t n) {
@@ -138,22 +179,47 @@ int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t p
     Race race{constraint};
     race.enter(tokens[heaviest], weights[heaviest], noise_word(seed, position, tokens[heaviest], stream));
 
-    constexpr int32_t WINDOW = 1024;  // ids
-    constexpr size_t SPARSE = 64;     // so few tokens in a window are cheaper one by one
+    constexpr size_t SPARSE = 16;  // so few tokens in a window are cheaper one by one
     uint32_t words[WINDOW];
     for (size_t i = 0; i < tokens.size();) {
         const int32_t first = tokens[i] & ~3;
-        const size_t end =
-            std::lower_bound(tokens.begin() + i, tokens.begin() + std::min(i + WINDOW, tokens.size()), first + WINDOW) -
-            tokens.begin();
+        const size_t end = std::lower_bound(tokens.begin() + i, tokens.begin() + std::min(i + WINDOW, tokens.size()),
+                                            first + static_cast<int32_t>(WINDOW)) -
+                           tokens.begin();
         const bool sparse = end - i < SPARSE;
-        if (!sparse) {
-            const size_t blocks = (tokens[end - 1] - first) / 4 + 1;
-            noise_words(seed, position, stream, static_cast<uint32_t>(first) >> 2, blocks, words);
-        }
+        if (!sparse) noise_words(seed, position, stream, first, words);
         for (; i < end; i++) {
             const uint32_t word = sparse ? noise_word(seed, position, tokens[i], stream) : words[tokens[i] - first];
             if (race.can_win(weights[i], word)) race.enter(tokens[i], weights[i], word);
+        }
+    }
+    return race.token;
+}
+
+int32_t draw_row(const float * row, size_t n, const SamplingParameters & parameters, uint64_t seed, uint64_t position,
+                 NoiseStream stream) {
+    const size_t heaviest = first_largest(row, n);
+    const float max = row[heaviest];
+    if (max == MASKED) return -1;
+    if (parameters.temperature == 0) return static_cast<int32_t>(heaviest);
+
+    const float scale = inverse_temperature(parameters), least = least_weight(parameters);
+    Race race{nullptr};
+    race.enter(static_cast<int32_t>(heaviest), 1, noise_word(seed, position, static_cast<int32_t>(heaviest), stream));
+    uint32_t words[WINDOW];
+    float weights[WINDOW];
+    for (size_t begin = 0; begin < n; begin += WINDOW) {
+        const size_t length = std::min(WINDOW, n - begin);
+        const auto log2_best = static_cast<float>(std::log2(race.best));
+        // No E_i is below 2^-33: so what is lighter than this cannot win.
+        const float needed = std::max(std::log2(least), -33 - log2_best) - LOG2_SLACK;
+        if ((max_of(row + begin, length) - max) * scale * LOG2_E < needed) continue;
+        noise_words(seed, position, stream, static_cast<int32_t>(begin), words);
+        if (!some_can_win(row + begin, length, max, scale, log2_best, words)) continue;
+        exponentials(row + begin, length, max, scale, weights);
+        for (size_t i = 0; i < length; i++) {
+            if (weights[i] < least || !race.can_win(weights[i], words[i])) continue;
+            race.enter(static_cast<int32_t>(begin + i), weights[i], words[i]);
         }
     }
     return race.token;
@@ -184,6 +250,10 @@ void apply_penalties_and_bias(float * row, size_t n, const SamplingParameters & 
     }
 }
 
+bool has_ranking_filter(const SamplingParameters & parameters, size_t n) {
+    return (parameters.top_k > 0 && static_cast<size_t>(parameters.top_k) < n) || parameters.top_p < 1;
+}
+
 bool shape_distribution(const float * row, size_t n, const SamplingParameters & parameters, Distribution & out) {
     auto & tokens = out.tokens;
     auto & weights = out.weights;
@@ -191,33 +261,44 @@ bool shape_distribution(const float * row, size_t n, const SamplingParameters & 
     const float max = max_of(row, n);
     if (max == MASKED) return false;
     if (parameters.temperature == 0) {
-        tokens.assign(1, static_cast<int32_t>(std::find(row, row + n, max) - row));
+        tokens.assign(1, static_cast<int32_t>(first_largest(row, n)));
         weights.assign(1, 1.0f);
         out.total = 1;
         return true;
     }
 
-    weights.resize(n);
-    out.total = exponentials(row, n, max, inverse_temperature(parameters), weights.data());
-
-    const bool top_k = parameters.top_k > 0 && static_cast<size_t>(parameters.top_k) < n;
-    const bool top_p = parameters.top_p < 1;
-    if (top_k) {
-        top_logprobs(row, n, parameters.top_k, candidates);
-        out.total = 0;
-        for (const TokenLogprob & candidate : candidates) out.total += weights[candidate.token];
-    } else if (top_p) {
-        collect_top_p_candidates(row, weights.data(), n, parameters.top_p, out.total, candidates);
+    const float scale = inverse_temperature(parameters), least = least_weight(parameters);
+    if (!has_ranking_filter(parameters, n)) {
+        weights.resize(n);
+        exponentials(row, n, max, scale, weights.data());
+        out.total = compact(weights, least, tokens);
+        return true;
     }
-    if (top_p) keep_top_p(candidates, weights.data(), parameters.top_p * out.total);
-    if (top_k || top_p) {
-        // Out goes what is less probable than the last candidate, or as probable with a higher id.
-        const TokenLogprob last = *std::max_element(candidates.begin(), candidates.end(), ranks_before);
-        const size_t higher = static_cast<size_t>(last.token) + 1;
-        clear_below(row, higher, last.logprob, weights.data());
-        clear_below(row + higher, n - higher, std::nextafter(last.logprob, -MASKED), weights.data() + higher);
+    if (parameters.top_k > 0 && static_cast<size_t>(parameters.top_k) < n) {
+        top_logprobs(row, n, static_cast<size_t>(parameters.top_k), candidates);
+        const double total = weigh(candidates, max, scale, weights);
+        if (parameters.top_p < 1) cut_at_mass(candidates, weights, parameters.top_p * total);
+        sort_by_id(candidates);
+    } else {
+        const double total = sum_exponentials(row, n, max, scale);
+        if (!collect_few_of_top_p(row, n, {}, max, scale, parameters.top_p * total, weights, candidates)) {
+            weights.resize(n);
+            exponentials(row, n, max, scale, weights.data());
+            collect_top_p(row, weights.data(), n, total, parameters.top_p, candidates);
+        }
     }
-    out.total = compact(weights, least_weight(parameters), tokens);
+    weigh(candidates, max, scale, weights);
+    size_t count = 0;
+    tokens.resize(candidates.size());
+    for (size_t i = 0; i < candidates.size(); i++) {
+        const float weight = weights[i];
+        weights[count] = weight;
+        tokens[count] = candidates[i].token;
+        count += weight >= least;
+    }
+    weights.resize(count);
+    tokens.resize(count);
+    out.total = sum_of(weights.data(), count);
     return true;
 }
 
@@ -227,6 +308,13 @@ const float * penalize(const float * row, size_t n, const DrawRequest & request,
     apply_penalties_and_bias(scratch.row.data(), n, request.sampling, request.history.data(), request.history.size(),
                              request.bias);
     return scratch.row.data();
+}
+
+int32_t draw_shaped(const float * row, size_t n, const SamplingParameters & parameters, uint64_t seed,
+                    uint64_t position, NoiseStream stream, Distribution & distribution) {
+    if (!has_ranking_filter(parameters, n)) return draw_row(row, n, parameters, seed, position, stream);
+    if (!shape_distribution(row, n, parameters, distribution)) return -1;
+    return draw_gumbel(distribution, seed, position, stream);
 }
 
 int32_t draw_token(const float * row, size_t n, const DrawRequest & request, DrawScratch & scratch) {

@@ -93,6 +93,9 @@ float inverse_temperature(const SamplingParameters & parameters);
 /// Bound on the weights that the draw sees. The heaviest token weighs 1, hence min-p is such a bound itself.
 float least_weight(const SamplingParameters & parameters);
 
+/// Whether top-k or top-p is on: what they keep depends on the order of the tokens.
+bool has_ranking_filter(const SamplingParameters & parameters, size_t n);
+
 /// Temperature and filters. Returns false if no token is left. With temperature 0: the argmax alone.
 /// The heaviest token weighs 1. A token whose weight is below the smallest normal float (1.2e-38) is dropped.
 bool shape_distribution(const float * row, size_t n, const SamplingParameters & parameters, Distribution & out);
@@ -113,5 +116,14 @@ double uniform_noise(uint64_t seed, uint64_t position, int32_t token, NoiseStrea
 /// those that would be ahead of all that were allowed so far. -1 if it allows none.
 int32_t draw_gumbel(const Distribution & distribution, uint64_t seed, uint64_t position,
                     NoiseStream stream = NoiseStream::target, Constraint * constraint = nullptr);
+
+/// What shape_distribution() and draw_gumbel() draw from the row, to the bit; no ranking filter is on. -1 if the row is
+/// masked. Weighs hardly any token, and makes no noise where none could make a token win.
+int32_t draw_row(const float * row, size_t n, const SamplingParameters & parameters, uint64_t seed, uint64_t position,
+                 NoiseStream stream = NoiseStream::target);
+
+/// shape_distribution() and draw_gumbel(), or draw_row() where it serves: then `distribution` stays as it is.
+int32_t draw_shaped(const float * row, size_t n, const SamplingParameters & parameters, uint64_t seed,
+                    uint64_t position, NoiseStream stream, Distribution & distribution);
 
 }  // namespace eft

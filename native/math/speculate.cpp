@@ -80,9 +80,19 @@ Draft draw_draft(const float * drafter, size_t n, const DrawRequest & request, C
     const NoiseStream stream = coupling == Coupling::gumbel ? NoiseStream::target : NoiseStream::drafter;
     const int32_t token = draw_constrained(row, n, request, stream, scratch.drafter);
     if (token < 0) return {-1, 0};
+    const SamplingParameters & sampling = request.sampling;
+    if (sampling.temperature == 0) return {token, std::exp(row[token] - summarize_row(row, n).log_normalizer)};
+    Distribution & distribution = scratch.drafter.distribution;
+    if (!request.constraint && !has_ranking_filter(sampling, n)) {
+        // The draw has weighed hardly any token.
+        if (sampling.min_p > 0) {
+            shape_distribution(row, n, sampling, distribution);
+        } else {
+            distribution.total = sum_exponentials(row, n, max_of(row, n), inverse_temperature(sampling));
+        }
+    }
     // The heaviest token weighs 1.
-    if (request.sampling.temperature > 0) return {token, 1 / scratch.drafter.distribution.total};
-    return {token, std::exp(row[token] - summarize_row(row, n).log_normalizer)};
+    return {token, 1 / distribution.total};
 }
 
 int32_t verify_draft(const float * target, const float * drafter, size_t n, int32_t draft, const DrawRequest & request,

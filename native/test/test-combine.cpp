@@ -54,6 +54,25 @@ void test_exponential() {
     CHECK(worst < 2e-7);
 }
 
+/// A weight is the same to the bit wherever its token lies in a row: winners of races depend on it.
+void test_weights() {
+    std::mt19937 random(7);
+    const auto row = random_row(random, 1000, 30);
+    const float max = max_of(row.data(), row.size());
+    std::vector<float> weights(row.size()), shifted(row.size()), alone;
+    for (const float scale : {1.0f, 1.4f, 0.03f}) {
+        exponentials(row.data(), row.size(), max, scale, weights.data());
+        for (size_t begin = 0; begin < 70; begin++) {
+            exponentials(row.data() + begin, row.size() - begin, max, scale, shifted.data());
+            for (size_t i = begin; i < row.size(); i++) CHECK(shifted[i - begin] == weights[i]);
+        }
+        for (size_t i = 0; i < row.size(); i++) {
+            weigh({{static_cast<int32_t>(i), row[i]}}, max, scale, alone);
+            CHECK(alone[0] == weights[i]);
+        }
+    }
+}
+
 void test_log_normalizer() {
     const std::vector<float> row = logs({1, 2, 3, 4});
     CHECK_NEAR(summarize_row(row.data(), 4).log_normalizer, std::log(10.0), 1e-7);
@@ -129,13 +148,14 @@ void test_top_p() {
         for (const float deviation : {0.0f, 1.0f, 6.0f}) {
             auto row = random_row(random, n, deviation);
             for (size_t i = 0; i < n; i += 2) row[i] = std::round(2 * row[i]) / 2;
-            std::vector<float> weights(n);
-            const double total = exponentials(row.data(), n, max_of(row.data(), n), 1, weights.data());
+            std::vector<float> weights(n), buffer;
+            const float max = max_of(row.data(), n);
+            const double total = exponentials(row.data(), n, max, 1, weights.data());
             const auto ranks = ranking(row);
             for (const double top_p : {1e-6, 0.1, 0.5, 0.9, 0.95, 0.999, 1 - 1e-9}) {
                 std::vector<TokenLogprob> kept;
-                collect_top_p_candidates(row.data(), weights.data(), n, top_p, total, kept);
-                keep_top_p(kept, weights.data(), top_p * total);
+                collect_top_p(row.data(), weights.data(), n, total, top_p, kept);
+                for (size_t i = 1; i < kept.size(); i++) CHECK(kept[i - 1].token < kept[i].token);
                 // All of the ranking up to the last that was kept; enough of it, and not one too many.
                 std::sort(kept.begin(), kept.end(), ranks_before);
                 double mass = 0;
@@ -151,13 +171,53 @@ void test_top_p() {
     }
 }
 
+/// What is found among few tokens is what is found among all, and ids that stand apart are as if they were not there.
+void test_few_of_top_p() {
+    std::mt19937 random(8);
+    int found = 0;
+    for (const size_t n : SIZES) {
+        for (const float deviation : {1.0f, 6.0f}) {
+            const auto row = random_row(random, n, deviation);
+            std::vector<int32_t> apart;
+            auto others = row;
+            for (size_t i = 0; i < n; i += 1 + random() % 50) {
+                if (n > 1 && i + 1 < n) apart.push_back(static_cast<int32_t>(i)), others[i] = -INF;
+            }
+            std::vector<float> weights(n), buffer;
+            const float max = max_of(others.data(), n);
+            const double total = exponentials(others.data(), n, max, 1, weights.data());
+            for (const double top_p : {1e-6, 0.1, 0.5, 0.9, 0.95, 1 - 1e-9}) {
+                std::vector<TokenLogprob> few, all;
+                if (!collect_few_of_top_p(row.data(), n, apart, max, 1, top_p * total, buffer, few)) continue;
+                found++;
+                collect_top_p(row.data(), weights.data(), n, total, top_p, all);
+                CHECK(few.size() == all.size());
+                for (size_t i = 0; i < std::min(few.size(), all.size()); i++) CHECK(few[i].token == all[i].token);
+            }
+        }
+    }
+    CHECK(found > 100);
+}
+
+void test_first_largest() {
+    std::vector<float> row(5000, -INF);
+    CHECK(first_largest(row.data(), row.size()) == 0);
+    for (const size_t at : {4999, 2048, 2047, 1, 0}) {
+        row[at] = 3;  // a tie with those behind it
+        CHECK(first_largest(row.data(), row.size()) == at);
+    }
+}
+
 }  // namespace
 
 int main() {
     test_exponential();
+    test_weights();
     test_log_normalizer();
     test_faults();
     test_top_logprobs();
     test_top_p();
+    test_few_of_top_p();
+    test_first_largest();
     return test::failures() == 0 ? 0 : 1;
 }

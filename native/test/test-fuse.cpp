@@ -63,8 +63,12 @@ void test_combination_by_hand() {
     CHECK_NEAR(result.target[0], std::log(0.4 / 1.12), TOLERANCE);
     CHECK_NEAR(result.target[1], std::log(0.6 / 1.12), TOLERANCE);
     CHECK_NEAR(result.target[2], std::log(0.12 / 1.12), TOLERANCE);
-    CHECK_NEAR(result.log_normalizers[0], 11, 1e-6);
-    CHECK_NEAR(result.log_normalizers[2], -7, 1e-6);
+    // What a row is normalised by makes no difference, unless it is compared with another row's.
+    for (size_t m = 0; m < 3; m++) CHECK(std::isnan(result.log_normalizers[m]));
+    const Fusion filtered{{1, 1, -1}, {0, 1, 0}, true, 0.9, false};
+    fuse_rows(rows.data(), filtered, 3, 3, {}, scratch);
+    CHECK_NEAR(scratch.log_normalizers[0], 11, 1e-6);
+    CHECK_NEAR(scratch.log_normalizers[2], -7, 1e-6);
 }
 
 void test_combination_at_random() {
@@ -130,14 +134,61 @@ void test_members_and_masks() {
     CHECK_NEAR(result.target[2], -std::log(3.0), TOLERANCE);
 }
 
+/// Any number of members, rows whose largest entries come last, and what is broken in any of them, wherever it is.
+void test_many_members() {
+    std::mt19937 random(9);
+    FuseScratch scratch;
+    for (size_t members = 1; members <= 8; members++) {
+        const size_t n = 3000;
+        std::vector<std::vector<float>> vectors;
+        std::vector<double> weights, expected(n, 0);
+        for (size_t m = 0; m < members; m++) {
+            vectors.push_back(random_row(random, n, 2));
+            weights.push_back(m == 2 ? 0 : m % 2 == 0 ? 1.25 : -0.5);
+            for (size_t i = 0; i < n; i++) {
+                vectors[m][i] += static_cast<float>(i) * (m == 0 ? 0.3f : 0.01f);
+                expected[i] += weights[m] * static_cast<double>(vectors[m][i]);
+            }
+        }
+        const double log_normalizer = log_sum_exp(expected);
+        const auto rows = rows_of(vectors);
+        Fusion fusion{weights, {}, false, 1, false};
+        const FuseResult result = fuse_rows(rows.data(), fusion, members, n, {}, scratch);
+        CHECK(result.fault == RowFault::none);
+        for (size_t i = 0; i < n; i++) {
+            CHECK_NEAR(result.target[i], expected[i] - log_normalizer,
+                       3e-7 * std::abs(expected[i] - log_normalizer) + TOLERANCE);
+        }
+        for (size_t m = 0; m < members; m++) {
+            for (const size_t at : {size_t{0}, size_t{511}, size_t{512}, n - 1}) {
+                for (const float broken : {NOT_A_NUMBER, -NOT_A_NUMBER, INF}) {
+                    auto damaged = vectors;
+                    damaged[m][at] = broken;
+                    damaged[(m + 1) % members][at] = members > 1 ? -INF : broken;  // hides nothing
+                    const auto damaged_rows = rows_of(damaged);
+                    for (const bool has_fallback : {false, true}) {
+                        fusion = {weights, std::vector<double>(members, 0), has_fallback, 1, has_fallback};
+                        fusion.fallback[0] = 1;
+                        const TokenGroups groups{{}, {static_cast<int32_t>(n - 1)}};
+                        const FuseResult found = fuse_rows(damaged_rows.data(), fusion, members, n, groups, scratch);
+                        CHECK((found.fault != RowFault::none) == (m != 2));
+                        if (m != 2) CHECK(found.faulty_member == static_cast<int32_t>(m));
+                    }
+                }
+            }
+        }
+    }
+}
+
 void test_conservative_filter() {
     FuseScratch scratch;
     const std::vector<float> fallback = logs({0.1, 0.4, 0.1, 0.3, 0.1});
     const auto inside = [&](const std::vector<float> & row, double top_p) {
-        collect_conservative_set(row.data(), row.size(), top_p, scratch);
+        const Fusion itself{{1}, {1}, true, top_p, false};
+        const MemberRow member{row.data(), row.size()};
+        fuse_rows(&member, itself, 1, row.size(), {}, scratch);
         std::vector<int32_t> kept;
         for (const TokenLogprob & candidate : scratch.candidates) kept.push_back(candidate.token);
-        std::sort(kept.begin(), kept.end());
         return kept;
     };
     CHECK((inside(fallback, 1e-9) == std::vector<int32_t>{1}));
@@ -296,6 +347,7 @@ int main() {
     test_combination_by_hand();
     test_combination_at_random();
     test_members_and_masks();
+    test_many_members();
     test_conservative_filter();
     test_tokens_apart();
     test_extremes();

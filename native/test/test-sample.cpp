@@ -188,6 +188,68 @@ void test_extremes() {
     }
 }
 
+/// draw_row() against all that it leaves out.
+void check_draw_row(const std::vector<float> & row, const SamplingParameters & parameters, uint64_t seed,
+                    uint64_t position, Distribution & scratch) {
+    const bool is_possible = shape_distribution(row.data(), row.size(), parameters, scratch);
+    for (const NoiseStream stream : {NoiseStream::target, NoiseStream::drafter}) {
+        const int32_t expected = is_possible ? draw_gumbel(scratch, seed, position, stream) : -1;
+        CHECK(draw_row(row.data(), row.size(), parameters, seed, position, stream) == expected);
+    }
+}
+
+void test_draw_row() {
+    std::mt19937 random(6);
+    Distribution scratch;
+    SamplingParameters p;
+    uint64_t position = 0;
+    for (const int32_t n : {1, 2, 3, 5, 63, 255, 256, 257, 511, 700, 5000, 70000}) {
+        for (const float deviation : {0.0f, 0.5f, 3.0f, 10.0f, 1e3f, 1e38f}) {
+            std::normal_distribution<float> normal(0, deviation);
+            std::vector<float> row(n);
+            for (int kind = 0; kind < 4; kind++) {
+                for (float & x : row) x = std::max(-3e38f, std::min(normal(random), 3e38f));
+                if (kind == 1) {
+                    for (float & x : row) x = std::round(x);  // ties
+                }
+                if (kind == 2) {
+                    for (float & x : row) x = random() % 8 == 0 ? x : -INF;
+                }
+                if (kind == 3) row[random() % row.size()] = std::min(4 * deviation + 15, 3e38f);  // far ahead of all
+                for (const double temperature : {0.0, 1e-30, 0.3, 1.0, 5.0, 1e3}) {
+                    for (const double min_p : {0.0, 1e-6, 0.05, 1.0}) {
+                        p.temperature = temperature;
+                        p.min_p = min_p;
+                        const int draws = n > 10000 ? 1 : n > 1000 ? 3 : 40;
+                        for (int i = 0; i < draws; i++) check_draw_row(row, p, random(), position++, scratch);
+                    }
+                }
+            }
+        }
+    }
+    check_draw_row(std::vector<float>(300, -INF), {}, 1, 0, scratch);
+}
+
+/// Where the noise is about as large as it can be, tokens win that are nearly too light to make noise for.
+void test_draw_row_at_the_bound() {
+    Distribution scratch;
+    int found = 0, wins = 0;
+    for (uint64_t position = 0; found < 4; position++) {
+        for (int32_t token = 0; token < 4096; token++) {
+            if (uniform_noise(7, position, token) < 1 - 0x1p-21) continue;
+            found++;
+            for (float logit = -25; logit < -10; logit += 0.01f) {
+                std::vector<float> row(4096, -100);
+                row[(token + 2048) % 4096] = 0;
+                row[token] = logit;
+                check_draw_row(row, {}, 7, position, scratch);
+                wins += draw_row(row.data(), row.size(), {}, 7, position) == token;
+            }
+        }
+    }
+    CHECK(wins > 100);
+}
+
 void test_penalties_and_bias() {
     SamplingParameters p;
     p.repeat_penalty = 2;
@@ -223,6 +285,8 @@ int main() {
     test_draw_ties();
     test_shape();
     test_extremes();
+    test_draw_row();
+    test_draw_row_at_the_bound();
     test_penalties_and_bias();
     return test::failures() == 0 ? 0 : 1;
 }
