@@ -6,6 +6,7 @@ import { hideBin } from "yargs/helpers";
 import { benchBatch, printBatch } from "./batch.mjs";
 import { FAMILIES, findFamily, importLibrary, isBundle } from "./families.mjs";
 import { gpuCommand } from "./gpu/command.mjs";
+import { grammarCommand } from "./grammar-command.mjs";
 import { checkOut, outOption } from "./out.mjs";
 import { benchPauses, printPauses } from "./pauses.mjs";
 import { writeReport } from "./report.mjs";
@@ -101,6 +102,7 @@ await yargs(hideBin(process.argv))
             ...{ families: ["demo-inflated", "1.1b"], rounds: 5 },
         }),
     )
+    .command(grammarCommand())
     .command(serveCommand())
     .command(gpuCommand(BACKENDS))
     .demandCommand(1, "Which benchmark?")

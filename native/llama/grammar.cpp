@@ -6,6 +6,7 @@
 #include <unordered_map>
 
 #include "failure.h"
+#include "math/character-runs.h"
 #include "math/token-texts.h"
 #include "math/utf8.h"
 
@@ -36,6 +37,7 @@ struct Grammar::Setting {
     std::vector<uint8_t> end_of_generation;
     std::vector<int32_t> named_tokens;
     std::vector<uint8_t> is_lacking;  // one flag per common token id
+    std::vector<size_t> ends, lacks;  // the tokens whose flag is set
 };
 
 /// What has been found out about the grammar.
@@ -48,9 +50,13 @@ struct Grammar::Machine {
 
     std::shared_ptr<const TokenTexts> texts;
     Automaton automaton;
+    CharacterRuns runs{automaton};
     std::unordered_map<State, std::vector<uint8_t>> masks;
 
-    size_t size() const { return automaton.size() + masks.size() * (masks.empty() ? 0 : masks.begin()->second.size()); }
+    size_t size() const {
+        const size_t each = masks.empty() ? 0 : masks.begin()->second.size();
+        return automaton.size() + runs.size() + masks.size() * each;
+    }
 };
 
 Grammar::Grammar(GrammarOptions options) {
@@ -67,6 +73,10 @@ Grammar::Grammar(GrammarOptions options) {
         if (kind == GrammarElement::token || kind == GrammarElement::other_token) {
             setting->named_tokens.push_back(element >> 3);
         }
+    }
+    for (size_t token = 0; token < setting->is_lacking.size(); ++token) {
+        if (setting->is_lacking[token] != 0) setting->lacks.push_back(token);
+        if (setting->end_of_generation[token] != 0) setting->ends.push_back(token);
     }
     setting->program = std::make_shared<const GrammarProgram>(std::move(options.program));
     setting_ = std::move(setting);
@@ -168,6 +178,16 @@ std::vector<uint8_t> Grammar::find_allowed(GrammarWork & work) {
         for (int32_t token = node.token; token >= 0; token = texts->same_text(token)) {
             flags[static_cast<size_t>(token)] = 1;
         }
+        if (node.branch >= 0) {
+            const TokenTexts::Branch & branch = texts->branch(node);
+            if (machine_->runs.reads_all(next, branch.characters, work)) {
+                for (uint32_t at = branch.from; at < branch.to; ++at) {
+                    flags[static_cast<size_t>(texts->in_order()[at])] = 1;
+                }
+                i = node.end;
+                continue;
+            }
+        }
         path[node.depth + size_t{1}] = next;
         if (machine_->automaton.size() > MOST_MEMORY) {
             std::fill(path.begin() + node.depth + 2, path.end(), Automaton::DEAD);
@@ -185,10 +205,8 @@ std::vector<uint8_t> Grammar::find_allowed(GrammarWork & work) {
         if (kind == GrammarElement::token && static_cast<size_t>(token) < n) flags[static_cast<size_t>(token)] = 1;
     }
     flags.resize(n);
-    for (size_t token = 0; token < n; ++token) {
-        if (setting_->is_lacking[token] != 0) flags[token] = 0;
-        if (setting_->end_of_generation[token] != 0) flags[token] = machine_->automaton.may_end(state_) ? 1 : 0;
-    }
+    for (const size_t token : setting_->lacks) flags[token] = 0;
+    for (const size_t token : setting_->ends) flags[token] = machine_->automaton.may_end(state_) ? 1 : 0;
     return flags;
 }
 

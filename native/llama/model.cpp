@@ -4,6 +4,7 @@
 #include <chrono>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "failure.h"
 #include "llama/backend.h"
@@ -228,23 +229,30 @@ std::vector<int32_t> Model::tokenize(const std::string & text, bool add_special,
 
 std::string Model::detokenize(const std::vector<int32_t> & tokens, bool render_special) const {
     std::string text;
-    std::string piece(64, '\0');
-    for (const int32_t token : tokens) {
-        check_token(token);
-        const auto into_piece = [&] {
-            return tokenizing(path_, [&] {
-                return llama_api().llama_token_to_piece(vocab_, token, piece.data(), static_cast<int32_t>(piece.size()),
-                                                        /*lstrip=*/0, render_special);
-            });
-        };
-        int32_t length = into_piece();
-        if (length < 0) {
-            piece.resize(static_cast<size_t>(-length));
-            length = into_piece();
-        }
-        text.append(piece, 0, static_cast<size_t>(std::max(length, 0)));
-    }
+    for_each_piece(tokens, render_special, [&](const char * piece, size_t length) { text.append(piece, length); });
     return text;
+}
+
+template <typename Take>
+void Model::for_each_piece(const std::vector<int32_t> & tokens, bool render_special, Take && take) const {
+    const LlamaApi & api = llama_api();
+    std::string piece(64, '\0');
+    for (const int32_t token : tokens) check_token(token);
+    // One guard for all of them: there may be a quarter of a million.
+    tokenizing(path_, [&] {
+        for (const int32_t token : tokens) {
+            const auto into_piece = [&] {
+                return api.llama_token_to_piece(vocab_, token, piece.data(), static_cast<int32_t>(piece.size()),
+                                                /*lstrip=*/0, render_special);
+            };
+            int32_t length = into_piece();
+            if (length < 0) {
+                piece.resize(static_cast<size_t>(-length));
+                length = into_piece();
+            }
+            take(piece.data(), static_cast<size_t>(std::max(length, 0)));
+        }
+    });
 }
 
 const char * Model::token_text(int32_t token) const {
@@ -269,13 +277,16 @@ bool Model::ends_generation(int32_t token) const { return llama_api().llama_voca
 
 std::shared_ptr<const TokenTexts> Model::texts() const {
     std::call_once(texts_once_, [&] {
+        std::vector<int32_t> tokens(static_cast<size_t>(vocabulary_size()));
+        std::iota(tokens.begin(), tokens.end(), 0);
         std::vector<std::string> texts;
+        texts.reserve(tokens.size());
+        for_each_piece(tokens, true, [&](const char * piece, size_t length) { texts.emplace_back(piece, length); });
         std::vector<uint8_t> is_control;
-        const std::vector<int32_t> attributes = token_attributes();
-        for (int32_t token = 0; token < vocabulary_size(); ++token) {
-            texts.push_back(detokenize({token}, true));
+        is_control.reserve(tokens.size());
+        for (const int32_t attributes : token_attributes()) {
             constexpr int32_t CONTROL = LLAMA_TOKEN_ATTR_CONTROL | LLAMA_TOKEN_ATTR_UNKNOWN;
-            is_control.push_back((attributes[static_cast<size_t>(token)] & CONTROL) != 0 ? 1 : 0);
+            is_control.push_back((attributes & CONTROL) != 0 ? 1 : 0);
         }
         texts_ = std::make_shared<const TokenTexts>(std::move(texts), std::move(is_control));
     });

@@ -64,6 +64,9 @@ class Model {
   private:
     Model(llama_model * model, std::string path, uint64_t tokenizer_hash);
     void check_token(int32_t token) const;
+    /// Calls `take` with the bytes of each token.
+    template <typename Take>
+    void for_each_piece(const std::vector<int32_t> & tokens, bool render_special, Take && take) const;
 
     llama_model * model_;
     const llama_vocab * vocab_;

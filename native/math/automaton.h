@@ -103,6 +103,8 @@ class Automaton {
     const std::vector<std::pair<GrammarElement, int32_t>> & token_elements(State state) const {
         return states_[static_cast<size_t>(state)].token_elements;
     }
+    /// Of the text that leads to a state.
+    size_t readings(State state) const { return readings_of(state).size(); }
     /// Bytes of what has been found out, about.
     size_t size() const { return size_; }
 

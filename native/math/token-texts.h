@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "math/character-runs.h"
 #include "math/white-space-habits.h"
 
 namespace eft {
@@ -25,11 +26,20 @@ class TokenTexts {
     struct Node {
         uint32_t end;    // index of the first node behind those that begin with this prefix
         int32_t token;   // the first token that is this text; -1: none
+        int32_t branch;  // index into branches(); -1: none, since little lies beneath
         uint16_t depth;  // bytes before `byte`
         uint8_t byte;
     };
+    /// What lies beneath a node.
+    struct Branch {
+        Characters characters;  // of each way further on, at most
+        uint32_t from, to;      // places in in_order() of all tokens that begin with the node's prefix
+    };
     /// Each node before its children, those in the order of their bytes. Built at the first call.
     const std::vector<Node> & tree() const;
+    const Branch & branch(const Node & node) const { return branches_[static_cast<size_t>(node.branch)]; }
+    /// Tokens in the order of the tree. There once the tree is.
+    const std::vector<int32_t> & in_order() const { return in_order_; }
     /// The node of the longest token that `text` has at `from`; tree().size() if it has none there.
     size_t longest(const std::string & text, size_t from) const;
     /// The next token of the same text; -1: none.
@@ -41,11 +51,15 @@ class TokenTexts {
 
   private:
     void build() const;
+    /// As bytes; tokens of the same text by their ids.
+    void sort_by_text(std::vector<int32_t> & tokens) const;
 
     std::vector<std::string> texts_;
     std::vector<uint8_t> is_control_;
     mutable std::once_flag built_;
     mutable std::vector<Node> tree_;
+    mutable std::vector<Branch> branches_;
+    mutable std::vector<int32_t> in_order_;
     mutable std::vector<int32_t> same_text_;
     mutable size_t depth_ = 0;
     mutable WhiteSpaceHabits habits_;

@@ -19,7 +19,6 @@ class Utf8Position {
         return true;
     }
 
-  private:
     bool advance(uint8_t byte) {
         if (missing_ > 0) {
             if (byte < lowest_ || byte > highest_) return false;
@@ -36,6 +35,11 @@ class Utf8Position {
         return true;
     }
 
+    bool operator==(const Utf8Position & other) const {
+        return missing_ == other.missing_ && lowest_ == other.lowest_ && highest_ == other.highest_;
+    }
+
+  private:
     uint8_t missing_ = 0;                     // bytes until the character is whole
     uint8_t lowest_ = 0x80, highest_ = 0xbf;  // what the next one may be
 };
