@@ -4,7 +4,7 @@ import type { NativeModel } from "../native/binding.js";
 import type { Recipe } from "../types.js";
 import type { ChatMessage } from "./messages.js";
 import { createPromptRenderers, type PromptMember, type PromptRenderer } from "./prompt.js";
-import { isControl, type NamedModel } from "../models/vocabulary.js";
+import { isControl, type NamedModel } from "../models/token-tables.js";
 
 /** Short conversations; a template that refuses one may render another. */
 const CONVERSATIONS: readonly (readonly ChatMessage[])[] = [

@@ -105,6 +105,7 @@ beforeAll(() => {
     );
     VARIANTS["ids that are unused padding in the others"] = upscaling("", ["large-padded", "chat", "small-padded"]);
     VARIANTS["by two members"] = dial();
+    VARIANTS["by two members that spell the end differently"] = dial("safe-disputed-end");
 });
 const NAMES = [
     "by the member that ends with one",
@@ -112,6 +113,7 @@ const NAMES = [
     "by the fallback, with control tokens",
     "ids that are unused padding in the others",
     "by two members",
+    "by two members that spell the end differently",
 ];
 const variant = (name: string): Recipe => VARIANTS[name] as Recipe;
 
@@ -363,11 +365,6 @@ prompt: { template: plain }`);
 
 describe("refused before weights are read", () => {
     test.each([
-        [
-            "two ends under one id",
-            () => dial("safe-disputed-end"),
-            /^help ends a text with <\|im_end\|> \(id 2048\), which .* lack as a token of that meaning, .*\nsafe ends /,
-        ],
         [
             "a fallback that lacks the end",
             () => upscaling("conservative: { topP: 0.9, fallback: small }"),

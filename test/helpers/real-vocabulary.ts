@@ -44,6 +44,18 @@ export interface RealFamily {
      * @param text - what it says to `user`
      */
     readonly writeAdded: (text: string) => string;
+    /**
+     * Writes a fine-tuned model that gives ids of control tokens other meanings.
+     *
+     * @param respelled - by id; `[PAD...]` is none
+     * @param said - by the model, if not whatever its random weights make it say: what follows on the token `after`
+     */
+    readonly writeRespelled: (
+        respelled: ReadonlyMap<number, string>,
+        template: string,
+        end: number,
+        said?: { readonly after: string; readonly text: string },
+    ) => string;
     readonly remove: () => void;
 }
 
@@ -102,6 +114,13 @@ ${more}`,
             return write(`added-${++scripts}`, "chat", 4, {
                 ...{ jinja, end, control: new Map(added) },
                 links: link([...findWay(name, vocabulary.ids, start, text), end]),
+            });
+        },
+        writeRespelled(respelled, jinja, end, said) {
+            const ids = new Map([...vocabulary.ids, ...[...respelled].map(([id, text]): [string, number] => [text, id])]);
+            return write(`respelled-${++scripts}`, "chat", 5, {
+                ...{ jinja, end, control: respelled },
+                ...(said && { links: link(findWay(name, ids, said.after, said.text)) }),
             });
         },
         remove,
