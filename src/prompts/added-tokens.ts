@@ -102,11 +102,13 @@ function examineAddedTokens(
     // Whoever means something else by its end does not keep the others from ending the text.
     const canEnd = deciding.some((member) => endsOf(member).some((token) => has(member, token) && isPossible(token)));
     const isYielding = ({ token }: { token: number }): boolean => canEnd && ownerOf(token).length > 0;
-    const yielding = impossible.filter(isYielding).map(
-        ({ member, token }) =>
-            `${names[member]} ends a text with ${describe(token, member)}, which is something else to ` +
-            `${list(ownerOf(token))}: a text ends where ${list(deciding)} ${deciding.length === 1 ? "ends" : "end"} it.`,
-    );
+    const yielding = impossible
+        .filter(isYielding)
+        .map(
+            ({ member, token }) =>
+                `${names[member]} ends a text with ${describe(token, member)}, which is something else to ` +
+                `${list(ownerOf(token))}: a text ends where ${list(deciding)} ${deciding.length === 1 ? "ends" : "end"} it.`,
+        );
     const problems = impossible
         .filter((end) => !isYielding(end))
         .map(({ member, token }) => {

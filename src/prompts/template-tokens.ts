@@ -29,9 +29,14 @@ export function describeForeignTokens(
     const texts = renderSamples(
         models.map((model, index) => ({ ...model, template: members[index]?.prompt ?? prompt })),
     );
+    // Each member begins with its own.
+    const beginnings = models.flatMap(({ model }) =>
+        model.info.bos < 0 ? [] : model.tokenTexts(model.info.bos, model.info.bos + 1),
+    );
     const readers = new Map<string, string[]>();
     for (const [index, { name, model }] of models.entries()) {
-        const text = texts[index] ?? "";
+        const whole = texts[index] ?? "";
+        const text = whole.slice(beginnings.find((bos) => whole.startsWith(bos))?.length ?? 0);
         const written = new Set(models.flatMap((other) => controlTokensIn(text, other.model)));
         const foreign = [...written].filter((token) => !controlTokensIn(token, model).includes(token));
         if (foreign.length === 0) continue;

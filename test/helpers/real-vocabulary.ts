@@ -53,7 +53,7 @@ export interface RealFamily {
     readonly writeRespelled: (
         respelled: ReadonlyMap<number, string>,
         template: string,
-        end: number,
+        ends: { readonly bos: number; readonly eos: number },
         said?: { readonly after: string; readonly text: string },
     ) => string;
     readonly remove: () => void;
@@ -62,23 +62,25 @@ export interface RealFamily {
 /** Writes a large base model, a small one, and a fine-tuned small one, which alone carries the template. */
 export async function writeRealFamily(name: RealFamilyName): Promise<RealFamily> {
     const vocabulary = readVocabulary(name);
-    const { added, eos } = FAMILIES[name];
+    const { added, bos: usual, eos } = FAMILIES[name];
     const template = await readTemplate(name);
     const { folder, remove } = temporaryFolder();
     interface Parts {
         readonly links?: Links;
         readonly control?: ReadonlyMap<number, string>;
         readonly jinja?: string;
+        readonly bos?: number;
         readonly end?: number;
     }
     const write = (model: string, role: Role, seed: number, parts: Parts = {}): string => {
-        const { links, control = new Map<number, string>(), jinja = template, end = eos[role] } = parts;
+        const { links, control = new Map<number, string>(), jinja = template, bos = usual, end = eos[role] } = parts;
         const file = path.join(folder, `${model}.gguf`);
         const size = model === "large-base" ? "large" : "small";
         const { width, entries } = vocabulary.describe(size, control);
         const metadata = {
             ...listMetadata(name, role, size, width),
             ...entries,
+            "tokenizer.ggml.bos_token_id": scalar("uint32", bos),
             "tokenizer.ggml.eos_token_id": scalar("uint32", end),
             ...(role === "chat" && { "tokenizer.chat_template": scalar("string", jinja) }),
         };
@@ -116,10 +118,13 @@ ${more}`,
                 links: link([...findWay(name, vocabulary.ids, start, text), end]),
             });
         },
-        writeRespelled(respelled, jinja, end, said) {
-            const ids = new Map([...vocabulary.ids, ...[...respelled].map(([id, text]): [string, number] => [text, id])]);
+        writeRespelled(respelled, jinja, { bos, eos: end }, said) {
+            const ids = new Map([
+                ...vocabulary.ids,
+                ...[...respelled].map(([id, text]): [string, number] => [text, id]),
+            ]);
             return write(`respelled-${++scripts}`, "chat", 5, {
-                ...{ jinja, end, control: respelled },
+                ...{ jinja, bos, end, control: respelled },
                 ...(said && { links: link(findWay(name, ids, said.after, said.text)) }),
             });
         },
