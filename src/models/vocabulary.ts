@@ -22,6 +22,7 @@ import {
 } from "./token-tables.js";
 
 const MAX_DIFFERENCES = 10;
+const COMPLETE = { ids: 1, elsewhere: 0, text: 1 };
 
 /** One id that means different things to two members. */
 export interface VocabularyDifference {
@@ -54,6 +55,8 @@ export interface MemberVocabulary {
 export interface Agreement {
     /** Of the ids that are tokens of either: those that mean the same to both. */
     readonly ids: number;
+    /** Of the ids that are tokens of this member: those that are the first one's tokens at other ids. 0 where no ordinary ones differ. */
+    readonly elsewhere: number;
     /** Of the tokens of a sample text, in several scripts and programming languages: those that both tokenizers make of it. */
     readonly text: number;
 }
@@ -131,7 +134,10 @@ export function compareVocabularies(
             special: { bos: info.bos, eos: info.eos, eot: info.eot },
             lacks: flags((token) => has[token] === 0),
             endsAlone: ends.some((token) => has[token] === 1 && isAdded(token)),
-            agreement: agreements[index] ?? { ids: 1, text: 1 },
+            agreement: {
+                ...(agreements[index] ?? COMPLETE),
+                ...(differences.length > 0 && { elsewhere: shareElsewhere(tables[index] ?? first, first) }),
+            },
         })),
         differences,
         disputed,
@@ -152,8 +158,9 @@ export function checkVocabularies({ differences, problems, members }: Vocabulary
     if (differences.length > 0) {
         const [{ name: first }, ...others] = members as readonly [MemberVocabulary, ...MemberVocabulary[]];
         const shares = others.map(
-            ({ name, agreement: { ids, text } }) =>
-                `${name} shares ${percent(ids)} of ids and ${percent(text)} of the tokens of a sample text with ${first}`,
+            ({ name, agreement: { ids, elsewhere, text } }) =>
+                `${name} shares ${percent(ids)} of ids and ${percent(text)} of the tokens of a sample text with ${first}` +
+                (elsewhere > ids ? ` (and has ${percent(elsewhere)} of its tokens at other ids, which are not mapped)` : ""),
         );
         const lines = differences.map((difference) => `  ${describeDifference(difference)}`);
         throw new EftError(
@@ -197,28 +204,45 @@ function findUnlike(tables: readonly TokenTable[]): number[] {
     // Then nothing else can be compared.
     if (others.some(({ model }) => model.info.vocabularyType !== first.model.info.vocabularyType)) return [];
     const common = Math.min(...tables.map(({ width }) => width));
-    const hashes = new Set(tables.map(({ model }) => model.vocabularyHash(common)));
+    const byTable = new Map(tables.map((table) => [`${table.model.vocabularyHash(common)} ${table.ends.join()}`, table]));
     const unlike: number[] = [];
-    for (let token = hashes.size === 1 ? common : 0; token < first.has.length; token++) {
-        const one = tables.find(({ has }) => has[token] === 1);
-        if (one === undefined) continue;
-        if (tables.some((other) => other !== one && other.has[token] === 1 && !isSame(one, other, token)))
-            unlike.push(token);
-    }
+    const compare = (among: readonly TokenTable[], from: number, to: number): void => {
+        for (let token = from; token < to; token++) {
+            let one: TokenTable | undefined;
+            for (const other of among) {
+                if (other.has[token] !== 1) continue;
+                one ??= other;
+                if (one === other || isSame(one, other, token)) continue;
+                unlike.push(token);
+                break;
+            }
+        }
+    };
+    if (byTable.size > 1) compare([...byTable.values()], 0, common);
+    compare(tables, common, first.has.length);
     return unlike;
 }
 
 function agreementOf(table: TokenTable, first: TokenTable, unlike: readonly number[]): Agreement {
-    if (table.model.info.vocabularyType !== first.model.info.vocabularyType) return { ids: 0, text: 0 };
+    if (table.model.info.vocabularyType !== first.model.info.vocabularyType) return { ids: 0, elsewhere: 0, text: 0 };
     let [both, either] = [0, 0];
-    for (const [token, flag] of table.has.entries()) {
-        if (flag === 1 || first.has[token] === 1) either++;
-        if (flag === 1 && first.has[token] === 1) both++;
+    for (let token = 0; token < first.has.length; token++) {
+        const holders = (table.has[token] ?? 0) + (first.has[token] ?? 0);
+        if (holders > 0) either++;
+        if (holders > 1) both++;
     }
     const isUnlike = (token: number): boolean =>
         table.has[token] === 1 && first.has[token] === 1 && !isSame(table, first, token);
     const same = both - unlike.filter(isUnlike).length;
-    return { ids: either === 0 ? 1 : same / either, text: sharedText(table.model, first.model) };
+    return { ...COMPLETE, ids: either === 0 ? 1 : same / either, text: sharedText(table.model, first.model) };
+}
+
+function shareElsewhere(table: TokenTable, first: TokenTable): number {
+    if (table.model.info.vocabularyType !== first.model.info.vocabularyType) return 0;
+    const [texts, others] = [table.texts(), first.texts()];
+    const places = new Map(others.map((text, token) => [text, token]));
+    const moved = texts.filter((text, token) => text !== others[token] && places.has(text));
+    return moved.length / texts.length;
 }
 
 function describeTypes([first, ...others]: readonly TokenTable[]): VocabularyDifference[] {
@@ -269,7 +293,7 @@ function settle(token: number, tables: readonly TokenTable[], owners: readonly n
 function describeTable(
     { name, width, model }: TokenTable,
     first: TokenTable,
-    { text }: Agreement = { ids: 1, text: 1 },
+    { text }: Agreement = COMPLETE,
 ): string[] {
     const [own, reference] = [model.info, first.model.info];
     return [

@@ -52,7 +52,7 @@ const RESPELLED = {
         /** Of the base models, whose ids they are. */
         theirs: ["<|begin_of_text|>", "<|end_of_text|>", "<|reserved_special_token_6|>"],
         /** What the large model reads for `<think>`. */
-        readsThink: ["<", "think", ">"],
+        readsThink: ["<th", "ink", ">"],
     },
     qwen3: {
         own: new Map([
@@ -114,7 +114,7 @@ function checkBridge(name: Name): void {
         expect(disputed).toEqual([...own].filter(([, text]) => !text.startsWith("[PAD")).map(([id]) => id));
         expect(vocabulary.disputed.every(({ owners }) => owners.join() === "1")).toBe(true);
         const [large, chat] = vocabulary.members;
-        expect(large?.agreement).toEqual({ ids: 1, text: 1 });
+        expect(large?.agreement).toEqual({ ids: 1, elsewhere: 0, text: 1 });
         expect(chat?.agreement.text).toBe(1);
         expect(chat?.agreement.ids).toBeGreaterThan(0.9999);
         expect(chat?.agreement.ids).toBeLessThan(1);
@@ -143,7 +143,6 @@ function checkBridge(name: Name): void {
         const plain = await run(ensemble, { ...first, maxTokens: 8, memberLogprobs: true });
         expect(plain.parts[0]).toMatchObject({
             id: think,
-            text: "<think>",
             members: { large: -Infinity, small: -Infinity },
         });
         const { model } = ensemble.members[0] as Ensemble["members"][number];
@@ -164,11 +163,11 @@ function checkBridge(name: Name): void {
         expect(Math.abs((scored?.logprobs[1] ?? NaN) - (plain.parts[1]?.logprob ?? NaN))).toBeLessThan(F32_BATCHING);
     });
 
-    test.each([0, 1])("the same text with speculation, at temperature %d", async (temperature) => {
-        const request = { seed: 1, sampling: { temperature }, logitBias: { [thought]: 2, [end]: 2 } };
+    test("the same text with speculation", async () => {
+        const request = { seed: 1, logitBias: { [thought]: 2, [end]: 2 } };
         const plain = await run(ensemble, { ...request, scores: true });
         for (const speculation of [{ length: 3 }, { length: 8, lookup: true }])
-            expectSameDraws(await run(ensemble, { ...request, speculation }), plain, temperature, F32_BATCHING);
+            expectSameDraws(await run(ensemble, { ...request, speculation }), plain, 1, F32_BATCHING);
     });
 
     test("thoughts, an answer, and the end of it", async () => {

@@ -2,7 +2,7 @@
 
 import path from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
-import { collect, complete, score, type EftError, type Recipe } from "../../src/index.js";
+import { collect, complete, readVocabularies, score, type EftError, type Recipe } from "../../src/index.js";
 import { demoFile, demoRecipe, loadOnCpu, QUESTIONS, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import {
     fromFloat32,
@@ -100,6 +100,43 @@ function mapEntryValue(id: number): Scalar | undefined {
     const entry = small.metadata.get("tokenizer.ggml.tokens");
     return entry?.type === "array" ? entry.value[id] : undefined;
 }
+
+describe("told", () => {
+    const agreementOf = async (name: string, gguf: Gguf): Promise<unknown> =>
+        (await readVocabularies(pair(demoFile("small-chat"), write(name, gguf)))).members[1]?.agreement;
+
+    test("that the same tokens have other ids", async () => {
+        const words = 300;
+        const moved = withMetadata(
+            small,
+            tokens((text, id) => (id < words ? text : (mapEntryValue(id + 1 < VOCABULARY ? id + 1 : words) ?? text))),
+        );
+        const { elsewhere, ids } = (await agreementOf("moved", moved)) as { elsewhere: number; ids: number };
+        expect([ids, elsewhere]).toEqual([words / VOCABULARY, 1 - words / VOCABULARY]);
+        await expect(loadOnCpu(pair(demoFile("small-chat"), write("moved", moved)))).rejects.toThrow(
+            /\(and has 85\.3 % of its tokens at other ids, which are not mapped\)/,
+        );
+    });
+
+    test("what share of a sample text tokenizers cut alike, though their tables agree", async () => {
+        const cut = withMetadata(small, {
+            "tokenizer.ggml.scores": mapEntry(small, "tokenizer.ggml.scores", (score, id) => (id % 2 ? -1e4 : score)),
+        });
+        expect(await agreementOf("same", small)).toEqual({ ids: 1, elsewhere: 0, text: 1 });
+        const { text, ids } = (await agreementOf("cut", cut)) as { text: number; ids: number };
+        expect(ids).toBe(1);
+        expect(text).toBeGreaterThan(0.3);
+        expect(text).toBeLessThan(1);
+        await withEnsemble(pair(demoFile("small-chat"), write("cut", cut)), {}, ({ vocabulary }) => {
+            expect(vocabulary.notes).toEqual([
+                expect.stringMatching(
+                    /^second and first cut texts differently: [\d.]+ % of the tokens of a sample are the same\.$/,
+                ),
+            ]);
+            return Promise.resolve();
+        });
+    });
+});
 
 describe("padding", () => {
     /** More rows in the tables of tokens than there are tokens, of which the output likes every one best. */
