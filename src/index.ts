@@ -56,6 +56,8 @@ export type { ChatMessage, TextPart } from "./prompts/messages.js";
 export type { PromptRenderer } from "./prompts/prompt.js";
 export {
     describeDifference,
+    type Agreement,
+    type DisputedToken,
     type MemberVocabulary,
     type VocabularyDifference,
     type VocabularyReport,

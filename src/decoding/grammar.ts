@@ -2,7 +2,7 @@
 
 import type { Ensemble } from "../ensemble/ensemble.js";
 import type { Member } from "../ensemble/members.js";
-import { flaggedIds } from "../models/vocabulary.js";
+import { flaggedIds } from "../models/token-tables.js";
 import { EftError } from "../errors.js";
 import type { NativeGrammar } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";

@@ -173,7 +173,8 @@ export function createSpeculator({
     /** What all members can verify of a proposal: a member cannot read a token that it lacks, so a block ends before one. */
     function proposeTokens(room: number): readonly number[] {
         const { size, members: vocabularies } = ensemble.vocabulary;
-        const proposed = propose?.([...(prompts[0] ?? []), ...generated], room) ?? [];
+        const prompt = prompts[ensemble.texts.speaker] ?? [];
+        const proposed = propose?.([...prompt, ...generated], room) ?? [];
         const known = Math.max(...vocabularies.map(({ width }) => width));
         const proposal = listOf(integer(0, known - 1))("lookup's proposal", proposed).slice(0, room);
         const end = proposal.findIndex(

@@ -6,7 +6,7 @@ import { formatBytes } from "../models/bytes.js";
 import { withVocabularies } from "../models/gguf.js";
 import { findModel, locateModels, missingModels, notAt } from "../models/model-files.js";
 import { checkRecipeParts, isUpscaling } from "../models/roles.js";
-import { checkVocabularies, describeAgreement } from "../models/vocabulary.js";
+import { checkVocabularies, describeAgreement, describeDisputes } from "../models/vocabulary.js";
 import { chooseBackend, type BackendChoice } from "../native/backend.js";
 import type { NativeModel } from "../native/binding.js";
 import { plural } from "../plural.js";
@@ -100,7 +100,9 @@ async function describeHeaders(recipe: Recipe): Promise<Verdict> {
 async function compareAll(recipe: Recipe): Promise<Verdict> {
     const report = await readVocabularies(recipe);
     checkVocabularies(report);
-    return describeAgreement(report);
+    const verdict = describeAgreement(report);
+    const disputes = describeDisputes(report);
+    return disputes.length === 0 ? verdict : { warning: [verdict, ...disputes].join("; ") };
 }
 
 async function checkTemplates({ members, prompt }: Recipe): Promise<Verdict> {

@@ -7,11 +7,12 @@ import type { Scheduler } from "../host/scheduler.js";
 import type { HostContext, HostTarget } from "../host/sequences.js";
 import { createStatistics, type SpeculationStatistics, type StatisticsRecorder } from "../host/statistics.js";
 import type { MemoryPlan } from "../models/memory-plan.js";
-import { flaggedIds, type VocabularyReport } from "../models/vocabulary.js";
+import { flaggedIds } from "../models/token-tables.js";
+import { checkVocabularies, type VocabularyReport } from "../models/vocabulary.js";
 import type { BackendChoice } from "../native/backend.js";
 import { TOKEN_KIND, type NativeVocabulary } from "../native/binding.js";
 import { mapping, show } from "../options.js";
-import { createTokenTexts, type TokenTexts } from "../prompts/added-tokens.js";
+import { createTokenTexts, examineVocabularies, type TokenTexts } from "../prompts/added-tokens.js";
 import { resolveParameters } from "../recipe/index.js";
 import type { CacheType, Recipe } from "../types.js";
 import type { Host } from "./host.js";
@@ -111,6 +112,14 @@ export function createEnsemble(parts: LoadedParts, foundation: Foundation): Ense
         return disposal;
     }
 
+    /** Whose tokens disputed ids are is for each recipe to say. */
+    function examine(other: Recipe): VocabularyReport {
+        if (vocabulary.disputed.length === 0) return vocabulary;
+        const report = examineVocabularies(other, parts.members);
+        checkVocabularies(report);
+        return report;
+    }
+
     const { backend, threads, sequences, batchSize, costs } = runtime;
     const texts = createTokenTexts(parts.members, vocabulary);
     return {
@@ -118,9 +127,10 @@ export function createEnsemble(parts: LoadedParts, foundation: Foundation): Ense
         ...createTokenizer(parts.members, vocabulary, texts, alive),
         ...{ backend, threads, sequences, batchSize, costs, target, speculation, texts },
         derive: (other) => {
-            alive(runtime).retain(contexts);
+            const vocabulary = alive(examine)(other);
+            runtime.retain(contexts);
             const ensemble = createEnsemble(
-                { ...parts, recipe: other },
+                { ...parts, recipe: other, vocabulary },
                 { runtime, contexts, onDispose: () => Promise.resolve() },
             );
             derived.push(ensemble);

@@ -10,7 +10,7 @@ import type { MemberSpec, Recipe } from "../types.js";
 import type { MemoryPlan } from "../models/memory-plan.js";
 import { notAt } from "../models/model-files.js";
 import { createPromptRenderers, type PromptRenderer } from "../prompts/prompt.js";
-import { checkHasVocabulary } from "../models/vocabulary.js";
+import { checkHasVocabulary } from "../models/token-tables.js";
 
 /** One loaded language model that takes part. */
 export interface Member {

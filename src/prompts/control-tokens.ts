@@ -2,7 +2,7 @@
 
 import type { NativeModel } from "../native/binding.js";
 import type { Rendered } from "../template/template.js";
-import { KIND_BITS } from "../models/vocabulary.js";
+import { KIND_BITS } from "../models/token-tables.js";
 
 /** llama.cpp's attribute bits for tokens that swallow the white space before or after them. */
 const STRIPS_BEFORE = 1 << 7;

@@ -2,7 +2,7 @@
 
 import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
-import { flaggedIds } from "../models/vocabulary.js";
+import { flaggedIds } from "../models/token-tables.js";
 import { mapping } from "../options.js";
 import { readData, RESERVED_VARIABLES } from "../template/data.js";
 import { compileTemplate, type Rendered } from "../template/template.js";

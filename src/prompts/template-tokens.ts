@@ -4,7 +4,7 @@ import type { NativeModel } from "../native/binding.js";
 import type { Recipe } from "../types.js";
 import type { ChatMessage } from "./messages.js";
 import { createPromptRenderers, type PromptMember, type PromptRenderer } from "./prompt.js";
-import { isControl, type NamedModel } from "../models/vocabulary.js";
+import { isControl, type NamedModel } from "../models/token-tables.js";
 
 /** Short conversations; a template that refuses one may render another. */
 const CONVERSATIONS: readonly (readonly ChatMessage[])[] = [
@@ -29,9 +29,14 @@ export function describeForeignTokens(
     const texts = renderSamples(
         models.map((model, index) => ({ ...model, template: members[index]?.prompt ?? prompt })),
     );
+    // Each member begins with its own.
+    const beginnings = models.flatMap(({ model }) =>
+        model.info.bos < 0 ? [] : model.tokenTexts(model.info.bos, model.info.bos + 1),
+    );
     const readers = new Map<string, string[]>();
     for (const [index, { name, model }] of models.entries()) {
-        const text = texts[index] ?? "";
+        const whole = texts[index] ?? "";
+        const text = whole.slice(beginnings.find((bos) => whole.startsWith(bos))?.length ?? 0);
         const written = new Set(models.flatMap((other) => controlTokensIn(text, other.model)));
         const foreign = [...written].filter((token) => !controlTokensIn(token, model).includes(token));
         if (foreign.length === 0) continue;

@@ -74,7 +74,8 @@ function withoutEnd({ info: { addEos, eos } }: NativeModel, tokens: Int32Array):
  * trained, and cutting it at the seam of template and message would split words (`[INST]` + ` ` + `What` instead of
  * `[INST]` + ` What`).
  *
- * @param bos - the template's own spelling of BOS: if it begins with that, nothing is put in front
+ * @param bos - the template's own spelling of BOS: if it begins with that, nothing is put in front; a model that spells its BOS
+ *     otherwise gets its own instead
  */
 export async function tokenizeRendered(
     model: NativeModel,
@@ -82,7 +83,14 @@ export async function tokenizeRendered(
     bos: string,
 ): Promise<Int32Array> {
     const control = controlTokens(model);
-    const pieces = splitAtControlTokens(control, rendered);
+    const { lead } = tokenizerOf(model);
+    const [first] = lead;
+    // Also where the file does not call it a control token, as some forget to.
+    const own = first === undefined ? "" : (model.tokenTexts(first, first + 1)[0] ?? "");
+    const beginnings = control.byText.has(bos) ? [own, bos] : [own];
+    const isForeign = bos !== "" && !beginnings.includes(bos) && rendered.marked.startsWith(bos);
+    const marked = isForeign ? rendered.marked.slice(bos.length) : rendered.marked;
+    const pieces = splitAtControlTokens(control, { ...rendered, marked });
     const texts = await tokenize(
         model,
         pieces.filter((piece) => typeof piece === "string"),
@@ -90,12 +98,7 @@ export async function tokenizeRendered(
     );
     const remaining = texts.values();
     const tokens = pieces.map((piece) => (typeof piece === "number" ? [piece] : (remaining.next().value ?? [])));
-    const { lead } = tokenizerOf(model);
-    const [first] = lead;
-    // Also where the file does not call it a control token, as some forget to.
-    const own = first === undefined ? "" : (model.tokenTexts(first, first + 1)[0] ?? "");
-    const beginnings = control.byText.has(bos) ? [own, bos] : [own];
-    const beginsWithBos = beginnings.some((text) => text !== "" && rendered.marked.startsWith(text));
+    const beginsWithBos = beginnings.some((text) => text !== "" && marked.startsWith(text));
     return concatenate(beginsWithBos ? tokens : [lead, ...tokens]);
 }
 

@@ -1,7 +1,8 @@
 /** What the vocabularies and templates of some files mean to each other, without loading their weights. */
 
 import { withVocabularies } from "../models/gguf.js";
-import { checkHasVocabulary, compareVocabularies, type VocabularyReport } from "../models/vocabulary.js";
+import { checkHasVocabulary } from "../models/token-tables.js";
+import { compareVocabularies, type VocabularyReport } from "../models/vocabulary.js";
 import type { NativeModel } from "../native/binding.js";
 import { string } from "../options.js";
 import { checkRecipe } from "../recipe/index.js";

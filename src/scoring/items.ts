@@ -255,8 +255,9 @@ function startToken({ members }: Ensemble, member: number): number | undefined {
 }
 
 /** The token that ends an answer for most members, the lowest id among equals. */
-function endToken({ members }: Ensemble): number {
-    const ends = members.map(({ prompt }) => prompt.eos).filter((token) => token >= 0);
+function endToken({ members, vocabulary }: Ensemble): number {
+    // The id may be something else to whoever speaks for it.
+    const ends = members.map(({ prompt }) => prompt.eos).filter((token) => vocabulary.endOfGeneration[token] === 1);
     const count = (token: number): number => ends.filter((other) => other === token).length;
     const [end] = ends.toSorted((a, b) => count(b) - count(a) || a - b);
     if (end !== undefined) return end;

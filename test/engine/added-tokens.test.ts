@@ -56,6 +56,13 @@ beforeAll(() => {
     const [end, mark] = ADDED as [ExtraToken, ExtraToken];
     write("safe-disputed-mark", tuned("small-safe", [end, { ...mark, text: "<other>" }]));
     write("safe-disputed-end", tuned("small-safe", [{ ...end, text: "<|eot_id|>" }, mark]));
+    // Tokens that their family keeps for fine-tunings, and that the tuned model has respelled.
+    const reserved = ADDED.map(({ like }, index) => ({
+        ...{ text: `<|reserved_${index}|>`, type: TOKEN_TYPE.control },
+        ...(like !== undefined && { like }),
+    }));
+    write("large-reserved", addTokens(float32("large-base"), reserved));
+    write("small-reserved", addTokens(float32("small-base"), reserved));
     write("large-wider", addTokens(float32("large-base"), [{ text: "<image>", type: TOKEN_TYPE.control, like: EOS }]));
 });
 
@@ -104,14 +111,21 @@ beforeAll(() => {
         "conservative: { topP: 1, fallback: chat }\ncontrolTokens: fallback",
     );
     VARIANTS["ids that are unused padding in the others"] = upscaling("", ["large-padded", "chat", "small-padded"]);
+    VARIANTS["by the fallback, where they mean something else to the others"] = upscaling(
+        "conservative: { topP: 0.95, fallback: chat }\ncontrolTokens: fallback",
+        ["large-reserved", "chat", "small-reserved"],
+    );
     VARIANTS["by two members"] = dial();
+    VARIANTS["by two members that spell the end differently"] = dial("safe-disputed-end");
 });
 const NAMES = [
     "by the member that ends with one",
     "by the fallback",
     "by the fallback, with control tokens",
     "ids that are unused padding in the others",
+    "by the fallback, where they mean something else to the others",
     "by two members",
+    "by two members that spell the end differently",
 ];
 const variant = (name: string): Recipe => VARIANTS[name] as Recipe;
 
@@ -363,11 +377,6 @@ prompt: { template: plain }`);
 
 describe("refused before weights are read", () => {
     test.each([
-        [
-            "two ends under one id",
-            () => dial("safe-disputed-end"),
-            /^help ends a text with <\|im_end\|> \(id 2048\), which .* lack as a token of that meaning, .*\nsafe ends /,
-        ],
         [
             "a fallback that lacks the end",
             () => upscaling("conservative: { topP: 0.9, fallback: small }"),

@@ -8,7 +8,7 @@ import { Template } from "@huggingface/jinja";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import type { ChatMessage, Ensemble, TemplateVariables } from "../../src/index.js";
-import { flaggedIds } from "../../src/models/vocabulary.js";
+import { flaggedIds } from "../../src/models/token-tables.js";
 import type { NativeModel } from "../../src/native/binding.js";
 import { loadOnCpu, repository } from "../helpers/demo.js";
 import {

@@ -18,7 +18,7 @@ import {
     type Tool,
     type ToolCall,
 } from "../../src/index.js";
-import { flaggedIds } from "../../src/models/vocabulary.js";
+import { flaggedIds } from "../../src/models/token-tables.js";
 import { toolsVariable } from "../../src/prompts/tool-messages.js";
 import { compileTemplate } from "../../src/template/template.js";
 import type { ResolvedTool } from "../../src/tools/types.js";

@@ -2,7 +2,7 @@
 
 import path from "node:path";
 import { afterAll, describe, expect, test } from "@jest/globals";
-import { collect, complete, score, type EftError, type Recipe } from "../../src/index.js";
+import { collect, complete, readVocabularies, score, type EftError, type Recipe } from "../../src/index.js";
 import { demoFile, demoRecipe, loadOnCpu, QUESTIONS, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import {
     fromFloat32,
@@ -44,9 +44,8 @@ async function refusal(name: string, gguf: Gguf): Promise<string[]> {
     );
     expect(error).toMatchObject({ name: "EftError", code: "VOCABULARY_MISMATCH" });
     const [sentence, ...differences] = error?.message.split("\n") ?? [];
-    expect(sentence).toBe(
-        "The members' vocabularies differ, so their distributions cannot be combined. Use models of one family (same " +
-            "tokenizer). First differences:",
+    expect(sentence).toMatch(
+        /^The members' vocabularies differ in ordinary tokens, so their distributions cannot be combined: second shares [\d.]+ % of ids and [\d.]+ % of the tokens of a sample text with first\. Use models of one family \(same tokenizer\); .* First differences:$/,
     );
     return differences.map((line) => line.trim());
 }
@@ -64,16 +63,6 @@ describe("refused", () => {
         expect(await refusal("text", renamed)).toEqual([
             'id 312: "The!" (normal) for second, "The" (normal) for first',
         ]);
-    });
-
-    test("another kind of token", async () => {
-        const kinds = mapEntry(small, "tokenizer.ggml.token_type", (kind, id) => (id === 700 ? 3 : kind));
-        const [difference, ...others] = await refusal(
-            "kind",
-            withMetadata(small, { "tokenizer.ggml.token_type": kinds }),
-        );
-        expect(difference).toMatch(/^id 700: ".*" \(control\) for second, ".*" \(normal\) for first$/);
-        expect(others).toEqual([]);
     });
 
     test("two tokens that have changed places", async () => {
@@ -111,6 +100,43 @@ function mapEntryValue(id: number): Scalar | undefined {
     const entry = small.metadata.get("tokenizer.ggml.tokens");
     return entry?.type === "array" ? entry.value[id] : undefined;
 }
+
+describe("told", () => {
+    const agreementOf = async (name: string, gguf: Gguf): Promise<unknown> =>
+        (await readVocabularies(pair(demoFile("small-chat"), write(name, gguf)))).members[1]?.agreement;
+
+    test("that the same tokens have other ids", async () => {
+        const words = 300;
+        const moved = withMetadata(
+            small,
+            tokens((text, id) => (id < words ? text : (mapEntryValue(id + 1 < VOCABULARY ? id + 1 : words) ?? text))),
+        );
+        const { elsewhere, ids } = (await agreementOf("moved", moved)) as { elsewhere: number; ids: number };
+        expect([ids, elsewhere]).toEqual([words / VOCABULARY, 1 - words / VOCABULARY]);
+        await expect(loadOnCpu(pair(demoFile("small-chat"), write("moved", moved)))).rejects.toThrow(
+            /\(and has 85\.3 % of its tokens at other ids, which are not mapped\)/,
+        );
+    });
+
+    test("what share of a sample text tokenizers cut alike, though their tables agree", async () => {
+        const cut = withMetadata(small, {
+            "tokenizer.ggml.scores": mapEntry(small, "tokenizer.ggml.scores", (score, id) => (id % 2 ? -1e4 : score)),
+        });
+        expect(await agreementOf("same", small)).toEqual({ ids: 1, elsewhere: 0, text: 1 });
+        const { text, ids } = (await agreementOf("cut", cut)) as { text: number; ids: number };
+        expect(ids).toBe(1);
+        expect(text).toBeGreaterThan(0.3);
+        expect(text).toBeLessThan(1);
+        await withEnsemble(pair(demoFile("small-chat"), write("cut", cut)), {}, ({ vocabulary }) => {
+            expect(vocabulary.notes).toEqual([
+                expect.stringMatching(
+                    /^second and first cut texts differently: [\d.]+ % of the tokens of a sample are the same\.$/,
+                ),
+            ]);
+            return Promise.resolve();
+        });
+    });
+});
 
 describe("padding", () => {
     /** More rows in the tables of tokens than there are tokens, of which the output likes every one best. */

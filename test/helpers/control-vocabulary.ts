@@ -4,7 +4,7 @@ import path from "node:path";
 import { withVocabularies } from "../../src/models/gguf.js";
 import type { ChatMessage } from "../../src/prompts/messages.js";
 import { createPromptRenderers, type PromptRenderer } from "../../src/prompts/prompt.js";
-import { KIND_BITS } from "../../src/models/vocabulary.js";
+import { KIND_BITS } from "../../src/models/token-tables.js";
 import type { NativeModel } from "../../src/native/binding.js";
 import { demoFile } from "./demo.js";
 import { mapEntry, readGguf, withMetadata, writeGguf, type MetadataValue } from "./gguf.js";

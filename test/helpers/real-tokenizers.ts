@@ -131,7 +131,13 @@ export function templateOf(name: RealFamilyName): string | undefined {
 
 /** What llama.cpp's converter takes for a control token, whatever the file calls it. */
 function isControl({ content, special }: AddedToken): boolean {
-    return special || /^(<\|.*\|>|<unused.*>|<pad>|<mask>)$/.test(content);
+    return special || /^(<[|\uff5c].*[|\uff5c]>|<unused.*>|<pad>|<mask>)$/.test(content);
+}
+
+/** Of a token that another fine-tuning has added, by what it is spelled like. */
+function typeOf(content: string): number {
+    if (content.startsWith("[PAD")) return TOKEN_TYPE.unused;
+    return isControl({ id: -1, content, special: false }) ? TOKEN_TYPE.control : TOKEN_TYPE.userDefined;
 }
 
 /** The package's own declarations cannot be resolved. */
@@ -161,7 +167,7 @@ export interface RealVocabulary {
     /**
      * Metadata; the same objects for the same size, so that they are encoded once.
      *
-     * @param control - control tokens in the place of others or behind the last one
+     * @param control - other added tokens in the place of others or behind the last one
      */
     readonly describe: (
         size: Size,
@@ -219,7 +225,7 @@ export function readVocabulary(name: RealFamilyName): RealVocabulary {
         const entries = {
             ...shared,
             "tokenizer.ggml.tokens": column("string", tokens, (text) => text),
-            "tokenizer.ggml.token_type": column("int32", types, () => TOKEN_TYPE.control),
+            "tokenizer.ggml.token_type": column("int32", types, typeOf),
             ...(isSentencePiece && { "tokenizer.ggml.scores": column("float32", scores, () => -1000) }),
         };
         return { width, entries };

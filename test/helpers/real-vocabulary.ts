@@ -44,29 +44,43 @@ export interface RealFamily {
      * @param text - what it says to `user`
      */
     readonly writeAdded: (text: string) => string;
+    /**
+     * Writes a fine-tuned model that gives ids of control tokens other meanings.
+     *
+     * @param respelled - by id; `[PAD...]` is none
+     * @param said - by the model, if not whatever its random weights make it say: what follows on the token `after`
+     */
+    readonly writeRespelled: (
+        respelled: ReadonlyMap<number, string>,
+        template: string,
+        ends: { readonly bos: number; readonly eos: number },
+        said?: { readonly after: string; readonly text: string },
+    ) => string;
     readonly remove: () => void;
 }
 
 /** Writes a large base model, a small one, and a fine-tuned small one, which alone carries the template. */
 export async function writeRealFamily(name: RealFamilyName): Promise<RealFamily> {
     const vocabulary = readVocabulary(name);
-    const { added, eos } = FAMILIES[name];
+    const { added, bos: usual, eos } = FAMILIES[name];
     const template = await readTemplate(name);
     const { folder, remove } = temporaryFolder();
     interface Parts {
         readonly links?: Links;
         readonly control?: ReadonlyMap<number, string>;
         readonly jinja?: string;
+        readonly bos?: number;
         readonly end?: number;
     }
     const write = (model: string, role: Role, seed: number, parts: Parts = {}): string => {
-        const { links, control = new Map<number, string>(), jinja = template, end = eos[role] } = parts;
+        const { links, control = new Map<number, string>(), jinja = template, bos = usual, end = eos[role] } = parts;
         const file = path.join(folder, `${model}.gguf`);
         const size = model === "large-base" ? "large" : "small";
         const { width, entries } = vocabulary.describe(size, control);
         const metadata = {
             ...listMetadata(name, role, size, width),
             ...entries,
+            "tokenizer.ggml.bos_token_id": scalar("uint32", bos),
             "tokenizer.ggml.eos_token_id": scalar("uint32", end),
             ...(role === "chat" && { "tokenizer.chat_template": scalar("string", jinja) }),
         };
@@ -102,6 +116,16 @@ ${more}`,
             return write(`added-${++scripts}`, "chat", 4, {
                 ...{ jinja, end, control: new Map(added) },
                 links: link([...findWay(name, vocabulary.ids, start, text), end]),
+            });
+        },
+        writeRespelled(respelled, jinja, { bos, eos: end }, said) {
+            const ids = new Map([
+                ...vocabulary.ids,
+                ...[...respelled].map(([id, text]): [string, number] => [text, id]),
+            ]);
+            return write(`respelled-${++scripts}`, "chat", 5, {
+                ...{ jinja, bos, end, control: respelled },
+                ...(said && { links: link(findWay(name, ids, said.after, said.text)) }),
             });
         },
         remove,

@@ -1,7 +1,7 @@
 /** A prompt template by which the demo family thinks: its first sentence is a thought, and what follows is the answer. */
 
 import type { Ensemble } from "../../src/index.js";
-import { flaggedIds } from "../../src/models/vocabulary.js";
+import { flaggedIds } from "../../src/models/token-tables.js";
 
 const ASSISTANT = "<think>{{ message['reasoning_content'] }}.{{ message['content'] }}{{ eos_token }}";
 const TEMPLATE =
