@@ -12,6 +12,7 @@ import { benchPauses, printPauses } from "./pauses.mjs";
 import { writeReport } from "./report.mjs";
 import { benchScore, printScore } from "./score.mjs";
 import { serveCommand } from "./serve-command.mjs";
+import { benchSelective, printSelective } from "./selective.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
 import { benchStep, printStep } from "./step.mjs";
 import { benchStructured, printStructured } from "./structured.mjs";
@@ -95,6 +96,12 @@ await yargs(hideBin(process.argv))
         command("speculation", "drafting and verifying, against plain steps", benchSpeculation, printSpeculation, {
             choices: Object.keys(FAMILIES).filter((name) => FAMILIES[name].texts !== undefined),
             ...{ families: ["demo", "demo-inflated"], rounds: 5, tokens: 40 },
+        }),
+    )
+    .command(
+        command("selective", "asking the target only where the drafter is unsure", benchSelective, printSelective, {
+            choices: Object.keys(FAMILIES).filter((name) => FAMILIES[name].texts !== undefined),
+            ...{ families: ["demo", "demo-inflated", "1.1b"], rounds: 5, tokens: 40 },
         }),
     )
     .command(

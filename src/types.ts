@@ -148,6 +148,11 @@ export interface SpeculationSpec {
     readonly length?: DraftLength;
     /** How the random choices of drafter and target are tied together. Default `gumbel`. */
     readonly coupling?: Coupling;
+    /**
+     * Selective fusion: where the drafter's distribution has less entropy than this, its token is taken without asking the target. Nats,
+     * 0..100; 0: the target is asked at every token, which is the default.
+     */
+    readonly selective?: number;
 }
 
 /** A validated recipe. All paths are absolute, all defaults filled in. Plain data. */

@@ -36,7 +36,9 @@ struct Advance {
 };
 
 bool reads(const StepEntry & entry, uint32_t length, size_t m) {
-    const bool drafts = length > 0 && entry.speculation.drafter && is_read(*entry.speculation.drafter, m);
+    const Speculation & speculation = entry.speculation;
+    const bool reads_drafter = length > 0 || speculation.selective > 0;
+    const bool drafts = reads_drafter && speculation.drafter && is_read(*speculation.drafter, m);
     return drafts || is_read(entry.fusion, m) || (entry.draw && entry.draw->members);
 }
 
@@ -79,6 +81,7 @@ DraftEntry to_draft_entry(const StepEntry & step, const Advance & advance) {
     draft.history_limit = step.speculation.history_limit;
     draft.length = advance.length;
     draft.min_confidence = advance.min_confidence;
+    draft.selective = step.speculation.selective;
     return draft;
 }
 

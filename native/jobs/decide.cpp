@@ -79,13 +79,60 @@ Failure no_token_left(const DrawRequest & request) {
             "masks exclude all of it, an end of the text included. Offer another alternative there."};
 }
 
+/// A token of the target at a row of a draw.
+DrawResult draw_asked(JobState & state, const StepEntry & entry, const std::vector<MemberRow> & members, uint32_t row,
+                      const DrawRequest & request, const DrawRequest & drafted_by) {
+    const Target & target = *entry.target;
+    const Speculation & speculation = entry.speculation;
+    const size_t n = target.vocabulary_size();
+    const FuseResult fused = fuse_position(state, target, members, entry.fusion, state.fuse);
+    const float * drafter = nullptr;
+    const bool drafted = row < entry.last_row();
+    const bool verifies = drafted && !speculation.are_forced;
+    if (speculation.drafter && (speculation.compare || (verifies && speculation.coupling == Coupling::maximal))) {
+        drafter = fuse_position(state, target, members, *speculation.drafter, state.drafter_fuse).target;
+    }
+    const int32_t token = drafted
+                              ? verify_draft(fused.target, verifies ? drafter : nullptr, n, speculation.drafts[row],
+                                             request, drafted_by, speculation.coupling, state.draw)
+                              : draw_token(fused.target, n, request, state.draw.target);
+    if (token < 0) throw no_token_left(request);
+    DrawResult result = report(target, members, fused, token, request);
+    if (speculation.compare && drafter)
+        result.drafter = compare(state, target, members, fused, drafter, drafted_by);
+    return result;
+}
+
+/// A token of the drafter, where it is so sure that the target is not asked.
+std::optional<DrawResult> draw_unasked(JobState & state, const StepEntry & entry,
+                                       const std::vector<MemberRow> & members, uint32_t row,
+                                       const DrawRequest & drafted_by) {
+    const Target & target = *entry.target;
+    const Speculation & speculation = entry.speculation;
+    if (speculation.selective <= 0 || !speculation.drafter) return std::nullopt;
+    const size_t n = target.vocabulary_size();
+    const FuseResult own = fuse_position(state, target, members, *speculation.drafter, state.drafter_fuse);
+    const bool is_taken = row < entry.taken();
+    if (!is_taken && entropy(own.target, n) >= speculation.selective) return std::nullopt;
+    const int32_t token =
+        is_taken ? speculation.drafts[row] : draw_draft(own.target, n, drafted_by, Coupling::gumbel, state.draw).token;
+    // What biases and grammar leave of its tokens may be nothing, and more of the target's.
+    if (token < 0) return std::nullopt;
+    DrawResult result = report(target, members, own, token, drafted_by);
+    result.is_unasked = true;
+    if (speculation.compare) {
+        const FuseResult fused = fuse_position(state, target, members, entry.fusion, state.fuse);
+        result.drafter = compare(state, target, members, fused, own.target, drafted_by);
+    }
+    return result;
+}
+
 /// Decides row after row, until a draft is rejected, all are accepted and followed by one more token, the text ends, or
 /// the row after the last draft is still to be evaluated.
 void draw(JobState & state, const EntryRows & rows, Decision & decision) {
     const StepEntry & entry = rows.entry;
     const Target & target = *entry.target;
     const Speculation & speculation = entry.speculation;
-    const size_t n = target.vocabulary_size();
     auto & draws = decision.result.draws;
     DrawRequest request = *entry.draw;
     for (const auto & before : draws) advance_request(request, before.token, speculation.history_limit);
@@ -99,20 +146,12 @@ void draw(JobState & state, const EntryRows & rows, Decision & decision) {
         if (decision.waits) return;
 
         const auto members = rows_at(state, rows, row);
-        const FuseResult fused = fuse_position(state, target, members, entry.fusion, state.fuse);
-        const float * drafter = nullptr;
-        const bool verifies = drafted && !speculation.are_forced;
-        if (speculation.drafter && (speculation.compare || (verifies && speculation.coupling == Coupling::maximal))) {
-            drafter = fuse_position(state, target, members, *speculation.drafter, state.drafter_fuse).target;
+        if (const auto unasked = draw_unasked(state, entry, members, row, drafted_by)) {
+            draws.push_back(*unasked);
+        } else {
+            draws.push_back(draw_asked(state, entry, members, row, request, drafted_by));
         }
-        const int32_t token = drafted
-                                  ? verify_draft(fused.target, verifies ? drafter : nullptr, n, speculation.drafts[row],
-                                                 request, drafted_by, speculation.coupling, state.draw)
-                                  : draw_token(fused.target, n, request, state.draw.target);
-        if (token < 0) throw no_token_left(request);
-        draws.push_back(report(target, members, fused, token, request));
-        if (speculation.compare && drafter)
-            draws.back().drafter = compare(state, target, members, fused, drafter, drafted_by);
+        const int32_t token = draws.back().token;
 
         const bool accepted = drafted && token == speculation.drafts[row];
         if (!accepted || target.end_of_generation[static_cast<size_t>(token)] != 0) return;

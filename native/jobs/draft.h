@@ -22,6 +22,7 @@ struct DraftEntry {
     uint32_t history_limit = 0;
     uint32_t length = 1;        // most tokens to draft
     double min_confidence = 0;  // stop before a position where the drafter is less sure
+    double selective = 0;       // as in Speculation: stop before a position where the target is asked
 };
 
 /// What an entry has drafted.

@@ -17,7 +17,9 @@ MemberRow row_of(const JobState & state, const EntryRows & rows, size_t m, uint3
     if (!rows.copies[m].empty()) return {rows.copies[m].data(), rows.copies[m].size()};
     if (rows.late[m] >= 0) return read_row(state, target, m, rows.late[m]);
     if (rows.first[m] >= 0) {
-        return read_row(state, target, m, rows.first[m] + static_cast<int32_t>(row));
+        const uint32_t taken = rows.entry.taken();
+        if (row < taken) return {};
+        return read_row(state, target, m, rows.first[m] + static_cast<int32_t>(row - taken));
     }
     const bool is_kept = has_kept_rows(state, rows.entry, m) && row < rows.entry.speculation.kept_rows;
     if (!is_kept) return {};

@@ -28,6 +28,9 @@ struct Speculation {
     uint32_t history_limit = 0;
     std::optional<Fusion> drafter;
     std::optional<SamplingParameters> drafter_sampling;  // empty: as the target
+    /// Selective fusion: where the drafter's distribution has less entropy than this, in nats, its draw is the token. 0:
+    /// nowhere.
+    double selective = 0;
     bool compare = false;
 };
 
@@ -46,7 +49,12 @@ struct StepEntry {
     Speculation speculation;
     std::optional<Queries> queries;
 
-    uint32_t rows() const { return draw ? last_row() + 1 : queries ? queries->rows : 0; }
+    uint32_t rows() const { return draw ? last_row() + 1 - taken() : queries ? queries->rows : 0; }
+    /// How many of the first drafts are tokens already: the drafter was sure of them, and nobody asks for other rows there.
+    uint32_t taken() const {
+        const bool are_drawn = speculation.selective > 0 && speculation.kept_rows > 0;
+        return are_drawn && !speculation.compare && !draw->members ? last_row() : 0;
+    }
     /// The one after the last draft.
     uint32_t last_row() const { return static_cast<uint32_t>(speculation.drafts.size()); }
 };
@@ -67,6 +75,7 @@ struct DrawResult {
     std::vector<float> top_member_logprobs;  // top x members
     std::vector<float> scores;
     std::optional<Comparison> drafter;
+    bool is_unasked = false;  // drawn by the drafter alone: then all that is said of the token is its view
 };
 
 struct QueryResult {

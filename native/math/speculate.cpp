@@ -72,6 +72,17 @@ EFT_VECTORIZED double sum_of_differences(const float * a, const float * b, size_
     return sum;
 }
 
+EFT_VECTORIZED double sum_of_surprise(const float * row, size_t n) {
+    double sum = 0;
+    EFT_SIMD_SUM(sum)
+    for (size_t i = 0; i < n; i++) {
+        // Below that, exp_nonpositive() is 0, and nothing times infinity would be no number.
+        const float bounded = row[i] > -88.0f ? row[i] : -88.0f;
+        sum -= static_cast<double>(exp_nonpositive(bounded) * bounded);
+    }
+    return sum;
+}
+
 }  // namespace
 
 Draft draw_draft(const float * drafter, size_t n, const DrawRequest & request, Coupling coupling,
@@ -103,6 +114,10 @@ int32_t verify_draft(const float * target, const float * drafter, size_t n, int3
 
 double total_variation(const float * a, const float * b, size_t n) {
     return std::min(0.5 * sum_of_differences(a, b, n), 1.0);  // rounding may add to 1
+}
+
+double entropy(const float * row, size_t n) {
+    return std::max(sum_of_surprise(row, n), 0.0);  // rounding may leave a certain token a little above 1
 }
 
 }  // namespace eft

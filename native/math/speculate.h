@@ -48,4 +48,7 @@ int32_t verify_draft(const float * target, const float * drafter, size_t n, int3
 /// Half the sum of |exp a_i - exp b_i|: total-variation distance, 0..1, of two rows of normalised log-probabilities.
 double total_variation(const float * a, const float * b, size_t n);
 
+/// Shannon entropy of a row of normalised log-probabilities, in nats: at least 0.
+double entropy(const float * row, size_t n);
+
 }  // namespace eft

@@ -53,6 +53,8 @@ Speculation read_speculation(const Napi::Object & object) {
     if (drafter.IsObject()) speculation.drafter = ReadFusion(drafter.As<Napi::Object>());
     const Napi::Value sampling = object.Get("drafterSampling");
     if (sampling.IsObject()) speculation.drafter_sampling = ReadSampling(sampling.As<Napi::Object>());
+    const Napi::Value selective = object.Get("selective");
+    if (selective.IsNumber()) speculation.selective = selective.As<Napi::Number>();
     return speculation;
 }
 
@@ -98,6 +100,7 @@ Napi::Object to_object(Napi::Env env, const DrawResult & draw) {
         drafter.Set("memberLogprobs", to_typed_array<Napi::Float64Array>(env, draw.drafter->member_logprobs));
         object.Set("drafter", drafter);
     }
+    if (draw.is_unasked) object.Set("isUnasked", true);
     return object;
 }
 

@@ -297,6 +297,21 @@ void test_total_variation() {
     }
 }
 
+void test_entropy() {
+    const Row certain = logs({0, 1, 0}), even = logs({0.25, 0.25, 0.25, 0.25});
+    CHECK(entropy(certain.data(), 3) == 0);
+    CHECK_NEAR(entropy(even.data(), 4), std::log(4.0), 1e-6);
+    std::mt19937 random(5);
+    for (const size_t n : {1, 2, 15, 16, 17, 1000, 128256}) {
+        Row row = random_row(random, n, 3);
+        row.insert(row.begin(), n, -INF);
+        double sum = 0;
+        for (size_t i = n; i < 2 * n; i++) sum -= std::exp(double{row[i]}) * row[i];
+        CHECK_NEAR(entropy(row.data(), 2 * n), sum, 1e-5);
+        CHECK(entropy(row.data(), 2 * n) >= 0);
+    }
+}
+
 }  // namespace
 
 int main() {
@@ -310,5 +325,6 @@ int main() {
     test_nothing_left();
     test_constraint();
     test_total_variation();
+    test_entropy();
     return test::failures() == 0 ? 0 : 1;
 }

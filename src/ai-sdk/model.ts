@@ -119,7 +119,7 @@ function toToolCall({ id, name, arguments: input }: ToolCallPart) {
     return { type: "tool-call" as const, toolCallId: id, toolName: name, input: JSON.stringify(input) };
 }
 
-function toEnding({ reason, seed, stoppedBy, timings, speculation, usage }: FinishPart): {
+function toEnding({ reason, seed, stoppedBy, timings, speculation, exactness, usage }: FinishPart): {
     readonly finishReason: LanguageModelV3FinishReason;
     readonly usage: LanguageModelV3Usage;
     readonly providerMetadata: SharedV3ProviderMetadata;
@@ -127,7 +127,12 @@ function toEnding({ reason, seed, stoppedBy, timings, speculation, usage }: Fini
     const { promptTokens: input, reusedTokens: cached, completionTokens: output, thinkingTokens: thinking } = usage;
     // Whoever aborts gets the signal's reason and no ending.
     const unified = reason === "abort" ? "other" : reason;
-    const eft = { seed, timings, ...(stoppedBy !== undefined && { stoppedBy }), ...(speculation && { speculation }) };
+    const eft = {
+        ...{ seed, timings },
+        ...(stoppedBy !== undefined && { stoppedBy }),
+        ...(exactness && { exactness }),
+        ...(speculation && { speculation }),
+    };
     return {
         finishReason: { unified, raw: reason },
         usage: {

@@ -32,6 +32,12 @@ export const speculationOptions = {
         group: "Speculation:",
         description: "Draft what followed an earlier occurrence of the last tokens, where there is one",
     },
+    selective: {
+        type: "number",
+        requiresArg: true,
+        group: "Speculation:",
+        description: "Ask the target only where the drafter's entropy is at least this, in nats; 0 = everywhere",
+    },
 } as const satisfies Record<string, Options>;
 
 type SpeculationFlags = InferredOptionTypes<typeof speculationOptions>;
@@ -39,16 +45,16 @@ type SpeculationFlags = InferredOptionTypes<typeof speculationOptions>;
 /** For `check()`. @throws Error for a length that there is not, and for flags that need speculation where it is off */
 export function checkSpeculation(flags: SpeculationFlags): void {
     if (flags.speculation === undefined || parseLength(flags.speculation) !== "off") return;
-    const [flag] = (["drafter", "coupling", "lookup"] as const).filter((name) => flags[name] !== undefined);
+    const [flag] = (["drafter", "coupling", "lookup", "selective"] as const).filter((name) => flags[name] !== undefined);
     if (flag !== undefined) throw new Error(`--${flag} needs speculation, which --speculation off turns off.`);
 }
 
 /** What the flags say, for `complete()`; undefined where they leave all of it to the recipe. */
 export function chooseSpeculation(flags: SpeculationFlags): false | SpeculationOptions | undefined {
-    const { drafter, coupling, lookup } = flags;
+    const { drafter, coupling, lookup, selective } = flags;
     const length = flags.speculation === undefined ? undefined : parseLength(flags.speculation);
     if (length === "off") return false;
-    const options = { drafter, coupling, lookup, length };
+    const options = { drafter, coupling, lookup, selective, length };
     return Object.values(options).every((value) => value === undefined) ? undefined : options;
 }
 

@@ -20,14 +20,18 @@ export function speculationToJson(statistics: SpeculationStatistics, members: re
  * @param members - names, in the order of the ensemble
  */
 export function describeStatistics(finish: FinishPart, members: readonly string[]): string {
-    const { reason, tokens, seed, promptTokens, reusedTokens, timings, speculation } = finish;
+    const { reason, tokens, seed, promptTokens, reusedTokens, timings, speculation, exactness } = finish;
     const reused = sum(Object.values(reusedTokens)) > 0 ? `; from a cache: ${list(reusedTokens)}` : "";
     const facts = [
         ["finish", `${reason} after ${plural(tokens, "token")}, seed ${seed}`],
         ["prompt", `${list(promptTokens)} tokens${reused}`],
         ["first token", `after ${timings.firstTokenMs.toFixed(0)} ms`],
         ["speed", `${timings.tokensPerSecond.toFixed(1)} tokens per second`],
-        ...(speculation === undefined ? [] : describeSpeculation(speculation)),
+        ...(speculation === undefined
+            ? []
+            : exactness === undefined
+              ? describeSpeculation(speculation)
+              : describeSelective(speculation)),
     ];
     const lines = facts.map(([name = "", value = ""]) => `${name.padEnd(19)}${value}`);
     return [...lines, describeTimes(finish, members), ""].join("\n");
@@ -37,6 +41,17 @@ function list(values: Readonly<Record<string, number>>): string {
     return Object.entries(values)
         .map(([member, value]) => `${member} ${value}`)
         .join(", ");
+}
+
+/** Of a text that is not the target's alone. */
+function describeSelective({ steps, tokens, unasked, measuredSpeedup }: SpeculationStatistics): string[][] {
+    const share = tokens === 0 ? 0 : (100 * (tokens - unasked)) / tokens;
+    return [
+        ["exactness", "approximate: the drafter's tokens are taken where it is sure"],
+        ["asked", `the target, for ${tokens - unasked} of ${plural(tokens, "token")} (${share.toFixed(0)} %)`],
+        ["steps", `${steps}`],
+        ["speed-up", `measured ${formatFactor(measuredSpeedup)}`],
+    ];
 }
 
 function describeSpeculation(statistics: SpeculationStatistics): string[][] {

@@ -158,7 +158,7 @@ function guessFlag(words: readonly string[], flags: Flags): string | undefined {
 
 /** Options of the library whose flags are one word, and which begin its messages. */
 const WORDS =
-    /^(?:threads|sequences|backend|seed|stop|temperature|speculation|drafter|coupling|lookup|grammar|stride)(?= must| cannot)/;
+    /^(?:threads|sequences|backend|seed|stop|temperature|speculation|drafter|coupling|lookup|selective|grammar|stride)(?= must| cannot)/;
 /** Options of several words and their flags. Other words in camel case are names of files, members or parameters. */
 const FLAGS: Readonly<Record<string, string>> = {
     ...{ topK: "top-k", topP: "top-p", minP: "min-p", maxTokens: "max-tokens" },

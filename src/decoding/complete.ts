@@ -28,7 +28,14 @@ import {
     type TokenPart,
 } from "./completion.js";
 import type { ToolCall } from "../tools/types.js";
-import { checkCanDraft, createDrafterForm, resolveSpeculation, SPECULATION } from "./drafter.js";
+import {
+    checkCanDraft,
+    checkLeavesOut,
+    createDrafterForm,
+    decidingAlone,
+    resolveSpeculation,
+    SPECULATION,
+} from "./drafter.js";
 import { checkToolChoice, checkTools } from "../tools/check-tools.js";
 import { resolveAnswer, separateParts, type AnswerPlan } from "./answer.js";
 import { createDials, type Dials } from "./fusion.js";
@@ -122,9 +129,12 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
     const named = typeof checked.speculation === "object" ? checked.speculation.drafter : undefined;
     const sizes = ensemble.members.map(({ model }) => model.info.size);
     const hasDrafter = speculation?.hasDrafter ?? false;
-    const drafterForm = hasDrafter ? createDrafterForm(ensemble.recipe, sizes, named) : undefined;
+    const isSelective = speculation?.selective !== undefined;
+    const drawn = hasDrafter ? createDrafterForm(ensemble.recipe, sizes, named) : undefined;
+    const drafterForm = drawn && isSelective ? decidingAlone(drawn, ensemble.vocabulary) : drawn;
     const dials = createDials(ensemble, checked.parameters ?? {}, drafterForm, checked.conservativeTopP);
     if (speculation !== undefined && hasDrafter) checkCanDraft(dials.drafter, explain ? {} : speculation);
+    if (isSelective) checkLeavesOut(ensemble, dials.fusion, dials.drafter);
     const { readAhead = 0 } = checked;
     /** Its grammar stands at the beginning again. */
     const again = (seed: number): Request => resolveRequest(ensemble, checked, answer, showOnce, seed);

@@ -117,6 +117,11 @@ export interface TokenPart {
     readonly scores?: Float32Array;
     /** With `explain`. */
     readonly drafter?: DrafterView;
+    /**
+     * With selective fusion, where the target was not asked: the drafter drew it by itself, and `logprob`, `top` and `scores` are the
+     * drafter's.
+     */
+    readonly drawnBy?: "drafter";
 }
 
 /** One of the most probable tokens. Equally probable ones come in the order of their ids. */
@@ -189,6 +194,11 @@ export interface FinishPart {
     readonly promptTokens: Readonly<Record<string, number>>;
     readonly reusedTokens: Readonly<Record<string, number>>;
     readonly timings: CompletionTimings;
+    /**
+     * With selective fusion: the text is not drawn from the target alone; {@link SpeculationStatistics.unasked} says how many tokens are
+     * not. Without it a text is as exact as batches are rounded.
+     */
+    readonly exactness?: "approximate";
     /** With speculation, with a grammar unless speculation is off, and with `explain`, where no block has drafts unless there is speculation too. */
     readonly speculation?: SpeculationStatistics;
     /** With `jsonSchemaStrict: false`: the keywords of the schema that did not constrain the text. */

@@ -27,7 +27,7 @@ export function createDraftLengthPolicy(length: DraftLength): DraftLengthPolicy 
     return {
         choose: (prospects, { draws }, costs) => {
             const lengths = prospects.map(({ most }) => Math.min(length, most));
-            const stops = prospects.map(() => NEVER_STOP);
+            const stops = prospects.map(({ stops: [never] }) => never);
             return finishPlans(createForecast(prospects, stops, draws, costs), lengths, stops);
         },
     };

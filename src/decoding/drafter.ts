@@ -1,11 +1,13 @@
 /** Who drafts, and what a caller or a recipe may say about it. */
 
 import type { DraftLengthPolicy } from "../host/drafts.js";
+import { readsMember } from "../host/evaluations.js";
 import { canTakeBack } from "../host/sequences.js";
 import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
 import type { NativeFusion } from "../native/binding.js";
-import { checkInteger, checkOneOf, oneOf, optionsOf, show, string, type Check } from "../options.js";
+import { checkInteger, checkOneOf, number, oneOf, optionsOf, show, string, type Check } from "../options.js";
+import { findSelectiveObstacle } from "../recipe/build.js";
 import { combinationWeights, parseCombination } from "../recipe/index.js";
 import type { Combination, Coupling, DraftLength, Recipe, SamplingOptions, Some } from "../types.js";
 import { MOST_DRAFTED } from "../models/context-memory.js";
@@ -27,6 +29,12 @@ export interface SpeculationOptions {
     /** How the random choices of drafter and target are tied together. Default `gumbel`. */
     readonly coupling?: Coupling | undefined;
     /**
+     * Selective fusion: where the drafter's distribution, before penalties, bias, temperature and filters, has less entropy than
+     * this, its token is taken, and the target is asked at the other tokens alone. The text is then no longer the target's. Nats,
+     * 0..100. Default 0: the target is asked at every token. Not with lookup and `coupling: maximal`.
+     */
+    readonly selective?: number | undefined;
+    /**
      * Where the drafter is to draw otherwise than the target, e.g. `{ temperature: 0 }`: its most probable token. Penalties
      * look as far back as the target's. Default: nowhere, which is accepted most often.
      */
@@ -42,6 +50,7 @@ const SPECULATION_OPTIONS = optionsOf<SpeculationOptions>("speculation", {
     },
     length: (_name, value) => checkDraftLength(value),
     coupling: oneOf(["gumbel", "maximal"]),
+    selective: number(0, 100),
     drafterSampling: SAMPLING_OPTIONS,
 });
 
@@ -65,6 +74,8 @@ export interface Speculation {
     readonly length: DraftLength;
     readonly policy: DraftLengthPolicy;
     readonly coupling: Coupling;
+    /** Entropy below which the drafter's tokens are taken; undefined: the target is asked at every token. */
+    readonly selective?: number;
     /** How the drafter draws; undefined: as the target. */
     readonly drafterSampling?: SamplingOptions;
 }
@@ -83,6 +94,7 @@ const FORCED_TEXT: Speculation = {
  *
  * @param sampling - of the target
  * @param option - as {@link SPECULATION} returns it
+ * @throws EftError OPTION_INVALID for selective fusion with what it cannot be together with
  */
 export function resolveSpeculation(
     ensemble: Ensemble,
@@ -96,9 +108,14 @@ export function resolveSpeculation(
     if (option === undefined && recipe.speculation === undefined) return hasGrammar ? FORCED_TEXT : undefined;
     const own = option === undefined || option === true ? {} : option;
     const lookup = own.lookup ?? recipe.speculation?.lookup ?? false;
-    const length = own.length ?? recipe.speculation?.length ?? "adaptive";
+    const asked = own.length ?? recipe.speculation?.length ?? "adaptive";
     const coupling = own.coupling ?? recipe.speculation?.coupling ?? "gumbel";
-    const isAdaptive = length === "adaptive";
+    const selective = own.selective ?? recipe.speculation?.selective ?? 0;
+    const obstacle = findSelectiveObstacle({ selective, coupling, lookup });
+    if (obstacle !== undefined) throw new EftError("OPTION_INVALID", `${obstacle.text}.`);
+    // What the drafter is sure of needs no verdict, so there is nothing to weigh up.
+    const length = selective > 0 && typeof asked !== "number" ? MOST_DRAFTED : asked;
+    const isAdaptive = asked === "adaptive";
     // The text would depend on where blocks begin, which is later where a state has to be evaluated again.
     if (coupling === "maximal" && length !== 0 && !canTakeBack(target)) return undefined;
     // Under rejection sampling the text depends on where blocks begin, and with a length that is given it is to repeat itself.
@@ -108,6 +125,7 @@ export function resolveSpeculation(
         forced: !isForced ? "never" : isAdaptive ? "adaptive" : "always",
         ...(lookup === false ? {} : { propose: lookup === true ? lookUp : lookup }),
         ...(own.drafterSampling && { drafterSampling: resolveSampling(sampling, own.drafterSampling) }),
+        ...(selective > 0 && { selective }),
         ...{ length, policy: createDraftLengthPolicy(length), coupling },
     };
 }
@@ -166,6 +184,27 @@ export function wayOfDrafting(
     ];
     const temperatures = [temperature, drafterSampling?.temperature ?? temperature].map((each) => coarse(each, 2));
     return [formOf(fusion), drafter && formOf(drafter), coupling, temperatures];
+}
+
+/** With the tokens that were added for some members: where the drafter decides alone, it decides about them too. */
+export function decidingAlone(form: DrafterForm, { addedTokens }: Ensemble["vocabulary"]): DrafterForm {
+    if (!addedTokens.includes(1)) return form;
+    return (parameters) => {
+        const fusion = form(parameters);
+        return fusion && { ...fusion, fallback: fusion.weights };
+    };
+}
+
+/** @throws EftError OPTION_INVALID if selective fusion would ask all members at every token */
+export function checkLeavesOut({ recipe }: Ensemble, fusion: NativeFusion, drafter: NativeFusion | undefined): void {
+    const names = recipe.members.map(({ name }) => name);
+    const asks = names.filter((_, member) => readsMember(fusion, member));
+    if (asks.some((name) => drafter === undefined || !readsMember(drafter, names.indexOf(name)))) return;
+    throw new EftError(
+        "OPTION_INVALID",
+        `Selective fusion spares members that do not draft, and the drafter reads all that the target reads (${asks.join(", ")}): ` +
+            "name a smaller drafter, such as the small fine-tuned member, or leave `selective` out.",
+    );
 }
 
 /** @throws EftError OPTION_INVALID if there is nothing that could draft */

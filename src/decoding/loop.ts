@@ -142,6 +142,7 @@ export async function* generate(
         promptTokens: byName(ensemble, (index) => prompts[index]?.length ?? 0),
         reusedTokens: byName(ensemble, (index) => sequence.reused[index] ?? 0),
         timings: clock.timings(generated.length),
+        ...(speculation?.selective !== undefined && { exactness: "approximate" }),
         ...(speculator && { speculation: speculator.statistics() }),
         ...(generation.unenforced && { unenforced: generation.unenforced }),
     };
@@ -150,7 +151,7 @@ export async function* generate(
 const NOTHING: Uttered = { text: "", thinking: "", calls: [] };
 
 function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, uttered: Uttered): TokenPart & Uttered {
-    const { token, logprob, memberLogprobs, topTokens, topLogprobs, topMemberLogprobs, scores } = draw;
+    const { token, logprob, memberLogprobs, topTokens, topLogprobs, topMemberLogprobs, scores, isUnasked } = draw;
     const count = ensemble.members.length;
     return {
         type: "token",
@@ -169,6 +170,7 @@ function tokenPart(ensemble: Ensemble, draw: NativeDrawResult, uttered: Uttered)
             })),
         }),
         ...(scores && { scores }),
+        ...(isUnasked && { drawnBy: "drafter" }),
     };
 }
 

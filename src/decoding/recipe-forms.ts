@@ -18,7 +18,8 @@ export interface RecipeForms {
     readonly speculation: SpeculationInspection;
 }
 
-export interface SpeculationInspection extends Required<Pick<SpeculationSpec, "length" | "coupling" | "lookup">> {
+export interface SpeculationInspection
+    extends Required<Pick<SpeculationSpec, "length" | "coupling" | "lookup">>, Pick<SpeculationSpec, "selective"> {
     /** Whether the recipe turns it on. If not, the rest says how it would be if a caller turned it on. */
     readonly enabled: boolean;
     /** Undefined where no member can draft, and where that depends on files that are missing. */
@@ -39,7 +40,7 @@ export function inspectSpeculation(
     parameters: Readonly<Record<string, number>>,
     files: ReadonlyMap<string, Pick<GgufSummary, "tensorBytes">>,
 ): SpeculationInspection {
-    const { length = "adaptive", coupling = "gumbel", lookup = false, drafter } = recipe.speculation ?? {};
+    const { length = "adaptive", coupling = "gumbel", lookup = false, selective = 0, drafter } = recipe.speculation ?? {};
     const sizes = recipe.members.map(({ model }) => files.get(model)?.tensorBytes ?? NaN);
     const weights = createDrafterForm(recipe, sizes)(parameters)?.weights;
     const names = recipe.members.map(({ name }) => name);
@@ -53,6 +54,7 @@ export function inspectSpeculation(
             },
         }),
         ...{ length, coupling, lookup },
+        ...(selective > 0 && { selective }),
     };
 }
 

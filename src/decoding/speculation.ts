@@ -79,14 +79,16 @@ export function createSpeculator({
     dials,
     sampling,
 }: SpeculatorParts): Speculator {
-    const { propose, policy, coupling, length, drafterSampling, hasDrafter, forced: forcing } = speculation;
+    const { propose, policy, coupling, length, drafterSampling, hasDrafter, forced: forcing, selective } = speculation;
     const { costs, target } = ensemble;
     const members = ensemble.members.map((_, member) => member);
     /** The contexts of members that a form reads. */
     const contextsOf = (form: NativeFusion): number[] =>
         target.contexts.flatMap(({ id }, member) => (readsMember(form, member) ? id : []));
     const acceptance = {
-        drafter: hasDrafter
+        // With selective fusion: how often the drafter is sure.
+        drafter:
+            hasDrafter && selective === undefined
             ? target.acceptance(wayOfDrafting(dials, speculation, sampling))
             : createAcceptance(USUAL_ACCEPTANCE),
         lookup: createAcceptance(USUAL_ACCEPTANCE),
@@ -153,6 +155,7 @@ export function createSpeculator({
             // Rejection sampling does not tell what would have become of a draft that was not made.
             stops: coupling === "gumbel" ? acceptance.drafter.stops() : [NEVER_STOP],
             drafting: contextsOf(drafter),
+            ...(selective !== undefined && sureProspect()),
         };
         const isLookup = lookup !== undefined && (asked === undefined || promisesMore(lookup, asked));
         const prospect = isLookup ? lookup : asked;
@@ -162,6 +165,11 @@ export function createSpeculator({
             ...(prospect && { prospect }),
             ...(isLookup && { proposal: Int32Array.from(proposed ?? []) }),
         };
+    }
+
+    /** It drafts until it is not sure, and all of that is taken. */
+    function sureProspect(): Pick<DraftProspect, "acceptance" | "stops"> {
+        return { acceptance: [1], stops: [{ ...NEVER_STOP, goesOn: acceptance.drafter.rates().at(-1) ?? 1 }] };
     }
 
     function rangeOfForced(most: number, verifying: readonly number[], others: number): ForcedRange {
@@ -213,7 +221,7 @@ export function createSpeculator({
 
     return {
         speculating: (fusion, drafter) => ({
-            ...{ drafter, drafterSampling, coupling, policy },
+            ...{ drafter, drafterSampling, coupling, selective, policy },
             attempt: (situation) => consider(fusion, drafter, situation),
         }),
 
@@ -230,14 +238,18 @@ export function createSpeculator({
             } else {
                 // What was not verified shows whether the first of it would have been accepted.
                 if (forced !== undefined) acceptance.forced.record(0, forced.tokens[0] === draws[0]?.token, 1);
-                learnDrafters(draws, block);
+                if (selective === undefined) learnDrafters(draws, block);
+            }
+            const unasked = draws.filter(({ isUnasked }) => isUnasked).length;
+            if (selective !== undefined) {
+                for (const { isUnasked = false } of draws) acceptance.drafter.record(0, isUnasked, 1);
             }
             if (isFirst) return;
             const none = { drafted: 0, accepted: 0, verified: 0, isLookup: false };
-            const made = { drafted: drafts.length, accepted, verified, isLookup: proposal !== undefined };
+            const made = selective !== undefined ? none : { drafted: drafts.length, accepted, verified, isLookup: proposal !== undefined };
             const forecast = areForced ? undefined : (plan.forecast ?? expected);
             const step = {
-                ...{ ...(areForced ? none : made), tokens: draws.length, wallMs: jobMs },
+                ...{ ...(areForced ? none : made), tokens: draws.length, unasked, wallMs: jobMs },
                 ...{ draftMs: block.decodeMs, draftFuseMs: block.fuseMs, stepMs: decodeMs, stepFuseMs: fuseMs },
                 ...(forecast && { forecast }),
             };
@@ -245,7 +257,7 @@ export function createSpeculator({
             ensemble.speculation.add(step);
             // What a block leaves to be evaluated again is its doing, and was not forecast.
             const owed = { drafted: 1, forecast: { tokens: 0, ms: 0, plainMs: 0 } };
-            if (!areForced) target.trust.learn(plan.isDeferred ? { ...step, ...owed } : step);
+            if (!areForced && selective === undefined) target.trust.learn(plan.isDeferred ? { ...step, ...owed } : step);
         },
 
         statistics: () => statistics.read(),

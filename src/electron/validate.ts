@@ -54,6 +54,7 @@ const OPTION_SCHEMAS: { readonly [Key in keyof Required<RemoteOptions>]: object 
                     lookup: BOOLEAN,
                     length: { anyOf: [NUMBER, TEXT] },
                     coupling: TEXT,
+                    selective: NUMBER,
                     drafterSampling: NUMBERS,
                 },
             },

@@ -74,6 +74,7 @@ export async function loadExperiment(file: string, options: LoadExperimentOption
         else fail(["tasks", name], `the task "${name}" cannot be read: ${lacks}`);
     }
 
+    checkSelective(own, systems, tasks);
     const baselines = source.baselines ?? [];
     if (!options.isLenient) checkNames(own, tasks);
     const experiment: Experiment = {
@@ -182,6 +183,17 @@ async function buildTask(
 function spread(items: readonly Item[], limit: number): Item[] {
     if (items.length <= limit) return [...items];
     return Array.from({ length: limit }, (_, i) => items[Math.floor((i * items.length) / limit)] as Item);
+}
+
+/** Rows that are looked up are the target's, and those of selective fusion are not. */
+function checkSelective({ document }: ExperimentFile, systems: readonly System[], tasks: readonly Task[]): void {
+    const selective = systems.find(({ recipe: { speculation } }) => (speculation?.selective ?? 0) > 0);
+    const task = tasks.find(({ kind, compareTo }) => kind !== "question" || compareTo !== undefined);
+    if (selective === undefined || task === undefined) return;
+    const text =
+        `the system "${selective.name}" has selective fusion, which is about texts that are drawn, and the task "${task.name}" ` +
+        "scores given ones; leave one of them out";
+    throw problem("EXPERIMENT_INVALID", document.locate(["tasks", task.name], "key"), text).error;
 }
 
 /** Names of systems, tasks and measures that the experiment refers to exist. */

@@ -227,8 +227,8 @@ function describeSystems({ systems, baselines }: ExperimentHead): SystemSummary[
 
 function describeSpeculation({ speculation }: System["recipe"]): Record<string, Setting> {
     if (speculation === undefined) return { length: "off" };
-    const { drafter, length = "adaptive", coupling = "gumbel", lookup = false } = speculation;
-    return { length, coupling, lookup, ...(drafter && { drafter: drafter.text }) };
+    const { drafter, length = "adaptive", coupling = "gumbel", lookup = false, selective = 0 } = speculation;
+    return { length, coupling, lookup, ...(selective > 0 && { selective }), ...(drafter && { drafter: drafter.text }) };
 }
 
 /** Values of all points: one where they agree, else a list of those that there are. */

@@ -75,6 +75,8 @@ export interface Speculating {
     /** How it draws; undefined: as the target. */
     readonly drafterSampling?: NativeSampling | undefined;
     readonly coupling: Coupling;
+    /** As `NativeSpeculation` has it. With it every step reads the drafter. */
+    readonly selective?: number | undefined;
     readonly policy: DraftLengthPolicy;
     /** Asked before each step. */
     attempt(situation: AttemptSituation): Attempt;

@@ -80,7 +80,7 @@ export function readsMember({ weights, fallback }: NativeFusion, member: number)
 
 /** Whether drawing reads a member, with or without the drafter. */
 export function drawingReads({ fusion, draw, speculation }: Drawing, member: number, withDrafter: boolean): boolean {
-    const drafter = withDrafter ? speculation?.drafter : undefined;
+    const drafter = withDrafter || speculation?.selective !== undefined ? speculation?.drafter : undefined;
     return draw.members || readsMember(fusion, member) || (drafter !== undefined && readsMember(drafter, member));
 }
 

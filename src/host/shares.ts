@@ -106,6 +106,7 @@ function drawEntry(
                 ...{ drafts, coupling: speculation.coupling },
                 ...(speculation.drafter && attempt?.proposal === undefined && { drafter: speculation.drafter }),
                 ...(speculation.drafterSampling && { drafterSampling: speculation.drafterSampling }),
+                ...(speculation.selective !== undefined && { selective: speculation.selective }),
             },
             plan: { ...plan, ...(attempt?.proposal && { length: 0 }) },
         }),

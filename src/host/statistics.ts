@@ -33,6 +33,11 @@ export interface SpeculationStatistics {
      */
     readonly forced: number;
     readonly forcedAccepted: number;
+    /**
+     * With selective fusion: how many of `tokens` the drafter drew by itself. Nobody verified them, so they are no part of the numbers of
+     * drafts and blocks.
+     */
+    readonly unasked: number;
     /** By position in the block: drafts all of whose predecessors were accepted, and how many of them were. */
     readonly verifiedAt: readonly number[];
     readonly acceptedAt: readonly number[];
@@ -63,8 +68,9 @@ export interface SpeculativeStep {
     /** Number of drafts that a verdict was given on. */
     readonly verified: number;
     readonly isLookup: boolean;
-    /** Tokens that came out. */
+    /** Tokens that came out, and how many of them the drafter drew by itself. */
     readonly tokens: number;
+    readonly unasked: number;
     readonly draftMs: readonly number[];
     readonly draftFuseMs: number;
     readonly stepMs: readonly number[];
@@ -83,7 +89,7 @@ export interface StatisticsRecorder {
 
 /** @param members - number of members */
 export function createStatistics(members: number): StatisticsRecorder {
-    const counts = { steps: 0, blocks: 0, tokens: 0, drafted: 0, accepted: 0, verified: 0 };
+    const counts = { steps: 0, blocks: 0, tokens: 0, unasked: 0, drafted: 0, accepted: 0, verified: 0 };
     const [lookup, forced] = [
         { drafted: 0, accepted: 0 },
         { drafted: 0, accepted: 0 },
@@ -100,6 +106,7 @@ export function createStatistics(members: number): StatisticsRecorder {
             counts.steps++;
             counts.blocks += Number(drafted > 0);
             counts.tokens += tokens;
+            counts.unasked += step.unasked;
             counts.drafted += drafted;
             counts.accepted += accepted;
             counts.verified += verified;
@@ -135,6 +142,7 @@ export function createStatistics(members: number): StatisticsRecorder {
             lookupAccepted: lookup.accepted,
             forced: forced.drafted,
             forcedAccepted: forced.accepted,
+            unasked: counts.unasked,
             verifiedAt: [...verifiedAt],
             acceptedAt: [...acceptedAt],
             acceptanceRate: ratio(counts.accepted, counts.verified),

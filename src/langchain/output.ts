@@ -43,13 +43,14 @@ function toBlock({ type, text }: Exclude<Said, { type: "tool-call" }>) {
 }
 
 function toEnding(
-    { reason, seed, stoppedBy, timings, speculation, usage }: FinishPart,
+    { reason, seed, stoppedBy, timings, speculation, exactness, usage }: FinishPart,
     name: string,
 ): Pick<AIMessageFields, "response_metadata" | "usage_metadata"> {
     return {
         response_metadata: {
             ...{ model_provider: "eft-llama", model: name, model_name: name, finish_reason: reason, seed, timings },
             ...(stoppedBy !== undefined && { stoppedBy }),
+            ...(exactness && { exactness }),
             ...(speculation && { speculation }),
         },
         usage_metadata: {

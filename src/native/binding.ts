@@ -249,6 +249,11 @@ export interface NativeSpeculation {
     readonly drafter?: NativeFusion;
     /** How the drafter draws; undefined: as the target. */
     readonly drafterSampling?: NativeSampling;
+    /**
+     * Where the drafter's distribution, before penalties, bias, temperature and filters, has less entropy than this, its draw is the
+     * token, whatever the target says. In nats; needs a drafter whose members all steps read. Undefined: nowhere.
+     */
+    readonly selective?: number;
 }
 
 /** What is different from step to step. */
@@ -385,6 +390,8 @@ export interface NativeDrawResult {
     readonly topMemberLogprobs?: Float32Array;
     readonly scores?: Float32Array;
     readonly drafter?: NativeComparison;
+    /** The drafter drew it by itself, see `selective`; then log-probabilities are those of the drafter. */
+    readonly isUnasked?: true;
 }
 
 export interface NativeQueryResult {

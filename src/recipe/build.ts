@@ -203,7 +203,30 @@ function buildSpeculation(
     context: Context,
 ): SpeculationSpec {
     const form = drafter && buildCombination(drafter, ["speculation", "drafter"], parameters, context);
+    const obstacle = findSelectiveObstacle(rest);
+    if (obstacle !== undefined) report(context, "RECIPE_INVALID", ["speculation", obstacle.key], obstacle.text);
     return { ...rest, ...(form && { drafter: form }) };
+}
+
+/** What selective fusion cannot be together with; undefined: nothing. */
+export function findSelectiveObstacle({
+    selective = 0,
+    coupling,
+    lookup,
+}: Pick<SpeculationSpec, "selective" | "coupling"> & { readonly lookup?: unknown }): { readonly key: string; readonly text: string } | undefined {
+    if (selective === 0) return undefined;
+    if (coupling === "maximal")
+        return {
+            key: "coupling",
+            text:
+                '"coupling: maximal" draws from the target exactly, and "selective" takes tokens of the drafter as they are; ' +
+                "leave one of them out",
+        };
+    if (lookup === undefined || lookup === false) return undefined;
+    return {
+        key: "lookup",
+        text: '"lookup" guesses what all members verify, and "selective" asks the drafter alone; leave one of them out',
+    };
 }
 
 function buildCombination(

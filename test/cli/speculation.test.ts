@@ -18,6 +18,7 @@ interface TokenLine {
     readonly logprob: number;
     readonly members?: Named;
     readonly drafter?: DrafterView;
+    readonly drawnBy?: "drafter";
 }
 
 interface FinishLine {
@@ -25,6 +26,7 @@ interface FinishLine {
     readonly tokens: number;
     readonly timings: { readonly decodeMs: Named; readonly fuseMs: number; readonly tokensPerSecond: number };
     readonly speculation?: SpeculationJson;
+    readonly exactness?: string;
 }
 
 interface SpeculationJson {
@@ -33,6 +35,7 @@ interface SpeculationJson {
     readonly tokens: number;
     readonly drafted: number;
     readonly accepted: number;
+    readonly unasked: number;
     readonly lookedUp: number;
     readonly lookupAccepted: number;
     readonly verifiedAt: readonly number[];
@@ -128,6 +131,31 @@ describe("--speculation", () => {
         expect([draftMs?.large, draftMs?.chat]).toEqual([expect.any(Number), expect.any(Number)]);
         expect(Math.min(draftMs?.large ?? 0, draftMs?.chat ?? 0)).toBeGreaterThan(0);
         expect(draftMs?.small).toBe(0);
+    });
+
+    it("asks the target where --selective says so, and tells that the text is approximate", async () => {
+        const ask = async (nats: string): Promise<Completed> => completeJson(demo("--selective", nats, "--stats", QUESTION));
+        const [all, some, none] = [await ask("0"), await ask("0.3"), await ask("100")];
+        expect(all.finish).not.toHaveProperty("exactness");
+        expect([all.text, some.text]).toEqual([ANSWER, ANSWER]);
+        for (const { finish, tokens, stderr } of [some, none]) {
+            expect(finish.exactness).toBe("approximate");
+            const unasked = tokens.slice(1).filter(({ drawnBy }) => drawnBy === "drafter").length;
+            expect(finish.speculation?.unasked).toBe(unasked);
+            expect(stderr).toContain("exactness          approximate: the drafter's tokens are taken where it is sure");
+            expect(stderr).toMatch(new RegExp(`asked +the target, for ${tokens.length - 1 - unasked} of \\d+ tokens`));
+        }
+        expect(none.tokens.every(({ drawnBy }) => drawnBy === "drafter")).toBe(true);
+    });
+
+    it.each([
+        [["--selective", "1", "--speculation", "off"], "--selective needs speculation, which --speculation off turns off."],
+        [["--selective", "-1"], "--selective must be a number from 0 to 100, not -1."],
+        [["--selective", "1", "--coupling", "maximal"], '"coupling: maximal" draws from the target exactly'],
+    ])("%j is refused", async (flags, message) => {
+        const { code, stderr } = await run(demo(...flags, QUESTION));
+        expect(code).toBeGreaterThan(0);
+        expect(stderr).toContain(message);
     });
 
     it("writes another text with the other coupling, and the same one twice", async () => {

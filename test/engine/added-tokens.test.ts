@@ -217,6 +217,20 @@ describe.each(NAMES)("decided %s", (name) => {
         }
     });
 
+    test("the drafter ends its text with it where it is not asked whether others would", async () => {
+        const drafter = ensemble.members[1]?.name ?? "";
+        for (const [seed, prompt] of QUESTIONS.slice(0, 3).entries()) {
+            const request = { prompt, seed, sampling: { temperature: 1 } };
+            const alone = await run(soloView(ensemble, drafter), { ...request, scores: true });
+            for (const length of [0, 3, 16]) {
+                const speculation = { drafter, selective: 100, length };
+                const result = await run(ensemble, { ...request, speculation });
+                expectSameDraws(result, alone, 1, F32_BATCHING);
+                expect(result.reason).toBe(alone.reason);
+            }
+        }
+    });
+
     test("a conversation goes on after it", async () => {
         const chat = createChat(ensemble, { sampling: { temperature: 0 } });
         for (const question of QUESTIONS.slice(0, 2)) {

@@ -35,7 +35,11 @@ interface Chat extends ErrorBody {
     readonly model: string;
     readonly choices: readonly {
         readonly message: { readonly content: string };
-        readonly eft: { readonly tokens?: readonly EftTokens[] };
+        readonly eft: {
+            readonly tokens?: readonly EftTokens[];
+            readonly exactness?: string;
+            readonly speculation?: { readonly unasked?: number };
+        };
     }[];
     readonly usage: { readonly completion_tokens_details: Record<string, number> };
 }
@@ -119,6 +123,25 @@ describe("eft", () => {
         expect(textOf(speculated)).toBe(textOf(without));
         expect(speculated.usage.completion_tokens_details["accepted_prediction_tokens"]).toBeGreaterThan(0);
         expect(without.usage.completion_tokens_details["accepted_prediction_tokens"]).toBe(0);
+    });
+
+    it("fuses selectively, and says that the answer is approximate", async () => {
+        const [exact, selective] = [
+            await ask({ eft: { speculation: { selective: 0 } } }),
+            await ask({ eft: { speculation: { drafter: "chat", selective: 100 } } }),
+        ];
+        expect(exact.choices[0]?.eft.exactness).toBeUndefined();
+        expect(exact.choices[0]?.eft.speculation).not.toHaveProperty("unasked");
+        expect(selective.choices[0]?.eft.exactness).toBe("approximate");
+        expect(selective.choices[0]?.eft.speculation?.unasked).toBeGreaterThan(0);
+        const { status, body } = await post<ErrorBody>(
+            server,
+            CHAT,
+            { messages, eft: { speculation: { selective: 1, lookup: true } } },
+            KEY,
+        );
+        expect(status).toBe(400);
+        expect(body.error.message).toContain('"lookup" guesses what all members verify');
     });
 
     it("takes a grammar", async () => {

@@ -25,6 +25,8 @@ describe("takes", () => {
         [{ length: 0 }],
         [{ length: 16, coupling: "gumbel" }],
         [{ length: "confidence" }],
+        [{ selective: 0.5, length: 4, coupling: "gumbel", lookup: false }],
+        [{ selective: 0, coupling: "maximal", lookup: true }],
         [{ length: "adaptive", lookup: true, coupling: "maximal" }],
     ])("%j, adding nothing", (speculation) => {
         const text = `${HEAD}${SUM}speculation: ${JSON.stringify(speculation)}`;
@@ -76,7 +78,21 @@ describe("refuses", () => {
             "\"speculation.drafter\" must be a linear form of members, such as 'large + chat - small', not a list",
         ],
         ["{ drafer: chat }", "5:16", '"speculation" has no key "drafer"; did you mean "drafter"?'],
-        ["{ k: 4 }", "5:16", '"speculation" has no key "k"; possible: drafter, lookup, length, coupling'],
+        ["{ k: 4 }", "5:16", '"speculation" has no key "k"; possible: drafter, lookup, length, coupling, selective'],
+        ["{ selective: -1 }", "5:27", '"speculation.selective" must be a number from 0 to 100, not -1'],
+        ["{ selective: .inf }", "5:27", '"speculation.selective" must be a number from 0 to 100, not Infinity'],
+        ["{ selective: low }", "5:27", '"speculation.selective" must be a number from 0 to 100, not the text "low"'],
+        [
+            "{ selective: 1, coupling: maximal }",
+            "5:40",
+            '"coupling: maximal" draws from the target exactly, and "selective" takes tokens of the drafter as they are; ' +
+                "leave one of them out",
+        ],
+        [
+            "{ selective: 1, lookup: true }",
+            "5:38",
+            '"lookup" guesses what all members verify, and "selective" asks the drafter alone; leave one of them out',
+        ],
         ["chat", "5:14", `"speculation" must be ${mapping}, not the text "chat"`],
         ["false", "5:14", `"speculation" must be ${mapping}, not false`],
         ["", "5:1", `"speculation" is empty; it must be ${mapping}`],

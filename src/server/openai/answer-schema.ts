@@ -55,7 +55,16 @@ const REPORT = {
             accepted: Count,
             acceptance_rate: optional(Type.Number({ description: "Of drafts that were verified" })),
             acceptance_length: optional(Type.Number({ description: "Tokens of a verified block" })),
+            unasked: optional(
+                Type.Integer({
+                    minimum: 0,
+                    description: "With selective fusion: tokens that the drafter drew by itself",
+                }),
+            ),
         }),
+    ),
+    exactness: optional(
+        Type.Enum(["approximate"], { description: "With selective fusion: the text is not drawn from the target alone" }),
     ),
     unenforced: optional(
         Type.Array(Type.Object({ place: Type.String(), keyword: Type.String(), reason: Type.String() }), {

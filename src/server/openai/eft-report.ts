@@ -7,7 +7,7 @@ import type { EftReport, EftToken } from "./answer-schema.js";
 import type { ChatBody } from "./chat-schema.js";
 
 /** At the end of an answer. */
-export function toEftReport({ seed, stoppedBy, timings, speculation, unenforced }: FinishPart): EftReport {
+export function toEftReport({ seed, stoppedBy, timings, speculation, exactness, unenforced }: FinishPart): EftReport {
     return {
         seed,
         ...(stoppedBy !== undefined && { stopped_by: stoppedBy }),
@@ -24,8 +24,10 @@ export function toEftReport({ seed, stoppedBy, timings, speculation, unenforced 
                 accepted: speculation.accepted + speculation.forcedAccepted,
                 acceptance_rate: speculation.acceptanceRate,
                 acceptance_length: speculation.acceptanceLength,
+                ...(exactness !== undefined && { unasked: speculation.unasked }),
             },
         }),
+        ...(exactness !== undefined && { exactness }),
         ...(unenforced !== undefined && { unenforced: [...unenforced] }),
     };
 }
