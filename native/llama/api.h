@@ -22,7 +22,7 @@ namespace eft {
     X(llama_version) X(llama_backend_init) X(llama_log_get) X(llama_log_set) X(llama_max_parallel_sequences) \
     X(llama_model_default_params) X(llama_model_load_from_file) X(llama_model_free) X(llama_model_get_vocab) \
     X(llama_model_desc) X(llama_model_ftype) X(llama_ftype_name) X(llama_model_size) X(llama_model_n_params) \
-    X(llama_model_n_ctx_train) X(llama_model_n_layer) \
+    X(llama_model_n_ctx_train) X(llama_model_n_layer) X(llama_model_n_swa) \
     X(llama_model_rope_type) X(llama_model_has_encoder) X(llama_model_has_decoder) X(llama_model_is_recurrent) \
     X(llama_model_is_hybrid) X(llama_model_is_diffusion) X(llama_model_chat_template) X(llama_model_meta_val_str) \
     X(llama_adapter_lora_init) X(llama_adapter_lora_free) X(llama_set_adapters_lora) \

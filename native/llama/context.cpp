@@ -16,15 +16,19 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
       on_gpu_(options.offload_cache),
       rewinds_(!llama_api().llama_model_is_recurrent(options.model->get()) &&
                !llama_api().llama_model_is_hybrid(options.model->get())),
+      holds_cells_(rewinds_ && options.sequences > 1 && llama_api().llama_model_n_swa(options.model->get()) > 0),
       lengths_(options.sequences, 0),
       marks_(options.sequences) {
     const LlamaApi & api = llama_api();
-    const uint32_t sequences = rewinds_ ? options.sequences : 2 * options.sequences;
+    const bool has_copies = !rewinds_ || holds_cells_;
+    const uint32_t sequences = has_copies ? 2 * options.sequences : options.sequences;
     llama_context_params parameters = api.llama_context_default_params();
     parameters.n_ctx = options.cells;
     parameters.n_batch = options.batch_size;
     parameters.n_ubatch = options.batch_size;
     parameters.n_seq_max = sequences;
+    // Layers that attend to a window keep what has left it, since a text may be cut before that.
+    parameters.swa_full = true;
     // Sequences of one buffer can share cells, so a copied prefix costs nothing. But then each decode also checks all
     // pairs of the 256 sequences that llama.cpp could have, which takes longer than a tiny model.
     parameters.kv_unified = sequences > 1;
@@ -83,6 +87,9 @@ void Context::rewind(uint32_t sequence, uint32_t length) {
     if (!llama_api().llama_memory_seq_rm(memory_, static_cast<int32_t>(sequence), static_cast<int32_t>(length), -1)) {
         throw Failure("DECODE_FAILED", "The cache of " + model_->path() + " cannot forget the end of a sequence.");
     }
+    if (holds_cells_) {
+        llama_api().llama_memory_seq_rm(memory_, copy_of(sequence), static_cast<int32_t>(length), -1);
+    }
     lengths_[sequence] = length;
 }
 
@@ -124,6 +131,12 @@ void Context::share(uint32_t from, uint32_t to, uint32_t length) {
         llama_api().llama_memory_seq_cp(memory_, static_cast<int32_t>(from), static_cast<int32_t>(to), 0, end);
     }
     lengths_[to] = length;
+    hold_cells(to, 0);
+}
+
+void Context::hold_cells(uint32_t sequence, int32_t start) {
+    if (!holds_cells_) return;
+    llama_api().llama_memory_seq_cp(memory_, static_cast<int32_t>(sequence), copy_of(sequence), start, -1);
 }
 
 int32_t Context::enqueue(uint32_t sequence, const std::vector<int32_t> & tokens, uint32_t outputs) {
@@ -174,6 +187,10 @@ void Context::decode() {
         throw Failure("DECODE_FAILED", "llama.cpp cannot evaluate a batch of " + std::to_string(tokens_.size()) +
                                            " tokens with " + model_->path() + " (status " + std::to_string(status) +
                                            ")." + log.said());
+    }
+    for (size_t i = 0; i < tokens_.size(); ++i) {
+        const bool is_first = i == 0 || sequences_[i] != sequences_[i - 1];
+        if (is_first) hold_cells(static_cast<uint32_t>(sequences_[i]), positions_[i]);
     }
 }
 

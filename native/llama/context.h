@@ -52,7 +52,10 @@ class Context final : public Member {
     size_t row_size() const override { return static_cast<size_t>(model_->vocabulary_size()); }
 
   private:
+    /// A second sequence of llama.cpp's for each that callers know.
     int32_t copy_of(uint32_t sequence) const { return static_cast<int32_t>(lengths_.size() + sequence); }
+    /// Of what a sequence holds from `start` on.
+    void hold_cells(uint32_t sequence, int32_t start);
 
     std::shared_ptr<Model> model_;
     std::string adapter_path_;
@@ -61,8 +64,11 @@ class Context final : public Member {
     uint32_t cells_, batch_size_;
     bool on_gpu_;
     bool rewinds_;  // recurrent state is that of the end of a sequence, and of no place before it
+    /// Whether copies hold all that sequences do. Where layers attend to a window, llama.cpp gives the cells that have
+    /// left that of the only sequence which holds them to others, and nobody could go back to before them.
+    bool holds_cells_;
     std::vector<uint32_t> lengths_;
-    /// Where a sequence is marked. Its state there is that of a sequence of llama.cpp's behind those that callers know.
+    /// Where a sequence is marked. Its copy has the state there.
     std::vector<std::optional<uint32_t>> marks_;
     std::vector<int32_t> tokens_, positions_, sequence_counts_;
     std::vector<int32_t> sequences_;

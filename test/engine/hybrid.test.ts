@@ -11,6 +11,7 @@ import {
     type CompletionResult,
     type Ensemble,
     type HostOptions,
+    type Recipe,
     type SpeculationOptions,
 } from "../../src/index.js";
 import { demoFile, demoRecipe, soloRecipe, withEnsemble } from "../helpers/demo.js";
@@ -20,7 +21,7 @@ import { largestError, openOracle, type Oracle } from "../helpers/oracle.js";
 import { randomModel } from "../helpers/random-models.js";
 import { fuse } from "../helpers/reference.js";
 import { temporaryFolder } from "../helpers/temporary.js";
-import { LOGPROB, STATE_BATCHING } from "../helpers/tolerances.js";
+import { LOGPROB, STATE_BATCHING, STATE_ROWS } from "../helpers/tolerances.js";
 
 /** What the list of architectures has enough tensors of. */
 const SHAPES = [
@@ -58,23 +59,34 @@ const PROMPTS = ["The capital of Peru is", "Lima is a city.", "Who lives in Lima
 const run = (ensemble: Ensemble, options: CompletionOptions): Promise<CompletionResult> =>
     collect(complete(ensemble, { raw: true, maxTokens: TOKENS, logitBias: { [EOS]: -Infinity }, seed: 3, ...options }));
 
-const expectSame = (actual: CompletionResult, alone: CompletionResult): unknown =>
-    expectSameDraws(actual, alone, 1, STATE_BATCHING);
+/** The same tokens, each from the same row: one behind a rejected draft shows that its state is that of the text, and of no draft. */
+function expectSame(actual: CompletionResult, alone: CompletionResult): void {
+    const agreed = expectSameDraws(actual, alone, 1, STATE_BATCHING);
+    // What was drawn differently comes from the same row still.
+    const rowsOf = ({ parts }: CompletionResult) => parts.slice(0, agreed + 1).map(({ scores }) => scores ?? []);
+    const [own, other] = [rowsOf(actual), rowsOf(alone)];
+    expect(own.at(-1)?.length).toBeGreaterThan(0);
+    expect(largestError(own, other)).toBeLessThan(STATE_ROWS);
+}
 
 /** Each prompt's text, with nobody else there and no cache to begin with. */
-async function runAlone(
-    recipe: ReturnType<typeof mixedRecipe>,
-    prompts: readonly string[],
-    maxTokens = TOKENS,
-): Promise<CompletionResult[]> {
+async function runAlone(recipe: Recipe, prompts: readonly string[], maxTokens = TOKENS): Promise<CompletionResult[]> {
     const results: CompletionResult[] = [];
     for (const prompt of prompts) {
-        await withEnsemble(recipe, { sequences: 1 }, async (ensemble) => {
-            results.push(await run(ensemble, { prompt, maxTokens, scores: true, speculation: false }));
-        });
+        const key = JSON.stringify([recipe.members, prompt, maxTokens]);
+        const known = ranAlone.get(key) ?? (await runOne(recipe, prompt, maxTokens));
+        ranAlone.set(key, known);
+        results.push(known);
     }
     return results;
 }
+
+const ranAlone = new Map<string, CompletionResult>();
+
+const runOne = (recipe: Recipe, prompt: string, maxTokens: number): Promise<CompletionResult> =>
+    withEnsemble(recipe, { sequences: 1 }, (ensemble) =>
+        run(ensemble, { prompt, maxTokens, scores: true, speculation: false }),
+    );
 
 describe.each(SHAPES)("%s", (shape) => {
     test("its log-probabilities are node-llama-cpp's", async () => {
@@ -135,7 +147,10 @@ describe.each(KINDS)("%s", (shape) => {
             const first = await run(ensemble, { prompt });
             const longer = `${prompt}${first.text} and`;
             const other = `${prompt} not`;
-            const [goesOn, begins] = [await run(ensemble, { prompt: longer }), await run(ensemble, { prompt: other })];
+            const [goesOn, begins] = [
+                await run(ensemble, { prompt: longer, scores: true }),
+                await run(ensemble, { prompt: other, scores: true }),
+            ];
             // It holds the state behind the generated text, and none behind the prompt.
             expect(begins.reusedTokens.chat).toBeGreaterThan(0);
             expect(begins.reusedTokens.large).toBe(0);
@@ -154,38 +169,6 @@ describe.each(KINDS)("%s", (shape) => {
             expect(reusedTokens.solo).toBe(before.length);
         });
     });
-
-    const drafters: Record<string, SpeculationOptions> = {
-        "a model that can go back": { drafter: "chat", length: 3 },
-        "itself, three at a time": { drafter: "large", length: 3 },
-        "itself and others, as many as pay": { drafter: "large + chat", length: "adaptive" },
-        "the target itself, one at a time": { drafter: "0.6 * large + chat - 0.5 * small", length: 1 },
-        "the target itself, many": { drafter: "0.6 * large + chat - 0.5 * small", length: 16 },
-        lookup: { drafter: "large", length: 4, lookup: true },
-    };
-    test.each(Object.entries(drafters))(
-        "drafted by %s: the same text, alone and side by side",
-        async (_, speculation) => {
-            const recipe = mixedRecipe(shape);
-            const alone = await runAlone(recipe, PROMPTS);
-            let [drafted, accepted] = [0, 0];
-            for (const sequences of [1, 4]) {
-                await withEnsemble(recipe, { sequences }, async (ensemble) => {
-                    const asked = PROMPTS.map((prompt) => () => run(ensemble, { prompt, speculation, scores: true }));
-                    const results = [];
-                    if (sequences === 1) for (const ask of asked) results.push(await ask());
-                    else results.push(...(await Promise.all(asked.map((ask) => ask()))));
-                    results.forEach((result, index) => expectSame(result, alone[index] as CompletionResult));
-                    for (const result of results) {
-                        drafted += result.speculation?.drafted ?? 0;
-                        accepted += result.speculation?.accepted ?? 0;
-                    }
-                });
-            }
-            expect(drafted).toBeGreaterThan(0);
-            if (speculation.length !== "adaptive") expect(accepted).toBeGreaterThan(0);
-        },
-    );
 
     test("text that a schema forces is the text that it forces without drafts", async () => {
         const jsonSchema = {
@@ -298,7 +281,7 @@ prompt: { template: plain }`);
     });
 
     test("a sequence whose state is not a number hurts no other, and none that comes later", async () => {
-        const file = path.join(folder, "poisoned.gguf");
+        const file = fileOf(`poisoned-${shape}`);
         const model = randomModel(shape);
         const poison = 300;
         const table = model.tensors.find(({ name }) => name === "token_embd.weight");
@@ -326,6 +309,42 @@ prompt: { template: plain }`);
             }
         });
     });
+});
+
+const DRAFTERS: Record<string, SpeculationOptions> = {
+    "a model that can go back": { drafter: "chat", length: 3 },
+    "itself, three at a time": { drafter: "large", length: 3 },
+    "itself and others, as many as pay": { drafter: "large + chat", length: "adaptive" },
+    "the target itself, one at a time": { drafter: "0.6 * large + chat - 0.5 * small", length: 1 },
+    "the target itself, many": { drafter: "0.6 * large + chat - 0.5 * small", length: 16 },
+    lookup: { drafter: "large", length: 4, lookup: true },
+};
+/** Of experts one mixture, which drafts as the others do. */
+const DRAFTED = [...KINDS.flatMap((shape) => Object.keys(DRAFTERS).map((by) => [shape, by] as const))];
+DRAFTED.push(["qwen35moe-moe", "itself, three at a time"]);
+
+test.each(DRAFTED)("%s, drafted by %s: the same text from the same rows, alone and side by side", async (shape, by) => {
+    const speculation = DRAFTERS[by];
+    const recipe = mixedRecipe(shape);
+    const alone = await runAlone(recipe, PROMPTS);
+    let [drafted, accepted] = [0, 0];
+    for (const sequences of [1, 4]) {
+        await withEnsemble(recipe, { sequences }, async (ensemble) => {
+            const asked = PROMPTS.map((prompt) => () => run(ensemble, { prompt, speculation, scores: true }));
+            const results = [];
+            if (sequences === 1) for (const ask of asked) results.push(await ask());
+            else results.push(...(await Promise.all(asked.map((ask) => ask()))));
+            results.forEach((result, index) => expectSame(result, alone[index] as CompletionResult));
+            for (const result of results) {
+                drafted += result.speculation?.drafted ?? 0;
+                accepted += result.speculation?.accepted ?? 0;
+            }
+        });
+    }
+    expect(drafted).toBeGreaterThan(0);
+    if (speculation?.length !== "adaptive") expect(accepted).toBeGreaterThan(0);
+    // In the middle of a block, so that states go back to where it began.
+    if (speculation?.length === 3) expect(accepted).toBeLessThan(drafted);
 });
 
 test("DeepSeek 4 is refused with the reason", async () => {

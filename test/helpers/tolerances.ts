@@ -44,6 +44,8 @@ export const F32_BATCHING = 0.008;
  * tokens come one by one.
  */
 export const STATE_BATCHING = 0.02;
+/** Of any token then, improbable ones too: 0.04 was the largest difference that was seen. States of another text differ by units. */
+export const STATE_ROWS = 0.08;
 
 /**
  * A grammar forces texts that no member expects. There the small models' logits are large and far apart, and so are their errors:
