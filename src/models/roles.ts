@@ -55,16 +55,22 @@ const isTunedName = (name: string | undefined): boolean => compareStages(readSta
 const hasTunedName = (candidate: Candidate): boolean =>
     [saidName, saidBasename, saidFinetune].some((nameOf) => isTunedName(nameOf(candidate)));
 
-/** Whether a file says that the model was made from the other one. */
-function isMadeFrom(candidate: Candidate, other: Candidate): boolean {
-    const plain = (name: string | undefined): string => (name ?? "").replaceAll(/[\s_-]+/g, " ").toLowerCase();
-    const parents = [...candidate.entries].filter(([key]) => /^general\.base_model\.\d+\.name$/.test(key));
-    return parents.some(([, name]) => typeof name === "string" && plain(name) === plain(saidName(other)));
+const sameCase = (name: string | undefined): string => (name ?? "").replaceAll(/[\s_-]+/g, " ").toLowerCase();
+
+/** What a file says that its model was made from; whoever only quantized a model says it of that model itself. */
+function parentsOf(candidate: Candidate): string[] {
+    const names = [...candidate.entries].flatMap(([key, name]) =>
+        /^general\.base_model\.\d+\.name$/.test(key) && typeof name === "string" ? sameCase(name) : [],
+    );
+    return names.filter((name) => name !== sameCase(saidName(candidate)));
 }
 
 /** Signs of fine-tuning beside the other of a pair, the most telling first. */
 const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate, other: Candidate) => boolean])[] = [
-    ["it says that it was made from the other one", isMadeFrom],
+    [
+        "it says that it was made from the other one",
+        (candidate, other) => parentsOf(candidate).includes(sameCase(saidName(other))),
+    ],
     ["only it carries a chat template", ({ summary }) => summary.chatTemplate !== undefined],
     [
         "its name is that of a later stage of training",
@@ -83,10 +89,7 @@ const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate, ot
     ],
     ["only its name is that of a fine-tuned model", hasTunedName],
     ["only the other one has the name of a base model", (_, other) => stageOf(other) === "base"],
-    [
-        "only it says which model it was made from",
-        ({ entries }) => [...entries.keys()].some((key) => key.startsWith("general.base_model.")),
-    ],
+    ["only it says which model it was made from", (candidate) => parentsOf(candidate).length > 0],
     ["only the name of its file is that of a fine-tuned model", (candidate) => isTunedName(fileName(candidate))],
 ];
 

@@ -275,6 +275,21 @@ describe("init recognises", () => {
         );
     });
 
+    it("a base model that was only quantized as such", async () => {
+        const { reason } = await init(
+            said("llama", "Big", { layers: 9 }),
+            said("llama", "Gemma 3 1b It", { madeFrom: "gemma-3-1b-it" }),
+            said("llama", "Gemma 3 1b Pt", { madeFrom: "gemma-3-1b-pt" }),
+        );
+        expect(reason).toBe("only its name is that of a fine-tuned model");
+        const unsaid = await init(
+            said("llama", "Big", { layers: 9 }),
+            said("llama", "Llama Y", { madeFrom: "Llama Z" }),
+            said("llama", "Llama X", { madeFrom: "llama-x" }),
+        );
+        expect(unsaid.reason).toBe("only it says which model it was made from");
+    });
+
     it("no dense model as the fine-tuned one of a mixture", async () => {
         const files = [said("qwen3moe", "M", { layers: 7 }), said("qwen3", "D", { layers: 13 })].map(write);
         const other = write(said("qwen3", "E", { layers: 3 }));
