@@ -2,14 +2,15 @@
 
 import path from "node:path";
 import { EftError } from "../errors.js";
+import { readSampling } from "../models/families.js";
 import { findRoles, openCandidate, type Roles } from "../models/find-roles.js";
 import { findModel, isRemote } from "../models/model-files.js";
-import type { Candidate, Parts } from "../models/roles.js";
+import { bytesPerToken, familyOf, type Candidate, type Parts } from "../models/roles.js";
 import { checkVocabularies } from "../models/vocabulary.js";
 import { loadBinding } from "../native/load-binding.js";
 import { readVocabularies, recommendControlTokens } from "../prompts/vocabularies.js";
 import { adHocRecipe } from "../recipe/index.js";
-import { draftRecipe, type DraftMember } from "../recipe/init.js";
+import { draftRecipe, type DraftMember, type RecipeDraft } from "../recipe/init.js";
 import { resolveReference, writeReference } from "../recipe/reference.js";
 import type { Recipe } from "../types.js";
 
@@ -83,6 +84,35 @@ async function compareModels(sources: readonly string[]): Promise<void> {
     if (models.length > 1) checkVocabularies(await readVocabularies({ members: models }));
 }
 
+/** A token of the base that costs less than this many of the tuned model's leaves nothing to be gained by drafts. */
+const WORTH_DRAFTING = 1.5;
+
+/** Where neither the file nor the family says anything. */
+const USUAL_SAMPLING = { temperature: 0.7, topP: 0.95 };
+
+/** What the tuned model's file, or else its family, says about its use. */
+function adviseFor({ tuned, adapter }: Roles): Pick<RecipeDraft, "thinking" | "sampling" | "samplingNote"> {
+    // What an adapter was tuned for, its base's makers do not speak of.
+    const family = adapter === undefined ? familyOf(tuned) : undefined;
+    const own = adapter === undefined ? readSampling(tuned.entries) : {};
+    const { title, thinking } = family ?? {};
+    const template = tuned.summary.chatTemplate;
+    const isTold = thinking === undefined || template === undefined || template.includes(thinking.end);
+    const marks = isTold ? {} : { thinking };
+    if (Object.keys(own).length > 0)
+        return { ...marks, sampling: own, samplingNote: "What the tuned model's file recommends." };
+    if (family === undefined) return { sampling: USUAL_SAMPLING };
+    return { ...marks, sampling: family.sampling, samplingNote: `As is usual with ${title}.` };
+}
+
+/** A sentence about the built-in recipe of the family that the tuned model belongs to; undefined if it is of none that is known. */
+export function relatedRecipe({ base, tuned }: Pick<Roles, "base" | "tuned">): string | undefined {
+    const family = familyOf(tuned);
+    if (family === undefined) return undefined;
+    const { title, recipe, mixtureRecipe = recipe } = family;
+    return `The built-in recipe ${base.experts.count > 0 ? mixtureRecipe : recipe} is about ${title}, too.`;
+}
+
 /**
  * The text of a recipe.
  *
@@ -92,6 +122,8 @@ async function compareModels(sources: readonly string[]): Promise<void> {
 export async function draftForRoles(roles: Roles, output: string, notes: Parts<string>): Promise<string> {
     const { adapter, tuned: tunedModel, base: baseModel, reference: referenceModel } = roles;
     const folder = path.dirname(output);
+    const related = relatedRecipe(roles);
+    const isUpscaling = baseModel.summary.parameters > referenceModel.summary.parameters;
     const member = (role: keyof Parts<unknown>): DraftMember => ({
         model: writeReference(roles[role].source, folder),
         note: notes[role],
@@ -101,7 +133,10 @@ export async function draftForRoles(roles: Roles, output: string, notes: Parts<s
         base: member("base"),
         tuned: { ...member("tuned"), ...(adapter && { lora: writeReference(adapter.source, folder) }) },
         reference: member("reference"),
-        isUpscaling: baseModel.summary.parameters > referenceModel.summary.parameters,
+        ...adviseFor(roles),
+        ...(related !== undefined && { familyNote: related }),
+        isUpscaling,
+        canDraft: isUpscaling && bytesPerToken(baseModel) > WORTH_DRAFTING * bytesPerToken(referenceModel),
         hasTemplate: tunedModel.summary.chatTemplate !== undefined,
         controlTokens: await recommendControlTokens(tunedModel.summary.file, referenceModel.summary.file),
     });

@@ -6,6 +6,7 @@ import { combinationWeights, resolveParameters } from "../recipe/index.js";
 import type { HeaderValue } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import type { MemberSpec, Recipe } from "../types.js";
+import { compareStages, findFamily, readStage, type Family, type Stage } from "./families.js";
 import { summarize, type GgufSummary } from "./gguf.js";
 import { findModel, modelPath } from "./model-files.js";
 
@@ -16,6 +17,8 @@ export interface Candidate {
     readonly summary: GgufSummary;
     /** The entries of its header by their keys. */
     readonly entries: ReadonlyMap<string, HeaderValue>;
+    /** Of a mixture; 0 in dense models. */
+    readonly experts: { readonly count: number; readonly used: number };
 }
 
 /** What stands in `tuned + beta * (base - reference)`. */
@@ -24,51 +27,119 @@ export type Parts<T> = Readonly<Record<"base" | "tuned" | "reference", T>>;
 /** Sizes of fine-tuned models differ a little from their bases' where tokens were added. */
 const SAME_SIZE = 0.05;
 
-const TUNED_NAME = /(?<![a-z\d])(?:chat|instruct|it|sft|dpo|rlhf|assistant)(?![a-z])/i;
+const textOf = ({ entries }: Candidate, key: string): string | undefined => {
+    const value = entries.get(key);
+    return typeof value === "string" ? value : undefined;
+};
+const saidName = ({ summary }: Candidate): string | undefined => summary.name;
+const saidBasename = (candidate: Candidate): string | undefined => textOf(candidate, "general.basename");
+const saidFinetune = (candidate: Candidate): string | undefined => textOf(candidate, "general.finetune");
+const fileName = ({ source }: Candidate): string => path.basename(source).replace(/\.gguf$/i, "");
 
-const hasTunedName = ({ summary, entries }: Candidate): boolean =>
-    [summary.name, entries.get("general.basename"), entries.get("general.finetune")].some(
-        (name) => typeof name === "string" && TUNED_NAME.test(name),
+/** The most telling first. */
+const NAMES = [saidFinetune, saidName, saidBasename, fileName];
+
+/** What is known of the family of a model by its names. */
+export function familyOf(candidate: Candidate): Family | undefined {
+    return findFamily([saidName, saidBasename, fileName].flatMap((nameOf) => nameOf(candidate) ?? []));
+}
+
+/** How far a model was trained, by the first of its names that says it. */
+function stageOf(candidate: Candidate): Stage {
+    const stages = NAMES.map((nameOf) => readStage(nameOf(candidate) ?? ""));
+    return stages.find((stage) => stage !== "unsaid") ?? "unsaid";
+}
+
+const isTunedName = (name: string | undefined): boolean => compareStages(readStage(name ?? ""), "unsaid", undefined) > 0;
+
+const hasTunedName = (candidate: Candidate): boolean =>
+    [saidName, saidBasename, saidFinetune].some((nameOf) => isTunedName(nameOf(candidate)));
+
+const sameCase = (name: string | undefined): string => (name ?? "").replaceAll(/[\s_-]+/g, " ").toLowerCase();
+
+/** What a file says that its model was made from; whoever only quantized a model says it of that model itself. */
+function parentsOf(candidate: Candidate): string[] {
+    const names = [...candidate.entries].flatMap(([key, name]) =>
+        /^general\.base_model\.\d+\.name$/.test(key) && typeof name === "string" ? sameCase(name) : [],
     );
+    return names.filter((name) => name !== sameCase(saidName(candidate)));
+}
 
-/** Signs of fine-tuning, the most telling first. */
-const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate) => boolean])[] = [
+/** Signs of fine-tuning beside the other of a pair, the most telling first. */
+const SIGNS: readonly (readonly [reason: string, test: (candidate: Candidate, other: Candidate) => boolean])[] = [
+    [
+        "it says that it was made from the other one",
+        (candidate, other) => parentsOf(candidate).includes(sameCase(saidName(other))),
+    ],
     ["only it carries a chat template", ({ summary }) => summary.chatTemplate !== undefined],
     [
-        "only it says that it was fine-tuned",
-        ({ entries }) => {
-            const finetune = entries.get("general.finetune");
-            return typeof finetune === "string" && !/base/i.test(finetune);
+        "its name is that of a later stage of training",
+        (candidate, other) => {
+            const stages = [stageOf(candidate), stageOf(other)] as const;
+            const areTuned = stages.every((stage) => compareStages(stage, "unsaid", undefined) > 0);
+            return areTuned && compareStages(...stages, familyOf(candidate)) > 0;
         },
     ],
     [
-        "only it says which model it was made from",
-        ({ entries }) => [...entries.keys()].some((key) => key.startsWith("general.base_model.")),
+        "only it says that it was fine-tuned",
+        (candidate) => {
+            const finetune = saidFinetune(candidate);
+            return finetune !== undefined && readStage(finetune) !== "base";
+        },
     ],
     ["only its name is that of a fine-tuned model", hasTunedName],
-    [
-        "only the name of its file is that of a fine-tuned model",
-        ({ source }) => TUNED_NAME.test(path.basename(source).replace(/\.gguf$/i, "")),
-    ],
+    ["only the other one has the name of a base model", (_, other) => stageOf(other) === "base"],
+    ["only it says which model it was made from", (candidate) => parentsOf(candidate).length > 0],
+    ["only the name of its file is that of a fine-tuned model", (candidate) => isTunedName(fileName(candidate))],
 ];
 
 /** @param file - where `source` is on this machine. @throws EftError MODEL_NOT_FOUND, MODEL_INVALID, FILE_UNREADABLE */
 export function readCandidate(source: string, file: string): Candidate {
     const place = modelPath(file);
     const header = loadBinding().readHeader(place);
-    return { source, summary: summarize(place, header), entries: new Map(header.entries) };
+    const { expertCount, expertsUsed } = header;
+    return {
+        ...{ source, summary: summarize(place, header), entries: new Map(header.entries) },
+        experts: { count: expertCount, used: expertsUsed },
+    };
 }
 
-/** Whether one could be the fine-tuned model of the other: as many parameters, whatever they are quantized to. */
+/**
+ * Whether one could be the fine-tuned model of the other: as many parameters, whatever they are quantized to, in as many experts. Where one of
+ * two of the same shape has an output of its own and the other shares it with the embeddings, those of the layers count.
+ */
 export function isLike(a: Candidate, b: Candidate): boolean {
-    return Math.abs(Math.log(a.summary.parameters / b.summary.parameters)) < SAME_SIZE;
+    const differ = (x: number, y: number): boolean => Math.abs(Math.log(x / y)) >= SAME_SIZE;
+    if (a.experts.count !== b.experts.count) return false;
+    if (!differ(a.summary.parameters, b.summary.parameters)) return true;
+    if (a.summary.layers !== b.summary.layers || a.summary.embeddingSize !== b.summary.embeddingSize) return false;
+    return !differ(layerParameters(a), layerParameters(b));
+}
+
+function layerParameters({ summary }: Candidate): number {
+    const layers = loadBinding()
+        .readTensors(summary.file)
+        .filter(({ name }) => name.startsWith("blk."));
+    return layers.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0);
+}
+
+/** Bytes of weights that are read for a token: of experts, those that it is sent to; of embeddings that are no output, none. */
+export function bytesPerToken({ summary, experts }: Candidate): number {
+    const tensors = loadBinding().readTensors(summary.file);
+    const hasOutput = tensors.some(({ name }) => name === "output.weight");
+    const share = (name: string): number => {
+        if (hasOutput && name === "token_embd.weight") return 0;
+        return experts.count > 0 && /_exps\b/.test(name) ? experts.used / experts.count : 1;
+    };
+    return tensors.reduce((sum, { name, bytes }) => sum + share(name) * bytes, 0);
 }
 
 /** The one of two that looks fine-tuned beside the other, and why; undefined where nothing tells. */
 export function findTunedOf(pair: readonly [Candidate, Candidate]): readonly [Candidate, string] | undefined {
+    const [a, b] = pair;
     for (const [reason, test] of SIGNS) {
-        const [first, second] = pair.filter(test);
-        if (first !== undefined && second === undefined) return [first, reason];
+        const [first, second] = [test(a, b), test(b, a)];
+        if (first !== second) return [first ? a : b, reason];
     }
     return undefined;
 }

@@ -1,11 +1,21 @@
 /** Prompts as complete(), chats, score() and evaluations use them: all see the same. */
 
+import { readFileSync } from "node:fs";
 import { afterAll, describe, expect, test } from "@jest/globals";
 import { toMessages, type ChatMessage } from "../../src/prompts/messages.js";
 import { answerItem } from "../../src/eval/answering.js";
 import { measureDistance } from "../../src/eval/distance.js";
 import type { System, Task } from "../../src/eval/types.js";
-import { collect, complete, createChat, score, type Ensemble, type Recipe } from "../../src/index.js";
+import {
+    collect,
+    complete,
+    createChat,
+    listRecipes,
+    parseRecipe,
+    score,
+    type Ensemble,
+    type Recipe,
+} from "../../src/index.js";
 import type { NativeModel } from "../../src/native/binding.js";
 import type { JsonValue } from "../../src/types.js";
 import { controlsOf, disarm, PUBLIC, writeControlVocabulary, writeVariant } from "../helpers/control-vocabulary.js";
@@ -265,6 +275,28 @@ prompt: { template: "{{ bos_token }}[INST] {{ start }}{{ messages[0].content }}{
             expect(text).toContain("Lima");
             const chat = createChat(ensemble, { templateVariables: { start: "Which " } });
             expect(await chat.render("x")).toEqual({ m: "<s>[INST] Which x? [/INST]" });
+        });
+    });
+
+    test("one member sees the context, as in the built-in recipe, and the other the question alone", async () => {
+        const { file } = (await listRecipes()).find(({ name }) => name === "context-aware") ?? { file: "" };
+        const value = (await readPublicTemplates()).get("Qwen-Qwen3-0.6B.jinja") ?? "";
+        const model = writeVariant(folder, "qwen", { "tokenizer.chat_template": { type: "string", value } });
+        const yaml = readFileSync(file, "utf8").replaceAll(/"hf:[^"]*"/g, () => JSON.stringify(model));
+        await withEnsemble(parseRecipe(yaml), { sequences: 1 }, async (ensemble) => {
+            const messages = [
+                { role: "system", content: "The capital of Peru is Rome." },
+                { role: "user", content: "What is the capital of Peru?" },
+            ] as const;
+            const seen = await createChat(ensemble, { system: messages[0].content }).render(messages[1].content);
+            expect(seen.informed).toContain("is Rome.");
+            expect(seen.uninformed).toBe(
+                "<|im_start|>user\nWhat is the capital of Peru?<|im_end|>\n<|im_start|>assistant\n",
+            );
+            const items = [messages, messages.slice(1)].map((context) => ({ context, continuation: " Lima" }));
+            const [withContext, without] = await score(ensemble, items, { chat: true });
+            expect(withContext?.members.uninformed).toEqual(without?.members.uninformed);
+            expect(withContext?.members.informed).not.toEqual(without?.members.informed);
         });
     });
 

@@ -9,12 +9,16 @@ import { DEFAULT_SAMPLING, resolveSampling } from "../../src/decoding/sampling.j
 import { EftError } from "../../src/errors.js";
 import { combinationWeights, listRecipes, loadRecipe, parseRecipe, resolveParameters } from "../../src/recipe/index.js";
 import type { Recipe } from "../../src/types.js";
+import { readPublicTemplates, sampleOf } from "../helpers/public-templates.js";
 
 const read = (path: string): string => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 
 const BUILT_IN = [
+    "apertus-upscaled",
+    "context-aware",
     "demo",
     "demo-dial",
+    "gemma-3-upscaled",
     "genarm-reward",
     "helpful-harmless-dial",
     "llama-2-13b-lora-7b",
@@ -23,8 +27,17 @@ const BUILT_IN = [
     "llama-2-amplified",
     "llama-2-downscaled",
     "llama-3-upscaled",
+    "llama-3.1-upscaled",
+    "ministral-3-upscaled",
+    "olmo-2-stages",
+    "olmo-3-think-upscaled",
     "proxy-tuning",
     "qwen-2.5-upscaled",
+    "qwen-3-moe-upscaled",
+    "qwen-3-upscaled",
+    "qwen-3.5-upscaled",
+    "smollm2-upscaled",
+    "thinklogit",
 ];
 
 function weights(recipe: Recipe, values: Record<string, number> = {}): Record<string, number> {
@@ -64,6 +77,10 @@ describe("built-in recipes", () => {
         ["llama-2-amplified", {}, { large: 1.5, chat: 1, small: -1.5 }],
         ["llama-2-downscaled", {}, { small: 1, chat: 1, large: -1 }],
         ["proxy-tuning", { alpha: 0.5 }, { large: 1, chat: 0.5, small: -0.5 }],
+        ["olmo-2-stages", {}, { large: 1, base: -1, sft: 0, dpo: 0, instruct: 1 }],
+        ["olmo-2-stages", { w_dpo: 0, w_rlvr: 0 }, { large: 1, base: -1, sft: 1, dpo: 0, instruct: 0 }],
+        ["thinklogit", {}, { reasoner: 1, large: 1, small: -1 }],
+        ["context-aware", { alpha: 1 }, { informed: 2, uninformed: -1 }],
     ])("%s with %j", async (name, values: Record<string, number>, expected) => {
         const actual = weights(await loadRecipe(name), values);
         expect(Object.keys(actual)).toEqual(Object.keys(expected));
@@ -77,14 +94,23 @@ describe("built-in recipes", () => {
             if (speculation) drafters[name] = speculation.drafter?.text ?? "the default";
         }
         expect(drafters).toEqual({
+            "apertus-upscaled": "the default",
+            "gemma-3-upscaled": "the default",
             "helpful-harmless-dial": "(1 - lambda) * help + lambda * safe",
             "llama-2-13b-lora-7b": "the default",
             "llama-2-13b-upscaled": "the default",
             "llama-2-70b-upscaled": "the default",
             "llama-2-amplified": "the default",
             "llama-3-upscaled": "the default",
+            "llama-3.1-upscaled": "the default",
+            "ministral-3-upscaled": "the default",
+            "olmo-2-stages": "(1 - w_sft) * base + (w_sft - w_dpo) * sft + (w_dpo - w_rlvr) * dpo + w_rlvr * instruct",
+            "olmo-3-think-upscaled": "the default",
             "proxy-tuning": "chat",
             "qwen-2.5-upscaled": "the default",
+            "qwen-3-upscaled": "the default",
+            "smollm2-upscaled": "the default",
+            thinklogit: "the default",
         });
     });
 
@@ -116,6 +142,22 @@ describe("built-in recipes", () => {
         if (prompt.kind !== "jinja") throw new Error(`${name} has no Jinja template.`);
         const variables = { messages: MESSAGES, bos_token: "<s>", eos_token: "</s>", add_generation_prompt: true };
         expect(new Template(prompt.template).render(variables)).toBe(expected);
+    });
+
+    test("context-aware shows one member everything but the system message, in the format of the other", async () => {
+        const { members, prompt } = await loadRecipe("context-aware");
+        const [informed = prompt, uninformed] = members.map((member) => member.prompt);
+        if (uninformed?.kind !== "jinja") throw new Error("There is no Jinja template.");
+        expect(informed).toMatchObject({ kind: "from", member: "informed" });
+        const messages = [
+            { role: "system", content: "The context." },
+            { role: "user", content: "Hi." },
+            { role: "assistant", content: "Hello." },
+            { role: "user", content: "Bye." },
+        ] as const;
+        const family = sampleOf((await readPublicTemplates()).get("Qwen-Qwen3-0.6B.jinja") ?? "");
+        expect(sampleOf(uninformed.template)(messages, {}, true)).toBe(family(messages.slice(1), {}, true));
+        expect(family(messages, {}, true)).toContain("The context.");
     });
 });
 
@@ -179,6 +221,11 @@ describe("docs/recipes.md", () => {
         };
         const part = parse(text) as object | null;
         expect(() => parseRecipe(JSON.stringify({ ...rest, ...part }))).not.toThrow();
+    });
+
+    test("tells of every built-in recipe", () => {
+        for (const name of BUILT_IN)
+            expect(read("docs/recipes.md")).toMatch(new RegExp(`^\\| .*\`${name.replace(".", "\\.")}\``, "m"));
     });
 
     test("shows combinations that can be parsed", () => {

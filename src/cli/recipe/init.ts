@@ -3,7 +3,7 @@
 import { stat } from "node:fs/promises";
 import path from "node:path";
 import type { ArgumentsCamelCase, CommandModule, InferredOptionTypes, Options } from "yargs";
-import { assignRoles, draftForRoles } from "../../ensemble/from-files.js";
+import { assignRoles, draftForRoles, relatedRecipe } from "../../ensemble/from-files.js";
 import { EftError, loadRecipe, parseRecipe } from "../../index.js";
 import type { Roles } from "../../models/find-roles.js";
 import { checkParts, type Candidate } from "../../models/roles.js";
@@ -68,12 +68,14 @@ async function runInit(args: ArgumentsCamelCase<Flags>): Promise<void> {
     const text = await draftForRoles(roles, output, notes);
     parseRecipe(text, { file: output });
     await write(output, text, args.force);
+    const related = relatedRecipe(roles);
     const lines = [
         `Wrote ${output}:`,
         ...(Object.keys(ROLES) as Role[]).map(
             (role) => `  ${role.padEnd(11)}${roles[role].source} (${roles.reasons[role]})`,
         ),
         `Look at it with \`eft-llama recipe show ${output}\`.`,
+        ...(related === undefined ? [] : [related]),
     ];
     print(`${lines.map(escapeControls).join("\n")}\n`);
     const doubts = checkParts(roles, { base: "base", tuned: "tuned", reference: "reference" });
