@@ -21,7 +21,7 @@ const ORDER: Readonly<Record<Stage, number>> = { base: 0, unsaid: 1, sft: 2, dpo
 /** The same where every stage is published, and the last one has no word of its own but Instruct or Think. */
 const ORDER_OF_ALL: Readonly<Record<Stage, number>> = { ...ORDER, dpo: 3, rlvr: 4, instruct: 5, think: 5 };
 
-/** Models with one vocabulary, and what their makers say about their use. */
+/** Models of one maker and generation, and what is known about their use. */
 export interface Family {
     readonly title: string;
     /** Found in names with `-` for blanks. */
@@ -30,7 +30,7 @@ export interface Family {
     readonly recipe: string;
     /** The one with a mixture of experts as the base, if it is another. */
     readonly mixtureRecipe?: string;
-    /** What the makers recommend for the fine-tuned model. */
+    /** Usual for the fine-tuned model: what its makers recommend, where they do. */
     readonly sampling: Partial<SamplingOptions>;
     /** The marks around thoughts, where templates do not tell them. */
     readonly thinking?: ThinkingMarks;
