@@ -30,12 +30,25 @@ export function describeFile(file: string): string {
     ].join("; ");
 }
 
-/** The tokenizer, and the tokens that end a text. */
-export function describeVocabulary(model: NativeModel): Verdict {
+/**
+ * The tokenizer, and the tokens that end a text.
+ *
+ * @param file - that of the model
+ */
+export function describeVocabulary(model: NativeModel, file: string): Verdict {
     const { vocabularyType, vocabularySize, addBos, bos } = model.info;
     const ends = [...flaggedIds(model.endOfGeneration())];
     const begin = addBos && bos >= 0 ? `texts begin with ${spell(model, bos)}` : "nothing is put in front of texts";
     const size = `${vocabularyType}, ${vocabularySize} ids; ${begin}`;
+    // llama.cpp then cuts words as GPT-2 does, and says so in its log alone.
+    const { entries } = loadBinding().readHeader(file);
+    const [, pre = "default"] = entries.find(([key]) => key === "tokenizer.ggml.pre") ?? [];
+    if (vocabularyType === "BPE" && pre === "default")
+        return {
+            warning:
+                `${size}; the file does not say how texts are cut into words (tokenizer.ggml.pre), so that tokens may be other ones ` +
+                "than in training: convert it with a newer release of llama.cpp",
+        };
     if (ends.length === 0)
         return { warning: `${size}; no token ends a text, so that texts end at the most tokens that are asked for` };
     const listed = ends.slice(0, MOST_LISTED).map((id) => spell(model, id));

@@ -94,7 +94,7 @@ async function examine(ensemble: Ensemble, part: Part, { options }: CheckSetup):
     const [member] = ensemble.members;
     if (member === undefined) return undefined;
     const { model } = member;
-    await part.run("vocabulary", () => describeVocabulary(model));
+    await part.run("vocabulary", () => describeVocabulary(model, member.spec.model));
     const renderer = await part.run("template", async () => {
         if (model.info.chatTemplate === undefined) return "none: prompts are shown as they are";
         const created = createRenderer(model, { kind: "from", member: "model" });

@@ -5,7 +5,19 @@ import type { EftError } from "../errors.js";
 import { suggestion } from "../recipe/problems.js";
 import { loadOptions } from "./options.js";
 
-export const COMMANDS = ["complete", "chat", "score", "serve", "eval", "inspect", "check", "recipe", "pull", "models", "demo"];
+export const COMMANDS = [
+    "complete",
+    "chat",
+    "score",
+    "serve",
+    "eval",
+    "inspect",
+    "check",
+    "recipe",
+    "pull",
+    "models",
+    "demo",
+];
 export const NO_COMMAND = `Name a command: ${COMMANDS.join(", ")}.`;
 /** What a shell asks yargs with. */
 export const SHELL_COMPLETIONS = "--get-yargs-completions";

@@ -6,12 +6,22 @@ import path from "node:path";
 import { afterAll, describe, expect, it, test } from "@jest/globals";
 import { compareWithAlone, evaluateHere } from "../../src/check/against-alone.js";
 import { firstDifference, isNearTie, largestDifference } from "../../src/check/compare.js";
+import { describeVocabulary } from "../../src/check/facts.js";
 import { withoutFolders } from "../../src/check/machine.js";
 import { createPart } from "../../src/check/part.js";
 import { TEXTS } from "../../src/check/samples.js";
-import { checkModels, chooseBackend, type CheckedPart, type CheckReport, type Finding } from "../../src/index.js";
+import {
+    checkModels,
+    chooseBackend,
+    type CheckedPart,
+    type CheckReport,
+    type Finding,
+    type NativeModel,
+} from "../../src/index.js";
 import { demoFile, demoFolder, QUESTIONS, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import { fromFloat32, GGML_TYPE, readGguf, withMetadata, writeGguf, type MetadataValue } from "../helpers/gguf.js";
+import { withVocabularies } from "../../src/models/gguf.js";
+import { byteLevelVocabulary } from "../helpers/vocabulary.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { run } from "./run.js";
 
@@ -154,6 +164,18 @@ describe("what is wrong is found", () => {
             ),
         ]);
         expect(report.conclusion).toBe("1 check failed: vocabularies of together.");
+    });
+
+    test.each([
+        ["default", /^BPE, 261 ids; .*; the file does not say how texts are cut into words/],
+        ["llama-bpe", undefined],
+    ])("a byte-level tokenizer with the pre-tokenizer %s", async (pre, warning) => {
+        const file = path.join(folder, `${pre}.gguf`);
+        writeGguf(file, byteLevelVocabulary({ ...readGguf(demoFile("small-base")), tensors: [] }, pre));
+        await withVocabularies([file], ([model]) => {
+            const verdict = describeVocabulary(model as NativeModel, file);
+            expect(verdict).toEqual(warning ? { warning: expect.stringMatching(warning) } : expect.any(String));
+        });
     });
 
     test("a file that is damaged, beside one that is not", async () => {

@@ -7,7 +7,7 @@ import { availableParallelism } from "node:os";
 import { readText } from "../helpers/demo.js";
 import { hasTerminal, program, run, runOnTerminal } from "./run.js";
 
-const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "demo"];
+const COMMANDS = ["complete", "chat", "score", "eval", "inspect", "check", "demo"];
 const QUESTION = "What is the capital of Nepal?";
 const command = (...args: string[]): string => [process.execPath, program, ...args].map((arg) => `'${arg}'`).join(" ");
 const onTerminal = hasTerminal ? it : it.skip;
@@ -151,7 +151,7 @@ describe("help", () => {
         }),
         [
             ["--", "complete"],
-            "Name a command: complete, chat, score, serve, eval, inspect, recipe, pull, models, demo.",
+            "Name a command: complete, chat, score, serve, eval, inspect, check, recipe, pull, models, demo.",
         ],
     ])("has what was meant: %j", async (words, message) => {
         const { stdout, stderr, code } = await run(words);
