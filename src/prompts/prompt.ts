@@ -243,6 +243,10 @@ function createScript(
 ): PromptScript {
     const name = `${member} (${origin})`;
     const compiled = attempt(`${name} cannot be parsed`, () => compileTemplate(template));
+    // Elsewhere it may be a text that a message begins with.
+    const bos = sharers.some(({ model }) => controlTokens(model).byText.has(special.bos_token))
+        ? special.bos_token
+        : "";
     const guarded = new Set(sharers.flatMap(({ model }) => [...controlTokens(model).guarded]));
     const render = (messages: readonly ChatMessage[], variables: TemplateVariables, isAnswer = true): Rendered => {
         const given = { tools: null, documents: null, ...own, ...variables };
@@ -272,7 +276,7 @@ function createScript(
                     : show({}),
             );
         },
-        tokenize: (model, rendered) => tokenizeRendered(model, rendered, special.bos_token),
+        tokenize: (model, rendered) => tokenizeRendered(model, rendered, bos),
         get traits() {
             return findTraits();
         },

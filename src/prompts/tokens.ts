@@ -74,7 +74,7 @@ function withoutEnd({ info: { addEos, eos } }: NativeModel, tokens: Int32Array):
  * trained, and cutting it at the seam of template and message would split words (`[INST]` + ` ` + `What` instead of
  * `[INST]` + ` What`).
  *
- * @param bos - the template's own spelling of BOS: if it begins with that, nothing is put in front; a model that spells its BOS
+ * @param bos - the template's own spelling of BOS, where that is a control token, which no message spells: if it begins with that, nothing is put in front; a model that spells its BOS
  *     otherwise gets its own instead
  */
 export async function tokenizeRendered(

@@ -25,6 +25,8 @@ const CHATML =
 /** Of the demo family, spelled like a control token: `[INST]`. */
 const INST = 3;
 const [NEW_BOS, NEW_EOS] = [300, 301];
+/** `.` */
+const STOP = 1989;
 const SMALL = demoFile("small-base");
 
 beforeAll(() => {
@@ -33,6 +35,11 @@ beforeAll(() => {
     // The same tokens, but others begin and end a text, as in many a fine-tuning.
     write("own-special", withMetadata(withEos(chat, NEW_EOS), { "tokenizer.ggml.bos_token_id": uint32(NEW_BOS) }));
     write("own-eos", withEos(chat, NEW_EOS));
+    const noBos: MetadataValue = { type: "bool", value: false };
+    write(
+        "stop-bos",
+        withMetadata(chat, { "tokenizer.ggml.bos_token_id": uint32(STOP), "tokenizer.ggml.add_bos_token": noBos }),
+    );
     write("text-chatml", withTemplate(chat, CHATML));
     write("no-template", withMetadata(chat, { "tokenizer.chat_template": undefined }));
     write("refuses", withTemplate(chat, "{{ raise_exception('no') }}"));
@@ -53,6 +60,19 @@ prompt: { template: ${JSON.stringify(template)} }`;
 
 describe("bos_token and eos_token", () => {
     const WRITTEN = "{{ bos_token }}{% for m in messages %}[INST] {{ m.content }} [/INST]{{ eos_token }}{% endfor %}";
+    test("a BOS that is an ordinary text stays at the beginning of a message", async () => {
+        await withEnsemble(
+            parseRecipe(pair("stop-bos", "{{ messages[0].content }}"), { directory: folder }),
+            {},
+            async ({ members }) => {
+                for (const { prompt } of members) {
+                    const tokens = await prompt.tokenize([{ role: "user", content: ". Lima" }]);
+                    expect(Array.from(tokens)).toContain(STOP);
+                }
+            },
+        );
+    });
+
     const conversation = [
         { role: "user", content: QUESTIONS[0] },
         { role: "assistant", content: "It is Lima." },
