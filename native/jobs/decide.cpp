@@ -92,14 +92,12 @@ DrawResult draw_asked(JobState & state, const StepEntry & entry, const std::vect
     if (speculation.drafter && (speculation.compare || (verifies && speculation.coupling == Coupling::maximal))) {
         drafter = fuse_position(state, target, members, *speculation.drafter, state.drafter_fuse).target;
     }
-    const int32_t token = drafted
-                              ? verify_draft(fused.target, verifies ? drafter : nullptr, n, speculation.drafts[row],
-                                             request, drafted_by, speculation.coupling, state.draw)
-                              : draw_token(fused.target, n, request, state.draw.target);
+    const int32_t token = drafted ? verify_draft(fused.target, verifies ? drafter : nullptr, n, speculation.drafts[row],
+                                                 request, drafted_by, speculation.coupling, state.draw)
+                                  : draw_token(fused.target, n, request, state.draw.target);
     if (token < 0) throw no_token_left(request);
     DrawResult result = report(target, members, fused, token, request);
-    if (speculation.compare && drafter)
-        result.drafter = compare(state, target, members, fused, drafter, drafted_by);
+    if (speculation.compare && drafter) result.drafter = compare(state, target, members, fused, drafter, drafted_by);
     return result;
 }
 

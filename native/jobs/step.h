@@ -28,8 +28,8 @@ struct Speculation {
     uint32_t history_limit = 0;
     std::optional<Fusion> drafter;
     std::optional<SamplingParameters> drafter_sampling;  // empty: as the target
-    /// Selective fusion: where the drafter's distribution has less entropy than this, in nats, its draw is the token. 0:
-    /// nowhere.
+    /// Selective fusion: where the drafter's distribution has less entropy than this, in nats, its draw is the token.
+    /// 0: nowhere.
     double selective = 0;
     bool compare = false;
 };
@@ -50,7 +50,8 @@ struct StepEntry {
     std::optional<Queries> queries;
 
     uint32_t rows() const { return draw ? last_row() + 1 - taken() : queries ? queries->rows : 0; }
-    /// How many of the first drafts are tokens already: the drafter was sure of them, and nobody asks for other rows there.
+    /// How many of the first drafts are tokens already: the drafter was sure of them, and nobody asks for other rows
+    /// there.
     uint32_t taken() const {
         const bool are_drawn = speculation.selective > 0 && speculation.kept_rows > 0;
         return are_drawn && !speculation.compare && !draw->members ? last_row() : 0;

@@ -45,7 +45,9 @@ type SpeculationFlags = InferredOptionTypes<typeof speculationOptions>;
 /** For `check()`. @throws Error for a length that there is not, and for flags that need speculation where it is off */
 export function checkSpeculation(flags: SpeculationFlags): void {
     if (flags.speculation === undefined || parseLength(flags.speculation) !== "off") return;
-    const [flag] = (["drafter", "coupling", "lookup", "selective"] as const).filter((name) => flags[name] !== undefined);
+    const [flag] = (["drafter", "coupling", "lookup", "selective"] as const).filter(
+        (name) => flags[name] !== undefined,
+    );
     if (flag !== undefined) throw new Error(`--${flag} needs speculation, which --speculation off turns off.`);
 }
 

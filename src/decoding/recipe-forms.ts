@@ -40,7 +40,13 @@ export function inspectSpeculation(
     parameters: Readonly<Record<string, number>>,
     files: ReadonlyMap<string, Pick<GgufSummary, "tensorBytes">>,
 ): SpeculationInspection {
-    const { length = "adaptive", coupling = "gumbel", lookup = false, selective = 0, drafter } = recipe.speculation ?? {};
+    const {
+        length = "adaptive",
+        coupling = "gumbel",
+        lookup = false,
+        selective = 0,
+        drafter,
+    } = recipe.speculation ?? {};
     const sizes = recipe.members.map(({ model }) => files.get(model)?.tensorBytes ?? NaN);
     const weights = createDrafterForm(recipe, sizes)(parameters)?.weights;
     const names = recipe.members.map(({ name }) => name);

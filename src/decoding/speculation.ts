@@ -89,8 +89,8 @@ export function createSpeculator({
         // With selective fusion: how often the drafter is sure.
         drafter:
             hasDrafter && selective === undefined
-            ? target.acceptance(wayOfDrafting(dials, speculation, sampling))
-            : createAcceptance(USUAL_ACCEPTANCE),
+                ? target.acceptance(wayOfDrafting(dials, speculation, sampling))
+                : createAcceptance(USUAL_ACCEPTANCE),
         lookup: createAcceptance(USUAL_ACCEPTANCE),
         forced:
             forcing === "adaptive"
@@ -246,7 +246,10 @@ export function createSpeculator({
             }
             if (isFirst) return;
             const none = { drafted: 0, accepted: 0, verified: 0, isLookup: false };
-            const made = selective !== undefined ? none : { drafted: drafts.length, accepted, verified, isLookup: proposal !== undefined };
+            const made =
+                selective !== undefined
+                    ? none
+                    : { drafted: drafts.length, accepted, verified, isLookup: proposal !== undefined };
             const forecast = areForced ? undefined : (plan.forecast ?? expected);
             const step = {
                 ...{ ...(areForced ? none : made), tokens: draws.length, unasked, wallMs: jobMs },
@@ -257,7 +260,8 @@ export function createSpeculator({
             ensemble.speculation.add(step);
             // What a block leaves to be evaluated again is its doing, and was not forecast.
             const owed = { drafted: 1, forecast: { tokens: 0, ms: 0, plainMs: 0 } };
-            if (!areForced && selective === undefined) target.trust.learn(plan.isDeferred ? { ...step, ...owed } : step);
+            if (!areForced && selective === undefined)
+                target.trust.learn(plan.isDeferred ? { ...step, ...owed } : step);
         },
 
         statistics: () => statistics.read(),

@@ -213,7 +213,8 @@ export function findSelectiveObstacle({
     selective = 0,
     coupling,
     lookup,
-}: Pick<SpeculationSpec, "selective" | "coupling"> & { readonly lookup?: unknown }): { readonly key: string; readonly text: string } | undefined {
+}: Pick<SpeculationSpec, "selective" | "coupling"> & { readonly lookup?: unknown }):
+    { readonly key: string; readonly text: string } | undefined {
     if (selective === 0) return undefined;
     if (coupling === "maximal")
         return {

@@ -134,7 +134,8 @@ describe("--speculation", () => {
     });
 
     it("asks the target where --selective says so, and tells that the text is approximate", async () => {
-        const ask = async (nats: string): Promise<Completed> => completeJson(demo("--selective", nats, "--stats", QUESTION));
+        const ask = async (nats: string): Promise<Completed> =>
+            completeJson(demo("--selective", nats, "--stats", QUESTION));
         const [all, some, none] = [await ask("0"), await ask("0.3"), await ask("100")];
         expect(all.finish).not.toHaveProperty("exactness");
         expect([all.text, some.text]).toEqual([ANSWER, ANSWER]);
@@ -149,7 +150,10 @@ describe("--speculation", () => {
     });
 
     it.each([
-        [["--selective", "1", "--speculation", "off"], "--selective needs speculation, which --speculation off turns off."],
+        [
+            ["--selective", "1", "--speculation", "off"],
+            "--selective needs speculation, which --speculation off turns off.",
+        ],
         [["--selective", "-1"], "--selective must be a number from 0 to 100, not -1."],
         [["--selective", "1", "--coupling", "maximal"], '"coupling: maximal" draws from the target exactly'],
     ])("%j is refused", async (flags, message) => {

@@ -251,7 +251,8 @@ describe("the same seed and entropy give the same text", () => {
     test("with penalties and filters", async () => {
         const sampling = { temperature: 0.9, topP: 0.9, repeatPenalty: 1.3, presencePenalty: 0.3 };
         const expected = await run(SELECTIVE, { sampling, scores: true, speculation: { length: 0 } });
-        for (const length of [2, 16]) expect(ids(await run(SELECTIVE, { sampling, speculation: { length } }))).toEqual(ids(expected));
+        for (const length of [2, 16])
+            expect(ids(await run(SELECTIVE, { sampling, speculation: { length } }))).toEqual(ids(expected));
     });
 
     test("as far as it came, where it is aborted; the next one is unharmed", async () => {
@@ -316,15 +317,15 @@ test("statistics say how many tokens nobody was asked about, and nothing of verd
     expect(speculation).toMatchObject({ unasked, tokens: tokens - 1, drafted: 0, accepted: 0, blocks: 0 });
     expect(speculation?.acceptanceRate).toBeUndefined();
     expect(speculation?.steps).toBeLessThan(tokens - 1);
-    const before = ensemble.statistics?.unasked ?? NaN;
+    const before = ensemble.statistics.unasked;
     await run(100, { logitBias: { [EOS]: -Infinity } });
-    expect((ensemble.statistics?.unasked ?? NaN) - before).toBe(TOKENS - 1);
+    expect(ensemble.statistics.unasked - before).toBe(TOKENS - 1);
 });
 
 test("exact speculation learns nothing from what was not verified", async () => {
     await withEnsemble(family, { sequences: 1 }, async (own) => {
         await on(own, { speculation: { selective: 100 }, maxTokens: 60, logitBias: { [EOS]: -Infinity } });
-        expect(own.statistics?.verifiedAt).toEqual([]);
+        expect(own.statistics.verifiedAt).toEqual([]);
     });
 });
 

@@ -73,6 +73,13 @@ systems: { EFT: { combination: large + chat - small, speculation: { length: [off
         expect(systems.map(({ recipe }) => recipe.speculation?.length)).toEqual([undefined, 4, "adaptive"]);
     });
 
+    test("selective fusion makes a grid, in questions", async () => {
+        const { systems } = await load(`${HEAD}${MEMBERS}${TASKS}
+systems: { EFT: { combination: large + chat - small, speculation: { selective: [0, 0.5], drafter: chat } } }`);
+        expect(systems.map(({ settings }) => settings)).toEqual([{ selective: 0 }, { selective: 0.5 }]);
+        expect(systems.map(({ recipe }) => recipe.speculation?.selective)).toEqual([0, 0.5]);
+    });
+
     test("a system has the members that it names, and templates of others", async () => {
         const { systems } = await load(`${HEAD}${MEMBERS}${TASKS}systems: { large: { combination: large } }`);
         const [system] = systems;
@@ -210,6 +217,15 @@ describe("mistakes", () => {
             `${HEAD}${TASKS}systems: { demo: { recipe: demo, speculation: {} } }`,
             "EXPERIMENT_INVALID",
             /:4:34: the system "demo" names a recipe, so that "speculation" has to be said there/,
+        ],
+        [
+            "selective fusion that is to be compared row by row",
+            `${HEAD}${MEMBERS}tasks: { facts: { file: questions.jsonl, compareTo: all } }
+systems:
+  all: { combination: large + chat }
+  some: { combination: large + chat, speculation: { drafter: chat, selective: [0, 0.5] } }`,
+            "EXPERIMENT_INVALID",
+            /:8:10: the system "some" has selective fusion, .* the task "facts" scores given ones/,
         ],
         [
             "an unknown member",

@@ -8,7 +8,17 @@ const EXPECTED = { tokens: 3, ms: 20, plainMs: 10 };
 
 function step(drafted: number, tokens: number, wallMs: number, forecast = EXPECTED): SpeculativeStep {
     const times = { draftMs: [], draftFuseMs: 0, stepMs: [], stepFuseMs: 0 };
-    return { drafted, accepted: tokens - 1, verified: drafted, isLookup: false, tokens, unasked: 0, wallMs, forecast, ...times };
+    return {
+        drafted,
+        accepted: tokens - 1,
+        verified: drafted,
+        isLookup: false,
+        tokens,
+        unasked: 0,
+        wallMs,
+        forecast,
+        ...times,
+    };
 }
 
 const block = (tokens: number, wallMs: number): SpeculativeStep => step(4, tokens, wallMs);

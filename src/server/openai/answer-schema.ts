@@ -64,7 +64,9 @@ const REPORT = {
         }),
     ),
     exactness: optional(
-        Type.Enum(["approximate"], { description: "With selective fusion: the text is not drawn from the target alone" }),
+        Type.Enum(["approximate"], {
+            description: "With selective fusion: the text is not drawn from the target alone",
+        }),
     ),
     unenforced: optional(
         Type.Array(Type.Object({ place: Type.String(), keyword: Type.String(), reason: Type.String() }), {
