@@ -256,6 +256,7 @@ AdvanceResult run_advance(JobState & state, std::vector<AdvanceEntry> entries) {
         for (size_t i = 0; i < steps.size(); ++i) {
             forget_rejected(state, advances[i], steps[i], step.entries[i]);
             release_marks(state, steps[i]);
+            for (const uint32_t m : steps[i].bookmarks) state.member(*steps[i].target, m).bookmark(steps[i].sequence);
         }
         for (size_t i = 0; i < steps.size(); ++i) {
             state.continuations[steps[i].sequence] = leave(state, advances[i], steps[i], step.entries[i]);

@@ -40,6 +40,7 @@ struct StepEntry {
     uint32_t sequence = 0;
     std::optional<uint32_t> copy_from;
     std::vector<uint32_t> keep;                // one per member
+    std::vector<uint32_t> bookmarks;           // members whose caches have one where the job ends
     std::vector<std::vector<int32_t>> tokens;  // one per member
     // One per member, of the last rows() of its tokens where it does not evaluate them itself; empty: of no member.
     std::vector<std::vector<ExternalRow>> external_rows;

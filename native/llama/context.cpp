@@ -18,10 +18,10 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
                !llama_api().llama_model_is_hybrid(options.model->get())),
       holds_cells_(rewinds_ && options.sequences > 1 && llama_api().llama_model_n_swa(options.model->get()) > 0),
       lengths_(options.sequences, 0),
-      marks_(options.sequences) {
+      marks_(options.sequences),
+      bookmarks_(options.sequences) {
     const LlamaApi & api = llama_api();
-    const bool has_copies = !rewinds_ || holds_cells_;
-    const uint32_t sequences = has_copies ? 2 * options.sequences : options.sequences;
+    const uint32_t sequences = options.sequences * (!rewinds_ ? 3 : holds_cells_ ? 2 : 1);
     llama_context_params parameters = api.llama_context_default_params();
     parameters.n_ctx = options.cells;
     parameters.n_batch = options.batch_size;
@@ -72,17 +72,9 @@ void Context::rewind(uint32_t sequence, uint32_t length) {
                                            " tokens cannot be rewound to " + std::to_string(length) + ".");
     }
     if (!rewinds_ && length > 0 && length < lengths_[sequence]) {
-        const std::optional<uint32_t> mark = marks_[sequence];
-        if (!mark || *mark > length) {
-            throw Failure("DECODE_FAILED", "The state of " + model_->path() + " cannot go back from token " +
-                                               std::to_string(lengths_[sequence]) + " to token " +
-                                               std::to_string(length) + ".");
-        }
-        rewind(sequence, 0);
-        llama_api().llama_memory_seq_cp(memory_, copy_of(sequence), static_cast<int32_t>(sequence), 0, -1);
-        lengths_[sequence] = *mark;
-        return;
+        return go_back(sequence, length);
     }
+    if (length == 0) forget_bookmark(sequence);
     // Asked even when the length says that nothing is to be done: after a failed batch the cache may hold more.
     if (!llama_api().llama_memory_seq_rm(memory_, static_cast<int32_t>(sequence), static_cast<int32_t>(length), -1)) {
         throw Failure("DECODE_FAILED", "The cache of " + model_->path() + " cannot forget the end of a sequence.");
@@ -93,11 +85,29 @@ void Context::rewind(uint32_t sequence, uint32_t length) {
     lengths_[sequence] = length;
 }
 
+void Context::go_back(uint32_t sequence, uint32_t length) {
+    const auto is_before = [&](const std::optional<uint32_t> & place) { return place && *place <= length; };
+    // A mark is behind the bookmark, which is older.
+    const bool has_mark = is_before(marks_[sequence]);
+    if (!has_mark && !is_before(bookmarks_[sequence])) {
+        throw Failure("DECODE_FAILED", "The state of " + model_->path() + " cannot go back from token " +
+                                           std::to_string(lengths_[sequence]) + " to token " + std::to_string(length) +
+                                           ".");
+    }
+    llama_api().llama_memory_seq_rm(memory_, static_cast<int32_t>(sequence), 0, -1);
+    copy_state(has_mark ? copy_of(sequence) : bookmark_of(sequence), static_cast<int32_t>(sequence));
+    lengths_[sequence] = has_mark ? *marks_[sequence] : *bookmarks_[sequence];
+}
+
+void Context::copy_state(int32_t from, int32_t to) {
+    // The two share the state until one of them goes on, which then begins with a state of its own.
+    llama_api().llama_memory_seq_cp(memory_, from, to, 0, -1);
+}
+
 void Context::mark(uint32_t sequence) {
     if (rewinds_) return;
     release(sequence);
-    // The copy shares the state until one of the two goes on, which then begins with a state of its own.
-    llama_api().llama_memory_seq_cp(memory_, static_cast<int32_t>(sequence), copy_of(sequence), 0, -1);
+    copy_state(static_cast<int32_t>(sequence), copy_of(sequence));
     marks_[sequence] = lengths_[sequence];
 }
 
@@ -105,6 +115,19 @@ void Context::release(uint32_t sequence) {
     if (!marks_[sequence]) return;
     llama_api().llama_memory_seq_rm(memory_, copy_of(sequence), 0, -1);
     marks_[sequence].reset();
+}
+
+void Context::bookmark(uint32_t sequence) {
+    if (rewinds_) return;
+    forget_bookmark(sequence);
+    copy_state(static_cast<int32_t>(sequence), bookmark_of(sequence));
+    bookmarks_[sequence] = lengths_[sequence];
+}
+
+void Context::forget_bookmark(uint32_t sequence) {
+    if (!bookmarks_[sequence]) return;
+    llama_api().llama_memory_seq_rm(memory_, bookmark_of(sequence), 0, -1);
+    bookmarks_[sequence].reset();
 }
 
 void Context::restore(uint32_t sequence, uint32_t length) {
@@ -117,21 +140,29 @@ void Context::restore(uint32_t sequence, uint32_t length) {
     llama_api().llama_memory_clear(memory_, data);
     std::fill(lengths_.begin(), lengths_.end(), 0);
     std::fill(marks_.begin(), marks_.end(), std::nullopt);
+    std::fill(bookmarks_.begin(), bookmarks_.end(), std::nullopt);
 }
 
 void Context::share(uint32_t from, uint32_t to, uint32_t length) {
     const bool is_whole = length == lengths_[from];
-    if (length > lengths_[from] || (length > 0 && !rewinds_ && !is_whole)) {
+    const bool can_share = rewinds_ || length == 0 || is_whole || bookmarks_[from] == length;
+    if (length > lengths_[from] || !can_share) {
         throw Failure("DECODE_FAILED", "A sequence of " + std::to_string(lengths_[from]) + " tokens has no first " +
                                            std::to_string(length) + " to share.");
     }
     rewind(to, 0);
-    if (length > 0) {
-        const int32_t end = rewinds_ ? static_cast<int32_t>(length) : -1;
-        llama_api().llama_memory_seq_cp(memory_, static_cast<int32_t>(from), static_cast<int32_t>(to), 0, end);
+    if (rewinds_ && length > 0) {
+        llama_api().llama_memory_seq_cp(memory_, static_cast<int32_t>(from), static_cast<int32_t>(to), 0,
+                                        static_cast<int32_t>(length));
+        hold_cells(to, 0);
+    } else if (length > 0) {
+        copy_state(is_whole ? static_cast<int32_t>(from) : bookmark_of(from), static_cast<int32_t>(to));
+        if (bookmarks_[from]) {
+            copy_state(bookmark_of(from), bookmark_of(to));
+            bookmarks_[to] = bookmarks_[from];
+        }
     }
     lengths_[to] = length;
-    hold_cells(to, 0);
 }
 
 void Context::hold_cells(uint32_t sequence, int32_t start) {

@@ -40,6 +40,7 @@ class Context final : public Member {
     void rewind(uint32_t sequence, uint32_t length) override;
     void mark(uint32_t sequence) override;
     void release(uint32_t sequence) override;
+    void bookmark(uint32_t sequence) override;
     void restore(uint32_t sequence, uint32_t length) override;
     void share(uint32_t from, uint32_t to, uint32_t length) override;
 
@@ -52,8 +53,14 @@ class Context final : public Member {
     size_t row_size() const override { return static_cast<size_t>(model_->vocabulary_size()); }
 
   private:
-    /// A second sequence of llama.cpp's for each that callers know.
+    /// More sequences of llama.cpp's for each that callers know.
     int32_t copy_of(uint32_t sequence) const { return static_cast<int32_t>(lengths_.size() + sequence); }
+    int32_t bookmark_of(uint32_t sequence) const { return static_cast<int32_t>(2 * lengths_.size() + sequence); }
+    /// To its mark or bookmark.
+    void go_back(uint32_t sequence, uint32_t length);
+    /// Between sequences of llama.cpp's.
+    void copy_state(int32_t from, int32_t to);
+    void forget_bookmark(uint32_t sequence);
     /// Of what a sequence holds from `start` on.
     void hold_cells(uint32_t sequence, int32_t start);
 
@@ -70,6 +77,7 @@ class Context final : public Member {
     std::vector<uint32_t> lengths_;
     /// Where a sequence is marked. Its copy has the state there.
     std::vector<std::optional<uint32_t>> marks_;
+    std::vector<std::optional<uint32_t>> bookmarks_;
     std::vector<int32_t> tokens_, positions_, sequence_counts_;
     std::vector<int32_t> sequences_;
     std::vector<int32_t *> sequence_pointers_;

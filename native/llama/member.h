@@ -35,12 +35,14 @@ class Member {
     /// Tokens that a sequence holds.
     virtual uint32_t length(uint32_t sequence) const = 0;
 
-    /// Keeps the first `length` tokens of a sequence; where it can go back only to its mark, those up to there. Throws
-    /// Failure DECODE_FAILED if there are fewer, or if it cannot forget the end of one.
+    /// Keeps the first `length` tokens of a sequence; where it can go back only to its mark or bookmark, those up to
+    /// there. Throws Failure DECODE_FAILED if there are fewer, or if it cannot forget the end of one.
     virtual void rewind(uint32_t sequence, uint32_t length) = 0;
     /// Until it is released, a sequence can be rewound to what it holds now, or to less if it can be rewound anyway.
     virtual void mark(uint32_t) {}
     virtual void release(uint32_t) {}
+    /// The same until the sequence is made empty, or has another bookmark. Who shares its beginning has it too.
+    virtual void bookmark(uint32_t) {}
     /// After a failure: a sequence keeps the first `length` tokens. A member that cannot go back forgets all sequences.
     virtual void restore(uint32_t sequence, uint32_t length) {
         // What was never reached may hold less than it was to keep.

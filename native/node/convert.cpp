@@ -31,6 +31,13 @@ std::vector<uint32_t> read_keep(const Napi::Object & object) {
     return std::vector<uint32_t>(keep.begin(), keep.end());
 }
 
+std::vector<uint32_t> read_bookmarks(const Napi::Object & object) {
+    const Napi::Value members = object.Get("bookmarks");
+    if (members.IsUndefined()) return {};
+    const auto indices = to_vector<int32_t>(members, "bookmarks");
+    return std::vector<uint32_t>(indices.begin(), indices.end());
+}
+
 std::vector<std::vector<int32_t>> read_tokens(const Napi::Object & object) {
     std::vector<std::vector<int32_t>> tokens;
     const Napi::Array array = object.Get("tokens").As<Napi::Array>();
@@ -158,6 +165,7 @@ AdvanceEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const 
     if (copy_from.IsNumber()) entry.copy_from = copy_from.As<Napi::Number>().Uint32Value();
     entry.keep = read_keep(object);
     entry.tokens = read_tokens(object);
+    entry.bookmarks = read_bookmarks(object);
     entry.external_rows = read_external_rows(object.Get("rows"), target.size());
     const Napi::Value fusion = object.Get("fusion"), draw = object.Get("draw"), queries = object.Get("queries"),
                       speculation = object.Get("speculation");
@@ -180,6 +188,7 @@ AdvanceEntry read_step_entry(const Napi::Object & object, std::shared_ptr<const 
 
     require(!entry.copy_from || *entry.copy_from < sequences);
     require(entry.keep.size() == target.size() && entry.tokens.size() == target.size());
+    for (const uint32_t m : entry.bookmarks) require(m < target.size());
     for (size_t m = 0; m < entry.external_rows.size(); ++m) {
         require(entry.external_rows[m].empty() || !entry.tokens[m].empty());
     }

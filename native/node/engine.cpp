@@ -314,15 +314,16 @@ Napi::Value Engine::Step(const Napi::CallbackInfo & info) {
 Napi::Value Engine::Forget(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&]() -> Napi::Value {
         CheckAlive();
-        const uint32_t id = info[0].As<Napi::Number>(), sequence = info[1].As<Napi::Number>();
+        const uint32_t id = info[0].As<Napi::Number>(), sequence = info[1].As<Napi::Number>(),
+                       keep = info[2].As<Napi::Number>();
         if (sequence >= sequences_) throw Failure("OPTION_INVALID", "There is no such sequence.");
         constexpr bool interruptible = false;
         return worker_->submit(make_job(
-                                   [this, id, sequence] {
+                                   [this, id, sequence, keep] {
                                        RunLlama([&] {
                                            state_.continuations[sequence].reset();
                                            if (id < state_.contexts.size() && state_.contexts[id]) {
-                                               state_.contexts[id]->rewind(sequence, 0);
+                                               state_.contexts[id]->rewind(sequence, keep);
                                            }
                                        });
                                    },

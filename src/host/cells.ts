@@ -4,7 +4,7 @@
  */
 
 export interface Cells {
-    /** Whether the end of what a slot holds can be cut off. Recurrent state has to be evaluated again from the beginning. */
+    /** Whether the end of what a slot holds can be cut off. Recurrent state has to be evaluated again, from a bookmark or the beginning. */
     readonly rewinds: boolean;
     /** Most cells that may be used. */
     readonly capacity: number;
@@ -14,7 +14,12 @@ export interface Cells {
     held(slot: number): readonly number[];
     /** The slot holds these too. */
     append(slot: number, tokens: ArrayLike<number>): void;
-    /** How many of its first `length` tokens the slot can keep: where nothing can be cut off, all that it holds or none. */
+    /** Until it is made empty, or has another bookmark, the slot can be cut back to what it holds now; who shares its beginning too. */
+    bookmark(slot: number): void;
+    /**
+     * How many of its first `length` tokens the slot can keep: where nothing can be cut off, all that it holds, those up to its bookmark,
+     * or none.
+     */
     keepable(slot: number, length: number): number;
     /** The slot keeps the first `length` of its tokens, or all of them if it has fewer, or what is {@link keepable} of them. */
     truncate(slot: number, length: number): void;
@@ -26,7 +31,11 @@ export interface Cells {
 
 /** @param slots - number of slots */
 export function createCells(capacity: number, slots: number, rewinds: boolean): Cells {
-    const caches = Array.from({ length: slots }, () => ({ tokens: [] as number[], cells: [] as number[] }));
+    const caches = Array.from({ length: slots }, () => ({
+        tokens: [] as number[],
+        cells: [] as number[],
+        bookmark: 0,
+    }));
     /** By cell: how many slots share it. */
     const shares: number[] = [];
     const free: number[] = [];
@@ -38,12 +47,15 @@ export function createCells(capacity: number, slots: number, rewinds: boolean): 
         return cache;
     };
     function keepable(slot: number, length: number): number {
-        const held = cacheOf(slot).tokens.length;
-        return rewinds || length >= held ? Math.min(length, held) : 0;
+        const { tokens, bookmark } = cacheOf(slot);
+        if (rewinds || length >= tokens.length) return Math.min(length, tokens.length);
+        return length >= bookmark ? bookmark : 0;
     }
     function truncate(slot: number, length: number): void {
-        const { tokens, cells } = cacheOf(slot);
+        const cache = cacheOf(slot);
+        const { tokens, cells } = cache;
         const kept = keepable(slot, length);
+        if (kept === 0) cache.bookmark = 0;
         for (const cell of cells.splice(kept)) {
             shares[cell] = (shares[cell] ?? 0) - 1;
             if (shares[cell] > 0) continue;
@@ -69,12 +81,17 @@ export function createCells(capacity: number, slots: number, rewinds: boolean): 
                 tokens.push(added[i] ?? 0);
             }
         },
+        bookmark(slot) {
+            const cache = cacheOf(slot);
+            cache.bookmark = cache.tokens.length;
+        },
         ...{ keepable, truncate },
         share(from, to, length) {
             if (from === to) return truncate(to, length);
             truncate(to, 0);
             const [source, target] = [cacheOf(from), cacheOf(to)];
             const shared = keepable(from, length);
+            if (shared > 0) target.bookmark = source.bookmark;
             for (let i = 0; i < shared; i++) {
                 const cell = source.cells[i] ?? 0;
                 shares[cell] = (shares[cell] ?? 0) + 1;

@@ -33,6 +33,8 @@ export interface Share {
     readonly last: boolean;
     /** Per member: tokens of the text that it evaluates. Undefined: what the chain lacks when its turn comes. */
     readonly tokens: readonly Int32Array[] | undefined;
+    /** Members whose caches have a bookmark then. */
+    readonly bookmarks: readonly number[];
     /** Most tokens that it may draw. */
     readonly most: number;
     /** Of a draw with speculation. */

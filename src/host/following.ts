@@ -61,6 +61,7 @@ export function planFollowing(
         return {
             ...{ lease, slot, chain, attempt, plan, signal, entry },
             ...{ last: true, tokens: undefined, most: 1 + Math.max(plan.length, forced), waiting: undefined },
+            bookmarks: [],
         };
     });
 }

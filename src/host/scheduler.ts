@@ -223,14 +223,14 @@ export function createScheduler(engine: NativeEngine, options: SchedulerOptions)
         offset: number,
         jobMs: number,
     ): void {
-        const { lease, slot, chain, attempt, plan, last } = share;
+        const { lease, slot, chain, attempt, plan, last, bookmarks } = share;
         const { contexts } = lease.target;
         const drawn = draws.map(({ token }) => token);
         const held = contexts.map(({ cells }, member) => (lengths[offset + member] ?? 0) - cells.held(slot).length);
         if (lease.slot === slot) {
             const added = settleShare(share, drawn, held);
             counts.evaluatedTokens += added.reduce((sum, { length }) => sum + length, 0);
-            slots.endJob(lease, slot, added);
+            slots.endJob(lease, slot, added, bookmarks);
         } else {
             slots.lose(contexts, slot);
         }

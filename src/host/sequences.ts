@@ -58,6 +58,8 @@ export interface Lease extends Sequence {
     reused: readonly number[];
     /** The llama.cpp sequence id, the same in every context; undefined while it waits for one or rests without. */
     slot: number | undefined;
+    /** Per member: so many tokens of the text that caches hold are to be found by others, also where they hold a state. 0: none in particular. */
+    readonly bookmarks: readonly number[];
     /** Order of arrival: the youngest has to give way. */
     readonly order: number;
     /** Settles when the caches really hold what they are said to. Jobs run in order, so nobody has to wait before the first evaluation. */

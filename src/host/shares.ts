@@ -25,13 +25,13 @@ export function canFollow(
 }
 
 /** @param nextId - for a chain that begins */
-export function toShare({ need, take, last, forced }: Portion, nextId: () => number): Share {
+export function toShare({ need, take, bookmarks, last, forced }: Portion, nextId: () => number): Share {
     const { waiting, missing, attempt, plan, compare, follows } = need;
     const { lease, evaluation } = waiting;
     const slot = lease.slot ?? 0;
     const { signal } = evaluation;
     const most = 1 + Math.max(plan.length, forced);
-    const common = { lease, slot, last, attempt, plan, signal, waiting, most };
+    const common = { lease, slot, last, attempt, plan, signal, waiting, most, bookmarks };
     const block = { plan, compare, forced };
     if (follows && lease.chain !== undefined) {
         const entry = toFollowing(lease, slot, lease.chain, attempt, block);
@@ -41,7 +41,10 @@ export function toShare({ need, take, last, forced }: Portion, nextId: () => num
         Int32Array.from((lease.texts[member] ?? []).slice(keep, keep + (take[member] ?? 0))),
     );
     const keep = Int32Array.from(missing, (each) => each.keep);
-    const entry: NativeStepEntry = { target: lease.target.id, sequence: slot, tokens, keep };
+    const entry: NativeStepEntry = {
+        ...{ target: lease.target.id, sequence: slot, tokens, keep },
+        ...(bookmarks.length > 0 && { bookmarks: Int32Array.from(bookmarks) }),
+    };
     lease.chain = undefined;
     if (!last) return { ...common, entry, chain: undefined, tokens };
     if (!isDraw(evaluation)) {

@@ -9,7 +9,8 @@ import type { HostContext, HostTarget, Lease } from "./sequences.js";
 import { commonPrefix, placeText, type Placement, type Slot } from "./placement.js";
 import type { HostCounts } from "./statistics.js";
 import { readsAhead, type Share } from "./chains.js";
-import { endsOf, rowsOf, type Waiting } from "./evaluations.js";
+import { endsOf, isDraw, rowsOf, type Waiting } from "./evaluations.js";
+import { BEHIND_BOOKMARK } from "./step-plan.js";
 
 export interface SlotPoolOptions {
     /** Number of slots. */
@@ -34,8 +35,8 @@ export interface SlotPool {
     hasRoomFor(shares: readonly Share[], running: readonly Share[]): boolean;
     /** A job begins that keeps so much of each cache. */
     startJob(lease: Lease, keep: ArrayLike<number>): void;
-    /** A job in this slot is over, and has added these tokens to each member's cache. */
-    endJob(lease: Lease, slot: number, added: readonly (readonly number[])[]): void;
+    /** A job in this slot is over, has added these tokens to each member's cache, and made bookmarks in those of these members. */
+    endJob(lease: Lease, slot: number, added: readonly (readonly number[])[], bookmarks: readonly number[]): void;
     rest(lease: Lease): void;
     close(lease: Lease): void;
     /**
@@ -78,8 +79,8 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             const end = Math.min(held.length, text.length);
             let length = Math.max(0, end - MOST_REJECTED);
             while (length < end && held[length] === text[length]) length++;
-            // Held for nothing would be all of it, and not a block of drafts, for which there are cells.
-            if (length < held.length && !cells.rewinds) forget(slots[slot], context);
+            // Held for nothing would be all of it, or an answer, and not a block of drafts, for which there are cells.
+            if (length < held.length && !cells.rewinds) forget(slots[slot], context, length);
             else cells.truncate(slot, length);
         });
     }
@@ -93,12 +94,12 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
         lease.slot = lease.chain = undefined;
     }
 
-    /** Frees the cells of a slot in one context. */
-    function forget(slot: Slot | undefined, { id, cells }: HostContext): void {
+    /** Frees the cells of a slot in one context, but for what it can keep of its first `length` tokens. */
+    function forget(slot: Slot | undefined, { id, cells }: HostContext, length = 0): void {
         if (slot === undefined) return;
-        cells.truncate(slot.index, 0);
+        cells.truncate(slot.index, length);
         // Jobs run in order, so it is done before whatever needs the cells. If it fails, so does everything.
-        clear(engine, id, slot.index).catch(() => undefined);
+        cut(engine, id, slot.index, cells.held(slot.index).length).catch(() => undefined);
     }
 
     /** Parked prefixes go, least recently used first, until there is room. @returns whether there is */
@@ -146,10 +147,14 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             if (other.slot === undefined || !haveSameContexts(other.target, lease.target)) return false;
             const ends = endsOf(evaluation, true);
             const common = other.texts.map((text, member) => {
-                // What cannot be cut holds a whole text, which seldom is the beginning of another.
-                if (!other.target.contexts[member]?.cells.rewinds) return 0;
                 const most = Math.min(limits[member] ?? 0, ends[member] ?? 0);
-                return commonPrefix(text, lease.texts[member] ?? [], most);
+                const shared = commonPrefix(text, lease.texts[member] ?? [], most);
+                const cells = other.target.contexts[member]?.cells;
+                if (cells?.rewinds) return shared;
+                // What cannot be cut can be had at the bookmark alone.
+                const bookmark = isDraw(evaluation) ? (other.bookmarks[member] ?? 0) : 0;
+                const isComing = (cells?.held(other.slot ?? 0).length ?? 0) < bookmark;
+                return isComing && bookmark <= shared ? bookmark : 0;
             });
             return common.reduce((sum, length) => sum + length, 0) - kept >= WORTH_WAITING;
         });
@@ -246,6 +251,7 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     return {
         open: (target, prompts, before) => ({
             ...{ target, texts: prompts.map((prompt) => Array.from(prompt)) },
+            bookmarks: before?.bookmarks ?? prompts.map(({ length }, member) => bookmarkOf(target, member, length)),
             ...{ reused: before?.reused ?? prompts.map(() => 0), order: before?.order ?? ++arrivals },
             ...{ slot: undefined, ready: Promise.resolve(), since: 0, cost: undefined },
             ...{ restingSince: undefined, hasStarted: before?.hasStarted ?? false, chain: undefined },
@@ -278,8 +284,9 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
                 const slot = slots[lease.slot];
                 lease.target.contexts.forEach((context, member) => {
                     // What cannot be cut is evaluated again in the room that it takes now.
-                    const isGivenUp = "keep" in entry && entry.keep[member] === 0;
-                    if (isGivenUp && !context.cells.rewinds) forget(slot, context);
+                    const kept = "keep" in entry ? (entry.keep[member] ?? 0) : Infinity;
+                    const isGivenUp = slot !== undefined && kept < context.cells.held(slot.index).length;
+                    if (isGivenUp && !context.cells.rewinds) forget(slot, context, kept);
                 });
                 // Every slot has cells of its own for drafts.
                 const needed = lackingOf(share);
@@ -311,10 +318,11 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
             if (slot === undefined) return;
             target.contexts.forEach(({ cells }, member) => cells.truncate(slot, keep[member] ?? 0));
         },
-        endJob(lease, index, added) {
+        endJob(lease, index, added, bookmarks) {
             const slot = slots[index];
             if (slot?.lease !== lease) return;
             lease.target.contexts.forEach(({ cells }, member) => cells.append(index, added[member] ?? []));
+            for (const member of bookmarks) lease.target.contexts[member]?.cells.bookmark(index);
         },
 
         rest(lease) {
@@ -344,6 +352,12 @@ export function createSlotPool(engine: NativeEngine, { sequences, wake, counts }
     };
 }
 
+/** Where a prompt gets a bookmark; 0 where its end can be cut off anyway, or too little is before. */
+function bookmarkOf({ contexts }: HostTarget, member: number, length: number): number {
+    const place = length - BEHIND_BOOKMARK;
+    return contexts[member]?.cells.rewinds || place < BEHIND_BOOKMARK ? 0 : place;
+}
+
 /** Per member: how many tokens of the text a job evaluates; 0 where it is not read. */
 function lackingOf({ tokens, chain, plan }: Share): number[] {
     if (tokens !== undefined) return tokens.map(({ length }) => length);
@@ -364,8 +378,8 @@ function haveSameContexts(a: HostTarget, b: HostTarget): boolean {
 }
 
 /** What the engine throws at once becomes a rejection too. */
-async function clear(engine: NativeEngine, context: number, slot: number): Promise<void> {
-    await engine.forget(context, slot);
+async function cut(engine: NativeEngine, context: number, slot: number, keep: number): Promise<void> {
+    await engine.forget(context, slot, keep);
 }
 
 /** A step that evaluates nothing. What the engine throws at once becomes a rejection too. */

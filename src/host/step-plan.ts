@@ -2,7 +2,7 @@
 
 import { MOST_APPENDED, MOST_DRAFTED } from "../models/context-memory.js";
 import type { Attempt, DraftPlan } from "./drafts.js";
-import { endsOf, rowsOf, type Waiting } from "./evaluations.js";
+import { endsOf, isDraw, rowsOf, type Waiting } from "./evaluations.js";
 
 /** What a member's cache lacks of the text. */
 export interface Missing {
@@ -10,6 +10,8 @@ export interface Missing {
     readonly keep: number;
     /** Tokens to evaluate. */
     readonly count: number;
+    /** Those up to a bookmark that is to be made: a step ends there. */
+    readonly bookmark?: number;
 }
 
 /**
@@ -17,6 +19,12 @@ export interface Missing {
  * on long texts of a small model, a piece of 48 took five times as long for each token.
  */
 export const MIN_PIECE = 64;
+
+/**
+ * Tokens of a prompt behind its bookmark. Templates begin an answer with fewer, and those are what the next turn of a conversation may
+ * have otherwise, where the answer is shown without thoughts.
+ */
+export const BEHIND_BOOKMARK = 16;
 
 /** Per member. */
 export function missingTokens({ evaluation, lease }: Waiting, withDrafter: boolean): Missing[] {
@@ -27,7 +35,8 @@ export function missingTokens({ evaluation, lease }: Waiting, withDrafter: boole
             lease.slot === undefined ? 0 : (cells?.keepable(lease.slot, length) ?? 0);
         if (end === 0) return { keep: keepable(Infinity), count: 0 };
         const keep = keepable(end - rows);
-        return { keep, count: end - keep };
+        const bookmark = isDraw(evaluation) ? (lease.bookmarks[member] ?? 0) - keep : 0;
+        return { keep, count: end - keep, ...(bookmark > 0 && { bookmark }) };
     });
 }
 
@@ -68,6 +77,8 @@ export interface Portion {
     readonly need: Need;
     /** Per member: how many tokens. */
     readonly take: readonly number[];
+    /** Members whose caches have a bookmark then. */
+    readonly bookmarks: readonly number[];
     /** Whether nothing is left. */
     readonly last: boolean;
     /** Most tokens of forced text that it verifies; 0: none. */
@@ -112,6 +123,7 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
         const rest = isPrompt ? MIN_PIECE : 0;
         const last =
             !catchesUp &&
+            missing.every(({ bookmark }) => bookmark === undefined) &&
             whole.every(
                 (count, member) =>
                     count <= roomOf(member) ||
@@ -119,16 +131,17 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
             );
         if (!last && follows) continue;
         // Rows exist only in the step that evaluates them, so the tokens at the end have to stay together.
-        const take = missing.map(({ count }, member) =>
-            last ? count : Math.max(0, Math.min(count - rows, roomOf(member))),
+        const take = missing.map(({ count, bookmark = count - rows }, member) =>
+            last ? count : Math.max(0, Math.min(bookmark, roomOf(member))),
         );
+        const bookmarks = [...missing.keys()].filter((member) => take[member] === missing[member]?.bookmark);
         if (!last && take.every((count) => count === 0)) continue;
         (last ? whole : take).forEach((count, member) => {
             const context = contexts[member]?.id ?? -1;
             room.set(context, (room.get(context) ?? batchSize) - count);
             if (isPrompt) pieces.set(context, (pieces.get(context) ?? 0) + count);
         });
-        portions.push({ need, take, last, forced: 0 });
+        portions.push({ need, take, bookmarks, last, forced: 0 });
     }
     // Whether there is forced text is not known, so it gets what nobody else has use for.
     for (const { id } of new Set(portions.flatMap(({ need }) => need.waiting.lease.target.contexts)))

@@ -62,8 +62,8 @@ export function rowBytes(rows: number, vocabularySize: number): number {
     return rows * vocabularySize * Float32Array.BYTES_PER_ELEMENT;
 }
 
-/** States of a sequence where layers are recurrent: its own, and the one that it goes back to from rejected drafts. */
-const STATES = 2;
+/** States of a sequence where layers are recurrent: its own, the one that it goes back to from rejected drafts, and its bookmark. */
+const STATES = 3;
 
 /** Bytes of the states of so many sequences, as if every layer were recurrent; 0 where the header tells of no such layer. */
 export function stateBytes(header: NativeHeader, sequences: number): number {

@@ -342,8 +342,13 @@ export interface NativeStepEntry {
     readonly sequence: number;
     /** First make `sequence` share the first `keep[m]` tokens of this slot. */
     readonly copyFrom?: number;
-    /** M numbers: how many tokens of each member's cache stay; what lies behind is removed. */
+    /**
+     * M numbers: how many tokens of each member's cache stay; what lies behind is removed. Of a state, all of them, none, or those up to
+     * its bookmark.
+     */
     readonly keep: Int32Array;
+    /** Members whose caches can be cut back to where the job ends, also if they hold a state, until they have another bookmark or are empty. */
+    readonly bookmarks?: Int32Array;
     /**
      * M arrays: the tokens of the text to append to each member's cache; drafts come behind them by themselves. Empty: nothing to
      * do for that member. A member that drafts has some.
@@ -504,8 +509,8 @@ export interface NativeEngine {
      * interrupted leaves every sequence at `keep`, or where it was if it follows.
      */
     step(entries: readonly (NativeStepEntry | NativeFollowingEntry)[]): Promise<NativeStepResult>;
-    /** Frees what a context holds of a sequence. */
-    forget(context: number, sequence: number): Promise<void>;
+    /** Frees what a context holds of a sequence behind its first `keep` tokens. */
+    forget(context: number, sequence: number, keep: number): Promise<void>;
     /** Makes the jobs that are queued or running now fail with `ABORTED`, soon; not steps without tokens. */
     interrupt(): void;
     /** The same for models that are being loaded; contexts are still created. */

@@ -416,7 +416,7 @@ describe("an external context", () => {
         const { results, lengths } = await far.engine.step([{ ...entry, rows: [whole(row)] }]);
         expect(results[0]?.draws[0]?.token).toBe(77);
         expect([...lengths]).toEqual([prompt.length]);
-        await far.engine.forget(id, 0);
+        await far.engine.forget(id, 0, 0);
         const one = { ...entry, keep: Int32Array.of(1), rows: [whole(row)] };
         await expect(far.engine.step([one])).rejects.toMatchObject({ code: "DECODE_FAILED" });
         await far.engine.removeContexts(Int32Array.of(id));
