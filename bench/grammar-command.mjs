@@ -25,11 +25,11 @@ export function grammarCommand() {
             await importLibrary();
             if (out !== undefined) await checkOut(out, [out]);
             // Only where the repository is: its tests read the vocabularies.
-            const { writeVocabulary } = await import("./vocabularies.mjs");
+            const { findVocabulary } = await import("./vocabularies.mjs");
             await withFolder(tmpdir(), "eft-llama-bench-", async (folder) => {
                 const results = [];
                 for (const each of family) {
-                    const result = await benchGrammar(await writeVocabulary(each, folder), { rounds });
+                    const result = await benchGrammar(await findVocabulary(each, folder), { rounds });
                     printGrammar(result);
                     results.push(result);
                 }

@@ -7,6 +7,7 @@
 
 #include "failure.h"
 #include "math/character-runs.h"
+#include "math/readable-texts.h"
 #include "math/token-texts.h"
 #include "math/utf8.h"
 
@@ -165,36 +166,8 @@ std::vector<uint8_t> Grammar::find_allowed(GrammarWork & work) {
         return flags;
     }
     const std::shared_ptr<const TokenTexts> texts = machine_->texts;
-    const auto & tree = texts->tree();
-    std::vector<State> path(texts->depth() + 1, Automaton::DEAD);  // the states before each byte of a prefix
-    path[0] = state_;
-    for (size_t i = 0; i < tree.size();) {
-        const TokenTexts::Node & node = tree[i];
-        const State next = machine_->automaton.after(path[node.depth], node.byte, work);
-        if (next == Automaton::DEAD) {
-            i = node.end;
-            continue;
-        }
-        for (int32_t token = node.token; token >= 0; token = texts->same_text(token)) {
-            flags[static_cast<size_t>(token)] = 1;
-        }
-        if (node.branch >= 0) {
-            const TokenTexts::Branch & branch = texts->branch(node);
-            if (machine_->runs.reads_all(next, branch.characters, work)) {
-                for (uint32_t at = branch.from; at < branch.to; ++at) {
-                    flags[static_cast<size_t>(texts->in_order()[at])] = 1;
-                }
-                i = node.end;
-                continue;
-            }
-        }
-        path[node.depth + size_t{1}] = next;
-        if (machine_->automaton.size() > MOST_MEMORY) {
-            std::fill(path.begin() + node.depth + 2, path.end(), Automaton::DEAD);
-            make_room(path);
-        }
-        ++i;
-    }
+    ReadableTexts readable(*texts, state_);
+    while (!readable.flag(machine_->automaton, machine_->runs, MOST_MEMORY, flags, work)) make_room(readable.path());
     const auto elements = machine_->automaton.token_elements(state_);
     const auto is_for_any = [](const auto & element) { return element.first == GrammarElement::other_token; };
     const bool asks_all = std::any_of(elements.begin(), elements.end(), is_for_any);
