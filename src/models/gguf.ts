@@ -92,11 +92,15 @@ export async function withVocabularies<T>(
 ): Promise<T> {
     const engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
     try {
-        const models: NativeModel[] = [];
-        for (const file of files) {
-            const options = { path: modelPath(file), gpuLayers: 0, devices: [], vocabularyOnly: true };
-            models.push(await engine.loadModel(options));
-        }
+        const loaded = await Promise.allSettled(
+            files.map((file) =>
+                engine.loadModel({ path: modelPath(file), gpuLayers: 0, devices: [], vocabularyOnly: true }),
+            ),
+        );
+        const models = loaded.map((each) => {
+            if (each.status === "rejected") throw each.reason;
+            return each.value;
+        });
         return await use(models);
     } catch (error) {
         throw withStack(error);
