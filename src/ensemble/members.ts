@@ -74,7 +74,8 @@ export async function loadMembers(
     };
 
     // A device takes one model after another.
-    const early = backend.devices.length > 0 ? [] : specs.map((spec, index) => options.lent[index]?.model ?? read(spec, index));
+    const early =
+        backend.devices.length > 0 ? [] : specs.map((spec, index) => options.lent[index]?.model ?? read(spec, index));
     const earlyOnes = Promise.allSettled(early);
     const loaded: { spec: MemberSpec; model: NativeModel; gpuLayers: number }[] = [];
     try {

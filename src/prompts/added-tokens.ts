@@ -7,7 +7,7 @@
 import { canBePositive } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import { describeForeignTokens } from "./template-tokens.js";
-import { compareVocabularies, type NamedModel, type VocabularyReport } from "../models/vocabulary.js";
+import { compareVocabularies, flaggedIds, type NamedModel, type VocabularyReport } from "../models/vocabulary.js";
 
 type Tokens = Pick<VocabularyReport, "members" | "addedTokens">;
 /** What a recipe says that decides about added tokens. */
@@ -152,7 +152,7 @@ export function createTokenTexts(models: readonly NamedModel[], { members, added
         return inside.length > 0 ? inside : lead;
     }
 
-    const missing = members.map(({ lacks }) => lacks.reduce((count, flag) => count + flag, 0));
+    const missing = members.map(({ lacks }) => flaggedIds(lacks).length);
     return {
         speaker: missing.indexOf(Math.min(...missing)),
         detokenize,
