@@ -12,6 +12,7 @@ import { writeReport } from "./report.mjs";
 import { benchScore, printScore } from "./score.mjs";
 import { serveCommand } from "./serve-command.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
+import { startupCommand } from "./startup-command.mjs";
 import { benchStep, printStep } from "./step.mjs";
 import { benchStructured, printStructured } from "./structured.mjs";
 import { exitCodeOf, SIGNALS, withFolder } from "./temporary.mjs";
@@ -101,6 +102,7 @@ await yargs(hideBin(process.argv))
             ...{ families: ["demo-inflated", "1.1b"], rounds: 5 },
         }),
     )
+    .command(startupCommand())
     .command(serveCommand())
     .command(gpuCommand(BACKENDS))
     .demandCommand(1, "Which benchmark?")
