@@ -114,7 +114,6 @@ export function compareVocabularies(
     const disputed = findDisputed(tables, holders);
     for (const token of disputed) for (const flags of [holders, ...tables.map(({ has }) => has)]) flags[token] = 0;
     const size = holders.findLastIndex((count) => count > 0) + 1;
-    const flags = (test: (token: number) => boolean): Uint8Array => flagsOf(size, test);
     const isAdded = (token: number): boolean => (holders[token] ?? 0) > 0 && (holders[token] ?? 0) < tables.length;
     return {
         compatible: differences.length === 0,
@@ -124,7 +123,7 @@ export function compareVocabularies(
             name,
             width,
             special: { bos: info.bos, eos: info.eos, eot: info.eot },
-            lacks: flags((token) => has[token] === 0),
+            lacks: has.slice(0, size).map((flag) => 1 - flag),
             endsAlone: ends.some((token) => has[token] === 1 && isAdded(token)),
         })),
         differences,
@@ -133,9 +132,9 @@ export function compareVocabularies(
             ...tables.slice(1).flatMap((table) => describeTable(table, first)),
             ...describeMasked(holders, disputed),
         ],
-        controlTokens: anyOf(tables.map(({ has, attributes }) => flags((token) => has[token] === 1 && isControl(attributes[token])))),
-        addedTokens: flags(isAdded),
-        endOfGeneration: anyOf(tables.map(({ has, endOfGeneration }) => flags((token) => has[token] === 1 && endOfGeneration[token] === 1))),
+        controlTokens: flagHeld(tables, size, ({ attributes }) => attributes, KIND_BITS.control),
+        addedTokens: holders.slice(0, size).map((count) => (count > 0 && count < tables.length ? 1 : 0)),
+        endOfGeneration: flagHeld(tables, size, ({ endOfGeneration }) => endOfGeneration, 1),
     };
 }
 
@@ -185,28 +184,35 @@ export function flaggedIds(flags: Uint8Array): Int32Array {
     return Int32Array.from(ids);
 }
 
-/** A loop, because `Uint8Array.from` takes ten times as long, and there may be a quarter of a million. */
-function flagsOf(size: number, test: (token: number) => boolean): Uint8Array {
+/**
+ * 1 for tokens of which some member that has them says one of some bits. Loops without calls, here and below: there may be a quarter
+ * of a million tokens, and it is done before the first one is drawn.
+ */
+function flagHeld(
+    tables: readonly TokenTable[],
+    size: number,
+    read: (table: TokenTable) => Int32Array | Uint8Array,
+    bits: number,
+): Uint8Array {
     const flags = new Uint8Array(size);
-    for (let token = 0; token < size; token++) if (test(token)) flags[token] = 1;
+    for (const table of tables) {
+        const [{ has }, values] = [table, read(table)];
+        for (let token = 0; token < size; token++)
+            if (has[token] === 1 && ((values[token] ?? 0) & bits) !== 0) flags[token] = 1;
+    }
     return flags;
-}
-
-/** 1 where one of them is. Id by id, all of them together would take ten times as long. */
-function anyOf(lists: readonly Uint8Array[]): Uint8Array {
-    const [first = new Uint8Array(0), ...others] = lists;
-    for (const flags of others) for (const token of flaggedIds(flags)) first[token] = 1;
-    return first;
 }
 
 function readTable({ name, model }: NamedModel, unusedTokens: Recipe["unusedTokens"], top: number): TokenTable {
     const [attributes, endOfGeneration] = [tokenAttributes(model), model.endOfGeneration()];
     const width = model.info.vocabularySize;
     const ends = [model.info.eos, model.info.eot].filter((token) => token >= 0);
-    // Files exist whose end token is marked as unused.
-    const isUnused = (token: number): boolean =>
-        unusedTokens === "mask" && ((attributes[token] ?? 0) & KIND_BITS.unused) !== 0 && !ends.includes(token);
-    const has = flagsOf(top, (token) => token < width && !isUnused(token));
+    const has = new Uint8Array(top).fill(1, 0, width);
+    for (let token = 0; token < width; token++) {
+        if (((attributes[token] ?? 0) & KIND_BITS.unused) === 0 || unusedTokens !== "mask") continue;
+        // Files exist whose end token is marked as unused.
+        if (!ends.includes(token)) has[token] = 0;
+    }
     let texts: readonly string[] | undefined;
     return {
         ...{ name, model, width, attributes, endOfGeneration, ends, has },
