@@ -74,9 +74,11 @@ export async function loadMembers(
     };
 
     // A device takes one model after another.
-    const early =
-        backend.devices.length > 0 ? [] : specs.map((spec, index) => options.lent[index]?.model ?? read(spec, index));
-    const earlyOnes = Promise.allSettled(early);
+    const isOneByOne = backend.devices.length > 0;
+    const early = specs.map((spec, index) =>
+        isOneByOne || options.lent[index] !== undefined ? undefined : read(spec, index),
+    );
+    const allEarly = Promise.allSettled(early.filter((each) => each !== undefined));
     const loaded: { spec: MemberSpec; model: NativeModel; gpuLayers: number }[] = [];
     try {
         for (const [index, spec] of specs.entries()) {
@@ -94,7 +96,7 @@ export async function loadMembers(
         engine.interruptLoading();
         throw error;
     } finally {
-        await earlyOnes;
+        await allEarly;
     }
 
     const prompts = createPromptRenderers(
