@@ -14,6 +14,7 @@ import { benchScore, printScore } from "./score.mjs";
 import { serveCommand } from "./serve-command.mjs";
 import { benchSelective, printSelective } from "./selective.mjs";
 import { benchSpeculation, printSpeculation } from "./speculation.mjs";
+import { startupCommand } from "./startup-command.mjs";
 import { benchStep, printStep } from "./step.mjs";
 import { benchStructured, printStructured } from "./structured.mjs";
 import { exitCodeOf, SIGNALS, withFolder } from "./temporary.mjs";
@@ -110,6 +111,7 @@ await yargs(hideBin(process.argv))
         }),
     )
     .command(grammarCommand())
+    .command(startupCommand())
     .command(serveCommand())
     .command(gpuCommand(BACKENDS))
     .demandCommand(1, "Which benchmark?")

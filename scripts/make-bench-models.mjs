@@ -28,6 +28,8 @@ const SHAPES = {
     "134m": { layers: 12, width: 768, feedForward: 2048, heads: 12, cacheHeads: 12 },
     "123m": { layers: 5, width: 1024, feedForward: 2816, heads: 8, cacheHeads: 8 },
     "19m": { layers: 3, width: 256, feedForward: 704, heads: 4, cacheHeads: 4 },
+    // Hardly more than a vocabulary.
+    tiny: { layers: 1, width: 64, feedForward: 128, heads: 1, cacheHeads: 1 },
 };
 const SMALL = { seed: 2, type: "Q8_0", ...SHAPES["134m"], vocabularySize: VOCABULARY_SIZE };
 const MODELS = [

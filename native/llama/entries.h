@@ -91,7 +91,7 @@ struct Entries {
             const char * key = api.gguf_get_key(gguf, id);
             if (!wanted(std::string(key))) continue;
             gguf_type type = api.gguf_get_kv_type(gguf, id);
-            Fnv1a hash;
+            ContentHash hash;
             hash.add_text(key);
             const bool is_array = type == GGUF_TYPE_ARRAY;
             if (is_array) type = api.gguf_get_arr_type(gguf, id);

@@ -2,13 +2,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
+#include <deque>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <numeric>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include "failure.h"
@@ -25,6 +29,11 @@ constexpr uint32_t kMaxLayers = 512;
 constexpr int64_t kMaxTensors = 1 << 20;
 constexpr uint32_t kMaxParts = 1000;
 constexpr size_t kPartSuffix = 20;
+
+/// Headers of so many models are kept: those of a few recipes.
+constexpr size_t kMaxKept = 16;
+/// No file system tells times apart less finely.
+constexpr std::chrono::seconds kFinestTime{2};
 
 struct GgufDeleter {
     void operator()(gguf_context * gguf) const { llama_api().gguf_free(gguf); }
@@ -204,12 +213,9 @@ bool concerns_tokenizer(const std::string & key) {
     return true;
 }
 
-}  // namespace
-
-Header read_header(const std::string & path) {
+Header read_whole_header(const std::string & path, uint64_t bytes) {
     const LlamaApi & api = llama_api();
     Header header{};
-    const uint64_t bytes = check_file(path);
     const Gguf gguf = open(path);
     const Entries entries{api, gguf.get()};
 
@@ -249,25 +255,34 @@ Header read_header(const std::string & path) {
     return header;
 }
 
-std::string part_with_tensor(const std::string & path, uint32_t count, const std::string & tensor) {
-    for (const std::string & part : name_parts(path, count)) {
-        const Gguf gguf = open(part);
-        if (llama_api().gguf_find_tensor(gguf.get(), tensor.c_str()) >= 0) return part;
-    }
-    return "";
-}
-
-std::string file_identity(const std::string & path) {
-    // Of parts by the name alone: this is asked on the JavaScript thread, and of files that are not there, too.
+/// Of a whole model, or of all parts. By the name alone: this is asked on the JavaScript thread, and of files that are
+/// not there, too.
+std::vector<std::string> files_of(const std::string & path) {
     uint32_t count = 1;
     if (path.size() > kPartSuffix &&
         std::sscanf(path.c_str() + path.size() - kPartSuffix, "-00001-of-%5u.gguf", &count) != 1)
         count = 1;
     std::vector<std::string> files = count > kMaxParts ? std::vector<std::string>() : name_parts(path, count);
     if (files.empty()) files = {path};
+    return files;
+}
 
+/// Whether its files were written so long ago that whatever is written to them now has another time.
+bool is_settled(const std::string & path) {
+    const auto now = std::filesystem::file_time_type::clock::now();
+    const std::vector<std::string> files = files_of(path);
+    return std::all_of(files.begin(), files.end(), [&](const std::string & file) {
+        std::error_code error;
+        const auto time = std::filesystem::last_write_time(std::filesystem::u8path(file), error);
+        return !error && time + kFinestTime < now;
+    });
+}
+
+}  // namespace
+
+std::string file_identity(const std::string & path) {
     std::string identity;
-    for (const std::string & file : files) {
+    for (const std::string & file : files_of(path)) {
         std::error_code error;
         const auto canonical = std::filesystem::canonical(std::filesystem::u8path(file), error);
         if (error) {
@@ -279,6 +294,33 @@ std::string file_identity(const std::string & path) {
         identity += canonical.u8string() + " " + std::to_string(size) + " " + std::to_string(time) + "\n";
     }
     return identity;
+}
+
+Header read_header(const std::string & path) {
+    const uint64_t bytes = check_file(path);
+    static std::mutex mutex;
+    static std::deque<std::pair<std::string, Header>> kept;
+    // With the path, which tensors know.
+    const std::string key = path + "\n" + file_identity(path);
+    {
+        const std::lock_guard<std::mutex> lock(mutex);
+        const auto found = std::find_if(kept.begin(), kept.end(), [&](const auto & each) { return each.first == key; });
+        if (found != kept.end()) return found->second;
+    }
+    Header header = read_whole_header(path, bytes);
+    if (!is_settled(path) || path + "\n" + file_identity(path) != key) return header;
+    const std::lock_guard<std::mutex> lock(mutex);
+    kept.emplace_front(key, header);
+    if (kept.size() > kMaxKept) kept.pop_back();
+    return header;
+}
+
+std::string part_with_tensor(const std::string & path, uint32_t count, const std::string & tensor) {
+    for (const std::string & part : name_parts(path, count)) {
+        const Gguf gguf = open(part);
+        if (llama_api().gguf_find_tensor(gguf.get(), tensor.c_str()) >= 0) return part;
+    }
+    return "";
 }
 
 }  // namespace eft

@@ -42,7 +42,8 @@ struct Header {
 
 /// Reads the header of a model or adapter, with those of all parts of a split one, and refuses what llama.cpp would
 /// find out by failing an assertion: while it loads, or on a compute thread, where nothing can catch it and the process
-/// ends. Throws Failure MODEL_NOT_FOUND, MODEL_INVALID or FILE_UNREADABLE.
+/// ends. A vocabulary takes some time to pass over, so what was read is kept for as long as the files are the same.
+/// Throws Failure MODEL_NOT_FOUND, MODEL_INVALID or FILE_UNREADABLE.
 Header read_header(const std::string & path);
 
 /// Which of the `count` files of a split model has a tensor; empty if none does.

@@ -173,6 +173,9 @@ std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::func
         throw Failure("MODEL_INVALID", options.path + " cannot be loaded: its header lacks " + header.architecture +
                                            ".rope.dimension_sections. Download or convert it again.");
     }
+    if (api.llama_vocab_type(loaded->vocab_) != LLAMA_VOCAB_TYPE_NONE) {
+        loaded->table_hash_ = loaded->hash_tokens(loaded->vocabulary_size());
+    }
     return loaded;
 }
 
@@ -294,9 +297,13 @@ std::shared_ptr<const TokenTexts> Model::texts() const {
 }
 
 uint64_t Model::vocabulary_hash(int32_t to) const {
-    const LlamaApi & api = llama_api();
     if (to > 0) check_token(to - 1);
-    Fnv1a hash;
+    return to == vocabulary_size() ? table_hash_ : hash_tokens(to);
+}
+
+uint64_t Model::hash_tokens(int32_t to) const {
+    const LlamaApi & api = llama_api();
+    ContentHash hash;
     tokenizing(path_, [&] {
         for (int32_t token = 0; token < to; ++token) {
             const auto attributes = static_cast<int32_t>(api.llama_vocab_get_attr(vocab_, token));

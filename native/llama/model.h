@@ -48,7 +48,7 @@ class Model {
     bool ends_generation(int32_t token) const;
     /// The bytes of each token. Computed at the first call; outlives the model.
     std::shared_ptr<const TokenTexts> texts() const;
-    /// FNV-1a over texts and attributes of the ids below `to`.
+    /// Of texts and attributes of the ids below `to`. That of all of them is computed while the model is loaded.
     uint64_t vocabulary_hash(int32_t to) const;
     /// Of the whole vocabulary, and of what the file says about its tokenizer: equal for models that make the same
     /// tokens of every text, but for those that are put before and behind it.
@@ -67,12 +67,15 @@ class Model {
     /// Calls `take` with the bytes of each token.
     template <typename Take>
     void for_each_piece(const std::vector<int32_t> & tokens, bool render_special, Take && take) const;
+    uint64_t hash_tokens(int32_t to) const;
 
     llama_model * model_;
     const llama_vocab * vocab_;
     std::string path_;
     /// Of the entries of its file.
     uint64_t tokenizer_hash_;
+    /// Of all tokens.
+    uint64_t table_hash_ = 0;
     /// Whether its pre-tokenizer takes time by the square of the digits of a number.
     bool slow_numbers_;
     std::mutex adapters_mutex_;

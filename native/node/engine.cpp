@@ -35,6 +35,10 @@ std::unique_ptr<Job> make_job(Run run, Result result, bool interruptible = true)
     return std::make_unique<FunctionJob<Run, Result>>(std::move(run), std::move(result), interruptible);
 }
 
+/// Models that are read at the same time: most recipes have three members. A large vocabulary takes llama.cpp half a
+/// second of one core.
+constexpr size_t kMaxLoaders = 4;
+
 const auto nothing = [](Napi::Env env) { return env.Undefined(); };
 
 /// When an environment ends, nobody calls dispose(); a running decode must still stop first.
@@ -77,25 +81,38 @@ Engine::Engine(const Napi::CallbackInfo & info) : Napi::ObjectWrap<Engine>(info)
     sequences_ = options.Get("sequences").As<Napi::Number>();
     const uint32_t threads = options.Get("threads").As<Napi::Number>();
     guarded(info.Env(), [&] { pool_ = std::make_unique<ThreadPool>(threads); });
-    worker_ = std::make_unique<Worker>(info.Env());
-    loader_ = std::make_unique<Worker>(info.Env());
+    worker_ = MakeWorker();
     state_.cancelled = &worker_->cancelled();
     state_.kept.resize(sequences_);
     state_.continuations.resize(sequences_);
-    for (Worker * worker : {worker_.get(), loader_.get()}) {
-        napi_add_env_cleanup_hook(info.Env(), stop_worker, worker);
-        AddonState::of(info.Env()).workers.insert(worker);
-    }
 }
 
 Engine::~Engine() {
-    for (Worker * worker : {loader_.get(), worker_.get()}) {
-        if (!worker) continue;
+    const auto end = [this](Worker * worker) {
+        if (!worker) return;
         napi_remove_env_cleanup_hook(Env(), stop_worker, worker);
         AddonState::of(Env()).workers.erase(worker);
         worker->stop();
-    }
+    };
+    for (const auto & loader : loaders_) end(loader.get());
+    end(worker_.get());
     FreeContexts();
+}
+
+std::unique_ptr<Worker> Engine::MakeWorker() {
+    auto worker = std::make_unique<Worker>(Env());
+    napi_add_env_cleanup_hook(Env(), stop_worker, worker.get());
+    AddonState::of(Env()).workers.insert(worker.get());
+    return worker;
+}
+
+Worker & Engine::Loader() {
+    const auto rarest = std::min_element(loaders_.begin(), loaders_.end(), [](const auto & a, const auto & b) {
+        return a->unsettled() < b->unsettled();
+    });
+    const bool is_idle = rarest != loaders_.end() && (*rarest)->unsettled() == 0;
+    if (is_idle || loaders_.size() == kMaxLoaders) return **rarest;
+    return *loaders_.emplace_back(MakeWorker());
 }
 
 void Engine::FreeContexts() {
@@ -160,21 +177,22 @@ Napi::Value Engine::LoadModel(const Napi::CallbackInfo & info) {
         auto & shared = AddonState::of(env).models[model_key(options)];
         if (!shared) shared = std::make_shared<SharedModel>();
         auto model = std::make_shared<std::shared_ptr<Model>>();
-        const auto report = [this, on_progress](float fraction) {
+        Worker & loader = Loader();
+        const auto report = [&loader, on_progress](float fraction) {
             if (on_progress) {
-                loader_->post([on_progress, fraction](Napi::Env progress_env) {
+                loader.post([on_progress, fraction](Napi::Env progress_env) {
                     if (progress_env == nullptr) return on_progress->SuppressDestruct();
                     const Napi::HandleScope scope(progress_env);
                     on_progress->Call({Napi::Number::New(progress_env, fraction)});
                 });
             }
-            return !loader_->cancelled();
+            return !loader.cancelled();
         };
-        return loader_->submit(
+        return loader.submit(
             make_job(
-                [this, shared = shared, model, options, report] {
+                [this, &loader, shared = shared, model, options, report] {
                     *model = shared->get([&] { return Model::load(options, report); },
-                                         [this] { return loader_->cancelled().load(); });
+                                         [&loader] { return loader.cancelled().load(); });
                     const std::lock_guard<std::mutex> lock(models_mutex_);
                     models_.push_back(*model);
                     known_models_.erase(std::remove_if(known_models_.begin(), known_models_.end(),
@@ -333,7 +351,7 @@ Napi::Value Engine::Forget(const Napi::CallbackInfo & info) {
 }
 
 Napi::Value Engine::InterruptLoading(const Napi::CallbackInfo & info) {
-    loader_->interrupt();
+    for (const auto & loader : loaders_) loader->interrupt();
     return info.Env().Undefined();
 }
 
@@ -350,22 +368,26 @@ Napi::Value Engine::Dispose(const Napi::CallbackInfo & info) {
         return deferred.Promise();
     }
     disposed_ = true;
-    loader_->interrupt();
+    for (const auto & loader : loaders_) loader->interrupt();
     worker_->interrupt();
+    return FreeAfterLoaders(0);
+}
+
+Napi::Value Engine::FreeAfterLoaders(size_t first) {
     // Signals may fire until it is done.
     constexpr bool interruptible = false;
-    const auto free = [this](Napi::Env) -> Napi::Value {
-        return worker_->submit(make_job([this] { FreeContexts(); },
-                                        [this](Napi::Env result_env) {
-                                            worker_->stop();
-                                            loader_->stop();
-                                            return result_env.Undefined();
-                                        },
-                                        interruptible),
-                               Value());
-    };
-    // A model that is being loaded is there or has failed when all of them are freed.
-    return loader_->submit(make_job([] {}, free, interruptible), Value());
+    if (first < loaders_.size()) {
+        return loaders_[first]->submit(
+            make_job([] {}, [this, first](Napi::Env) { return FreeAfterLoaders(first + 1); }, interruptible), Value());
+    }
+    return worker_->submit(make_job([this] { FreeContexts(); },
+                                    [this](Napi::Env result_env) {
+                                        worker_->stop();
+                                        for (const auto & loader : loaders_) loader->stop();
+                                        return result_env.Undefined();
+                                    },
+                                    interruptible),
+                           Value());
 }
 
 }  // namespace eft

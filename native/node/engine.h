@@ -39,6 +39,12 @@ class Engine : public Napi::ObjectWrap<Engine> {
     Napi::Value InterruptLoading(const Napi::CallbackInfo & info);
     Napi::Value Dispose(const Napi::CallbackInfo & info);
 
+    std::unique_ptr<Worker> MakeWorker();
+    /// A thread that reads nothing, as long as there are few, or else the one that has least to read.
+    Worker & Loader();
+    /// A model that is being loaded is there or has failed when all of them are freed.
+    /// @param first of the loaders that have not been waited for
+    Napi::Value FreeAfterLoaders(size_t first);
     /// Throws Failure DISPOSED for an id that is none any more.
     std::shared_ptr<const Target> TargetOf(const Napi::Object & entry) const;
     void CheckAlive() const;
@@ -67,8 +73,9 @@ class Engine : public Napi::ObjectWrap<Engine> {
     std::vector<std::shared_ptr<Model>> models_;
     // All that it was ever given, so that none of them is given to others after a failure.
     std::vector<std::weak_ptr<Model>> known_models_;
-    // Texts go on while a model is being loaded, so that has a thread of its own.
-    std::unique_ptr<Worker> worker_, loader_;
+    std::unique_ptr<Worker> worker_;
+    // Texts go on while models are being loaded, so these have threads of their own, each from when it is needed.
+    std::vector<std::unique_ptr<Worker>> loaders_;
 };
 
 }  // namespace eft

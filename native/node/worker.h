@@ -61,6 +61,8 @@ class Worker {
 
     Napi::Promise submit(std::unique_ptr<Job> job, const Napi::Object & owner);
 
+    /// Jobs whose promises are open. On the JavaScript thread.
+    size_t unsettled() const { return unsettled_; }
     /// Everything interruptible that was submitted before now fails with ABORTED, soon.
     void interrupt();
     /// True while the running job should give up; to be polled by it.

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { EftError, type EftErrorCode } from "../errors.js";
 import { formatBytes } from "../models/bytes.js";
-import { withVocabularies } from "../models/gguf.js";
+import { openVocabularies, withVocabularies, type Vocabularies } from "../models/gguf.js";
 import { findModel, locateModels, missingModels, notAt } from "../models/model-files.js";
 import { checkRecipeParts, isUpscaling } from "../models/roles.js";
 import { checkVocabularies, describeAgreement, describeDisputes } from "../models/vocabulary.js";
@@ -68,8 +68,10 @@ export async function checkLoading(recipe: Recipe, options: PlacementOptions, ch
     // Whatever else is asked is asked of files.
     if (local === undefined) return;
     const backend = await check("backend", () => ({ result: chooseBackend(options.backend ?? "auto") }));
-    const isReadable = await check("headers", async () => ({ verdict: await describeHeaders(local), result: true }));
-    if (isReadable === undefined) return;
+    const vocabularies = await check("headers", () => describeHeaders(local));
+    if (vocabularies === undefined) return;
+    // What follows opens them again.
+    await using _ = vocabularies;
     await check("vocabularies", () => compareAll(local));
     await check("templates", () => checkTemplates(local));
     await check("roles", () => checkRoles(local));
@@ -91,10 +93,17 @@ async function checkFiles(recipe: Recipe): Promise<{ verdict: Verdict; result: R
     throw new EftError("MODEL_NOT_FOUND", `There is no ${missing.join(", and no ")}; correct the paths.`);
 }
 
-async function describeHeaders(recipe: Recipe): Promise<Verdict> {
-    const summaries = await readHeaders(recipe);
-    const bytes = summaries.reduce((total, { tensorBytes }) => total + tensorBytes, 0);
-    return `${plural(summaries.length, "model")}, weights of ${formatBytes(bytes)}`;
+async function describeHeaders(recipe: Recipe): Promise<{ verdict: Verdict; result: Vocabularies }> {
+    const vocabularies = await openVocabularies(recipe.members.map(({ model }) => model));
+    try {
+        const summaries = await readHeaders(recipe);
+        const bytes = summaries.reduce((total, { tensorBytes }) => total + tensorBytes, 0);
+        const verdict = `${plural(summaries.length, "model")}, weights of ${formatBytes(bytes)}`;
+        return { verdict, result: vocabularies };
+    } catch (error) {
+        await vocabularies[Symbol.asyncDispose]();
+        throw error;
+    }
 }
 
 async function compareAll(recipe: Recipe): Promise<Verdict> {

@@ -29,7 +29,7 @@ export function trainedForFewer(members: readonly Member[], contextSize: number)
 }
 
 /**
- * Loads every file once, one after another.
+ * Loads every file once: side by side, or one after another where they share a device.
  *
  * @param recipe - with paths instead of references
  * @param options.plan - how many layers go to a GPU, where the file is not there already; without it: what recipe or options say, else all
@@ -52,34 +52,51 @@ export async function loadMembers(
     const { members: specs } = recipe;
     const sizes = fileSizes({ members: specs.filter((_, index) => options.lent[index] === undefined) });
     const total = [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-    const done = new Set<string>();
+    const fractions = new Map<string, number>();
     const report = (file: string, fraction: number): void => {
-        const before = [...done].reduce((sum, each) => sum + (sizes.get(each) ?? 0), 0);
-        options.onProgress((before + fraction * (sizes.get(file) ?? 0)) / total);
+        fractions.set(file, Math.max(fraction, fractions.get(file) ?? 0));
+        const done = [...sizes].reduce((sum, [each, bytes]) => sum + (fractions.get(each) ?? 0) * bytes, 0);
+        options.onProgress(done / total);
     };
-
-    const loaded: { spec: MemberSpec; model: NativeModel; gpuLayers: number }[] = [];
-    for (const [index, spec] of specs.entries()) {
-        const lent = options.lent[index];
-        if (lent !== undefined) {
-            loaded.push({ spec, model: lent.model, gpuLayers: lent.gpuLayers });
-            continue;
-        }
+    const layersOf = (spec: MemberSpec, index: number): number => {
         const layers = options.plan?.members[index]?.gpuLayers ?? spec.gpuLayers ?? options.gpuLayers ?? -1;
-        const gpuLayers = backend.backend === "cpu" ? 0 : layers;
+        return backend.backend === "cpu" ? 0 : layers;
+    };
+    const read = async (spec: MemberSpec, index: number): Promise<NativeModel> => {
         const model = await engine.loadModel({
             path: spec.model,
-            gpuLayers,
+            gpuLayers: layersOf(spec, index),
             devices: backend.devices.map(({ name }) => name),
-            onProgress: (fraction) => {
-                if (!done.has(spec.model)) report(spec.model, fraction);
-            },
+            onProgress: (fraction) => report(spec.model, fraction),
         });
-        checkKind(spec, model);
-        done.add(spec.model);
-        report(spec.model, 0);
-        options.checkWanted();
-        loaded.push({ spec, model, gpuLayers });
+        report(spec.model, 1);
+        return model;
+    };
+
+    // A device takes one model after another.
+    const isOneByOne = backend.devices.length > 0;
+    const early = specs.map((spec, index) =>
+        isOneByOne || options.lent[index] !== undefined ? undefined : read(spec, index),
+    );
+    const allEarly = Promise.allSettled(early.filter((each) => each !== undefined));
+    const loaded: { spec: MemberSpec; model: NativeModel; gpuLayers: number }[] = [];
+    try {
+        for (const [index, spec] of specs.entries()) {
+            const lent = options.lent[index];
+            if (lent !== undefined) {
+                loaded.push({ spec, model: lent.model, gpuLayers: lent.gpuLayers });
+                continue;
+            }
+            const model = await (early[index] ?? read(spec, index));
+            checkKind(spec, model);
+            options.checkWanted();
+            loaded.push({ spec, model, gpuLayers: layersOf(spec, index) });
+        }
+    } catch (error) {
+        engine.interruptLoading();
+        throw error;
+    } finally {
+        await allEarly;
     }
 
     const prompts = createPromptRenderers(

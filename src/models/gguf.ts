@@ -85,22 +85,44 @@ export async function isGguf(source: string): Promise<boolean> {
     }
 }
 
-/** Loads vocabularies and metadata without weights, for the duration of `use`. @throws EftError MODEL_* */
+/** Vocabularies that are loaded without weights. */
+export interface Vocabularies extends AsyncDisposable {
+    /** In the order of the files. */
+    readonly models: readonly NativeModel[];
+}
+
+/**
+ * Loads vocabularies and metadata without weights. As long as they are open, opening them again takes no time.
+ *
+ * @throws EftError MODEL_*
+ */
+export async function openVocabularies(files: readonly string[]): Promise<Vocabularies> {
+    const engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
+    const loaded = await Promise.allSettled(
+        files.map((file) =>
+            engine.loadModel({ path: modelPath(file), gpuLayers: 0, devices: [], vocabularyOnly: true }),
+        ),
+    );
+    const failed = loaded.find(({ status }) => status === "rejected");
+    if (failed?.status === "rejected") {
+        await engine.dispose();
+        throw withStack(failed.reason);
+    }
+    return {
+        models: loaded.flatMap((each) => (each.status === "fulfilled" ? [each.value] : [])),
+        [Symbol.asyncDispose]: () => engine.dispose(),
+    };
+}
+
+/** Opens vocabularies for the duration of `use`. @throws EftError MODEL_* */
 export async function withVocabularies<T>(
     files: readonly string[],
     use: (models: readonly NativeModel[]) => T | Promise<T>,
 ): Promise<T> {
-    const engine = loadBinding().createEngine({ threads: 1, batchSize: 32, sequences: 1 });
+    await using vocabularies = await openVocabularies(files);
     try {
-        const models: NativeModel[] = [];
-        for (const file of files) {
-            const options = { path: modelPath(file), gpuLayers: 0, devices: [], vocabularyOnly: true };
-            models.push(await engine.loadModel(options));
-        }
-        return await use(models);
+        return await use(vocabularies.models);
     } catch (error) {
         throw withStack(error);
-    } finally {
-        await engine.dispose();
     }
 }

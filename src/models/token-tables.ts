@@ -3,6 +3,7 @@
 import { EftError } from "../errors.js";
 import type { NativeModel } from "../native/binding.js";
 import type { Recipe } from "../types.js";
+import { tokenAttributes } from "./token-attributes.js";
 
 /** llama.cpp's attribute bits that decide what a token's text stands for; the others concern white space around it. */
 export const KIND_BITS = {
@@ -49,13 +50,15 @@ export function checkHasVocabulary(name: string, { info }: NativeModel): void {
 
 /** @param top - ids of the widest table; `has` is as long */
 export function readTable({ name, model }: NamedModel, unusedTokens: Recipe["unusedTokens"], top: number): TokenTable {
-    const [attributes, endOfGeneration] = [model.tokenAttributes(), model.endOfGeneration()];
+    const [attributes, endOfGeneration] = [tokenAttributes(model), model.endOfGeneration()];
     const width = model.info.vocabularySize;
     const ends = [model.info.eos, model.info.eot].filter((token) => token >= 0);
-    // Files exist whose end token is marked as unused.
-    const isUnused = (token: number): boolean =>
-        unusedTokens === "mask" && ((attributes[token] ?? 0) & KIND_BITS.unused) !== 0 && !ends.includes(token);
-    const has = flagsOf(top, (token) => token < width && !isUnused(token));
+    const has = new Uint8Array(top).fill(1, 0, width);
+    for (let token = 0; token < width; token++) {
+        if (((attributes[token] ?? 0) & KIND_BITS.unused) === 0 || unusedTokens !== "mask") continue;
+        // Files exist whose end token is marked as unused.
+        if (!ends.includes(token)) has[token] = 0;
+    }
     let texts: readonly string[] | undefined;
     return {
         ...{ name, model, width, attributes, endOfGeneration, ends, has },
@@ -98,13 +101,6 @@ export function meaning(table: TokenTable, token: number): string {
 
 function kindOf({ attributes }: TokenTable, token: number): number {
     return (attributes[token] ?? 0) & KIND_MASK;
-}
-
-/** A loop, because `Uint8Array.from` takes ten times as long, and there may be a quarter of a million. */
-export function flagsOf(size: number, test: (token: number) => boolean): Uint8Array {
-    const flags = new Uint8Array(size);
-    for (let token = 0; token < size; token++) if (test(token)) flags[token] = 1;
-    return flags;
 }
 
 /** Ids whose flag is 1. */

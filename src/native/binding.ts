@@ -132,11 +132,14 @@ export interface NativeModel {
     tokenAttributes(): Int32Array;
     /** 1 for tokens that end a generation. */
     endOfGeneration(): Uint8Array;
-    /** 64-bit FNV-1a hash, as hex, of texts and attributes of ids 0 (inclusive) to `to` (exclusive). */
+    /**
+     * 64-bit hash, as hex, of texts and attributes of ids 0 (inclusive) to `to` (exclusive). That of the whole table is known when
+     * the model is loaded; others take milliseconds for large vocabularies.
+     */
     vocabularyHash(to: number): string;
     /**
      * The same of all ids and of what the file says about its tokenizer: equal for models that make the same tokens of every text,
-     * but for those that they put before and behind it. Takes milliseconds for large vocabularies.
+     * but for those that they put before and behind it.
      */
     tokenizerHash(): string;
 }

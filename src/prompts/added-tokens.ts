@@ -8,7 +8,7 @@
 import { canBePositive } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
 import { describeForeignTokens } from "./template-tokens.js";
-import { KIND_BITS, type NamedModel } from "../models/token-tables.js";
+import { flaggedIds, KIND_BITS, type NamedModel } from "../models/token-tables.js";
 import { compareVocabularies, describeDispute, type VocabularyReport } from "../models/vocabulary.js";
 
 type Tokens = Pick<VocabularyReport, "members" | "addedTokens">;
@@ -208,7 +208,7 @@ export function createTokenTexts(
         disputed.filter(({ owners }) => owners.length > 0 && !owners.includes(member)),
     );
     const missing = members.map(({ lacks }, member) =>
-        (foreign[member] ?? []).length > 0 ? Infinity : lacks.reduce((count, flag) => count + flag, 0),
+        (foreign[member] ?? []).length > 0 ? Infinity : flaggedIds(lacks).length,
     );
     return {
         speaker: missing.indexOf(Math.min(...missing)),

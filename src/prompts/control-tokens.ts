@@ -2,6 +2,7 @@
 
 import type { NativeModel } from "../native/binding.js";
 import type { Rendered } from "../template/template.js";
+import { tokenAttributes } from "../models/token-attributes.js";
 import { KIND_BITS } from "../models/token-tables.js";
 
 /** llama.cpp's attribute bits for tokens that swallow the white space before or after them. */
@@ -24,17 +25,18 @@ export interface ControlTokens {
     readonly guarded: ReadonlySet<string>;
 }
 
-const known = new WeakMap<NativeModel, ControlTokens>();
+/** By their attributes, which models with the same tokens share. */
+const known = new WeakMap<Int32Array, ControlTokens>();
 
 /** What the tokenizer may make a single token of that has no place in a text: control tokens and the unknown token. */
 export function controlTokens(model: NativeModel): ControlTokens {
-    const found = known.get(model) ?? readControlTokens(model);
-    known.set(model, found);
+    const attributes = tokenAttributes(model);
+    const found = known.get(attributes) ?? readControlTokens(model, attributes);
+    known.set(attributes, found);
     return found;
 }
 
-function readControlTokens(model: NativeModel): ControlTokens {
-    const attributes = model.tokenAttributes();
+function readControlTokens(model: NativeModel, attributes: Int32Array): ControlTokens {
     const isControl = (id: number): boolean => ((attributes[id] ?? 0) & (KIND_BITS.control | KIND_BITS.unknown)) !== 0;
     const byText = new Map<string, ControlToken>();
     const guarded = new Set<string>();

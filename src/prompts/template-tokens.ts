@@ -4,6 +4,7 @@ import type { NativeModel } from "../native/binding.js";
 import type { Recipe } from "../types.js";
 import type { ChatMessage } from "./messages.js";
 import { createPromptRenderers, type PromptMember, type PromptRenderer } from "./prompt.js";
+import { tokenAttributes } from "../models/token-attributes.js";
 import { isControl, type NamedModel } from "../models/token-tables.js";
 
 /** Short conversations; a template that refuses one may render another. */
@@ -89,7 +90,7 @@ function renderSample(renderer: PromptRenderer): string | undefined {
 
 /** Texts of the control tokens that a model finds in a text. */
 function controlTokensIn(text: string, model: NativeModel): string[] {
-    const attributes = model.tokenAttributes();
+    const attributes = tokenAttributes(model);
     const tokens = new Set(model.tokenize(text, false, true));
     return [...tokens]
         .filter((token) => isControl(attributes[token]))
