@@ -102,7 +102,8 @@ export async function* generate(
             const { fusion, drafter } = dials;
             const evaluated = await scheduler.evaluate({
                 ...{ sequence, drawing: currentDrawing(), position: generated.length, room: room() },
-                history: () => penaltyHistory(sampling, prompts[ensemble.texts.speaker] ?? new Int32Array(0), generated),
+                history: () =>
+                    penaltyHistory(sampling, prompts[ensemble.texts.speaker] ?? new Int32Array(0), generated),
                 ...(signal && { signal }),
             });
             clock.add(evaluated);
