@@ -7,7 +7,7 @@ import { collect, complete } from "../decoding/complete.js";
 import type { CompletionOptions, CompletionResult } from "../decoding/completion.js";
 import { timePerToken } from "../decoding/timings.js";
 import { canTakeBack } from "../host/sequences.js";
-import { flaggedIds } from "../models/vocabulary.js";
+import { flaggedIds } from "../models/token-tables.js";
 import { plural } from "../plural.js";
 import { describeDifferenceOf, firstDifference, isNearTie } from "./compare.js";
 import type { Part } from "./part.js";

@@ -4,7 +4,7 @@ import { EftError } from "../errors.js";
 import type { Verdict } from "../ensemble/check.js";
 import { formatBytes } from "../models/bytes.js";
 import { summarize } from "../models/gguf.js";
-import { flaggedIds } from "../models/vocabulary.js";
+import { flaggedIds } from "../models/token-tables.js";
 import type { NativeModel } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { plural } from "../plural.js";
