@@ -54,10 +54,11 @@ void draw(JobState & state, Drafting & drafting) {
     drafting.request.constraint = drafting.grammar.get();
     const Draft draft = draw_draft(fused.target, n, drafting.request, entry.coupling, state.draw);
     drafting.drafted.confidences.push_back(static_cast<float>(draft.confidence));
-    const bool asks = entry.selective > 0 && entropy(fused.target, n) >= entry.selective;
-    // A token that others lack is none that they could go on with.
-    const bool is_readable = draft.token >= 0 && target.is_common[static_cast<size_t>(draft.token)] != 0;
-    drafting.done = !is_readable || asks || draft.confidence < entry.min_confidence;
+    // A drafter that decides alone may draw a token that others lack, and they could not go on with it.
+    const bool asks =
+        draft.token >= 0 && entry.selective > 0 &&
+        (entropy(fused.target, n) >= entry.selective || target.is_common[static_cast<size_t>(draft.token)] == 0);
+    drafting.done = draft.token < 0 || asks || draft.confidence < entry.min_confidence;
     if (drafting.done) {
         drafting.drafted.declined = draft.token;
         return;
