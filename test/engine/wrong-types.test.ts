@@ -9,6 +9,7 @@ import { LOAD_OPTIONS } from "../../src/ensemble/options.js";
 import * as library from "../../src/index.js";
 import {
     adHocRecipe,
+    checkModels,
     chooseBackend,
     collect,
     combinationWeights,
@@ -259,6 +260,9 @@ test("arguments of any wrong type are an error with a code", async () => {
         "score, items": (value) => score(ensemble, value),
         "score, options": (value) => score(ensemble, [], value),
         "score, item": (value) => score(ensemble, [value]),
+        checkModels: (value) => checkModels(value),
+        "checkModels, file": (value) => checkModels([value]),
+        "checkModels, options": (value) => checkModels([], value),
         createHost: (value) => createHost(value).dispose(),
         loadEnsemble: (value) => loadEnsemble(value),
         "loadEnsemble, options": (value) => loadEnsemble(recipe, value).then((loaded) => loaded.dispose()),
