@@ -289,7 +289,9 @@ std::string file_identity(const std::string & path) {
             identity += file + "\n";
             continue;
         }
-        const auto time = std::filesystem::last_write_time(canonical, error).time_since_epoch().count();
+        // libc++ counts in 128 bits, which std::to_string() does not know.
+        const auto time =
+            static_cast<long long>(std::filesystem::last_write_time(canonical, error).time_since_epoch().count());
         const auto size = std::filesystem::file_size(canonical, error);
         identity += canonical.u8string() + " " + std::to_string(size) + " " + std::to_string(time) + "\n";
     }
