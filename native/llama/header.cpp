@@ -30,7 +30,8 @@ constexpr int64_t kMaxTensors = 1 << 20;
 constexpr uint32_t kMaxParts = 1000;
 constexpr size_t kPartSuffix = 20;
 
-/// Headers of so many models are kept: those of a few recipes.
+/// Headers of so many models are kept: those of a few recipes. Each takes some hundred kilobytes, mostly for its
+/// tensors.
 constexpr size_t kMaxKept = 16;
 /// No file system tells times apart less finely.
 constexpr std::chrono::seconds kFinestTime{2};
