@@ -199,6 +199,7 @@ std::shared_ptr<Continuation> leave(const JobState & state, Advance & advance, S
         for (const int32_t token : drawn) step.grammar->accept(token);
     }
     step.copy_from.reset();
+    step.bookmarks.clear();
     step.speculation.drafts.clear();
     step.speculation.are_forced = false;
     step.speculation.kept_rows = 0;

@@ -96,7 +96,9 @@ struct Entries {
             const bool is_array = type == GGUF_TYPE_ARRAY;
             if (is_array) type = api.gguf_get_arr_type(gguf, id);
             hash.add(&type, sizeof(type));
-            const size_t count = is_array ? api.gguf_get_arr_n(gguf, id) : 1;
+            const uint64_t count = is_array ? api.gguf_get_arr_n(gguf, id) : 1;
+            // Zeros at the end of an array would not be seen otherwise.
+            hash.add(&count, sizeof(count));
             if (type != GGUF_TYPE_STRING) {
                 const void * data = is_array ? api.gguf_get_arr_data(gguf, id) : api.gguf_get_val_data(gguf, id);
                 hash.add(data, count * size_of(type));

@@ -30,7 +30,8 @@ constexpr int64_t kMaxTensors = 1 << 20;
 constexpr uint32_t kMaxParts = 1000;
 constexpr size_t kPartSuffix = 20;
 
-/// Headers of so many models are kept: those of a few recipes.
+/// Headers of so many models are kept: those of a few recipes. Each takes some hundred kilobytes, mostly for its
+/// tensors.
 constexpr size_t kMaxKept = 16;
 /// No file system tells times apart less finely.
 constexpr std::chrono::seconds kFinestTime{2};
@@ -289,7 +290,9 @@ std::string file_identity(const std::string & path) {
             identity += file + "\n";
             continue;
         }
-        const auto time = std::filesystem::last_write_time(canonical, error).time_since_epoch().count();
+        // libc++ counts in 128 bits, which std::to_string() does not know.
+        const auto time =
+            static_cast<long long>(std::filesystem::last_write_time(canonical, error).time_since_epoch().count());
         const auto size = std::filesystem::file_size(canonical, error);
         identity += canonical.u8string() + " " + std::to_string(size) + " " + std::to_string(time) + "\n";
     }

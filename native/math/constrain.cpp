@@ -5,13 +5,11 @@
 //   token, to the bit.
 // - Temperature 0 draws the leader, in M too.
 // - Top-k keeps the first k of M, in M's order. These are the first k that are allowed in the order of the row, and
-// with
-//   them nothing else is read: top-p and min-p look only at what top-k has left.
+//   top-p and min-p look only at what top-k has left.
 // - Min-p keeps what weighs enough, compared with the leader. That is a bound on a token's own weight, whoever else is
 //   allowed. The winner of a race among any runners is also the winner among those of them that are allowed, if it is
 //   allowed: so the winner in M is the best runner that is allowed.
-// - Top-p keeps a token c if B < p (B + C), where B is the mass of M before c, and C is that of c and what comes after
-// it.
+// - Top-p keeps a token c if B < p (B + C), where B is the mass of M before c, and C is that of c and all behind it.
 //   Neither is known. But B <= b and C >= a, where b is the mass before c of all but what is known to be forbidden, and
 //   a what is known to be allowed from c on; and (1 - p) b < p a proves (1 - p) B < p C, hence c stays. In the same way
 //   the other bounds can prove that c goes. Then all that comes after c goes too, and what is left is raced for again;

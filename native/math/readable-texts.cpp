@@ -5,7 +5,7 @@
 namespace eft {
 
 ReadableTexts::ReadableTexts(const TokenTexts & texts, Automaton::State state)
-    : texts_(texts), path_((texts.tree(), texts.depth() + 1), Automaton::DEAD) {
+    : texts_(texts), path_(texts.depth() + 1, Automaton::DEAD) {
     path_[0] = state;
 }
 

@@ -89,12 +89,13 @@ Draft draw_draft(const float * drafter, size_t n, const DrawRequest & request, C
                  SpeculationScratch & scratch) {
     const float * row = penalize(drafter, n, request, scratch.drafter);
     const NoiseStream stream = coupling == Coupling::gumbel ? NoiseStream::target : NoiseStream::drafter;
+    Distribution & distribution = scratch.drafter.distribution;
+    distribution.total = 0;
     const int32_t token = draw_constrained(row, n, request, stream, scratch.drafter);
     if (token < 0) return {-1, 0};
     const SamplingParameters & sampling = request.sampling;
     if (sampling.temperature == 0) return {token, std::exp(row[token] - summarize_row(row, n).log_normalizer)};
-    Distribution & distribution = scratch.drafter.distribution;
-    if (!request.constraint && !has_ranking_filter(sampling, n)) {
+    if (distribution.total == 0) {
         // The draw has weighed hardly any token.
         if (sampling.min_p > 0) {
             shape_distribution(row, n, sampling, distribution);

@@ -47,7 +47,10 @@ class TokenTexts {
     /// Of the texts that are written with it. Changes, and says nothing about the tokens.
     WhiteSpaceHabits & habits() const { return habits_; }
     /// Bytes of the longest text in the tree.
-    size_t depth() const { return depth_; }
+    size_t depth() const {
+        tree();
+        return depth_;
+    }
 
   private:
     void build() const;

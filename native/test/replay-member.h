@@ -46,6 +46,7 @@ class ReplayMember final : public Member {
         if (length > texts_[sequence].size()) throw Failure("DECODE_FAILED", "There are fewer tokens.");
         texts_[sequence].resize(length);
     }
+    void bookmark(uint32_t sequence) override { bookmarks.emplace_back(sequence, length(sequence)); }
     void share(uint32_t from, uint32_t to, uint32_t length) override {
         if (length > texts_[from].size()) throw Failure("DECODE_FAILED", "There are fewer tokens to share.");
         texts_[to].assign(texts_[from].begin(), texts_[from].begin() + length);
@@ -82,6 +83,7 @@ class ReplayMember final : public Member {
 
     const std::vector<int32_t> & text(uint32_t sequence) const { return texts_[sequence]; }
 
+    std::vector<std::pair<uint32_t, uint32_t>> bookmarks;  // all that were made: sequences and lengths
     std::optional<Failure> failing;
     int failing_after = 0;  // so many more calls of decode()
 

@@ -196,11 +196,90 @@ void test_nothing_to_follow() {
     CHECK(run_advance(lacking.state, {following_entry(lacked, 7)}).entries[0].is_void);
 }
 
+/// A bookmark stays where it was asked for, whoever follows.
+void test_bookmarks() {
+    Engine engine;
+    Text text = three_texts(1, 2)[0];
+    AdvanceEntry entry = full_entry(engine, text, 7);
+    entry.step.bookmarks = {0, 2};
+    take(engine, text, run_advance(engine.state, {entry}).entries[0]);
+    CHECK(!has_ended(text));
+    const auto held = [&](size_t m) { return static_cast<uint32_t>(engine.members[m]->text(text.sequence).size()); };
+    using Bookmarks = std::vector<std::pair<uint32_t, uint32_t>>;
+    const Bookmarks first{{text.sequence, held(0)}}, last{{text.sequence, held(2)}};
+    take(engine, text, run_advance(engine.state, {following_entry(text, 7)}).entries[0]);
+    CHECK(engine.members[0]->bookmarks == first);
+    CHECK(engine.members[1]->bookmarks.empty());
+    CHECK(engine.members[2]->bookmarks == last);
+
+    // Nobody has one where nobody knows what the caches hold.
+    Engine failing;
+    text = three_texts(1, 2)[0];
+    entry = full_entry(failing, text, 7);
+    entry.step.bookmarks = {0};
+    failing.fail(2, "DECODE_FAILED", 0);
+    CHECK(code_of([&] { run_advance(failing.state, {entry}); }) == "DECODE_FAILED");
+    CHECK(failing.members[0]->bookmarks.empty());
+}
+
+/// Selective fusion by hand: the drafter's draw where its distribution has little entropy, else the target's.
+Tokens draw_selectively(const Engine & engine, const Text & text, double selective, size_t count) {
+    Tokens result;
+    DrawRequest request = text.request;
+    while (result.size() < count) {
+        const auto position = text.position() + static_cast<uint32_t>(result.size());
+        const Row own = fuse(engine, text, text.drafter, position);
+        const bool asks = entropy(own.data(), VOCABULARY) >= selective;
+        const Row row = asks ? fuse(engine, text, text.fusion, position) : own;
+        DrawScratch scratch;
+        result.push_back(draw_token(row.data(), VOCABULARY, request, scratch));
+        if (result.back() == END) break;
+        request = following(request, result.back(), text.history_limit);
+    }
+    return result;
+}
+
+/// What is drawn does not depend on how many tokens the drafter may go ahead, nor on whether somebody compares.
+void test_selective() {
+    int unasked = 0, asked = 0;
+    for (uint64_t seed = 0; seed < 12; ++seed) {
+        for (const uint32_t length : {0, 1, 3, 8}) {
+            for (const bool compares : {false, true}) {
+                constexpr double SELECTIVE = 0.6;
+                Engine engine;
+                Text text = three_texts(seed, length)[0];
+                const Tokens expected = draw_selectively(engine, text, SELECTIVE, 24);
+                AdvanceEntry entry = full_entry(engine, text, 7);
+                entry.step.speculation.selective = SELECTIVE;
+                Tokens drawn;
+                while (drawn.size() < expected.size()) {
+                    entry.step.speculation.compare = compares;
+                    const AdvanceOutcome outcome = run_advance(engine.state, {entry}).entries[0];
+                    CHECK(!outcome.is_void);
+                    if (outcome.is_void) return;
+                    for (const DrawResult & draw : outcome.step.draws) {
+                        drawn.push_back(draw.token);
+                        (draw.is_unasked ? unasked : asked)++;
+                        CHECK(draw.drafter.has_value() == compares);
+                    }
+                    entry = following_entry(text, 7);
+                }
+                drawn.resize(expected.size());
+                CHECK(drawn == expected);
+            }
+        }
+    }
+    CHECK(unasked > 200);
+    CHECK(asked > 200);
+}
+
 }  // namespace
 
 int main() {
     test_following();
     test_failures();
     test_nothing_to_follow();
+    test_bookmarks();
+    test_selective();
     return test::failures() == 0 ? 0 : 1;
 }

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <random>
 #include <vector>
@@ -277,6 +278,34 @@ void test_constraint() {
     }
 }
 
+/// The confidence of a draft is that of its own draw, also where too few of the likely tokens are allowed to ask about
+/// each: what a draw before has left in the scratch says nothing.
+void test_confidence_under_constraint() {
+    std::mt19937 random(13);
+    const size_t n = 1000;
+    Row row = random_row(random, n, 2);
+    std::sort(row.begin(), row.end(), std::greater<>());
+    std::vector<uint8_t> flags(n, 0);
+    for (size_t token = n / 2; token < n; token += 7) flags[token] = 1;
+    test::AllowList list(flags);
+    const Row masked = list.masked(row);
+    for (const double min_p : {0.0, 0.5}) {
+        for (const Coupling coupling : COUPLINGS) {
+            DrawRequest request, free;
+            request.sampling.min_p = free.sampling.min_p = min_p;
+            const Draft expected = draft_from(masked, free, coupling);
+            request.constraint = &list;
+            SpeculationScratch scratch;
+            for (const double total : {0.0, 5.0}) {
+                scratch.drafter.distribution.total = total;
+                const Draft draft = draw_draft(row.data(), n, request, coupling, scratch);
+                CHECK(draft.token == expected.token);
+                CHECK_NEAR(draft.confidence, expected.confidence, 1e-6);
+            }
+        }
+    }
+}
+
 void test_total_variation() {
     const Row p = logs({0.5, 0.5, 0}), q = logs({0, 0.25, 0.75});
     CHECK_NEAR(total_variation(p.data(), q.data(), 3), 0.75, 1e-6);
@@ -324,6 +353,7 @@ int main() {
     test_greedy();
     test_nothing_left();
     test_constraint();
+    test_confidence_under_constraint();
     test_total_variation();
     test_entropy();
     return test::failures() == 0 ? 0 : 1;

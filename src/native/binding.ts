@@ -512,7 +512,7 @@ export interface NativeEngine {
      * interrupted leaves every sequence at `keep`, or where it was if it follows.
      */
     step(entries: readonly (NativeStepEntry | NativeFollowingEntry)[]): Promise<NativeStepResult>;
-    /** Frees what a context holds of a sequence behind its first `keep` tokens. */
+    /** Frees what a context holds of a sequence behind its first `keep` tokens; of a state all of it, or what is behind its bookmark. */
     forget(context: number, sequence: number, keep: number): Promise<void>;
     /** Makes the jobs that are queued or running now fail with `ABORTED`, soon; not steps without tokens. */
     interrupt(): void;
