@@ -6,7 +6,7 @@ import { assignRoles, recipeForFiles } from "../ensemble/from-files.js";
 import { RECIPE_OPTIONS, HOST_OPTIONS } from "../ensemble/options.js";
 import { EftError } from "../errors.js";
 import { openCandidate } from "../models/find-roles.js";
-import { locateModels } from "../models/model-files.js";
+import { findModel, locateModels } from "../models/model-files.js";
 import { chooseBackend } from "../native/backend.js";
 import { loadBinding } from "../native/load-binding.js";
 import { callback, checkOptions, listOf, string, type OptionTable } from "../options.js";
@@ -98,9 +98,8 @@ async function chooseSubjects(given: Recipe | readonly string[]): Promise<Chosen
     }
     const sources = listOf(string)("What checkModels takes", given);
     if (sources.length === 0) throw new EftError("OPTION_INVALID", "Name one GGUF file or several, or a recipe.");
-    const candidates = sources.map(openCandidate);
-    const adapter = candidates.find(({ summary }) => summary.type === "adapter");
-    const models = candidates.filter(({ summary }) => summary.type !== "adapter");
+    const files = sources.map(describeSource);
+    const adapter = files.find(({ isAdapter }) => isAdapter);
     const recipe = sources.length === 3 ? await combine(sources) : undefined;
     if (recipe !== undefined && typeof recipe !== "string") return { recipe, subjects: subjectsOf(recipe) };
     if (adapter !== undefined)
@@ -110,9 +109,26 @@ async function chooseSubjects(given: Recipe | readonly string[]): Promise<Chosen
                 ? recipe
                 : `${adapter.source} is a LoRA adapter; name a recipe that uses it, or three files: a base model, the adapter's model, and the adapter.`,
         );
-    const subjects = nameAll(models.map(({ summary }) => ({ model: summary.file })));
+    const subjects = nameAll(files.map(({ file }) => ({ model: file })));
     const none = "not combined: that takes three files, a base model, a fine-tuned one and what that was tuned from";
     return { recipe: recipe ?? (subjects.length > 1 ? none : undefined), subjects };
+}
+
+/** @throws EftError MODEL_NOT_FOUND, OPTION_INVALID */
+function describeSource(source: string): {
+    readonly source: string;
+    readonly file: string;
+    readonly isAdapter: boolean;
+} {
+    try {
+        const { summary } = openCandidate(source);
+        return { source, file: summary.file, isAdapter: summary.type === "adapter" };
+    } catch (error) {
+        const file = findModel(source);
+        if (!EftError.isInstance(error) || file === undefined) throw error;
+        // What is wrong with it is found when its turn comes.
+        return { source, file, isAdapter: false };
+    }
 }
 
 /** The recipe of up-scaling for files, or why there is none. */

@@ -5,6 +5,7 @@ import type { Ensemble } from "../ensemble/ensemble.js";
 import { EftError } from "../errors.js";
 import { collect, complete } from "../decoding/complete.js";
 import type { CompletionOptions, CompletionResult } from "../decoding/completion.js";
+import { DEFAULT_SAMPLING } from "../decoding/sampling.js";
 import { timePerToken } from "../decoding/timings.js";
 import { canTakeBack } from "../host/sequences.js";
 import { flaggedIds } from "../models/token-tables.js";
@@ -21,6 +22,8 @@ const [SPEED_SECONDS, LEAST_TIMED, MOST_TIMED] = [4, 16, 64];
 const PAYS = 1.05;
 /** Drafts of a block, of which the last one is wrong. */
 const DRAFTS = 3;
+/** The text is the same with drafts as without, whatever a recipe says. */
+const EXACT = { selective: 0, coupling: "gumbel" } as const;
 
 /** Runs all of it. */
 export async function exercise(ensemble: Ensemble, part: Part, signal: AbortSignal | undefined): Promise<void> {
@@ -53,7 +56,7 @@ async function checkDrafts(ensemble: Ensemble, run: Run, plain: CompletionResult
         const at = text.length - (length ?? text.length);
         return ids.slice(at, at + DRAFTS).map((id, index) => (index === DRAFTS - 1 ? (id === 0 ? 1 : id - 1) : id));
     };
-    const drafted = await run(STORY, { speculation: { lookup: propose, length: DRAFTS } });
+    const drafted = await run(STORY, { speculation: { ...EXACT, lookup: propose, length: DRAFTS } });
     const { blocks = 0, accepted = 0 } = drafted.speculation ?? {};
     const how = canTakeBack(ensemble.target)
         ? `${plural(blocks, "block")} of drafts, ${accepted} of them accepted, the rest taken back`
@@ -126,10 +129,10 @@ export async function measureSpeculation(
     const run = createRun(ensemble, signal);
     const results: Record<"plain" | "drafted", CompletionResult[]> = { plain: [], drafted: [] };
     // Here it finds out what drafts cost, and how often they are accepted.
-    await run(QUESTION, { maxTokens, speculation: true });
+    await run(QUESTION, { maxTokens, speculation: { selective: 0 } });
     for (let round = 0; round < 2; round++) {
         results.plain.push(await run(QUESTION, { maxTokens }));
-        results.drafted.push(await run(QUESTION, { maxTokens, speculation: true }));
+        results.drafted.push(await run(QUESTION, { maxTokens, speculation: { selective: 0 } }));
     }
     const [plain, drafted] = [timePerToken(results.plain), timePerToken(results.drafted)];
     measured.speculativeTokensPerSecond = drafted.tokensPerSecond;
@@ -155,7 +158,7 @@ function createRun(ensemble: Ensemble, signal: AbortSignal | undefined): Run {
             complete(ensemble, {
                 ...{ prompt, signal, seed: SEED, speculation: false, maxTokens: TOKENS },
                 raw: ensemble.recipe.prompt.kind === "plain",
-                sampling: { temperature: 1, topK: 0, topP: 1, minP: 0, repeatPenalty: 1 },
+                sampling: DEFAULT_SAMPLING,
                 // Texts that end early would show little.
                 logitBias: Object.fromEntries([...ends].map((id) => [id, -Infinity])),
                 ...options,

@@ -42,23 +42,25 @@ export async function withLoaded<T>(
     const contextSize = chooseContextSize(recipe);
     const { gpuLayers, cacheType, trust, signal, onTrial } = options;
     const [before, start] = [process.memoryUsage.rss(), performance.now()];
-    const ensemble = await part.run("loading", async () => {
-        const loaded = await loadEnsemble(recipe, {
+    let ensemble: Ensemble | undefined;
+    const load = async () => {
+        ensemble = await loadEnsemble(recipe, {
             ...{ backend: setup.backend.backend, threads, contextSize, gpuLayers, cacheType, trust, signal, onTrial },
             sequences: 1,
         });
         part.measured.loadSeconds = (performance.now() - start) / 1000;
-        const kinds = loaded.members.flatMap(({ model }) => describeMemoryOf(model) ?? []);
+        const kinds = ensemble.members.flatMap(({ model }) => describeMemoryOf(model) ?? []);
         const verdict = [`in ${part.measured.loadSeconds.toFixed(1)} s`, ...new Set(kinds)].join("; ");
-        return { verdict, result: loaded };
-    });
-    if (ensemble === undefined) return undefined;
+        return { verdict, result: ensemble };
+    };
     try {
-        const result = await use(ensemble);
+        const loaded = await part.run("loading", load);
+        if (loaded === undefined) return undefined;
+        const result = await use(loaded);
         await part.run("memory", async () => {
             const used = Math.max(0, process.memoryUsage.rss() - before);
             const placement = { contextSize, gpuLayers, cacheType, sequences: 1 };
-            const { total } = await planPlacement(ensemble.recipe, placement, setup.backend);
+            const { total } = await planPlacement(loaded.recipe, placement, setup.backend);
             part.measured.usedBytes = used;
             part.measured.plannedBytes = total;
             const gpu = total.gpu > 0 ? ` and ${formatBytes(total.gpu)} on the GPU` : "";
@@ -66,7 +68,8 @@ export async function withLoaded<T>(
         });
         return result;
     } finally {
-        await ensemble.dispose();
+        // Also if the check ends as soon as it is loaded.
+        await ensemble?.dispose();
     }
 }
 

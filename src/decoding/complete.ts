@@ -134,7 +134,7 @@ export function completeFrom<Options extends Partial<CompletionOptions>>(
     const drafterForm = drawn && isSelective ? decidingAlone(drawn, ensemble.vocabulary) : drawn;
     const dials = createDials(ensemble, checked.parameters ?? {}, drafterForm, checked.conservativeTopP);
     if (speculation !== undefined && hasDrafter) checkCanDraft(dials.drafter, explain ? {} : speculation);
-    if (isSelective) checkLeavesOut(ensemble, dials.fusion, dials.drafter);
+    if (isSelective) checkLeavesOut(ensemble, dials.drafter);
     const { readAhead = 0 } = checked;
     /** Its grammar stands at the beginning again. */
     const again = (seed: number): Request => resolveRequest(ensemble, checked, answer, showOnce, seed);
@@ -208,7 +208,12 @@ function resolveRequest(
         // What is explained without speculation still needs a drafter to be compared with.
         speculation:
             explain && speculation?.hasDrafter !== true
-                ? resolveSpeculation(ensemble, sampling, { length: 0, lookup: false }, speculation !== undefined)
+                ? resolveSpeculation(
+                      ensemble,
+                      sampling,
+                      { length: 0, lookup: false, selective: 0 },
+                      speculation !== undefined,
+                  )
                 : speculation,
         draw: {
             ...{ temperature, topK, topP, minP, repeatPenalty, frequencyPenalty, presencePenalty },

@@ -195,14 +195,17 @@ export function decidingAlone(form: DrafterForm, { addedTokens }: Ensemble["voca
     };
 }
 
-/** @throws EftError OPTION_INVALID if selective fusion would ask all members at every token */
-export function checkLeavesOut({ recipe }: Ensemble, fusion: NativeFusion, drafter: NativeFusion | undefined): void {
+/**
+ * A dial may take other members out of the target for a while, which costs nothing but what would have been saved.
+ *
+ * @throws EftError OPTION_INVALID if selective fusion would ask all members at every token
+ */
+export function checkLeavesOut({ recipe }: Ensemble, drafter: NativeFusion | undefined): void {
+    if (drafter === undefined || recipe.members.some((_, member) => !readsMember(drafter, member))) return;
     const names = recipe.members.map(({ name }) => name);
-    const asks = names.filter((_, member) => readsMember(fusion, member));
-    if (asks.some((name) => drafter === undefined || !readsMember(drafter, names.indexOf(name)))) return;
     throw new EftError(
         "OPTION_INVALID",
-        `Selective fusion spares members that do not draft, and the drafter reads all that the target reads (${asks.join(", ")}): ` +
+        `Selective fusion spares members that do not draft, and the drafter reads all that the target reads (${names.join(", ")}): ` +
             "name a smaller drafter, such as the small fine-tuned member, or leave `selective` out.",
     );
 }

@@ -16,6 +16,7 @@ export function tokenAttributes(model: NativeModel): Int32Array {
         const width = model.info.vocabularySize;
         const key = `${width} ${model.vocabularyHash(width)}`;
         attributes = tables.get(key)?.deref() ?? model.tokenAttributes();
+        for (const [other, table] of tables) if (table.deref() === undefined) tables.delete(other);
         tables.set(key, new WeakRef(attributes));
         ofModels.set(model, attributes);
     }

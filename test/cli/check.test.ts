@@ -6,9 +6,10 @@ import path from "node:path";
 import { afterAll, describe, expect, it, test } from "@jest/globals";
 import { compareWithAlone, evaluateHere } from "../../src/check/against-alone.js";
 import { firstDifference, isNearTie, largestDifference } from "../../src/check/compare.js";
+import { exercise } from "../../src/check/exercise.js";
 import { describeVocabulary } from "../../src/check/facts.js";
 import { withoutFolders } from "../../src/check/machine.js";
-import { createPart } from "../../src/check/part.js";
+import { createPart, type CheckSetup } from "../../src/check/part.js";
 import { TEXTS } from "../../src/check/samples.js";
 import {
     checkModels,
@@ -18,7 +19,7 @@ import {
     type Finding,
     type NativeModel,
 } from "../../src/index.js";
-import { demoFile, demoFolder, QUESTIONS, soloRecipe, withEnsemble } from "../helpers/demo.js";
+import { demoFile, demoFolder, demoRecipe, QUESTIONS, soloRecipe, withEnsemble } from "../helpers/demo.js";
 import { fromFloat32, GGML_TYPE, readGguf, withMetadata, writeGguf, type MetadataValue } from "../helpers/gguf.js";
 import { withVocabularies } from "../../src/models/gguf.js";
 import { byteLevelVocabulary } from "../helpers/vocabulary.js";
@@ -41,6 +42,11 @@ function writeVariant(name: string, entries: Readonly<Record<string, MetadataVal
     writeGguf(file, withMetadata(readGguf(demoFile("small-chat")), entries));
     return file;
 }
+
+const setupFor = (found: Finding[]): CheckSetup => ({
+    ...{ options: { onFinding: (finding: Finding) => void found.push(finding) }, threads: 1, files: [] },
+    ...{ backend: chooseBackend("cpu"), begin: () => undefined },
+});
 
 const template = (text: string) => ({ "tokenizer.chat_template": { type: "string", value: text } }) as const;
 
@@ -99,13 +105,32 @@ describe("on the demo family", () => {
     });
 });
 
+test.each(["selective: 0.3", "coupling: maximal"])(
+    "a recipe whose drafts make other texts, %s",
+    async (speculation) => {
+        const found: Finding[] = [];
+        const setup = setupFor(found);
+        const recipe = demoRecipe(`
+members: { large: { model: large-base-f16.gguf }, chat: { model: small-chat-f16.gguf } }
+combination: 0.5 * large + chat
+speculation: { ${speculation} }
+sampling: { presencePenalty: 2 }
+prompt: { template: from chat }`);
+        await withEnsemble(recipe, { sequences: 1 }, (ensemble) =>
+            exercise(ensemble, createPart("recipe", setup), undefined),
+        );
+        expect(found.map(({ check, state }) => [check, state])).toEqual([
+            ["prefix", "ok"],
+            ["drafts", "ok"],
+            ["speed", "ok"],
+        ]);
+    },
+);
+
 describe("what is wrong is found", () => {
     test("numbers and texts that are not node-llama-cpp's", async () => {
         const found: Finding[] = [];
-        const setup = {
-            ...{ options: { onFinding: (finding: Finding) => void found.push(finding) }, threads: 1, files: [] },
-            ...{ backend: chooseBackend("cpu"), begin: () => undefined },
-        };
+        const setup = setupFor(found);
         await withEnsemble(soloRecipe(demoFile("small-chat")), { sequences: 1 }, async (ensemble) => {
             const prompt = await ensemble.tokenize(`[INST] ${QUESTIONS[1]} [/INST]`);
             const own = await evaluateHere(ensemble, prompt, undefined);
@@ -178,13 +203,17 @@ describe("what is wrong is found", () => {
         });
     });
 
-    test("a file that is damaged, beside one that is not", async () => {
-        const file = path.join(folder, "cut.gguf");
-        writeFileSync(file, readFileSync(demoFile("small-chat")).subarray(0, 500_000));
-        const { stdout, stderr, code } = await run(["check", "--backend", "cpu", file]);
-        expect(code).toBe(1);
-        expect(stdout + stderr).toContain("cut.gguf");
-        expect(stdout + stderr).not.toContain("    at ");
+    test("files that are damaged, and the others are looked at all the same", async () => {
+        const whole = readFileSync(demoFile("small-chat"));
+        const files = [3_000, 500_000].map((size) => path.join(folder, `cut-${size}.gguf`));
+        for (const file of files) writeFileSync(file, whole.subarray(0, Number(/\d+/.exec(path.basename(file))?.[0])));
+        const report = await checkModels(files, CPU);
+        expect(wrongIn(report)).toEqual([
+            expect.stringMatching(/^file: cut-3000\.gguf is not a usable GGUF file: its header cannot be read\./),
+            expect.stringMatching(/^file: cut-500000\.gguf is not a usable GGUF file: it is truncated: /),
+            expect.stringMatching(/^vocabularies: cut-3000\.gguf is not a usable GGUF file: /),
+        ]);
+        expect(report.passed).toBe(false);
     });
 });
 

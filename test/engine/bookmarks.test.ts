@@ -12,12 +12,10 @@ import {
     type Ensemble,
 } from "../../src/index.js";
 import { demoFile, demoRecipe, withEnsemble } from "../helpers/demo.js";
-import { expectSameDraws } from "../helpers/draws.js";
 import { readGguf, toFloat32, writeGguf } from "../helpers/gguf.js";
-import { largestError } from "../helpers/oracle.js";
 import { randomModel } from "../helpers/random-models.js";
+import { expectSameRows } from "../helpers/same-rows.js";
 import { temporaryFolder } from "../helpers/temporary.js";
-import { STATE_BATCHING, STATE_ROWS } from "../helpers/tolerances.js";
 
 /** One of each kind: no attention at all, state spaces, convolutions, the delta rule. */
 const KINDS = ["mamba2-dense", "granitehybrid-dense", "lfm2-dense", "qwen35-dense"];
@@ -62,9 +60,7 @@ async function expectAsAlone(shape: string, actual: CompletionResult, options: C
         ranAlone.get(key) ??
         (await withEnsemble(recipeOf(shape), { sequences: 1 }, (ensemble) => run(ensemble, options)));
     ranAlone.set(key, alone);
-    const agreed = expectSameDraws(actual, alone, 1, STATE_BATCHING);
-    const rowsOf = ({ parts }: CompletionResult) => parts.slice(0, agreed + 1).map(({ scores }) => scores ?? []);
-    expect(largestError(rowsOf(actual), rowsOf(alone))).toBeLessThan(STATE_ROWS);
+    expectSameRows(actual, alone);
 }
 
 describe.each(KINDS)("%s", (shape) => {

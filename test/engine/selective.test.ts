@@ -342,6 +342,8 @@ speculation: { drafter: chat, selective: 100 }`);
             expect(result).not.toHaveProperty("exactness");
             expect(ids(result)).toEqual(ids(await plain({ sampling: { temperature: 0 }, maxTokens: 100 })));
         }
+        const explained = { prompt: QUESTIONS[1], maxTokens: 4, speculation: false, explain: true } as const;
+        expect(await collect(complete(own, explained))).not.toHaveProperty("exactness");
         const items = [{ context: "Lima is", continuation: " a city." }];
         const [ours, full] = [await score(own, items), await score(ensemble, items)];
         expect(ours[0]?.logprobs.length).toBeGreaterThan(0);
@@ -349,6 +351,11 @@ speculation: { drafter: chat, selective: 100 }`);
             expect(Math.abs(logprob - (full[0]?.logprobs[index] ?? NaN))).toBeLessThan(3 * F32_BATCHING),
         );
     });
+});
+
+test("a dial that leaves the drafter alone in the target for a while is turned as ever", async () => {
+    const options = { parameters: { beta: 0 }, maxTokens: 12 };
+    expect(ids(await run(0.2, options))).toEqual(ids(await plain(options)));
 });
 
 describe("is refused", () => {

@@ -15,12 +15,12 @@ import {
     type Recipe,
 } from "../../src/index.js";
 import { demoFile, demoRecipe, soloRecipe, withEnsemble } from "../helpers/demo.js";
-import { expectSameDraws } from "../helpers/draws.js";
 import { readGguf, toFloat32, writeGguf } from "../helpers/gguf.js";
 import { largestError, openOracle } from "../helpers/oracle.js";
 import { randomModel } from "../helpers/random-models.js";
+import { expectSameRows } from "../helpers/same-rows.js";
 import { temporaryFolder } from "../helpers/temporary.js";
-import { LOGPROB, STATE_BATCHING, STATE_ROWS } from "../helpers/tolerances.js";
+import { LOGPROB } from "../helpers/tolerances.js";
 
 /** Of Gemma 3 and gpt-oss, in all layers and in every other one. */
 const WITH_WINDOW = ["gemma3-dense", "gpt-oss-moe"];
@@ -76,9 +76,7 @@ async function expectAsAlone(shape: string, actual: CompletionResult, options: C
         ranAlone.get(key) ??
         (await withEnsemble(recipeOf(shape), { sequences: 1 }, (ensemble) => run(ensemble, options)));
     ranAlone.set(key, alone);
-    const agreed = expectSameDraws(actual, alone, 1, STATE_BATCHING);
-    const rowsOf = ({ parts }: CompletionResult) => parts.slice(0, agreed + 1).map(({ scores }) => scores ?? []);
-    expect(largestError(rowsOf(actual), rowsOf(alone))).toBeLessThan(STATE_ROWS);
+    expectSameRows(actual, alone);
 }
 
 describe.each([...WITH_WINDOW, ...WITH_EXPERTS])("%s", (shape) => {

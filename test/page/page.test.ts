@@ -204,6 +204,10 @@ async function serve(more: Partial<ServerOptions> = {}): Promise<EftServer> {
         await ask("What is the capital of Japan?");
         await ended();
         expect((await texts(".facts")).at(-1)).toMatch(/% of \d+ drafts accepted/);
+        add({ eft: { speculation: { selective: 100 } } });
+        await ask("What is the capital of Chile?");
+        await ended();
+        expect((await texts(".facts")).at(-1)).toMatch(/approximate: \d+ tokens by the drafter alone/);
     });
 
     it("shows markup of people and models as text", async () => {

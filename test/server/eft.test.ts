@@ -30,6 +30,7 @@ interface EftTokens {
     readonly members?: Record<string, number>;
     readonly top?: readonly { readonly members?: Record<string, number> }[];
     readonly drafter?: { readonly id: number; readonly distance: number };
+    readonly drawn_by?: string;
 }
 interface Chat extends ErrorBody {
     readonly model: string;
@@ -128,12 +129,13 @@ describe("eft", () => {
     it("fuses selectively, and says that the answer is approximate", async () => {
         const [exact, selective] = [
             await ask({ eft: { speculation: { selective: 0 } } }),
-            await ask({ eft: { speculation: { drafter: "chat", selective: 100 } } }),
+            await ask({ eft: { speculation: { drafter: "chat", selective: 100 }, members: true } }),
         ];
         expect(exact.choices[0]?.eft.exactness).toBeUndefined();
         expect(exact.choices[0]?.eft.speculation).not.toHaveProperty("unasked");
         expect(selective.choices[0]?.eft.exactness).toBe("approximate");
         expect(selective.choices[0]?.eft.speculation?.unasked).toBeGreaterThan(0);
+        expect(selective.choices[0]?.eft.tokens?.every(({ drawn_by: by }) => by === "drafter")).toBe(true);
         const { status, body } = await post<ErrorBody>(
             server,
             CHAT,

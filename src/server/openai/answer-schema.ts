@@ -89,6 +89,12 @@ export const EftToken = named(
                 changed_by: optional(Type.String({ description: "The member that changed the decision" })),
             }),
         ),
+        drawn_by: optional(
+            Type.Enum(["drafter"], {
+                description:
+                    "With selective fusion, where the target was not asked: log-probabilities are the drafter's",
+            }),
+        ),
     }),
 );
 export type EftToken = Static<typeof EftToken>;

@@ -50,7 +50,7 @@ export async function* noteTokens(
 }
 
 /** Of one token: what each member and the drafter thought. */
-export function toEftToken(ensemble: Ensemble, { id, logprob, members, top, drafter }: TokenPart): EftToken {
+export function toEftToken(ensemble: Ensemble, { id, logprob, members, top, drafter, drawnBy }: TokenPart): EftToken {
     return {
         id,
         token: tokenText(ensemble, id),
@@ -74,6 +74,7 @@ export function toEftToken(ensemble: Ensemble, { id, logprob, members, top, draf
                 ...(drafter.changedBy !== undefined && { changed_by: drafter.changedBy }),
             },
         }),
+        ...(drawnBy !== undefined && { drawn_by: drawnBy }),
     };
 }
 

@@ -51,6 +51,8 @@ export interface AnswerReport {
         readonly drafted: number;
         readonly accepted: number;
         readonly acceptance_rate: number | null;
+        /** With selective fusion: tokens that the drafter drew by itself. */
+        readonly unasked?: number;
     };
 }
 

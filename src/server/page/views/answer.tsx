@@ -59,6 +59,7 @@ function Facts({ view, isSpeculating }: { readonly view: AnswerView; readonly is
     );
 }
 
-function tellDrafts({ drafted, accepted }: NonNullable<AnswerReport["speculation"]>): string {
+function tellDrafts({ drafted, accepted, unasked }: NonNullable<AnswerReport["speculation"]>): string {
+    if (unasked !== undefined) return `approximate: ${unasked} tokens by the drafter alone`;
     return drafted === 0 ? "no draft was worth its time" : `${share(accepted / drafted)} of ${drafted} drafts accepted`;
 }
