@@ -49,7 +49,7 @@ export async function withLoaded<T>(
         });
         part.measured.loadSeconds = (performance.now() - start) / 1000;
         const kinds = loaded.members.flatMap(({ model }) => describeMemoryOf(model) ?? []);
-        const verdict = [`in ${part.measured.loadSeconds.toFixed(1)} s`, ...new Set(kinds)].join("; ");
+        const verdict = [`in ${formatSeconds(part.measured.loadSeconds)}`, ...new Set(kinds)].join("; ");
         return { verdict, result: loaded };
     });
     if (ensemble === undefined) return undefined;
@@ -68,6 +68,10 @@ export async function withLoaded<T>(
     } finally {
         await ensemble.dispose();
     }
+}
+
+function formatSeconds(seconds: number): string {
+    return `${seconds < 0.1 ? Number(seconds.toPrecision(1)) : seconds.toFixed(1)} s`;
 }
 
 /** Enough for all texts of the check. */

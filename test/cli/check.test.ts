@@ -181,10 +181,17 @@ describe("what is wrong is found", () => {
     test("a file that is damaged, beside one that is not", async () => {
         const file = path.join(folder, "cut.gguf");
         writeFileSync(file, readFileSync(demoFile("small-chat")).subarray(0, 500_000));
-        const { stdout, stderr, code } = await run(["check", "--backend", "cpu", file]);
-        expect(code).toBe(1);
-        expect(stdout + stderr).toContain("cut.gguf");
-        expect(stdout + stderr).not.toContain("    at ");
+        const { models, together, passed, conclusion } = await checkModels([file, demoFile("small-chat")], CPU);
+        expect({ passed, conclusion, together }).toEqual({
+            passed: false,
+            conclusion: "1 check failed: file of cut.gguf.",
+            together: undefined,
+        });
+        expect(models.map(({ findings }) => findings.length)).toEqual([1, 12]);
+        expect(models[0]?.findings[0]).toMatchObject({
+            code: "MODEL_INVALID",
+            text: expect.stringMatching(/^cut\.gguf is not a usable/),
+        });
     });
 });
 

@@ -84,10 +84,11 @@ export function describeForms({ recipe, parameters, speculation }: RecipeForms, 
         ...Object.entries(recipe.parameters).map(([name, { min, max, description }]) =>
             `  ${name} = ${parameters[name]}, from ${min} to ${max}: ${description ?? ""}`.replace(/: $/, ""),
         ),
-        ...(conservative === undefined
+        ...(conservative === undefined ? [] : [`Fallback: ${conservative.fallback.text}`]),
+        ...(conservative === undefined || conservative.topP === 1
             ? []
-            : [`Outside the top-p ${conservative.topP} set of ${conservative.fallback.text}: that form alone`]),
-        ...(controlTokens === "combine" ? [] : ["  control tokens: that form alone decides about them"]),
+            : [`  decides alone about tokens outside its top-p ${conservative.topP}`]),
+        ...(controlTokens === "combine" ? [] : ["  decides alone about control tokens"]),
         ...describeSpeculation(recipe, speculation, isMissing),
     ];
 }
