@@ -163,7 +163,7 @@ describe("what is wrong is found", () => {
                 /^vocabularies: The members' vocabularies differ[^]* id 700: "▁Andes" \(normal\) for other-family\.gguf/,
             ),
         ]);
-        expect(report.conclusion).toBe("1 check failed: vocabularies of together.");
+        expect(report.conclusion).toBe("1 check failed: vocabularies of all together.");
     });
 
     test.each([
