@@ -6,7 +6,8 @@ import { assignRoles, recipeForFiles } from "../ensemble/from-files.js";
 import { RECIPE_OPTIONS, HOST_OPTIONS } from "../ensemble/options.js";
 import { EftError } from "../errors.js";
 import { openCandidate } from "../models/find-roles.js";
-import { findModel, locateModels } from "../models/model-files.js";
+import type { Candidate } from "../models/roles.js";
+import { locateModels, modelPath } from "../models/model-files.js";
 import { chooseBackend } from "../native/backend.js";
 import { loadBinding } from "../native/load-binding.js";
 import { callback, checkOptions, listOf, string, type OptionTable } from "../options.js";
@@ -27,6 +28,9 @@ const CHECK_OPTIONS: OptionTable<CheckOptions> = {
     onFinding: callback,
     onProgress: callback,
 };
+const UNREADABLE: readonly string[] = ["MODEL_INVALID", "FILE_UNREADABLE"];
+/** What files are called that are no recipe with a name of its own. */
+const TOGETHER = "together";
 /** About as many things are said to begin for each model, and for all together. */
 const [OF_A_MODEL, OF_ALL] = [14, 9];
 
@@ -61,10 +65,12 @@ export async function checkModels(given: Recipe | readonly string[], more: Check
     const together =
         recipe === undefined
             ? undefined
-            : await checkTogether(typeof recipe === "string" ? "together" : recipe.name, members, recipe, setup);
+            : await checkTogether(typeof recipe === "string" ? TOGETHER : recipe.name, members, recipe, setup);
     const parts = [...models, ...(together === undefined ? [] : [together])];
     const failed = parts.flatMap(({ name, findings }) =>
-        findings.filter(({ state }) => state === "failed").map(({ check }) => `${check} of ${name}`),
+        findings
+            .filter(({ state }) => state === "failed")
+            .map(({ check }) => `${check} of ${name === TOGETHER ? "all together" : name}`),
     );
     return {
         passed: failed.length === 0,
@@ -98,8 +104,11 @@ async function chooseSubjects(given: Recipe | readonly string[]): Promise<Chosen
     }
     const sources = listOf(string)("What checkModels takes", given);
     if (sources.length === 0) throw new EftError("OPTION_INVALID", "Name one GGUF file or several, or a recipe.");
-    const files = sources.map(describeSource);
-    const adapter = files.find(({ isAdapter }) => isAdapter);
+    const candidates = sources.flatMap((source) => openIfReadable(source) ?? []);
+    // What is wrong with a file is found by its own check, and nothing is known of what it is beside others.
+    if (candidates.length < sources.length)
+        return { recipe: undefined, subjects: nameAll(sources.map((source) => ({ model: modelPath(source) }))) };
+    const adapter = candidates.find(({ summary }) => summary.type === "adapter");
     const recipe = sources.length === 3 ? await combine(sources) : undefined;
     if (recipe !== undefined && typeof recipe !== "string") return { recipe, subjects: subjectsOf(recipe) };
     if (adapter !== undefined)
@@ -109,25 +118,18 @@ async function chooseSubjects(given: Recipe | readonly string[]): Promise<Chosen
                 ? recipe
                 : `${adapter.source} is a LoRA adapter; name a recipe that uses it, or three files: a base model, the adapter's model, and the adapter.`,
         );
-    const subjects = nameAll(files.map(({ file }) => ({ model: file })));
+    const subjects = nameAll(candidates.map(({ summary }) => ({ model: summary.file })));
     const none = "not combined: that takes three files, a base model, a fine-tuned one and what that was tuned from";
     return { recipe: recipe ?? (subjects.length > 1 ? none : undefined), subjects };
 }
 
-/** @throws EftError MODEL_NOT_FOUND, OPTION_INVALID */
-function describeSource(source: string): {
-    readonly source: string;
-    readonly file: string;
-    readonly isAdapter: boolean;
-} {
+/** Undefined where the header of a file that is there says nothing. @throws EftError OPTION_INVALID, MODEL_NOT_FOUND */
+function openIfReadable(source: string): Candidate | undefined {
     try {
-        const { summary } = openCandidate(source);
-        return { source, file: summary.file, isAdapter: summary.type === "adapter" };
+        return openCandidate(source);
     } catch (error) {
-        const file = findModel(source);
-        if (!EftError.isInstance(error) || file === undefined) throw error;
-        // What is wrong with it is found when its turn comes.
-        return { source, file, isAdapter: false };
+        if (!EftError.isInstance(error) || !UNREADABLE.includes(error.code)) throw error;
+        return undefined;
     }
 }
 
@@ -138,7 +140,7 @@ async function combine(sources: readonly string[]): Promise<Recipe | string> {
         const tuned = (roles.adapter ?? roles.tuned).source;
         const recipe = await recipeForFiles({ base: roles.base.source, tuned, reference: roles.reference.source });
         const prompt = roles.tuned.summary.chatTemplate === undefined ? ({ kind: "plain" } as const) : recipe.prompt;
-        return await locateModels({ ...recipe, name: "together", prompt });
+        return await locateModels({ ...recipe, name: TOGETHER, prompt });
     } catch (error) {
         if (!EftError.isInstance(error)) throw error;
         const [why = ""] = error.message.split(" Name it with --");

@@ -50,7 +50,7 @@ export async function withLoaded<T>(
         });
         part.measured.loadSeconds = (performance.now() - start) / 1000;
         const kinds = ensemble.members.flatMap(({ model }) => describeMemoryOf(model) ?? []);
-        const verdict = [`in ${part.measured.loadSeconds.toFixed(1)} s`, ...new Set(kinds)].join("; ");
+        const verdict = [`in ${formatSeconds(part.measured.loadSeconds)}`, ...new Set(kinds)].join("; ");
         return { verdict, result: ensemble };
     };
     try {
@@ -71,6 +71,10 @@ export async function withLoaded<T>(
         // Also if the check ends as soon as it is loaded.
         await ensemble?.dispose();
     }
+}
+
+function formatSeconds(seconds: number): string {
+    return `${seconds < 0.1 ? Number(seconds.toPrecision(1)) : seconds.toFixed(1)} s`;
 }
 
 /** Enough for all texts of the check. */

@@ -28,7 +28,7 @@ export async function checkTogether(
         const report = await readVocabularies(typeof recipe === "string" ? { members } : recipe);
         checkVocabularies(report);
         return {
-            verdict: [describeAgreement(report), ...report.notes.map((note) => note.replace(/\.$/, ""))].join("; "),
+            verdict: [describeAgreement(report), ...report.notes.map((note) => note.replace(/\.$/, ""))].join(". "),
             result: true,
         };
     });

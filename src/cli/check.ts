@@ -7,9 +7,19 @@ import { formatBytes } from "../models/bytes.js";
 import { plural } from "../plural.js";
 import { abortable } from "./interrupt.js";
 import { withConfig } from "./config.js";
+import { printFinding } from "./findings.js";
 import { showLog } from "./load.js";
 import { loadOptions, outputOptions } from "./options.js";
-import { colors, escapeControls, formatMessage, print, printJson, startProgress, type Progress } from "./terminal.js";
+import {
+    colors,
+    escapeControls,
+    formatMessage,
+    print,
+    printJson,
+    startProgress,
+    wrap,
+    type Progress,
+} from "./terminal.js";
 
 const { "context-size": _, "cache-tokens": __, ...loading } = loadOptions;
 export const options = {
@@ -66,7 +76,8 @@ async function runCheck(args: CheckArguments): Promise<void> {
     if (!report.passed) process.exitCode = 1;
     if (json) return printJson(report);
     const paint = report.passed ? colors.green : colors.red;
-    print(`\n${paint(formatMessage(report.conclusion))} It took ${report.seconds.toFixed(0)} s.\n`);
+    const end = wrap(formatMessage(`${report.conclusion} It took ${report.seconds.toFixed(0)} s.`), 0);
+    print(`\n${paint(end)}\n`);
 }
 
 /** Findings as they come, and between them a bar that says what is done. */
@@ -91,15 +102,9 @@ function createScreen({ verbose }: CheckArguments) {
             stop();
             if (about !== last) print(`\n${colors.bold(escapeControls(about))}\n`);
             last = about;
-            tell(finding);
+            printFinding(finding, 19);
         },
     };
-}
-
-function tell({ check, state, text }: Finding): void {
-    const paint = { ok: colors.green, warning: colors.yellow, failed: colors.red }[state];
-    const word = state === "failed" ? "FAILED" : state;
-    print(`${paint(word.padEnd(9))}${check.padEnd(19)}${formatMessage(text)}\n`);
 }
 
 function describeSetup(setup: CheckedWith): string[] {

@@ -26,6 +26,7 @@ import {
     COMMANDS,
     SHELL_COMPLETIONS,
     explainFlags,
+    findEmptyNumber,
     explainUsage,
     nameFlags,
     NO_COMMAND,
@@ -151,10 +152,12 @@ function failUsage(message: string): never {
 function findFlagProblem(): string | undefined {
     // Public, and missing in the types.
     const parser = cli as unknown as {
-        getOptions(): { key: object; alias: Record<string, string[]> };
+        getOptions(): { key: object; alias: Record<string, string[]>; number: string[] };
         getGroups(): Record<string, string[]>;
     };
     const options = parser.getOptions();
+    const empty = findEmptyNumber(args, options.number);
+    if (empty !== undefined) return `${empty} takes a number.`;
     const known = [...Object.keys(options.key), ...Object.entries(options.alias).flat(2)];
     const parsed = Parser(args, { ...options, configuration: PARSING });
     return explainFlags(args, parsed, known, parser.getGroups()["Positionals:"] ?? [], FLAGS);

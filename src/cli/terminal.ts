@@ -14,6 +14,9 @@ export const errorColors: ChalkInstance = process.env.NO_COLOR ? new Chalk({ lev
 /** Columns that text may take. */
 export const WIDTH = Math.min(process.stdout.columns || 100, 100);
 
+/** Columns that text needs at least to be broken. */
+const LEAST_ROOM = 20;
+
 let quiet = false;
 
 /** From now on there are no bars, remarks and questions. */
@@ -58,7 +61,10 @@ interface TableOptions {
     readonly palette?: ChalkInstance;
 }
 
-/** A table without inner lines. Cells that begin with a digit or a sign are aligned to the right. */
+/**
+ * A table without inner lines. Cells that begin with a digit or a sign are aligned to the right. What does not fit a terminal is broken
+ * in the last column.
+ */
 export function formatTable(
     head: readonly string[],
     rows: readonly (readonly string[])[],
@@ -70,10 +76,28 @@ export function formatTable(
         colAligns: head.map((_, column) =>
             rows.every((row) => /^[-−+\d∞]/.test(stripVTControlCharacters(row[column] ?? ""))) ? "right" : "left",
         ),
-        colWidths: [...widths],
+        ...(widths.length > 0 ? { colWidths: [...widths] } : fitLast(head, rows)),
     });
     table.push(...rows.map((row) => [...row]));
     return table.toString();
+}
+
+/** Widths of a table's columns in which the last one leaves no terminal; nothing where all fits, or nothing would help. */
+function fitLast(
+    head: readonly string[],
+    rows: readonly (readonly string[])[],
+): Partial<Table.TableConstructorOptions> {
+    const linesOf = (column: number): string[] =>
+        [head, ...rows].flatMap((row) => stripVTControlCharacters(row[column] ?? "").split("\n"));
+    const needed = head.map((_, column) => Math.max(...linesOf(column).map((line) => line.length)) + 2);
+    const borders = head.length + 1;
+    const last = needed.at(-1) ?? 0;
+    const room = terminalColumns() - borders - sum(needed) + last;
+    if (room >= last || room < LEAST_ROOM) return {};
+    const wrapOnWordBoundary = linesOf(head.length - 1).every((line) =>
+        line.split(" ").every((word) => word.length <= room - 2),
+    );
+    return { colWidths: [...needed.slice(0, -1), room], wordWrap: true, wrapOnWordBoundary };
 }
 
 /**
@@ -96,6 +120,39 @@ export function printable<T>(data: T): T {
 /** A message that may have come from a file by half: its further lines are indented, so that none passes for another message. */
 export function formatMessage(message: string): string {
     return escapeLines(message).replaceAll(/\n(?! {2}|$)/g, "\n  ");
+}
+
+/**
+ * Breaks lines between words where a terminal ends, which breaks them anywhere. Elsewhere, and where too little room is left, a text stays
+ * as it is.
+ *
+ * @param indent - columns in front of the first line, and of what is broken off from it; further lines have their own
+ * @param columns - default: those of standard output
+ */
+export function wrap(text: string, indent: number, columns = terminalColumns()): string {
+    if (columns - indent < LEAST_ROOM) return text;
+    return text
+        .split("\n")
+        .map((line, index) => wrapLine(line, index === 0 ? indent : 0, index === 0 ? indent : 4, columns))
+        .join("\n");
+}
+
+function wrapLine(line: string, start: number, indent: number, columns: number): string {
+    let column = start;
+    return line
+        .split(/(?<=\S)(?= +\S)/)
+        .map((word) => {
+            const isTooLong = column + word.length > columns && column > indent;
+            const part = isTooLong ? `\n${" ".repeat(indent)}${word.trimStart()}` : word;
+            column = isTooLong ? part.length - 1 : column + word.length;
+            return part;
+        })
+        .join("");
+}
+
+/** Infinitely many where standard output is no terminal. */
+function terminalColumns(): number {
+    return (process.stdout.isTTY && process.stdout.columns) || Infinity;
 }
 
 /** A text in quotes, on one line, without anything that a terminal would obey. */

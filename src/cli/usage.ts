@@ -159,6 +159,14 @@ export function explainFlags(
         : [...mistaken].map((flag) => explainFlag(flag, known, positionals)).join("\n");
 }
 
+/** The flag for a number whose value is an empty text, such as that of a variable that is not set; yargs takes it for 0. */
+export function findEmptyNumber(words: readonly string[], numeric: readonly string[]): string | undefined {
+    const flags = numeric.map((name) => flagNamed(name));
+    return flags.find((flag) =>
+        words.some((word, index) => word === `${flag}=` || (word === flag && words[index + 1] === "")),
+    );
+}
+
 /** Where there is no command: what was meant by the first flag that no command has. */
 function guessFlag(words: readonly string[], flags: Flags): string | undefined {
     const unknown = words.find(

@@ -111,7 +111,7 @@ async function compareAll(recipe: Recipe): Promise<Verdict> {
     checkVocabularies(report);
     const verdict = describeAgreement(report);
     const disputes = describeDisputes(report);
-    return disputes.length === 0 ? verdict : { warning: [verdict, ...disputes].join("; ") };
+    return disputes.length === 0 ? verdict : { warning: [verdict, ...disputes].join(". ") };
 }
 
 async function checkTemplates({ members, prompt }: Recipe): Promise<Verdict> {

@@ -1,6 +1,7 @@
 /** Which of some GGUF files is which part of a recipe, by what the files say about themselves. */
 
 import { EftError } from "../errors.js";
+import { plural } from "../plural.js";
 import { findReferenceProblem, hidePassword } from "../recipe/reference.js";
 import { findModel, isRemote } from "./model-files.js";
 import { findTunedOf, isLike, readCandidate, type Candidate, type Parts } from "./roles.js";
@@ -116,7 +117,7 @@ function findOdd(free: readonly Candidate[], all: readonly Candidate[]): Candida
     if (base !== undefined && (odd.length === 1 || free.length === 1)) return base;
     throw new EftError(
         "OPTION_INVALID",
-        `Sizes do not tell which is the base model (${all.map(({ source, summary }) => `${source}: ${summary.parameters}`).join(", ")}). ` +
+        `Sizes do not tell which is the base model (${all.map(({ source, summary }) => `${source}: ${plural(summary.parameters, "parameter")}`).join(", ")}). ` +
             "Name it with --base, the fine-tuned model with --tuned, and what that was tuned from with --reference.",
     );
 }

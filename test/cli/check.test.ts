@@ -188,7 +188,7 @@ describe("what is wrong is found", () => {
                 /^vocabularies: The members' vocabularies differ[^]* id 700: "▁Andes" \(normal\) for other-family\.gguf/,
             ),
         ]);
-        expect(report.conclusion).toBe("1 check failed: vocabularies of together.");
+        expect(report.conclusion).toBe("1 check failed: vocabularies of all together.");
     });
 
     test.each([
@@ -203,17 +203,20 @@ describe("what is wrong is found", () => {
         });
     });
 
-    test("files that are damaged, and the others are looked at all the same", async () => {
-        const whole = readFileSync(demoFile("small-chat"));
-        const files = [3_000, 500_000].map((size) => path.join(folder, `cut-${size}.gguf`));
-        for (const file of files) writeFileSync(file, whole.subarray(0, Number(/\d+/.exec(path.basename(file))?.[0])));
-        const report = await checkModels(files, CPU);
-        expect(wrongIn(report)).toEqual([
-            expect.stringMatching(/^file: cut-3000\.gguf is not a usable GGUF file: its header cannot be read\./),
-            expect.stringMatching(/^file: cut-500000\.gguf is not a usable GGUF file: it is truncated: /),
-            expect.stringMatching(/^vocabularies: cut-3000\.gguf is not a usable GGUF file: /),
-        ]);
-        expect(report.passed).toBe(false);
+    test("a file that is damaged, beside one that is not", async () => {
+        const file = path.join(folder, "cut.gguf");
+        writeFileSync(file, readFileSync(demoFile("small-chat")).subarray(0, 500_000));
+        const { models, together, passed, conclusion } = await checkModels([file, demoFile("small-chat")], CPU);
+        expect({ passed, conclusion, together }).toEqual({
+            passed: false,
+            conclusion: "1 check failed: file of cut.gguf.",
+            together: undefined,
+        });
+        expect(models.map(({ findings }) => findings.length)).toEqual([1, 12]);
+        expect(models[0]?.findings[0]).toMatchObject({
+            code: "MODEL_INVALID",
+            text: expect.stringMatching(/^cut\.gguf is not a usable/),
+        });
     });
 });
 

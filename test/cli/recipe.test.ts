@@ -486,6 +486,13 @@ describe("show", () => {
         expect((await recipe("show", "llama-2-13b-upscaled")).stdout).toContain("Q4_K_M (not downloaded)");
     });
 
+    it.each([
+        ["llama-2-13b-upscaled", "  decides alone about tokens outside its top-p 0.95\n"],
+        ["qwen-3.5-upscaled", "  decides alone about control tokens\n"],
+    ])("says of %s what its fallback is for", async (name, decides) => {
+        expect((await recipe("show", name)).stdout).toContain(`\nFallback: chat\n${decides}Speculation`);
+    });
+
     it("refuses dials that are not there", async () => {
         expect(await recipe("show", "demo", "--set", "gamma=1")).toMatchObject({
             code: 1,

@@ -2,8 +2,9 @@
 
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { paintText } from "../../src/cli/explain.js";
-import { colors, escapeControls, formatMessage, printable, quote } from "../../src/cli/terminal.js";
+import { colors, escapeControls, formatMessage, printable, quote, wrap } from "../../src/cli/terminal.js";
 import type { TokenPart } from "../../src/index.js";
+import { hasTerminal, program, runOnTerminal } from "./run.js";
 
 describe("texts", () => {
     it("have their control characters escaped, and nothing else", () => {
@@ -31,6 +32,31 @@ describe("messages", () => {
         ["a\u001b[31m\rb\tc", "a\\u001b[31m\\rb\tc"],
     ])("have one beginning: %j", (message, expected) => {
         expect(formatMessage(message)).toBe(expected);
+    });
+});
+
+describe("lines that a terminal has no room for", () => {
+    it.each([
+        ["fits in here", 4, 30, "fits in here"],
+        ["words that do not fit into it", 4, 24, "words that do not\n    fit into it"],
+        ["a-word-that-is-longer-than-the-line it stays", 0, 24, "a-word-that-is-longer-than-the-line\nit stays"],
+        ["first\n  the second line is long", 4, 24, "first\n  the second line is\n    long"],
+        ["no room to speak of is here", 10, 24, "no room to speak of is here"],
+        ["no terminal to have an end anywhere", 4, undefined, "no terminal to have an end anywhere"],
+    ])("are broken between words: %j", (text, indent, columns, expected) => {
+        expect(wrap(text, indent, columns)).toBe(expected);
+    });
+
+    (hasTerminal ? it : it.skip)("are broken in the last column of a table", () => {
+        const command = [process.execPath, program, "recipe"].map((word) => `'${word}'`).join(" ");
+        for (const [args, columns] of [
+            ["list", 80],
+            ["show qwen-3.5-upscaled", 90],
+        ] as const) {
+            const lines = runOnTerminal(`stty columns ${columns}; ${command} ${args}`, { NO_COLOR: "1" }).split("\r\n");
+            const table = lines.filter((line) => /^[│┌├└]/.test(line));
+            expect([...new Set(table.map((line) => line.length))]).toEqual([columns]);
+        }
     });
 });
 

@@ -384,7 +384,7 @@ describe("reports", () => {
             createCheck((finding) => findings.push(finding)),
         );
         const text =
-            `SPM, ${VOCABULARY} ids mean the same to all members, 2 more are tokens of some alone; Ids that mean different things ` +
+            `SPM, ${VOCABULARY} ids mean the same to all members, 2 more are tokens of some alone. Ids that mean different things ` +
             `to the members: ${END}, ${MARK}; they are tokens of chat alone. Id ${END} is "<|reserved_0|>" (control) for large and small ` +
             `and "<|im_end|>" (control) for chat.`;
         expect(findings).toContainEqual({ check: "vocabularies", state: "warning", text });

@@ -8,7 +8,7 @@ import { formatBytes } from "../../models/bytes.js";
 import { describeAgreement } from "../../models/vocabulary.js";
 import { describeSpeculation } from "./speculation.js";
 import { describeBackend } from "../load.js";
-import { colors, formatCount, formatTable } from "../terminal.js";
+import { colors, formatCount, formatTable, wrap } from "../terminal.js";
 
 type RecipeInspection = RecipeForms & RecipeFiles;
 
@@ -84,10 +84,11 @@ export function describeForms({ recipe, parameters, speculation }: RecipeForms, 
         ...Object.entries(recipe.parameters).map(([name, { min, max, description }]) =>
             `  ${name} = ${parameters[name]}, from ${min} to ${max}: ${description ?? ""}`.replace(/: $/, ""),
         ),
-        ...(conservative === undefined
+        ...(conservative === undefined ? [] : [`Fallback: ${conservative.fallback.text}`]),
+        ...(conservative === undefined || conservative.topP === 1
             ? []
-            : [`Outside the top-p ${conservative.topP} set of ${conservative.fallback.text}: that form alone`]),
-        ...(controlTokens === "combine" ? [] : ["  control tokens: that form alone decides about them"]),
+            : [`  decides alone about tokens outside its top-p ${conservative.topP}`]),
+        ...(controlTokens === "combine" ? [] : ["  decides alone about control tokens"]),
         ...describeSpeculation(recipe, speculation, isMissing),
     ];
 }
@@ -137,10 +138,10 @@ function describeVocabulary(report: VocabularyReport): string[] {
     const { compatible, members, notes, controlTokens } = report;
     return [
         compatible
-            ? `Vocabulary: ${describeAgreement(report)}, ${countFlags(controlTokens)} of them are control tokens`
+            ? `Vocabulary: ${describeAgreement(report)}; control tokens: ${countFlags(controlTokens)}`
             : `Vocabulary: ${colors.red("the members differ and cannot be combined")}`,
         `  ids: ${members.map(({ name, width }) => `${name} ${width}`).join(", ")}`,
-        ...notes.map((note) => `  ${note}`),
+        ...notes.map((note) => `  ${wrap(note, 2)}`),
     ];
 }
 

@@ -5,9 +5,10 @@ import { checkLoading, createCheck, toFinding, type Finding, type Verdict } from
 import { loadRecipe, type Recipe } from "../../index.js";
 import { compareOnSample } from "../../scoring/sample.js";
 import { withConfig } from "../config.js";
+import { printFinding } from "../findings.js";
 import { loadWithProgress } from "../load.js";
 import { loadOptions, outputOptions, sequencesOption } from "../options.js";
-import { colors, formatMessage, print, printJson } from "../terminal.js";
+import { printJson } from "../terminal.js";
 
 export const options = {
     ...loadOptions,
@@ -45,7 +46,7 @@ async function runCheck(args: CheckArguments): Promise<void> {
     const findings: Finding[] = [];
     const report = (finding: Finding): void => {
         findings.push(finding);
-        if (!args.json) tell(finding);
+        if (!args.json) printFinding(finding, 14);
     };
     const recipe = await loadRecipe(args.recipe).catch((error: unknown) => {
         if (!args.json) throw error;
@@ -60,12 +61,6 @@ async function runCheck(args: CheckArguments): Promise<void> {
     const loads = findings.every(({ state }) => state !== "failed");
     if (!loads) process.exitCode = 1;
     if (args.json) printJson({ recipe: recipe?.name ?? args.recipe, loads, findings });
-}
-
-function tell({ check, state, text }: Finding): void {
-    const paint = { ok: colors.green, warning: colors.yellow, failed: colors.red }[state];
-    const word = state === "failed" ? "FAILED" : state;
-    print(`${paint(word.padEnd(9))}${check.padEnd(14)}${formatMessage(text)}\n`);
 }
 
 async function checkSample(recipe: Recipe, args: CheckArguments): Promise<Verdict> {
