@@ -6,7 +6,7 @@ import { assignRoles, recipeForFiles } from "../ensemble/from-files.js";
 import { RECIPE_OPTIONS, HOST_OPTIONS } from "../ensemble/options.js";
 import { EftError } from "../errors.js";
 import { openCandidate } from "../models/find-roles.js";
-import { locateModels } from "../models/model-files.js";
+import { findModel, locateModels } from "../models/model-files.js";
 import { chooseBackend } from "../native/backend.js";
 import { loadBinding } from "../native/load-binding.js";
 import { callback, checkOptions, listOf, string, type OptionTable } from "../options.js";
@@ -98,9 +98,8 @@ async function chooseSubjects(given: Recipe | readonly string[]): Promise<Chosen
     }
     const sources = listOf(string)("What checkModels takes", given);
     if (sources.length === 0) throw new EftError("OPTION_INVALID", "Name one GGUF file or several, or a recipe.");
-    const candidates = sources.map(openCandidate);
-    const adapter = candidates.find(({ summary }) => summary.type === "adapter");
-    const models = candidates.filter(({ summary }) => summary.type !== "adapter");
+    const files = sources.map(openFile);
+    const adapter = files.find(({ type }) => type === "adapter");
     const recipe = sources.length === 3 ? await combine(sources) : undefined;
     if (recipe !== undefined && typeof recipe !== "string") return { recipe, subjects: subjectsOf(recipe) };
     if (adapter !== undefined)
@@ -110,9 +109,21 @@ async function chooseSubjects(given: Recipe | readonly string[]): Promise<Chosen
                 ? recipe
                 : `${adapter.source} is a LoRA adapter; name a recipe that uses it, or three files: a base model, the adapter's model, and the adapter.`,
         );
-    const subjects = nameAll(models.map(({ summary }) => ({ model: summary.file })));
+    const subjects = nameAll(files.map(({ file }) => ({ model: file })));
     const none = "not combined: that takes three files, a base model, a fine-tuned one and what that was tuned from";
     return { recipe: recipe ?? (subjects.length > 1 ? none : undefined), subjects };
+}
+
+/** A damaged file is a model like others, until its check says what is wrong with it. @throws EftError OPTION_INVALID, MODEL_NOT_FOUND */
+function openFile(source: string): { readonly source: string; readonly file: string; readonly type: string } {
+    try {
+        const { file, type } = openCandidate(source).summary;
+        return { source, file, type };
+    } catch (error) {
+        const isDamaged = EftError.isInstance(error) && ["MODEL_INVALID", "FILE_UNREADABLE"].includes(error.code);
+        if (!isDamaged) throw error;
+        return { source, file: findModel(source) ?? source, type: "model" };
+    }
 }
 
 /** The recipe of up-scaling for files, or why there is none. */

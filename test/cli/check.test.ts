@@ -178,13 +178,22 @@ describe("what is wrong is found", () => {
         });
     });
 
-    test("a file that is damaged, beside one that is not", async () => {
-        const file = path.join(folder, "cut.gguf");
-        writeFileSync(file, readFileSync(demoFile("small-chat")).subarray(0, 500_000));
-        const { stdout, stderr, code } = await run(["check", "--backend", "cpu", file]);
-        expect(code).toBe(1);
-        expect(stdout + stderr).toContain("cut.gguf");
-        expect(stdout + stderr).not.toContain("    at ");
+    test.each([
+        ["cut", readFileSync(demoFile("small-chat")).subarray(0, 500_000), "it is truncated"],
+        ["cut-header", readFileSync(demoFile("small-chat")).subarray(0, 5000), "its header cannot be read"],
+        ["empty", Buffer.alloc(0), "it has only 0 bytes"],
+        ["text", Buffer.from("no model ".repeat(100)), "its header cannot be read"],
+    ])("a file that is damaged, alone and beside others: %s", async (name, bytes, reason) => {
+        const file = path.join(folder, `${name}.gguf`);
+        writeFileSync(file, bytes);
+        const failed = { check: "file", state: "failed", code: "MODEL_INVALID", text: expect.stringContaining(reason) };
+        const { stdout, stderr, code } = await run(["check", "--backend", "cpu", "--json", file]);
+        expect({ stderr, code }).toEqual({ stderr: "", code: 1 });
+        expect(JSON.parse(stdout)).toMatchObject({ passed: false, models: [{ findings: [failed] }] });
+        const all = await checkModels([demoFile("large-base"), file, demoFile("small-base")], CPU);
+        expect(all.models[1]?.findings).toEqual([failed]);
+        for (const index of [0, 2]) expect(wrongIn({ ...all, models: [all.models[index]!] })).toHaveLength(1);
+        expect(all.together?.findings).toEqual([expect.objectContaining({ check: "vocabularies", state: "failed" })]);
     });
 });
 
