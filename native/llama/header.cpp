@@ -15,6 +15,10 @@
 #include <utility>
 #include <vector>
 
+#ifndef _WIN32
+#include <sys/stat.h>
+#endif
+
 #include "failure.h"
 #include "llama/api.h"
 #include "llama/backend.h"
@@ -268,6 +272,24 @@ std::vector<std::string> files_of(const std::string & path) {
     return files;
 }
 
+/// Packages give all their files one time of writing, and a copy may keep it; nobody can choose this one. Windows tells
+/// it to none but who opens the file.
+std::string last_change(const std::filesystem::path & file) {
+#ifdef _WIN32
+    (void)file;
+    return "";
+#else
+    struct stat status {};
+    if (::stat(file.c_str(), &status) != 0) return "";
+#ifdef __APPLE__
+    const timespec & time = status.st_ctimespec;
+#else
+    const timespec & time = status.st_ctim;
+#endif
+    return " " + std::to_string(status.st_ino) + " " + std::to_string(time.tv_sec) + "." + std::to_string(time.tv_nsec);
+#endif
+}
+
 /// Whether its files were written so long ago that whatever is written to them now has another time.
 bool is_settled(const std::string & path) {
     const auto now = std::filesystem::file_time_type::clock::now();
@@ -294,7 +316,8 @@ std::string file_identity(const std::string & path) {
         const auto time =
             static_cast<long long>(std::filesystem::last_write_time(canonical, error).time_since_epoch().count());
         const auto size = std::filesystem::file_size(canonical, error);
-        identity += canonical.u8string() + " " + std::to_string(size) + " " + std::to_string(time) + "\n";
+        identity += canonical.u8string() + " " + std::to_string(size) + " " + std::to_string(time) +
+                    last_change(canonical) + "\n";
     }
     return identity;
 }

@@ -49,7 +49,8 @@ Header read_header(const std::string & path);
 /// Which of the `count` files of a split model has a tensor; empty if none does.
 std::string part_with_tensor(const std::string & path, uint32_t count, const std::string & tensor);
 
-/// Where a model's files are, how large they are and when they were written: another text once one of them is another.
+/// Where a model's files are, how large they are, when they were written and last changed: another text once one of
+/// them is another.
 std::string file_identity(const std::string & path);
 
 }  // namespace eft

@@ -116,6 +116,13 @@ test("a header is read again when its file is another one", () => {
         utimesSync(file, time, time);
         expect([statSync(file).mtimeMs, read()]).toEqual([time * 1000, `${value}`]);
     }
+    // Packages give all their files one time. Windows has no other that can be asked of a file by its name.
+    if (process.platform === "win32") return;
+    for (const value of [5, 6]) {
+        write(value, 60 * 60);
+        utimesSync(file, 1_000_000_000, 1_000_000_000);
+        expect(read()).toBe(`${value}`);
+    }
 });
 
 test("models with the same tokens share what is known about them, as long as one of them is there", async () => {
