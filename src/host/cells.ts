@@ -6,6 +6,8 @@
 export interface Cells {
     /** Whether the end of what a slot holds can be cut off. Recurrent state has to be evaluated again, from a bookmark or the beginning. */
     readonly rewinds: boolean;
+    /** Whether drafts may be evaluated and taken back; where it {@link rewinds}, always. */
+    readonly verifies: boolean;
     /** Most cells that may be used. */
     readonly capacity: number;
     /** Cells that hold something. */
@@ -30,7 +32,7 @@ export interface Cells {
 }
 
 /** @param slots - number of slots */
-export function createCells(capacity: number, slots: number, rewinds: boolean): Cells {
+export function createCells(capacity: number, slots: number, rewinds: boolean, verifies = true): Cells {
     const caches = Array.from({ length: slots }, () => ({
         tokens: [] as number[],
         cells: [] as number[],
@@ -66,7 +68,7 @@ export function createCells(capacity: number, slots: number, rewinds: boolean): 
     }
 
     return {
-        ...{ rewinds, capacity },
+        ...{ rewinds, verifies, capacity },
         get used() {
             return used;
         },

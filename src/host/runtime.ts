@@ -123,7 +123,9 @@ export function createRuntime(options: RuntimeOptions): Runtime {
             const id = await engine.addContext({ ...wanted, model, cacheType, cells });
             await experience.addContext(id, origin);
             const rewinds = !model.info.isRecurrent && !model.info.isHybrid;
-            const context = { id, cells: createCells(capacity, sequences, rewinds) };
+            // Beside other texts, drafts of LFM2 have had rows that were not those of its text, one in some thousand; why is not known.
+            const verifies = rewinds || sequences === 1 || !/^lfm2/.test(model.info.description);
+            const context = { id, cells: createCells(capacity, sequences, rewinds, verifies) };
             loaded.push({ origin, context, users: 1 });
             return context;
         },

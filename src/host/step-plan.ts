@@ -41,11 +41,12 @@ export function missingTokens({ evaluation, lease }: Waiting, withDrafter: boole
 }
 
 /**
- * Whether rejected drafts cost no more than they have to. What cannot be cut goes back to where the step began, and then lacks the
+ * Whether drafts can be verified, and rejected ones cost no more than they have to. What cannot be cut goes back to where the step began, and then lacks the
  * accepted ones too: they come first, so that they are evaluated twice and no more.
  */
 export function canTakeBackDrafts(waiting: Waiting, withDrafter: boolean): boolean {
     const { contexts } = waiting.lease.target;
+    if (contexts.some(({ cells }) => !cells.verifies)) return false;
     return missingTokens(waiting, withDrafter).every(
         ({ count }, member) => contexts[member]?.cells.rewinds || count <= 1,
     );

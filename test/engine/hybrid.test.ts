@@ -343,6 +343,18 @@ test.each(DRAFTED)("%s, drafted by %s: the same text from the same rows, alone a
     if (speculation?.length === 3) expect(accepted).toBeLessThan(drafted);
 });
 
+test("LFM2 draws without drafts where other texts may run beside", async () => {
+    const speculation = { drafter: "chat", length: 3 } as const;
+    const drafted: (number | undefined)[] = [];
+    for (const sequences of [1, 2]) {
+        await withEnsemble(mixedRecipe("lfm2-dense"), { sequences }, async (ensemble) => {
+            drafted.push((await run(ensemble, { prompt: "Peru", speculation })).speculation?.drafted);
+        });
+    }
+    expect(drafted).toEqual([expect.any(Number), 0]);
+    expect(drafted[0]).toBeGreaterThan(0);
+});
+
 test("DeepSeek 4 is refused with the reason", async () => {
     const listed = listArchitectures().get("deepseek4-moe");
     if (listed === undefined) throw new Error("It is not in the list.");
