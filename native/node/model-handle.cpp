@@ -57,6 +57,7 @@ Napi::Object read_info(Napi::Env env, const Model & handle) {
     result.Set("isRecurrent", api.llama_model_is_recurrent(model));
     result.Set("isHybrid", api.llama_model_is_hybrid(model));
     result.Set("isDiffusion", api.llama_model_is_diffusion(model));
+    result.Set("slidingWindow", api.llama_model_n_swa(model));
     if (chat_template) result.Set("chatTemplate", chat_template);
     result.Set("bos", api.llama_vocab_bos(vocab));
     result.Set("eos", api.llama_vocab_eos(vocab));

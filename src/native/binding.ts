@@ -100,6 +100,8 @@ export interface NativeModelInfo {
     readonly isRecurrent: boolean;
     readonly isHybrid: boolean;
     readonly isDiffusion: boolean;
+    /** Tokens that some of its layers attend to; 0: all attend to the whole text. */
+    readonly slidingWindow: number;
     /** Chat template that the GGUF carries; undefined when there is none. */
     readonly chatTemplate?: string;
     /** Ids of special tokens, -1 when absent. */

@@ -343,7 +343,7 @@ test.each(DRAFTED)("%s, drafted by %s: the same text from the same rows, alone a
     if (speculation?.length === 3) expect(accepted).toBeLessThan(drafted);
 });
 
-test("LFM2 draws without drafts where other texts may run beside", async () => {
+test("a state and a window together are not drafted for where other texts may run beside", async () => {
     const speculation = { drafter: "chat", length: 3 } as const;
     const drafted: (number | undefined)[] = [];
     for (const sequences of [1, 2]) {
