@@ -281,8 +281,11 @@ describe("properties", () => {
                         lambda,
                     });
                 } catch (error) {
+                    const { code, message } = error as EftError;
+                    // Factors of factors may be more than a weight may be.
+                    fc.pre(!message.includes("weights are numbers from -1000000 to 1000000"));
                     // A form may cancel; then its value is 0, which is what is left in `weights`.
-                    expect((error as EftError).code).toBe("COMBINATION_ZERO");
+                    expect(code).toBe("COMBINATION_ZERO");
                 }
                 const fused = members.reduce(
                     (sum, name, index) => sum + (weights[index] ?? NaN) * logprobs[name as keyof typeof logprobs],

@@ -96,7 +96,9 @@ describe("loadRecipe", () => {
             code: "RECIPE_NOT_FOUND",
             message: `There is neither a file ${missing} nor a built-in recipe "demmo.yaml"; did you mean "demo"?`,
         });
-        expect((await failure(() => loadRecipe("something-else"))).message).toMatch(/; possible: .*\bdemo, demo-dial, /);
+        expect((await failure(() => loadRecipe("something-else"))).message).toMatch(
+            /; possible: .*\bdemo, demo-dial, /,
+        );
     });
 
     test("refuses what is not a file with a recipe", async () => {
