@@ -1,5 +1,6 @@
 /** From texts to tokens. */
 
+import { setImmediate as nextTurn } from "node:timers/promises";
 import type { NativeModel } from "../native/binding.js";
 import type { Rendered } from "../template/template.js";
 import { controlTokens, splitAtControlTokens } from "./control-tokens.js";
@@ -14,15 +15,17 @@ let characters = 0;
 /** Whether there is time for that many characters before the event loop goes on. */
 function canTokenizeAtOnce(count: number): boolean {
     if (characters === 0) setImmediate(() => (characters = 0));
+    if (characters + count > AT_ONCE) return false;
     characters += count;
-    return characters <= AT_ONCE;
+    return true;
 }
 
-/** Tokens of each text; what spells a control token is text. Long texts do not hold up the event loop. */
+/** Tokens of each text; what spells a control token is text. They do not hold up the event loop. */
 async function tokenize(model: NativeModel, texts: readonly string[], addSpecial: boolean): Promise<Int32Array[]> {
-    if (canTokenizeAtOnce(texts.reduce((sum, { length }) => sum + length, 0)))
-        return texts.map((text) => model.tokenize(text, addSpecial, false));
-    return model.tokenizeAll(texts, addSpecial, false);
+    const count = texts.reduce((sum, { length }) => sum + length, 0);
+    if (count > AT_ONCE) return model.tokenizeAll(texts, addSpecial, false);
+    while (!canTokenizeAtOnce(count)) await nextTurn();
+    return texts.map((text) => model.tokenize(text, addSpecial, false));
 }
 
 interface Tokenizer {
