@@ -7,11 +7,11 @@
 //     node scripts/build-native.mjs --clean                         delete build/
 
 import { spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { hashAddonSources } from "./addon-sources.mjs";
 import { buildLlama } from "./build-llama.mjs";
 import { compilersAtOnce } from "./cmake.mjs";
 import { projectRoot } from "./llama-source.mjs";
@@ -23,7 +23,7 @@ const { values: flags, positionals: cmakeFlags } = readArguments();
 const buildType = flags.debug ? "Debug" : "Release";
 
 /** An addon, and which files of native/test/ are its own. */
-const shipped = { target: "eft_llama", tests: /^(?!)/ };
+const shipped = { target: "eft_llama" };
 const forTests = { target: "eft_rows", tests: /^native\/test\/addon\// };
 
 const installHints = {
@@ -66,20 +66,9 @@ function fileOf({ target }) {
     return path.join(projectRoot, "build", "Release", `${target}.node`);
 }
 
-/** Hash of everything that decides what an addon looks like. Node's version is not part of it: Node-API is stable. */
+/** What the addon in a file was compiled from, and how. */
 function currentStamp({ tests }) {
-    const hash = createHash("sha256");
-    const files = readdirSync(path.join(projectRoot, "native"), { recursive: true, withFileTypes: true })
-        .filter((entry) => entry.isFile() && /\.(cpp|h)$/.test(entry.name))
-        .map((entry) => path.relative(projectRoot, path.join(entry.parentPath, entry.name)).replaceAll(path.sep, "/"))
-        .filter((file) => !file.startsWith("native/test/") || tests.test(file));
-    for (const name of ["CMakeLists.txt", "native/build.gypi", ...files.sort()]) {
-        hash.update(`${name}\n`).update(readFileSync(path.join(projectRoot, name)));
-    }
-    for (const name of ["node-addon-api", "node-api-headers"]) {
-        hash.update(`${name} ${require(`${name}/package.json`).version}\n`);
-    }
-    return `${process.platform}-${process.arch} ${buildType} ${hash.digest("hex")}\n`;
+    return `${process.platform}-${process.arch} ${buildType} ${hashAddonSources(tests)}\n`;
 }
 
 /** A cache made in another folder, as in a copied or renamed checkout, makes CMake refuse to configure. */
