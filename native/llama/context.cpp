@@ -26,6 +26,7 @@ Context::Context(const ContextOptions & options, ThreadPool & pool, const std::a
     parameters.n_ctx = options.cells;
     parameters.n_batch = options.batch_size;
     parameters.n_ubatch = options.batch_size;
+    parameters.n_outputs_max = options.rows;
     parameters.n_seq_max = sequences;
     // Layers that attend to a window keep what has left it, since a text may be cut before that.
     parameters.swa_full = true;

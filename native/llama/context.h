@@ -22,6 +22,7 @@ struct ContextOptions {
     bool offload_cache = true;
     uint32_t sequences = 1;
     uint32_t batch_size = 512;  // most tokens of one decode()
+    uint32_t rows = 512;        // rows of logits of one decode() that place is kept for
 };
 
 /// Keeps llama.cpp's cache equal to what it knows of the sequences.

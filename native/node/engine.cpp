@@ -218,6 +218,7 @@ Napi::Value Engine::AddContext(const Napi::CallbackInfo & info) {
             options.lora_scale = lora.Get("scale").As<Napi::Number>();
         }
         options.cells = object.Get("cells").As<Napi::Number>();
+        options.rows = object.Get("rows").As<Napi::Number>();
         options.offload_cache = object.Get("offloadCache").As<Napi::Boolean>();
         options.cache_type = cache_type(object.Get("cacheType").As<Napi::String>());
         options.sequences = sequences_;

@@ -4,7 +4,7 @@ import type { BackendChoice } from "../native/backend.js";
 import type { NativeContextOptions, NativeEngine, NativeModel, NativeVocabulary } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { abortError, type EftError } from "../errors.js";
-import { cellsOf } from "../models/context-memory.js";
+import { cellsOf, mostRows, mostScoredRows } from "../models/context-memory.js";
 import type { CacheType, MemberSpec } from "../types.js";
 import { createCells } from "./cells.js";
 import { createCostTable, type CostTable } from "./costs.js";
@@ -39,7 +39,7 @@ export interface ContextOrigin {
 }
 
 /** A context to be created. */
-export interface ContextOptions extends Omit<NativeContextOptions, "cells" | "model" | "cacheType"> {
+export interface ContextOptions extends Omit<NativeContextOptions, "cells" | "rows" | "model" | "cacheType"> {
     readonly origin: ContextOrigin;
     /** Tokens that it holds. */
     readonly capacity: number;
@@ -120,13 +120,19 @@ export function createRuntime(options: RuntimeOptions): Runtime {
         async addContext({ origin, capacity, ...wanted }) {
             const { model, cacheType } = origin;
             const cells = cellsOf({ cacheTokens: capacity, sequences });
-            const id = await engine.addContext({ ...wanted, model, cacheType, cells });
+            const { vocabularySize } = model.info;
+            const rows = mostRows({ sequences, batchSize }, vocabularySize);
+            const id = await engine.addContext({ ...wanted, model, cacheType, cells, rows });
             await experience.addContext(id, origin);
             const rewinds = !model.info.isRecurrent && !model.info.isHybrid;
             // Beside other texts, taking drafts back from a state and from layers with a window (some LFM2) has led to wrong rows, one in some
             // thousand. Where llama.cpp or this code is at fault is not known.
             const verifies = rewinds || sequences === 1 || model.info.slidingWindow === 0;
-            const context = { id, cells: createCells(capacity, sequences, rewinds, verifies) };
+            const context = {
+                id,
+                cells: createCells(capacity, sequences, rewinds, verifies),
+                scoredRows: mostScoredRows(vocabularySize),
+            };
             loaded.push({ origin, context, users: 1 });
             return context;
         },

@@ -13,6 +13,8 @@ export interface HostContext {
     /** What the engine calls it. */
     readonly id: number;
     readonly cells: Cells;
+    /** Rows of logits that texts which are scored may ask for in one step, all together. */
+    readonly scoredRows: number;
 }
 
 /** A recipe, as the jobs of a host know it. */

@@ -99,6 +99,7 @@ export interface StepLimits {
  */
 export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepLimits): Portion[] {
     const room = new Map<number, number>();
+    const scored = new Map<number, number>();
     const pieces = new Map<number, number>();
     const rank = ({ missing }: Need): number =>
         isRunning(missing) ? 0 : Math.max(...missing.map(({ count }) => count));
@@ -109,6 +110,11 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
         const { contexts } = waiting.lease.target;
         const rows = rowsOf(waiting.evaluation);
         const isPrompt = !isRunning(missing);
+        const scores = !isDraw(waiting.evaluation);
+        const scoredIn = (member: number): number => scored.get(contexts[member]?.id ?? -1) ?? 0;
+        // One text's rows always have place.
+        const fits = (member: number): boolean =>
+            !scores || scoredIn(member) === 0 || scoredIn(member) + rows <= (contexts[member]?.scoredRows ?? 0);
         const leftIn = (member: number): number => room.get(contexts[member]?.id ?? -1) ?? batchSize;
         const roomOf = (member: number): number => {
             const context = contexts[member]?.id ?? -1;
@@ -127,8 +133,9 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
             missing.every(({ bookmark }) => bookmark === undefined) &&
             whole.every(
                 (count, member) =>
-                    count <= roomOf(member) ||
-                    (roomOf(member) > 0 && count <= Math.min(leftIn(member), roomOf(member) + rest)),
+                    fits(member) &&
+                    (count <= roomOf(member) ||
+                        (roomOf(member) > 0 && count <= Math.min(leftIn(member), roomOf(member) + rest))),
             );
         if (!last && follows) continue;
         // Rows exist only in the step that evaluates them, so the tokens at the end have to stay together.
@@ -141,6 +148,7 @@ export function planStep(needs: readonly Need[], { batchSize, pieceSize }: StepL
             const context = contexts[member]?.id ?? -1;
             room.set(context, (room.get(context) ?? batchSize) - count);
             if (isPrompt) pieces.set(context, (pieces.get(context) ?? 0) + count);
+            if (scores && last) scored.set(context, (scored.get(context) ?? 0) + rows);
         });
         portions.push({ need, take, bookmarks, last, forced: 0 });
     }

@@ -47,9 +47,21 @@ export function cellsOf({ cacheTokens, sequences }: Pick<ContextShape, "cacheTok
     return Math.ceil(cells / CELL_UNIT) * CELL_UNIT;
 }
 
-/** Rows of logits that llama.cpp hands over at a time, at most. They are in the machine's memory, wherever the layers are. */
-export function handedRows({ sequences, batchSize }: Omit<ContextShape, "cacheTokens">): number {
-    return Math.min(batchSize, sequences * MOST_SCORED);
+/** Bytes of the rows that texts which are scored ask for in one step, all together, unless {@link MOST_SCORED} have more. */
+const SCORED_BYTES = 2 ** 27;
+
+/** Rows of logits that texts which are scored ask for in one step of a context, all together. */
+export function mostScoredRows(vocabularySize: number): number {
+    return Math.max(MOST_SCORED, Math.floor(SCORED_BYTES / rowBytes(1, vocabularySize)));
+}
+
+/**
+ * Rows of logits that llama.cpp computes in one step of a context, at most: it keeps place for so many where they are computed, and
+ * hands them over in the machine's memory, wherever the layers are.
+ */
+export function mostRows({ sequences, batchSize }: Omit<ContextShape, "cacheTokens">, vocabularySize: number): number {
+    const scored = Math.min(sequences * MOST_SCORED, mostScoredRows(vocabularySize));
+    return Math.min(batchSize, scored + keptRows(sequences));
 }
 
 /** Rows of logits of one member that wait for the step which verifies its drafts, at most. */
@@ -103,8 +115,8 @@ export function maxContextBytes(header: NativeHeader, shape: ContextShape): numb
     const computed = Math.min(shape.batchSize, cells);
     return (
         (CACHE_BITS.f16 / 8) * blockCount * cells * cached +
-        rowBytes(computed, attention + others + vocabularySize) +
-        rowBytes(handedRows(shape) + keptRows(shape.sequences), vocabularySize) +
+        rowBytes(computed, attention + others) +
+        rowBytes(2 * mostRows(shape, vocabularySize) + keptRows(shape.sequences), vocabularySize) +
         stateBytes(header, shape.sequences)
     );
 }

@@ -7,8 +7,8 @@ import type { CacheType, MemberSpec } from "../types.js";
 import {
     CACHE_BITS,
     cellsOf,
-    handedRows,
     keptRows,
+    mostRows,
     maskBytes,
     rowBytes,
     type ContextShape,
@@ -84,9 +84,10 @@ export function estimate(group: Group, gpuLayers: number, settings: EstimateSett
         const cache = add(contextWith(cells, types.F32, layers), context, -1);
         return { cache, buffers: add(context, cache, -1) };
     };
-    // The estimate counts the rows of a batch once for each device: where they are computed, and behind a GPU where it hands them
-    // over.
-    const rows = (gpuLayers === 0 ? handedRows(settings) : 0) + (settings.drafts ? keptRows(sequences) : 0);
+    // The estimate counts a row for each token of a batch, once for each device: where they are computed, and behind a GPU where it
+    // hands them over.
+    const most = mostRows(settings, vocabularySize);
+    const rows = (gpuLayers === 0 ? most : 0) + (settings.drafts ? keptRows(sequences) : 0);
     // The estimate counts one state of one sequence; which layers have one, it knows better.
     const states = sequences * group.stateBytes;
     const statesOnGpu = (states * gpuLayers) / insights.totalLayers;
@@ -96,17 +97,27 @@ export function estimate(group: Group, gpuLayers: number, settings: EstimateSett
         const bits = CACHE_BITS[cacheType] / CACHE_BITS.f16;
         const mask = insights.flashAttentionSupported ? maskBytes(cells, batchSize) : 0;
         // The rows take the place of the mask, which only layers need.
-        const beyondRows = Math.max(0, mask - rowBytes(Math.min(batchSize, cells), vocabularySize));
+        const beyondRows = Math.max(0, mask - rowBytes(Math.min(most, cells), vocabularySize));
+        const unused = rowBytes(Math.max(0, Math.min(batchSize, cells) - most), vocabularySize);
         const onCpu = gpuLayers === 0 ? beyondRows : gpuLayers < insights.totalLayers ? mask : 0;
         return {
-            ram: Math.ceil(cache.ram * bits + buffers.ram + onCpu + rowBytes(rows, vocabularySize) + states - statesOnGpu),
+            ram: Math.ceil(
+                cache.ram * bits +
+                    buffers.ram -
+                    unused +
+                    onCpu +
+                    rowBytes(rows, vocabularySize) +
+                    states -
+                    statesOnGpu,
+            ),
             gpu:
                 gpuLayers === 0
                     ? 0
                     : // The buffers of one layer are those of all, because layers use them one after another.
                       Math.ceil(
                           cache.gpu * bits +
-                              split(cells, insights.totalLayers).buffers.gpu +
+                              split(cells, insights.totalLayers).buffers.gpu -
+                              unused +
                               beyondRows +
                               statesOnGpu,
                       ),

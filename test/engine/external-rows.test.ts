@@ -64,6 +64,7 @@ async function open(isFar: boolean): Promise<Side> {
         engine.addContext({
             model: models[member] as NativeModel,
             cells: 512,
+            rows: 512,
             offloadCache: false,
             cacheType: "f16",
         });

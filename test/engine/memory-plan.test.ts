@@ -236,7 +236,7 @@ describe("planMemory", () => {
         // 3 layers, keys and values of 256 numbers.
         expect(f16.total.ram - q8.total.ram).toBe((3 * 2 * 256 * cells * (16 - 8.5)) / 8);
 
-        const rows = Math.min(512, 128 * options.sequences) * 2048 * 4;
+        const rows = Math.min(512, (128 + 17) * options.sequences) * 2048 * 4;
         const buffers = said(/KV buffer size =\s*([\d.]+) MiB/) + said(/compute buffer size =\s*([\d.]+) MiB/);
         const part = Number(f16.members[0]?.context.ram) / (buffers * 2 ** 20 + rows);
         expect(part).toBeGreaterThan(0.97);
@@ -244,7 +244,7 @@ describe("planMemory", () => {
         expect(part).toBeLessThan(cells > 4000 ? 1.03 : 1.4);
     });
 
-    it("counts rows of logits: those that a step hands over, and those that drafts leave", async () => {
+    it("counts rows of logits: those that a step computes and hands over, and those that drafts leave", async () => {
         const row = 4 * 2048;
         const fixed = { contextSize: 256, cacheTokens: 300 };
         const contextsOf = async (recipe: Recipe, more: MemoryOptions): Promise<number[]> =>
@@ -255,12 +255,14 @@ describe("planMemory", () => {
         };
         // As many cells for one sequence as for two.
         const [one, two] = [{ sequences: 1 }, { sequences: 2 }];
-        expect(await moreFor(soloRecipe(demoFile("large-base")), one, two)).toEqual([128]);
-        expect(await moreFor(upscalingRecipe(), one, two)).toEqual([145, 145, 145]);
-        // Behind a GPU they have been counted for any number of sequences, and drafts leave theirs in memory.
+        expect(await moreFor(soloRecipe(demoFile("large-base")), one, two)).toEqual([2 * 145]);
+        expect(await moreFor(upscalingRecipe(), one, two)).toEqual([2 * 145 + 17, 2 * 145 + 17, 2 * 145 + 17]);
+        // Behind a GPU they are computed there and handed over here, where drafts leave theirs.
         const [oneThere, twoThere] = [one, two].map((each) => ({ ...each, ...room(AMPLE) }));
         expect(await moreFor(upscalingRecipe(), oneThere as MemoryOptions, twoThere as MemoryOptions)).toEqual([
-            17, 17, 17,
+            145 + 17,
+            145 + 17,
+            145 + 17,
         ]);
         // No step has more rows than tokens.
         const [some, many] = [
