@@ -136,7 +136,7 @@ function findExcess(text: string, noun: string): string | undefined {
         return `the document has more than ${MAX_CHARACTERS} characters; this is not a ${noun}`;
     let lexemes = 0;
     let flowDepth = 0;
-    let column = 0;
+    let [line, column] = [1, 0];
     for (const lexeme of new Lexer().lex(text)) {
         if (++lexemes > MAX_LEXEMES) return `the document has more than ${MAX_LEXEMES} parts; this is not a ${noun}`;
         const type = CST.tokenType(lexeme);
@@ -144,7 +144,8 @@ function findExcess(text: string, noun: string): string | undefined {
         if (type === "flow-map-end" || type === "flow-seq-end") flowDepth--;
         const isIndicator = type === "seq-item-ind" || type === "explicit-key-ind" || type === "map-value-ind";
         if (flowDepth > MAX_FLOW_DEPTH || (isIndicator && flowDepth <= 0 && column > MAX_INDENT))
-            return `the document is nested too deeply for a ${noun}`;
+            return `line ${line} is nested too deeply for a ${noun}; if this is one, put quotes around texts with ": " or brackets`;
+        line += lexeme.split("\n").length - 1;
         const lineBreak = lexeme.lastIndexOf("\n");
         column = lineBreak < 0 ? column + lexeme.length : lexeme.length - lineBreak - 1;
     }

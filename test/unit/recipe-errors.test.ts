@@ -291,7 +291,9 @@ describe("several problems", () => {
 });
 
 describe("hostile documents", () => {
-    const deep = "the document is nested too deeply for a recipe";
+    const deepAt = (line: number): string =>
+        `line ${line} is nested too deeply for a recipe; if this is one, put quotes around texts with ": " or brackets`;
+    const deep = deepAt(1);
     const parts = "the document has more than 20000 parts; this is not a recipe";
     const long = "the document has more than 1048576 characters; this is not a recipe";
     const LENGTH = 1 << 20;
@@ -301,7 +303,8 @@ describe("hostile documents", () => {
         ["block lists in block lists", "- ".repeat(LENGTH / 2), deep],
         ["explicit keys", "? ".repeat(LENGTH / 2), deep],
         ["empty keys", ": ".repeat(LENGTH / 2), deep],
-        ["indentation", Array.from({ length: 1000 }, (_, n) => `${" ".repeat(n)}a:\n`).join(""), deep],
+        ["indentation", Array.from({ length: 1000 }, (_, n) => `${" ".repeat(n)}a:\n`).join(""), deepAt(100)],
+        ["a text that is no recipe", `Words.\n${"word ".repeat(50)}: and more`, deepAt(2)],
         ["keys", Array.from({ length: 100_000 }, (_, n) => `k${n}: 1\n`).join(""), parts],
         ["commas", `[${",".repeat(LENGTH - 2)}]`, parts],
         ["quotes", '"'.repeat(LENGTH), parts],
