@@ -115,6 +115,13 @@ LlamaApi read_table(const LibraryPaths & paths) {
 #undef EFT_FIND_BASE
 #undef EFT_FIND_GGML
 
+#ifndef _WIN32
+    // Of GNU and of LLVM. What a library is linked with is searched with it.
+    std::vector<std::string> none;
+    find(llama, "_ZSt21__throw_runtime_errorPKc", table.throw_runtime_error, none);
+    if (!table.throw_runtime_error) find(llama, "_ZNSt3__121__throw_runtime_errorEPKc", table.throw_runtime_error, none);
+#endif
+
     // The version decides first: another release misses functions too, and that would be the lesser explanation.
     if (table.llama_version && std::string(table.llama_version()) != EFT_LLAMA_VERSION) {
         throw Failure("LLAMA_VERSION_MISMATCH",
