@@ -7,7 +7,15 @@ const require = createRequire(import.meta.url);
 /** With which exceptions unwind the stack: what libc++abi asks of libgcc_s. */
 const UNWINDER = [
     ...["Backtrace", "DeleteException", "FindEnclosingFunction", "ForcedUnwind", "GetCFA", "GetDataRelBase", "GetGR"],
-    ...["GetIP", "GetIPInfo", "GetLanguageSpecificData", "GetRegionStart", "GetTextRelBase", "RaiseException", "Resume"],
+    ...[
+        "GetIP",
+        "GetIPInfo",
+        "GetLanguageSpecificData",
+        "GetRegionStart",
+        "GetTextRelBase",
+        "RaiseException",
+        "Resume",
+    ],
     ...["Resume_or_Rethrow", "SetGR", "SetIP"],
 ];
 

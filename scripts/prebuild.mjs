@@ -172,7 +172,8 @@ function differences(folder) {
 const flag = { type: "boolean", default: false };
 const { values: flags, positionals } = parseArgs({ options: { check: flag, verify: flag }, allowPositionals: true });
 const unknown = positionals.filter((target) => !(target in TARGETS));
-if (unknown.length > 0) throw new Error(`There is no target ${unknown[0]}; there are ${Object.keys(TARGETS).join(", ")}.`);
+if (unknown.length > 0)
+    throw new Error(`There is no target ${unknown[0]}; there are ${Object.keys(TARGETS).join(", ")}.`);
 
 if (flags.check || flags.verify) {
     const anew = await mkdtemp(path.join(tmpdir(), "eft-llama-prebuilds-"));
