@@ -119,7 +119,8 @@ LlamaApi read_table(const LibraryPaths & paths) {
     // Of GNU and of LLVM. What a library is linked with is searched with it.
     std::vector<std::string> none;
     find(llama, "_ZSt21__throw_runtime_errorPKc", table.throw_runtime_error, none);
-    if (!table.throw_runtime_error) find(llama, "_ZNSt3__121__throw_runtime_errorEPKc", table.throw_runtime_error, none);
+    if (!table.throw_runtime_error)
+        find(llama, "_ZNSt3__121__throw_runtime_errorEPKc", table.throw_runtime_error, none);
 #endif
 
     // The version decides first: another release misses functions too, and that would be the lesser explanation.
