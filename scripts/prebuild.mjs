@@ -102,7 +102,8 @@ async function linkerFlags(program, target, folder) {
     const library = `${folder}/libgcc_s.so.1`;
     const flags = ["-target", TARGETS[target], "-shared", "-fPIC", "-nostdlib", "-Wl,-soname,libgcc_s.so.1"];
     await zig(program, ["cc", ...flags, source, "-o", library]);
-    return [library, `-Wl,--version-script=${folder}/exported`];
+    const levels = target === "linux-x64" ? ["scripts/prebuild-levels.c"] : [];
+    return [library, `-Wl,--version-script=${folder}/exported`, ...levels];
 }
 
 /**
