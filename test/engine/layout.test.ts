@@ -54,7 +54,7 @@ const hasCompiler = process.platform === "linux" && spawnSync("c++", ["--version
             "llama.h",
             /^.*uint32_t n_batch;/m,
             (found) => `uint32_t more; ${found}`,
-            "llama_context_params has something else where n_batch is expected",
+            "llama_context_params has 160 bytes instead of 168",
         ],
         [
             "a flag more",
@@ -75,7 +75,7 @@ const hasCompiler = process.platform === "linux" && spawnSync("c++", ["--version
             "llama.h",
             /^.*const float \* tensor_split;/m,
             () => "#define tensor_split kv_overrides",
-            "llama_model_params has 72 bytes instead of 64",
+            "llama_model_params has 80 bytes instead of 72",
         ],
         [
             "two fields the other way round",
