@@ -50,6 +50,7 @@ function compile(file: string, body: string): void {
     const source = `
         #include <stdio.h>
         #include <stdlib.h>
+        #include <unistd.h>
         void * napi_register_module_v1(void * env, void * exports) { fputs("opened\\n", stderr); ${body} return exports; }`;
     execFileSync("cc", ["-shared", "-fPIC", "-o", path.join(root, file), "-x", "c", "-"], { input: source });
 }
@@ -132,9 +133,8 @@ test("what was cut off is refused before it can end the process", () => {
     truncateSync(place(PREBUILT), 300_000);
     const { code, message, stderr } = load();
     expect({ code, stderr }).toEqual({ code: "ADDON_LOAD_FAILED", stderr: "" });
-    expect(message).toMatch(
-        new RegExp(`^${path.join(root, PREBUILT)} cannot be loaded into Node .*\\. ${escape(ADVICE)}$`),
-    );
+    expect(message).toContain(`${path.join(root, PREBUILT)} cannot be loaded into Node`);
+    expect(message).toContain(`. ${ADVICE}`);
     expect(records()).toEqual([]);
 });
 
@@ -143,7 +143,7 @@ const hasCompiler = process.platform === "linux" && spawnSync("cc", ["--version"
 (hasCompiler ? describe : describe.skip)("an addon that", () => {
     test.each([
         ["crashes", "abort();", "ended with SIGABRT (opened)"],
-        ["ends the process", "exit(3);", "ended with code 3 (opened)"],
+        ["ends the process", "_exit(3);", "ended with code 3 (opened)"],
     ])("%s does so in a process of its own", (_, body, end) => {
         compile(PREBUILT, body);
         const { code, message, stderr } = load();
@@ -177,7 +177,3 @@ test("musl is told by the loader that a program asks for", () => {
     }
     expect(usesMusl(path.join(root, "missing"))).toBe(false);
 });
-
-function escape(text: string): string {
-    return text.replace(/[.()]/g, "\\$&");
-}
