@@ -21,7 +21,7 @@ import { projectRoot } from "./llama-source.mjs";
 /** What of the project runs, or has to travel with it. */
 const PROJECT_FILES = [
     ...["package.json", "LICENSE", "NOTICE", "README.md", "CHANGELOG.md"],
-    ...["dist", "build/Release/eft_llama.node", "recipes", "experiments", "models/demo", "bench", "scripts", "docs"],
+    ...["dist", "recipes", "experiments", "models/demo", "bench", "scripts", "docs"],
 ];
 /** Only where they have been made: llama.cpp or a backend built from source, which come before the packages' libraries. */
 const OPTIONAL_FILES = ["build/llama", "build/backends"];
@@ -109,19 +109,21 @@ async function loadLibrary() {
     const folder = path.join(projectRoot, "dist", "native");
     if (!existsSync(folder))
         throw new Error(`the library is not built in ${projectRoot}; run \`npm run build\` first.`);
-    const { loadBinding, backendPackageName } = await import(pathToFileURL(path.join(folder, "load-binding.js")));
+    const { loadAddon, backendPackageName } = await import(pathToFileURL(path.join(folder, "load-binding.js")));
     const { makeFoldersSync, reasonOf } = await import(pathToFileURL(path.join(projectRoot, "dist", "files.js")));
+    const { binding, file } = loadAddon();
     return {
-        llama: loadBinding().llamaRelease,
+        llama: binding.llamaRelease,
+        addon: path.relative(projectRoot, file),
         vulkanPackage: backendPackageName("vulkan"),
         makeFoldersSync,
         reasonOf,
     };
 }
 
-function copyProject(folder) {
+function copyProject(folder, addon) {
     const optional = OPTIONAL_FILES.filter((file) => existsSync(path.join(projectRoot, file)));
-    for (const file of [...PROJECT_FILES, ...optional]) {
+    for (const file of [...PROJECT_FILES, addon, ...optional]) {
         const isWanted = (below) => !UNUSED_FILES.includes(path.join(file, below));
         copyTree(path.join(projectRoot, file), path.join(folder, file), isWanted);
     }
@@ -206,7 +208,7 @@ async function makeBundle() {
     const { out, "folder-only": folderOnly } = readArguments();
     requirePlatform();
     if (!folderOnly) requireArchivers();
-    const { llama, vulkanPackage, makeFoldersSync, reasonOf } = await loadLibrary();
+    const { llama, addon, vulkanPackage, makeFoldersSync, reasonOf } = await loadLibrary();
     const { version, dependencies } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
     const platform = `linux-${process.arch === "arm" ? "armv7l" : process.arch}`;
     const name = `eft-llama-${version}-${platform}`;
@@ -221,7 +223,7 @@ async function makeBundle() {
     try {
         rmSync(work, { recursive: true, force: true });
         makeFoldersSync(folder);
-        copyProject(folder);
+        copyProject(folder, addon);
         copyPackages(folder, platform, vulkanPackage);
         const hasCudaSource = await addCudaSource(folder);
         copyNode(folder);

@@ -27,9 +27,10 @@ export const ERROR_CODES = {
     // the package
     PACKAGE_INCOMPLETE: "The library's code runs without the other files of its package, as in a bundle.",
     // the native layer
-    ADDON_NOT_FOUND: "The native addon has not been built, or not for this platform.",
+    ADDON_NOT_FOUND: "There is no native addon, neither prebuilt for this platform nor compiled.",
     ADDON_LOAD_FAILED: "The native addon or llama.cpp's libraries exist and cannot be loaded.",
-    LLAMA_VERSION_MISMATCH: "The llama.cpp libraries are of another release than the one the addon was compiled for.",
+    LLAMA_VERSION_MISMATCH:
+        "The llama.cpp libraries are of another release or build than the one the addon was compiled for.",
     BACKEND_UNAVAILABLE: "The requested backend has no libraries or no device on this machine.",
     NATIVE_FAILURE: "llama.cpp stopped with an internal failure; this ensemble cannot be used any more.",
     // models

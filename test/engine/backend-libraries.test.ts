@@ -8,7 +8,7 @@ import { cpSync, mkdirSync, realpathSync, rmSync, symlinkSync, writeFileSync } f
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
-import { findLibraryFolder, loadBinding } from "../../src/native/load-binding.js";
+import { findLibraryFolder, loadAddon, loadBinding } from "../../src/native/load-binding.js";
 import { packageRoot } from "../../src/package.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
@@ -27,6 +27,9 @@ interface Outcome {
     readonly backend?: string;
     readonly reason?: string;
 }
+
+/** In this package. */
+const ADDON = path.relative(packageRoot, loadAddon().file);
 
 let root = "";
 let remove = (): void => {};
@@ -70,9 +73,8 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
         for (const file of ["package.json", "test/engine/programs/backend-libraries.mjs"]) {
             cpSync(path.join(packageRoot, file), path.join(root, path.basename(file)));
         }
-        mkdirSync(path.join(root, "build", "Release"), { recursive: true });
-        const addon = path.join("build", "Release", "eft_llama.node");
-        symlinkSync(path.join(packageRoot, addon), path.join(root, addon));
+        mkdirSync(path.join(root, path.dirname(ADDON)), { recursive: true });
+        symlinkSync(path.join(packageRoot, ADDON), path.join(root, ADDON));
         writePackage("node-llama-cpp", "index.js");
         // What options are checked with.
         const options = path.join("node_modules", "fastest-levenshtein");
@@ -140,7 +142,7 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
             "the bundle has no library of it. Make one where its package is installed",
         ]);
         for (const [part, said] of [
-            ["build/Release/eft_llama.node", "The native addon is not"],
+            [ADDON, "The native addon is not"],
             ["node_modules/@node-llama-cpp/linux-x64", "are not installed"],
         ] as const) {
             rmSync(path.join(root, part), { recursive: true });

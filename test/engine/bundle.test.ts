@@ -20,12 +20,15 @@ import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
 import { pack } from "../../scripts/bundle-archive.mjs";
 import { placePackages } from "../../scripts/bundle-packages.mjs";
 import { llamaRelease } from "../../scripts/llama-source.mjs";
+import { loadAddon } from "../../src/native/load-binding.js";
 import { repository } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 const { folder, remove } = temporaryFolder();
 afterAll(remove);
 
+/** In this package, and in bundles of it. */
+const ADDON = path.relative(repository, loadAddon().file);
 const script = path.join(repository, "scripts", "bundle.mjs");
 const ofLinux = process.platform === "linux" ? describe : describe.skip;
 const QUESTION = "What is the capital of Peru?";
@@ -132,7 +135,7 @@ ofLinux("a bundle", () => {
         expect(text).toContain(`and llama.cpp ${await llamaRelease()}, the release`);
         // What the CPU needs is named apart from what only a GPU needs, and no file needs more than what is named.
         const named = [...text.matchAll(/GLIBCXX_([\d.]+\d)/g)].map(([, version]) => version);
-        const addon = readFileSync(path.join(bundle, "build", "Release", "eft_llama.node"), "latin1");
+        const addon = readFileSync(path.join(bundle, ADDON), "latin1");
         expect(addon).toContain(`GLIBC_`);
         for (const [, version = ""] of addon.matchAll(/\0GLIBCXX_([\d.]+)(?=\0)/g))
             expect(version.localeCompare(named[0] ?? "", "en", { numeric: true })).toBeLessThanOrEqual(0);
@@ -193,11 +196,11 @@ ofLinux("no bundle is made", () => {
         [
             "without the addon",
             () => makeBundle(["--folder-only"], {}, project("no-addon", "dist")),
-            /addon is not at .*build:native/,
+            /addon is not at .*build-native\.mjs/,
         ],
         [
             "without llama.cpp's libraries",
-            () => makeBundle(["--folder-only"], {}, project("no-libraries", "dist", "build/Release")),
+            () => makeBundle(["--folder-only"], {}, project("no-libraries", "dist", path.dirname(ADDON))),
             /libraries for this platform are not installed/,
         ],
         ["without tar and xz", () => makeBundle([], { PATH: "" }), /GNU tar and xz.*--folder-only/],

@@ -6,6 +6,7 @@ import { createPackageWithOptions, extractAll, listPackage } from "@electron/asa
 import { afterAll, describe, expect, it } from "@jest/globals";
 import { parse } from "yaml";
 import { collect } from "../../src/index.js";
+import { loadAddon } from "../../src/native/load-binding.js";
 import { readText, repository } from "../helpers/demo.js";
 import { startTestHost } from "../helpers/electron.js";
 import { temporaryFolder } from "../helpers/temporary.js";
@@ -57,7 +58,7 @@ async function packApp(): Promise<string> {
         filter: (file) => path.basename(file) !== "node_modules",
     });
     const packageFolder = path.join(app, "node_modules", "eft-llama");
-    for (const entry of ["package.json", "dist", "recipes", "build/Release"]) {
+    for (const entry of ["package.json", "dist", "recipes", path.relative(repository, loadAddon().file)]) {
         cpSync(path.join(repository, entry), path.join(packageFolder, entry), { recursive: true });
     }
     copyDependencies(path.join(app, "node_modules"));
@@ -99,7 +100,7 @@ describe("the packaged example", () => {
             expect((await collect(renderer.complete({ prompt, parameters: { lambda: 0 } }))).text).toContain("Lima");
             if (process.platform === "linux") {
                 const mapped = readFileSync(`/proc/${host.utility.process.pid}/maps`, "utf8");
-                const native = [...new Set(mapped.match(/\/\S+(?:eft_llama\.node|lib(?:llama|ggml)\S*)/g))];
+                const native = [...new Set(mapped.match(/\/\S+(?:\.node|lib(?:llama|ggml)\S*)/g))];
                 expect(native.length).toBeGreaterThan(2);
                 expect(native.filter((file) => !file.includes("/app.asar.unpacked/"))).toEqual([]);
             }

@@ -1,6 +1,6 @@
 /** Which tokens may come next: what llama.cpp's own grammar engine says, and nothing that is no text. */
 
-import { afterAll, beforeAll, describe, expect, test } from "@jest/globals";
+import { afterAll, beforeAll, expect, test } from "@jest/globals";
 import { compileGbnf } from "../../src/grammar/gbnf-program.js";
 import { readGbnf } from "../../src/grammar/gbnf.js";
 import { jsonSchemaToGbnf } from "../../src/grammar/json-schema.js";
@@ -8,7 +8,7 @@ import type { JsonSchema } from "../../src/grammar/schema-source.js";
 import type { NativeEngine, NativeGrammar, NativeModel, NativeDraw } from "../../src/native/binding.js";
 import { demoFile } from "../helpers/demo.js";
 import { openGrammarOracle, type GrammarOracle } from "../helpers/grammar-oracle.js";
-import { loadRows, UNSHAPED } from "../helpers/rows.js";
+import { describeRows, loadRows, UNSHAPED } from "../helpers/rows.js";
 import { normalRow, uniforms } from "../helpers/statistics.js";
 
 const native = loadRows();
@@ -69,7 +69,7 @@ function randomGrammar(uniform: () => number): string {
     return names.map((name) => `${name} ::= ${list(3, () => sequence(0)).join(" | ")}\n`).join("");
 }
 
-describe("the same as llama.cpp says", () => {
+describeRows("the same as llama.cpp says", () => {
     /** Compares tokens of up to `longest` bytes at up to `steps` places of a text, of which `uniform` decides. */
     async function compare(text: string, uniform: () => number, steps: number, longest = Infinity): Promise<number> {
         const own = start(text);
@@ -133,7 +133,7 @@ describe("the same as llama.cpp says", () => {
     });
 });
 
-describe("tokens that a grammar names", () => {
+describeRows("tokens that a grammar names", () => {
     const idOf = (text: string): number => texts.findIndex((bytes) => bytes.toString() === text);
     const allowedBy = (grammar: NativeGrammar): string[] => {
         const allowed = grammar.allowed();
@@ -169,7 +169,7 @@ describe("tokens that a grammar names", () => {
     });
 });
 
-describe("characters that are written as several tokens", () => {
+describeRows("characters that are written as several tokens", () => {
     /** UTF-8. */
     function bytesOf(character: number): number[] {
         if (character < 0x800) return [0xc0 | (character >> 6), 0x80 | (character & 63)];
@@ -217,7 +217,7 @@ describe("characters that are written as several tokens", () => {
     });
 });
 
-describe("texts that can be read in many ways", () => {
+describeRows("texts that can be read in many ways", () => {
     const any = (pattern: RegExp): number[] =>
         whole.filter((id) => endOfGeneration[id] === 0 && pattern.test(texts[id]?.toString() ?? ""));
     const allowedBy = (grammar: NativeGrammar): number[] => {
@@ -265,7 +265,7 @@ describe("texts that can be read in many ways", () => {
     });
 });
 
-describe("draws", () => {
+describeRows("draws", () => {
     const GRAMMARS = [
         "root ::= [a-z ]*",
         "root ::= [^\\n]{3,60}",

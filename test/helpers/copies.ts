@@ -1,8 +1,8 @@
 /** Copies of the compiled package, as npm makes them where two packages want different versions of it. */
 
-import { cpSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import path from "node:path";
-import { findLibraryFolder } from "../../src/native/load-binding.js";
+import { findLibraryFolder, loadAddon } from "../../src/native/load-binding.js";
 import { repository } from "./demo.js";
 
 export interface PackageCopies {
@@ -24,8 +24,8 @@ export function copyPackage(names: readonly string[], libraries: readonly string
         const copy = path.join(folder, name);
         for (const part of ["package.json", "dist", "recipes"])
             cpSync(path.join(repository, part), path.join(copy, part), { recursive: true });
-        mkdirSync(path.join(copy, "build"));
-        cpSync(path.join(build, "Release", "eft_llama.node"), path.join(copy, "build", "Release", "eft_llama.node"));
+        const addon = loadAddon().file;
+        cpSync(addon, path.join(copy, path.relative(repository, addon)));
         if (!libraries.includes(name)) continue;
         cpSync(findLibraryFolder().directory, path.join(copy, "build", "llama"), { recursive: true });
     }

@@ -2,9 +2,10 @@
 
 import { existsSync } from "node:fs";
 import path from "node:path";
+import { describe } from "@jest/globals";
 import { applyPenaltiesAndBias, shape } from "./reference.js";
 import type { NativeBinding, NativeDraw, NativeFusion } from "../../src/native/binding.js";
-import { openAddon } from "../../src/native/load-binding.js";
+import { loadBinding, openAddon } from "../../src/native/load-binding.js";
 import { packageRoot } from "../../src/package.js";
 import type { Coupling } from "../../src/types.js";
 
@@ -33,11 +34,19 @@ interface RowFunctions {
     ): number;
 }
 
-/** The addon of the tests: of the same objects as the one that is shipped, with functions on rows besides. */
+const file = path.join(packageRoot, "build", "Release", "eft_rows.node");
+
+/** Whether the addon of the tests is there; it is compiled, and not everybody has a compiler. */
+export const hasRows = existsSync(file);
+/** For tests of arithmetic on rows, which are skipped without that addon. */
+export const describeRows = hasRows ? describe : describe.skip;
+
+/**
+ * The addon of the tests: of the same objects as the one that is shipped, with functions on rows besides. Where it is not, the
+ * shipped one, for what surrounds tests that are skipped.
+ */
 export function loadRows(): NativeBinding & RowFunctions {
-    const file = path.join(packageRoot, "build", "Release", "eft_rows.node");
-    if (existsSync(file)) return openAddon(file) as NativeBinding & RowFunctions;
-    throw new Error(`${file} is not there; build it with \`npm run build:native -- --tests\`.`);
+    return (hasRows ? openAddon(file) : loadBinding()) as NativeBinding & RowFunctions;
 }
 
 /** The target itself: nothing shapes it. */

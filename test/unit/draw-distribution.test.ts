@@ -1,9 +1,9 @@
 /** The native draw: the same tokens as the reference, and the distribution that it promises. */
 
-import { describe, expect, test } from "@jest/globals";
+import { expect, test } from "@jest/globals";
 import { drawGumbel, normalize, shape } from "../helpers/reference.js";
 import type { NativeDraw } from "../../src/native/binding.js";
-import { loadRows, probabilities, UNSHAPED } from "../helpers/rows.js";
+import { describeRows, loadRows, probabilities, UNSHAPED } from "../helpers/rows.js";
 import { chiSquareTest, normalRow, uniforms } from "../helpers/statistics.js";
 import { DEVIATIONS, P_VALUE } from "../helpers/tolerances.js";
 
@@ -45,7 +45,7 @@ function randomOptions(uniform: () => number, length: number): NativeDraw {
     };
 }
 
-describe("the native draw equals the reference", () => {
+describeRows("the native draw equals the reference", () => {
     test("on thousands of rows with all kinds of options", () => {
         const uniform = uniforms(1);
         const differences: NativeDraw[] = [];
@@ -70,7 +70,7 @@ describe("the native draw equals the reference", () => {
     });
 });
 
-describe("many draws have the distribution of the target", () => {
+describeRows("many draws have the distribution of the target", () => {
     const row = logprobs(3, 60, 1.5);
     const draws = 60_000;
 
@@ -121,7 +121,7 @@ describe("many draws have the distribution of the target", () => {
     });
 });
 
-describe("the native draw", () => {
+describeRows("the native draw", () => {
     const row = logprobs(5, 1_000, 1);
     const text = (seed: number): number[] =>
         Array.from({ length: 100 }, (_, position) => native.sampleRow(row, { ...UNSHAPED, seed, position }));

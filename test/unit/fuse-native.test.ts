@@ -1,9 +1,9 @@
 /** The native combination against the float64 reference. */
 
-import { describe, expect, test } from "@jest/globals";
+import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { fuse } from "../helpers/reference.js";
-import { loadRows } from "../helpers/rows.js";
+import { describeRows, loadRows } from "../helpers/rows.js";
 import { EftError } from "../../src/errors.js";
 import { TOKEN_KIND, type NativeFusion } from "../../src/native/binding.js";
 import { normalRow } from "../helpers/statistics.js";
@@ -95,7 +95,7 @@ const largeRows = fc
         ),
     );
 
-describe("the native combination equals the reference", () => {
+describeRows("the native combination equals the reference", () => {
     test("for three members and any weights", () => {
         fc.assert(
             fc.property(rowsOf(logitOrMask, 3), weights(3), (rows, w) => {
@@ -222,7 +222,7 @@ describe("the native combination equals the reference", () => {
     });
 });
 
-describe("the native combination", () => {
+describeRows("the native combination", () => {
     test("does not change when a constant is added to a member's logits", () => {
         const shifts = fc.array(fc.integer({ min: -1000, max: 1000 }), { minLength: 3, maxLength: 3 });
         fc.assert(

@@ -1,6 +1,6 @@
 /** Native drafting and verifying on rows: equal to the reference, and exact whatever the drafter. */
 
-import { describe, expect, test } from "@jest/globals";
+import { expect, test } from "@jest/globals";
 import fc from "fast-check";
 import { normalize } from "../helpers/reference.js";
 import {
@@ -12,7 +12,7 @@ import {
 } from "../helpers/speculative-reference.js";
 import type { NativeDraw } from "../../src/native/binding.js";
 import type { Coupling } from "../../src/types.js";
-import { loadRows, penalized, probabilities, UNSHAPED } from "../helpers/rows.js";
+import { describeRows, loadRows, penalized, probabilities, UNSHAPED } from "../helpers/rows.js";
 import { chiSquareTest, normalRow } from "../helpers/statistics.js";
 import { DEVIATIONS, LOGPROB, P_VALUE } from "../helpers/tolerances.js";
 
@@ -96,7 +96,7 @@ function expectSame({ target, drafter, options }: Case): void {
     }
 }
 
-describe("native drafting and verifying equal the reference", () => {
+describeRows("native drafting and verifying equal the reference", () => {
     test("on many rows with all kinds of options", () => {
         fc.assert(fc.property(casesOf(2, 300), expectSame), { seed: SEED, numRuns: 1_500 });
     });
@@ -133,7 +133,7 @@ function expectFrequency(seen: number, draws: number, probability: number): void
     expect(Math.abs(seen - draws * probability)).toBeLessThanOrEqual(DEVIATIONS * deviation);
 }
 
-describe("at a drafted position", () => {
+describeRows("at a drafted position", () => {
     const logits = normalRow(1, 40, 1.5);
     const target = logprobs(logits);
     const drafter = logprobs(add(logits, normalRow(2, 40, 1)));
@@ -198,7 +198,7 @@ describe("at a drafted position", () => {
 // ----------------------------------------------------------------------------------------------------- whole blocks
 
 /** Texts of four tokens, of which each depends on the one before. */
-describe("a text in blocks", () => {
+describeRows("a text in blocks", () => {
     const TOKENS = 4;
     const TEXT = 3;
     /** Row of the token that follows; the last one of the table begins the text. */
@@ -317,7 +317,7 @@ describe("a text in blocks", () => {
 
 // ---------------------------------------------------------------------------------------------------------- the rest
 
-describe("the couplings", () => {
+describeRows("the couplings", () => {
     const logits = normalRow(4, 200, 1);
     const target = logprobs(logits);
     const drafter = logprobs(add(logits, normalRow(5, 200, 1)));
