@@ -265,13 +265,11 @@ AdvanceResult run_advance(JobState & state, std::vector<AdvanceEntry> entries) {
         }
         result.decodes = std::move(step.decodes);
         result.fuse_ms = step.fuse_ms;
-    } catch (const Failure & failure) {
+    } catch (const Failure &) {
+        // Other exceptions are internal failures of llama.cpp, after which nothing may be touched any more.
         for (size_t i = 0; i < steps.size(); ++i) {
             state.kept[steps[i].sequence].clear();
-            // After an internal failure of llama.cpp nothing may be touched any more.
-            if (failure.code != "NATIVE_FAILURE") {
-                restore_sequence(state, *steps[i].target, steps[i].sequence, advances[i].keep);
-            }
+            restore_sequence(state, *steps[i].target, steps[i].sequence, advances[i].keep);
         }
         throw;
     }

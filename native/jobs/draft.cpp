@@ -103,11 +103,11 @@ DraftResult run_draft(JobState & state, const std::vector<DraftEntry> & entries)
             }
             result.fuse_ms += milliseconds_since(begin);
         }
-    } catch (const Failure & failure) {
+    } catch (const Failure &) {
+        // Other exceptions are internal failures of llama.cpp, after which nothing may be touched any more.
         for (const auto & entry : entries) {
             state.kept[entry.sequence].clear();
-            // After an internal failure of llama.cpp nothing may be touched any more.
-            if (failure.code != "NATIVE_FAILURE") restore_sequence(state, *entry.target, entry.sequence, entry.keep);
+            restore_sequence(state, *entry.target, entry.sequence, entry.keep);
         }
         throw;
     }

@@ -34,12 +34,10 @@ StepResult run_step(JobState & state, const std::vector<StepEntry> & entries) {
             }
             result.fuse_ms += milliseconds_since(start);
         }
-    } catch (const Failure & failure) {
-        // After an internal failure of llama.cpp nothing may be touched any more. Kept rows stay: the step may be
-        // repeated.
-        if (failure.code != "NATIVE_FAILURE") {
-            for (const auto & entry : entries) restore_sequence(state, *entry.target, entry.sequence, entry.keep);
-        }
+    } catch (const Failure &) {
+        // Other exceptions are internal failures of llama.cpp, after which nothing may be touched any more. Kept rows
+        // stay: the step may be repeated.
+        for (const auto & entry : entries) restore_sequence(state, *entry.target, entry.sequence, entry.keep);
         throw;
     }
     for (size_t i = 0; i < entries.size(); ++i) {

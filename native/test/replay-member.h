@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -68,6 +69,7 @@ class ReplayMember final : public Member {
     void decode() override {
         has_rows_ = false;
         rows_.clear();  // frees them: an address sanitizer sees who still reads one
+        if (stops) throw std::runtime_error("As a failed assertion of llama.cpp.");
         if (failing && failing_after-- == 0) throw *failing;
         for (const auto * row : batch_) rows_.push_back(row ? *row : std::vector<float>());
     }
@@ -84,6 +86,7 @@ class ReplayMember final : public Member {
     const std::vector<int32_t> & text(uint32_t sequence) const { return texts_[sequence]; }
 
     std::vector<std::pair<uint32_t, uint32_t>> bookmarks;  // all that were made: sequences and lengths
+    bool stops = false;
     std::optional<Failure> failing;
     int failing_after = 0;  // so many more calls of decode()
 
