@@ -47,7 +47,7 @@ export async function fetchParts(platform, work) {
         node: path.join(nodePackage, "bin", platform.startsWith("win32") ? "node.exe" : "node"),
         nodeVersion: `v${NODE_VERSION}`,
         nodeLicenses: [path.join(nodePackage, "LICENSE")],
-        files: [addon, path.join("prebuilds", "manifest.json")],
+        files: [addon],
         libraries: [
             fetchPackage(`@node-llama-cpp/${libraries}@${version}`, work),
             ...(hasVulkan ? [fetchPackage(`@node-llama-cpp/${vulkan}@${version}`, work)] : []),
@@ -73,7 +73,7 @@ function findPrebuilt(platform) {
 function fetchPackage(name, work) {
     const folder = path.join(work, name.replaceAll("/", "+"));
     mkdirSync(folder);
-    const packed = spawnSync("npm", ["pack", name, "--json", "--prefer-offline", "--pack-destination", folder], {
+    const packed = spawnSync("npm", ["pack", name, "--json", "--pack-destination", folder], {
         encoding: "utf8",
     });
     if (packed.error !== undefined) throw new Error(`npm is needed to download ${name}, and it was not found.`);

@@ -90,9 +90,9 @@ async function importBuilt(name) {
 /** The parts of a bundle that are not the same on every platform, for this one. */
 async function installedParts() {
     requirePortableNode();
-    const { loadBinding, backendPackageName } = await importBuilt("native/load-binding.js");
+    const { loadAddon, backendPackageName } = await importBuilt("native/load-binding.js");
     // Loads the addon and llama.cpp's libraries; what is missing of them is said by the one who misses it.
-    const llama = loadBinding().llamaRelease;
+    const { binding, file } = loadAddon();
     const platform = thisPlatform();
     const nodeLlamaCpp = findPackage("node-llama-cpp", projectRoot);
     const vulkan = findPackage(`@node-llama-cpp/${platform}-vulkan`, nodeLlamaCpp);
@@ -102,7 +102,7 @@ async function installedParts() {
     const libraries = [findPackage(`@node-llama-cpp/${platform}`, nodeLlamaCpp), vulkan];
     return {
         platform,
-        llama,
+        llama: binding.llamaRelease,
         node: process.execPath,
         nodeVersion: process.version,
         // Beside the program in archives of nodejs.org; in packages of distributions where each of them keeps such texts.
@@ -112,7 +112,7 @@ async function installedParts() {
             "/usr/share/licenses/nodejs",
         ].map((place) => path.join(place, "LICENSE")),
         files: [
-            "build/Release/eft_llama.node",
+            path.relative(projectRoot, file),
             ...OPTIONAL_FILES.filter((file) => existsSync(path.join(projectRoot, file))),
         ],
         libraries: libraries.filter((folder) => folder !== undefined),

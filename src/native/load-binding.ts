@@ -22,7 +22,8 @@ export interface LibraryFolder {
 }
 
 /** Whether this is a bundle (scripts/bundle.mjs), which brings the Node that runs it, and has neither npm nor a compiler. */
-export const isBundle = process.execPath === path.join(packageRoot, "bin", "node");
+export const isBundle =
+    process.execPath === path.join(packageRoot, "bin", process.platform === "win32" ? "node.exe" : "node");
 
 /** What to do about a part that is missing or does not fit; `otherwise` is for where there is npm. */
 const restore = (otherwise: string): string =>
