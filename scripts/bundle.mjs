@@ -210,7 +210,7 @@ async function makeBundle() {
         rmSync(work, { recursive: true, force: true });
         makeFoldersSync(folder);
         const parts = installed ?? (await fetchParts(platform, work));
-        await fillBundle(folder, parts, installed === undefined);
+        await fillBundle(folder, parts, platform !== thisPlatform());
         if (!folderOnly) pack(folder, path.join(work, archiveOf(name, platform)), platform);
         for (const [index, result] of results.entries()) renameSync(path.join(work, result), places[index]);
     } catch (error) {
