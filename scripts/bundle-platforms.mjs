@@ -5,8 +5,7 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import path from "node:path";
-import { findPackage } from "./bundle-packages.mjs";
-import { llamaRelease, projectRoot } from "./llama-source.mjs";
+import { projectRoot } from "./llama-source.mjs";
 
 /** The newest release that npm has for every platform below. */
 const NODE_VERSION = "22.23.2";
@@ -34,24 +33,24 @@ export function requireKnownPlatform(platform) {
  * @returns as `installedParts` in bundle.mjs
  * @throws Error that says what is missing
  */
-export async function fetchParts(platform, work) {
+export function fetchParts(platform, work) {
     const addon = findPrebuilt(platform);
     const { node, libraries } = PLATFORMS[platform];
-    const { version, optionalDependencies } = readManifest(findPackage("node-llama-cpp", projectRoot));
-    const vulkan = `${libraries}-vulkan`;
-    const hasVulkan = `@node-llama-cpp/${vulkan}` in optionalDependencies;
+    const { optionalDependencies } = readJson(path.join(projectRoot, "package.json"));
+    const [cpu, vulkan] = [libraries, `${libraries}-vulkan`]
+        .map((name) => `@node-llama-cpp/${name}`)
+        .filter((name) => name in optionalDependencies)
+        .map((name) => fetchPackage(`${name}@${optionalDependencies[name]}`, work));
+    const built = readJson(path.join(cpu, "bins", libraries, "_nlcBuildMetadata.json"));
     const nodePackage = fetchPackage(`${node}@${NODE_VERSION}`, work);
     return {
         platform,
-        llama: await llamaRelease(),
+        llama: built.buildOptions.llamaCpp.release,
         node: path.join(nodePackage, "bin", platform.startsWith("win32") ? "node.exe" : "node"),
         nodeVersion: `v${NODE_VERSION}`,
         nodeLicenses: [path.join(nodePackage, "LICENSE")],
         files: [addon],
-        libraries: [
-            fetchPackage(`@node-llama-cpp/${libraries}@${version}`, work),
-            ...(hasVulkan ? [fetchPackage(`@node-llama-cpp/${vulkan}@${version}`, work)] : []),
-        ],
+        libraries: [cpu, vulkan].filter((folder) => folder !== undefined),
     };
 }
 
@@ -63,7 +62,7 @@ function findPrebuilt(platform) {
     if (!existsSync(path.join(projectRoot, file))) {
         throw new Error(`there is no addon for ${platform} in ${path.join(projectRoot, "prebuilds")}; ${build}.`);
     }
-    const { files } = JSON.parse(readFileSync(path.join(projectRoot, "prebuilds", "manifest.json"), "utf8"));
+    const { files } = readJson(path.join(projectRoot, "prebuilds", "manifest.json"));
     const hash = createHash("sha256").update(readFileSync(path.join(projectRoot, file)));
     if (files[name]?.sha256 === hash.digest("hex")) return file;
     throw new Error(`${path.join(projectRoot, file)} is not the one that prebuilds/manifest.json describes; ${build}.`);
@@ -96,6 +95,6 @@ function reasonOf({ stderr }) {
         .join("; ");
 }
 
-function readManifest(folder) {
-    return JSON.parse(readFileSync(path.join(folder, "package.json"), "utf8"));
+function readJson(file) {
+    return JSON.parse(readFileSync(file, "utf8"));
 }

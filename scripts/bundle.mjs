@@ -94,12 +94,11 @@ async function installedParts() {
     // Loads the addon and llama.cpp's libraries; what is missing of them is said by the one who misses it.
     const { binding, file } = loadAddon();
     const platform = thisPlatform();
-    const nodeLlamaCpp = findPackage("node-llama-cpp", projectRoot);
-    const vulkan = findPackage(`@node-llama-cpp/${platform}-vulkan`, nodeLlamaCpp);
+    const vulkan = findPackage(`@node-llama-cpp/${platform}-vulkan`, projectRoot);
     if (vulkan === undefined) {
         console.log(`eft-llama: ${backendPackageName("vulkan")} is not installed; the bundle is for the CPU alone.`);
     }
-    const libraries = [findPackage(`@node-llama-cpp/${platform}`, nodeLlamaCpp), vulkan];
+    const libraries = [findPackage(`@node-llama-cpp/${platform}`, projectRoot), vulkan];
     return {
         platform,
         llama: binding.llamaRelease,
@@ -128,7 +127,9 @@ function copyProject(folder, more) {
 
 function copyPackages(folder, libraries) {
     const isWanted = (file) => path.basename(file) !== "node_modules" && file !== LLAMA_SOURCE;
-    const packages = placePackages(projectRoot, BUILD_PACKAGES);
+    const llama = Object.keys(manifest.optionalDependencies).filter((name) => name.startsWith("@node-llama-cpp/"));
+    // What `check` and a benchmark compare with.
+    const packages = placePackages(projectRoot, [...BUILD_PACKAGES, ...llama], ["node-llama-cpp"]);
     for (const [place, from] of packages) copyTree(from, path.join(folder, place), isWanted);
     for (const from of libraries) {
         const { name } = JSON.parse(readFileSync(path.join(from, "package.json"), "utf8"));
@@ -186,7 +187,7 @@ async function fillBundle(folder, parts, isForeign) {
     copyNode(folder, parts);
     checkBinaries(folder, parts.platform);
     writeLaunchers(folder, parts.platform);
-    const nodeLlamaCpp = manifest.dependencies["node-llama-cpp"];
+    const nodeLlamaCpp = manifest.peerDependencies["node-llama-cpp"];
     writeReadme(folder, { ...parts, nodeLlamaCpp, hasCudaSource, isForeign });
 }
 
@@ -209,7 +210,7 @@ async function makeBundle() {
     try {
         rmSync(work, { recursive: true, force: true });
         makeFoldersSync(folder);
-        const parts = installed ?? (await fetchParts(platform, work));
+        const parts = installed ?? fetchParts(platform, work);
         await fillBundle(folder, parts, platform !== thisPlatform());
         if (!folderOnly) pack(folder, path.join(work, archiveOf(name, platform)), platform);
         for (const [index, result] of results.entries()) renameSync(path.join(work, result), places[index]);

@@ -74,6 +74,7 @@ function libraryFiles(platform: string, name: string, library: string): PackageF
     const place = (file: string): string => `bins/${name}/${file}`;
     return {
         "dist/index.js": "",
+        [place("_nlcBuildMetadata.json")]: JSON.stringify({ buildOptions: { llamaCpp: { release: "v0.5.0" } } }),
         [place(library)]: binary(platform),
         [place("llama-addon.node")]: binary(platform),
         // For linkers alone.
@@ -147,14 +148,16 @@ beforeAll(async () => {
         mkdirSync(path.dirname(path.join(project, file)), { recursive: true });
         writeFileSync(path.join(project, file), JSON.stringify(content));
     };
-    write("package.json", { name: "eft-llama", version: "1.2.3", dependencies: { "node-llama-cpp": LLAMA } });
-    write("models/demo/small.gguf", "");
-    write("node_modules/node-llama-cpp/llama/binariesGithubRelease.json", { release: "v0.5.0" });
-    write("node_modules/node-llama-cpp/package.json", {
-        name: "node-llama-cpp",
-        version: LLAMA,
-        optionalDependencies: { "@node-llama-cpp/linux-x64-vulkan": LLAMA, "@node-llama-cpp/win-x64-vulkan": LLAMA },
+    const libraries = PLATFORMS.flatMap(({ libraries: name, ...more }) =>
+        "vulkan" in more ? [name, `${name}-vulkan`] : [name],
+    );
+    write("package.json", {
+        name: "eft-llama",
+        version: "1.2.3",
+        optionalDependencies: Object.fromEntries(libraries.map((name) => [`@node-llama-cpp/${name}`, LLAMA])),
+        peerDependencies: { "node-llama-cpp": LLAMA },
     });
+    write("models/demo/small.gguf", "");
 });
 beforeEach(() => {
     rmSync(out, { recursive: true, force: true });
