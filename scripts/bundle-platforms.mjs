@@ -59,10 +59,11 @@ function findPrebuilt(platform) {
     const name = `${platform}.node`;
     const file = path.join("prebuilds", name);
     const build = "`node scripts/prebuild.mjs` builds it in a clone";
-    if (!existsSync(path.join(projectRoot, file))) {
+    const manifest = path.join(projectRoot, "prebuilds", "manifest.json");
+    if (!existsSync(path.join(projectRoot, file)) || !existsSync(manifest)) {
         throw new Error(`there is no addon for ${platform} in ${path.join(projectRoot, "prebuilds")}; ${build}.`);
     }
-    const { files } = readJson(path.join(projectRoot, "prebuilds", "manifest.json"));
+    const { files } = readJson(manifest);
     const hash = createHash("sha256").update(readFileSync(path.join(projectRoot, file)));
     if (files[name]?.sha256 === hash.digest("hex")) return file;
     throw new Error(`${path.join(projectRoot, file)} is not the one that prebuilds/manifest.json describes; ${build}.`);

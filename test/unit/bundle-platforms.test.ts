@@ -250,7 +250,11 @@ onLinux("no bundle is made for another platform", () => {
         [
             "with a library that is none",
             "darwin-x64",
-            () => registry.offer("@node-llama-cpp/mac-x64", LLAMA, { "bins/mac-x64/libllama.dylib": "text" }),
+            () =>
+                registry.offer("@node-llama-cpp/mac-x64", LLAMA, {
+                    ...libraryFiles("darwin-x64", "mac-x64", "libllama.dylib"),
+                    "bins/mac-x64/libllama.dylib": "text",
+                }),
             /libllama\.dylib is for an unknown kind of machine, and not for darwin-x64/,
         ],
         [
