@@ -19,7 +19,7 @@ namespace eft {
 namespace {
 
 // The libraries exist once a process whatever the number of addon environments, and so does this table.
-std::mutex mutex;
+std::mutex opening;
 LlamaApi api;
 bool opened = false;
 
@@ -115,6 +115,14 @@ LlamaApi read_table(const LibraryPaths & paths) {
 #undef EFT_FIND_BASE
 #undef EFT_FIND_GGML
 
+#ifndef _WIN32
+    // Of GNU and of LLVM. What a library is linked with is searched with it.
+    std::vector<std::string> none;
+    find(llama, "_ZSt21__throw_runtime_errorPKc", table.throw_runtime_error, none);
+    if (!table.throw_runtime_error)
+        find(llama, "_ZNSt3__121__throw_runtime_errorEPKc", table.throw_runtime_error, none);
+#endif
+
     // The version decides first: another release misses functions too, and that would be the lesser explanation.
     if (table.llama_version && std::string(table.llama_version()) != EFT_LLAMA_VERSION) {
         throw Failure("LLAMA_VERSION_MISMATCH",
@@ -146,7 +154,7 @@ void open_cpu_backend(LlamaApi & table, const std::string & directory) {
 }  // namespace
 
 std::string open_libraries(const LibraryPaths & paths) {
-    const std::lock_guard<std::mutex> lock(mutex);
+    const std::lock_guard<std::mutex> lock(opening);
     if (!opened) {
         LlamaApi table = read_table(paths);
         stay_loaded();

@@ -64,6 +64,8 @@ struct LlamaApi {
     // Live in the CPU backend's library, whose file differs from processor to processor.
     decltype(&::ggml_threadpool_new) ggml_threadpool_new = nullptr;
     decltype(&::ggml_threadpool_free) ggml_threadpool_free = nullptr;
+    /// Throws a std::runtime_error of the C++ run time that llama.cpp uses; null where that has no such function.
+    void (*throw_runtime_error)(const char * message) = nullptr;
 };
 
 struct LibraryPaths {

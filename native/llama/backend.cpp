@@ -7,6 +7,7 @@
 #include <mutex>
 #include <optional>
 #include <set>
+#include <stdexcept>
 #include <thread>
 
 #include "failure.h"
@@ -25,6 +26,8 @@ namespace eft {
 namespace {
 
 thread_local int guards = 0;
+/// What the failed assertion said that is on its way as an exception.
+thread_local std::string assertion;
 
 const char * type_name(enum ggml_backend_dev_type type) {
     switch (type) {
@@ -120,14 +123,31 @@ ThreadPool::ThreadPool(uint32_t threads) : threads_(threads) {
 ThreadPool::~ThreadPool() { llama_api().ggml_threadpool_free(pool_); }
 
 AssertionGuard::AssertionGuard() {
-    if (guards == 0) install_assertion(llama_api());
+    if (guards == 0) {
+        install_assertion(llama_api());
+        assertion.clear();
+    }
     ++guards;
 }
 
 AssertionGuard::~AssertionGuard() { --guards; }
 
 void throw_if_guarded(const char * message) {
-    if (guards > 0) throw Failure("NATIVE_FAILURE", std::string("llama.cpp stopped: ") + message);
+    if (guards == 0) return;
+    assertion = message;
+    // Of llama.cpp's own C++ run time where it is known, so that llama.cpp frees what it has begun.
+    if (const auto throw_theirs = llama_api().throw_runtime_error) throw_theirs(message);
+    throw std::runtime_error(message);
+}
+
+std::string words_of_exception() {
+    try {
+        throw;
+    } catch (const std::exception & exception) {
+        return exception.what();
+    } catch (...) {
+        return assertion.empty() ? "it threw an exception of another C++ run time" : assertion;
+    }
 }
 
 }  // namespace eft

@@ -44,9 +44,9 @@ class ThreadPool {
     uint32_t threads_;
 };
 
-/// While one lives on a thread, a failed assertion of ggml on that thread throws Failure NATIVE_FAILURE instead of
-/// aborting the process. What failed is in an unknown state afterwards and must not be touched again. It does so
-/// through the callback that install_assertion() installs.
+/// While one lives on a thread, a failed assertion of ggml on that thread throws instead of aborting the process: what
+/// llama.cpp catches itself, or else what words_of_exception() tells about. What failed is in an unknown state
+/// afterwards and must not be touched again. It does so through the callback that install_assertion() installs.
 class AssertionGuard {
   public:
     AssertionGuard();
@@ -57,5 +57,9 @@ class AssertionGuard {
 
 /// For that callback: throws if an AssertionGuard lives on this thread.
 void throw_if_guarded(const char * message);
+
+/// What the exception that is being handled says. For every catch (...) around functions of llama.cpp: its C++ run time
+/// may be another one than ours, and then no catch (const std::exception &) of ours sees its exceptions.
+std::string words_of_exception();
 
 }  // namespace eft

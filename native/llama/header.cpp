@@ -80,8 +80,8 @@ Gguf open(const std::string & path) {
         Gguf gguf(llama_api().gguf_init_from_file(path.c_str(), {/*no_alloc=*/true, /*ctx=*/nullptr}));
         if (gguf) return gguf;
         reason = log.said();
-    } catch (const std::exception & exception) {
-        reason = std::string(" ") + exception.what();
+    } catch (...) {
+        reason = " llama.cpp says: " + words_of_exception();
     }
     refuse_gguf(path, "its header cannot be read." + reason);
 }

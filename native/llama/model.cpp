@@ -24,11 +24,11 @@ auto tokenizing(const std::string & path, Body && body) {
     const AssertionGuard guard;
     try {
         return body();
-    } catch (const std::exception & exception) {
+    } catch (...) {
         throw Failure("MODEL_INVALID", "The tokenizer of " + path +
                                            " fails. If it fails on every text, its vocabulary is damaged; download or "
                                            "convert it again. llama.cpp says: " +
-                                           exception.what());
+                                           words_of_exception());
     }
 }
 
@@ -152,11 +152,9 @@ std::shared_ptr<Model> Model::load(const ModelOptions & options, const std::func
     llama_model * model = nullptr;
     try {
         model = api.llama_model_load_from_file(options.path.c_str(), parameters);
-    } catch (const Failure & failure) {
+    } catch (...) {
         // Nothing of a half-loaded model is shared with anything else, so the process can go on without it.
-        throw Failure("MODEL_INVALID", options.path + " cannot be loaded: " + failure.what());
-    } catch (const std::exception & exception) {
-        throw Failure("MODEL_INVALID", options.path + " cannot be loaded: " + exception.what());
+        throw Failure("MODEL_INVALID", options.path + " cannot be loaded. llama.cpp says: " + words_of_exception());
     }
     if (state.aborted) {
         if (model) api.llama_model_free(model);

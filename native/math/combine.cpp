@@ -12,6 +12,14 @@
 
 namespace eft {
 
+// Before its first use, as clang wants it of functions that are cloned.
+EFT_VECTORIZED double sum_exponentials(const float * row, size_t n, float max, float scale) {
+    double sum = 0;
+    EFT_SIMD_SUM(sum)
+    for (size_t i = 0; i < n; i++) sum += static_cast<double>(exp_nonpositive((row[i] - max) * scale));
+    return sum;
+}
+
 namespace {
 
 /// Elements that are scanned, then summed: a block stays in the L1 cache in between.
@@ -284,13 +292,6 @@ RowSummary normalize_row(float * row, size_t n) {
     const RowSummary summary = summarize_row(row, n);
     if (summary.fault == RowFault::none) shift_row(row, n, -summary.log_normalizer, row);
     return summary;
-}
-
-EFT_VECTORIZED double sum_exponentials(const float * row, size_t n, float max, float scale) {
-    double sum = 0;
-    EFT_SIMD_SUM(sum)
-    for (size_t i = 0; i < n; i++) sum += static_cast<double>(exp_nonpositive((row[i] - max) * scale));
-    return sum;
 }
 
 EFT_VECTORIZED double exponentials(const float * row, size_t n, float max, float scale, float * out) {

@@ -6,9 +6,10 @@
 #include <cstring>
 #include <limits>
 
-// One copy of a function per instruction set, chosen when the library is loaded. Needs ifunc: ELF and glibc.
+// One copy of a function per instruction set, chosen when the library is loaded. Needs ifunc: ELF and glibc, whose
+// headers define __GLIBC__ (clang calls musl __gnu_linux__, too).
 // Define EFT_NO_CLONES to have one copy for the instruction set that the compiler's flags name.
-#if !defined(EFT_NO_CLONES) && defined(__x86_64__) && defined(__gnu_linux__) && \
+#if !defined(EFT_NO_CLONES) && defined(__x86_64__) && defined(__GLIBC__) && \
     ((defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 12) || (defined(__clang__) && __clang_major__ >= 17))
 #define EFT_VECTORIZED __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else

@@ -131,12 +131,11 @@ void Engine::RunLlama(Body && body) {
     const AssertionGuard guard;
     try {
         body();
-    } catch (const Failure & failure) {
-        if (failure.code == "NATIVE_FAILURE") Break();
+    } catch (const Failure &) {
         throw;
-    } catch (const std::exception & exception) {
+    } catch (...) {
         Break();
-        throw Failure("NATIVE_FAILURE", std::string("llama.cpp stopped: ") + exception.what());
+        throw Failure("NATIVE_FAILURE", "llama.cpp stopped: " + words_of_exception());
     }
 }
 

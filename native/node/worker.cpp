@@ -82,8 +82,8 @@ void Worker::loop() {
             job.run();
         } catch (const Failure & failure) {
             job.failure_ = failure;
-        } catch (const std::exception & exception) {
-            job.failure_ = Failure("NATIVE_FAILURE", std::string("The native layer failed: ") + exception.what());
+        } catch (...) {
+            job.failure_ = Failure("NATIVE_FAILURE", "The native layer failed: " + words_of_exception());
         }
         {
             const std::lock_guard<std::mutex> lock(mutex_);

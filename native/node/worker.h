@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "failure.h"
+#include "llama/backend.h"
 
 namespace eft {
 
@@ -47,8 +48,8 @@ auto guarded(Napi::Env env, Body && body) {
         throw to_error(env, failure);
     } catch (const Napi::Error &) {
         throw;
-    } catch (const std::exception & exception) {
-        throw to_error(env, Failure("NATIVE_FAILURE", std::string("The native layer failed: ") + exception.what()));
+    } catch (...) {
+        throw to_error(env, Failure("NATIVE_FAILURE", "The native layer failed: " + words_of_exception()));
     }
 }
 
