@@ -13,6 +13,7 @@ const INCLUDES = `outputFileTracingIncludes: { "/*": ["./node_modules/${NAME}/**
 interface Manifest {
     readonly name: string;
     readonly version: string;
+    readonly engines: { readonly node: string };
     readonly optionalDependencies: Readonly<Record<string, string>>;
     readonly peerDependencies: Readonly<Record<string, string>>;
 }

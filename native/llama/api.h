@@ -31,7 +31,7 @@ namespace eft {
     X(llama_vocab_get_add_bos) X(llama_vocab_get_add_eos) X(llama_tokenize) X(llama_token_to_piece) \
     X(llama_context_default_params) X(llama_init_from_model) X(llama_free) X(llama_attach_threadpool) \
     X(llama_get_memory) X(llama_memory_seq_rm) X(llama_memory_seq_cp) X(llama_memory_seq_pos_max) X(llama_memory_clear) \
-    X(llama_decode) X(llama_synchronize) X(llama_get_logits_ith)
+    X(llama_batch_get_one) X(llama_decode) X(llama_synchronize) X(llama_get_logits_ith)
 
 #define EFT_GGML_BASE_FUNCTIONS(X) \
     X(ggml_set_abort_callback) X(ggml_critical_section_start) \

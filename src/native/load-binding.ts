@@ -161,8 +161,7 @@ export function findLibraryFolder(): LibraryFolder {
             "ADDON_LOAD_FAILED",
             `llama.cpp's libraries for this platform are not installed: the package ${name} was not found. ` +
                 restore(
-                    // Without --omit=optional, npm would add half a gigabyte for CUDA.
-                    `Install it with \`npm install --omit=optional ${name}@${nodeLlamaCppVersion}\`, or build llama.cpp ` +
+                    `Install it with \`npm install --save-exact ${name}@${nodeLlamaCppVersion}\`, or build llama.cpp ` +
                         `with \`${scriptCommand("build-native.mjs")} --from-source\`.`,
                 ),
         );
