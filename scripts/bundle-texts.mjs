@@ -1,6 +1,6 @@
 // What is written for a bundle: its commands, and what README.txt says of it.
 
-import { chmodSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { readBinaryFormat } from "./binary-format.mjs";
 
@@ -58,7 +58,10 @@ export function writeReadme(folder, { platform, nodeVersion, llama, nodeLlamaCpp
         "",
         `    ${run}eft-llama demo`,
         `    ${run}eft-llama chat --base large.gguf --tuned small-chat.gguf --reference small.gguf`,
-        `    ${run}eft-llama-bench step --family demo`,
+        // It compares with node-llama-cpp, which is taken along where it is installed.
+        ...(existsSync(path.join(folder, "node_modules", "node-llama-cpp"))
+            ? [`    ${run}eft-llama-bench step --family demo`]
+            : []),
         "",
         `    ${run}eft-llama-bench gpu`,
         "",

@@ -133,7 +133,11 @@ ofLinux("a bundle", () => {
         expect(text).toContain(`and llama.cpp ${await llamaRelease()}, the release`);
         // What the CPU needs is named apart from what only a GPU needs, and no file needs more than what is named.
         const named = [...text.matchAll(/GLIBCXX_([\d.]+\d)/g)].map(([, version]) => version);
-        const addon = readFileSync(path.join(bundle, "build", "Release", "eft_llama.node"), "latin1");
+        const addons = ["build/Release/eft_llama.node", `prebuilds/linux-${process.arch}.node`]
+            .map((file) => path.join(bundle, file))
+            .filter((file) => existsSync(file));
+        expect(addons).toHaveLength(1);
+        const addon = readFileSync(addons[0] ?? "", "latin1");
         expect(addon).toContain(`GLIBC_`);
         for (const [, version = ""] of addon.matchAll(/\0GLIBCXX_([\d.]+)(?=\0)/g))
             expect(version.localeCompare(named[0] ?? "", "en", { numeric: true })).toBeLessThanOrEqual(0);
