@@ -40,8 +40,7 @@ export function writeLaunchers(folder, platform) {
 
 /** Of a GPU, and of node-llama-cpp's own addon: opened only when they are asked for, by their file names. */
 const OPTIONAL_LIBRARY = /libggml-(vulkan|cuda)|libllama-common|llama-addon/;
-const CUDA = `
-For CUDA, where its toolkit, CMake and a C++ compiler are: bin/node scripts/build-cuda.mjs`;
+const CUDA = "For CUDA, where its toolkit, CMake and a C++ compiler are: bin/node scripts/build-cuda.mjs";
 
 /**
  * The text of README.txt.
@@ -66,7 +65,8 @@ export function writeReadme(folder, { platform, nodeVersion, llama, nodeLlamaCpp
         `    ${run}eft-llama-bench gpu`,
         "",
         `It needs ${describeNeeds(folder, platform)}`,
-        ...(platform.startsWith("darwin") ? [QUARANTINE] : [`${gpuNeeds(isWindows)}${hasCudaSource ? CUDA : ""}`]),
+        ...(platform.startsWith("darwin") ? [QUARANTINE] : describeGpuNeeds(folder, isWindows)),
+        ...(hasCudaSource ? [CUDA] : []),
         ...(isForeign ? ["It was put together on a machine of another kind, where it cannot be tried."] : []),
         "Documents: README.md, docs/install.md and the others beside it.",
         "Licences: LICENSE, NOTICE, bin/LICENSE-node, and those in the folders below node_modules.",
@@ -78,7 +78,10 @@ export function writeReadme(folder, { platform, nodeVersion, llama, nodeLlamaCpp
 const QUARANTINE = `Nothing in it but Node is signed by a developer that Apple knows, and nothing is notarised. macOS marks what a browser
 has downloaded, and refuses to run it; where you trust this folder: xattr -dr com.apple.quarantine .`;
 
-const gpuNeeds = (isWindows) => `A GPU needs its driver with Vulkan${isWindows ? "" : ", and libvulkan.so.1"}.`;
+function describeGpuNeeds(folder, isWindows) {
+    const hasVulkan = listBinaries(folder).some((file) => file.includes("ggml-vulkan"));
+    return hasVulkan ? [`A GPU needs its driver with Vulkan${isWindows ? "" : ", and libvulkan.so.1"}.`] : [];
+}
 
 function describeNeeds(folder, platform) {
     const [system, processor] = platform.split("-");

@@ -211,6 +211,7 @@ onLinux("a bundle for another platform", () => {
                       : /needs glibc 2\.28 and .*3\.4\.22\./,
             );
             expect(readme.includes("com.apple.quarantine")).toBe(isMac);
+            expect(readme.includes("driver with Vulkan")).toBe("vulkan" in more);
             expect(readme.includes("cannot be tried")).toBe(platform !== `linux-${process.arch}`);
         },
     );
