@@ -1,1 +1,1 @@
-export function pack(folder: string, archive: string, date?: string): void;
+export function pack(folder: string, archive: string, platform: string): void;

@@ -1,20 +1,24 @@
-// Makes a bundle: a folder that runs eft-llama where there is neither npm nor network nor a compiler, and a .tar.xz of it.
-// It holds Node, the library, the addon, llama.cpp's libraries for the CPU and Vulkan, the source of its CUDA backend, the
-// demo family, recipes, experiments and benchmarks, for the kind of machine that it is made on. The same input gives the
-// same bytes.
+// Makes a bundle: a folder that runs eft-llama where there is neither npm nor network nor a compiler, and a .tar.xz (for
+// Windows, a .zip) of it. It holds Node, the library, the addon, llama.cpp's libraries for the CPU and Vulkan, the source of its
+// CUDA backend, the demo family, recipes, experiments and benchmarks, for the kind of machine that it is made on, or for another
+// kind, whose parts are downloaded. The same input gives the same bytes.
 //
-//     node scripts/bundle.mjs                   eft-llama-<version>-<platform>/ and .tar.xz, in the current folder
-//     node scripts/bundle.mjs --out <folder>    in that folder
-//     node scripts/bundle.mjs --folder-only     no archive
+//     node scripts/bundle.mjs                         eft-llama-<version>-<platform>/ and .tar.xz, in the current folder
+//     node scripts/bundle.mjs --platform win32-x64    for another platform
+//     node scripts/bundle.mjs --out <folder>          in that folder
+//     node scripts/bundle.mjs --folder-only           no archive
 //
 // SOURCE_DATE_EPOCH, in seconds, is the date of the files in the archive; without it they have the one that npm gives.
 
-import { chmodSync, existsSync, readFileSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
-import { pack, requireArchivers } from "./bundle-archive.mjs";
+import { readBinaryFormat } from "./binary-format.mjs";
+import { archiveOf, pack, requireArchivers } from "./bundle-archive.mjs";
 import { copyTree, findPackage, placePackages } from "./bundle-packages.mjs";
+import { fetchParts, requireKnownPlatform } from "./bundle-platforms.mjs";
+import { listBinaries, writeLaunchers, writeReadme } from "./bundle-texts.mjs";
 import { extractCudaSource } from "./cuda-source.mjs";
 import { projectRoot } from "./llama-source.mjs";
 
@@ -38,61 +42,28 @@ const BUILD_PACKAGES = ["cmake-js", "node-addon-api", "node-api-headers"];
 /** llama.cpp's source in node-llama-cpp: 35 MB. */
 const LLAMA_SOURCE = path.join("llama", "gitRelease.bundle");
 
-const PROGRAMS = { "eft-llama": "dist/cli/main.js", "eft-llama-bench": "bench/main.mjs" };
-
-/** A shell script that needs no other program, so that it runs without a PATH; only following links takes `readlink`. */
-const launcher = (program) => `#!/bin/sh
-case $0 in
-    */*) self=$0 ;;
-    *) self=./$0 ;;
-esac
-while [ -L "$self" ]; do
-    target=$(readlink "$self")
-    case $target in
-        /*) self=$target ;;
-        *) self=\${self%/*}/$target ;;
-    esac
-done
-folder=$(CDPATH= cd -- "\${self%/*}/" && pwd -P) || exit
-exec "$folder/bin/node" "$folder/${program}" "$@"
-`;
-
-/** Libraries that are opened only when they are asked for, by their file names: of a GPU, and of node-llama-cpp's own addon. */
-const OPTIONAL_LIBRARY = /libggml-(vulkan|cuda)|libllama-common|llama-addon/;
-
-const readme = ({ name, platform, llama, nodeLlamaCpp, needs, hasCudaSource }) => `\
-${name}: eft-llama for ${platform}, with Node ${process.version} and llama.cpp ${llama}, the release of
-ggml-org/llama.cpp that node-llama-cpp ${nodeLlamaCpp} brings. It runs where it lies and installs nothing:
-
-    ./eft-llama demo
-    ./eft-llama chat --base large.gguf --tuned small-chat.gguf --reference small.gguf
-    ./eft-llama-bench step --family demo
-
-    ./eft-llama-bench gpu
-
-It needs ${needs}
-A GPU needs its driver with Vulkan, and libvulkan.so.1.${hasCudaSource ? CUDA : ""}
-Documents: README.md, docs/install.md and the others beside it.
-Licences: LICENSE, NOTICE, bin/LICENSE-node, and those in the folders below node_modules.
-`;
-
-const CUDA = `
-For CUDA, where its toolkit, CMake and a C++ compiler are: bin/node scripts/build-cuda.mjs`;
+const manifest = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
 
 function readArguments() {
     const flag = { type: "boolean", default: false };
-    const { values } = parseArgs({ options: { out: { type: "string", default: "." }, "folder-only": flag } });
+    const text = { type: "string" };
+    const { values } = parseArgs({
+        options: { platform: text, out: { ...text, default: "." }, "folder-only": flag },
+    });
     if (values.out === "") throw new Error("--out takes the name of a folder.");
+    if (values.platform !== undefined) requireKnownPlatform(values.platform);
     return values;
 }
 
-function requirePlatform() {
-    if (process.report.getReport().header.glibcVersionRuntime === undefined) {
-        throw new Error(
-            "bundles are made on Linux with glibc, for machines like that. Elsewhere, copy a project with its node_modules " +
-                "folder to a machine of the same kind that has Node.",
-        );
-    }
+function requireLinux() {
+    if (process.report.getReport().header.glibcVersionRuntime !== undefined) return;
+    throw new Error(
+        "bundles are made on Linux with glibc, with --platform for other systems. Elsewhere, copy a project with its " +
+            "node_modules folder to a machine of the same kind that has Node.",
+    );
+}
+
+function requirePortableNode() {
     const shared = Object.entries(process.config.variables)
         .filter(([name, value]) => name.startsWith("node_shared") && String(value) === "true")
         .map(([name]) => name);
@@ -104,52 +75,73 @@ function requirePlatform() {
     }
 }
 
-/** Loads the addon and llama.cpp's libraries; what is missing of them is said by the one who misses it. */
-async function loadLibrary() {
-    const folder = path.join(projectRoot, "dist", "native");
-    if (!existsSync(folder))
-        throw new Error(`the library is not built in ${projectRoot}; run \`npm run build\` first.`);
-    const { loadAddon, backendPackageName } = await import(pathToFileURL(path.join(folder, "load-binding.js")));
-    const { makeFoldersSync, reasonOf } = await import(pathToFileURL(path.join(projectRoot, "dist", "files.js")));
+/** As node-llama-cpp names it, which for those of `--platform` on Linux is as Node does. */
+function thisPlatform() {
+    return `linux-${process.arch === "arm" ? "armv7l" : process.arch}`;
+}
+
+/** A part of the library that is built, without which there is nothing to put into a bundle. */
+async function importBuilt(name) {
+    const file = path.join(projectRoot, "dist", name);
+    if (!existsSync(file)) throw new Error(`the library is not built in ${projectRoot}; run \`npm run build\` first.`);
+    return import(pathToFileURL(file));
+}
+
+/** The parts of a bundle that are not the same on every platform, for this one. */
+async function installedParts() {
+    requirePortableNode();
+    const { loadAddon, backendPackageName } = await importBuilt("native/load-binding.js");
+    // Loads the addon and llama.cpp's libraries; what is missing of them is said by the one who misses it.
     const { binding, file } = loadAddon();
+    const platform = thisPlatform();
+    const vulkan = findPackage(`@node-llama-cpp/${platform}-vulkan`, projectRoot);
+    if (vulkan === undefined) {
+        console.log(`eft-llama: ${backendPackageName("vulkan")} is not installed; the bundle is for the CPU alone.`);
+    }
+    const libraries = [findPackage(`@node-llama-cpp/${platform}`, projectRoot), vulkan];
     return {
+        platform,
         llama: binding.llamaRelease,
-        addon: path.relative(projectRoot, file),
-        vulkanPackage: backendPackageName("vulkan"),
-        makeFoldersSync,
-        reasonOf,
+        node: process.execPath,
+        nodeVersion: process.version,
+        // Beside the program in archives of nodejs.org; in packages of distributions where each of them keeps such texts.
+        nodeLicenses: [
+            path.resolve(process.execPath, "..", ".."),
+            "/usr/share/doc/nodejs",
+            "/usr/share/licenses/nodejs",
+        ].map((place) => path.join(place, "LICENSE")),
+        files: [
+            path.relative(projectRoot, file),
+            ...OPTIONAL_FILES.filter((file) => existsSync(path.join(projectRoot, file))),
+        ],
+        libraries: libraries.filter((folder) => folder !== undefined),
     };
 }
 
-function copyProject(folder, addon) {
-    const optional = OPTIONAL_FILES.filter((file) => existsSync(path.join(projectRoot, file)));
-    for (const file of [...PROJECT_FILES, addon, ...optional]) {
+function copyProject(folder, more) {
+    for (const file of [...PROJECT_FILES, ...more]) {
         const isWanted = (below) => !UNUSED_FILES.includes(path.join(file, below));
         copyTree(path.join(projectRoot, file), path.join(folder, file), isWanted);
     }
 }
 
-function copyPackages(folder, platform, vulkanPackage) {
+function copyPackages(folder, libraries) {
     const isWanted = (file) => path.basename(file) !== "node_modules" && file !== LLAMA_SOURCE;
-    const packages = placePackages(projectRoot, BUILD_PACKAGES);
+    const llama = Object.keys(manifest.optionalDependencies).filter((name) => name.startsWith("@node-llama-cpp/"));
+    // What `check` and a benchmark compare with.
+    const packages = placePackages(projectRoot, [...BUILD_PACKAGES, ...llama], ["node-llama-cpp"]);
     for (const [place, from] of packages) copyTree(from, path.join(folder, place), isWanted);
-
-    const copyLibraries = (name, isWanted) => {
-        const from = findPackage(`@node-llama-cpp/${name}`, packages.get(path.join("node_modules", "node-llama-cpp")));
-        if (from === undefined) return false;
-        copyTree(from, path.join(folder, "node_modules", "@node-llama-cpp", name), isWanted);
-        return true;
-    };
-    copyLibraries(platform);
-    // The other libraries of this package are those of the CPU once more.
-    const hasVulkan = copyLibraries(`${platform}-vulkan`, (file) => {
-        return !/\.(so|node)$/.test(file) || path.basename(file) === "libggml-vulkan.so";
-    });
-    if (!hasVulkan) console.log(`eft-llama: ${vulkanPackage} is not installed; the bundle is for the CPU alone.`);
+    for (const from of libraries) {
+        const { name } = JSON.parse(readFileSync(path.join(from, "package.json"), "utf8"));
+        // The other libraries of a GPU's package are those of the CPU once more; a .lib is for linkers.
+        const unwanted = name.endsWith("-vulkan") ? /(?<!ggml-vulkan)\.(so|dll|node|lib)$/ : /\.lib$/;
+        copyTree(from, path.join(folder, "node_modules", name), (file) => !unwanted.test(file));
+    }
 }
 
 /** For scripts/build-cuda.mjs on the machine that the bundle is for. @returns whether it is there */
-async function addCudaSource(folder) {
+async function addCudaSource(folder, platform) {
+    if (!platform.startsWith("linux")) return false;
     try {
         await extractCudaSource(path.join(folder, "build", "cuda-source"));
         return true;
@@ -160,17 +152,15 @@ async function addCudaSource(folder) {
     }
 }
 
-function copyNode(folder) {
-    const node = path.join(folder, "bin", "node");
-    copyTree(process.execPath, node);
-    chmodSync(node, 0o755);
-    // Beside the program in archives of nodejs.org; in packages of distributions where each of them keeps such texts.
-    const license = [path.resolve(process.execPath, "..", ".."), "/usr/share/doc/nodejs", "/usr/share/licenses/nodejs"]
-        .map((place) => path.join(place, "LICENSE"))
+function copyNode(folder, { node, nodeVersion, nodeLicenses }) {
+    const target = path.join(folder, "bin", path.extname(node) === ".exe" ? "node.exe" : "node");
+    copyTree(node, target);
+    chmodSync(target, 0o755);
+    const license = nodeLicenses
         .filter((file) => existsSync(file))
         .map((file) => readFileSync(file, "utf8"))
         .find((text) => text.startsWith("Node.js is licensed"));
-    const reference = `https://raw.githubusercontent.com/nodejs/node/${process.version}/LICENSE`;
+    const reference = `https://raw.githubusercontent.com/nodejs/node/${nodeVersion}/LICENSE`;
     writeFileSync(path.join(folder, "bin", "LICENSE-node"), license ?? `The licence of Node.js: ${reference}\n`);
     if (license !== undefined) return;
     console.log(
@@ -179,40 +169,37 @@ function copyNode(folder) {
     );
 }
 
-/** What the programs and libraries in a folder need of the system, by the versions of symbols that they name. */
-function findNeeds(folder) {
-    const newer = (a, b) => (a.localeCompare(b, "en", { numeric: true }) > 0 ? a : b);
-    const needs = { always: { GLIBC: "0", GLIBCXX: "0" }, sometimes: { GLIBC: "0", GLIBCXX: "0" } };
-    for (const entry of readdirSync(folder, { recursive: true })) {
-        const file = path.join(folder, entry);
-        if (!/(\.so|\.node|bin\/node)$/.test(file) || !statSync(file).isFile()) continue;
-        const newest = OPTIONAL_LIBRARY.test(path.basename(file)) ? needs.sometimes : needs.always;
-        const symbols = readFileSync(file, "latin1").matchAll(/\0(GLIBC|GLIBCXX)_([\d.]+)(?=\0)/g);
-        for (const [, library, version] of symbols) newest[library] = newer(newest[library], version);
+/** A part for another machine would be found out only where the bundle is to run. */
+function checkBinaries(folder, platform) {
+    for (const file of listBinaries(folder)) {
+        const { platform: found } = readBinaryFormat(file);
+        if (found === platform.replace("armv7l", "arm")) continue;
+        throw new Error(
+            `${path.relative(folder, file)} is for ${found ?? "an unknown kind of machine"}, and not for ${platform}.`,
+        );
     }
-    const { always, sometimes } = needs;
-    const more = Object.keys(always)
-        .filter((library) => newer(always[library], sometimes[library]) !== always[library])
-        .map((library) => `${library}_${sometimes[library]}`);
-    const least = `glibc ${always.GLIBC} and a libstdc++ with GLIBCXX_${always.GLIBCXX}`;
-    return more.length === 0 ? `${least}.` : `${least}; GPUs and \`eft-llama-bench step\` need\n${more.join(" and ")}.`;
 }
 
-function writeLaunchers(folder) {
-    for (const [name, program] of Object.entries(PROGRAMS)) {
-        writeFileSync(path.join(folder, name), launcher(program), { mode: 0o755 });
-    }
+async function fillBundle(folder, parts, isForeign) {
+    copyProject(folder, parts.files);
+    copyPackages(folder, parts.libraries);
+    const hasCudaSource = await addCudaSource(folder, parts.platform);
+    copyNode(folder, parts);
+    checkBinaries(folder, parts.platform);
+    writeLaunchers(folder, parts.platform);
+    const nodeLlamaCpp = manifest.peerDependencies["node-llama-cpp"];
+    writeReadme(folder, { ...parts, nodeLlamaCpp, hasCudaSource, isForeign });
 }
 
 async function makeBundle() {
-    const { out, "folder-only": folderOnly } = readArguments();
-    requirePlatform();
-    if (!folderOnly) requireArchivers();
-    const { llama, addon, vulkanPackage, makeFoldersSync, reasonOf } = await loadLibrary();
-    const { version, dependencies } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
-    const platform = `linux-${process.arch === "arm" ? "armv7l" : process.arch}`;
-    const name = `eft-llama-${version}-${platform}`;
-    const results = folderOnly ? [name] : [name, `${name}.tar.xz`];
+    const { platform: wanted, out, "folder-only": folderOnly } = readArguments();
+    requireLinux();
+    const { makeFoldersSync, reasonOf } = await importBuilt("files.js");
+    const platform = wanted ?? thisPlatform();
+    if (!folderOnly) requireArchivers(platform);
+    const installed = wanted === undefined ? await installedParts() : undefined;
+    const name = `eft-llama-${manifest.version}-${platform}`;
+    const results = folderOnly ? [name] : [name, archiveOf(name, platform)];
     const places = results.map((result) => path.resolve(out, result));
     for (const place of places) {
         if (existsSync(place)) throw new Error(`${place} exists. Delete it, or name another place with --out.`);
@@ -223,14 +210,9 @@ async function makeBundle() {
     try {
         rmSync(work, { recursive: true, force: true });
         makeFoldersSync(folder);
-        copyProject(folder, addon);
-        copyPackages(folder, platform, vulkanPackage);
-        const hasCudaSource = await addCudaSource(folder);
-        copyNode(folder);
-        writeLaunchers(folder);
-        const contents = { name, platform, llama, nodeLlamaCpp: dependencies["node-llama-cpp"], hasCudaSource };
-        writeFileSync(path.join(folder, "README.txt"), readme({ ...contents, needs: findNeeds(folder) }));
-        if (!folderOnly) pack(folder, `${folder}.tar.xz`);
+        const parts = installed ?? fetchParts(platform, work);
+        await fillBundle(folder, parts, platform !== thisPlatform());
+        if (!folderOnly) pack(folder, path.join(work, archiveOf(name, platform)), platform);
         for (const [index, result] of results.entries()) renameSync(path.join(work, result), places[index]);
     } catch (error) {
         // A failed call to the system; all others have a sentence of their own.

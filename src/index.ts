@@ -107,6 +107,8 @@ export type {
 export { score, type Score, type ScoreOptions } from "./scoring/score.js";
 export type { ScoreItem } from "./scoring/items.js";
 
+export { diagnose } from "./doctor/diagnose.js";
+export type { BackendDiagnosis, Diagnosis, FolderDiagnosis, Gpu, Problem } from "./doctor/types.js";
 export { checkModels } from "./check/check-models.js";
 export type { CheckedPart, CheckedWith, CheckOptions, CheckReport, Measurements } from "./check/types.js";
 export type { Finding } from "./ensemble/check.js";

@@ -5,6 +5,7 @@ import { options as chatOptions } from "./chat/chat.js";
 import { options as checkOptions } from "./check.js";
 import { options as completeOptions } from "./complete.js";
 import { options as demoOptions } from "./demo.js";
+import { options as doctorOptions } from "./doctor.js";
 import { options as evalOptions } from "./eval.js";
 import { options as inspectOptions } from "./inspect/inspect.js";
 import { listOptions, removeOptions } from "./models.js";
@@ -27,6 +28,7 @@ const OPTIONS: readonly Readonly<Record<string, Options>>[] = [
         evalOptions,
         inspectOptions,
         checkOptions,
+        doctorOptions,
         demoOptions,
         pullOptions,
     ],

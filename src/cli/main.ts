@@ -12,6 +12,7 @@ import { completeCommand } from "./complete.js";
 import { createShellCompletion } from "./shell-completion.js";
 import { checkConfig } from "./config.js";
 import { demoCommand } from "./demo.js";
+import { doctorCommand } from "./doctor.js";
 import { evalCommand } from "./eval.js";
 import { FLAGS } from "./flags.js";
 import { inspectCommand } from "./inspect/inspect.js";
@@ -70,6 +71,7 @@ const cli = yargs(args)
     .command(evalCommand)
     .command(inspectCommand)
     .command(checkCommand)
+    .command(doctorCommand)
     .command(recipeCommand)
     .command(pullCommand)
     .command(modelsCommand)

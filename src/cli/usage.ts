@@ -13,6 +13,7 @@ export const COMMANDS = [
     "eval",
     "inspect",
     "check",
+    "doctor",
     "recipe",
     "pull",
     "models",
