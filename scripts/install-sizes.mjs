@@ -16,24 +16,16 @@ export const INSTALLATIONS = {
         npm(folder, "ci");
     },
     "as a dependency": (folder, archive) => npm(folder, "install", archive),
-    "as a dependency, no CUDA": (folder, archive) => {
-        mkdirSync(path.join(folder, "empty"));
-        const empty = { name: "empty", version: "0.0.0" };
-        writeFileSync(path.join(folder, "empty", "package.json"), JSON.stringify(empty));
-        const cuda = ["cuda", "cuda-ext"].map((part) => [
-            `@node-llama-cpp/linux-${process.arch}-${part}`,
-            "file:empty",
-        ]);
-        const project = { overrides: Object.fromEntries(cuda) };
-        writeFileSync(path.join(folder, "package.json"), JSON.stringify(project));
-        npm(folder, "install", archive);
-    },
-    "as a dependency, CPU of this platform only": (folder, archive) => {
-        const { dependencies } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
-        const libraries = `@node-llama-cpp/linux-${process.arch}@${dependencies["node-llama-cpp"]}`;
-        npm(folder, "install", "--omit=optional", archive, libraries);
-    },
+    "as a dependency, with CUDA": (folder, archive) => npm(folder, "install", archive, libraries("-cuda")),
+    "as a dependency, CPU of this platform only": (folder, archive) =>
+        npm(folder, "install", "--omit=optional", archive, libraries("")),
 };
+
+/** A package of llama.cpp's libraries, in the version that is pinned. */
+function libraries(suffix) {
+    const { peerDependencies } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+    return `@node-llama-cpp/linux-${process.arch}${suffix}@${peerDependencies["node-llama-cpp"]}`;
+}
 
 /** What the columns of the table hold, in MB as `du -sm` counts them; their sum may differ from the total by roundings. */
 export function measure(modules) {

@@ -64,6 +64,15 @@ export function findProgram(name: string): string | undefined {
     return isNode && process.versions.electron === undefined && existsSync(program) ? program : undefined;
 }
 
+/**
+ * The environment of such a process. A debugger at each failed assertion, and what preloads modules into Node, have no place there, but
+ * for that which finds packages where Yarn has made no `node_modules`.
+ */
+export function programEnvironment(): NodeJS.ProcessEnv {
+    const { NODE_OPTIONS: options } = process.env;
+    return { ...process.env, NODE_OPTIONS: process.versions.pnp === undefined ? "" : options, GGML_NO_BACKTRACE: "1" };
+}
+
 /** @param missing - name of a file; undefined: there is no package at all */
 function incomplete(missing?: string): EftError {
     return new EftError(

@@ -61,8 +61,6 @@ export interface RecipeFiles {
 
 /** @throws EftError MODEL_INVALID, OPTION_INVALID, BACKEND_UNAVAILABLE */
 export async function inspectFiles(recipe: Recipe, options: PlacementOptions): Promise<RecipeFiles> {
-    // Vocabularies and backend before node-llama-cpp is imported: from then on its logger takes llama.cpp's words, which
-    // our messages quote.
     const backend = chooseBackend(options.backend ?? "auto");
     const models = [...new Set(recipe.members.map(({ model }) => model))];
     const adapters = recipe.members.flatMap(({ lora }) => (lora === undefined ? [] : [lora.path]));

@@ -216,7 +216,7 @@ async function refuseEarly(recipe: Recipe, readHeader: HeaderReader): Promise<vo
 
 /**
  * Plans what may not fit, by what it will take and not by what the files are: a small one may claim any size. What is small by its
- * header needs no plan, and then node-llama-cpp, which takes longer to import than small models take to load, stays out.
+ * header needs no plan, and then what estimates memory stays out.
  *
  * @throws EftError MEMORY_EXCEEDED, MODEL_*, OPTION_INVALID
  */

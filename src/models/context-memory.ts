@@ -104,7 +104,7 @@ export function maskBytes(cells: number, batchSize: number): number {
 
 /**
  * Bytes that a context may take, from the header alone: more than it does as a rule, since llama.cpp seldom keeps the scores of
- * attention. It tells what has to be planned, which takes node-llama-cpp, and that is slow to import.
+ * attention. It tells what has to be planned, which takes the estimates of node-llama-cpp, and those are slow to load.
  */
 export function maxContextBytes(header: NativeHeader, shape: ContextShape): number {
     const { blockCount, heads, keyValueHeads, keyLength, valueLength, vocabularySize } = header;

@@ -60,6 +60,7 @@ describe("docs/cli.md", () => {
             "eval",
             "inspect",
             "check",
+            "doctor",
             "recipe init",
             "recipe check",
             "recipe show",

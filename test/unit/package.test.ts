@@ -150,10 +150,7 @@ describe("what an installation weighs", () => {
 
     test("is said once: what the text repeats of it is the same", () => {
         const totals = [...table.values()].map(([total]) => total);
-        const [clone, whole, without, smallest] = totals;
-        expect(document).toContain(` instead of ${clone} MB:`);
-        expect(document).toContain(`In a project of your own, ${smallest} MB instead of ${whole} MB:`);
-        expect(document).toContain(`by an empty one (${without} MB):`);
+        expect(document).toContain(` instead of ${totals[0]} MB:`);
     });
 
     const here = path.join(repository, "node_modules");
@@ -164,4 +161,17 @@ describe("what an installation weighs", () => {
         for (const [index, size] of [total, cuda, vulkan, cpu, rest].entries())
             expect(Math.abs(size / (documented[index] ?? NaN) - 1)).toBeLessThan(0.1);
     });
+});
+
+test("all parts of node-llama-cpp are wanted in one version, which is the one that is developed with", () => {
+    const manifest = JSON.parse(read("package.json").toString()) as Record<string, Readonly<Record<string, string>>>;
+    const { optionalDependencies, peerDependencies, devDependencies } = manifest;
+    const versions = Object.entries({ ...optionalDependencies, ...peerDependencies })
+        .filter(([name]) => name.includes("node-llama-cpp"))
+        .map(([, version]) => version);
+    expect(versions.length).toBeGreaterThan(10);
+    expect(new Set(versions)).toEqual(new Set([devDependencies?.["node-llama-cpp"]]));
+    const document = read("docs/install.md").toString();
+    for (const [, version] of document.matchAll(/node-llama-cpp(?:\/[\w-]+)?@([\d.]+\d)/g))
+        expect(versions).toContain(version);
 });
