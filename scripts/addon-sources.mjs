@@ -2,11 +2,9 @@
 
 import { createHash } from "node:crypto";
 import { readFileSync, readdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
+import { buildPackage } from "./build-packages.mjs";
 import { projectRoot } from "./llama-source.mjs";
-
-const require = createRequire(import.meta.url);
 
 /** The packages whose headers the addon includes. Node's version is not part of it: Node-API is stable. */
 const headerPackages = ["node-addon-api", "node-api-headers"];
@@ -26,6 +24,9 @@ export function hashAddonSources(tests = /^(?!)/) {
     for (const name of ["CMakeLists.txt", "native/build.gypi", ...files.sort()]) {
         hash.update(`${name}\n`).update(readFileSync(path.join(projectRoot, name)));
     }
-    for (const name of headerPackages) hash.update(`${name} ${require(`${name}/package.json`).version}\n`);
+    for (const name of headerPackages) {
+        const { version } = JSON.parse(readFileSync(path.join(buildPackage(name), "package.json"), "utf8"));
+        hash.update(`${name} ${version}\n`);
+    }
     return hash.digest("hex");
 }

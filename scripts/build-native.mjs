@@ -1,22 +1,21 @@
-// Compiles the native addon; runs at `npm install`.
+// Compiles the native addon.
 //
 //     node scripts/build-native.mjs                                 compile what has changed since the last time
+//     node scripts/build-native.mjs --if-needed                     only where no prebuilt addon fits, as at `npm install`
 //     node scripts/build-native.mjs --tests                         and the addon that tests load, kept up to date from then on
 //     node scripts/build-native.mjs --debug                         without optimisation
-//     node scripts/build-native.mjs --from-source [-- cmake flags]  first build llama.cpp itself, to build/llama
+//     node scripts/build-native.mjs --from-source [-- cmake flags]  llama.cpp itself, to build/llama, and the addon if needed
 //     node scripts/build-native.mjs --clean                         delete build/
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { hashAddonSources } from "./addon-sources.mjs";
 import { buildLlama } from "./build-llama.mjs";
+import { buildPackage } from "./build-packages.mjs";
 import { compilersAtOnce } from "./cmake.mjs";
 import { projectRoot } from "./llama-source.mjs";
-
-const require = createRequire(import.meta.url);
 
 const { values: flags, positionals: cmakeFlags } = readArguments();
 // Not CMake's configuration, which would choose another folder too.
@@ -39,11 +38,17 @@ function fail(message) {
     process.exit(1);
 }
 
+/** There is no CMake or no compiler, so that nothing can be compiled. */
+function lackTools(message) {
+    const hint = installHints[process.platform] ?? "Install CMake and a C++17 compiler.";
+    return Object.assign(new Error(`${message}\n${hint}`), { lacksTools: true });
+}
+
 function readArguments() {
     const flag = { type: "boolean", default: false };
     try {
         return parseArgs({
-            options: { debug: flag, tests: flag, "from-source": flag, clean: flag },
+            options: { "if-needed": flag, debug: flag, tests: flag, "from-source": flag, clean: flag },
             allowPositionals: true,
         });
     } catch (error) {
@@ -52,12 +57,9 @@ function readArguments() {
 }
 
 function requireCmake() {
-    const found = spawnSync("cmake", ["--version"], { encoding: "utf8" });
-    if (found.error) {
-        fail(
-            "compiling the native addon needs CMake 3.21 or newer and a C++17 compiler, and `cmake` was not found.\n" +
-                `${installHints[process.platform] ?? "Install CMake and a C++ compiler."}\n` +
-                "Then run the installation again.",
+    if (spawnSync("cmake", ["--version"]).error) {
+        throw lackTools(
+            "compiling the native addon needs CMake 3.21 or newer and a C++17 compiler, and `cmake` was not found.",
         );
     }
 }
@@ -83,34 +85,86 @@ function dropForeignCache() {
 }
 
 function cmakeJs(command, more = []) {
-    const program = path.join(path.dirname(require.resolve("cmake-js/package.json")), "bin", "cmake-js");
-    const parameters = [program, command, "--config", "Release", `--CDCMAKE_BUILD_TYPE=${buildType}`, ...more];
+    const program = path.join(buildPackage("cmake-js"), "bin", "cmake-js");
+    // cmake-js looks for it from this package alone.
+    const headers = `--CDEFT_NODE_ADDON_API=${buildPackage("node-addon-api").replaceAll(path.sep, "/")}`;
+    const parameters = [program, command, "--config", "Release", `--CDCMAKE_BUILD_TYPE=${buildType}`, headers, ...more];
     const result = spawnSync(process.execPath, parameters, { cwd: projectRoot, encoding: "utf8", maxBuffer: 2 ** 26 });
     const output = result.stdout + result.stderr;
-    if (result.status !== 0 || output.includes("warning:")) console.error(output);
-    if (result.status === 0) return;
     const noCompiler =
         /No CMAKE_C(XX)?_COMPILER could be found|toolset is not available|CMAKE_MAKE_PROGRAM is not set|find Visual Studio/i;
-    if (noCompiler.test(output)) {
-        fail(
-            `CMake found no C++ compiler or build tool.\n${installHints[process.platform] ?? "Install a C++17 compiler."}`,
-        );
-    }
-    fail(`the native addon could not be compiled (\`cmake-js ${command}\`); the reason stands above.`);
+    if (result.status !== 0 && noCompiler.test(output)) throw lackTools("CMake found no C++ compiler or build tool.");
+    if (result.status !== 0 || output.includes("warning:")) console.error(output);
+    if (result.status === 0) return;
+    throw new Error(`the native addon could not be compiled (\`cmake-js ${command}\`); the reason stands above.`);
 }
 
-if (flags.clean) {
-    rmSync(path.join(projectRoot, "build"), { recursive: true, force: true });
-} else {
+/** As prebuilt addons are named; the loader says it in its own way (src/native/addon-file.ts). */
+function platformName() {
+    const musl = process.platform === "linux" && process.report.getReport().header.glibcVersionRuntime === undefined;
+    return `${process.platform}-${process.arch}${musl ? "-musl" : ""}`;
+}
+
+/** What was installed came without tests. It has not been changed, and may have no headers, or others, to compare. */
+const isClone = existsSync(path.join(projectRoot, "native", "test"));
+
+/** Whether there is a prebuilt addon of these sources that this Node can load. */
+function hasPrebuilt() {
+    const folder = path.join(projectRoot, "prebuilds");
+    const name = `${platformName()}.node`;
+    const file = path.join(folder, name);
+    const manifest = path.join(folder, "manifest.json");
+    if (!existsSync(file) || !existsSync(manifest)) return false;
+    const { sources } = JSON.parse(readFileSync(manifest, "utf8"));
+    if (isClone && sources !== hashAddonSources()) return false;
+    const { status, signal, stderr } = spawnSync(process.execPath, ["-e", "require(process.argv[1])", file], {
+        env: { ...process.env, NODE_OPTIONS: "" },
+        encoding: "utf8",
+    });
+    if (status === 0) return true;
+    const reason = /^Error: (.*)$/m.exec(stderr)?.[1] ?? `Node ended with ${signal ?? status}`;
+    console.log(`eft-llama: prebuilds/${name} cannot be used here (${reason}); an addon is compiled.`);
+    return false;
+}
+
+/** With the prebuilt addon an older one is not needed, and would be preferred. */
+function usePrebuilt() {
+    const file = fileOf(shipped);
+    const stampFile = `${file}.stamp`;
+    const isCurrent = () => !isClone || readFileSync(stampFile, "utf8").endsWith(` ${hashAddonSources()}\n`);
+    if (existsSync(stampFile) && isCurrent()) return;
+    for (const stale of [file, stampFile]) rmSync(stale, { force: true });
+}
+
+/** What tests load is left out where it cannot be compiled and need not be. */
+function buildForTests() {
+    try {
+        build(forTests);
+    } catch (error) {
+        if (!flags["if-needed"] || !error.lacksTools) throw error;
+        rmSync(fileOf(forTests), { force: true });
+        console.log(
+            `eft-llama: ${error.message.split("\n")[0]} Tests of arithmetic on rows, which load an addon of their own, are left out.`,
+        );
+    }
+}
+
+async function main() {
+    if (flags.clean) {
+        rmSync(path.join(projectRoot, "build"), { recursive: true, force: true });
+        return;
+    }
     process.env.CMAKE_BUILD_PARALLEL_LEVEL = compilersAtOnce();
     if (cmakeFlags.length > 0 && !flags["from-source"])
-        fail("flags after `--` go to llama.cpp and need --from-source.");
+        throw new Error("flags after `--` go to llama.cpp and need --from-source.");
     if (flags["from-source"]) {
         requireCmake();
-        await buildLlama(cmakeFlags).catch((error) => fail(error.message));
+        await buildLlama(cmakeFlags);
     }
-    build(shipped);
-    if (flags.tests || existsSync(fileOf(forTests))) build(forTests);
+    const onPurpose = flags.debug || !(flags["if-needed"] || flags["from-source"]);
+    if (!onPurpose && hasPrebuilt()) usePrebuilt();
+    else build(shipped);
+    if (flags.tests || existsSync(fileOf(forTests))) buildForTests();
 }
 
 function build(addon) {
@@ -131,3 +185,5 @@ function build(addon) {
     writeFileSync(stampFile, stamp);
     console.log(`eft-llama: compiled ${name} in ${((Date.now() - start) / 1000).toFixed(0)} s.`);
 }
+
+main().catch((error) => fail(error.message));

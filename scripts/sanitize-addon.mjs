@@ -7,9 +7,9 @@
 
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, rmSync } from "node:fs";
-import { createRequire } from "node:module";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { buildPackage } from "./build-packages.mjs";
 import { projectRoot } from "./llama-source.mjs";
 
 const KINDS = {
@@ -46,8 +46,7 @@ function run(command, args, environment = {}) {
 }
 
 function build(kind, folder) {
-    const require = createRequire(import.meta.url);
-    const cmakeJs = path.join(path.dirname(require.resolve("cmake-js/package.json")), "bin", "cmake-js");
+    const cmakeJs = path.join(buildPackage("cmake-js"), "bin", "cmake-js");
     const place = ["--out", path.join(folder, "build"), "--config", "Release"];
     const flags = [`--CDEFT_SANITIZE=${KINDS[kind].flags}`, "--CDCMAKE_BUILD_TYPE=RelWithDebInfo"];
     return run(process.execPath, [cmakeJs, "build", "--log-level", "error", ...place, ...flags]);

@@ -17,6 +17,30 @@ export function homeFolder(): string | undefined {
     }
 }
 
+/**
+ * A folder of ours in the user's folder of caches.
+ *
+ * @throws EftError OPTION_INVALID where the system knows no home folder
+ */
+export function cacheFolder(name: string): string {
+    const { XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = process.env;
+    const home = (...folders: string[]): string => {
+        const own = homeFolder();
+        if (own !== undefined) return path.join(own, ...folders);
+        throw new EftError(
+            "OPTION_INVALID",
+            "There is no home folder to keep models in; name a folder in EFT_LLAMA_MODELS.",
+        );
+    };
+    const caches =
+        process.platform === "win32"
+            ? local || home("AppData", "Local")
+            : process.platform === "darwin"
+              ? home("Library", "Caches")
+              : xdg || home(".cache");
+    return path.join(caches, "eft-llama", name);
+}
+
 /** The path with the home folder for a `~` in front, which shells leave in variables, after `=` and in quotes. */
 export function expandHome(place: string): string {
     const [tilde] = (process.platform === "win32" ? /^~(?=$|[/\\])/ : /^~(?=$|\/)/).exec(place) ?? [];

@@ -5,8 +5,7 @@
 
 import { readdir, rm, stat } from "node:fs/promises";
 import path from "node:path";
-import { makeFolders, readText, writeWhole } from "../files.js";
-import { cacheFolder } from "../models/model-files.js";
+import { cacheFolder, makeFolders, readText, writeWhole } from "../files.js";
 
 export interface CacheFiles {
     /** What was written under this name, as far as anybody can tell; undefined: nothing that is JSON and small enough. */

@@ -3,7 +3,7 @@
 import { existsSync, readdirSync, statSync } from "node:fs";
 import path from "node:path";
 import { EftError } from "../errors.js";
-import { expandHome, homeFolder, unreadable } from "../files.js";
+import { cacheFolder, expandHome, unreadable } from "../files.js";
 import { string } from "../options.js";
 import { checkRecipe, listRecipes } from "../recipe/index.js";
 import type { Recipe } from "../types.js";
@@ -29,30 +29,6 @@ export interface HubReference {
 export function modelFolder(): string {
     const chosen = process.env.EFT_LLAMA_MODELS;
     return chosen ? path.resolve(expandHome(chosen)) : cacheFolder("models");
-}
-
-/**
- * A folder of ours in the user's folder of caches.
- *
- * @throws EftError OPTION_INVALID where the system knows no home folder
- */
-export function cacheFolder(name: string): string {
-    const { XDG_CACHE_HOME: xdg, LOCALAPPDATA: local } = process.env;
-    const home = (...folders: string[]): string => {
-        const own = homeFolder();
-        if (own !== undefined) return path.join(own, ...folders);
-        throw new EftError(
-            "OPTION_INVALID",
-            "There is no home folder to keep models in; name a folder in EFT_LLAMA_MODELS.",
-        );
-    };
-    const caches =
-        process.platform === "win32"
-            ? local || home("AppData", "Local")
-            : process.platform === "darwin"
-              ? home("Library", "Caches")
-              : xdg || home(".cache");
-    return path.join(caches, "eft-llama", name);
 }
 
 /** Whether a model has to be downloaded before it can be loaded. @throws EftError OPTION_INVALID */

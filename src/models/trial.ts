@@ -9,11 +9,11 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { abortError, EftError } from "../errors.js";
+import { cacheFolder } from "../files.js";
 import type { NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { findProgram } from "../package.js";
 import { formatBytes } from "./bytes.js";
-import { cacheFolder } from "./model-files.js";
 
 /** What the trial may take: as long as the file takes to be read from a slow disk, and room for a copy of the weights. */
 const [MIN_SECONDS, BYTES_PER_SECOND] = [30, 2e7];

@@ -8,12 +8,12 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { EftError } from "../errors.js";
 import { manifest, packageFile, packageRoot } from "../package.js";
+import { addonFiles, addonPlatform, packagePlace, unpacked, type AddonFile } from "./addon-file.js";
+import { tryAddon } from "./addon-trial.js";
 import type { NativeBinding } from "./binding.js";
 
 /** As from any file of this package, also where a bundler would give its own to this file. */
 const require = createRequire(path.join(packageRoot, "package.json"));
-/** What has been built on this machine. */
-const built = (...names: string[]): string => unpacked(path.join(packageRoot, "build", ...names));
 
 /** A folder of llama.cpp libraries and what they were built for. */
 export interface LibraryFolder {
@@ -28,7 +28,12 @@ export const isBundle = process.execPath === path.join(packageRoot, "bin", "node
 const restore = (otherwise: string): string =>
     isBundle ? "Unpack the bundle again, or make one on a machine like this one." : otherwise;
 
-let binding: NativeBinding | undefined;
+/** An addon that has been loaded, with llama.cpp's libraries. */
+export interface LoadedAddon extends AddonFile {
+    readonly binding: NativeBinding;
+}
+
+let loaded: LoadedAddon | undefined;
 
 /**
  * Loads the addon and llama.cpp's libraries; later calls return the same.
@@ -36,7 +41,65 @@ let binding: NativeBinding | undefined;
  * @throws EftError ADDON_NOT_FOUND, ADDON_LOAD_FAILED, LLAMA_VERSION_MISMATCH
  */
 export function loadBinding(): NativeBinding {
-    return (binding ??= openAddon(built("Release", "eft_llama.node")));
+    return loadAddon().binding;
+}
+
+/**
+ * As {@link loadBinding}, with the file that the addon was found in.
+ *
+ * @throws EftError as {@link loadBinding}
+ */
+export function loadAddon(): LoadedAddon {
+    return (loaded ??= chooseAddon());
+}
+
+/** The first one that can be loaded. */
+function chooseAddon(): LoadedAddon {
+    const files = addonFiles();
+    const found = files.filter(({ file }) => existsSync(file));
+    if (found.length === 0) throw notFound(files);
+    const library = findLibrary(findLibraryFolder().directory, "llama");
+    const failures: EftError[] = [];
+    for (const addon of found) {
+        try {
+            if (addon.origin === "prebuilt") requireTrial(addon.file, library);
+            return { ...addon, binding: openAddon(addon.file) };
+        } catch (error) {
+            if (!EftError.isInstance(error)) throw error;
+            failures.push(error);
+        }
+    }
+    const [first] = failures as [EftError, ...EftError[]];
+    if (failures.length === 1) throw first;
+    // What is to be done is said once.
+    const advice = compileAdvice();
+    const messages = failures.map(({ message }) => message.replace(` ${advice}`, ""));
+    throw new EftError(first.code, [...new Set(messages), advice].join(" "), { cause: first });
+}
+
+function compileAdvice(): string {
+    return restore(`Compile it with \`${scriptCommand("build-native.mjs")}\` (needs CMake and a C++ compiler).`);
+}
+
+function notFound(files: readonly AddonFile[]): EftError {
+    // What would build it comes with every whole package.
+    if (!isBundle) packageFile("scripts/build-native.mjs");
+    return new EftError(
+        "ADDON_NOT_FOUND",
+        `The native addon is not at ${files.map(({ file }) => file).join(" nor at ")}. ${compileAdvice()}`,
+    );
+}
+
+/** @throws EftError ADDON_LOAD_FAILED where it ends the process, and whatever else it fails with there */
+function requireTrial(file: string, library: string): void {
+    const failure = tryAddon(file, library);
+    if (failure === undefined) return;
+    if ("code" in failure) throw new EftError(failure.code, failure.message);
+    throw new EftError(
+        "ADDON_LOAD_FAILED",
+        `${file} cannot be loaded into Node ${process.version} on ${addonPlatform()}: a trial in a process of its own ` +
+            `${failure.crash}. ${compileAdvice()}`,
+    );
 }
 
 /**
@@ -60,33 +123,35 @@ export function openAddon(file: string): NativeBinding {
     return addon;
 }
 
+/** An addon of another version of this package may be in the place of its own, and lack some. */
+const FUNCTIONS = [
+    ...["setErrorClass", "openLibraries", "loadBackend", "stopWorkers", "devices", "timeTransfers", "physicalCores"],
+    ...["setLog", "readHeader", "readTensors", "checkAdapter", "createEngine", "createGrammar"],
+] as const;
+
+/** @throws EftError ADDON_LOAD_FAILED */
 function requireAddon(file: string): NativeBinding {
-    if (!existsSync(file)) {
-        // What would build it comes with every whole package.
-        if (!isBundle) packageFile("scripts/build-native.mjs");
-        throw new EftError(
-            "ADDON_NOT_FOUND",
-            `The native addon is not at ${file}. ` +
-                restore(
-                    `Build it with \`npm run build:native\` in ${packageRoot} (needs CMake and a C++ compiler).`,
-                ),
-        );
-    }
-    try {
-        return require(file) as NativeBinding;
-    } catch (error) {
+    const fail = (reason: string, cause?: unknown): never => {
         throw new EftError(
             "ADDON_LOAD_FAILED",
-            `${file} cannot be loaded into Node ${process.version} on ${process.platform}-${process.arch}:` +
-                ` ${String(error)}. ${restore("Rebuild it with `npm run build:native`.")}`,
-            { cause: error },
+            `${file} cannot be loaded into Node ${process.version} on ${addonPlatform()}: ${reason}. ${compileAdvice()}`,
+            { cause },
         );
+    };
+    let addon: NativeBinding;
+    try {
+        addon = require(file) as NativeBinding;
+    } catch (error) {
+        return fail(String(error), error);
     }
+    const lacking = FUNCTIONS.filter((name) => !(name in addon));
+    if (lacking.length > 0) fail(`it is of another version of this package, without ${lacking.join(", ")}`);
+    return addon;
 }
 
 /** Where the libraries of the CPU (and, on Apple silicon, Metal) come from. */
 export function findLibraryFolder(): LibraryFolder {
-    const own = built("llama");
+    const own = packagePlace("build", "llama");
     if (existsSync(own)) return { directory: own, origin: "built from source" };
     const name = `@node-llama-cpp/${platformName()}${platformName() === "mac-arm64" ? "-metal" : ""}`;
     const directory = findPackageFolder(name, name.slice("@node-llama-cpp/".length));
@@ -132,7 +197,7 @@ export interface BackendLibrary {
  */
 export function findBackendLibraries(backend: string): BackendLibrary[] {
     const name = `${platformName()}-${backend}`;
-    const builtAlone = built("backends");
+    const builtAlone = packagePlace("build", "backends");
     const folders = [
         findLibraryFolder().directory,
         builtAlone,
@@ -197,9 +262,4 @@ function findLibrary(directory: string, name: string): string {
         throw new EftError("ADDON_LOAD_FAILED", `There is no ${name} library in ${directory}; reinstall node-llama-cpp.`);
     }
     return file;
-}
-
-/** Electron can read files inside app.asar, but the operating system's loader cannot. */
-function unpacked(file: string): string {
-    return file.replace(/\bapp\.asar(?=[\\/])/, "app.asar.unpacked");
 }
