@@ -19,6 +19,13 @@ export function unwinderStub() {
     return UNWINDER.map((name) => `void _Unwind_${name}(void) {}\n`).join("");
 }
 
+/** What an addon shows on Linux; not the C++ run time that is linked into it. */
+export const exported = `{
+    global: napi_register_module_v1; node_api_module_get_api_version_v1; eft_llama_copy_*;
+    local: *;
+};
+`;
+
 /**
  * Node-API for Windows, in C. To import its functions is to name the file that has them, which is node.exe unless
  * another program, such as Electron, brings Node along; so whichever program is running is asked for them.

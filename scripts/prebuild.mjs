@@ -10,12 +10,12 @@ import { createHash } from "node:crypto";
 import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
+import { availableParallelism, tmpdir } from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
 import { hashAddonSources } from "./addon-sources.mjs";
 import { projectRoot } from "./llama-source.mjs";
-import { nodeApiStub, unwinderStub } from "./prebuild-stubs.mjs";
+import { exported, nodeApiStub, unwinderStub } from "./prebuild-stubs.mjs";
 import { ZIG_VERSION, fetchZig, zig } from "./zig.mjs";
 
 const require = createRequire(import.meta.url);
@@ -37,6 +37,13 @@ const { eft_folders, eft_arithmetic, eft_vectorise, eft_warnings, eft_defines } 
 ).variables;
 
 const committed = path.join(projectRoot, "prebuilds");
+
+/** From the project's root, as everything that the compiler is told. */
+const scratch = "build/prebuild";
+
+function write(file, text) {
+    return writeFile(path.join(projectRoot, file), text);
+}
 
 function hashFile(file) {
     return createHash("sha256").update(readFileSync(file)).digest("hex");
@@ -72,7 +79,7 @@ function compilerFlags(target) {
         ...eft_defines.map((define) => `-D${define}`),
         "-D_LIBCPP_HARDENING_MODE=_LIBCPP_HARDENING_MODE_NONE",
         ...(isWindows ? ["-DNAPI_EXTERN=__declspec(dllimport)"] : []),
-        ...["-Inative", "-isystem", "native/vendor/llama.cpp"],
+        ...["-I.", "-Inative", "-isystem", "native/vendor/llama.cpp"],
         ...["node-api-headers", "node-addon-api"].flatMap((name) => [
             "-isystem",
             path.relative(projectRoot, require(name).include_dir ?? path.dirname(require.resolve(name))),
@@ -85,48 +92,58 @@ async function linkerFlags(program, target, folder) {
     if (target.startsWith("darwin")) {
         return ["-Wl,-undefined,dynamic_lookup", "-Wl,-install_name,@rpath/eft_llama.node"];
     }
-    const source = path.join(folder, "stub.c");
+    const source = `${folder}/stub.c`;
     if (target.startsWith("win32")) {
-        await writeFile(source, nodeApiStub("v8"));
+        await write(source, nodeApiStub("v8"));
         return [source];
     }
-    await writeFile(source, unwinderStub());
-    const library = path.join(folder, "libgcc_s.so.1");
+    await write(source, unwinderStub());
+    await write(`${folder}/exported`, exported);
+    const library = `${folder}/libgcc_s.so.1`;
     const flags = ["-target", TARGETS[target], "-shared", "-fPIC", "-nostdlib", "-Wl,-soname,libgcc_s.so.1"];
     await zig(program, ["cc", ...flags, source, "-o", library]);
-    return [library];
+    return [library, `-Wl,--version-script=${folder}/exported`];
 }
 
-/** Compiles the addon for some targets into a folder, by way of another one. */
-async function build(targets, folder, scratch) {
-    const program = await fetchZig();
-    const sources = eft_folders.flatMap((name) =>
-        readdirSync(path.join(projectRoot, "native", name))
-            .filter((file) => file.endsWith(".cpp"))
-            .sort()
-            .map((file) => `native/${name}/${file}`),
+/**
+ * Files that include what is compiled with the same flags, a folder each: most of the time goes into headers, which are
+ * read once so.
+ */
+async function writeUnits() {
+    const all = eft_folders.map((name) => {
+        const files = readdirSync(path.join(projectRoot, "native", name)).filter((file) => file.endsWith(".cpp"));
+        const sources = files.sort().map((file) => `native/${name}/${file}`);
+        return { name, sources: sources.filter((source) => !eft_arithmetic.includes(source)), flags: [] };
+    });
+    all.push({ name: "arithmetic", sources: eft_arithmetic, flags: eft_vectorise });
+    return Promise.all(
+        all.map(async ({ name, sources, flags }) => {
+            const file = `${scratch}/${name}.cpp`;
+            await write(file, sources.map((source) => `#include "${source}"\n`).join(""));
+            return { name, file, flags };
+        }),
     );
-    const placeOf = (target) => path.join(scratch, target);
-    const objectOf = (target, source) => path.join(placeOf(target), `${source.replaceAll("/", "-")}.o`);
-    for (const target of targets) await mkdir(placeOf(target), { recursive: true });
-    const compile = (target, source) => () => {
-        const more = eft_arithmetic.includes(source) ? eft_vectorise : [];
-        return zig(program, ["c++", "-c", ...compilerFlags(target), ...more, source, "-o", objectOf(target, source)]);
-    };
-    await runAll(targets.flatMap((target) => sources.map((source) => compile(target, source))));
+}
+
+/** Compiles the addon for some targets into a folder. */
+async function build(targets, folder) {
+    const program = await fetchZig();
+    for (const target of targets) await mkdir(path.join(projectRoot, scratch, target), { recursive: true });
+    const units = await writeUnits();
+    const placeOf = (target) => `${scratch}/${target}`;
+    const objectOf = (target, name) => `${placeOf(target)}/${name}.o`;
+    const compile =
+        (target, { name, file, flags }) =>
+        () =>
+            zig(program, ["c++", "-c", ...compilerFlags(target), ...flags, file, "-o", objectOf(target, name)]);
+    await runAll(targets.flatMap((target) => units.map((unit) => compile(target, unit))));
     const link = (target) => async () => {
-        const objects = sources.map((source) => objectOf(target, source));
+        const objects = units.map(({ name }) => objectOf(target, name));
         const flags = ["-target", TARGETS[target], "-O3", "-g0", "-shared", "-Wl,-s"];
-        const out = path.join(placeOf(target), "eft_llama.node");
-        await zig(program, [
-            "c++",
-            ...flags,
-            ...objects,
-            ...(await linkerFlags(program, target, placeOf(target))),
-            "-o",
-            out,
-        ]);
-        await copyFile(out, path.join(folder, `${target}.node`));
+        const more = await linkerFlags(program, target, placeOf(target));
+        const addon = `${placeOf(target)}/eft_llama.node`;
+        await zig(program, ["c++", ...flags, ...objects, ...more, "-o", addon]);
+        await copyFile(path.join(projectRoot, addon), path.join(folder, `${target}.node`));
     };
     await runAll(targets.map(link));
 }
@@ -157,19 +174,18 @@ const { values: flags, positionals } = parseArgs({ options: { check: flag, verif
 const unknown = positionals.filter((target) => !(target in TARGETS));
 if (unknown.length > 0) throw new Error(`There is no target ${unknown[0]}; there are ${Object.keys(TARGETS).join(", ")}.`);
 
-await mkdir(path.join(projectRoot, "build"), { recursive: true });
-const scratch = await mkdtemp(path.join(projectRoot, "build", "prebuild-"));
-try {
-    if (flags.verify) await build(Object.keys(TARGETS), scratch, scratch);
-    if (flags.check || flags.verify) {
-        const wrong = [...new Set([committed, ...(flags.verify ? [scratch] : [])].flatMap(differences))];
-        for (const each of wrong) console.error(`prebuilds/${each}`);
-        if (wrong.length > 0) throw new Error("Run `node scripts/prebuild.mjs` and commit what it writes.");
-    } else {
-        await mkdir(committed, { recursive: true });
-        await build(positionals.length > 0 ? positionals : Object.keys(TARGETS), committed, scratch);
-        if (positionals.length === 0) await writeFile(manifestFile, `${JSON.stringify(describe(committed), null, 4)}\n`);
+if (flags.check || flags.verify) {
+    const anew = await mkdtemp(path.join(tmpdir(), "eft-llama-prebuilds-"));
+    if (flags.verify) await build(Object.keys(TARGETS), anew);
+    const wrong = new Set([committed, ...(flags.verify ? [anew] : [])].flatMap(differences));
+    await rm(anew, { recursive: true });
+    for (const each of wrong) console.error(`prebuilds/${each}`);
+    if (wrong.size > 0) {
+        console.error("Run `node scripts/prebuild.mjs` and commit what it writes.");
+        process.exitCode = 1;
     }
-} finally {
-    await rm(scratch, { recursive: true, force: true });
+} else {
+    await mkdir(committed, { recursive: true });
+    await build(positionals.length > 0 ? positionals : Object.keys(TARGETS), committed);
+    if (positionals.length === 0) await writeFile(manifestFile, `${JSON.stringify(describe(committed), null, 4)}\n`);
 }

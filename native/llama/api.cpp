@@ -19,7 +19,7 @@ namespace eft {
 namespace {
 
 // The libraries exist once a process whatever the number of addon environments, and so does this table.
-std::mutex mutex;
+std::mutex opening;
 LlamaApi api;
 bool opened = false;
 
@@ -153,7 +153,7 @@ void open_cpu_backend(LlamaApi & table, const std::string & directory) {
 }  // namespace
 
 std::string open_libraries(const LibraryPaths & paths) {
-    const std::lock_guard<std::mutex> lock(mutex);
+    const std::lock_guard<std::mutex> lock(opening);
     if (!opened) {
         LlamaApi table = read_table(paths);
         stay_loaded();

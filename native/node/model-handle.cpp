@@ -76,16 +76,15 @@ Napi::String to_hex(Napi::Env env, uint64_t hash) {
     return Napi::String::New(env, hex);
 }
 
-/// Nobody ends the tokenizer of an environment but its end.
-void stop_worker(void * worker) { static_cast<Worker *>(worker)->stop(); }
-
 /// A thread of its own: on an engine's worker a text would wait for the steps, and on one of libuv's four it would keep
 /// files and connections waiting.
 Worker & tokenizer_of(Napi::Env env) {
     AddonState & state = AddonState::of(env);
     if (!state.tokenizer) {
         state.tokenizer = std::make_unique<Worker>(env);
-        napi_add_env_cleanup_hook(env, stop_worker, state.tokenizer.get());
+        // Nobody ends it but the end of its environment.
+        const auto stop = [](void * worker) { static_cast<Worker *>(worker)->stop(); };
+        napi_add_env_cleanup_hook(env, stop, state.tokenizer.get());
         state.workers.insert(state.tokenizer.get());
     }
     return *state.tokenizer;
