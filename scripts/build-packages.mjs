@@ -1,4 +1,4 @@
-// Packages that compile the addon: in a clone its own, in a project those that node-llama-cpp brings.
+// Packages that compile the addon: in a clone its own, in a project those of its own or that node-llama-cpp brings.
 
 import { createRequire } from "node:module";
 import path from "node:path";

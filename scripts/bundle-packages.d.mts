@@ -1,1 +1,1 @@
-export function placePackages(root: string, omitted: readonly string[]): Map<string, string>;
+export function placePackages(root: string, omitted: readonly string[], peers?: readonly string[]): Map<string, string>;

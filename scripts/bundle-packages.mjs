@@ -32,13 +32,14 @@ export function findPackage(name, folder) {
 /**
  * Where the packages that `root` depends on, and those that they depend on, go in a copy of it: into its own `node_modules`,
  * wherever npm, pnpm or another program has put them here. Of optional dependencies, those of
- * `root` itself that are installed are taken along.
+ * `root` itself that are installed are taken along, and so are peers that are named.
  *
  * @param omitted - names of packages that are left out, with what only they depend on
+ * @param peers - names of packages that are taken along where they are installed
  * @returns their folders here by their folders in the copy, which are relative to it
  * @throws Error naming a package that is not installed, and who needs it
  */
-export function placePackages(root, omitted) {
+export function placePackages(root, omitted, peers = []) {
     const placed = new Map([["", root]]);
     // Nearest first: what a package needs is in place before those that it needs are looked at, so that nothing comes
     // between them and what they have found. A Map is walked over while it grows.
@@ -46,7 +47,7 @@ export function placePackages(root, omitted) {
         const { dependencies = {}, optionalDependencies = {} } = JSON.parse(
             readFileSync(path.join(folder, "package.json"), "utf8"),
         );
-        const optional = folder === root ? Object.keys(optionalDependencies) : [];
+        const optional = folder === root ? [...Object.keys(optionalDependencies), ...peers] : [];
         for (const name of [...Object.keys(dependencies), ...optional].sort()) {
             if (omitted.includes(name)) continue;
             const found = findPackage(name, folder);

@@ -129,11 +129,14 @@ function copyProject(folder) {
 
 function copyPackages(folder, platform, vulkanPackage) {
     const isWanted = (file) => path.basename(file) !== "node_modules" && file !== LLAMA_SOURCE;
-    const packages = placePackages(projectRoot, BUILD_PACKAGES);
+    const { optionalDependencies } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
+    const libraries = Object.keys(optionalDependencies).filter((name) => name.startsWith("@node-llama-cpp/"));
+    // What `check` and a benchmark compare with.
+    const packages = placePackages(projectRoot, [...BUILD_PACKAGES, ...libraries], ["node-llama-cpp"]);
     for (const [place, from] of packages) copyTree(from, path.join(folder, place), isWanted);
 
     const copyLibraries = (name, isWanted) => {
-        const from = findPackage(`@node-llama-cpp/${name}`, packages.get(path.join("node_modules", "node-llama-cpp")));
+        const from = findPackage(`@node-llama-cpp/${name}`, projectRoot);
         if (from === undefined) return false;
         copyTree(from, path.join(folder, "node_modules", "@node-llama-cpp", name), isWanted);
         return true;
@@ -207,7 +210,7 @@ async function makeBundle() {
     requirePlatform();
     if (!folderOnly) requireArchivers();
     const { llama, vulkanPackage, makeFoldersSync, reasonOf } = await loadLibrary();
-    const { version, dependencies } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
+    const { version, peerDependencies } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
     const platform = `linux-${process.arch === "arm" ? "armv7l" : process.arch}`;
     const name = `eft-llama-${version}-${platform}`;
     const results = folderOnly ? [name] : [name, `${name}.tar.xz`];
@@ -226,7 +229,7 @@ async function makeBundle() {
         const hasCudaSource = await addCudaSource(folder);
         copyNode(folder);
         writeLaunchers(folder);
-        const contents = { name, platform, llama, nodeLlamaCpp: dependencies["node-llama-cpp"], hasCudaSource };
+        const contents = { name, platform, llama, nodeLlamaCpp: peerDependencies["node-llama-cpp"], hasCudaSource };
         writeFileSync(path.join(folder, "README.txt"), readme({ ...contents, needs: findNeeds(folder) }));
         if (!folderOnly) pack(folder, `${folder}.tar.xz`);
         for (const [index, result] of results.entries()) renameSync(path.join(work, result), places[index]);

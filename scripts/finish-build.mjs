@@ -9,9 +9,10 @@ const dist = path.join(root, "dist");
 
 /** Made by Vite, which overwrites its files. */
 const page = path.join("server", "page") + path.sep;
+const estimates = path.join("models", "estimates.js");
 
 for (const file of readdirSync(dist, { recursive: true, encoding: "utf8" })) {
-    if (file.startsWith(page)) continue;
+    if (file.startsWith(page) || file === estimates) continue;
     const [, name] = /^(.*?)(?:\.d\.ts|\.js)(?:\.map)?$/.exec(file) ?? [];
     if (name !== undefined && !existsSync(path.join(root, "src", `${name}.ts`))) rmSync(path.join(dist, file));
 }

@@ -1,7 +1,7 @@
 // The llama.cpp source that node-llama-cpp ships as a git bundle.
 
 import { execFile } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -19,7 +19,13 @@ function bundleFolder() {
     const found = folders
         .map((folder) => path.join(folder, "node-llama-cpp", "llama"))
         .find((folder) => existsSync(folder));
-    if (!found) throw new Error("node-llama-cpp is not installed. Run `npm ci` first.");
+    if (!found) {
+        const { peerDependencies } = JSON.parse(readFileSync(path.join(projectRoot, "package.json"), "utf8"));
+        const name = `node-llama-cpp@${peerDependencies["node-llama-cpp"]}`;
+        throw new Error(
+            `llama.cpp's source comes with ${name}, which is not installed. Install it with \`npm install --save-exact ${name}\`.`,
+        );
+    }
     return found;
 }
 

@@ -13,8 +13,8 @@ const INCLUDES = `outputFileTracingIncludes: { "/*": ["./node_modules/${NAME}/**
 interface Manifest {
     readonly name: string;
     readonly version: string;
-    readonly dependencies: Readonly<Record<string, string>>;
     readonly optionalDependencies: Readonly<Record<string, string>>;
+    readonly peerDependencies: Readonly<Record<string, string>>;
 }
 
 /** Folder of package.json; this file is one folder below it, both in `src` and in `dist`. Elsewhere where a bundler has put it. */
@@ -22,6 +22,9 @@ export const packageRoot = findRoot(import.meta.url);
 
 /** What the package says of itself. At once, so that a program that cannot work says so when it starts. */
 export const manifest = readManifest();
+
+/** The one version of node-llama-cpp whose libraries of llama.cpp fit. */
+export const nodeLlamaCppVersion = manifest.peerDependencies["node-llama-cpp"] ?? "";
 
 /** @param own - address of this file; undefined in a bundle of CommonJS */
 function findRoot(own: string | undefined): string {

@@ -43,7 +43,7 @@ namespace eft {
     X(ggml_backend_buffer_get_base) X(ggml_backend_buffer_clear) X(ggml_backend_free) X(ggml_backend_synchronize) \
     X(ggml_backend_tensor_alloc) X(ggml_backend_tensor_copy) X(ggml_backend_tensor_get_async) \
     X(ggml_init) X(ggml_free) X(ggml_new_tensor_1d) X(ggml_tensor_overhead) \
-    X(ggml_type_name) X(ggml_is_quantized) X(gguf_init_from_file) X(gguf_free) X(gguf_find_key) X(gguf_get_kv_type) \
+    X(ggml_type_name) X(ggml_type_size) X(ggml_blck_size) X(ggml_is_quantized) X(ggml_graph_overhead_custom) X(gguf_init_from_file) X(gguf_free) X(gguf_find_key) X(gguf_get_kv_type) \
     X(gguf_get_n_kv) X(gguf_get_key) X(gguf_get_val_str) X(gguf_get_val_bool) X(gguf_get_val_u8) X(gguf_get_val_u16) X(gguf_get_val_u32) \
     X(gguf_get_val_u64) X(gguf_get_val_i8) X(gguf_get_val_i16) X(gguf_get_val_i32) X(gguf_get_val_i64) X(gguf_get_val_f32) \
     X(gguf_get_val_f64) X(gguf_get_arr_type) \

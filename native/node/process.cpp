@@ -5,6 +5,7 @@
 #include <variant>
 #include <vector>
 
+#include "llama/api.h"
 #include "llama/backend.h"
 #include "llama/header.h"
 #include "llama/model.h"
@@ -72,6 +73,29 @@ Napi::Value TimeTransfers(const Napi::CallbackInfo & info) {
         object.Set("toHostMs", to_typed_array<Napi::Float64Array>(info.Env(), times.to_host));
         object.Set("withinMs", to_typed_array<Napi::Float64Array>(info.Env(), times.within));
         return object;
+    });
+}
+
+Napi::Value TypeSizes(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const LlamaApi & api = llama_api();
+        Napi::Array result = Napi::Array::New(info.Env(), GGML_TYPE_COUNT);
+        for (uint32_t type = 0; type < GGML_TYPE_COUNT; ++type) {
+            Napi::Object object = Napi::Object::New(info.Env());
+            object.Set("bytes", static_cast<double>(api.ggml_type_size(static_cast<ggml_type>(type))));
+            object.Set("numbers", static_cast<double>(api.ggml_blck_size(static_cast<ggml_type>(type))));
+            result.Set(type, object);
+        }
+        return result;
+    });
+}
+
+Napi::Value GraphBytes(const Napi::CallbackInfo & info) {
+    return guarded(info.Env(), [&] {
+        const LlamaApi & api = llama_api();
+        const size_t nodes = info[0].As<Napi::Number>().Uint32Value();
+        const size_t bytes = nodes * api.ggml_tensor_overhead() + api.ggml_graph_overhead_custom(nodes, false);
+        return Napi::Number::New(info.Env(), static_cast<double>(bytes));
     });
 }
 
@@ -184,6 +208,8 @@ void RegisterProcess(Napi::Env env, Napi::Object exports) {
     exports.Set("stopWorkers", Napi::Function::New<StopWorkers>(env, "stopWorkers"));
     exports.Set("devices", Napi::Function::New<Devices>(env));
     exports.Set("timeTransfers", Napi::Function::New<TimeTransfers>(env));
+    exports.Set("typeSizes", Napi::Function::New<TypeSizes>(env));
+    exports.Set("graphBytes", Napi::Function::New<GraphBytes>(env));
     exports.Set("physicalCores", Napi::Function::New<PhysicalCores>(env));
     exports.Set("setLog", Napi::Function::New<SetLog>(env));
     exports.Set("readHeader", Napi::Function::New<ReadHeader>(env));

@@ -93,7 +93,7 @@ export async function compareWithAlone(
             },
             options.signal,
         );
-        if (result === undefined) return { warning: "not asked: a process can be started from Node alone" };
+        if (typeof result === "string") return { warning: `not asked: ${result}` };
         if (result.backend !== backend.backend)
             return {
                 verdict: { warning: `it has no ${backend.backend} here and computes on ${result.backend}` },

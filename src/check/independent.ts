@@ -1,9 +1,11 @@
 /** node-llama-cpp's own evaluation of a model, in a process of its own: an independent way to the same numbers. */
 
 import { spawn } from "node:child_process";
+import { createRequire } from "node:module";
+import path from "node:path";
 import { EftError, abortError } from "../errors.js";
 import type { BackendChoice } from "../native/backend.js";
-import { findProgram } from "../package.js";
+import { findProgram, nodeLlamaCppVersion, packageRoot } from "../package.js";
 import type { CacheType } from "../types.js";
 
 /** What is evaluated. */
@@ -44,16 +46,21 @@ const LAST_WORDS = 1000;
 
 /**
  * @param onRow - called with each row as it comes
- * @returns undefined where no process can be started: in Electron, and in programs of a single file
+ * @returns the reason why it cannot be asked: no process can be started (in Electron, and in programs of a single file), or it is
+ * not installed
  * @throws EftError DECODE_FAILED where node-llama-cpp fails or its process ends, ABORTED
  */
 export function evaluateAlone(
     task: AloneTask,
     onRow: (beginning: number, row: Float32Array) => void,
     signal: AbortSignal | undefined,
-): Promise<AloneResult | undefined> {
+): Promise<AloneResult | string> {
     const program = findProgram("check/evaluate-alone.js");
-    if (program === undefined) return Promise.resolve(undefined);
+    if (program === undefined) return Promise.resolve("a process can be started from Node alone");
+    if (!isInstalled())
+        return Promise.resolve(
+            `it is not installed: \`npm install --save-exact node-llama-cpp@${nodeLlamaCppVersion}\``,
+        );
     return new Promise((resolve, reject) => {
         const child = spawn(process.execPath, [program], {
             // A debugger at each failed assertion, and what preloads modules into Node, have no place there.
@@ -91,4 +98,14 @@ export function evaluateAlone(
         });
         child.send(task, () => {});
     });
+}
+
+/** It is a peer: it brings a second binding to llama.cpp and all libraries of CUDA, which nothing else needs. */
+function isInstalled(): boolean {
+    try {
+        createRequire(path.join(packageRoot, "package.json")).resolve("node-llama-cpp");
+        return true;
+    } catch {
+        return false;
+    }
 }

@@ -4,7 +4,7 @@ import { cpus, homedir, totalmem } from "node:os";
 import path from "node:path";
 import type { BackendChoice } from "../native/backend.js";
 import { loadBinding } from "../native/load-binding.js";
-import { manifest } from "../package.js";
+import { manifest, nodeLlamaCppVersion } from "../package.js";
 import type { CheckedWith } from "./types.js";
 
 /** Without a name of a user or a machine. */
@@ -13,7 +13,7 @@ export function describeMachine({ backend, devices, cpu, rejected }: BackendChoi
     return {
         version: manifest.version,
         llamaCpp: loadBinding().llamaRelease,
-        nodeLlamaCpp: manifest.dependencies["node-llama-cpp"] ?? "",
+        nodeLlamaCpp: nodeLlamaCppVersion,
         node: process.version,
         platform: `${process.platform}-${process.arch}`,
         cpu: cpu?.description || (processors[0]?.model.trim() ?? ""),

@@ -1,9 +1,11 @@
 /** What node-llama-cpp needs to know of a model to estimate its memory, from our own reading of the header. */
 
+import { pathToFileURL } from "node:url";
 import type { GgufFileInfo, GgufInsights } from "node-llama-cpp";
 import { EftError } from "../errors.js";
-import type { HeaderValue, NativeHeader } from "../native/binding.js";
+import type { HeaderValue, NativeBinding, NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
+import { packageFile } from "../package.js";
 
 /** Entries whose names begin alike, in the objects that stand for what they have in common. */
 interface Nested {
@@ -32,15 +34,38 @@ export async function readInsights(file: string): Promise<GgufInsights> {
         // Without these, the file is not loaded for an estimate.
         ...{ sourceData: [], metadataSize: 0, totalMetadataSize: 0 },
     };
-    // Imported here because it is large, and only plans of the memory need it.
-    const { GgufInsights: Insights } = await import("node-llama-cpp");
+    const Insights = await importInsights();
     try {
-        return await Insights.from(info as unknown as GgufFileInfo);
+        return new Insights(info as unknown as GgufFileInfo, describeLlama(binding, header));
     } catch (error) {
         throw new EftError("MODEL_INVALID", `Nothing can be planned by the header of ${file}: ${String(error)}`, {
             cause: error,
         });
     }
+}
+
+/** The class as the build takes it out of node-llama-cpp, which need not be installed (vite.estimates.config.js). */
+async function importInsights(): Promise<new (info: GgufFileInfo, llama: object) => GgufInsights> {
+    const { href } = pathToFileURL(packageFile("dist/models/estimates.js"));
+    const { GgufInsights: Insights } = (await import(href)) as {
+        GgufInsights: new (info: GgufFileInfo, llama: object) => GgufInsights;
+    };
+    return Insights;
+}
+
+/** What the estimates ask of llama.cpp. */
+function describeLlama(binding: NativeBinding, { heads }: NativeHeader): object {
+    const sizes = binding.typeSizes();
+    return {
+        supportsMmap: true,
+        _consts: { ggmlMaxDims: 4, ggmlTypeF32Size: 4, ggmlTypeF16Size: 2, ggmlTensorOverhead: 0 },
+        _bindings: {
+            getTypeSizeForGgmlType: (type: number) => sizes[type]?.bytes,
+            getBlockSizeForGgmlType: (type: number) => sizes[type]?.numbers,
+            getGgmlGraphOverheadCustom: (nodes: number) => binding.graphBytes(nodes),
+            getIsArchRecurrent: () => heads === 0,
+        },
+    };
 }
 
 /** The entries of the architecture. Where layers differ, the most stands for all: the estimates reckon with one number. */

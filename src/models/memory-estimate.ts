@@ -17,6 +17,10 @@ import {
 } from "./context-memory.js";
 
 
+/** ggml's numbers of the types. */
+const F32: GgmlType = 0;
+const F16: GgmlType = 1;
+
 /** A context that the plan counts. */
 export interface Planned {
     readonly spec: MemberSpec;
@@ -52,7 +56,7 @@ export interface EstimateSettings extends ContextShape {
 }
 
 /** @param gpuLayers - how many of the group's layers are on the GPU: the last ones. @throws EftError MODEL_INVALID */
-export function estimate(group: Group, gpuLayers: number, settings: EstimateSettings, types: typeof GgmlType): Placed {
+export function estimate(group: Group, gpuLayers: number, settings: EstimateSettings): Placed {
     const { insights, members } = group;
     const { batchSize, sequences } = settings;
     const vocabularySize = Number(insights.ggufFileInfo.architectureMetadata.vocab_size ?? 0);
@@ -80,8 +84,8 @@ export function estimate(group: Group, gpuLayers: number, settings: EstimateSett
         );
     // Types of fewer bits come in blocks, which this estimate does not know. So the cache is measured by its two other sizes.
     const split = (cells: number, layers: number): { cache: MemoryShare; buffers: MemoryShare } => {
-        const context = contextWith(cells, types.F16, layers);
-        const cache = add(contextWith(cells, types.F32, layers), context, -1);
+        const context = contextWith(cells, F16, layers);
+        const cache = add(contextWith(cells, F32, layers), context, -1);
         return { cache, buffers: add(context, cache, -1) };
     };
     // The estimate counts the rows of a batch once for each device: where they are computed, and behind a GPU where it hands them

@@ -178,7 +178,7 @@ export async function planBeside(
         const isLast = isAskedFor || contextSize / 2 < MIN_DEFAULT_CONTEXT_SIZE;
         for (let share = asked === undefined ? settings.sequences : 1; share >= 1; --share) {
             const cacheTokens = asked === undefined ? share * contextSize : Math.max(contextSize, asked);
-            const plan = await placeAll(members, groups, { ...settings, contextSize, cacheTokens });
+            const plan = placeAll(members, groups, { ...settings, contextSize, cacheTokens });
             if (plan.problem !== undefined && !(isLast && share === 1)) continue;
             if (contextSize < wanted && plan.problem === undefined)
                 remarks.push(`A sequence holds ${contextSize} tokens instead of ${wanted}, so that the whole fits.`);
@@ -240,13 +240,12 @@ function groupMembers(
 
 type Settings = EstimateSettings & Pick<MemoryPlan, "contextSize" | "room">;
 
-async function placeAll(
+function placeAll(
     members: readonly Planned[],
     groups: readonly Group[],
     settings: Settings,
-): Promise<MemoryPlan> {
-    const { GgmlType: types } = await import("node-llama-cpp");
-    const place = (group: Group, layers: number): Placed => estimate(group, layers, settings, types);
+): MemoryPlan {
+    const place = (group: Group, layers: number): Placed => estimate(group, layers, settings);
     const remarks: string[] = [];
     // What is there takes of the GPU what it is estimated to take, so that what is free beside it is what is left.
     const there = groups

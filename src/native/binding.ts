@@ -550,6 +550,10 @@ export interface NativeBinding {
      * @returns milliseconds of each copy
      */
     timeTransfers(device: string, bytes: number, times: number): { toHostMs: Float64Array; withinMs: Float64Array };
+    /** Of each type of tensor, by ggml's number of it: the bytes of a block, and how many numbers are in it. Types that are gone have 0. */
+    typeSizes(): { bytes: number; numbers: number }[];
+    /** What ggml keeps about a graph of so many nodes, beside their data. */
+    graphBytes(nodes: number): number;
     /** Physical cores that this process may use. */
     physicalCores(): number;
     /** llama.cpp's log lines from now on; undefined = drop them. Level: 1 debug .. 4 error, as ggml numbers them. */

@@ -7,7 +7,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { EftError } from "../errors.js";
-import { manifest, packageFile, packageRoot } from "../package.js";
+import { nodeLlamaCppVersion, packageFile, packageRoot } from "../package.js";
 import { addonFiles, addonPlatform, packagePlace, unpacked, type AddonFile } from "./addon-file.js";
 import { tryAddon } from "./addon-trial.js";
 import type { NativeBinding } from "./binding.js";
@@ -126,7 +126,7 @@ export function openAddon(file: string): NativeBinding {
 /** An addon of another version of this package may be in the place of its own, and lack some. */
 const FUNCTIONS = [
     ...["setErrorClass", "openLibraries", "loadBackend", "stopWorkers", "devices", "timeTransfers", "physicalCores"],
-    ...["setLog", "readHeader", "readTensors", "checkAdapter", "createEngine", "createGrammar"],
+    ...["typeSizes", "graphBytes", "setLog", "readHeader", "readTensors", "checkAdapter", "createEngine", "createGrammar"],
 ] as const;
 
 /** @throws EftError ADDON_LOAD_FAILED */
@@ -161,7 +161,7 @@ export function findLibraryFolder(): LibraryFolder {
             `llama.cpp's libraries for this platform are not installed: the package ${name} was not found. ` +
                 restore(
                     // Without --omit=optional, npm would add half a gigabyte for CUDA.
-                    `Install it with \`npm install --omit=optional ${name}@${nodeLlamaCppVersion()}\`, or build llama.cpp ` +
+                    `Install it with \`npm install --omit=optional ${name}@${nodeLlamaCppVersion}\`, or build llama.cpp ` +
                         `with \`${scriptCommand("build-native.mjs")} --from-source\`.`,
                 ),
         );
@@ -224,7 +224,7 @@ function readBuildRecord(library: string): string | undefined {
 
 /** Name of the npm package that carries a GPU backend for this platform. */
 export function backendPackageName(backend: string): string {
-    return `@node-llama-cpp/${platformName()}-${backend}@${nodeLlamaCppVersion()}`;
+    return `@node-llama-cpp/${platformName()}-${backend}@${nodeLlamaCppVersion}`;
 }
 
 function platformName(): string {
@@ -235,17 +235,12 @@ function platformName(): string {
 /** A folder below `bins` of one of node-llama-cpp's packages, if that is installed. */
 function findPackageFolder(name: string, ...folder: string[]): string | undefined {
     try {
-        // Resolved from node-llama-cpp, whose dependency it is: strict package managers hide it from us.
-        const entry = createRequire(require.resolve("node-llama-cpp")).resolve(name);
+        const entry = require.resolve(name);
         const directory = unpacked(path.join(path.dirname(entry), "..", "bins", ...folder));
         return existsSync(directory) ? directory : undefined;
     } catch {
         return undefined;
     }
-}
-
-function nodeLlamaCppVersion(): string {
-    return manifest.dependencies["node-llama-cpp"] ?? "";
 }
 
 /** File names carry backend and version, e.g. `libllama.vulkan.v0.5.0.so`; `libllama-common.so` is another library. */
@@ -259,7 +254,7 @@ function matchLibrary(directory: string, name: string): string | undefined {
 function findLibrary(directory: string, name: string): string {
     const file = matchLibrary(directory, name);
     if (file === undefined) {
-        throw new EftError("ADDON_LOAD_FAILED", `There is no ${name} library in ${directory}; reinstall node-llama-cpp.`);
+        throw new EftError("ADDON_LOAD_FAILED", `There is no ${name} library in ${directory}; reinstall the package.`);
     }
     return file;
 }

@@ -26,13 +26,14 @@ const run = (args: readonly string[], env: Readonly<Record<string, string>> = {}
     promisify(execFile)(process.execPath, args, { cwd: temporary.folder, env: { ...process.env, ...env } });
 const CPU = ["--backend", "cpu", "--threads", "1"];
 
-/** The names of all packages of which a program has loaded a file: Node's coverage lists the files. */
+/** The names of all packages of which a program has loaded a file, and what estimates memory: Node's coverage lists the files. */
 async function packagesOf(name: string, args: readonly string[]): Promise<ReadonlySet<string>> {
     const coverage = inFolder(`${name}-coverage`);
     await run(args, { NODE_V8_COVERAGE: coverage });
     const texts = readdirSync(coverage).map((file) => readFileSync(path.join(coverage, file), "utf8"));
     const urls = texts.flatMap((text) => (JSON.parse(text) as { result: { url: string }[] }).result);
-    return new Set(urls.flatMap(({ url }) => /^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url)?.slice(1) ?? []));
+    const pattern = /^.*\/(?:node_modules\/(?=[^]*\/)|dist\/models\/(?=estimates\.js$))((?:@[^/]+\/)?[^/.]+)/;
+    return new Set(urls.flatMap(({ url }) => pattern.exec(url)?.slice(1) ?? []));
 }
 
 describe("what is loaded", () => {
@@ -76,13 +77,15 @@ describe("what is loaded", () => {
         const packages = await packagesOf(name, args());
         expect({
             plots: packages.has("vega") || packages.has("vega-lite"),
-            estimates: packages.has("node-llama-cpp"),
+            estimates: packages.has("estimates"),
         }).toEqual({ plots, estimates });
+        expect(packages).not.toContain("node-llama-cpp");
     });
 });
 
-describe("without what draws plots", () => {
+describe("without what draws plots, and what only a development needs", () => {
     const left = ["vega", "vega-lite"];
+    const absent = [...left, "node-llama-cpp", "cmake-js", "node-addon-api", "node-api-headers"];
     let program: string;
     beforeAll(() => {
         // As an installation lies there. Links lead back to the packages here, which find each other as ever.
@@ -93,7 +96,7 @@ describe("without what draws plots", () => {
             cpSync(path.join(repository, name), path.join(root, name), { recursive: true });
         for (const name of ["build", "recipes", "experiments", "models"])
             symlinkSync(path.join(repository, name), path.join(root, name));
-        for (const name of readdirSync(path.join(repository, "node_modules")).filter((name) => !left.includes(name)))
+        for (const name of readdirSync(path.join(repository, "node_modules")).filter((name) => !absent.includes(name)))
             symlinkSync(path.join(repository, "node_modules", name), path.join(target, name));
         program = path.join(root, "dist", "cli", "main.js");
     });
@@ -104,7 +107,7 @@ describe("without what draws plots", () => {
         const { optionalDependencies } = JSON.parse(readFileSync(path.join(repository, "package.json"), "utf8")) as {
             optionalDependencies: Readonly<Record<string, string>>;
         };
-        expect(Object.keys(optionalDependencies)).toEqual(left);
+        expect(Object.keys(optionalDependencies).filter((name) => !name.startsWith("@node-llama-cpp/"))).toEqual(left);
         const named = left.map((name) => `${name}@${optionalDependencies[name]}`).join(" ");
         expect(readText("docs/install.md").split(named)).toHaveLength(3);
         const missing = left.map((name) => `${name}@${optionalDependencies[name]}`).join(", ");
@@ -127,6 +130,23 @@ describe("without what draws plots", () => {
         expect(read("mine/answers.jsonl")).toBe(answers);
         expect(read("report.html")).toContain("<svg");
         expect(existsSync(path.join(out, "images", "mine-1.svg"))).toBe(true);
+    });
+
+    it("memory is planned, and models are checked as far as that goes without another evaluation", async () => {
+        const { stdout } = await run([program, "inspect", "demo", "--backend", "cpu", "--json"]);
+        const whole = await run([
+            path.join(repository, "dist", "cli", "main.js"),
+            "inspect",
+            "demo",
+            "--backend",
+            "cpu",
+            "--json",
+        ]);
+        expect((JSON.parse(stdout) as { memory: object }).memory).toEqual(
+            (JSON.parse(whole.stdout) as { memory: object }).memory,
+        );
+        const check = await run([program, "check", demoFile("small-base"), ...CPU]);
+        expect(check.stdout).toMatch(/^warning +node-llama-cpp +not asked: it is not installed: `npm install /m);
     });
 
     it("an evaluation without plots misses nothing", async () => {

@@ -55,7 +55,7 @@ export async function findDrawingProblem(): Promise<string | undefined> {
         return undefined;
     } catch (error) {
         if ((error as NodeJS.ErrnoException).code !== "ERR_MODULE_NOT_FOUND") throw error;
-        const packages = Object.entries(manifest.optionalDependencies).map((entry) => entry.join("@"));
+        const packages = ["vega", "vega-lite"].map((name) => `${name}@${manifest.optionalDependencies[name]}`);
         return `the plots, which need packages that are not installed (${packages.join(", ")}); with them, the same command draws what was measured`;
     }
 }
