@@ -73,13 +73,13 @@ project() { # folder
 
 # Installs in a new project, and asks.
 try() { # name, how to install, how to run a program of the package
-    local folder=${1//[^a-z0-9]/-} begin=$SECONDS installed output
+    local folder=in-${1//[^A-Za-z0-9]/-} begin=$SECONDS installed output
     project "$folder"
     run "$folder" "$2" >"$log" 2>&1 || { cat "$log" && echo "FAILED  $1" && return 1; }
     installed=$((SECONDS - begin))
     output=$(run "$folder" "$3 demo" 2>&1) || { echo "$output" && echo "FAILED  $1" && return 1; }
     [[ $output == *"$answer"* ]] || { echo "$output" && echo "FAILED  $1" && return 1; }
-    echo "$1: installed in $installed s, $(du --summarize --megabytes "$place/$folder" | cut -f 1) MB; asked after" \
+    echo "$1: installed in $installed s, $(du --summarize --block-size=1M "$place/$folder" | cut -f 1) MB; asked after" \
         "$((SECONDS - begin - installed)) s"
 }
 
