@@ -3,7 +3,7 @@
 # meets Node itself: Node-API, worker threads, signals, streams, HTTP.
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-tests=(test/engine/binding.test.ts test/engine/lifetime.test.ts test/engine/abort.test.ts test/engine/text-stream.test.ts)
+tests=(test/engine/binding.test.ts test/engine/abort.test.ts test/engine/text-stream.test.ts)
 
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
