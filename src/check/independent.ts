@@ -5,7 +5,7 @@ import { createRequire } from "node:module";
 import path from "node:path";
 import { EftError, abortError } from "../errors.js";
 import type { BackendChoice } from "../native/backend.js";
-import { findProgram, nodeLlamaCppVersion, packageRoot } from "../package.js";
+import { findProgram, nodeLlamaCppVersion, packageRoot, programEnvironment } from "../package.js";
 import type { CacheType } from "../types.js";
 
 /** What is evaluated. */
@@ -63,8 +63,7 @@ export function evaluateAlone(
         );
     return new Promise((resolve, reject) => {
         const child = spawn(process.execPath, [program], {
-            // A debugger at each failed assertion, and what preloads modules into Node, have no place there.
-            env: { ...process.env, NODE_OPTIONS: "", GGML_NO_BACKTRACE: "1" },
+            env: programEnvironment(),
             stdio: ["ignore", "ignore", "pipe", "ipc"],
             serialization: "advanced",
             windowsHide: true,

@@ -12,7 +12,7 @@ import { abortError, EftError } from "../errors.js";
 import { cacheFolder } from "../files.js";
 import type { NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
-import { findProgram } from "../package.js";
+import { findProgram, programEnvironment } from "../package.js";
 import { formatBytes } from "./bytes.js";
 
 /** What the trial may take: as long as the file takes to be read from a slow disk, and room for a copy of the weights. */
@@ -108,8 +108,7 @@ function runProcess(
 ): Promise<TrialOutcome> {
     return new Promise((resolve, reject) => {
         const child = spawn(process.execPath, [program, JSON.stringify(task)], {
-            // A debugger at each failed assertion, and what preloads modules into Node, have no place there.
-            env: { ...process.env, NODE_OPTIONS: "", GGML_NO_BACKTRACE: "1" },
+            env: programEnvironment(),
             // The process ends when its standard input does: when this one has been killed.
             stdio: ["pipe", "pipe", "pipe"],
             windowsHide: true,

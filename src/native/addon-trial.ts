@@ -10,7 +10,7 @@ import { hostname } from "node:os";
 import path from "node:path";
 import type { EftErrorCode } from "../errors.js";
 import { cacheFolder } from "../files.js";
-import { findProgram } from "../package.js";
+import { findProgram, programEnvironment } from "../package.js";
 
 /** What loading may take, in milliseconds, from a slow disk or through a virus scanner. */
 const TIME_LIMIT = 60_000;
@@ -45,8 +45,7 @@ type AddonError = Exclude<AddonTrial, { loaded: true }>;
 function runProcess(program: string, file: string): SpawnSyncReturns<string> | undefined {
     try {
         const ended = spawnSync(process.execPath, [program, file], {
-            // A debugger at each failed assertion, and what preloads modules into Node, have no place there.
-            env: { ...process.env, NODE_OPTIONS: "", GGML_NO_BACKTRACE: "1" },
+            env: programEnvironment(),
             stdio: ["ignore", "pipe", "pipe"],
             encoding: "utf8",
             timeout: TIME_LIMIT,
