@@ -4,6 +4,11 @@ import { closeSync, openSync, readSync } from "node:fs";
 import path from "node:path";
 import { packageRoot } from "../package.js";
 
+/** How a file of ELF begins. */
+const ELF = Buffer.from("\x7fELF");
+/** PT_INTERP, the entry of its table that names the program's loader. */
+const INTERPRETER = 3;
+
 /** A file that may be there or not. */
 export interface AddonFile {
     readonly file: string;
@@ -25,21 +30,37 @@ export function addonPlatform(): string {
 }
 
 /**
- * Whether a program of Linux runs on musl, by the name of the loader that it asks for, near its beginning. Node's own report of
+ * Whether a program of Linux, of 64 bits and little-endian, runs on musl, by the loader that it asks for. Node's own report of
  * glibc's version takes fifty times as long.
  */
 export function usesMusl(program: string): boolean {
-    const bytes = Buffer.alloc(4096);
-    let file;
+    let file: number | undefined;
     try {
         file = openSync(program, "r");
-        readSync(file, bytes, 0, bytes.length, 0);
+        return loaderOf(file).includes("/ld-musl-");
     } catch {
         return false;
     } finally {
         if (file !== undefined) closeSync(file);
     }
-    return bytes.includes("/ld-musl-");
+}
+
+/** Programs that were changed after they were linked have it anywhere. */
+function loaderOf(file: number): Buffer {
+    const read = (position: number, length: number): Buffer => {
+        const bytes = Buffer.alloc(length);
+        readSync(file, bytes, 0, length, position);
+        return bytes;
+    };
+    const header = read(0, 64);
+    if (!header.subarray(0, ELF.length).equals(ELF)) return header.subarray(0, 0);
+    const size = header.readUInt16LE(54);
+    const table = read(Number(header.readBigUInt64LE(32)), size * header.readUInt16LE(56));
+    for (let at = 0; at < table.length; at += size) {
+        if (table.readUInt32LE(at) !== INTERPRETER) continue;
+        return read(Number(table.readBigUInt64LE(at + 8)), Number(table.readBigUInt64LE(at + 32)));
+    }
+    return table.subarray(0, 0);
 }
 
 /** A native file or folder of this package, as the system's loader finds it. */

@@ -154,6 +154,13 @@ function requireAddon(file: string): NativeBinding {
 export function findLibraryFolder(): LibraryFolder {
     const own = packagePlace("build", "llama");
     if (existsSync(own)) return { directory: own, origin: "built from source" };
+    if (addonPlatform().endsWith("-musl")) {
+        throw new EftError(
+            "ADDON_LOAD_FAILED",
+            "There are no prebuilt libraries of llama.cpp for musl, as in Alpine Linux. " +
+                restore(`Build them with \`${scriptCommand("build-native.mjs")} --from-source\`.`),
+        );
+    }
     const name = `@node-llama-cpp/${platformName()}${platformName() === "mac-arm64" ? "-metal" : ""}`;
     const directory = findPackageFolder(name, name.slice("@node-llama-cpp/".length));
     if (directory === undefined) {
