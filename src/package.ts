@@ -52,14 +52,6 @@ export function packageFile(name: string): string {
     throw incomplete(name);
 }
 
-/** The environment of a program of this package that runs in a process of its own. */
-export function programEnvironment(): NodeJS.ProcessEnv {
-    // A debugger at each failed assertion, and what preloads modules into Node, have no place there; but Yarn's Plug'n'Play is
-    // preloaded, and nothing finds packages without it.
-    const NODE_OPTIONS = process.versions["pnp"] === undefined ? "" : process.env["NODE_OPTIONS"];
-    return { ...process.env, NODE_OPTIONS, GGML_NO_BACKTRACE: "1" };
-}
-
 /**
  * A program of this package for a process of its own, where it can be run: this process is Node itself, and the package lies on the
  * disk. Elsewhere (Electron, programs in a single file) the same command would start the application once more.

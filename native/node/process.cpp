@@ -80,11 +80,12 @@ Napi::Value TypeSizes(const Napi::CallbackInfo & info) {
     return guarded(info.Env(), [&] {
         const LlamaApi & api = llama_api();
         Napi::Array result = Napi::Array::New(info.Env(), GGML_TYPE_COUNT);
-        for (uint32_t type = 0; type < GGML_TYPE_COUNT; ++type) {
+        for (uint32_t i = 0; i < GGML_TYPE_COUNT; ++i) {
+            const auto type = static_cast<ggml_type>(i);
             Napi::Object object = Napi::Object::New(info.Env());
-            object.Set("bytes", static_cast<double>(api.ggml_type_size(static_cast<ggml_type>(type))));
-            object.Set("numbers", static_cast<double>(api.ggml_blck_size(static_cast<ggml_type>(type))));
-            result.Set(type, object);
+            object.Set("bytes", static_cast<double>(api.ggml_type_size(type)));
+            object.Set("numbers", static_cast<double>(api.ggml_blck_size(type)));
+            result.Set(i, object);
         }
         return result;
     });

@@ -1,5 +1,5 @@
-// check_layout() of whichever headers it is compiled with, on real libraries: check-layout <libggml-base> <libggml> <libllama>.
-// Says nothing, or what is refused. Compiled by test/engine/layout.test.ts.
+// check_layout() of whichever headers it is compiled with, on real libraries: check-layout <libggml-base> <libggml>
+// <libllama>. Says nothing, or what is refused. Compiled by test/engine/layout.test.ts.
 #include <dlfcn.h>
 
 #include <cstdio>
