@@ -90,7 +90,7 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
                 symlinkSync(path.join(repository, "node_modules", name), at("node_modules", name));
         const addon = path.join("build", "Release", "eft_llama.node");
         mkdirSync(at("build", "Release"), { recursive: true });
-        cpSync(path.join(repository, addon), at(addon));
+        cpSync(loadAddon().file, at(addon));
         cpSync(findLibraryFolder().directory, at("build", "llama"), { recursive: true });
     });
     afterEach(() => remove());

@@ -166,13 +166,28 @@ const hasCompiler = process.platform === "linux" && spawnSync("cc", ["--version"
     });
 });
 
+/** The head of a program for Linux that asks for a loader, and far behind it the loader's name. */
+function programWith(loader: string): Buffer {
+    const [table, place, name] = [64, 9000, Buffer.from(`${loader}\0`)];
+    const bytes = Buffer.alloc(place);
+    bytes.write("\x7fELF", "latin1");
+    bytes.writeBigUInt64LE(BigInt(table), 32);
+    bytes.writeUInt16LE(56, 54);
+    bytes.writeUInt16LE(2, 56);
+    const interpreter = table + 56;
+    bytes.writeUInt32LE(3, interpreter);
+    bytes.writeBigUInt64LE(BigInt(place), interpreter + 8);
+    bytes.writeBigUInt64LE(BigInt(name.length), interpreter + 32);
+    return Buffer.concat([bytes, name]);
+}
+
 test("musl is told by the loader that a program asks for", () => {
     const program = path.join(root, "program");
     for (const [loader, expected] of [
         ["/lib/ld-musl-x86_64.so.1", true],
         ["/lib64/ld-linux-x86-64.so.2", false],
     ] as const) {
-        writeFileSync(program, `\x7fELF${"\0".repeat(700)}${loader}\0`);
+        writeFileSync(program, programWith(loader));
         expect([loader, usesMusl(program)]).toEqual([loader, expected]);
     }
     expect(usesMusl(path.join(root, "missing"))).toBe(false);

@@ -94,7 +94,7 @@ describe("without what draws plots, and what only a development needs", () => {
         mkdirSync(target, { recursive: true });
         for (const name of ["package.json", "dist"])
             cpSync(path.join(repository, name), path.join(root, name), { recursive: true });
-        for (const name of ["build", "recipes", "experiments", "models"])
+        for (const name of ["build", "prebuilds", "recipes", "experiments", "models"])
             symlinkSync(path.join(repository, name), path.join(root, name));
         for (const name of readdirSync(path.join(repository, "node_modules")).filter((name) => !absent.includes(name)))
             symlinkSync(path.join(repository, "node_modules", name), path.join(target, name));
