@@ -16,7 +16,7 @@ import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { diagnose, type Diagnosis } from "../../src/index.js";
 import { installCommand } from "../../src/doctor/packages.js";
 import { advise } from "../../src/doctor/advice.js";
-import { findLibraryFolder, loadBinding } from "../../src/native/load-binding.js";
+import { findLibraryFolder, loadAddon, loadBinding } from "../../src/native/load-binding.js";
 import { repository } from "../helpers/demo.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 import { run } from "./run.js";
