@@ -151,7 +151,7 @@ describe("help", () => {
         }),
         [
             ["--", "complete"],
-            "Name a command: complete, chat, score, serve, eval, inspect, check, recipe, pull, models, demo.",
+            "Name a command: complete, chat, score, serve, eval, inspect, check, doctor, recipe, pull, models, demo.",
         ],
     ])("has what was meant: %j", async (words, message) => {
         const { stdout, stderr, code } = await run(words);
