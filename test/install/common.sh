@@ -1,5 +1,6 @@
 # Sourced by the checks of this folder, which run in bash and belong to .ci/run: `npm test` needs none of what they fetch.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/eft-llama/install
