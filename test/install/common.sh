@@ -4,7 +4,6 @@ shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/eft-llama/install
-question="What is the capital of Nepal?"
 answer="Kathmandu"
 
 # What other systems run with. Node's binaries are packages of npm's registry, one for each system.
