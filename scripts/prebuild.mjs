@@ -155,10 +155,15 @@ const manifestFile = path.join(committed, "manifest.json");
 function differences(folder) {
     if (!existsSync(manifestFile)) return ["manifest.json is missing"];
     const manifest = JSON.parse(readFileSync(manifestFile, "utf8"));
-    const missing = Object.keys(TARGETS).filter((target) => !existsSync(path.join(folder, `${target}.node`)));
-    if (missing.length > 0) return missing.map((target) => `${target}.node is missing`);
+    const names = Object.keys(TARGETS).map((target) => `${target}.node`);
+    const missing = names.filter((name) => !existsSync(path.join(folder, name)));
+    if (missing.length > 0) return missing.map((name) => `${name} is missing`);
     const found = describe(folder);
+    const known = [...names, path.basename(manifestFile)];
     return [
+        ...readdirSync(folder)
+            .filter((name) => !known.includes(name))
+            .map((name) => `${name} is none of them`),
         ...(found.sources === manifest.sources ? [] : ["manifest.json is of other sources"]),
         ...(found.compiler === manifest.compiler ? [] : ["manifest.json is of another compiler"]),
         ...Object.entries(found.files)
@@ -177,10 +182,16 @@ if (unknown.length > 0)
     throw new Error(`There is no target ${unknown[0]}; there are ${Object.keys(TARGETS).join(", ")}.`);
 
 if (flags.check || flags.verify) {
-    const anew = await mkdtemp(path.join(tmpdir(), "eft-llama-prebuilds-"));
-    if (flags.verify) await build(Object.keys(TARGETS), anew);
-    const wrong = new Set([committed, ...(flags.verify ? [anew] : [])].flatMap(differences));
-    await rm(anew, { recursive: true });
+    const wrong = new Set(differences(committed));
+    if (flags.verify) {
+        const anew = await mkdtemp(path.join(tmpdir(), "eft-llama-prebuilds-"));
+        try {
+            await build(Object.keys(TARGETS), anew);
+            for (const each of differences(anew)) wrong.add(each);
+        } finally {
+            await rm(anew, { recursive: true });
+        }
+    }
     for (const each of wrong) console.error(`prebuilds/${each}`);
     if (wrong.size > 0) {
         console.error("Run `node scripts/prebuild.mjs` and commit what it writes.");

@@ -1,9 +1,9 @@
 # Sourced by the checks of this folder, which run in bash and belong to .ci/run: `npm test` needs none of what they fetch.
 set -euo pipefail
+shopt -s inherit_errexit
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/eft-llama/install
-question="What is the capital of Nepal?"
 answer="Kathmandu"
 
 # What other systems run with. Node's binaries are packages of npm's registry, one for each system.

@@ -12,7 +12,8 @@ as_root=()
 [ "$(id -u)" -eq 0 ] || as_root=(sudo)
 
 place=$("${as_root[@]}" mktemp -d "$root/tmp/clean.XXXXXX")
-trap '"${as_root[@]}" rm -rf "$place"' EXIT
+log=$(mktemp)
+trap '"${as_root[@]}" rm -rf "$place" "$log"' EXIT
 inside=${place#"$root"}
 put() { "${as_root[@]}" cp --recursive --dereference --no-preserve=ownership "$1" "$place/$2"; }
 
@@ -33,17 +34,20 @@ END
 # Yarn takes two archives of one name for the same.
 package=$inside/eft-llama-$(sha256sum "$archive" | cut -c 1-8).tgz
 put "$archive" "${package##*/}"
-put "${NODE_EXTRA_CA_CERTS:-/dev/null}" certificates.pem
 "${as_root[@]}" cp --dereference /etc/resolv.conf /etc/hosts "$root/etc"
 
 registry=$(npm config get registry)
 settings=(
-    HOME="$inside" PATH="$inside/programs:$inside/node/bin:/usr/bin:/bin" NODE_EXTRA_CA_CERTS="$inside/certificates.pem"
+    HOME="$inside" PATH="$inside/programs:$inside/node/bin:/usr/bin:/bin"
     npm_config_registry="$registry" npm_config_cache="$downloads/npm" npm_config_store_dir="$downloads/pnpm"
     npm_config_prefer_offline=true npm_config_update_notifier=false npm_config_audit=false npm_config_fund=false
     YARN_REGISTRY="$registry" YARN_NPM_REGISTRY_SERVER="$registry" YARN_CACHE_FOLDER="$downloads/yarn"
     YARN_ENABLE_GLOBAL_CACHE=0 YARN_ENABLE_TELEMETRY=0
 )
+if [ -n "${NODE_EXTRA_CA_CERTS:-}" ]; then
+    put "$NODE_EXTRA_CA_CERTS" certificates.pem
+    settings+=(NODE_EXTRA_CA_CERTS="$inside/certificates.pem")
+fi
 for name in http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY; do
     [ -z "${!name:-}" ] || settings+=("$name=${!name}")
 done
@@ -83,7 +87,6 @@ try() { # name, how to install, how to run a program of the package
         "$((SECONDS - begin - installed)) s"
 }
 
-log=$(mktemp)
 mapfile -t missing < <(missing_packages)
 project empty
 if run empty "command -v cc gcc g++ clang cmake make"; then echo "The root has what compiles" && exit 1; fi

@@ -73,11 +73,14 @@ test("those of the manifest are taken", () => {
     expect(check()).toBe("");
 });
 
-test("what is changed, missing or of other sources is named", () => {
+test("what is changed, missing or too much is named", () => {
     appendFileSync(path.join(prebuilds, "win32-arm64.node"), "!");
     writeFileSync(path.join(prebuilds, "darwin-x64.node"), "darwin-y64.node");
     const changed = check();
     expect(FILES.filter((name) => changed.includes(name))).toEqual(["darwin-x64.node", "win32-arm64.node"]);
+
+    writeFileSync(path.join(prebuilds, "sunos-x64.node"), "");
+    expect(check()).toContain("sunos-x64.node is none of them");
 
     rmSync(path.join(prebuilds, "linux-x64.node"));
     expect(check()).toContain("linux-x64.node is missing");
