@@ -6,10 +6,10 @@
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { existsSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { abortError, EftError } from "../errors.js";
-import { cacheFolder } from "../files.js";
+import { cacheFolder, makeFoldersSync } from "../files.js";
 import type { NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { findProgram, programEnvironment } from "../package.js";
@@ -164,7 +164,7 @@ function recordOf({ identity }: NativeHeader): string | undefined {
 function remember(record: string | undefined, { identity }: NativeHeader): void {
     if (record === undefined) return;
     try {
-        mkdirSync(path.dirname(record), { recursive: true });
+        makeFoldersSync(path.dirname(record));
         writeFileSync(record, identity);
     } catch {
         // A trial costs time alone.
