@@ -92,6 +92,9 @@ test("what was taken out of other packages has their licences beside it", () => 
     const text = read(licences).toString();
     for (const name of ["node-llama-cpp", "lifecycle-utils", "bytes"])
         expect(text).toMatch(new RegExp(`^## ${name} - .*\\(MIT\\)$`, "m"));
+    const notice = read("NOTICE").toString();
+    for (const name of ["node-addon-api", "node-api-headers", "zig", "libc++", "mingw-w64"])
+        expect(notice).toContain(name);
     expect(text.match(/Permission is hereby granted/g)).toHaveLength(text.match(/^## /gm)?.length ?? 0);
 });
 
