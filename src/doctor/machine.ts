@@ -92,7 +92,9 @@ export function describeFolders(): FolderDiagnosis[] {
 function sizeOf(folder: string): number {
     try {
         const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-        return entries.reduce((sum, { parentPath, name }) => sum + statSync(path.join(parentPath, name)).size, 0);
+        // Other processes may be deleting some.
+        const sizes = entries.map((file) => statSync(path.join(file.parentPath, file.name), { throwIfNoEntry: false }));
+        return sizes.reduce((sum, found) => sum + (found?.size ?? 0), 0);
     } catch {
         return 0;
     }
