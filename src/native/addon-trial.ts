@@ -5,11 +5,11 @@
 
 import { spawnSync, type SpawnSyncReturns } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import path from "node:path";
 import type { EftErrorCode } from "../errors.js";
-import { cacheFolder, makeFoldersSync } from "../files.js";
+import { cacheFolder, isThere, makeFoldersSync } from "../files.js";
 import { findProgram, manifest, programEnvironment } from "../package.js";
 
 /** What loading may take, in milliseconds, from a slow disk or through a virus scanner. */
@@ -29,7 +29,7 @@ export function tryAddon(file: string, library: string): { readonly crash: strin
     const program = findProgram("native/try-addon.js");
     if (program === undefined) return undefined;
     const record = recordOf(file, library);
-    if (record !== undefined && existsSync(record)) return undefined;
+    if (record !== undefined && isThere(record)) return undefined;
     const ended = runProcess(program, file);
     if (ended === undefined) return undefined;
     const said = parse(ended.stdout);

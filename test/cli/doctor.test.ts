@@ -12,6 +12,7 @@ import {
     symlinkSync,
     writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { diagnose, type Diagnosis } from "../../src/index.js";
@@ -19,8 +20,9 @@ import { installCommand } from "../../src/doctor/packages.js";
 import { advise } from "../../src/doctor/advice.js";
 import { findLibraryFolder, loadAddon, loadBinding } from "../../src/native/load-binding.js";
 import { repository } from "../helpers/demo.js";
+import { permissions } from "../helpers/permissions.js";
 import { temporaryFolder } from "../helpers/temporary.js";
-import { run } from "./run.js";
+import { program, run } from "./run.js";
 
 /** Whole, as the tests' own package is. */
 const { llamaRelease } = loadBinding();
@@ -70,6 +72,15 @@ describe("in a whole installation", () => {
         expect(addon).toMatchObject({ file: expect.stringMatching(/^~\//) });
         expect(folders).toMatchObject([{ folder: "~/.cache/eft-llama/models" }, { folder: "~/.cache/eft-llama" }]);
     });
+});
+
+it("does its work where Node's permissions leave it nothing but its own files", () => {
+    const args = [...permissions(repository), "--allow-addons", program, "doctor", "--json"];
+    const { stdout, stderr, status } = spawnSync(process.execPath, args, { cwd: tmpdir(), encoding: "utf8" });
+    expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
+    const { runs, folders } = JSON.parse(stdout) as Diagnosis;
+    expect(runs).toBe(true);
+    expect(folders).toMatchObject([{ folder: expect.any(String) }, { folder: expect.any(String), writable: false }]);
 });
 
 it("asks no name servers about whom this process is connected to", () => {

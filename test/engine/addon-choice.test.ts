@@ -17,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { addonPlatform, usesMusl } from "../../src/native/addon-file.js";
 import { loadAddon } from "../../src/native/load-binding.js";
 import { repository } from "../helpers/demo.js";
+import { permissions } from "../helpers/permissions.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 const PREBUILT = path.join("prebuilds", `${addonPlatform()}.node`);
@@ -135,6 +136,17 @@ test("where that cannot be noted, it is tried every time", () => {
     for (const caches of [path.join(file, "caches"), ...(process.platform === "linux" ? ["/proc/none"] : [])])
         for (let time = 0; time < 2; time++)
             expect(load(SPAWNED, [], caches)).toEqual({ file: prebuilt, origin: "prebuilt", stderr: "tried\n" });
+});
+
+test("where Node's permissions keep the caches from it, it is loaded all the same", () => {
+    const prebuilt = place(PREBUILT);
+    const caches = path.join(path.dirname(root), "caches-of-others");
+    for (const more of [[], ["--allow-child-process"]])
+        expect(load("", [...permissions(root, repository), "--allow-addons", ...more], caches)).toEqual({
+            file: prebuilt,
+            origin: "prebuilt",
+            stderr: "",
+        });
 });
 
 test("where Node loads no addons, nothing is to be compiled", () => {
