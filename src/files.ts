@@ -41,6 +41,15 @@ export function cacheFolder(name: string): string {
     return path.join(caches, "eft-llama", name);
 }
 
+/** As Node's `existsSync`, which throws at places that Node's permissions keep from this process: for it they are not there. */
+export function isThere(place: string): boolean {
+    try {
+        return existsSync(place);
+    } catch {
+        return false;
+    }
+}
+
 /** The path with the home folder for a `~` in front, which shells leave in variables, after `=` and in quotes. */
 export function expandHome(place: string): string {
     const [tilde] = (process.platform === "win32" ? /^~(?=$|[/\\])/ : /^~(?=$|\/)/).exec(place) ?? [];

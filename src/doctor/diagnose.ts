@@ -1,5 +1,6 @@
 /** What is installed, what of it runs on this machine, and what is missing. */
 
+import { realpathSync } from "node:fs";
 import { release } from "node:os";
 import path from "node:path";
 import { EftError } from "../errors.js";
@@ -26,7 +27,7 @@ export function diagnose(): Diagnosis {
     const libraries = attempt(findLibraryFolder);
     const works = isProblem(addon) ? undefined : addon;
     const backends = findBackends(works, addon);
-    const report = process.report.getReport() as unknown as NodeReport;
+    const report = readReport();
     const libc = describeLibc(report.header.glibcVersionRuntime);
     const gpus = findGpus();
     const facts = {
@@ -56,6 +57,18 @@ export function diagnose(): Diagnosis {
         packages: findPackages(),
     };
     return withoutHome({ ...facts, advice: advise(facts) });
+}
+
+function readReport(): NodeReport {
+    const report = process.report as typeof process.report & { excludeNetwork: boolean };
+    const { excludeNetwork } = report;
+    // It would ask name servers about everybody that this process is connected to.
+    report.excludeNetwork = true;
+    try {
+        return report.getReport() as unknown as NodeReport;
+    } finally {
+        report.excludeNetwork = excludeNetwork;
+    }
 }
 
 function attempt<T>(find: () => T): T | Problem {
@@ -110,8 +123,32 @@ function isSupported(): boolean {
 function withoutHome<T>(data: T): T {
     const home = homeFolder();
     if (home === undefined || path.dirname(home) === home) return data;
-    const shorten = (text: string): string => (text === home ? "~" : text.replaceAll(home + path.sep, `~${path.sep}`));
+    const homes = [home, withoutLinks(home)];
+    const patterns = [
+        // In commands paths begin at the current folder.
+        ...homes.map((each) => path.relative(".", each)).filter((relative) => /[^./\\]/.test(relative)),
+        ...homes,
+    ].map(patternOf);
+    const shorten = (text: string): string => patterns.reduce((rest, pattern) => rest.replace(pattern, "~"), text);
     return JSON.parse(
         JSON.stringify(data, (_, value: unknown) => (typeof value === "string" ? shorten(value) : value)),
     ) as T;
+}
+
+/** Finds a path, and what is below it, in a sentence. */
+function patternOf(place: string): RegExp {
+    const quoted = place.replace(/[$()*+.?[\\\]^{|}]/g, "\\$&");
+    // One that begins elsewhere may be a word of the sentence.
+    const pattern = path.isAbsolute(place)
+        ? `${quoted}(?=[\\\\/\\s"'\`:;,)]|$)`
+        : `(?<![\\w.\\\\/-])${quoted}(?=[\\\\/])`;
+    return new RegExp(pattern, process.platform === "win32" ? "gi" : "g");
+}
+
+function withoutLinks(folder: string): string {
+    try {
+        return realpathSync(folder);
+    } catch {
+        return folder;
+    }
 }

@@ -1,9 +1,9 @@
 /** The machine: its graphics processors, memory and folders, by what the system tells every program. */
 
-import { accessSync, constants, existsSync, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
+import { accessSync, constants, readdirSync, readFileSync, readlinkSync, statSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import path from "node:path";
-import { cacheFolder } from "../files.js";
+import { cacheFolder, isThere } from "../files.js";
 import { modelFolder } from "../models/model-files.js";
 import { usesMusl } from "../native/addon-file.js";
 import type { Diagnosis, FolderDiagnosis, Gpu } from "./types.js";
@@ -18,11 +18,11 @@ export function findGpus(): Gpu[] | undefined {
     if (process.platform === "win32") return findWindowsGpus();
     try {
         const found = readdirSync(PCI).flatMap((device) => describePciDevice(path.join(PCI, device)));
-        if (found.length > 0 || !existsSync("/proc/driver/nvidia/version")) return found;
+        if (found.length > 0 || !isThere("/proc/driver/nvidia/version")) return found;
         // As in a container that sees the driver alone.
         return [{ vendor: "NVIDIA", driver: "nvidia" }];
     } catch {
-        return existsSync("/proc/driver/nvidia/version") ? [{ vendor: "NVIDIA", driver: "nvidia" }] : undefined;
+        return isThere("/proc/driver/nvidia/version") ? [{ vendor: "NVIDIA", driver: "nvidia" }] : undefined;
     }
 }
 
@@ -48,7 +48,7 @@ function findWindowsGpus(): Gpu[] | undefined {
     const found = [
         { vendor: "NVIDIA", file: "nvcuda.dll" },
         { vendor: "AMD", file: "amdvlk64.dll" },
-    ].filter(({ file }) => existsSync(path.join(system, file)));
+    ].filter(({ file }) => isThere(path.join(system, file)));
     return found.length > 0 ? found.map(({ vendor }) => ({ vendor })) : undefined;
 }
 
@@ -92,7 +92,9 @@ export function describeFolders(): FolderDiagnosis[] {
 function sizeOf(folder: string): number {
     try {
         const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
-        return entries.reduce((sum, { parentPath, name }) => sum + statSync(path.join(parentPath, name)).size, 0);
+        // Other processes may be deleting some.
+        const sizes = entries.map((file) => statSync(path.join(file.parentPath, file.name), { throwIfNoEntry: false }));
+        return sizes.reduce((sum, found) => sum + (found?.size ?? 0), 0);
     } catch {
         return 0;
     }
@@ -100,10 +102,12 @@ function sizeOf(folder: string): number {
 
 function isWritable(folder: string): boolean {
     let above = folder;
-    while (!existsSync(above) && path.dirname(above) !== above) above = path.dirname(above);
+    while (!isThere(above) && path.dirname(above) !== above) above = path.dirname(above);
     try {
         accessSync(above, constants.W_OK);
-        return statSync(above).isDirectory();
+        // What the system allows, Node's permissions may forbid.
+        const { permission } = process as { permission?: typeof process.permission };
+        return statSync(above).isDirectory() && permission?.has("fs.write", folder) !== false;
     } catch {
         return false;
     }

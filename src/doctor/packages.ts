@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
+import { isThere } from "../files.js";
 import { manifest, packageRoot } from "../package.js";
 import type { Diagnosis } from "./types.js";
 
@@ -46,7 +47,7 @@ function installedVersion(name: string): string | undefined {
 export function installCommand(...packages: readonly string[]): string {
     const [started = ""] = (process.env.npm_config_user_agent ?? "").split("/");
     const byLockfile = { "package-lock.json": "npm", "pnpm-lock.yaml": "pnpm", "yarn.lock": "yarn" };
-    const [, locked] = Object.entries(byLockfile).find(([file]) => existsSync(file)) ?? [];
+    const [, locked] = Object.entries(byLockfile).find(([file]) => isThere(file)) ?? [];
     const commands: Readonly<Record<string, string>> = { pnpm: "pnpm add --save-exact", yarn: "yarn add --exact" };
     // npx too says that it is npm, and may be run in a project of another one.
     const command = commands[started] ?? commands[locked ?? ""] ?? "npm install --save-exact";

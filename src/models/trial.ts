@@ -6,10 +6,10 @@
 
 import { spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { writeFileSync } from "node:fs";
 import path from "node:path";
 import { abortError, EftError } from "../errors.js";
-import { cacheFolder } from "../files.js";
+import { cacheFolder, isThere, makeFoldersSync } from "../files.js";
 import type { NativeHeader } from "../native/binding.js";
 import { loadBinding } from "../native/load-binding.js";
 import { findProgram, programEnvironment } from "../package.js";
@@ -57,7 +57,7 @@ export async function tryModels(
         const header = loadBinding().readHeader(file);
         if (isFamiliar(header)) continue;
         const record = recordOf(header);
-        if (record !== undefined && existsSync(record)) continue;
+        if (record !== undefined && isThere(record)) continue;
         options.onTrial?.(file);
         const outcome = await runTrial(program, file, header, options);
         if (outcome === "used") remember(record, header);
@@ -164,7 +164,7 @@ function recordOf({ identity }: NativeHeader): string | undefined {
 function remember(record: string | undefined, { identity }: NativeHeader): void {
     if (record === undefined) return;
     try {
-        mkdirSync(path.dirname(record), { recursive: true });
+        makeFoldersSync(path.dirname(record));
         writeFileSync(record, identity);
     } catch {
         // A trial costs time alone.

@@ -5,12 +5,12 @@
 
 import { spawnSync, type SpawnSyncReturns } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, statSync, writeFileSync } from "node:fs";
+import { statSync, writeFileSync } from "node:fs";
 import { hostname } from "node:os";
 import path from "node:path";
 import type { EftErrorCode } from "../errors.js";
-import { cacheFolder } from "../files.js";
-import { findProgram, programEnvironment } from "../package.js";
+import { cacheFolder, isThere, makeFoldersSync } from "../files.js";
+import { findProgram, manifest, programEnvironment } from "../package.js";
 
 /** What loading may take, in milliseconds, from a slow disk or through a virus scanner. */
 const TIME_LIMIT = 60_000;
@@ -29,7 +29,7 @@ export function tryAddon(file: string, library: string): { readonly crash: strin
     const program = findProgram("native/try-addon.js");
     if (program === undefined) return undefined;
     const record = recordOf(file, library);
-    if (record !== undefined && existsSync(record)) return undefined;
+    if (record !== undefined && isThere(record)) return undefined;
     const ended = runProcess(program, file);
     if (ended === undefined) return undefined;
     const said = parse(ended.stdout);
@@ -75,13 +75,14 @@ function describeEnd({ error, signal, status, stderr }: SpawnSyncReturns<string>
 
 /** The file whose being there means that this very addon has been loaded with this very library, on this machine. */
 function recordOf(file: string, library: string): string | undefined {
-    const identities = [file, library].map((name) => {
-        const { size, mtimeMs } = statSync(name);
-        return [name, size, mtimeMs];
-    });
-    // The machine's name stands for its processor and its system: homes may be shared by machines of several kinds.
-    const key = [identities, process.version, process.platform, process.arch, hostname()];
     try {
+        const identities = [file, library].map((name) => {
+            const { size, mtimeMs } = statSync(name);
+            return [name, size, mtimeMs];
+        });
+        // The machine's name stands for its processor and its system: homes may be shared by machines of several kinds. Yarn gives the
+        // files of every version the same time.
+        const key = [manifest.version, identities, process.version, process.platform, process.arch, hostname()];
         return path.join(cacheFolder("tried"), createHash("sha256").update(JSON.stringify(key)).digest("hex"));
     } catch {
         return undefined;
@@ -92,7 +93,7 @@ function recordOf(file: string, library: string): string | undefined {
 function remember(record: string | undefined, file: string): void {
     if (record === undefined) return;
     try {
-        mkdirSync(path.dirname(record), { recursive: true });
+        makeFoldersSync(path.dirname(record));
         writeFileSync(record, file);
     } catch {
         // A trial costs time alone.

@@ -464,7 +464,7 @@ export interface NativeContextOptions {
     readonly lora?: { readonly path: string; readonly scale: number };
     /** Tokens of all sequences together; those that sequences share count once. */
     readonly cells: number;
-    /** Rows of logits of one step that llama.cpp keeps place for; more of them take more memory when they come. */
+    /** Most rows of logits of one step, and at least as many as sequences: llama.cpp keeps place for so many, and fails at more. */
     readonly rows: number;
     /** Whether the cache and its operations live on the GPU. */
     readonly offloadCache: boolean;

@@ -66,7 +66,7 @@ function chooseAddon(): LoadedAddon {
             if (addon.origin === "prebuilt") requireTrial(addon.file, library);
             return { ...addon, binding: openAddon(addon.file) };
         } catch (error) {
-            if (!EftError.isInstance(error)) throw error;
+            if (!EftError.isInstance(error) || isForbidden(error.cause)) throw error;
             failures.push(error);
         }
     }
@@ -133,9 +133,12 @@ const FUNCTIONS = [
 /** @throws EftError ADDON_LOAD_FAILED */
 function requireAddon(file: string): NativeBinding {
     const fail = (reason: string, cause?: unknown): never => {
+        const advice = isForbidden(cause)
+            ? "Start Node without --no-addons, and where its permissions are restricted, with --allow-addons."
+            : compileAdvice();
         throw new EftError(
             "ADDON_LOAD_FAILED",
-            `${file} cannot be loaded into Node ${process.version} on ${addonPlatform()}: ${reason}. ${compileAdvice()}`,
+            `${file} cannot be loaded into Node ${process.version} on ${addonPlatform()}: ${reason.replace(/\.$/, "")}. ${advice}`,
             { cause },
         );
     };
@@ -148,6 +151,11 @@ function requireAddon(file: string): NativeBinding {
     const lacking = FUNCTIONS.filter((name) => !(name in addon));
     if (lacking.length > 0) fail(`it is of another version of this package, without ${lacking.join(", ")}`);
     return addon;
+}
+
+/** Whether Node was told to load no addon at all. */
+function isForbidden(cause: unknown): boolean {
+    return cause instanceof Error && "code" in cause && cause.code === "ERR_DLOPEN_DISABLED";
 }
 
 /** Where the libraries of the CPU (and, on Apple silicon, Metal) come from. */
@@ -261,7 +269,11 @@ function matchLibrary(directory: string, name: string): string | undefined {
 function findLibrary(directory: string, name: string): string {
     const file = matchLibrary(directory, name);
     if (file === undefined) {
-        throw new EftError("ADDON_LOAD_FAILED", `There is no ${name} library in ${directory}; reinstall the package.`);
+        const remedy =
+            directory === packagePlace("build", "llama")
+                ? "Delete this folder, or build llama.cpp again."
+                : restore("A part of its package is missing: delete node_modules, and install everything again.");
+        throw new EftError("ADDON_LOAD_FAILED", `There is no ${name} library in ${directory}. ${remedy}`);
     }
     return file;
 }

@@ -1,16 +1,18 @@
 /** `eft-llama doctor` where everything is there, and where parts are missing or do not fit: a package in a folder of its own. */
 
-import { execFile } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import {
     cpSync,
     mkdirSync,
     readFileSync,
     readdirSync,
     realpathSync,
+    renameSync,
     rmSync,
     symlinkSync,
     writeFileSync,
 } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "@jest/globals";
 import { diagnose, type Diagnosis } from "../../src/index.js";
@@ -18,8 +20,9 @@ import { installCommand } from "../../src/doctor/packages.js";
 import { advise } from "../../src/doctor/advice.js";
 import { findLibraryFolder, loadAddon, loadBinding } from "../../src/native/load-binding.js";
 import { repository } from "../helpers/demo.js";
+import { permissions } from "../helpers/permissions.js";
 import { temporaryFolder } from "../helpers/temporary.js";
-import { run } from "./run.js";
+import { program, run } from "./run.js";
 
 /** Whole, as the tests' own package is. */
 const { llamaRelease } = loadBinding();
@@ -69,6 +72,29 @@ describe("in a whole installation", () => {
         expect(addon).toMatchObject({ file: expect.stringMatching(/^~\//) });
         expect(folders).toMatchObject([{ folder: "~/.cache/eft-llama/models" }, { folder: "~/.cache/eft-llama" }]);
     });
+});
+
+it("does its work where Node's permissions leave it nothing but its own files", () => {
+    const args = [...permissions(repository), "--allow-addons", program, "doctor", "--json"];
+    const { stdout, stderr, status } = spawnSync(process.execPath, args, { cwd: tmpdir(), encoding: "utf8" });
+    expect({ stderr, status }).toEqual({ stderr: "", status: 0 });
+    const { runs, folders } = JSON.parse(stdout) as Diagnosis;
+    expect(runs).toBe(true);
+    expect(folders).toMatchObject([{ folder: expect.any(String) }, { folder: expect.any(String), writable: false }]);
+});
+
+it("asks no name servers about whom this process is connected to", () => {
+    const program = `
+        const { report } = process;
+        const { getReport } = report;
+        report.getReport = () => (console.log(report.excludeNetwork), getReport.call(report));
+        (await import("./dist/index.js")).diagnose();
+        console.log(report.excludeNetwork);`;
+    const { stdout } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+        cwd: repository,
+        encoding: "utf8",
+    });
+    expect(stdout).toBe("true\nfalse\n");
 });
 
 const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
@@ -138,6 +164,28 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
         expect([addon, llamaCpp]).toMatchObject([{ code: "ADDON_LOAD_FAILED" }, { code: "ADDON_LOAD_FAILED" }]);
         expect(advice).toEqual([expect.stringMatching(/`npm install --save-exact @node-llama-cpp\/linux-x64@[\d.]+`/)]);
         expect(packages.find(({ name }) => name === "@node-llama-cpp/linux-x64")).not.toHaveProperty("installed");
+    });
+
+    it("commands lead through the home folder from everywhere, and do not name it", () => {
+        rmSync(at("build", "llama"), { recursive: true });
+        const home = at("home", "somebody");
+        const own = path.join(home, "package");
+        mkdirSync(own, { recursive: true });
+        for (const name of readdirSync(root).filter((name) => name !== "home"))
+            renameSync(at(name), path.join(own, name));
+        symlinkSync(home, at("link"));
+        const program = [path.join(own, "dist", "cli", "main.js"), "doctor"];
+        mkdirSync(at("elsewhere"));
+        for (const cwd of ["/", root, at("home"), at("elsewhere")])
+            for (const HOME of [home, at("link")]) {
+                const env = { ...process.env, HOME, XDG_CACHE_HOME: "" };
+                const { stdout } = spawnSync(process.execPath, program, { cwd, env, encoding: "utf8" });
+                expect(stdout).toContain("`node ~/package/scripts/build-native.mjs --from-source`");
+                expect(stdout).not.toContain("somebody");
+            }
+        const env = { ...process.env, HOME: home };
+        const { stdout } = spawnSync(process.execPath, program, { cwd: home, env, encoding: "utf8" });
+        expect(stdout).toContain("`node package/scripts/build-native.mjs --from-source`");
     });
 
     it("a damaged addon is said", async () => {

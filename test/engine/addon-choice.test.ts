@@ -5,6 +5,7 @@ import {
     copyFileSync,
     cpSync,
     mkdirSync,
+    readFileSync,
     readdirSync,
     rmSync,
     symlinkSync,
@@ -16,6 +17,7 @@ import { afterEach, beforeEach, describe, expect, test } from "@jest/globals";
 import { addonPlatform, usesMusl } from "../../src/native/addon-file.js";
 import { loadAddon } from "../../src/native/load-binding.js";
 import { repository } from "../helpers/demo.js";
+import { permissions } from "../helpers/permissions.js";
 import { temporaryFolder } from "../helpers/temporary.js";
 
 const PREBUILT = path.join("prebuilds", `${addonPlatform()}.node`);
@@ -63,7 +65,7 @@ interface Loading {
     readonly stderr: string;
 }
 
-function load(setup = ""): Loading {
+function load(setup = "", flags: readonly string[] = [], caches = path.join(root, "cache")): Loading {
     const program = `
         ${setup}
         const { loadAddon } = await import("./dist/native/load-binding.js");
@@ -73,12 +75,12 @@ function load(setup = ""): Loading {
         } catch ({ code, message }) {
             console.log(JSON.stringify({ code, message }));
         }`;
-    const { stdout, stderr } = spawnSync(process.execPath, ["--input-type=module", "-e", program], {
+    const { stdout, stderr } = spawnSync(process.execPath, [...flags, "--input-type=module", "-e", program], {
         cwd: root,
         env: {
             ...process.env,
-            XDG_CACHE_HOME: path.join(root, "cache"),
-            LOCALAPPDATA: path.join(root, "cache"),
+            XDG_CACHE_HOME: caches,
+            LOCALAPPDATA: caches,
             HOME: root,
         },
         encoding: "utf8",
@@ -105,21 +107,90 @@ test("without any, all places are named, and what compiles one", () => {
     });
 });
 
-test("a prebuilt one is tried once, and again when it has changed", () => {
+/** Says when something is tried. */
+const SPAWNED = `
+    import child from "node:child_process";
+    import { syncBuiltinESMExports } from "node:module";
+    const { spawnSync } = child;
+    child.spawnSync = (...all) => (console.error("tried"), spawnSync(...all));
+    syncBuiltinESMExports();`;
+
+test("a prebuilt one is tried once, and again when it or the package has changed", () => {
     const prebuilt = place(PREBUILT);
-    const spawned = `
-        import child from "node:child_process";
-        import { syncBuiltinESMExports } from "node:module";
-        const { spawnSync } = child;
-        child.spawnSync = (...all) => (console.error("tried"), spawnSync(...all));
-        syncBuiltinESMExports();`;
-    expect(load(spawned).stderr).toBe("tried\n");
+    expect(load(SPAWNED).stderr).toBe("tried\n");
     expect(records()).toHaveLength(1);
-    expect(load(spawned).stderr).toBe("");
+    expect(load(SPAWNED).stderr).toBe("");
     rmSync(prebuilt);
     place(PREBUILT);
-    expect(load(spawned)).toEqual({ file: prebuilt, origin: "prebuilt", stderr: "tried\n" });
+    expect(load(SPAWNED)).toEqual({ file: prebuilt, origin: "prebuilt", stderr: "tried\n" });
     expect(records()).toHaveLength(2);
+    const manifest = path.join(root, "package.json");
+    writeFileSync(manifest, JSON.stringify({ ...JSON.parse(readFileSync(manifest, "utf8")), version: "9.9.9" }));
+    expect(load(SPAWNED).stderr).toBe("tried\n");
+    expect(records()).toHaveLength(3);
+});
+
+test("where that cannot be noted, it is tried every time", () => {
+    const prebuilt = place(PREBUILT);
+    const file = path.join(root, "package.json");
+    for (const caches of [path.join(file, "caches"), ...(process.platform === "linux" ? ["/proc/none"] : [])])
+        for (let time = 0; time < 2; time++)
+            expect(load(SPAWNED, [], caches)).toEqual({ file: prebuilt, origin: "prebuilt", stderr: "tried\n" });
+});
+
+test("where Node's permissions keep the caches from it, it is loaded all the same", () => {
+    const prebuilt = place(PREBUILT);
+    const caches = path.join(path.dirname(root), "caches-of-others");
+    for (const more of [[], ["--allow-child-process"]])
+        expect(load("", [...permissions(root, repository), "--allow-addons", ...more], caches)).toEqual({
+            file: prebuilt,
+            origin: "prebuilt",
+            stderr: "",
+        });
+});
+
+test("where Node loads no addons, nothing is to be compiled", () => {
+    const prebuilt = place(PREBUILT);
+    const expected = (file: string) => ({
+        code: "ADDON_LOAD_FAILED",
+        message:
+            `${file} cannot be loaded into Node ${process.version} on ${addonPlatform()}: Error: Cannot load native addon because ` +
+            "loading addons is disabled. Start Node without --no-addons, and where its permissions are restricted, with --allow-addons.",
+        stderr: "",
+    });
+    expect(load("", ["--no-addons"])).toEqual(expected(prebuilt));
+    const compiled = place(COMPILED);
+    expect(load("", ["--no-addons"])).toEqual(expected(compiled));
+});
+
+test("a missing library is said, with what to do about it", () => {
+    place(PREBUILT);
+    const folder = path.join(root, "build", "llama");
+    mkdirSync(folder, { recursive: true });
+    expect(load()).toEqual({
+        code: "ADDON_LOAD_FAILED",
+        message: `There is no llama library in ${folder}. Delete this folder, or build llama.cpp again.`,
+        stderr: "",
+    });
+});
+
+test("in an installed package, what compiles an addon and is missing is named in a way that installs it for good", () => {
+    for (const part of ["native", "CMakeLists.txt"])
+        cpSync(path.join(repository, part), path.join(root, part), {
+            recursive: true,
+            filter: (file) => !file.startsWith(path.join(repository, "native", "test")),
+        });
+    rmSync(path.join(root, "scripts"), { recursive: true });
+    cpSync(path.join(repository, "scripts"), path.join(root, "scripts"), { recursive: true });
+    rmSync(path.join(root, "node_modules"));
+    const build = [path.join(root, "scripts", "build-native.mjs"), "--if-needed"];
+    const { status, stderr } = spawnSync(process.execPath, build, { cwd: root, encoding: "utf8" });
+    expect({ status, stderr }).toEqual({
+        status: 1,
+        stderr: expect.stringContaining(
+            " Run `npm install --save-dev cmake-js@8 node-addon-api@8 node-api-headers@1` in your project, in a clone `npm ci`,",
+        ),
+    });
 });
 
 test("where no process can be started, it is loaded without a trial", () => {

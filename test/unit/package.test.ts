@@ -86,6 +86,18 @@ test("its documents ask for the version of Node.js that its manifest asks for", 
     expect(packages[""]?.engines?.node).toBe(engines.node);
 });
 
+test("what was taken out of other packages has their licences beside it", () => {
+    const [code = "", licences = ""] = ESTIMATES;
+    expect(files).toEqual(expect.arrayContaining([code, licences]));
+    const text = read(licences).toString();
+    for (const name of ["node-llama-cpp", "lifecycle-utils", "bytes"])
+        expect(text).toMatch(new RegExp(`^## ${name} - .*\\(MIT\\)$`, "m"));
+    const notice = read("NOTICE").toString();
+    for (const name of ["node-addon-api", "node-api-headers", "zig", "libc++", "mingw-w64"])
+        expect(notice).toContain(name);
+    expect(text.match(/Permission is hereby granted/g)).toHaveLength(text.match(/^## /gm)?.length ?? 0);
+});
+
 describe("nothing of the machine that made it", () => {
     test("no path of it", () => {
         const places = [repository.replace(/[/\\]$/, ""), homedir(), tmpdir() + path.sep].filter(
