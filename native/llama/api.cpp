@@ -126,17 +126,15 @@ LlamaApi read_table(const LibraryPaths & paths) {
 
     // The version decides first: another release misses functions too, and that would be the lesser explanation.
     if (table.llama_version && std::string(table.llama_version()) != EFT_LLAMA_VERSION) {
-        throw Failure(
-            "LLAMA_VERSION_MISMATCH",
-            paths.llama + " is llama.cpp " + table.llama_version() + ", but the addon was compiled for " +
-                EFT_LLAMA_VERSION +
-                ". Reinstall the exact node-llama-cpp version that this package pins, or delete build/llama if "
-                "it is left over from an earlier one.");
+        throw Failure("LLAMA_VERSION_MISMATCH", paths.llama + " is llama.cpp " + table.llama_version() +
+                                                    ", but the addon was compiled for " + EFT_LLAMA_VERSION + ". " +
+                                                    restore_libraries);
     }
     if (!missing.empty()) {
         std::string names;
         for (const auto & name : missing) names += (names.empty() ? "" : ", ") + name;
-        throw Failure("ADDON_LOAD_FAILED", "The libraries beside " + paths.llama + " lack these functions: " + names);
+        throw Failure("ADDON_LOAD_FAILED", "The libraries beside " + paths.llama + " lack these functions: " + names +
+                                               ". " + restore_libraries);
     }
     check_layout(table, paths.llama);
     return table;

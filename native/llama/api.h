@@ -68,6 +68,11 @@ struct LlamaApi {
     void (*throw_runtime_error)(const char * message) = nullptr;
 };
 
+/// What to do about libraries that are not those which the addon was compiled for.
+inline constexpr const char * restore_libraries =
+    "Install all packages anew (delete node_modules first), or, if llama.cpp was built from source, delete build/llama "
+    "or build it again.";
+
 struct LibraryPaths {
     std::string base, ggml, llama;
     std::string backends;  // folder with the CPU backend's variants

@@ -9,6 +9,7 @@
 #include <set>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include "failure.h"
 #include "llama/copies.h"
@@ -146,7 +147,8 @@ std::string words_of_exception() {
     } catch (const std::exception & exception) {
         return exception.what();
     } catch (...) {
-        return assertion.empty() ? "it threw an exception of another C++ run time" : assertion;
+        const std::string said = std::exchange(assertion, "");
+        return said.empty() ? "it threw an exception of another C++ run time" : said;
     }
 }
 

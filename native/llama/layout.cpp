@@ -95,11 +95,9 @@ std::string compare(Structure (*function)(Arguments...), const Structure & expec
 void check_layout(const LlamaApi & api, const std::string & library) {
     const auto require = [&](const char * structure, const std::string & difference) {
         if (difference.empty()) return;
-        throw Failure("LLAMA_VERSION_MISMATCH",
-                      library + " is llama.cpp " + api.llama_version() +
-                          ", for which the addon was compiled, but of changed sources: its " + structure + " " +
-                          difference +
-                          ". Reinstall node-llama-cpp, or delete build/llama if llama.cpp was built from source.");
+        throw Failure("LLAMA_VERSION_MISMATCH", library + " is llama.cpp " + api.llama_version() +
+                                                    ", for which the addon was compiled, but of changed sources: its " +
+                                                    structure + " " + difference + ". " + restore_libraries);
     };
 #define EFT_SET(name, value) expected.name = value;
 #define EFT_FIELD(name, value) {#name, offsetof(Structure, name), sizeof(expected.name)},
