@@ -27,7 +27,7 @@ export function buildPackage(name) {
         }
     }
     throw new Error(
-        `${name} is needed to compile the native addon and is not installed. Run \`npm install --no-save cmake-js@8 ` +
+        `${name} is needed to compile the native addon and is not installed. Run \`npm install --save-dev cmake-js@8 ` +
             "node-addon-api@8 node-api-headers@1` in your project, in a clone `npm ci`, and try again.",
     );
 }
