@@ -169,6 +169,8 @@ async function main() {
 
 function build(addon) {
     const file = fileOf(addon);
+    // What is asked for first is what no package brings.
+    if (!existsSync(file)) requireCmake();
     const name = path.relative(projectRoot, file);
     const stampFile = `${file}.stamp`;
     const stamp = currentStamp(addon);

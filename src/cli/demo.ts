@@ -61,9 +61,11 @@ async function runDemo(args: ArgumentsCamelCase<Flags>): Promise<void> {
     await showThoughts(eft);
     await showDial(dial);
     showCost(recipe, systems);
+    // In a project only npx finds the program.
+    const program = process.env.npm_config_user_agent?.startsWith("npm/") ? "npx eft-llama" : "eft-llama";
     printLines(
-        `Ask it yourself:   eft-llama complete --recipe demo "${QUESTION}"`,
-        "Your own models:   eft-llama recipe init --help, eft-llama complete --help",
+        `Ask it yourself:   ${program} complete --recipe demo "${QUESTION}"`,
+        `Your own models:   ${program} recipe init --help, ${program} complete --help`,
     );
 }
 

@@ -30,6 +30,7 @@ function runDoctor({ json }: ArgumentsCamelCase<Flags>): void {
 const NAME = 14;
 const fact = (name: string, text: string): string => `${name.padEnd(NAME)}${wrap(formatMessage(text), NAME)}`;
 
+/** Messages of what is broken are in the advice: each of them is shown once. */
 function describe(found: Diagnosis): string[] {
     const { version, node, platform, addon, llamaCpp, memory, processors, gpus, folders, packages, advice } = found;
     const limit = memory.limit === undefined ? "" : `, at most ${formatBytes(memory.limit)} for this process`;
@@ -42,11 +43,11 @@ function describe(found: Diagnosis): string[] {
         fact("eft-llama", version),
         fact("Node", `${node.version}${node.supported ? "" : `, not supported (${node.wanted})`}`),
         fact("system", system),
-        fact("addon", "message" in addon ? addon.message : `${addon.origin}: ${addon.file}`),
+        fact("addon", "message" in addon ? `no: ${addon.code}` : `${addon.origin}: ${addon.file}`),
         fact(
             "llama.cpp",
             "message" in llamaCpp
-                ? llamaCpp.message
+                ? `no: ${llamaCpp.code}`
                 : `${llamaCpp.release ?? "release unknown"}, ${llamaCpp.origin}: ${llamaCpp.folder}`,
         ),
         ...found.backends.map((backend) => fact(backend.name, describeBackend(backend))),

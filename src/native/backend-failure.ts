@@ -36,7 +36,7 @@ export function explainMissing(backend: string): BackendFailure {
     const name = backendPackageName(backend);
     return {
         problem: `the package ${name} is not installed, and no library of it has been built`,
-        remedy: `Install the package with \`npm install ${name}\`, or ${build}`,
+        remedy: `Install the package with \`npm install --save-exact ${name}\`, or ${build}`,
     };
 }
 

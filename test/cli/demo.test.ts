@@ -5,7 +5,7 @@ import { run, type Run } from "./run.js";
 
 let result: Run;
 beforeAll(async () => {
-    result = await run(["demo"]);
+    result = await run(["demo"], { env: { npm_config_user_agent: "npm/11.0.0 node/v22" } });
 });
 
 /** The rows of the table below a heading. */
@@ -33,6 +33,10 @@ describe("eft-llama demo", () => {
         expect(result).toMatchObject({ stderr: "", code: 0 });
         expect(Math.max(...result.stdout.split("\n").map((line) => line.length))).toBeLessThanOrEqual(100);
         expect(result.stdout).not.toContain("\x1b");
+    });
+
+    it("names commands as they can be typed where it was started by npx", () => {
+        expect(result.stdout).toMatch(/^Ask it yourself: +npx eft-llama complete --recipe demo "/m);
     });
 
     it("shows questions that only EFT answers rightly", () => {

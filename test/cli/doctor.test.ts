@@ -156,6 +156,8 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
         const { code, stdout } = await doctor();
         expect(code).toBe(1);
         expect(stdout).toMatch(/\nModels cannot be run here\.\n$/);
+        expect(stdout).toMatch(/^addon +no: ADDON_NOT_FOUND$/m);
+        expect(stdout.split("Compile it with").length - 1).toBe(1);
     });
 
     it("missing libraries are said, with the command that installs them", async () => {
@@ -164,6 +166,9 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
         expect([addon, llamaCpp]).toMatchObject([{ code: "ADDON_LOAD_FAILED" }, { code: "ADDON_LOAD_FAILED" }]);
         expect(advice).toEqual([expect.stringMatching(/`npm install --save-exact @node-llama-cpp\/linux-x64@[\d.]+`/)]);
         expect(packages.find(({ name }) => name === "@node-llama-cpp/linux-x64")).not.toHaveProperty("installed");
+        const { stdout } = await doctor();
+        expect(stdout).toMatch(/^addon +no: ADDON_LOAD_FAILED\nllama\.cpp +no: ADDON_LOAD_FAILED$/m);
+        expect(stdout.split("npm install --save-exact @node-llama-cpp/linux-x64@").length - 1).toBe(1);
     });
 
     it("commands lead through the home folder from everywhere, and do not name it", () => {

@@ -59,4 +59,5 @@ it("docs/library.md", async () => {
         ...[" is", " Li", "ma", "."].map((text) => expect.stringMatching(`^(-[\\d.e-]+) ${text} \\1 true$`)),
         ...["true", " is Lima."],
     ]);
+    expect((await outputOf("docs/library.md", 3))[0]).toMatch(/^true \[ 'cpu'/);
 });

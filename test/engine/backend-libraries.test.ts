@@ -104,7 +104,7 @@ const isLinuxX64 = process.platform === "linux" && process.arch === "x64";
         expect(found).toEqual([]);
         expect(error?.code).toBe("BACKEND_UNAVAILABLE");
         expect(reason).toMatch(
-            /linux-x64-cuda@[\d.]+ is not installed.*`npm install @node.*`node scripts\/build-cuda.mjs`$/,
+            /linux-x64-cuda@[\d.]+ is not installed.*`npm install --save-exact @node.*`node scripts\/build-cuda.mjs`$/,
         );
         expect(error?.message).toBe(`The backend cuda cannot be used: ${reason}. Use --backend cpu or auto.`);
         expect(backend).not.toBe("cuda");

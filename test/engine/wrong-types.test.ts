@@ -317,7 +317,7 @@ test("arguments of any wrong type are an error with a code", async () => {
         "chat.setSampling": (value) => createChat(ensemble).setSampling(value),
     };
     const exported = Object.entries(library).flatMap(([name, value]) => (typeof value === "function" ? [name] : []));
-    const others = ["EftError", "listRecipes", "modelFolder"];
+    const others = ["EftError", "listRecipes", "modelFolder", "diagnose"];
     expect(exported.filter((name) => !others.includes(name) && !(name in functions))).toEqual([]);
     const acts = Object.entries(functions).flatMap(([name, act]) =>
         Object.entries({ ...WRONG, undefined: undefined }).map(

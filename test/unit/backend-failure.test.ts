@@ -87,6 +87,6 @@ it("names every way to get a backend that is not there", () => {
     if (process.platform === "linux") expect(remedy).toContain("`node scripts/build-cuda.mjs`");
     if (process.platform === "linux" && process.arch === "x64") {
         expect(problem).toContain("@node-llama-cpp/linux-x64-cuda@");
-        expect(remedy).toContain("npm install @node-llama-cpp/linux-x64-cuda@");
+        expect(remedy).toContain("npm install --save-exact @node-llama-cpp/linux-x64-cuda@");
     }
 });

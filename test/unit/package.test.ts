@@ -65,6 +65,39 @@ test("links in its documents lead to what is in it", () => {
     expect(broken).toEqual([]);
 });
 
+/** As GitHub and editors name headings. */
+const anchorsOf = (file: string): string[] =>
+    [
+        ...read(file)
+            .toString()
+            .replaceAll(/^```[^]*?^```/gm, "")
+            .matchAll(/^#+ (.*)$/gm),
+    ].map(([, heading = ""]) =>
+        heading
+            .replaceAll(/\]\([^)]*\)/g, "]")
+            .toLowerCase()
+            .replaceAll(/[^\p{L}\p{N}\s_-]/gu, "")
+            .replaceAll(" ", "-"),
+    );
+
+test("links in its documents lead to headings that are there", () => {
+    const broken = files
+        .filter((file) => file.endsWith(".md"))
+        .flatMap((file) => {
+            const text = read(file)
+                .toString()
+                .replaceAll(/```[^]*?```|`[^`\n]*`/g, "");
+            return [...text.matchAll(/\]\(([^)\s:#]*\.md)?#([^)\s]+)\)/g)]
+                .map(([, to, anchor = ""]) => ({
+                    target: to === undefined ? file : path.posix.join(path.posix.dirname(file), to),
+                    anchor,
+                }))
+                .filter(({ target, anchor }) => !anchorsOf(target).includes(anchor))
+                .map(({ target, anchor }) => `${file}: ${target}#${anchor}`);
+        });
+    expect(broken).toEqual([]);
+});
+
 test("its documents ask for the version of Node.js that its manifest asks for", () => {
     const { engines } = JSON.parse(read("package.json").toString()) as { engines: { node: string } };
     const asked = /^>=(\d+\.\d+)\.0$/.exec(engines.node)?.[1];
