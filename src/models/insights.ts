@@ -36,7 +36,7 @@ export async function readInsights(file: string): Promise<GgufInsights> {
     };
     const Insights = await importInsights();
     try {
-        return new Insights(info as unknown as GgufFileInfo, describeLlama(binding, header));
+        return new Insights(info as unknown as GgufFileInfo, describeLlama(binding));
     } catch (error) {
         throw new EftError("MODEL_INVALID", `Nothing can be planned by the header of ${file}: ${String(error)}`, {
             cause: error,
@@ -53,8 +53,11 @@ async function importInsights(): Promise<new (info: GgufFileInfo, llama: object)
     return Insights;
 }
 
+/** Architectures without keys and values, by llm_arch_is_recurrent() of llama.cpp. Their headers may name heads of attention. */
+const RECURRENT: readonly unknown[] = ["mamba", "mamba2", "rwkv6", "rwkv6qwen2", "rwkv7", "arwkv7"];
+
 /** What the estimates ask of llama.cpp. */
-function describeLlama(binding: NativeBinding, { heads }: NativeHeader): object {
+function describeLlama(binding: NativeBinding): object {
     const sizes = binding.typeSizes();
     return {
         supportsMmap: true,
@@ -63,7 +66,7 @@ function describeLlama(binding: NativeBinding, { heads }: NativeHeader): object 
             getTypeSizeForGgmlType: (type: number) => sizes[type]?.bytes,
             getBlockSizeForGgmlType: (type: number) => sizes[type]?.numbers,
             getGgmlGraphOverheadCustom: (nodes: number) => binding.graphBytes(nodes),
-            getIsArchRecurrent: () => heads === 0,
+            getIsArchRecurrent: (architecture: string) => RECURRENT.includes(architecture),
         },
     };
 }

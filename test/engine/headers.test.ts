@@ -153,6 +153,14 @@ describe("an entry", () => {
     });
 });
 
+/** Numbers to within 500 bytes, since node-llama-cpp counts fractions of a node where a GPU has some of a graph's nodes. */
+function nearly(value: unknown): unknown {
+    if (typeof value === "number") return expect.closeTo(value, -3);
+    if (Array.isArray(value)) return value.map(nearly);
+    if (typeof value !== "object" || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([name, part]) => [name, nearly(part)]));
+}
+
 describe("what memory is estimated by", () => {
     it("is what node-llama-cpp reads, for every architecture", async () => {
         const architectures = [...listArchitectures()];
@@ -175,7 +183,7 @@ describe("what memory is estimated by", () => {
             const expected = estimate(await GgufInsights.from(info));
             expect({ name, ...(estimate(await readInsights(file)) as object) }).toEqual({
                 name,
-                ...(expected as object),
+                ...(nearly(expected) as object),
             });
         }
         expect(architectures.length).toBeGreaterThan(100);
